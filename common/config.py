@@ -1,0 +1,34 @@
+"""Settings from the environment, shared by all processes."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Base of all settings: `AIMASS_<FIELD>` in the environment, typed and documented."""
+
+    model_config = SettingsConfigDict(env_prefix="AIMASS_", frozen=True, extra="ignore")
+
+
+class ServerSettings(Settings):
+    """What every gRPC server of the suite needs to know."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(0, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    token_file: Path | None = Field(
+        None, description="JSON file of the tokens that are accepted; without it nobody gets in."
+    )
+    drain_seconds: float = Field(
+        5.0, ge=0, description="How long calls may go on after SIGTERM before they are cut."
+    )
+    reflection: bool = Field(True, description="Whether grpcurl may list and describe services.")
+
+
+class ClientSettings(Settings):
+    """How to reach the other services."""
+
+    catalog_address: str = Field("127.0.0.1:7700", description="host:port of the catalog.")
+    trainer_address: str = Field("127.0.0.1:7701", description="host:port of the trainer.")
+    token: str = Field("", description="Bearer token that this process shows.", repr=False)

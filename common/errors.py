@@ -1,0 +1,189 @@
+"""The one catalogue of errors that reach a caller.
+
+Raise these anywhere, also where grpc is unknown; the errors interceptor turns them into a status
+with details, and a run's process into the run's `error`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from google.protobuf import any_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+
+DOMAIN = "aimass"
+
+
+@dataclass(frozen=True)
+class FieldViolation:
+    """A field that is wrong, and the cure.
+
+    Attributes:
+        field: Path of the field in the request, for example `training_run.spec.epochs`.
+        description: What is wrong and what to do instead.
+    """
+
+    field: str
+    description: str
+
+
+class AimassError(Exception):
+    """Root of all errors with a public message.
+
+    Attributes:
+        code: Number of the status code (`google.rpc.Code`).
+        reason: Upper-case word for programs, for example `UNKNOWN_COLUMN`.
+        message: One sentence for the caller: what is wrong and the cure. No secrets.
+        violations: The fields that are wrong.
+        help_command: A command that shows more or mends it; empty for none.
+        private: Detail for the log only.
+    """
+
+    code: int = code_pb2.INTERNAL
+    reason: str = "INTERNAL"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        reason: str = "",
+        violations: Sequence[FieldViolation] = (),
+        help_command: str = "",
+        private: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason or self.reason
+        self.violations = tuple(violations)
+        self.help_command = help_command
+        self.private = private
+
+
+class InvalidInputError(AimassError):
+    """The request or its data is wrong, whatever the state of the system."""
+
+    code = code_pb2.INVALID_ARGUMENT
+    reason = "INVALID_INPUT"
+
+
+class InvalidFieldError(InvalidInputError):
+    """One field is wrong."""
+
+    reason = "INVALID_FIELD"
+
+    def __init__(self, field: str, description: str, *, reason: str = "") -> None:
+        violation = FieldViolation(field, description)
+        super().__init__(f"{field}: {description}", reason=reason, violations=[violation])
+
+
+class NotFoundError(AimassError):
+    """A resource does not exist."""
+
+    code = code_pb2.NOT_FOUND
+    reason = "NOT_FOUND"
+
+
+class AlreadyExistsError(AimassError):
+    """A resource exists, or a request id was used for something else."""
+
+    code = code_pb2.ALREADY_EXISTS
+    reason = "ALREADY_EXISTS"
+
+
+class FailedPreconditionError(AimassError):
+    """The system is not in the state that the call needs."""
+
+    code = code_pb2.FAILED_PRECONDITION
+    reason = "FAILED_PRECONDITION"
+
+
+class ConflictError(AimassError):
+    """Somebody else changed the resource meanwhile; read it and try again."""
+
+    code = code_pb2.ABORTED
+    reason = "CONFLICT"
+
+
+class FencedError(AimassError):
+    """A newer attempt has taken the run over; this one may publish nothing."""
+
+    code = code_pb2.ABORTED
+    reason = "FENCED"
+
+
+class OutOfRangeError(AimassError):
+    """A position lies outside what exists."""
+
+    code = code_pb2.OUT_OF_RANGE
+    reason = "OUT_OF_RANGE"
+
+
+class UnauthenticatedError(AimassError):
+    """The caller's token is missing or unknown."""
+
+    code = code_pb2.UNAUTHENTICATED
+    reason = "UNAUTHENTICATED"
+
+
+class PermissionDeniedError(AimassError):
+    """The caller's role does not allow the call."""
+
+    code = code_pb2.PERMISSION_DENIED
+    reason = "PERMISSION_DENIED"
+
+
+class ResourceExhaustedError(AimassError):
+    """A limit is reached."""
+
+    code = code_pb2.RESOURCE_EXHAUSTED
+    reason = "RESOURCE_EXHAUSTED"
+
+
+class UnavailableError(AimassError):
+    """Something this call needs cannot be reached now; trying again helps."""
+
+    code = code_pb2.UNAVAILABLE
+    reason = "UNAVAILABLE"
+
+
+class DataLossError(AimassError):
+    """Stored bytes do not match their digest."""
+
+    code = code_pb2.DATA_LOSS
+    reason = "DATA_LOSS"
+
+
+def to_status(error: BaseException) -> status_pb2.Status:
+    """Turns an error into the status that callers see.
+
+    Args:
+        error: Any exception. What is not an `AimassError` becomes INTERNAL without its text.
+
+    Returns:
+        The status with `ErrorInfo`, and `BadRequest` and `Help` where there is something to say.
+    """
+    if not isinstance(error, AimassError):
+        error = AimassError("Internal error; the service's log has the details.")
+    details: list[any_pb2.Any] = []
+    for message in _details(error):
+        packed = any_pb2.Any()
+        packed.Pack(message)
+        details.append(packed)
+    return status_pb2.Status(code=error.code, message=error.message, details=details)
+
+
+def _details(
+    error: AimassError,
+) -> list[error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.Help]:
+    details: list[
+        error_details_pb2.ErrorInfo | error_details_pb2.BadRequest | error_details_pb2.Help
+    ] = [error_details_pb2.ErrorInfo(reason=error.reason, domain=DOMAIN)]
+    if error.violations:
+        bad = error_details_pb2.BadRequest()
+        for violation in error.violations:
+            bad.field_violations.add(field=violation.field, description=violation.description)
+        details.append(bad)
+    if error.help_command:
+        help_ = error_details_pb2.Help()
+        help_.links.add(description=error.help_command, url="")
+        details.append(help_)
+    return details

@@ -1,0 +1,17 @@
+"""What every call passes on its way to a servicer, in this order."""
+
+from common.interceptors.auth import AuthInterceptor, TokenTable
+from common.interceptors.base import CallInterceptor
+from common.interceptors.errors import ErrorsInterceptor
+from common.interceptors.logs import LoggingInterceptor
+from common.interceptors.tracing import TracingInterceptor
+
+
+def standard_interceptors(tokens: TokenTable) -> list[CallInterceptor]:
+    """Returns the interceptors of every server: trace, log, errors, then who may call."""
+    return [
+        TracingInterceptor(),
+        LoggingInterceptor(),
+        ErrorsInterceptor(),
+        AuthInterceptor(tokens),
+    ]

@@ -1,0 +1,107 @@
+"""Who may call what."""
+
+import hashlib
+import json
+import stat
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+
+from common.errors import PermissionDeniedError, UnauthenticatedError
+from common.interceptors.base import Call, CallInterceptor, Context
+from common.interceptors.roles import OPEN, Role, allows, required_role
+
+_SCHEME = "bearer "
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Whose token came with the call.
+
+    Attributes:
+        subject: Name of the person or process.
+        role: What it may do.
+    """
+
+    subject: str
+    role: Role
+
+
+_caller: ContextVar[Caller] = ContextVar("caller", default=Caller("nobody", Role.VIEWER))
+
+
+def caller() -> Caller:
+    """Returns who made the call that is being served."""
+    return _caller.get()
+
+
+class TokenTable:
+    """The tokens that are accepted, kept as digests so that a memory dump or log shows none."""
+
+    def __init__(self, tokens: Mapping[str, Caller]) -> None:
+        self._callers = {_digest(token): owner for token, owner in tokens.items()}
+
+    @classmethod
+    def from_file(cls, path: Path) -> "TokenTable":
+        """Reads `{"tokens": [{"token": ..., "subject": ..., "role": ...}]}`.
+
+        Raises:
+            ValueError: The file is open to others than its owner, or not of that form.
+        """
+        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise ValueError(f"{path} is open to other users; run: chmod 600 {path}")
+        entries = json.loads(path.read_text())["tokens"]
+        return cls(
+            {entry["token"]: Caller(entry["subject"], Role(entry["role"])) for entry in entries}
+        )
+
+    def find(self, token: str) -> Caller | None:
+        """Returns the owner of a token."""
+        return self._callers.get(_digest(token))
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
+
+
+class AuthInterceptor(CallInterceptor):
+    """Deny by default: a call needs a known token whose role allows the method."""
+
+    def __init__(self, tokens: TokenTable) -> None:
+        self._tokens = tokens
+
+    @asynccontextmanager
+    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
+        """Lets the call pass or raises."""
+        self._check(call)
+        yield
+
+    def _check(self, call: Call) -> None:
+        if call.method.startswith(OPEN):
+            return
+        found = self._authenticate(call.metadata.get("authorization", ""))
+        needed = required_role(call.method)
+        if needed is None or not allows(found.role, needed):
+            raise PermissionDeniedError(
+                f"{found.subject} has the role {found.role.value}; {call.method} needs "
+                f"{needed.value if needed else 'a role that nobody has'}.",
+                reason="ROLE_TOO_LOW",
+            )
+        _caller.set(found)
+
+    def _authenticate(self, header: str) -> Caller:
+        if not header:
+            raise UnauthenticatedError(
+                "No token. Send the metadata `authorization: Bearer <token>`; `aimass env` shows it.",
+                reason="TOKEN_MISSING",
+            )
+        token = header[len(_SCHEME) :] if header.lower().startswith(_SCHEME) else ""
+        found = self._tokens.find(token)
+        if found is None:
+            raise UnauthenticatedError(
+                "The token is not known here. `aimass env` shows the local suite's token.",
+                reason="TOKEN_UNKNOWN",
+            )
+        return found

@@ -1,0 +1,78 @@
+"""One shape for all server interceptors: a context manager around a call."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import grpc
+from google.protobuf.message import Message
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Message, Message]"
+Unary: TypeAlias = Callable[[object, Context], Awaitable[Message]]
+Stream: TypeAlias = Callable[[object, Context], AsyncIterator[Message]]
+
+
+@dataclass(frozen=True)
+class Call:
+    """What is known of a call before it runs.
+
+    Attributes:
+        method: Full name, for example `/aimass.trainer.v1.TrainingService/GetTrainingRun`.
+        metadata: Text metadata of the caller by lower-case key.
+    """
+
+    method: str
+    metadata: Mapping[str, str]
+
+
+class CallInterceptor(grpc.aio.ServerInterceptor, ABC):  # type: ignore[misc]
+    """Wraps unary calls and the iteration of streams alike."""
+
+    @abstractmethod
+    def around(self, call: Call, context: Context) -> AbstractAsyncContextManager[None]:
+        """Returns what runs before and after the call; errors of the call pass through it."""
+
+    async def intercept_service(
+        self,
+        continuation: Callable[
+            [grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Message, Message] | None"]
+        ],
+        handler_call_details: grpc.HandlerCallDetails,
+    ) -> "grpc.RpcMethodHandler[Message, Message] | None":
+        """Replaces the handler's behaviour by one that runs inside `around`."""
+        handler = await continuation(handler_call_details)
+        if handler is None:
+            return None
+        call = Call(handler_call_details.method, _text(handler_call_details.invocation_metadata))
+        kinds = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
+        kind = next(kind for kind in kinds if getattr(handler, kind) is not None)
+        wrap = self._stream if kind.endswith("stream") else self._unary
+        build = getattr(grpc, f"{kind}_rpc_method_handler")
+        wrapped: grpc.RpcMethodHandler[Message, Message] = build(
+            wrap(call, getattr(handler, kind)),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+        return wrapped
+
+    def _unary(self, call: Call, behavior: Unary) -> Unary:
+        async def wrapped(request: object, context: Context) -> Message:
+            async with self.around(call, context):
+                return await behavior(request, context)
+
+        return wrapped
+
+    def _stream(self, call: Call, behavior: Stream) -> Stream:
+        async def wrapped(request: object, context: Context) -> AsyncIterator[Message]:
+            async with self.around(call, context):
+                async for response in behavior(request, context):
+                    yield response
+
+        return wrapped
+
+
+def _text(metadata: object) -> dict[str, str]:
+    pairs = metadata if metadata is not None else ()
+    return {key: value for key, value in pairs if isinstance(value, str)}  # type: ignore[attr-defined]

@@ -1,0 +1,56 @@
+"""Turns errors into statuses with details."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+from google.rpc import status_pb2
+
+from common import errors
+from common.interceptors.base import Call, CallInterceptor, Context
+
+DETAILS_KEY = "grpc-status-details-bin"
+_log = logging.getLogger(__name__)
+_CODES = {code.value[0]: code for code in grpc.StatusCode}
+_PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+class ErrorsInterceptor(CallInterceptor):
+    """The one place where an exception becomes a status."""
+
+    @asynccontextmanager
+    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
+        """Aborts the call with the status of what it raises."""
+        try:
+            yield
+        except grpc.aio.AbortError:
+            raise
+        except errors.AimassError as error:
+            if error.private:
+                _log.warning("%s: %s", call.method, error.private)
+            await _abort(context, errors.to_status(error))
+        except grpc.aio.AioRpcError as error:
+            await _abort(context, _of_other_service(call, error))
+        except Exception as error:
+            _log.exception("%s failed", call.method)
+            await _abort(context, errors.to_status(error))
+
+
+async def _abort(context: Context, status: status_pb2.Status) -> None:
+    trailing = (*context.trailing_metadata(), (DETAILS_KEY, status.SerializeToString()))
+    await context.abort(_CODES[status.code], status.message, trailing)
+
+
+def _of_other_service(call: Call, error: grpc.aio.AioRpcError) -> status_pb2.Status:
+    """Passes the answer of a service that this one called on; a missing one is UNAVAILABLE."""
+    _log.warning("%s: a call it made failed: %s %s", call.method, error.code(), error.details())
+    if error.code() in _PASSING:
+        unavailable = errors.UnavailableError(
+            "A service this call needs cannot be reached now; try again.",
+        )
+        return errors.to_status(unavailable)
+    for key, value in error.trailing_metadata() or ():
+        if key == DETAILS_KEY and isinstance(value, bytes):
+            return status_pb2.Status.FromString(value)
+    return status_pb2.Status(code=error.code().value[0], message=error.details() or "")

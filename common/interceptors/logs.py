@@ -1,0 +1,48 @@
+"""One log line a call, and its duration as a metric."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import grpc
+from opentelemetry import metrics
+
+from common.interceptors.base import Call, CallInterceptor, Context
+
+_log = logging.getLogger(__name__)
+_duration = metrics.get_meter("aimass").create_histogram(
+    "rpc.server.duration", unit="ms", description="Time a call took."
+)
+_QUIET = ("/grpc.health.", "/grpc.reflection.", "/grpc.channelz.")
+
+
+class LoggingInterceptor(CallInterceptor):
+    """Logs method, status, duration and caller."""
+
+    @asynccontextmanager
+    async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
+        """Times the call."""
+        started = time.perf_counter()
+        status = "OK"
+        try:
+            yield
+        except asyncio.CancelledError:
+            status = grpc.StatusCode.CANCELLED.name
+            raise
+        except GeneratorExit:
+            status = grpc.StatusCode.CANCELLED.name
+            raise
+        except BaseException:
+            code = context.code()
+            status = code.name if isinstance(code, grpc.StatusCode) else "INTERNAL"
+            raise
+        finally:
+            self._record(call, status, (time.perf_counter() - started) * 1000)
+
+    def _record(self, call: Call, status: str, milliseconds: float) -> None:
+        _duration.record(milliseconds, {"rpc.method": call.method, "rpc.status": status})
+        level = logging.DEBUG if call.method.startswith(_QUIET) else logging.INFO
+        fields = {"method": call.method, "status": status, "ms": round(milliseconds, 2)}
+        _log.log(level, "%s %s", call.method, status, extra={"fields": fields})

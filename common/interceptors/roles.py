@@ -1,0 +1,93 @@
+"""The one table that says which role each method needs."""
+
+from enum import Enum
+
+
+class Role(Enum):
+    """What a caller may do. Viewer, editor and admin include each other in this order."""
+
+    VIEWER = "viewer"
+    EDITOR = "editor"
+    ADMIN = "admin"
+    AGENT = "agent"
+
+
+# Answered without a token: probes of the platform have none.
+OPEN = ("/grpc.health.v1.Health/",)
+
+_INCLUDES = {
+    Role.VIEWER: {Role.VIEWER},
+    Role.EDITOR: {Role.VIEWER, Role.EDITOR},
+    Role.ADMIN: {Role.VIEWER, Role.EDITOR, Role.ADMIN, Role.AGENT},
+    Role.AGENT: {Role.AGENT},
+}
+
+_VIEWER = (
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    "/aimass.catalog.v1.DatasetService/GetDataset",
+    "/aimass.catalog.v1.DatasetService/GetDatasetImport",
+    "/aimass.catalog.v1.DatasetService/GetDatasetVersion",
+    "/aimass.catalog.v1.DatasetService/ListDatasetImports",
+    "/aimass.catalog.v1.DatasetService/ListDatasetVersions",
+    "/aimass.catalog.v1.DatasetService/ListDatasets",
+    "/aimass.catalog.v1.DatasetService/WatchDatasetImport",
+    "/aimass.catalog.v1.ModelService/GetModel",
+    "/aimass.catalog.v1.ModelService/GetModelVersion",
+    "/aimass.catalog.v1.ModelService/ListModelVersions",
+    "/aimass.catalog.v1.ModelService/ListModels",
+    "/aimass.catalog.v1.TransferService/GetUpload",
+    "/aimass.catalog.v1.TransferService/ReadArtifact",
+    "/aimass.trainer.v1.TrainingService/GetTrainingRun",
+    "/aimass.trainer.v1.TrainingService/ListAgents",
+    "/aimass.trainer.v1.TrainingService/ListTrainingRuns",
+    "/aimass.trainer.v1.TrainingService/WatchTrainingRun",
+)
+
+_EDITOR = (
+    "/aimass.catalog.v1.DatasetService/CancelDatasetImport",
+    "/aimass.catalog.v1.DatasetService/CreateDatasetImport",
+    "/aimass.catalog.v1.DatasetService/DeleteDatasetImport",
+    "/aimass.catalog.v1.DatasetService/DeleteDatasetVersion",
+    "/aimass.catalog.v1.ModelService/CreateModelVersion",
+    "/aimass.catalog.v1.ModelService/DeleteModelVersion",
+    "/aimass.catalog.v1.TransferService/WriteUpload",
+    "/aimass.trainer.v1.TrainingService/CancelTrainingRun",
+    "/aimass.trainer.v1.TrainingService/CreateTrainingRun",
+    "/aimass.trainer.v1.TrainingService/DeleteTrainingRun",
+)
+
+_ADMIN = tuple(
+    f"/grpc.channelz.v1.Channelz/{method}"
+    for method in (
+        "GetTopChannels",
+        "GetServers",
+        "GetServer",
+        "GetServerSockets",
+        "GetChannel",
+        "GetSubchannel",
+        "GetSocket",
+    )
+)
+
+_AGENT = (
+    "/aimass.trainer.v1.AgentPoolService/Join",
+    "/aimass.trainer.v1.AgentPoolService/Recruit",
+    "/aimass.trainer.v1.WorkerControlService/Attach",
+)
+
+REQUIRED = {
+    **dict.fromkeys(_VIEWER, Role.VIEWER),
+    **dict.fromkeys(_EDITOR, Role.EDITOR),
+    **dict.fromkeys(_ADMIN, Role.ADMIN),
+    **dict.fromkeys(_AGENT, Role.AGENT),
+}
+
+
+def required_role(method: str) -> Role | None:
+    """Returns the role a method needs; None for a method that is not in the table: nobody may."""
+    return REQUIRED.get(method)
+
+
+def allows(role: Role, needed: Role) -> bool:
+    """Whether a role includes another."""
+    return needed in _INCLUDES[role]

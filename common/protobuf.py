@@ -1,0 +1,185 @@
+"""Protobuf messages as plain values and back, and requests checked by pydantic models."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from pydantic import BaseModel, ValidationError
+
+from common.errors import FieldViolation, InvalidInputError
+
+M = TypeVar("M", bound=Message)
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def to_plain(message: Message) -> dict[str, object]:
+    """Turns a message into a dictionary of plain values.
+
+    Fields that are not set are absent. Enum values are lower-case names without the enum's prefix
+    (`OPTIMIZER_KIND_ADAM` is `adam`), durations are seconds, timestamps are `datetime`s.
+
+    Args:
+        message: Any message without extensions or `Any`.
+
+    Returns:
+        The set fields by their proto names.
+    """
+    return {field.name: _field_to_plain(field, value) for field, value in message.ListFields()}
+
+
+def from_plain(plain: Mapping[str, object], message_type: Callable[[], M]) -> M:
+    """Builds a message from what `to_plain` gives; None counts as absent.
+
+    Args:
+        plain: Values by proto field name.
+        message_type: The message's class.
+
+    Returns:
+        The message.
+
+    Raises:
+        KeyError: A name is not a field of the message.
+    """
+    message = message_type()
+    for name, value in plain.items():
+        if value is not None:
+            _set_field(message, message.DESCRIPTOR.fields_by_name[name], value)
+    return message
+
+
+def resolve(message: Message, model: type[Model], field: str) -> Model:
+    """Checks a message by a pydantic model and fills in the model's defaults.
+
+    Args:
+        message: What the caller sent.
+        model: Declaration of types, ranges and defaults; its field names are the proto's.
+        field: Path of the message in the request, for example `training_run.spec`.
+
+    Returns:
+        The checked model.
+
+    Raises:
+        InvalidInputError: Names the path of every field that is wrong.
+    """
+    try:
+        return model.model_validate(to_plain(message))
+    except ValidationError as error:
+        raise invalid_input(error, field) from None
+
+
+def invalid_input(error: ValidationError, field: str) -> InvalidInputError:
+    """Turns pydantic's complaint into the error that callers see."""
+    violations = [
+        FieldViolation(_path(field, item["loc"]), _sentence(item["msg"])) for item in error.errors()
+    ]
+    first = violations[0]
+    return InvalidInputError(
+        f"{first.field}: {first.description}", reason="INVALID_FIELD", violations=violations
+    )
+
+
+def enum_short_name(descriptor: EnumDescriptor, number: int) -> str:
+    """Returns `adam` for the number of `OPTIMIZER_KIND_ADAM`; unknown numbers as digits."""
+    value = descriptor.values_by_number.get(number)
+    if value is None:
+        return str(number)
+    return str(value.name).removeprefix(_prefix(descriptor)).lower()
+
+
+def enum_number(descriptor: EnumDescriptor, short_name: str) -> int:
+    """Returns the number of the enum value with this short name. Raises `KeyError`."""
+    return int(descriptor.values_by_name[_prefix(descriptor) + short_name.upper()].number)
+
+
+def _prefix(descriptor: EnumDescriptor) -> str:
+    zero = str(descriptor.values_by_number[0].name)
+    return zero.removesuffix("UNSPECIFIED")
+
+
+def _path(field: str, location: tuple[int | str, ...]) -> str:
+    path = field
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return path
+
+
+def _sentence(text: str) -> str:
+    text = text.removeprefix("Value error, ")
+    return text if text.endswith(".") else f"{text}."
+
+
+def _is_map(field: FieldDescriptor) -> bool:
+    kind = field.message_type
+    return kind is not None and bool(kind.GetOptions().map_entry)
+
+
+def _field_to_plain(field: FieldDescriptor, value: object) -> object:
+    if _is_map(field):
+        entry = field.message_type.fields_by_name["value"]
+        return {key: _scalar_to_plain(entry, item) for key, item in dict(value).items()}  # type: ignore[call-overload]
+    if field.is_repeated:
+        return [_scalar_to_plain(field, item) for item in value]  # type: ignore[attr-defined]
+    return _scalar_to_plain(field, value)
+
+
+def _scalar_to_plain(field: FieldDescriptor, value: object) -> object:
+    if isinstance(value, Duration):
+        return value.seconds + value.nanos / 1e9
+    if isinstance(value, Timestamp):
+        return value.ToDatetime(tzinfo=UTC)
+    if isinstance(value, Message):
+        return to_plain(value)
+    if field.enum_type is not None and isinstance(value, int):
+        return enum_short_name(field.enum_type, value)
+    return value
+
+
+def _set_field(message: Message, field: FieldDescriptor, value: object) -> None:
+    target = getattr(message, field.name)
+    if _is_map(field):
+        entry = field.message_type.fields_by_name["value"]
+        for key, item in _mapping(value).items():
+            if entry.message_type is not None:
+                _fill_message(target[key], item)
+            else:
+                target[key] = _scalar(entry, item)
+    elif field.is_repeated:
+        for item in value:  # type: ignore[attr-defined]
+            if field.message_type is not None:
+                _fill_message(target.add(), item)
+            else:
+                target.append(_scalar(field, item))
+    elif field.message_type is not None:
+        target.SetInParent()
+        _fill_message(target, value)
+    else:
+        setattr(message, field.name, _scalar(field, value))
+
+
+def _fill_message(target: Message, value: object) -> None:
+    if isinstance(target, Duration):
+        target.FromNanoseconds(round(float(value) * 1e9))  # type: ignore[arg-type]
+    elif isinstance(target, Timestamp):
+        target.FromDatetime(value if isinstance(value, datetime) else _timestamp(value))
+    else:
+        target.CopyFrom(from_plain(_mapping(value), type(target)))
+
+
+def _timestamp(value: object) -> datetime:
+    return datetime.fromisoformat(str(value))
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    if not isinstance(value, Mapping):
+        raise TypeError(f"expected a mapping, got {type(value).__name__}")
+    return value
+
+
+def _scalar(field: FieldDescriptor, value: object) -> object:
+    if field.enum_type is not None and isinstance(value, str):
+        return enum_number(field.enum_type, value)
+    return value

@@ -1,0 +1,140 @@
+"""The one way to start a gRPC service."""
+
+import asyncio
+import logging
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+import grpc
+from grpc_channelz.v1 import channelz
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from common import telemetry
+from common.config import ServerSettings
+from common.interceptors import TokenTable, standard_interceptors
+
+_log = logging.getLogger(__name__)
+
+# Pings of clients at most every 10 s are welcome also between calls: agents and watchers live long.
+KEEPALIVE_OPTIONS = [
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 9_000),
+    ("grpc.http2.max_ping_strikes", 0),
+]
+
+
+@dataclass(frozen=True)
+class Service:
+    """A servicer and how to register it.
+
+    Attributes:
+        name: Full service name, for example `aimass.trainer.v1.TrainingService`.
+        register: Adds the servicer to a server: the generated `add_..._to_server`, bound.
+    """
+
+    name: str
+    register: Callable[[grpc.aio.Server], None]
+
+
+class RunningServer:
+    """A started server.
+
+    Attributes:
+        port: The port it listens on.
+        address: `host:port` for clients.
+    """
+
+    def __init__(
+        self, server: grpc.aio.Server, healthy: health.aio.HealthServicer, host: str, port: int
+    ) -> None:
+        self._server = server
+        self._health = healthy
+        self.port = port
+        self.address = f"{host}:{port}"
+
+    async def stop(self, grace: float) -> None:
+        """Turns health off, lets open calls end for `grace` seconds, then cuts them."""
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(grace)
+
+
+async def start_server(
+    services: Sequence[Service], settings: ServerSettings, tokens: TokenTable
+) -> RunningServer:
+    """Starts a server with interceptors, health, reflection and channelz.
+
+    Args:
+        services: What it serves.
+        settings: Address and switches.
+        tokens: Who is let in.
+
+    Returns:
+        The running server; health says SERVING for every service name and the empty one.
+
+    Raises:
+        OSError: The port is taken.
+    """
+    server = grpc.aio.server(
+        interceptors=standard_interceptors(tokens),
+        options=[*KEEPALIVE_OPTIONS, ("grpc.so_reuseport", 0)],
+    )
+    for service in services:
+        service.register(server)
+    healthy = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
+    channelz.add_channelz_servicer(server)
+    names = [service.name for service in services]
+    if settings.reflection:
+        reflection.enable_server_reflection(
+            [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server
+        )
+    try:
+        port = server.add_insecure_port(f"{settings.host}:{settings.port}")
+    except RuntimeError as error:
+        raise OSError(f"cannot listen on {settings.host}:{settings.port}: {error}") from None
+    await server.start()
+    for name in ["", *names]:
+        await healthy.set(name, health_pb2.HealthCheckResponse.SERVING)
+    return RunningServer(server, healthy, settings.host, port)
+
+
+async def serve(
+    name: str,
+    settings: ServerSettings,
+    app: Callable[[], AbstractAsyncContextManager[Sequence[Service]]],
+) -> None:
+    """Runs a service process until SIGTERM or SIGINT, then drains it.
+
+    Args:
+        name: Name for logs and traces, for example `trainer`.
+        settings: The server's settings.
+        app: Composition root: an async context manager that yields the services; what it opened is
+            closed after the server has drained.
+    """
+    telemetry.configure(name)
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    tokens = TokenTable.from_file(settings.token_file) if settings.token_file else TokenTable({})
+    async with app() as services:
+        server = await start_server(services, settings, tokens)
+        _log.info("%s listens on %s", name, server.address)
+        await stopped.wait()
+        _log.info("%s drains", name)
+        await server.stop(settings.drain_seconds)
+    telemetry.flush()
+
+
+def run(main: Callable[[], Awaitable[None]]) -> None:
+    """Runs a service's main coroutine in a new event loop."""
+
+    async def entry() -> None:
+        await main()
+
+    asyncio.run(entry())

@@ -1,0 +1,37 @@
+"""The W3C trace context that calls carry, without any tracing library.
+
+See https://www.w3.org/TR/trace-context/, section 3.2 (2021).
+"""
+
+import re
+import secrets
+from contextvars import ContextVar
+
+HEADER = "traceparent"
+_PATTERN = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+_current: ContextVar[str] = ContextVar("traceparent", default="")
+
+
+def new_traceparent() -> str:
+    """Returns the context of a new, sampled trace."""
+    return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
+
+
+def current_traceparent() -> str:
+    """Returns the context of the work at hand; empty when there is none."""
+    return _current.get()
+
+
+def set_traceparent(traceparent: str) -> None:
+    """Makes this the context of the current task or thread."""
+    _current.set(traceparent)
+
+
+def is_traceparent(text: str) -> bool:
+    """Whether the text is a well-formed trace context."""
+    return _PATTERN.fullmatch(text) is not None
+
+
+def trace_id(traceparent: str) -> str:
+    """Returns the 32 hexadecimal digits of the trace; empty where there is none."""
+    return traceparent[3:35] if is_traceparent(traceparent) else ""
