@@ -1,0 +1,337 @@
+"""What a forked worker is given: its place in the world, a progress board, a report pipe.
+
+The agent's warm process calls `run_worker` in the child right after the fork. The training code
+sees only the `WorkerContext`. This module imports neither grpc nor torch.
+"""
+
+import ctypes
+import mmap
+import os
+import signal
+import struct
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from aimass.trainer.v1 import agents_pb2
+
+EXIT_FINISHED = 0
+"""Training (or the package) is complete."""
+EXIT_FAULT = 1
+"""An unexpected error; the world is replaced, and the run fails when that does not help."""
+EXIT_PEER_LOST = 3
+"""A collective operation failed because another worker is gone; the world is replaced."""
+EXIT_TRAINING_FAILED = 4
+"""Training cannot go on; a `TrainingFailed` was reported before."""
+
+_PR_SET_PDEATHSIG = 1
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_LENGTH = struct.Struct("<I")
+
+# The words of a board: three for the host, then two for each local rank.
+_COMMIT_STEP, _COMMIT_EPOCH, _COMMIT_REQUEST, _RANKS = 0, 1, 2, 3
+_WORD_BYTES = 8
+
+
+def die_with_parent(parent: int) -> None:
+    """Makes the kernel kill this process with SIGKILL when its parent dies.
+
+    Args:
+        parent: Process id of the parent, as the parent knows it; when it is gone already, this
+            process ends at once.
+    """
+    _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(EXIT_FAULT)
+
+
+@dataclass(frozen=True)
+class BoardSnapshot:
+    """A board at one moment.
+
+    Attributes:
+        steps: Last finished step of each local rank; -1 before the first in this world.
+        beats: Signs of life of each local rank, finished steps included.
+        commit_step: Step of the newest commit of this world on this host; -1 for none.
+        commit_epoch: Epoch it lies in.
+    """
+
+    steps: tuple[int, ...]
+    beats: tuple[int, ...]
+    commit_step: int
+    commit_epoch: int
+
+
+class ProgressBoard:
+    """Memory that the workers of one world on one host share with their agent.
+
+    A word is 8 bytes, aligned, and stored at once, so that no lock is needed: each word has one
+    writer, the request flag aside.
+    """
+
+    def __init__(self, descriptor: int, local_size: int, local_rank: int = 0) -> None:
+        """Maps a board.
+
+        Args:
+            descriptor: File descriptor that `create` returned.
+            local_size: Number of workers on this host.
+            local_rank: The worker that writes through this object.
+        """
+        size = (_RANKS + 2 * local_size) * _WORD_BYTES
+        self._memory = mmap.mmap(descriptor, size)
+        self._words = memoryview(self._memory).cast("q")
+        self._local_size = local_size
+        self._step_word = _RANKS + 2 * local_rank
+        self._beat_word = self._step_word + 1
+
+    @staticmethod
+    def create(local_size: int) -> int:
+        """Returns the descriptor of a new board in anonymous shared memory."""
+        descriptor = os.memfd_create("aimass-progress")
+        rank = struct.pack("=qq", -1, 0)
+        os.write(descriptor, struct.pack("=qqq", -1, 0, 0) + rank * local_size)
+        return descriptor
+
+    def finish_step(self, step: int) -> None:
+        """Says that this worker finished a step.
+
+        Args:
+            step: Steps done since the start of the run, this one included.
+        """
+        self._words[self._step_word] = step
+        self.beat()
+
+    def beat(self) -> None:
+        """Gives a sign of life between steps.
+
+        Call it at least every second where something takes long: reading data, building the
+        network, each validation batch, writing a checkpoint. A worker without one for too long
+        counts as frozen and is replaced.
+        """
+        self._words[self._beat_word] += 1
+
+    def committed(self, step: int, epoch: int) -> None:
+        """Says that the commit file of this host now holds this step. One worker a host calls it.
+
+        Args:
+            step: Steps done since the start of the run.
+            epoch: Epoch that it lies in, from 1.
+        """
+        self._words[_COMMIT_EPOCH] = epoch
+        self._words[_COMMIT_STEP] = step
+        self._words[_COMMIT_REQUEST] = 0
+
+    def commit_requested(self) -> bool:
+        """Returns whether a commit is wanted at the next step, whatever the interval."""
+        return self._words[_COMMIT_REQUEST] != 0
+
+    def request_commit(self) -> None:
+        """Asks the workers of this host for a commit; the agent calls it."""
+        self._words[_COMMIT_REQUEST] = 1
+
+    def read(self) -> BoardSnapshot:
+        """Returns what the board says now."""
+        ranks = self._words[_RANKS : _RANKS + 2 * self._local_size].tolist()
+        return BoardSnapshot(
+            steps=tuple(ranks[0::2]),
+            beats=tuple(ranks[1::2]),
+            commit_step=self._words[_COMMIT_STEP],
+            commit_epoch=self._words[_COMMIT_EPOCH],
+        )
+
+    def close(self) -> None:
+        """Unmaps the board."""
+        self._words.release()
+        self._memory.close()
+
+
+class ReportPipe:
+    """The writing end of a worker's pipe to its agent. Safe to use from several threads."""
+
+    def __init__(self, descriptor: int, world: int, rank: int) -> None:
+        """Wraps a pipe.
+
+        Args:
+            descriptor: File descriptor to write to.
+            world: Number of the world; filled into every report.
+            rank: The worker's rank; filled into every report.
+        """
+        self._descriptor = descriptor
+        self._world = world
+        self._rank = rank
+        self._lock = threading.Lock()
+
+    def send(self, report: agents_pb2.WorkerReport) -> None:
+        """Sends a report; waits where the agent is behind."""
+        report.world = self._world
+        report.rank = self._rank
+        data = report.SerializeToString()
+        view = memoryview(_LENGTH.pack(len(data)) + data)
+        with self._lock:
+            while view:
+                view = view[os.write(self._descriptor, view) :]
+
+
+class ReportParser:
+    """Cuts the bytes of a report pipe into reports."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[agents_pb2.WorkerReport]:
+        """Takes bytes as they came and returns the reports that are now complete."""
+        self._buffer += data
+        reports = []
+        while len(self._buffer) >= _LENGTH.size:
+            end = _LENGTH.size + _LENGTH.unpack_from(self._buffer)[0]
+            if len(self._buffer) < end:
+                break
+            reports.append(
+                agents_pb2.WorkerReport.FromString(bytes(self._buffer[_LENGTH.size : end]))
+            )
+            del self._buffer[:end]
+        return reports
+
+
+@dataclass(frozen=True)
+class WorkerContext:
+    """Everything a worker is told. Horovod's variables are in `os.environ`.
+
+    Attributes:
+        job_key: Key in the object store of the run's job file.
+        checkpoint_key: Key of the newest checkpoint in the store; empty for none.
+        commit_dir: Directory of this host's commits of the run, in memory, shared by the agent's
+            workers of the run. It exists.
+        report: Sends a report to the coordinator; world and rank are filled in. Thread-safe.
+        progress: The board this worker writes to.
+        world: Number of the world within the attempt.
+        rank: The worker's rank; 0 when it builds the package.
+        size: Number of workers in the world; 1 when it builds the package.
+        local_rank: Its number among the agent's workers of this world.
+        is_package_build: Whether to build the model package from the newest commit (or checkpoint)
+            instead of training; Horovod has no world then.
+        traceparent: W3C traceparent that the worker's spans belong to; empty for none.
+    """
+
+    job_key: str
+    checkpoint_key: str
+    commit_dir: Path
+    report: Callable[[agents_pb2.WorkerReport], None]
+    progress: ProgressBoard
+    world: int
+    rank: int
+    size: int
+    local_rank: int
+    is_package_build: bool
+    traceparent: str
+
+
+WorkerMain = Callable[[WorkerContext], int]
+"""What runs in a worker: takes the context, returns the exit code."""
+
+
+@dataclass(frozen=True)
+class Descriptors:
+    """What a worker inherits.
+
+    Attributes:
+        report: Writing end of its report pipe.
+        output: Writing end of the pipe for standard output and standard error.
+        board: Its host's progress board.
+    """
+
+    report: int
+    output: int
+    board: int
+
+
+@dataclass(frozen=True)
+class WorkerOrder:
+    """What the agent asks the warm process to fork.
+
+    Attributes:
+        world: Number of the world within the attempt.
+        rank: The worker's rank.
+        size: Workers in the world.
+        local_rank: Its number among this agent's workers.
+        local_size: This agent's workers in the world.
+        environment: Variables to set.
+        job_key: See `WorkerContext`.
+        checkpoint_key: See `WorkerContext`.
+        commit_dir: See `WorkerContext`.
+        is_package_build: See `WorkerContext`.
+        traceparent: See `WorkerContext`.
+    """
+
+    world: int
+    rank: int
+    size: int
+    local_rank: int
+    local_size: int
+    environment: dict[str, str]
+    job_key: str
+    checkpoint_key: str
+    commit_dir: str
+    is_package_build: bool
+    traceparent: str
+
+
+def run_worker(
+    order: WorkerOrder,
+    descriptors: Descriptors,
+    parent: int,
+    to_close: Sequence[int],
+    main: WorkerMain,
+) -> None:
+    """Runs a worker in a process that was just forked, and ends the process.
+
+    Args:
+        order: What to run.
+        descriptors: What it inherits.
+        parent: Process id of the warm process; its death kills the worker.
+        to_close: Descriptors of the parent that the worker must not keep open.
+        main: The training code.
+    """
+    code = EXIT_FAULT
+    try:
+        die_with_parent(parent)
+        for descriptor in to_close:
+            os.close(descriptor)
+        os.dup2(descriptors.output, 1)
+        os.dup2(descriptors.output, 2)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        os.environ.update(order.environment)
+        code = main(_context(order, descriptors))
+    except BaseException:  # the process ends here whatever happened
+        traceback.print_exc()
+    finally:
+        _flush_output()
+        os._exit(code)
+
+
+def _context(order: WorkerOrder, descriptors: Descriptors) -> WorkerContext:
+    return WorkerContext(
+        job_key=order.job_key,
+        checkpoint_key=order.checkpoint_key,
+        commit_dir=Path(order.commit_dir),
+        report=ReportPipe(descriptors.report, order.world, order.rank).send,
+        progress=ProgressBoard(descriptors.board, order.local_size, order.local_rank),
+        world=order.world,
+        rank=order.rank,
+        size=order.size,
+        local_rank=order.local_rank,
+        is_package_build=order.is_package_build,
+        traceparent=order.traceparent,
+    )
+
+
+def _flush_output() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            continue
