@@ -1,8 +1,8 @@
 """Protobuf messages as plain values and back, and requests checked by pydantic models."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
@@ -47,7 +47,8 @@ def from_plain(plain: Mapping[str, object], message_type: Callable[[], M]) -> M:
     message = message_type()
     for name, value in plain.items():
         if value is not None:
-            _set_field(message, message.DESCRIPTOR.fields_by_name[name], value)
+            field = cast(FieldDescriptor, message.DESCRIPTOR.fields_by_name[name])
+            _set_field(message, field, value)
     return message
 
 
@@ -112,17 +113,22 @@ def _sentence(text: str) -> str:
     return text if text.endswith(".") else f"{text}."
 
 
-def _is_map(field: FieldDescriptor) -> bool:
+def _map_value(field: FieldDescriptor) -> FieldDescriptor | None:
+    """Returns the value field of a map's entries; None where the field is not a map."""
     kind = field.message_type
-    return kind is not None and bool(kind.GetOptions().map_entry)
+    if kind is None or not kind.GetOptions().map_entry:
+        return None
+    value: FieldDescriptor = kind.fields_by_name["value"]
+    return value
 
 
 def _field_to_plain(field: FieldDescriptor, value: object) -> object:
-    if _is_map(field):
-        entry = field.message_type.fields_by_name["value"]
-        return {key: _scalar_to_plain(entry, item) for key, item in dict(value).items()}  # type: ignore[call-overload]
+    entry = _map_value(field)
+    if entry is not None:
+        pairs = cast(Mapping[str, object], value).items()
+        return {key: _scalar_to_plain(entry, item) for key, item in pairs}
     if field.is_repeated:
-        return [_scalar_to_plain(field, item) for item in value]  # type: ignore[attr-defined]
+        return [_scalar_to_plain(field, item) for item in cast(Sequence[object], value)]
     return _scalar_to_plain(field, value)
 
 
@@ -140,15 +146,15 @@ def _scalar_to_plain(field: FieldDescriptor, value: object) -> object:
 
 def _set_field(message: Message, field: FieldDescriptor, value: object) -> None:
     target = getattr(message, field.name)
-    if _is_map(field):
-        entry = field.message_type.fields_by_name["value"]
+    entry = _map_value(field)
+    if entry is not None:
         for key, item in _mapping(value).items():
             if entry.message_type is not None:
                 _fill_message(target[key], item)
             else:
                 target[key] = _scalar(entry, item)
     elif field.is_repeated:
-        for item in value:  # type: ignore[attr-defined]
+        for item in cast(Sequence[object], value):
             if field.message_type is not None:
                 _fill_message(target.add(), item)
             else:
@@ -162,7 +168,7 @@ def _set_field(message: Message, field: FieldDescriptor, value: object) -> None:
 
 def _fill_message(target: Message, value: object) -> None:
     if isinstance(target, Duration):
-        target.FromNanoseconds(round(float(value) * 1e9))  # type: ignore[arg-type]
+        target.FromNanoseconds(round(cast(float, value) * 1e9))
     elif isinstance(target, Timestamp):
         target.FromDatetime(value if isinstance(value, datetime) else _timestamp(value))
     else:

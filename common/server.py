@@ -6,10 +6,12 @@ import signal
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from typing import cast
 
 import grpc
 from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from common import telemetry
@@ -50,7 +52,7 @@ class RunningServer:
     """
 
     def __init__(
-        self, server: grpc.aio.Server, healthy: health.aio.HealthServicer, host: str, port: int
+        self, server: grpc.aio.Server, healthy: HealthServicer, host: str, port: int
     ) -> None:
         self._server = server
         self._health = healthy
@@ -85,9 +87,9 @@ async def start_server(
     )
     for service in services:
         service.register(server)
-    healthy = health.aio.HealthServicer()
+    healthy = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-    channelz.add_channelz_servicer(server)
+    channelz.add_channelz_servicer(cast(grpc.Server, server))  # takes both kinds
     names = [service.name for service in services]
     if settings.reflection:
         reflection.enable_server_reflection(

@@ -6,6 +6,8 @@ from common.interceptors.errors import ErrorsInterceptor
 from common.interceptors.logs import LoggingInterceptor
 from common.interceptors.tracing import TracingInterceptor
 
+__all__ = ["CallInterceptor", "TokenTable", "standard_interceptors"]
+
 
 def standard_interceptors(tokens: TokenTable) -> list[CallInterceptor]:
     """Returns the interceptors of every server: trace, log, errors, then who may call."""

@@ -29,7 +29,8 @@ class Caller:
     role: Role
 
 
-_caller: ContextVar[Caller] = ContextVar("caller", default=Caller("nobody", Role.VIEWER))
+_NOBODY = Caller("nobody", Role.VIEWER)
+_caller: ContextVar[Caller] = ContextVar("caller", default=_NOBODY)
 
 
 def caller() -> Caller:
@@ -94,7 +95,8 @@ class AuthInterceptor(CallInterceptor):
     def _authenticate(self, header: str) -> Caller:
         if not header:
             raise UnauthenticatedError(
-                "No token. Send the metadata `authorization: Bearer <token>`; `aimass env` shows it.",
+                "No token. Send the metadata `authorization: Bearer <token>`; "
+                "`aimass env` shows the local suite's.",
                 reason="TOKEN_MISSING",
             )
         token = header[len(_SCHEME) :] if header.lower().startswith(_SCHEME) else ""

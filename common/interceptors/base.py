@@ -1,10 +1,10 @@
 """One shape for all server interceptors: a context manager around a call."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, cast
 
 import grpc
 from google.protobuf.message import Message
@@ -27,7 +27,7 @@ class Call:
     metadata: Mapping[str, str]
 
 
-class CallInterceptor(grpc.aio.ServerInterceptor, ABC):  # type: ignore[misc]
+class CallInterceptor(grpc.aio.ServerInterceptor, ABC):
     """Wraps unary calls and the iteration of streams alike."""
 
     @abstractmethod
@@ -36,21 +36,19 @@ class CallInterceptor(grpc.aio.ServerInterceptor, ABC):  # type: ignore[misc]
 
     async def intercept_service(
         self,
-        continuation: Callable[
-            [grpc.HandlerCallDetails], Awaitable["grpc.RpcMethodHandler[Message, Message] | None"]
-        ],
+        continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
         handler_call_details: grpc.HandlerCallDetails,
-    ) -> "grpc.RpcMethodHandler[Message, Message] | None":
+    ) -> grpc.RpcMethodHandler:
         """Replaces the handler's behaviour by one that runs inside `around`."""
         handler = await continuation(handler_call_details)
-        if handler is None:
-            return None
+        if handler is None:  # no such method: grpc answers UNIMPLEMENTED
+            return handler
         call = Call(handler_call_details.method, _text(handler_call_details.invocation_metadata))
         kinds = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
         kind = next(kind for kind in kinds if getattr(handler, kind) is not None)
         wrap = self._stream if kind.endswith("stream") else self._unary
         build = getattr(grpc, f"{kind}_rpc_method_handler")
-        wrapped: grpc.RpcMethodHandler[Message, Message] = build(
+        wrapped: grpc.RpcMethodHandler = build(
             wrap(call, getattr(handler, kind)),
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
@@ -74,5 +72,5 @@ class CallInterceptor(grpc.aio.ServerInterceptor, ABC):  # type: ignore[misc]
 
 
 def _text(metadata: object) -> dict[str, str]:
-    pairs = metadata if metadata is not None else ()
-    return {key: value for key, value in pairs if isinstance(value, str)}  # type: ignore[attr-defined]
+    pairs = cast(Iterable[tuple[str, str | bytes]], metadata or ())
+    return {key: value for key, value in pairs if isinstance(value, str)}

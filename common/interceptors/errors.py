@@ -1,8 +1,9 @@
 """Turns errors into statuses with details."""
 
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import cast
 
 import grpc
 from google.rpc import status_pb2
@@ -50,7 +51,8 @@ def _of_other_service(call: Call, error: grpc.aio.AioRpcError) -> status_pb2.Sta
             "A service this call needs cannot be reached now; try again.",
         )
         return errors.to_status(unavailable)
-    for key, value in error.trailing_metadata() or ():
-        if key == DETAILS_KEY and isinstance(value, bytes):
-            return status_pb2.Status.FromString(value)
+    details = dict(cast(Iterable[tuple[str, str | bytes]], error.trailing_metadata() or ()))
+    packed = details.get(DETAILS_KEY)
+    if isinstance(packed, bytes):
+        return status_pb2.Status.FromString(packed)
     return status_pb2.Status(code=error.code().value[0], message=error.details() or "")

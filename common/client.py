@@ -1,0 +1,241 @@
+"""The one way to call a service."""
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+
+from aimass.type.v1 import event_pb2
+from common import tracecontext
+
+DEADLINE_SECONDS = 30.0
+
+# Pings keep long streams alive and find dead peers; the server's limits allow this rate.
+_OPTIONS = [
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.enable_retries", 1),
+    # A service that restarts is back in about a second: look often.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+]
+
+# Reads, and writes that a request id or their nature makes safe to repeat.
+_RETRIED = {
+    "aimass.catalog.v1.DatasetService": [],
+    "aimass.catalog.v1.ModelService": [],
+    "aimass.catalog.v1.TransferService": ["GetUpload"],
+    "aimass.trainer.v1.TrainingService": [],
+}
+_RETRY_POLICY = {
+    "maxAttempts": 5,
+    "initialBackoff": "0.1s",
+    "maxBackoff": "2s",
+    "backoffMultiplier": 2,
+    "retryableStatusCodes": ["UNAVAILABLE"],
+}
+
+
+def service_config() -> str:
+    """Returns the service config: retries of UNAVAILABLE, five attempts in about three seconds."""
+    names: list[dict[str, str]] = []
+    for service, methods in _RETRIED.items():
+        names += [{"service": service, "method": method} for method in methods] or [
+            {"service": service}
+        ]
+    return json.dumps({"methodConfig": [{"name": names, "retryPolicy": _RETRY_POLICY}]})
+
+
+def options() -> list[tuple[str, str | int]]:
+    """Returns the options of every channel."""
+    return [*_OPTIONS, ("grpc.service_config", service_config())]
+
+
+@dataclass(frozen=True)
+class _CallDetails(grpc.ClientCallDetails):
+    method: str
+    timeout: float | None
+    metadata: tuple[tuple[str, str | bytes], ...] | None
+    credentials: grpc.CallCredentials | None = None
+    wait_for_ready: bool | None = None
+    compression: grpc.Compression | None = None
+
+
+def call_metadata(token: str) -> list[tuple[str, str | bytes]]:
+    """Returns what every call carries: the token and the trace it belongs to."""
+    traceparent = tracecontext.current_traceparent() or tracecontext.new_traceparent()
+    return [("authorization", f"Bearer {token}"), (tracecontext.HEADER, traceparent)]
+
+
+class _SyncDefaults(
+    grpc.UnaryUnaryClientInterceptor,
+    grpc.UnaryStreamClientInterceptor,
+    grpc.StreamUnaryClientInterceptor,
+    grpc.StreamStreamClientInterceptor,
+):
+    """Adds token, trace and, to unary calls, a deadline."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def _with_defaults(
+        self, details: grpc.ClientCallDetails, deadline: float | None
+    ) -> _CallDetails:
+        metadata = (*(details.metadata or ()), *call_metadata(self._token))
+        return _CallDetails(
+            details.method,
+            details.timeout or deadline,
+            metadata,
+            details.credentials,
+            details.wait_for_ready,
+            details.compression,
+        )
+
+    def intercept_unary_unary(
+        self, continuation: Any, client_call_details: Any, request: Any
+    ) -> Any:
+        return continuation(self._with_defaults(client_call_details, DEADLINE_SECONDS), request)
+
+    def intercept_unary_stream(
+        self, continuation: Any, client_call_details: Any, request: Any
+    ) -> Any:
+        return continuation(self._with_defaults(client_call_details, None), request)
+
+    def intercept_stream_unary(
+        self, continuation: Any, client_call_details: Any, request_iterator: Any
+    ) -> Any:
+        return continuation(self._with_defaults(client_call_details, None), request_iterator)
+
+    def intercept_stream_stream(
+        self, continuation: Any, client_call_details: Any, request_iterator: Any
+    ) -> Any:
+        return continuation(self._with_defaults(client_call_details, None), request_iterator)
+
+
+def _aio_details(
+    details: grpc.aio.ClientCallDetails, token: str, deadline: float | None
+) -> grpc.aio.ClientCallDetails:
+    metadata = grpc.aio.Metadata(*(details.metadata or ()), *call_metadata(token))
+    return grpc.aio.ClientCallDetails(
+        details.method,
+        details.timeout or deadline,
+        metadata,
+        details.credentials,
+        details.wait_for_ready,
+    )
+
+
+class _AioUnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def intercept_unary_unary(
+        self, continuation: Any, client_call_details: Any, request: Any
+    ) -> Any:
+        details = _aio_details(client_call_details, self._token, DEADLINE_SECONDS)
+        return await continuation(details, request)
+
+
+class _AioUnaryStream(grpc.aio.UnaryStreamClientInterceptor):
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def intercept_unary_stream(
+        self, continuation: Any, client_call_details: Any, request: Any
+    ) -> Any:
+        return await continuation(_aio_details(client_call_details, self._token, None), request)
+
+
+class _AioStreamUnary(grpc.aio.StreamUnaryClientInterceptor):
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def intercept_stream_unary(
+        self, continuation: Any, client_call_details: Any, request_iterator: Any
+    ) -> Any:
+        details = _aio_details(client_call_details, self._token, None)
+        return await continuation(details, request_iterator)
+
+
+class _AioStreamStream(grpc.aio.StreamStreamClientInterceptor):
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    async def intercept_stream_stream(
+        self, continuation: Any, client_call_details: Any, request_iterator: Any
+    ) -> Any:
+        details = _aio_details(client_call_details, self._token, None)
+        return await continuation(details, request_iterator)
+
+
+def connect(address: str, token: str) -> grpc.aio.Channel:
+    """Opens an asyncio channel.
+
+    Args:
+        address: `host:port`.
+        token: Bearer token to show.
+
+    Returns:
+        A channel with retries, keepalive, token, trace context, and a deadline of 30 s on unary
+        calls that set none.
+    """
+    kinds = (_AioUnaryUnary, _AioUnaryStream, _AioStreamUnary, _AioStreamStream)
+    interceptors: Any = [kind(token) for kind in kinds]
+    return grpc.aio.insecure_channel(address, options=options(), interceptors=interceptors)
+
+
+def connect_sync(address: str, token: str) -> grpc.Channel:
+    """Opens a channel for plain threads; see `connect`."""
+    channel = grpc.insecure_channel(address, options=options())
+    return grpc.intercept_channel(channel, _SyncDefaults(token))
+
+
+class WatchRequest(Protocol):
+    """What every watch request has."""
+
+    after_sequence: int
+
+
+R = TypeVar("R", bound=Message)
+
+
+def watch(
+    call: Callable[[R], Iterator[event_pb2.Event]], request: R, give_up_after: float = 60.0
+) -> Iterator[event_pb2.Event]:
+    """Follows a run over broken connections, without a gap or a repeat.
+
+    Args:
+        call: The stub's watch method.
+        request: Its request, which must have `after_sequence`.
+        give_up_after: Seconds without a connection after which the error is raised.
+
+    Yields:
+        Stored events, in order, until the run has ended. Heartbeats are left out.
+    """
+    current = type(request)()
+    current.CopyFrom(request)
+    last_heard = time.monotonic()
+    while True:
+        try:
+            for event in call(current):
+                last_heard = time.monotonic()
+                if event.sequence:
+                    current.after_sequence = event.sequence  # type: ignore[attr-defined]
+                    yield event
+        except grpc.RpcError as error:
+            if not _is_passing(error) or time.monotonic() - last_heard > give_up_after:
+                raise
+            time.sleep(random.uniform(0.1, 0.5))
+        else:
+            return
+
+
+def _is_passing(error: grpc.RpcError) -> bool:
+    return isinstance(error, grpc.Call) and error.code() == grpc.StatusCode.UNAVAILABLE

@@ -1,0 +1,42 @@
+"""A real server on a free port, for tests."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import grpc
+
+from common import client
+from common.config import ServerSettings
+from common.interceptors import TokenTable
+from common.interceptors.auth import Caller
+from common.interceptors.roles import Role
+from common.server import Service, start_server
+
+TOKENS = {role: f"test-token-of-{role.value}" for role in Role}
+
+
+def token_table() -> TokenTable:
+    """Returns a table with one token a role."""
+    return TokenTable({token: Caller(role.value, role) for role, token in TOKENS.items()})
+
+
+@asynccontextmanager
+async def running_server(services: Sequence[Service]) -> AsyncIterator[str]:
+    """Serves on a free port of the loopback interface.
+
+    Yields:
+        `host:port`. Tokens are in `TOKENS`.
+    """
+    settings = ServerSettings(host="127.0.0.1", port=0, drain_seconds=0)
+    server = await start_server(services, settings, token_table())
+    try:
+        yield server.address
+    finally:
+        await server.stop(0)
+
+
+@asynccontextmanager
+async def channel_to(address: str, role: Role = Role.ADMIN) -> AsyncIterator[grpc.aio.Channel]:
+    """Opens a channel that shows the token of a role."""
+    async with client.connect(address, TOKENS[role]) as channel:
+        yield channel
