@@ -1,0 +1,70 @@
+# Each target has one line of help: `make help`.
+SHELL := /bin/bash
+PYTHON ?= python3
+BIN := .venv/bin
+PYTHONPATH :=
+SETUP_FILES := $(wildcard deploy/setup/*) requirements.lock pyproject.toml
+CODE := common services tests deploy protos/generate.py
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check format lint types layers protos proto-drift bench chaos lock clean
+
+help: ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+setup: .venv/aimass-ready ## Set everything up, once: .venv, Horovod, MinIO
+	@$(BIN)/python -m deploy.setup.report
+
+.venv/aimass-ready: $(SETUP_FILES)
+	@$(PYTHON) deploy/setup/check.py
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@echo "Setting up aimass in .venv (a few minutes the first time)"
+	@$(BIN)/python -m deploy.setup.packages
+	@$(BIN)/python -m deploy.setup.build_horovod
+	@$(BIN)/python -m deploy.setup.build_store
+	@touch $@
+
+demo: .venv/aimass-ready ## Start the suite, import real data, train on two workers, kill one
+	@$(BIN)/python -m common.local.demo
+
+test: .venv/aimass-ready ## Run all tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: format-check lint types layers proto-drift ## Run all checks: format, lint, types, layers, protos
+
+format: .venv/aimass-ready ## Format the code and mend what the linter can
+	@$(BIN)/ruff format $(CODE)
+	@$(BIN)/ruff check --fix $(CODE)
+
+format-check: .venv/aimass-ready
+	@$(BIN)/ruff format --check $(CODE)
+
+lint: .venv/aimass-ready ## Lint the code
+	@$(BIN)/ruff check $(CODE)
+
+types: .venv/aimass-ready ## Check types
+	@$(BIN)/mypy
+
+layers: .venv/aimass-ready ## Check who may import whom
+	@$(BIN)/lint-imports
+
+protos: .venv/aimass-ready ## Generate the stubs
+	@$(BIN)/python protos/generate.py build/image.binpb 2>/dev/null
+
+proto-drift: protos ## Check that stubs are up to date, and lint the contracts
+	@git diff --exit-code --stat -- protos/gen || (echo "Run make protos and commit protos/gen"; false)
+	@test -z "$$(git ls-files --others --exclude-standard protos/gen)"
+	@$(BIN)/buf lint build/image.binpb
+	@deploy/setup/breaking.sh
+
+bench: .venv/aimass-ready ## Run a benchmark: make bench NAME=trainer [DATA=folder]
+	@AIMASS_BENCH_DATA=$(DATA) $(BIN)/python -m tests.benchmarks.$(NAME)
+
+chaos: .venv/aimass-ready ## Kill and freeze workers at random, 100 times
+	@$(BIN)/python -m tests.chaos.worlds
+
+lock: .venv/aimass-ready ## Write the lock files anew (needs uv on PATH)
+	@deploy/setup/lock.sh
+
+clean: ## Remove .venv and all that was built here
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

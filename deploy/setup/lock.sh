@@ -1,0 +1,11 @@
+#!/usr/bin/env bash
+# Writes the lock files: exact versions and digests, no registry addresses.
+# torch and its CUDA libraries stand apart, without digests: where pip finds a CPU build of the same
+# version, that is taken, and its digest differs.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+compile=(uv pip compile pyproject.toml --all-extras --universal --python-version 3.11
+  --no-header --no-annotate --quiet)
+mapfile -t torch_stack < <("${compile[@]}" | grep -oE '^(torch|triton|cuda|nvidia)[a-z0-9-]*')
+"${compile[@]}" --generate-hashes "${torch_stack[@]/#/--no-emit-package=}" -o requirements.lock
+"${compile[@]}" | grep -E '^(torch|triton|cuda|nvidia)[a-z0-9-]*==' > deploy/setup/torch.lock
