@@ -31,10 +31,16 @@ class JoinRequest(_message.Message):
     AGENT_FIELD_NUMBER: _builtins.int
     ATTEMPT_FIELD_NUMBER: _builtins.int
     COORDINATOR_ADDRESS_FIELD_NUMBER: _builtins.int
+    ASSIGNMENT_FIELD_NUMBER: _builtins.int
+    LEAVING_FIELD_NUMBER: _builtins.int
     attempt: _builtins.int
     """The attempt it works for; 0 when idle."""
     coordinator_address: _builtins.str
     """The coordinator it is attached to; empty when idle."""
+    assignment: _builtins.int
+    """Number of the last assignment it has carried out or refused; 0 before the first."""
+    leaving: _builtins.bool
+    """Whether it is about to end and takes no more work."""
     @_builtins.property
     def agent(self) -> _trainer_pb2.Agent:
         """The agent; `training_run` says what it works for, also after the trainer restarted."""
@@ -45,10 +51,12 @@ class JoinRequest(_message.Message):
         agent: _trainer_pb2.Agent | None = ...,
         attempt: _builtins.int = ...,
         coordinator_address: _builtins.str = ...,
+        assignment: _builtins.int = ...,
+        leaving: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "attempt", b"attempt", "coordinator_address", b"coordinator_address"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "assignment", b"assignment", "attempt", b"attempt", "coordinator_address", b"coordinator_address", "leaving", b"leaving"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -64,6 +72,7 @@ class Assignment(_message.Message):
     ATTEMPT_FIELD_NUMBER: _builtins.int
     COORDINATOR_ADDRESS_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
+    NUMBER_FIELD_NUMBER: _builtins.int
     training_run: _builtins.str
     """The run to work for; empty: become idle."""
     attempt: _builtins.int
@@ -72,6 +81,8 @@ class Assignment(_message.Message):
     """Address of the coordinator, `host:port`."""
     token: _builtins.str
     """Bearer token for the coordinator."""
+    number: _builtins.int
+    """Number of the assignment, rising for each agent from 1."""
     def __init__(
         self,
         *,
@@ -79,10 +90,11 @@ class Assignment(_message.Message):
         attempt: _builtins.int = ...,
         coordinator_address: _builtins.str = ...,
         token: _builtins.str = ...,
+        number: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "coordinator_address", b"coordinator_address", "token", b"token", "training_run", b"training_run"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "coordinator_address", b"coordinator_address", "number", b"number", "token", b"token", "training_run", b"training_run"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -109,12 +121,10 @@ class RecruitRequest(_message.Message):
     token: _builtins.str
     """Bearer token that agents must show there."""
     priority_time_ns: _builtins.int
-    """Number of runs that began to wait before this one decides who is served first: creation time of
-    the run in nanoseconds since the epoch.
-    """
+    """Who is served first: creation time of the run in nanoseconds since the epoch."""
     @_builtins.property
     def workers(self) -> _trainer_pb2.WorkerRange:
-        """Slots the run needs at least, wants and can use."""
+        """Slots the run needs at least, wants and can use; all three are set."""
 
     def __init__(
         self,
@@ -136,27 +146,35 @@ Global___RecruitRequest: _TypeAlias = RecruitRequest  # noqa: Y015
 
 @_typing.final
 class RecruitResponse(_message.Message):
-    """From pool to coordinator: the agents that are assigned now."""
+    """From pool to coordinator. An agent that the pool does not mention stays: a pool that has just
+    started does not know all agents yet.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     AGENTS_FIELD_NUMBER: _builtins.int
     TOTAL_SLOTS_FIELD_NUMBER: _builtins.int
+    WANTED_BACK_FIELD_NUMBER: _builtins.int
     total_slots: _builtins.int
     """Slots of all connected agents, busy ones included."""
     @_builtins.property
     def agents(self) -> _containers.RepeatedCompositeFieldContainer[_trainer_pb2.Agent]:
-        """The agents, with their slots."""
+        """The agents that are assigned now, with their slots."""
+
+    @_builtins.property
+    def wanted_back(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of agents that another run needs more; the coordinator lets them go after a commit."""
 
     def __init__(
         self,
         *,
         agents: _abc.Iterable[_trainer_pb2.Agent] | None = ...,
         total_slots: _builtins.int = ...,
+        wanted_back: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "total_slots", b"total_slots"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "total_slots", b"total_slots", "wanted_back", b"wanted_back"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -173,6 +191,7 @@ class AttachRequest(_message.Message):
     WORLD_PROGRESS_FIELD_NUMBER: _builtins.int
     WORKER_REPORT_FIELD_NUMBER: _builtins.int
     WORLD_STOPPED_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def attached(self) -> Global___AgentAttached:
         """First message: who attaches."""
@@ -193,6 +212,10 @@ class AttachRequest(_message.Message):
     def world_stopped(self) -> Global___WorldStopped:
         """All workers of a world are gone."""
 
+    @_builtins.property
+    def status(self) -> Global___AgentStatus:
+        """What the agent offers now; sent when it changes, and as a sign of life every 250 ms."""
+
     def __init__(
         self,
         *,
@@ -201,12 +224,13 @@ class AttachRequest(_message.Message):
         world_progress: Global___WorldProgress | None = ...,
         worker_report: Global___WorkerReport | None = ...,
         world_stopped: Global___WorldStopped | None = ...,
+        status: Global___AgentStatus | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["attached", b"attached", "kind", b"kind", "worker_exited", b"worker_exited", "worker_report", b"worker_report", "world_progress", b"world_progress", "world_stopped", b"world_stopped"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["attached", b"attached", "kind", b"kind", "status", b"status", "worker_exited", b"worker_exited", "worker_report", b"worker_report", "world_progress", b"world_progress", "world_stopped", b"world_stopped"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attached", b"attached", "kind", b"kind", "worker_exited", b"worker_exited", "worker_report", b"worker_report", "world_progress", b"world_progress", "world_stopped", b"world_stopped"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attached", b"attached", "kind", b"kind", "status", b"status", "worker_exited", b"worker_exited", "worker_report", b"worker_report", "world_progress", b"world_progress", "world_stopped", b"world_stopped"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["attached", "worker_exited", "world_progress", "worker_report", "world_stopped"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["attached", "worker_exited", "world_progress", "worker_report", "world_stopped", "status"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -221,8 +245,14 @@ class AgentAttached(_message.Message):
     AGENT_FIELD_NUMBER: _builtins.int
     ADDRESS_FIELD_NUMBER: _builtins.int
     COMMIT_FIELD_NUMBER: _builtins.int
+    INTERFACE_FIELD_NUMBER: _builtins.int
+    WORLD_FIELD_NUMBER: _builtins.int
     address: _builtins.str
     """Address that other hosts reach this host by, for Gloo."""
+    interface: _builtins.str
+    """Name of the network interface that has the address, for Gloo."""
+    world: _builtins.int
+    """World whose workers still run here; 0 for none."""
     @_builtins.property
     def agent(self) -> _trainer_pb2.Agent:
         """The agent."""
@@ -237,14 +267,42 @@ class AgentAttached(_message.Message):
         agent: _trainer_pb2.Agent | None = ...,
         address: _builtins.str = ...,
         commit: Global___Commit | None = ...,
+        interface: _builtins.str = ...,
+        world: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "commit", b"commit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "agent", b"agent", "commit", b"commit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["address", b"address", "agent", b"agent", "commit", b"commit", "interface", b"interface", "world", b"world"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AgentAttached: _TypeAlias = AgentAttached  # noqa: Y015
+
+@_typing.final
+class AgentStatus(_message.Message):
+    """What an agent offers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    READY_SLOTS_FIELD_NUMBER: _builtins.int
+    LEAVING_FIELD_NUMBER: _builtins.int
+    ready_slots: _builtins.int
+    """Workers it can start now: 0 while the process that forks them is being started."""
+    leaving: _builtins.bool
+    """Whether it is about to end: the run goes on without it after a commit."""
+    def __init__(
+        self,
+        *,
+        ready_slots: _builtins.int = ...,
+        leaving: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["leaving", b"leaving", "ready_slots", b"ready_slots"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AgentStatus: _TypeAlias = AgentStatus  # noqa: Y015
 
 @_typing.final
 class Commit(_message.Message):
@@ -311,6 +369,8 @@ class WorldProgress(_message.Message):
     WORLD_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
     COMMIT_FIELD_NUMBER: _builtins.int
+    BEATS_FIELD_NUMBER: _builtins.int
+    STOPPED_FIELD_NUMBER: _builtins.int
     world: _builtins.int
     """The world."""
     @_builtins.property
@@ -321,16 +381,26 @@ class WorldProgress(_message.Message):
     def commit(self) -> Global___Commit:
         """The newest commit of this host in this world."""
 
+    @_builtins.property
+    def beats(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Signs of life of each local worker, by local rank: finished steps, read batches and the like."""
+
+    @_builtins.property
+    def stopped(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Local ranks of workers that are stopped by a signal."""
+
     def __init__(
         self,
         *,
         world: _builtins.int = ...,
         steps: _abc.Iterable[_builtins.int] | None = ...,
         commit: Global___Commit | None = ...,
+        beats: _abc.Iterable[_builtins.int] | None = ...,
+        stopped: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "steps", b"steps", "world", b"world"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beats", b"beats", "commit", b"commit", "steps", b"steps", "stopped", b"stopped", "world", b"world"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -589,7 +659,7 @@ class Order(_message.Message):
 
     @_builtins.property
     def finish(self) -> Global___Finish:
-        """The run is over: kill what is left, remove its commits, end the stream."""
+        """The run needs the agent no more: kill what is left, remove its commits, end the stream."""
 
     @_builtins.property
     def build_package(self) -> Global___BuildPackage:
@@ -704,7 +774,7 @@ Global___WorkerSlot: _TypeAlias = WorkerSlot  # noqa: Y015
 
 @_typing.final
 class StopWorld(_message.Message):
-    """Kills all workers of a world."""
+    """Kills all workers of a world and of those before it; answered by WorldStopped."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -748,7 +818,7 @@ Global___RequestCommit: _TypeAlias = RequestCommit  # noqa: Y015
 
 @_typing.final
 class Finish(_message.Message):
-    """The run is over."""
+    """The run needs the agent no more."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -169,8 +169,9 @@ class WorkerControlServiceServicer:
     """
 
     def Attach(self, request_iterator, context):
-        """An agent offers its slots to the run and obeys until the stream ends. When the stream breaks and
-        does not come back within 5 s, the agent kills the run's workers. Needs the run's own token.
+        """An agent offers its slots to the run and obeys until the stream ends. To the coordinator the end
+        of the stream is the loss of the agent. The agent dials again; its workers go on meanwhile, and
+        when it finds no coordinator within 5 s, it kills them. Needs the run's own token.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -91,8 +91,9 @@ class WorkerControlServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> WorkerControlServiceAsyncStub: ...
     Attach: _grpc.StreamStreamMultiCallable[_agents_pb2.AttachRequest, _agents_pb2.Order]
-    """An agent offers its slots to the run and obeys until the stream ends. When the stream breaks and
-    does not come back within 5 s, the agent kills the run's workers. Needs the run's own token.
+    """An agent offers its slots to the run and obeys until the stream ends. To the coordinator the end
+    of the stream is the loss of the agent. The agent dials again; its workers go on meanwhile, and
+    when it finds no coordinator within 5 s, it kills them. Needs the run's own token.
     """
 
 @_typing.type_check_only
@@ -101,8 +102,9 @@ class WorkerControlServiceAsyncStub(WorkerControlServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Attach: _aio.StreamStreamMultiCallable[_agents_pb2.AttachRequest, _agents_pb2.Order]  # type: ignore[assignment]
-    """An agent offers its slots to the run and obeys until the stream ends. When the stream breaks and
-    does not come back within 5 s, the agent kills the run's workers. Needs the run's own token.
+    """An agent offers its slots to the run and obeys until the stream ends. To the coordinator the end
+    of the stream is the loss of the agent. The agent dials again; its workers go on meanwhile, and
+    when it finds no coordinator within 5 s, it kills them. Needs the run's own token.
     """
 
 class WorkerControlServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -114,8 +116,9 @@ class WorkerControlServiceServicer(metaclass=_abc_1.ABCMeta):
         request_iterator: _MaybeAsyncIterator[_agents_pb2.AttachRequest],
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_agents_pb2.Order], _abc.AsyncIterator[_agents_pb2.Order]]:
-        """An agent offers its slots to the run and obeys until the stream ends. When the stream breaks and
-        does not come back within 5 s, the agent kills the run's workers. Needs the run's own token.
+        """An agent offers its slots to the run and obeys until the stream ends. To the coordinator the end
+        of the stream is the loss of the agent. The agent dials again; its workers go on meanwhile, and
+        when it finds no coordinator within 5 s, it kills them. Needs the run's own token.
         """
 
 def add_WorkerControlServiceServicer_to_server(servicer: WorkerControlServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
