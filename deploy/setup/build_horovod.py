@@ -1,4 +1,4 @@
-"""Builds Horovod against the installed torch, once per torch and Python version, and installs it."""
+"""Builds Horovod against the installed torch, once per torch and Python, and installs it."""
 
 import importlib.metadata
 import os

@@ -1,17 +1,18 @@
-"""Says in one message what is missing on this machine. Runs on any Python 3, before anything else."""
+"""Says in one message what is missing on this machine. Runs on any Python 3, first of all."""
 
 import importlib.util
 import os
 import platform
 import shutil
 import sys
+from collections.abc import Iterator
 
 NEEDED_PYTHON = (3, 11)
 NEEDED_FREE_GIB = 10
 COMPILERS = ("c++", "g++", "clang++")
 
 
-def missing():
+def missing() -> "Iterator[str]":
     """Yields a sentence for each thing that is missing, with the cure."""
     if platform.system() != "Linux":
         yield f"Linux is needed; this is {platform.system()}."
@@ -30,7 +31,7 @@ def missing():
             yield f"{NEEDED_FREE_GIB} GiB of free disk are needed here; {free:.1f} GiB are free."
 
 
-def main():
+def main() -> None:
     """Prints what is missing and fails, or prints nothing."""
     problems = list(missing())
     if problems:
