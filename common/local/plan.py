@@ -1,0 +1,156 @@
+"""Which processes make up a suite: pure functions from addresses and secrets to programs."""
+
+import os
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from common.local import readiness
+from common.local.child import Program
+from common.local.home import SuiteHome
+from common.local.ports import HOST, PortReservations
+from common.local.store import Store
+
+CATALOG_PORT = 7700
+TRAINER_PORT = 7701
+# A run's own variables would make services believe that they belong to it.
+_NOT_INHERITED = ("AIMASS_RUN", "AIMASS_TOKEN", "AIMASS_PORT", "AIMASS_HOST")
+
+
+@dataclass(frozen=True)
+class SuiteOptions:
+    """What a user chooses.
+
+    Attributes:
+        agents: Number of worker agents.
+        slots: Workers that one agent runs at a time.
+    """
+
+    agents: int = 2
+    slots: int = 1
+
+
+@dataclass(frozen=True)
+class SuitePlan:
+    """All programs of a suite, in the order of their start.
+
+    Attributes:
+        suite: Id of the suite.
+        store: The object store.
+        catalog_address: `host:port` of the catalog.
+        trainer_address: `host:port` of the trainer.
+        services: The gRPC services.
+        agents: The worker agents.
+    """
+
+    suite: str
+    store: Store
+    catalog_address: str
+    trainer_address: str
+    services: tuple[Program, ...]
+    agents: tuple[Program, ...]
+
+
+@dataclass(frozen=True)
+class _Parts:
+    base: Mapping[str, str] = field(repr=False)
+    tokens: Mapping[str, str] = field(repr=False)
+    trainer_address: str
+
+
+def inherited_environment(suite: str, home: SuiteHome) -> dict[str, str]:
+    """Returns the environment that every process of a suite starts from."""
+    kept = {key: value for key, value in os.environ.items() if key not in _NOT_INHERITED}
+    local = f"{HOST},localhost"
+    no_proxy = kept.get("no_proxy") or kept.get("NO_PROXY")
+    addresses = f"{no_proxy},{local}" if no_proxy else local
+    return {
+        **kept,
+        # A proxy of the user's must not stand between processes of one machine.
+        "no_proxy": addresses,
+        "NO_PROXY": addresses,
+        "AIMASS_HOME": str(home.path),
+        "AIMASS_LOG_DIR": str(home.log_folder),
+        "AIMASS_SUITE": suite,
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def make_plan(
+    suite: str,
+    home: SuiteHome,
+    options: SuiteOptions,
+    store: Store,
+    ports: PortReservations,
+) -> SuitePlan:
+    """Says which processes run, with which command and environment.
+
+    Args:
+        suite: Id of the suite.
+        home: State folder.
+        options: What the user chose.
+        store: The object store.
+        ports: Where to take ports from.
+    """
+    catalog = f"{HOST}:{ports.reserve(CATALOG_PORT)}"
+    trainer = f"{HOST}:{ports.reserve(TRAINER_PORT)}"
+    base = {
+        **inherited_environment(suite, home),
+        **store.environment,
+        "AIMASS_CATALOG_ADDRESS": catalog,
+        "AIMASS_TRAINER_ADDRESS": trainer,
+    }
+    parts = _Parts(base, home.ensure_tokens(), trainer)
+    return SuitePlan(
+        suite=suite,
+        store=store,
+        catalog_address=catalog,
+        trainer_address=trainer,
+        services=(
+            _service("catalog", catalog, parts, home.token_file),
+            _service("trainer", trainer, parts, home.token_file),
+        ),
+        agents=tuple(
+            _agent(f"agent-{number}", options.slots, parts)
+            for number in range(1, options.agents + 1)
+        ),
+    )
+
+
+def _service(name: str, address: str, parts: _Parts, token_file: Path) -> Program:
+    return Program(
+        name=name,
+        command=_python(f"services.{name}"),
+        environment={
+            **parts.base,
+            "AIMASS_HOST": HOST,
+            "AIMASS_PORT": address.rpartition(":")[2],
+            "AIMASS_TOKEN_FILE": str(token_file),
+            "AIMASS_TOKEN": parts.tokens["service"],
+        },
+        ready=readiness.serving_at(address),
+        address=address,
+    )
+
+
+def _agent(name: str, slots: int, parts: _Parts) -> Program:
+    return Program(
+        name=name,
+        command=_python("services.trainer.agent"),
+        environment={
+            **parts.base,
+            "AIMASS_AGENT_ID": name,
+            "AIMASS_AGENT_SLOTS": str(slots),
+            "AIMASS_TOKEN": parts.tokens["agent"],
+        },
+        ready=_joined(name, parts),
+    )
+
+
+def _joined(name: str, parts: _Parts) -> Callable[[int], Awaitable[bool]]:
+    return readiness.joined_at(parts.trainer_address, parts.tokens["local"], name)
+
+
+def _python(module: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", module)
