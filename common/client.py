@@ -28,7 +28,7 @@ _OPTIONS = [
 ]
 
 # Reads, and writes that a request id or their nature makes safe to repeat.
-_RETRIED = {
+RETRIED = {
     "aimass.catalog.v1.DatasetService": [],
     "aimass.catalog.v1.ModelService": [],
     "aimass.catalog.v1.TransferService": ["GetUpload"],
@@ -46,7 +46,7 @@ _RETRY_POLICY = {
 def service_config() -> str:
     """Returns the service config: retries of UNAVAILABLE, five attempts in about three seconds."""
     names: list[dict[str, str]] = []
-    for service, methods in _RETRIED.items():
+    for service, methods in RETRIED.items():
         names += [{"service": service, "method": method} for method in methods] or [
             {"service": service}
         ]

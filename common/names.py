@@ -15,6 +15,7 @@ LATEST = "latest"
 MAX_VERSION = 2**31 - 1
 
 _ID = re.compile(r"[a-z](?:[a-z0-9-]{0,61}[a-z0-9])?", re.ASCII)
+_COLLECTION = re.compile(r"[a-z][A-Za-z]{0,62}", re.ASCII)
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}", re.ASCII)
 _RANDOM_CHARACTERS = 10
 
@@ -36,8 +37,8 @@ def validate_id(text: str, field: str) -> str:
     if _ID.fullmatch(text) is None:
         raise InvalidFieldError(
             field,
-            "must be 1 to 63 lower-case letters, digits and hyphens, begin with a letter and not end "
-            "with a hyphen",
+            "must be 1 to 63 lower-case letters, digits and hyphens, begin with a letter and not "
+            "end with a hyphen",
             reason="INVALID_ID",
         )
     return text
@@ -224,9 +225,6 @@ def validate_collection(text: str, field: str = "parent") -> str:
     if _COLLECTION.fullmatch(collection) is None:
         raise _wrong_name(field, "{collection}")
     return text
-
-
-_COLLECTION = re.compile(r"[a-z][A-Za-z]{0,62}", re.ASCII)
 
 
 def _is_version(text: str) -> bool:

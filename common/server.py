@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import grpc
+from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
@@ -17,6 +18,7 @@ from grpc_reflection.v1alpha import reflection
 from common import telemetry
 from common.config import ServerSettings
 from common.interceptors import TokenTable, standard_interceptors
+from common.reflection import MethodFindingPool
 
 _log = logging.getLogger(__name__)
 
@@ -92,8 +94,11 @@ async def start_server(
     channelz.add_channelz_servicer(cast(grpc.Server, server))  # takes both kinds
     names = [service.name for service in services]
     if settings.reflection:
+        pool = MethodFindingPool()
         reflection.enable_server_reflection(
-            [*names, health.SERVICE_NAME, reflection.SERVICE_NAME], server
+            [*names, health.SERVICE_NAME, reflection.SERVICE_NAME],
+            server,
+            cast(DescriptorPool, pool),
         )
     try:
         port = server.add_insecure_port(f"{settings.host}:{settings.port}")

@@ -21,13 +21,17 @@ def token_table() -> TokenTable:
 
 
 @asynccontextmanager
-async def running_server(services: Sequence[Service]) -> AsyncIterator[str]:
-    """Serves on a free port of the loopback interface.
+async def running_server(services: Sequence[Service], port: int = 0) -> AsyncIterator[str]:
+    """Serves on the loopback interface.
+
+    Args:
+        services: What to serve.
+        port: The port; 0 takes a free one.
 
     Yields:
         `host:port`. Tokens are in `TOKENS`.
     """
-    settings = ServerSettings(host="127.0.0.1", port=0, drain_seconds=0)
+    settings = ServerSettings(host="127.0.0.1", port=port, drain_seconds=0)
     server = await start_server(services, settings, token_table())
     try:
         yield server.address

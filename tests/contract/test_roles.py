@@ -1,0 +1,68 @@
+"""The table of roles is complete, and holds."""
+
+from collections.abc import Iterator
+
+import grpc
+import pytest
+from google.protobuf.descriptor import FileDescriptor
+from grpc_channelz.v1 import channelz_pb2
+from grpc_reflection.v1alpha import reflection_pb2
+
+from aimass.catalog.v1 import dataset_pb2, model_pb2, transfer_pb2
+from aimass.trainer.v1 import agents_pb2, trainer_pb2
+from common import client
+from common.interceptors.roles import REQUIRED, Role, allows
+
+FILES: list[FileDescriptor] = [
+    dataset_pb2.DESCRIPTOR,
+    model_pb2.DESCRIPTOR,
+    transfer_pb2.DESCRIPTOR,
+    trainer_pb2.DESCRIPTOR,
+    agents_pb2.DESCRIPTOR,
+    channelz_pb2.DESCRIPTOR,
+    reflection_pb2.DESCRIPTOR,
+]
+
+
+def methods() -> Iterator[str]:
+    """Yields the full name of every method that the suite serves behind a token."""
+    for file in FILES:
+        for service in file.services_by_name.values():
+            for method in service.methods:
+                yield f"/{service.full_name}/{method.name}"
+
+
+def test_every_method_has_a_role_and_every_entry_a_method() -> None:
+    """A new RPC without a role is denied to all: this says so before a user finds out."""
+    assert set(REQUIRED) == set(methods())
+
+
+@pytest.mark.parametrize("role", Role)
+def test_agents_and_people_stay_apart(role: Role) -> None:
+    """A worker host that is broken into gives no access to data and models."""
+    opened = {method for method, needed in REQUIRED.items() if allows(role, needed)}
+    people = {method for method, needed in REQUIRED.items() if needed is not Role.AGENT}
+    if role is Role.AGENT:
+        assert opened.isdisjoint(people)
+    elif role is Role.ADMIN:
+        assert opened == set(REQUIRED)
+    else:
+        assert opened < people
+
+
+def test_no_reading_role_changes_anything() -> None:
+    """What begins with Create, Cancel, Delete or Write needs more than a viewer."""
+    for method, needed in REQUIRED.items():
+        verb = method.rsplit("/", 1)[1]
+        if verb.startswith(("Create", "Cancel", "Delete", "Write")):
+            assert needed is Role.EDITOR, method
+
+
+def test_service_config_names_existing_methods() -> None:
+    """A misspelt name in the service config silently switches retries off."""
+    known = set(methods())
+    services = {method.split("/")[1] for method in known}
+    for service, names in client.RETRIED.items():
+        assert service in services
+        assert all(f"/{service}/{name}" in known for name in names)
+    assert grpc.StatusCode.UNAVAILABLE.name in client.service_config()
