@@ -1,0 +1,176 @@
+"""A whole suite of real processes for tests, driven through the public API only."""
+
+import hashlib
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+from aimass.catalog.v1 import (
+    dataset_pb2,
+    dataset_pb2_grpc,
+    model_pb2_grpc,
+    transfer_pb2,
+    transfer_pb2_grpc,
+)
+from aimass.trainer.v1 import trainer_pb2, trainer_pb2_grpc
+from aimass.type.v1 import event_pb2, run_pb2
+
+from common import client
+from common.local.home import SuiteHome
+from common.local.plan import SuiteOptions
+from common.local.processes import suite_processes
+from common.local.suite import Suite
+
+CHUNK_BYTES = 256 * 1024
+
+
+class RunningSuite:
+    """A started suite, and what tests do with it.
+
+    Attributes:
+        suite: The suite.
+        datasets: Stub of the data sets.
+        models: Stub of the models.
+        transfers: Stub of uploads and downloads.
+        training: Stub of the training runs.
+    """
+
+    def __init__(self, suite: Suite) -> None:
+        self.suite = suite
+        state = suite.home.read_state()
+        assert state is not None, "the suite is not up"
+        self.state = state
+        self.token = suite.home.tokens()["local"]
+        self._catalog = client.connect_sync(state.catalog_address, self.token)
+        self._trainer = client.connect_sync(state.trainer_address, self.token)
+        self.datasets = dataset_pb2_grpc.DatasetServiceStub(self._catalog)
+        self.models = model_pb2_grpc.ModelServiceStub(self._catalog)
+        self.transfers = transfer_pb2_grpc.TransferServiceStub(self._catalog)
+        self.training = trainer_pb2_grpc.TrainingServiceStub(self._trainer)
+
+    def close(self) -> None:
+        """Closes the channels."""
+        self._catalog.close()
+        self._trainer.close()
+
+    def upload(self, filename: str, data: bytes) -> str:
+        """Uploads bytes. Returns the upload's name."""
+        name = f"uploads/u-{uuid.uuid4().hex[:12]}"
+        header = transfer_pb2.UploadHeader(
+            name=name,
+            total_bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            filename=filename,
+        )
+
+        def messages() -> Iterator[transfer_pb2.WriteUploadRequest]:
+            yield transfer_pb2.WriteUploadRequest(header=header)
+            for start in range(0, len(data), CHUNK_BYTES):
+                yield transfer_pb2.WriteUploadRequest(chunk=data[start : start + CHUNK_BYTES])
+
+        return str(self.transfers.WriteUpload(messages()).name)
+
+    def import_dataset(
+        self,
+        dataset: str,
+        filename: str,
+        data: bytes,
+        spec: dataset_pb2.DatasetImportSpec | None = None,
+    ) -> str:
+        """Imports bytes as a version of a data set and waits for it. Returns the version's name."""
+        wanted = dataset_pb2.DatasetImportSpec()
+        if spec is not None:
+            wanted.CopyFrom(spec)
+        wanted.dataset = f"datasets/{dataset}"
+        wanted.upload = self.upload(filename, data)
+        created = self.datasets.CreateDatasetImport(
+            dataset_pb2.CreateDatasetImportRequest(
+                dataset_import=dataset_pb2.DatasetImport(spec=wanted),
+                request_id=str(uuid.uuid4()),
+            )
+        )
+        request = dataset_pb2.WatchDatasetImportRequest(name=created.name)
+        for _ in client.watch(self.datasets.WatchDatasetImport, request):
+            pass
+        done = self.datasets.GetDatasetImport(
+            dataset_pb2.GetDatasetImportRequest(name=created.name)
+        )
+        assert done.status.state == run_pb2.RUN_STATE_SUCCEEDED, done
+        return str(done.dataset_version)
+
+    def create_run(self, spec: trainer_pb2.TrainingSpec) -> str:
+        """Starts a training run. Returns its name."""
+        request = trainer_pb2.CreateTrainingRunRequest(
+            training_run=trainer_pb2.TrainingRun(spec=spec), request_id=str(uuid.uuid4())
+        )
+        return str(self.training.CreateTrainingRun(request).name)
+
+    def get_run(self, name: str) -> trainer_pb2.TrainingRun:
+        """Returns a training run."""
+        return self.training.GetTrainingRun(trainer_pb2.GetTrainingRunRequest(name=name))
+
+    def watch_run(self, name: str, after: int = 0) -> Iterator[event_pb2.Event]:
+        """Yields the events of a training run until it has ended, over broken connections."""
+        request = trainer_pb2.WatchTrainingRunRequest(name=name, after_sequence=after)
+        return client.watch(self.training.WatchTrainingRun, request)
+
+    def finish_run(self, name: str) -> trainer_pb2.TrainingRun:
+        """Waits until a training run has ended."""
+        for _ in self.watch_run(name):
+            pass
+        return self.get_run(name)
+
+    def train(self, spec: trainer_pb2.TrainingSpec) -> trainer_pb2.TrainingRun:
+        """Starts a training run and waits until it has ended."""
+        return self.finish_run(self.create_run(spec))
+
+    def supervised(self, name: str) -> psutil.Process:
+        """Returns a supervised process, for example `trainer` or `agent-1`."""
+        state = self.suite.home.read_state()
+        assert state is not None
+        pid = next(each.pid for each in state.processes if each.name == name)
+        return psutil.Process(pid)
+
+    def job(self, run: str) -> psutil.Process:
+        """Returns the process of a run: the coordinator of a training run, an import's worker."""
+        found = [
+            process
+            for process in self.processes()
+            if process.environ().get("AIMASS_RUN") == run
+            and any(part.endswith(".job") for part in process.cmdline())
+        ]
+        assert len(found) == 1, f"{len(found)} processes of {run}"
+        return found[0]
+
+    def processes(self) -> list[psutil.Process]:
+        """Returns all living processes of the suite."""
+        return suite_processes(self.state.suite)
+
+
+@contextmanager
+def running_suite(
+    home: Path, options: SuiteOptions | None = None, environment: dict[str, str] | None = None
+) -> Iterator[RunningSuite]:
+    """Starts a suite in a folder of its own and stops it with all its processes.
+
+    Args:
+        home: State folder.
+        options: Number of agents and slots.
+        environment: Variables for all its processes, for example a shorter lease.
+    """
+    kept = dict(os.environ)
+    os.environ.update(environment or {})
+    suite = Suite(SuiteHome(home))
+    try:
+        with suite.running(options):
+            running = RunningSuite(suite)
+            try:
+                yield running
+            finally:
+                running.close()
+    finally:
+        os.environ.clear()
+        os.environ.update(kept)
