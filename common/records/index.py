@@ -1,0 +1,164 @@
+"""A collection's records in memory, kept up with the store by the etags of LIST."""
+
+import logging
+import threading
+from bisect import bisect_right
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Generic, Protocol, cast
+
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from common.errors import DataLossError
+from common.records.envelope import M, Record, Stored, descriptor_of
+from common.records.objects import RecordObjects
+
+# Where an entry stands in a list: newest first, then by name.
+Position = tuple[int, str]
+
+_THREADS = 8
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Entry(Generic[M]):
+    """A record in the index.
+
+    Attributes:
+        etag: The store's etag.
+        revision: Revision of the record.
+        refresh: Number of the last refresh that had begun when the entry was made.
+        record: The record; None for a tombstone.
+    """
+
+    etag: str
+    revision: int
+    refresh: int
+    record: Record[M] | None
+
+
+class Index(Generic[M]):
+    """The records of one collection. Safe to use from several threads."""
+
+    def __init__(self, objects: RecordObjects, collection: str, message_type: type[M]) -> None:
+        """Makes an empty index; `refresh` fills it.
+
+        Args:
+            objects: The records.
+            collection: For example `trainingRuns` or `datasets/digits/versions`.
+            message_type: Type of the resources.
+        """
+        self._objects = objects
+        self._collection = collection
+        self._type = message_type
+        self._created = _creation_time(descriptor_of(message_type))
+        self._entries: dict[str, _Entry[M]] = {}
+        self._sorted: tuple[list[Position], list[Record[M]]] | None = None
+        self._lock = threading.Lock()
+        self._refreshing = threading.Lock()
+        self._begun = 0
+        self._done = 0
+
+    def refresh(self) -> None:
+        """Brings the index up to what the store held when this was called."""
+        with self._lock:
+            wanted = self._begun + 1
+        with self._refreshing:
+            if self._done >= wanted:
+                return  # Another thread's refresh began after this call did.
+            with self._lock:
+                self._begun += 1
+            self._load()
+            self._done = self._begun
+
+    def note(self, stored: Stored) -> None:
+        """Takes over a record that was read or written."""
+        record = stored.record(self._type) if stored.exists else None
+        with self._lock:
+            known = self._entries.get(stored.name)
+            if known is not None and known.revision > stored.envelope.revision:
+                return
+            revision = stored.envelope.revision
+            self._entries[stored.name] = _Entry(stored.etag, revision, self._begun, record)
+            self._sorted = None
+
+    def after(self, position: Position | None) -> Iterator[tuple[Position, Record[M]]]:
+        """Yields the records behind a position, all for None, as they are now.
+
+        They belong to the index: do not change them.
+        """
+        positions, records = self._snapshot()
+        start = 0 if position is None else bisect_right(positions, position)
+        for number in range(start, len(records)):
+            yield positions[number], records[number]
+
+    def _load(self) -> None:
+        prefix = f"records/{self._collection}/"
+        infos = self._objects.store.list(prefix, recursive=False)
+        etags = {info.key[len("records/") : -len(".json")]: info.etag for info in infos}
+        with self._lock:
+            known = {name: entry.etag for name, entry in self._entries.items()}
+        changed = [name for name, etag in etags.items() if known.get(name) != etag]
+        if changed:
+            with ThreadPoolExecutor(min(_THREADS, len(changed)), "index") as pool:
+                list(pool.map(self._reload, changed))
+        self._forget(etags)
+
+    def _reload(self, name: str) -> None:
+        try:
+            stored = self._objects.find(name)
+            if stored is not None:
+                self.note(stored)
+        except DataLossError as error:
+            # One damaged record must not hide the others.
+            _logger.error("%s %s", error.message, error.private)
+
+    def _forget(self, etags: dict[str, str]) -> None:
+        with self._lock:
+            gone = [
+                name
+                for name, entry in self._entries.items()
+                if name not in etags and entry.refresh < self._begun
+            ]
+            for name in gone:
+                del self._entries[name]
+                self._sorted = None
+
+    def _snapshot(self) -> tuple[list[Position], list[Record[M]]]:
+        with self._lock:
+            if self._sorted is None:
+                live = [entry.record for entry in self._entries.values() if entry.record]
+                pairs = sorted(((self._position(record), record) for record in live), key=_first)
+                self._sorted = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+            return self._sorted
+
+    def _position(self, record: Record[M]) -> Position:
+        return -self._created(record.resource), record.name
+
+
+def _first(pair: tuple[Position, object]) -> Position:
+    return pair[0]
+
+
+class _HasCreateTime(Protocol):
+    create_time: Timestamp
+
+
+class _HasStatus(Protocol):
+    status: _HasCreateTime
+
+
+def _creation_time(descriptor: Descriptor) -> Callable[[Message], int]:
+    """Returns what reads a message's time of creation in nanoseconds; 0 where it has none."""
+    if "create_time" in descriptor.fields_by_name:
+        return lambda message: cast(_HasCreateTime, message).create_time.ToNanoseconds()
+    status = descriptor.fields_by_name.get("status")
+    if status is None or status.message_type is None:
+        return lambda message: 0
+    if "create_time" not in status.message_type.fields_by_name:
+        return lambda message: 0
+    return lambda message: cast(_HasStatus, message).status.create_time.ToNanoseconds()
