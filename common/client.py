@@ -207,7 +207,7 @@ R = TypeVar("R", bound=Message)
 
 
 def watch(
-    call: Callable[[R], Iterator[event_pb2.Event]], request: R, give_up_after: float = 60.0
+    call: Callable[[R], Iterable[event_pb2.Event]], request: R, give_up_after: float = 60.0
 ) -> Iterator[event_pb2.Event]:
     """Follows a run over broken connections, without a gap or a repeat.
 

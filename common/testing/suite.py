@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
+
 from aimass.catalog.v1 import (
     dataset_pb2,
     dataset_pb2_grpc,
@@ -17,7 +18,6 @@ from aimass.catalog.v1 import (
 )
 from aimass.trainer.v1 import trainer_pb2, trainer_pb2_grpc
 from aimass.type.v1 import event_pb2, run_pb2
-
 from common import client
 from common.local.home import SuiteHome
 from common.local.plan import SuiteOptions
