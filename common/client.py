@@ -3,9 +3,9 @@
 import json
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -195,12 +195,6 @@ def connect_sync(address: str, token: str) -> grpc.Channel:
     """Opens a channel for plain threads; see `connect`."""
     channel = grpc.insecure_channel(address, options=options())
     return grpc.intercept_channel(channel, _SyncDefaults(token))
-
-
-class WatchRequest(Protocol):
-    """What every watch request has."""
-
-    after_sequence: int
 
 
 R = TypeVar("R", bound=Message)
