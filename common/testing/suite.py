@@ -145,6 +145,11 @@ class RunningSuite:
         assert len(found) == 1, f"{len(found)} processes of {run}"
         return found[0]
 
+    def workers(self, agent: str) -> list[psutil.Process]:
+        """Returns an agent's workers: the children of its warm process."""
+        warm = self.supervised(agent).children()
+        return [worker for process in warm for worker in process.children()]
+
     def processes(self) -> list[psutil.Process]:
         """Returns all living processes of the suite."""
         return suite_processes(self.state.suite)

@@ -1,0 +1,124 @@
+"""Any part of the suite may die or freeze in the middle of a run: the run ends SUCCEEDED."""
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+
+import psutil
+import pytest
+
+from aimass.trainer.v1 import trainer_pb2
+from aimass.type.v1 import event_pb2, network_pb2, run_pb2
+from common.testing.suite import RunningSuite
+
+EPOCHS = 60
+STORE_OUTAGE_SECONDS = 20.0
+
+
+def specification(version: str, workers: int = 2) -> trainer_pb2.TrainingSpec:
+    """Returns a run of a few seconds on two workers that also goes on with one."""
+    return trainer_pb2.TrainingSpec(
+        dataset_version=version,
+        model="models/e2e-faults",
+        network=network_pb2.NetworkSpec(mlp=network_pb2.MlpNetwork(hidden_widths=[512, 512])),
+        epochs=EPOCHS,
+        batch_size=64,
+        workers=trainer_pb2.WorkerRange(min=1, wanted=workers),
+    )
+
+
+def follow_until_epoch(events: Iterator[event_pb2.Event], epoch: int) -> list[event_pb2.Event]:
+    """Reads events until that epoch has been reported."""
+    seen: list[event_pb2.Event] = []
+    for event in events:
+        seen.append(event)
+        if event.metrics.epoch >= epoch:
+            return seen
+    raise AssertionError(f"the run ended before epoch {epoch}: {seen[-1]}")
+
+
+def kill(process: psutil.Process) -> None:
+    """Ends a process as the kernel's out-of-memory killer would."""
+    process.send_signal(signal.SIGKILL)
+
+
+def freeze(process: psutil.Process) -> None:
+    """Stops a process without ending it."""
+    process.send_signal(signal.SIGSTOP)
+
+
+FAULTS: dict[str, Callable[[RunningSuite, str], None]] = {
+    "worker killed": lambda suite, run: kill(suite.workers("agent-1")[0]),
+    "worker frozen": lambda suite, run: freeze(suite.workers("agent-2")[0]),
+    "agent killed": lambda suite, run: kill(suite.supervised("agent-1")),
+    "coordinator killed": lambda suite, run: kill(suite.job(run)),
+    "trainer killed": lambda suite, run: kill(suite.supervised("trainer")),
+    "catalog killed": lambda suite, run: kill(suite.supervised("catalog")),
+    "store killed": lambda suite, run: kill(suite.supervised("minio")),
+}
+
+
+def assert_whole(events: list[event_pb2.Event], run: trainer_pb2.TrainingRun) -> None:
+    """Asserts that the run succeeded, its events have no gap, and no epoch is missing or double."""
+    assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status
+    assert [event.sequence for event in events] == list(range(1, run.status.last_sequence + 1))
+    reported = [event.metrics.epoch for event in events if "train/loss" in event.metrics.values]
+    assert sorted(set(reported)) == list(range(1, EPOCHS + 1))
+    assert run.model_version
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_run_survives(suite: RunningSuite, table_version: str, fault: str) -> None:
+    """A run goes on after the death of any part, with every epoch and event accounted for."""
+    name = suite.create_run(specification(table_version))
+    stream = suite.watch_run(name)
+    events = follow_until_epoch(stream, 5)
+    FAULTS[fault](suite, name)
+    events += stream
+    assert_whole(events, suite.get_run(name))
+
+
+def test_store_away_for_twenty_seconds(suite: RunningSuite, table_version: str) -> None:
+    """An object store that is away for a while stops no training and loses no event."""
+    name = suite.create_run(specification(table_version))
+    stream = suite.watch_run(name)
+    events = follow_until_epoch(stream, 5)
+    store = suite.supervised("minio")
+    freeze(store)
+    # The outage is the point of the test: its length is what the system promises to survive.
+    time.sleep(STORE_OUTAGE_SECONDS)
+    store.send_signal(signal.SIGCONT)
+    events += stream
+    run = suite.get_run(name)
+    assert_whole(events, run)
+    assert run.status.attempt == 1, "the owner outlives the outage, nobody takes over"
+
+
+def test_cancelled_run_leaves_no_process(suite: RunningSuite, table_version: str) -> None:
+    """Cancel frees the slots: no worker and no coordinator of the run is left."""
+    spec = specification(table_version)
+    spec.epochs = 100_000
+    name = suite.create_run(spec)
+    stream = suite.watch_run(name)
+    follow_until_epoch(stream, 1)
+    processes = [suite.job(name), *suite.workers("agent-1"), *suite.workers("agent-2")]
+    assert len(processes) >= 3
+    suite.training.CancelTrainingRun(trainer_pb2.CancelTrainingRunRequest(name=name))
+    last = list(stream)[-1]
+    assert last.state_change.state == run_pb2.RUN_STATE_CANCELLED
+    assert not [process for process in processes if process.is_running()]
+
+
+def test_waits_visibly_for_workers_then_fails(suite: RunningSuite, table_version: str) -> None:
+    """A run that asks for more workers than there are says so and ends with the cure."""
+    spec = specification(table_version)
+    spec.workers.min = spec.workers.wanted = 3
+    spec.workers.wait_timeout.FromSeconds(2)
+    name = suite.create_run(spec)
+    events = list(suite.watch_run(name))
+    waiting = [event for event in events if event.WhichOneof("kind") == "membership_change"]
+    assert waiting[0].membership_change.workers == 0
+    assert "3" in waiting[0].membership_change.reason
+    run = suite.get_run(name)
+    assert run.status.state == run_pb2.RUN_STATE_FAILED
+    assert "workers" in run.status.error.message
