@@ -64,6 +64,7 @@ class EventWriter:
         self._dropped = 0
         self._urgent = False
         self._closed = False
+        self._hurried = False
         self._fenced: FencedError | None = None
         self._thread = threading.Thread(target=self._work, name="events", daemon=True)
         self._thread.start()
@@ -103,11 +104,32 @@ class EventWriter:
                 raise self._fenced
             return self._segments.last_sequence
 
-    def close(self) -> None:
-        """Ends the thread. What was not flushed and cannot be stored at once is lost."""
+    def finish(self) -> int:
+        """Takes no more events, and waits like `flush` until those it has are stored.
+
+        Returns:
+            Number of the newest stored event.
+
+        Raises:
+            FencedError: A newer attempt has taken over, or the lease was lost.
+        """
         with self._changed:
             self._closed = True
             self._changed.notify_all()
+        self._join()
+        if self._fenced:
+            raise self._fenced
+        return self._segments.last_sequence
+
+    def close(self) -> None:
+        """Takes no more events, and stores those it has if the store answers at once."""
+        with self._changed:
+            self._closed = True
+            self._hurried = True
+            self._changed.notify_all()
+        self._join()
+
+    def _join(self) -> None:
         if self._thread is not threading.current_thread():
             self._thread.join()
 
@@ -153,7 +175,7 @@ class EventWriter:
             try:
                 self._segments.append(batch)
             except UnavailableError as error:
-                if self._closed:
+                if self._hurried:
                     raise FencedError("Closed while the object store was away.") from None
                 _log.warning("events wait: %s", error)
                 time.sleep(_RETRY_SECONDS)

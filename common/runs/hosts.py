@@ -4,7 +4,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -90,11 +90,15 @@ def job_processes(job: str, leader: int) -> list[psutil.Process]:
     Returns:
         The processes; the calling one is left out.
     """
-    descendants = _descendants(leader)
+    # The leader's number may have gone to somebody else: its kin count only if it bears the mark.
+    session = leader if _is_marked(leader, job) else 0
+    kin = _descendants(leader) if session else set()
     return [
         process
         for process in psutil.process_iter()
-        if process.pid != os.getpid() and _belongs(process, job, leader, descendants)
+        if process.pid != os.getpid()
+        and _state(process.pid) not in {"", *_ENDED}
+        and (process.pid in kin or _session(process.pid) == session or _is_marked(process.pid, job))
     ]
 
 
@@ -119,12 +123,8 @@ def kill_job(job: str, leader: int) -> bool:
 
 def _kill(processes: Iterable[psutil.Process]) -> None:
     for process in processes:
-        _ignore_gone(process.kill)
-
-
-def _ignore_gone(action: Callable[[], object]) -> None:
-    with contextlib.suppress(psutil.Error, OSError):
-        action()
+        with contextlib.suppress(psutil.Error):
+            process.kill()
 
 
 def _descendants(leader: int) -> set[int]:
@@ -135,17 +135,19 @@ def _descendants(leader: int) -> set[int]:
         return set()
 
 
-def _belongs(process: psutil.Process, job: str, leader: int, descendants: set[int]) -> bool:
-    if _state(process.pid) in {"", *_ENDED}:
-        return False
+def _session(pid: int) -> int:
     try:
-        if process.environ().get(JOB_VARIABLE) == job:
-            return True
-        # The leader's number may have gone to somebody else: only a marked leader counts.
-        is_marked = psutil.Process(leader).environ().get(JOB_VARIABLE) == job
-        return is_marked and (process.pid in descendants or os.getsid(process.pid) == leader)
-    except (psutil.Error, OSError):
+        return os.getsid(pid)
+    except OSError:
+        return -1
+
+
+def _is_marked(pid: int, job: str) -> bool:
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
         return False
+    return f"{JOB_VARIABLE}={job}".encode() in variables
 
 
 def _stat(pid: int) -> list[str]:

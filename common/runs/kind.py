@@ -1,6 +1,5 @@
 """What a kind of run is: its collection, its message, and where its objects lie."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, cast
 
@@ -40,7 +39,7 @@ class RunKind(Generic[M]):
     """
 
     collection: str
-    message: Callable[[], M]
+    message: type[M]
     prefix: str = "run"
 
     def name_of(self, run_id: str) -> str:

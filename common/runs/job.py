@@ -1,0 +1,182 @@
+"""The process of a run: what `python -m services.<name>.job` does around the work itself."""
+
+import logging
+import os
+import secrets
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import FrameType
+from typing import Generic
+
+from aimass.type.v1 import event_pb2, run_pb2
+from common import telemetry
+from common.artifacts import ObjectStore
+from common.artifacts.settings import StoreSettings, open_store
+from common.config import Settings
+from common.errors import AimassError, FencedError, NotFoundError, UnavailableError
+from common.runs.hosts import JOB_VARIABLE, RUN_VARIABLE, kill_job
+from common.runs.kind import M, RunKind
+from common.runs.lease import LeaseHeldError
+from common.runs.owner import RunCancelledError, RunEndedError, RunOwner
+
+_log = logging.getLogger(__name__)
+
+EXIT_DONE = 0
+# Nothing is wrong with the run: somebody else has it, or the store is away.
+EXIT_TRY_LATER = 75
+EXIT_CANCELLED = 76
+EXIT_LOST = 77
+EXIT_TERMINATED = 143
+
+MAX_FAULTS = 20
+
+
+class JobSettings(Settings):
+    """What a job process needs to know."""
+
+    log_dir: Path | None = None
+
+
+def run_job(
+    kind: RunKind[M], main: Callable[[RunOwner[M]], None], arguments: Sequence[str] | None = None
+) -> int:
+    """Works on one run in this process, from taking it to publishing its end.
+
+    What `main` raises becomes the run's end: `RunCancelledError` CANCELLED, `UnavailableError`
+    another attempt, anything else FAILED with the status that `to_status` gives. When the run is
+    lost, the process and its children end at once.
+
+    Args:
+        kind: Kind of the run.
+        main: The work. It ends by `owner.succeed(...)`.
+        arguments: The run's resource name, or `--standby`: then everything is imported already,
+            and the name comes as a line on standard input; its end without one ends the process.
+
+    Returns:
+        Exit code of the process.
+    """
+    name = _run_name(sys.argv[1:] if arguments is None else arguments)
+    if not name:
+        return EXIT_DONE
+    kind.check_name(name)
+    os.environ[RUN_VARIABLE] = name
+    os.environ.setdefault(JOB_VARIABLE, secrets.token_hex(8))
+    _send_output_to_log(name, JobSettings().log_dir)
+    telemetry.configure(f"{kind.prefix}-job")
+    signal.signal(signal.SIGTERM, _terminate)
+    try:
+        return _Job(kind, name, open_store(StoreSettings()), main).work()
+    finally:
+        telemetry.flush()
+
+
+def _run_name(arguments: Sequence[str]) -> str:
+    if len(arguments) != 1:
+        raise SystemExit("usage: job RUN | --standby")
+    if arguments[0] != "--standby":
+        return arguments[0]
+    name = sys.stdin.readline().strip()
+    with Path(os.devnull).open() as nothing:
+        os.dup2(nothing.fileno(), 0)
+    return name
+
+
+def _send_output_to_log(name: str, folder: Path | None) -> None:
+    if folder is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / f"{name.replace('/', '-')}.log").open("ab") as log:
+        os.dup2(log.fileno(), 1)
+        os.dup2(log.fileno(), 2)
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(EXIT_TERMINATED)
+
+
+def end_process() -> None:
+    """Ends this job's processes, this one last. Nothing else may happen once a run is lost."""
+    _log.error("the run is lost; its process ends")
+    kill_job(os.environ.get(JOB_VARIABLE, ""), os.getpid())
+    os._exit(EXIT_LOST)
+
+
+class _Job(Generic[M]):
+    """One attempt in this process."""
+
+    def __init__(
+        self,
+        kind: RunKind[M],
+        name: str,
+        store: ObjectStore,
+        main: Callable[[RunOwner[M]], None],
+    ) -> None:
+        self._kind = kind
+        self._name = name
+        self._store = store
+        self._main = main
+
+    def work(self) -> int:
+        try:
+            owner = RunOwner.acquire(self._kind, self._name, self._store, on_lost=end_process)
+        except (RunEndedError, NotFoundError) as error:
+            _log.info("nothing to do: %s", error)
+            return EXIT_DONE
+        except (LeaseHeldError, FencedError, UnavailableError) as error:
+            _log.info("not now: %s", error)
+            return EXIT_TRY_LATER
+        telemetry.bind_run(self._name, owner.attempt)
+        try:
+            return self._attempt(owner)
+        except FencedError as error:
+            _log.error("the run is lost: %s", error)
+            return EXIT_LOST
+        finally:
+            if not owner.ended:
+                owner.abandon()
+
+    def _attempt(self, owner: RunOwner[M]) -> int:
+        try:
+            self._do(owner)
+        except RunCancelledError:
+            return _stop_cancelled(owner)
+        except UnavailableError as error:
+            _log.exception("the attempt ends")
+            owner.log(f"The attempt ends: {error}", event_pb2.SEVERITY_ERROR)
+            owner.abandon(fault=True)
+            return EXIT_TRY_LATER
+        return EXIT_DONE
+
+    def _do(self, owner: RunOwner[M]) -> None:
+        try:
+            if owner.faults >= MAX_FAULTS:
+                raise _keeps_dying(self._name, owner.faults)
+            owner.check_cancelled()
+            with telemetry.span(self._name.partition("/")[0], owner.traceparent):
+                self._main(owner)
+            if not owner.ended:
+                owner.check_cancelled()
+                raise RuntimeError("the job returned without an end of the run")
+        except (RunCancelledError, UnavailableError, FencedError):
+            raise
+        except Exception as error:
+            _log.exception("the run fails")
+            owner.fail(error)
+
+
+def _stop_cancelled(owner: RunOwner[M]) -> int:
+    """Hands the run back: its executor publishes CANCELLED once all processes are gone."""
+    owner.emit(event_pb2.StateChange(state=run_pb2.RUN_STATE_CANCELLING))
+    owner.abandon()
+    return EXIT_CANCELLED
+
+
+def _keeps_dying(name: str, faults: int) -> AimassError:
+    return AimassError(
+        f"The run's process died {faults} times in a row without getting further; "
+        "the run's log shows its last words.",
+        reason="RUN_KEEPS_DYING",
+        private=name,
+    )
