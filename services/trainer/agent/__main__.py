@@ -1,0 +1,23 @@
+"""Runs a worker agent: `python -m services.trainer.agent`."""
+
+import asyncio
+import signal
+
+from common import telemetry
+from services.trainer.agent.agent import Agent
+from services.trainer.agent.settings import AgentSettings
+
+
+async def main() -> None:
+    """Runs the agent until SIGTERM or SIGINT."""
+    telemetry.configure("agent")
+    leave = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, leave.set)
+    await Agent(AgentSettings()).run(leave)
+    telemetry.flush()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

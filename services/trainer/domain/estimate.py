@@ -1,0 +1,74 @@
+"""What a run will need, from its specification alone: a guess within a small factor."""
+
+from dataclasses import dataclass
+
+from common.data.schema import SplitCounts
+from common.networks.cost import NetworkCost, network_cost
+from services.trainer.domain.specification import TrainingSpecification
+
+# Measured on one core of a 2024 server (AVX-512), small networks; see services/trainer/README.md.
+_FLOPS = 4e10
+_MEMORY_BYTES_PER_SECOND = 4e9
+_STEP_SECONDS = 0.001
+_COLLECTIVE_SECONDS = 0.003
+_PROCESS_BYTES = 350_000_000
+_EVALUATION_ROWS = 1_024
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a run is expected to need.
+
+    Attributes:
+        seconds: From the first step to the last.
+        worker_memory_bytes: Memory of one worker.
+        slots: Worker slots it will use when they are free.
+        steps: Optimiser steps without early stopping.
+    """
+
+    seconds: float
+    worker_memory_bytes: int
+    slots: int
+    steps: int
+
+
+def steps_per_epoch(rows: int, batch_size: int) -> int:
+    """Returns the optimiser steps that see every row once."""
+    return -(-rows // batch_size)
+
+
+def estimate(specification: TrainingSpecification, counts: SplitCounts) -> Estimate:
+    """Estimates a resolved specification.
+
+    Args:
+        specification: Resolved against the data.
+        counts: Rows of each part of the split.
+
+    Returns:
+        Time, memory, slots and steps.
+    """
+    assert specification.network is not None
+    assert specification.workers.wanted is not None
+    cost = network_cost(specification.network)
+    workers = specification.workers.wanted
+    per_epoch = steps_per_epoch(counts.train, specification.batch_size)
+    batch = min(specification.batch_size, counts.train)
+    training = per_epoch * _step_seconds(cost, batch, workers)
+    validation = 2 * cost.multiplications * counts.validation / workers / _FLOPS
+    rows = max(-(-batch // specification.workers.min), min(_EVALUATION_ROWS, counts.validation))
+    return Estimate(
+        seconds=specification.epochs * (training + validation),
+        worker_memory_bytes=_PROCESS_BYTES
+        + 4 * (7 * cost.parameters + 2 * cost.activations * rows),
+        slots=workers,
+        steps=specification.epochs * per_epoch,
+    )
+
+
+def _step_seconds(cost: NetworkCost, batch: int, workers: int) -> float:
+    compute = 6 * cost.multiplications * -(-batch // workers) / _FLOPS
+    update = 9 * 4 * cost.parameters / _MEMORY_BYTES_PER_SECOND
+    exchange = 0.0
+    if workers > 1:
+        exchange = _COLLECTIVE_SECONDS + 4 * 4 * cost.parameters / _MEMORY_BYTES_PER_SECOND
+    return _STEP_SECONDS + compute + update + exchange

@@ -1,0 +1,282 @@
+"""A specification against its data: what is left open is filled in, what does not fit is refused.
+
+Needs the schema only, no data: it runs before a run is created.
+"""
+
+from dataclasses import dataclass
+
+from common.data.schema import Column, ColumnType, Schema, SplitCounts
+from common.data.schema import Task as DataTask
+from common.errors import InvalidFieldError
+from common.models.preprocessing import Preprocessing
+from common.networks import specification as networks
+from common.networks.specification import NetworkInput, NetworkSpecification
+from services.trainer.domain.specification import (
+    FIELD,
+    Task,
+    TrainingSpecification,
+    resolved_optimizer,
+    resolved_schedule,
+)
+
+MAX_CLASSES = 1_000
+_TABLE_TYPES = frozenset({ColumnType.NUMERIC, ColumnType.CATEGORICAL, ColumnType.BOOLEAN})
+_LABEL_TYPES = frozenset({ColumnType.CATEGORICAL, ColumnType.BOOLEAN})
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """What is known about a data set version.
+
+    Attributes:
+        name: Resource name with the version's number.
+        schema: Its columns, target and task.
+        counts: Rows of each part of the split.
+    """
+
+    name: str
+    schema: Schema
+    counts: SplitCounts
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The model version whose weights a run starts from.
+
+    Attributes:
+        name: Resource name with the version's number.
+        network: Its network.
+        preprocessing: Its preprocessing, which the run keeps.
+    """
+
+    name: str
+    network: NetworkSpecification
+    preprocessing: Preprocessing
+
+
+def resolve_against_data(
+    specification: TrainingSpecification, data: TrainingData, parent: Parent | None = None
+) -> TrainingSpecification:
+    """Fills in every default that depends on the data and checks that all fits together.
+
+    Args:
+        specification: What the caller asked for.
+        data: The data set version it names.
+        parent: The parent model version it names; None where it names none.
+
+    Returns:
+        The specification with nothing left open. Resolving it again changes nothing.
+
+    Raises:
+        InvalidFieldError: Names the field and the cure.
+    """
+    if data.counts.train == 0:
+        raise _error("dataset_version", f"{data.name} has no training rows; split it otherwise.")
+    target = _target(specification, data.schema)
+    task = _task(specification, data.schema, target)
+    _check_weight_column(specification, data.schema, target)
+    features = _features(specification, data.schema, target)
+    network = _network(specification, data.schema, features, _outputs(target, task))
+    _check_training(specification, task)
+    resolved = specification.model_copy(
+        update={
+            "dataset_version": data.name,
+            "target": target.name,
+            "task": task,
+            "features": features,
+            "network": network,
+            "optimizer": resolved_optimizer(specification.optimizer, network.kind),
+            "schedule": resolved_schedule(specification.schedule, specification.early_stopping),
+            "workers": specification.workers.resolved,
+            "parent_model_version": parent.name if parent else "",
+        }
+    )
+    if parent is not None:
+        _check_parent(resolved, target, parent)
+    return resolved
+
+
+def _error(name: str, description: str, reason: str = "") -> InvalidFieldError:
+    return InvalidFieldError(f"{FIELD}.{name}", description, reason=reason)
+
+
+def _column(schema: Schema, name: str, field: str) -> Column:
+    try:
+        return schema.column(name)
+    except KeyError:
+        known = ", ".join(column.name for column in schema.columns[:20])
+        more = f" and {len(schema.columns) - 20} more" if len(schema.columns) > 20 else ""
+        raise _error(
+            field,
+            f"The data set has no column `{name}`; it has {known}{more}.",
+            reason="UNKNOWN_COLUMN",
+        ) from None
+
+
+def _target(specification: TrainingSpecification, schema: Schema) -> Column:
+    name = specification.target or schema.target
+    if not name:
+        raise _error("target", "The data set names no target; give the column to predict.")
+    target = _column(schema, name, "target")
+    if target.type not in _TABLE_TYPES:
+        raise _error("target", f"`{name}` is a column of type {target.type}; choose another.")
+    if target.missing_count:
+        raise _error(
+            "target",
+            f"`{name}` has no value in {target.missing_count} rows; leave those rows out of the "
+            "data or choose another target.",
+            reason="MISSING_TARGET",
+        )
+    return target
+
+
+def _task(specification: TrainingSpecification, schema: Schema, target: Column) -> Task:
+    task = specification.task or _default_task(schema, target)
+    if task == "regression":
+        if target.type is not ColumnType.NUMERIC:
+            raise _error(
+                "task", f"Regression needs a numeric target and `{target.name}` is {target.type}."
+            )
+        return task
+    classes = _class_count(target)
+    if classes < 2:
+        raise _error(
+            "target",
+            f"`{target.name}` has only one class; there is nothing to learn.",
+            reason="ONE_CLASS",
+        )
+    if classes > MAX_CLASSES:
+        raise _error(
+            "task",
+            f"`{target.name}` has about {classes} distinct values; classification takes at most "
+            f"{MAX_CLASSES} classes. Use REGRESSION or another target.",
+        )
+    return task
+
+
+def _default_task(schema: Schema, target: Column) -> Task:
+    if target.name == schema.target and schema.task is not DataTask.UNSUPERVISED:
+        return "classification" if schema.task is DataTask.CLASSIFICATION else "regression"
+    return "classification" if target.type in _LABEL_TYPES else "regression"
+
+
+def _class_count(target: Column) -> int:
+    if target.type is ColumnType.CATEGORICAL:
+        return len(target.categories)
+    return target.distinct_count
+
+
+def _outputs(target: Column, task: Task) -> int:
+    if task == "regression":
+        return 1
+    return 2 if target.type is ColumnType.BOOLEAN else _class_count(target)
+
+
+def _check_weight_column(
+    specification: TrainingSpecification, schema: Schema, target: Column
+) -> None:
+    name = specification.weight_column
+    if not name:
+        return
+    column = _column(schema, name, "weight_column")
+    if column.type is not ColumnType.NUMERIC or column.numeric is None:
+        raise _error("weight_column", f"`{name}` is not numeric; weights are numbers.")
+    if name == target.name:
+        raise _error("weight_column", f"`{name}` is the target; choose another column.")
+    if column.missing_count:
+        raise _error(
+            "weight_column", f"`{name}` has no value in {column.missing_count} rows; fill them in."
+        )
+    if column.numeric.min < 0 or column.numeric.max == 0:
+        raise _error(
+            "weight_column",
+            f"Weights are at least 0 and not all 0, but `{name}` runs from {column.numeric.min:g} "
+            f"to {column.numeric.max:g}.",
+        )
+
+
+def _features(
+    specification: TrainingSpecification, schema: Schema, target: Column
+) -> tuple[str, ...]:
+    taken = {target.name: "the target", specification.weight_column: "the weight"}
+    names = specification.features or tuple(
+        column.name for column in schema.columns if column.name not in taken
+    )
+    if not names:
+        raise _error("features", "The data set has no column beside target and weight.")
+    for index, name in enumerate(names):
+        field = f"features[{index}]" if specification.features else "features"
+        column = _column(schema, name, field)
+        if name in taken:
+            raise _error(field, f"`{name}` is {taken[name]} already; leave it out.")
+        if name in names[:index]:
+            raise _error(field, f"`{name}` is listed twice.")
+        if column.type not in _TABLE_TYPES and column.type is not ColumnType.IMAGE:
+            raise _error(
+                field,
+                f"`{name}` is a column of type {column.type}, which no network takes yet; list the "
+                "columns to use in `features`.",
+            )
+    return names
+
+
+def _network(
+    specification: TrainingSpecification,
+    schema: Schema,
+    features: tuple[str, ...],
+    outputs: int,
+) -> NetworkSpecification:
+    columns = [schema.column(name) for name in features]
+    images = [column for column in columns if column.type is ColumnType.IMAGE]
+    if images and len(columns) > 1:
+        raise _error(
+            "features",
+            f"A network takes one image column alone; list `{images[0].name}` only, or no image.",
+        )
+    network = specification.network
+    if network is None:
+        network = NetworkSpecification.model_validate({"cnn" if images else "mlp": {}})
+    return networks.complete(network, network_input(columns), outputs, f"{FIELD}.network")
+
+
+def network_input(columns: list[Column]) -> NetworkInput:
+    """Returns what a network takes in for these feature columns."""
+    labels = [column for column in columns if column.type in _LABEL_TYPES]
+    images = [column for column in columns if column.type is ColumnType.IMAGE]
+    return NetworkInput(
+        numeric_columns=sum(column.type is ColumnType.NUMERIC for column in columns),
+        category_sizes=tuple(len(column.labels) + 1 for column in labels),
+        image_shape=images[0].shape if images else (),
+    )
+
+
+def _check_training(specification: TrainingSpecification, task: Task) -> None:
+    if specification.monitor == "accuracy" and task == "regression":
+        raise _error("monitor", "Regression has no accuracy; monitor LOSS.")
+    warmup = specification.schedule.warmup
+    if warmup is not None and warmup.epochs > specification.epochs:
+        raise _error(
+            "schedule.warmup.epochs",
+            f"The warm-up of {warmup.epochs:g} epochs is longer than the training of "
+            f"{specification.epochs}; shorten it or train longer.",
+        )
+
+
+def _check_parent(resolved: TrainingSpecification, target: Column, parent: Parent) -> None:
+    field = "parent_model_version"
+    if resolved.network != parent.network:
+        raise _error(
+            field,
+            f"The network of {parent.name} is another one (kind, widths, inputs or outputs differ);"
+            " give its `network` and `features`, or another parent.",
+        )
+    expected = parent.preprocessing
+    if sorted(resolved.features) != sorted(expected.features):
+        raise _error(
+            field, f"{parent.name} was trained on the features {', '.join(expected.features[:20])}."
+        )
+    if resolved.task != expected.target.task:
+        raise _error(field, f"{parent.name} does {expected.target.task}, not {resolved.task}.")
+    unknown = sorted(set(target.labels) - set(expected.target.classes))
+    if resolved.task == "classification" and unknown:
+        raise _error(field, f"{parent.name} does not know the class `{unknown[0]}`.")

@@ -1,0 +1,113 @@
+"""Learning rate, early stopping and the choice of the best epoch, as plain values."""
+
+import math
+from dataclasses import dataclass
+
+from services.trainer.domain.specification import TrainingSpecification
+
+PLATEAU_THRESHOLD = 1e-4
+"""Share by which a metric must get better to count as no plateau."""
+
+
+@dataclass
+class Progress:
+    """What schedule and stopping remember from epoch to epoch; part of every commit.
+
+    Attributes:
+        best: Best score so far; lower is better.
+        best_epoch: Epoch of it, from 1; 0 before the first.
+        plateau_best: Score that the learning rate's fall is measured against.
+        plateau_epochs: Epochs without improvement on it.
+        rate_scale: What the falls have multiplied the learning rate by.
+        stopping_best: Score that early stopping is measured against.
+        stopping_epochs: Epochs without improvement on it.
+        stopped_early: Whether early stopping has ended the run.
+    """
+
+    best: float = math.inf
+    best_epoch: int = 0
+    plateau_best: float = math.inf
+    plateau_epochs: int = 0
+    rate_scale: float = 1.0
+    stopping_best: float = math.inf
+    stopping_epochs: int = 0
+    stopped_early: bool = False
+
+
+class Schedule:
+    """The rules of one specification; holds no state of its own."""
+
+    def __init__(self, specification: TrainingSpecification, steps_per_epoch: int) -> None:
+        """Reads the rules.
+
+        Args:
+            specification: Resolved against the data.
+            steps_per_epoch: Optimiser steps of an epoch.
+        """
+        self._rate = specification.optimizer.learning_rate or 0.0
+        self._warmup = specification.schedule.warmup
+        self._plateau = specification.schedule.reduce_on_plateau
+        self._stopping = specification.early_stopping
+        self._workers = specification.workers.wanted or 1
+        self._warmup_steps = (self._warmup.epochs if self._warmup else 0) * steps_per_epoch
+
+    def learning_rate(self, step: int, progress: Progress) -> float:
+        """Returns the learning rate of a step.
+
+        The rise follows Goyal et al., "Accurate, Large Minibatch SGD" (2017), step by step.
+
+        Args:
+            step: Steps done before, from 0.
+            progress: Where the run stands.
+        """
+        rate = self._rate * self._warmup_factor(step)
+        if self._plateau is None:
+            return rate
+        return max(rate * progress.rate_scale, min(rate, self._plateau.min_learning_rate))
+
+    def finish_epoch(self, epoch: int, score: float, progress: Progress) -> bool:
+        """Takes an epoch's score into account.
+
+        Args:
+            epoch: The epoch, from 1.
+            score: What is monitored; lower is better.
+            progress: Changed in place.
+
+        Returns:
+            Whether the epoch is the best so far.
+        """
+        is_best = score < progress.best or progress.best_epoch == 0
+        if is_best:
+            progress.best, progress.best_epoch = score, epoch
+        self._watch_plateau(score, progress)
+        self._watch_stopping(score, progress)
+        return is_best
+
+    def _warmup_factor(self, step: int) -> float:
+        if self._warmup is None:
+            return 1.0
+        done = min(1.0, (step + 1) / self._warmup_steps)
+        if self._warmup.scale_with_workers:
+            return 1.0 + done * (self._workers - 1)
+        return done
+
+    def _watch_plateau(self, score: float, progress: Progress) -> None:
+        if self._plateau is None:
+            return
+        margin = PLATEAU_THRESHOLD * abs(progress.plateau_best)
+        if progress.plateau_best == math.inf or score < progress.plateau_best - margin:
+            progress.plateau_best, progress.plateau_epochs = score, 0
+            return
+        progress.plateau_epochs += 1
+        if progress.plateau_epochs > (self._plateau.patience or 0):
+            progress.rate_scale *= self._plateau.factor
+            progress.plateau_epochs = 0
+
+    def _watch_stopping(self, score: float, progress: Progress) -> None:
+        if self._stopping is None:
+            return
+        if score < progress.stopping_best - self._stopping.min_delta:
+            progress.stopping_best, progress.stopping_epochs = score, 0
+            return
+        progress.stopping_epochs += 1
+        progress.stopped_early = progress.stopping_epochs > self._stopping.patience
