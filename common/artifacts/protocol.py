@@ -38,8 +38,9 @@ class ObjectStore(Protocol):
     """A bucket with conditional writes. Safe to use from several threads.
 
     Every method raises `UnavailableError` when the store cannot be reached; a write may have
-    happened then. It raises `ValueError` for a key that `check_key` refuses. An object appears
-    whole or not at all, and a read or a list after a write sees it.
+    happened then, or may yet happen when a frozen store wakes up. It raises `ValueError` for a key
+    that `check_key` refuses. An object appears whole or not at all, and a read or a list after a
+    write sees it.
     """
 
     @property

@@ -1,0 +1,304 @@
+"""The object store on an S3 server, by the `minio` SDK."""
+
+import base64
+import contextlib
+import email.utils
+import hashlib
+import re
+import threading
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import BinaryIO, cast
+
+import minio
+import urllib3
+from minio.error import InvalidResponseError, S3Error, ServerError
+from urllib3.exceptions import HTTPError
+
+from common.artifacts.protocol import (
+    ObjectChangedError,
+    ObjectInfo,
+    ObjectMissingError,
+    check_key,
+)
+from common.artifacts.settings import StoreSettings
+from common.errors import AimassError, FailedPreconditionError, UnavailableError
+
+_CONNECT_SECONDS = 2.0
+_MIN_READ_SECONDS = 2.0
+_MAX_READ_SECONDS = 30.0
+_CONNECTIONS = 32
+_CHUNK_BYTES = 256 * 1024
+# A stream of unknown length has at most 10,000 parts, so at most 160 GB.
+_PART_BYTES = 16 * 1024 * 1024
+_URL_LIFETIME = timedelta(hours=1)
+
+_MISSING = frozenset({"NoSuchKey", "NoSuchObject"})
+_CHANGED = frozenset({"PreconditionFailed"})
+# The server is there but cannot answer now; `ConditionalRequestConflict` is AWS's way to say that
+# two conditional writes met.
+_BUSY = frozenset(
+    {
+        "ConditionalRequestConflict",
+        "InternalError",
+        "OperationAborted",
+        "RequestTimeout",
+        "ServiceUnavailable",
+        "SlowDown",
+        "SlowDownRead",
+        "SlowDownWrite",
+        "XMinioServerNotInitialized",
+    }
+)
+_CODE = re.compile(rb"<Code>([A-Za-z]+)</Code>")
+
+
+class _Pool(urllib3.PoolManager):
+    """Connections to the store that remember when it answered last, by its own clock."""
+
+    def __init__(self, timeout: float) -> None:
+        read = min(max(timeout, _MIN_READ_SECONDS), _MAX_READ_SECONDS)
+        super().__init__(
+            timeout=urllib3.Timeout(connect=min(_CONNECT_SECONDS, read), read=read),
+            maxsize=_CONNECTIONS,
+            retries=False,  # `RetryingStore` is the one place that retries.
+        )
+        self._answers = threading.local()
+
+    def urlopen(  # type: ignore[override]
+        self, method: str, url: str, redirect: bool = True, **kw: object
+    ) -> urllib3.BaseHTTPResponse:
+        """Sends a request and notes the Date of the answer for the calling thread."""
+        response = super().urlopen(method, url, redirect=redirect, **kw)
+        self._answers.date = response.headers.get("Date", "")
+        return response
+
+    def answered(self) -> datetime:
+        """Returns the Date of the calling thread's last answer."""
+        return _from_http(self._answers.date)
+
+
+class S3Store:
+    """A bucket on an S3 server. See `ObjectStore` for what its methods promise."""
+
+    def __init__(self, settings: StoreSettings, timeout: float = _MAX_READ_SECONDS) -> None:
+        """Makes a client; nothing is sent yet.
+
+        Args:
+            settings: Where the server is.
+            timeout: How long to wait for an answer, in seconds; taken as 2 to 30.
+        """
+        self._settings = settings
+        self._bucket = settings.bucket
+        self._pool = _Pool(timeout)
+        self._client = minio.Minio(
+            settings.endpoint,
+            access_key=settings.access_key or None,
+            secret_key=settings.secret_key or None,
+            secure=settings.secure,
+            region=settings.region,
+            http_client=self._pool,
+        )
+
+    @property
+    def bucket(self) -> str:
+        """Name of the bucket."""
+        return self._bucket
+
+    def ensure_bucket(self) -> None:
+        """Makes the bucket where it does not exist."""
+        with self._translated():
+            if self._client.bucket_exists(self._bucket):
+                return
+            try:
+                self._client.make_bucket(self._bucket)
+            except S3Error as error:
+                if error.code not in ("BucketAlreadyOwnedByYou", "BucketAlreadyExists"):
+                    raise
+
+    def read(self, key: str) -> tuple[bytes, ObjectInfo]:
+        """See `ObjectStore`."""
+        with self._translated(key), self._opened(key) as response:
+            data = response.read()
+            return data, _info(key, response.headers, len(data))
+
+    def stat(self, key: str) -> ObjectInfo:
+        """See `ObjectStore`."""
+        with self._translated(key):
+            found = self._client.stat_object(self._bucket, check_key(key))
+            return _info(key, cast(Mapping[str, str], found.metadata), found.size or 0)
+
+    def write(self, key: str, data: bytes) -> str:
+        """See `ObjectStore`."""
+        return self._put(key, data, {})
+
+    def create(self, key: str, data: bytes) -> str:
+        """See `ObjectStore`."""
+        return self._put(key, data, {"If-None-Match": "*"})
+
+    def replace(self, key: str, data: bytes, etag: str) -> str:
+        """See `ObjectStore`."""
+        return self._put(key, data, {"If-Match": f'"{etag}"'})
+
+    def list(self, prefix: str, after: str = "", *, recursive: bool = True) -> Iterator[ObjectInfo]:
+        """See `ObjectStore`."""
+        with self._translated():
+            found = self._client.list_objects(
+                self._bucket, prefix=prefix, recursive=recursive, start_after=after or None
+            )
+            for item in found:
+                if item.is_dir:
+                    continue
+                yield ObjectInfo(
+                    key=item.object_name,
+                    etag=item.etag or "",
+                    size=item.size or 0,
+                    modified=cast(datetime, item.last_modified).replace(microsecond=0),
+                    now=self._pool.answered(),
+                )
+
+    def delete(self, key: str) -> None:
+        """See `ObjectStore`."""
+        with self._translated(key):
+            self._client.remove_object(self._bucket, check_key(key))
+
+    def upload(self, key: str, chunks: Iterable[bytes]) -> int:
+        """See `ObjectStore`."""
+        reader = _Reader(chunks)
+        with self._translated(key):
+            # One part at a time: the SDK's threads for several are never joined after an error.
+            self._client.put_object(
+                self._bucket,
+                check_key(key),
+                cast(BinaryIO, reader),  # The SDK calls `read` only.
+                length=-1,
+                part_size=_PART_BYTES,
+                num_parallel_uploads=1,
+            )
+        return reader.size
+
+    def download(self, key: str, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """See `ObjectStore`."""
+        if length == 0:
+            self.stat(key)
+            return
+        with self._translated(key):
+            try:
+                with self._opened(key, offset, length) as response:
+                    yield from response.stream(_CHUNK_BYTES)
+            except S3Error as error:
+                if error.code != "InvalidRange":
+                    raise
+
+    @contextlib.contextmanager
+    def _opened(
+        self, key: str, offset: int = 0, length: int | None = None
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        response = self._client.get_object(
+            self._bucket, check_key(key), offset=offset, length=length or 0
+        )
+        try:
+            yield response
+        except BaseException:
+            response.close()  # Half-read: the connection is of no further use.
+            raise
+        finally:
+            response.release_conn()
+
+    def _put(self, key: str, data: bytes, condition: Mapping[str, str]) -> str:
+        """Writes an object in one request. Returns its etag.
+
+        The SDK's `put_object` cannot carry a condition; a presigned URL can, and is public API.
+        """
+        digest = hashlib.md5(data, usedforsecurity=False).digest()
+        headers = {
+            "Content-MD5": base64.b64encode(digest).decode(),
+            "Content-Type": "application/octet-stream",
+            **condition,
+        }
+        with self._translated(key):
+            url = self._client.get_presigned_url(
+                "PUT", self._bucket, check_key(key), expires=_URL_LIFETIME
+            )
+            response = self._pool.urlopen("PUT", url, body=data, headers=headers)
+        if response.status == 200:
+            return _bare(response.headers.get("ETag", ""))
+        found = _CODE.search(response.data)
+        code = found[1].decode() if found else f"HTTP {response.status}"
+        if condition and code in _MISSING:
+            code = "PreconditionFailed"
+        raise self._error(code, response.status, key)
+
+    @contextlib.contextmanager
+    def _translated(self, key: str = "") -> Iterator[None]:
+        """Turns the errors of SDK and connection into the store's."""
+        try:
+            yield
+        except S3Error as error:
+            status = getattr(error.response, "status", 0)
+            raise self._error(error.code or "", status, key) from error
+        except (HTTPError, ServerError, InvalidResponseError) as error:
+            raise self._unavailable(type(error).__name__) from error
+
+    def _error(self, code: str, status: int, key: str) -> Exception:
+        if code in _MISSING:
+            return ObjectMissingError(key)
+        if code in _CHANGED:
+            return ObjectChangedError(key)
+        if code in _BUSY or status >= 500:
+            return self._unavailable(code)
+        if code == "NoSuchBucket":
+            return FailedPreconditionError(
+                f"The bucket {self._bucket} does not exist on {self._settings.endpoint}."
+            )
+        private = f"{code} (HTTP {status}) from {self._settings.endpoint} for {key!r}"
+        return AimassError("The object store refused a request.", private=private)
+
+    def _unavailable(self, cause: str) -> UnavailableError:
+        return UnavailableError(
+            "The object store cannot be reached now; try again.",
+            reason="STORE_UNAVAILABLE",
+            private=f"{cause} from {self._settings.endpoint}",
+        )
+
+
+class _Reader:
+    """Chunks as the file that the SDK reads from.
+
+    Attributes:
+        size: Bytes read so far.
+    """
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._rest = memoryview(b"")
+        self.size = 0
+
+    def read(self, size: int) -> bytes:
+        """Returns at most `size` bytes, none at the end."""
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return b""
+            self._rest = memoryview(chunk)
+        data, self._rest = self._rest[:size], self._rest[size:]
+        self.size += len(data)
+        return bytes(data)
+
+
+def _info(key: str, headers: Mapping[str, str], size: int) -> ObjectInfo:
+    return ObjectInfo(
+        key=key,
+        etag=_bare(headers.get("ETag", "")),
+        size=size,
+        modified=_from_http(headers["Last-Modified"]),
+        now=_from_http(headers["Date"]),
+    )
+
+
+def _bare(etag: str) -> str:
+    return etag.removeprefix("W/").strip('"')
+
+
+def _from_http(text: str) -> datetime:
+    return email.utils.parsedate_to_datetime(text).astimezone(UTC)
