@@ -16,10 +16,11 @@ from common.artifacts import ObjectStore
 from common.artifacts.settings import StoreSettings, open_store
 from common.config import Settings
 from common.errors import AimassError, FencedError, NotFoundError, UnavailableError
+from common.runs.errors import RunCancelledError, RunEndedError
 from common.runs.hosts import JOB_VARIABLE, RUN_VARIABLE, kill_job
 from common.runs.kind import M, RunKind
 from common.runs.lease import LeaseHeldError
-from common.runs.owner import RunCancelledError, RunEndedError, RunOwner
+from common.runs.owner import RunOwner
 
 _log = logging.getLogger(__name__)
 

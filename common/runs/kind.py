@@ -1,5 +1,6 @@
 """What a kind of run is: its collection, its message, and where its objects lie."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, cast
 
@@ -14,9 +15,9 @@ M = TypeVar("M", bound=Message)
 TERMINAL_STATES = frozenset(
     {run_pb2.RUN_STATE_SUCCEEDED, run_pb2.RUN_STATE_FAILED, run_pb2.RUN_STATE_CANCELLED}
 )
-ACTIVE_STATES = frozenset(
-    {run_pb2.RUN_STATE_PENDING, run_pb2.RUN_STATE_RUNNING, run_pb2.RUN_STATE_CANCELLING}
-)
+
+_MAX_LABELS = 64
+_MAX_LABEL_LENGTH = 63
 
 
 class _RunMessage(Protocol):
@@ -26,6 +27,9 @@ class _RunMessage(Protocol):
 
     @property
     def status(self) -> run_pb2.RunStatus: ...
+
+    @property
+    def labels(self) -> Mapping[str, str]: ...
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,35 @@ def status_of(run: Message) -> run_pb2.RunStatus:
 def name_of(run: Message) -> str:
     """Returns the resource name of a run."""
     return cast(_RunMessage, run).name
+
+
+def set_name(run: Message, name: str) -> None:
+    """Names a run."""
+    cast(_RunMessage, run).name = name
+
+
+def labels_of(run: Message) -> Mapping[str, str]:
+    """Returns the labels of a run."""
+    return cast(_RunMessage, run).labels
+
+
+def check_labels(labels: Mapping[str, str], field: str) -> None:
+    """Checks the labels of a resource.
+
+    Args:
+        labels: The labels.
+        field: Path of the field, for the error.
+
+    Raises:
+        InvalidFieldError: There are more than 64, or one is empty or longer than 63 characters.
+    """
+    if len(labels) > _MAX_LABELS:
+        raise InvalidFieldError(field, f"must be at most {_MAX_LABELS} labels")
+    for key, value in labels.items():
+        if not 0 < len(key) <= _MAX_LABEL_LENGTH or len(value) > _MAX_LABEL_LENGTH:
+            raise InvalidFieldError(
+                field, f"keys must be 1 to {_MAX_LABEL_LENGTH} characters, values at most as many"
+            )
 
 
 def is_terminal(run: Message) -> bool:

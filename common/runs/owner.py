@@ -7,19 +7,18 @@ from collections.abc import Callable, Mapping
 from typing import Generic
 
 from google.protobuf import timestamp_pb2
-from google.rpc import code_pb2, status_pb2
+from google.rpc import status_pb2
 
 from aimass.type.v1 import event_pb2, run_pb2
 from common.artifacts import ObjectStore
 from common.errors import (
-    AimassError,
-    FailedPreconditionError,
     FencedError,
     NotFoundError,
     UnavailableError,
     to_status,
 )
 from common.records import RecordStore
+from common.runs.errors import RunCancelledError, RunEndedError
 from common.runs.events import EventKind, EventWriter
 from common.runs.kind import M, RunKind, attempt_prefix, is_terminal, lease_key, status_of
 from common.runs.lease import Lease, LeaseKeeper
@@ -29,19 +28,6 @@ _log = logging.getLogger(__name__)
 
 FOLLOW_SECONDS = 0.5
 _RETRY_SECONDS = 0.2
-
-
-class RunEndedError(FailedPreconditionError):
-    """The run has reached a terminal state already."""
-
-    reason = "RUN_ENDED"
-
-
-class RunCancelledError(AimassError):
-    """Somebody asked for the run to be cancelled. Raise it to stop the work."""
-
-    code = code_pb2.CANCELLED
-    reason = "CANCELLED"
 
 
 class RunOwner(Generic[M]):

@@ -5,7 +5,7 @@ is given twice, whoever writes.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
@@ -76,7 +76,9 @@ def read_segment(store: ObjectStore, run: str, first: int) -> Segment | None:
     return Segment.decode(first, data)
 
 
-def read_events(store: ObjectStore, run: str, after: int = 0) -> Iterator[event_pb2.Event]:
+def read_events(
+    store: ObjectStore, run: str, after: int = 0
+) -> Generator[event_pb2.Event, None, None]:
     """Yields the stored events of a run that have a larger number than `after`, in order.
 
     Segments are read ahead by a few threads. The terminal event is not among them: see

@@ -1,0 +1,287 @@
+"""Runs as processes of this host: a bounded number at a time, in the order of their creation."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Generic
+
+from aimass.type.v1 import run_pb2
+from common.artifacts import ObjectStore
+from common.errors import AimassError, UnavailableError
+from common.records import RecordStore
+from common.runs.errors import RunEndedError
+from common.runs.hosts import kill_job
+from common.runs.job import EXIT_TRY_LATER, MAX_FAULTS
+from common.runs.kind import M, RunKind, lease_key, name_of, status_of
+from common.runs.lease import LeaseHeldError, LeaseView, read_lease
+from common.runs.owner import RunOwner
+from common.runs.processes import JobProcess, Standby
+from common.runs.restarts import Restarts
+
+_log = logging.getLogger(__name__)
+
+_ACTIVE = "state!=SUCCEEDED AND state!=FAILED AND state!=CANCELLED"
+
+
+@dataclass(frozen=True)
+class ExecutorTimes:
+    """Times of an executor in seconds.
+
+    Attributes:
+        interval: Between two looks at all runs.
+        cancel_grace: From a cancel request to the kill of the processes that are left.
+        start_limit: A job that has not taken its run by then is killed.
+        exit_limit: A job that still lives so long after its run's end is killed.
+        longest_delay: Longest wait before a run is started again; from 0.2 doubling.
+    """
+
+    interval: float = 1.0
+    cancel_grace: float = 5.0
+    start_limit: float = 60.0
+    exit_limit: float = 10.0
+    longest_delay: float = 10.0
+
+
+class LocalExecutor(Generic[M]):
+    """Starts, watches, restarts and stops the job processes of one kind of run.
+
+    The processes outlive the service: a new executor adopts those that it finds. It keeps nothing
+    that matters in memory: all that it does follows from records and leases.
+
+    Args:
+        kind: Kind of the runs.
+        store: The object store.
+        records: The suite's resources.
+        command: Program and arguments of the job process, without `--standby`.
+        limit: At most so many runs work at a time.
+        times: Its times.
+        changed: Called with a run's name when its process has ended.
+    """
+
+    def __init__(
+        self,
+        kind: RunKind[M],
+        store: ObjectStore,
+        records: RecordStore,
+        command: Sequence[str],
+        limit: int = 2,
+        times: ExecutorTimes | None = None,
+        changed: Callable[[str], None] = lambda name: None,
+    ) -> None:
+        self._kind = kind
+        self._store = store
+        self._records = records
+        self._limit = limit
+        self._times = times or ExecutorTimes()
+        self._changed = changed
+        self._standby = Standby(command)
+        self._jobs: dict[str, JobProcess] = {}
+        self._fresh: deque[str] = deque()
+        self._waiting: list[str] = []
+        self._restarts = Restarts(self._times.longest_delay)
+        # Since when a condition that has a time limit has held, by run and condition.
+        self._since: dict[tuple[str, str], float] = {}
+        self._kicked = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Begins: adopts living jobs, starts what is due."""
+        await asyncio.to_thread(self._standby.refill)
+        self._task = asyncio.create_task(self._work())
+
+    async def stop(self) -> None:
+        """Ends the executor; jobs live on."""
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        for job in self._jobs.values():
+            job.forget()
+        await asyncio.to_thread(self._standby.dismiss)
+
+    def kick(self, name: str = "") -> None:
+        """Looks at once instead of within a second.
+
+        Args:
+            name: A run that was just created: started right away where there is room.
+        """
+        if name:
+            self._fresh.append(name)
+        self._kicked.set()
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                await self._start_fresh()
+                await self._look()
+            except UnavailableError as error:
+                _log.warning("the executor waits: %s", error)
+            except Exception:
+                _log.exception("the executor stumbles")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._kicked.wait(), self._times.interval)
+            self._kicked.clear()
+
+    async def _start_fresh(self) -> None:
+        while self._fresh:
+            name = self._fresh.popleft()
+            if name not in self._jobs and not self._waiting and len(self._jobs) < self._limit:
+                await self._start(name)
+
+    async def _start(self, name: str) -> None:
+        try:
+            job = await asyncio.to_thread(self._standby.take, name)
+        except OSError:
+            _log.exception("no process can be started for %s", name)
+            self._restarts.note_failure(name)
+            return
+        self._jobs[name] = job
+        job.call_at_end(self._kicked.set)
+
+    async def _look(self) -> None:
+        await self._collect_ended()
+        runs = await asyncio.to_thread(
+            self._records.find, self._kind.collection, self._kind.message, _ACTIVE
+        )
+        active = [record.resource for record in reversed(runs)]  # Oldest first.
+        names = {name_of(run) for run in active}
+        await self._kill_leftovers(names)
+        self._restarts.keep(names)
+        due = [name_of(run) for run in active if await self._is_due(run)]
+        while due and len(self._jobs) < self._limit:
+            await self._start(due.pop(0))
+        self._waiting = due
+        pending = {name_of(run): run for run in active if _is_pending(run)}
+        for position, name in enumerate(due):
+            if name in pending:
+                await self._tell_waiting(pending[name], len(self._jobs) + position)
+        if not due:
+            await asyncio.to_thread(self._standby.refill)
+
+    async def _collect_ended(self) -> None:
+        for name, job in list(self._jobs.items()):
+            if job.is_alive():
+                continue
+            job.forget()
+            await asyncio.to_thread(job.kill)
+            del self._jobs[name]
+            await self._note_end(name, job)
+            self._changed(name)
+
+    async def _note_end(self, name: str, job: JobProcess) -> None:
+        view = await asyncio.to_thread(read_lease, self._store, lease_key(name))
+        if job.exit_code == EXIT_TRY_LATER:
+            self._restarts.note_later(name)
+        elif view is not None and view.record.owner == job.job:
+            self._restarts.note_faults(name, view.record.faults)
+        else:
+            self._restarts.note_failure(name)
+
+    async def _kill_leftovers(self, active: set[str]) -> None:
+        """Kills jobs that live on although their run has ended."""
+        for name, job in self._jobs.items():
+            if self._has_held(name, "ended", name not in active, self._times.exit_limit):
+                _log.warning("the job of %s does not end", name)
+                await asyncio.to_thread(job.kill)
+
+    async def _is_due(self, run: M) -> bool:
+        """Whether a process must be started for an active run; does what else there is to do."""
+        name, status = name_of(run), status_of(run)
+        is_cancelling = status.state == run_pb2.RUN_STATE_CANCELLING
+        job = self._jobs.get(name)
+        if _is_pending(run) and job is None and status.attempt == 0:
+            return await self._may_start(name)
+        view = await asyncio.to_thread(read_lease, self._store, lease_key(name))
+        if job is not None:
+            if self._is_stuck(name, job, view, is_cancelling):
+                await asyncio.to_thread(job.kill)
+                self._kicked.set()
+            return False
+        if view is not None and not view.is_free():
+            self._adopt(name, view)
+            return False
+        if view is not None and view.record.process.is_here():
+            await asyncio.to_thread(kill_job, view.record.owner, view.record.process.pid)
+        if is_cancelling:
+            await self._close(name, "All processes of the run are gone.", None)
+            return False
+        return await self._may_start(name)
+
+    def _is_stuck(
+        self, name: str, job: JobProcess, view: LeaseView | None, is_cancelling: bool
+    ) -> bool:
+        """Whether a living job takes too long to stop, to start, or has lost its lease."""
+        if self._has_held(name, "cancelling", is_cancelling, self._times.cancel_grace):
+            _log.warning("%s does not stop; its processes are killed", name)
+            return True
+        if view is None or view.record.owner != job.job:
+            return time.monotonic() - job.started > self._times.start_limit
+        if view.is_free() and not view.record.released:
+            _log.warning("%s stands still; its processes are killed", name)
+            return True
+        return False
+
+    def _adopt(self, name: str, view: LeaseView) -> None:
+        record = view.record
+        if record.process.is_here() and record.process.is_alive_here():
+            _log.info("process %d works on %s", record.process.pid, name)
+            self._jobs[name] = JobProcess.adopt(record)
+            self._jobs[name].call_at_end(self._kicked.set)
+
+    async def _may_start(self, name: str) -> bool:
+        if not self._restarts.is_hopeless(name):
+            return self._restarts.is_time(name)
+        error = AimassError(
+            f"The run's process could not be started {MAX_FAULTS} times in a row; "
+            "the service's log shows its last words.",
+            reason="RUN_CANNOT_START",
+        )
+        await self._close(name, "The run's process cannot be started.", error)
+        return False
+
+    async def _close(self, name: str, reason: str, error: AimassError | None) -> None:
+        """Publishes the end of a run without a process: FAILED with an error, else CANCELLED."""
+
+        def publish() -> None:
+            owner = RunOwner.acquire(self._kind, name, self._store, self._records, closing=reason)
+            try:
+                owner.publish_cancelled() if error is None else owner.fail(error)
+            finally:
+                if not owner.ended:
+                    owner.abandon()
+
+        try:
+            await asyncio.to_thread(publish)
+        except (RunEndedError, LeaseHeldError) as reason_not:
+            _log.info("%s is not closed: %s", name, reason_not)
+        self._changed(name)
+
+    async def _tell_waiting(self, run: M, ahead: int) -> None:
+        message = f"waiting, {ahead} run{'' if ahead == 1 else 's'} ahead"
+        if status_of(run).progress.message == message:
+            return
+
+        def change(current: M) -> M | None:
+            if not _is_pending(current):
+                return None
+            status_of(current).progress.message = message
+            status_of(current).update_time.GetCurrentTime()
+            return current
+
+        await asyncio.to_thread(self._records.update, name_of(run), self._kind.message, change)
+
+    def _has_held(self, name: str, condition: str, holds: bool, limit: float) -> bool:
+        """Whether a condition has held at every look for longer than `limit` seconds."""
+        if not holds:
+            self._since.pop((name, condition), None)
+            return False
+        since = self._since.setdefault((name, condition), time.monotonic())
+        return time.monotonic() - since > limit
+
+
+def _is_pending(run: M) -> bool:
+    return status_of(run).state == run_pb2.RUN_STATE_PENDING

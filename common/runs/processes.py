@@ -1,0 +1,160 @@
+"""Job processes as the executor sees them: started by it, or found alive."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import secrets
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+
+from common.runs.hosts import JOB_VARIABLE, ProcessIdentity, kill_job
+from common.runs.lease import LeaseRecord
+
+_log = logging.getLogger(__name__)
+
+_LEAVE_SECONDS = 2.0
+
+
+class JobProcess:
+    """A process that works on a run, or stands by for one.
+
+    Attributes:
+        job: Id of the job, in its environment and its children's as `AIMASS_JOB`.
+        started: `time.monotonic()` when this object was made.
+    """
+
+    def __init__(
+        self, job: str, identity: ProcessIdentity, child: subprocess.Popen[bytes] | None
+    ) -> None:
+        self.job = job
+        self.started = time.monotonic()
+        self._identity = identity
+        self._child = child
+        self._pidfd: int | None = None
+
+    @classmethod
+    def start(cls, command: Sequence[str]) -> "JobProcess":
+        """Starts a process that imports everything and then waits for its run.
+
+        Args:
+            command: Program and arguments; `--standby` is appended.
+        """
+        job = secrets.token_hex(8)
+        child = subprocess.Popen(
+            [*command, "--standby"],
+            stdin=subprocess.PIPE,
+            env={**os.environ, JOB_VARIABLE: job},
+            start_new_session=True,
+        )
+        return cls(job, ProcessIdentity.of(child.pid), child)
+
+    @classmethod
+    def adopt(cls, record: LeaseRecord) -> "JobProcess":
+        """Returns the process that holds a lease, which an earlier life of the service started."""
+        return cls(record.owner, record.process, None)
+
+    def assign(self, run: str) -> None:
+        """Gives a process that stands by its run.
+
+        Raises:
+            OSError: It has died.
+        """
+        assert self._child is not None and self._child.stdin is not None
+        with self._child.stdin as stdin:
+            stdin.write(f"{run}\n".encode())
+
+    def is_alive(self) -> bool:
+        """Whether the process lives; collects it when it ended."""
+        if self._child is not None:
+            return self._child.poll() is None
+        return self._identity.is_alive_here()
+
+    @property
+    def exit_code(self) -> int | None:
+        """How it ended, negative for a signal; None while that is unknown."""
+        return None if self._child is None else self._child.returncode
+
+    def call_at_end(self, callback: Callable[[], None]) -> None:
+        """Has the running event loop call `callback` once the process has ended.
+
+        Where the kernel offers no process descriptors this does nothing: look every second.
+        """
+        with contextlib.suppress(OSError):
+            self._pidfd = os.pidfd_open(self._identity.pid)
+            asyncio.get_running_loop().add_reader(self._pidfd, self._ended, callback)
+
+    def _ended(self, callback: Callable[[], None]) -> None:
+        self.forget()
+        callback()
+
+    def forget(self) -> None:
+        """Stops waiting for its end. It lives on."""
+        if self._pidfd is not None:
+            asyncio.get_running_loop().remove_reader(self._pidfd)
+            os.close(self._pidfd)
+            self._pidfd = None
+
+    def kill(self) -> bool:
+        """Kills the job's whole process tree. Returns whether nothing is left of it."""
+        is_gone = kill_job(self.job, self._identity.pid)
+        self.is_alive()
+        return is_gone
+
+    def dismiss(self) -> None:
+        """Ends a process that stands by."""
+        assert self._child is not None and self._child.stdin is not None
+        with contextlib.suppress(OSError):
+            self._child.stdin.close()
+        try:
+            self._child.wait(_LEAVE_SECONDS)
+        except subprocess.TimeoutExpired:
+            _log.warning("standby process %d does not leave", self._child.pid)
+            self.kill()
+
+
+class Standby:
+    """Keeps one process started ahead, so that a run begins without waiting for imports.
+
+    Args:
+        command: Program and arguments of the job process.
+        pause: Seconds after a run began before the next process is started, for the run's sake.
+    """
+
+    def __init__(self, command: Sequence[str], pause: float = 3.0) -> None:
+        self._command = tuple(command)
+        self._pause = pause
+        self._waiting: JobProcess | None = None
+        self._not_before = 0.0
+
+    def take(self, run: str) -> JobProcess:
+        """Returns a process that has been told its run.
+
+        Raises:
+            OSError: None can be started.
+        """
+        waiting, self._waiting = self._waiting, None
+        self._not_before = time.monotonic() + self._pause
+        if waiting is not None and waiting.is_alive():
+            with contextlib.suppress(OSError):
+                waiting.assign(run)
+                return waiting
+        fresh = JobProcess.start(self._command)
+        fresh.assign(run)
+        return fresh
+
+    def refill(self) -> None:
+        """Starts a process ahead where there is none and it is time."""
+        if self._waiting is not None and self._waiting.is_alive():
+            return
+        if time.monotonic() >= self._not_before:
+            # One that dies at once must not be started in a loop.
+            self._not_before = time.monotonic() + self._pause
+            self._waiting = JobProcess.start(self._command)
+
+    def dismiss(self) -> None:
+        """Ends the process that stands by."""
+        if self._waiting is not None:
+            self._waiting.dismiss()
+            self._waiting = None
