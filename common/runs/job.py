@@ -12,10 +12,10 @@ from typing import Generic
 
 from aimass.type.v1 import event_pb2, run_pb2
 from common import telemetry
-from common.artifacts import ObjectStore
-from common.artifacts.settings import StoreSettings, open_store
+from common.artifacts.settings import RUN_PATIENCE, StoreSettings, open_store
 from common.config import Settings
 from common.errors import AimassError, FencedError, NotFoundError, UnavailableError
+from common.records import RecordStore
 from common.runs.errors import RunCancelledError, RunEndedError
 from common.runs.hosts import JOB_VARIABLE, RUN_VARIABLE, kill_job
 from common.runs.kind import M, RunKind
@@ -68,7 +68,7 @@ def run_job(
     telemetry.configure(f"{kind.prefix}-job")
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        return _Job(kind, name, open_store(StoreSettings()), main).work()
+        return _Job(kind, name, StoreSettings(), main).work()
     finally:
         telemetry.flush()
 
@@ -111,7 +111,7 @@ class _Job(Generic[M]):
         self,
         kind: RunKind[M],
         name: str,
-        store: ObjectStore,
+        store: StoreSettings,
         main: Callable[[RunOwner[M]], None],
     ) -> None:
         self._kind = kind
@@ -121,7 +121,8 @@ class _Job(Generic[M]):
 
     def work(self) -> int:
         try:
-            owner = RunOwner.acquire(self._kind, self._name, self._store, on_lost=end_process)
+            store = open_store(self._store)
+            owner = RunOwner.acquire(self._kind, self._name, store, on_lost=end_process)
         except (RunEndedError, NotFoundError) as error:
             _log.info("nothing to do: %s", error)
             return EXIT_DONE
@@ -129,6 +130,9 @@ class _Job(Generic[M]):
             _log.info("not now: %s", error)
             return EXIT_TRY_LATER
         telemetry.bind_run(self._name, owner.attempt)
+        # Lease and events retry by themselves; the work should not have to.
+        owner.store = open_store(self._store, RUN_PATIENCE)
+        owner.records = RecordStore(owner.store)
         try:
             return self._attempt(owner)
         except FencedError as error:

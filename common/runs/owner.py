@@ -36,8 +36,8 @@ class RunOwner(Generic[M]):
     Attributes:
         name: Resource name of the run.
         run: The run as it was when the attempt began.
-        records: Where the suite's resources are.
-        store: The object store.
+        records: The suite's resources, for the work.
+        store: The object store, for the work.
         cancelled: Set within a second after a cancel request.
     """
 
@@ -53,6 +53,8 @@ class RunOwner(Generic[M]):
         self.name = name
         self.store = store
         self.records = records
+        self._store = store
+        self._records = records
         self.cancelled = threading.Event()
         self.run = kind.message()
         self._kind = kind
@@ -258,7 +260,7 @@ class RunOwner(Generic[M]):
             self._stop()
             raise
         self._events = EventWriter(
-            self.store, self.name, self.attempt, self._lease.check, self._lose
+            self._store, self.name, self.attempt, self._lease.check, self._lose
         )
         # This first segment fences off older attempts: from here on they cannot add events.
         if closing:
@@ -297,7 +299,7 @@ class RunOwner(Generic[M]):
         while True:
             self._lease.check()
             try:
-                self.records.update(self.name, self._kind.message, apply)
+                self._records.update(self.name, self._kind.message, apply)
             except UnavailableError as error:
                 _log.warning("the record of %s waits: %s", self.name, error)
                 time.sleep(_RETRY_SECONDS)
@@ -372,12 +374,12 @@ class RunOwner(Generic[M]):
         news = self._progress.take_event()
         if news is not None:
             self.emit(news)
-        run = self.records.get(self.name, self._kind.message).resource
+        run = self._records.get(self.name, self._kind.message).resource
         self._require_mine(run)
         if status_of(run).state == run_pb2.RUN_STATE_CANCELLING:
             self.cancelled.set()
         if self._progress.differs(status_of(run)):
-            self.records.update(self.name, self._kind.message, self._with_progress)
+            self._records.update(self.name, self._kind.message, self._with_progress)
 
     def _with_progress(self, run: M) -> M:
         self._require_mine(run)
