@@ -2,6 +2,7 @@
 
 import logging
 import threading
+import time
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from common.errors import DataLossError
+from common.errors import DataLossError, InvalidFieldError, UnavailableError
 from common.records.envelope import M, Record, Stored, descriptor_of
 from common.records.objects import RecordObjects
 
@@ -20,6 +21,10 @@ from common.records.objects import RecordObjects
 Position = tuple[int, str]
 
 _THREADS = 8
+# A long LIST is sent again only after this many times its duration.
+_REST = 4.0
+# Longest lag that a caller is served with, in seconds.
+_MAX_LAG = 30.0
 
 _logger = logging.getLogger(__name__)
 
@@ -32,25 +37,34 @@ class _Entry(Generic[M]):
         etag: The store's etag.
         revision: Revision of the record.
         refresh: Number of the last refresh that had begun when the entry was made.
+        position: Where it stands.
         record: The record; None for a tombstone.
     """
 
     etag: str
     revision: int
     refresh: int
+    position: Position
     record: Record[M] | None
 
 
 class Index(Generic[M]):
     """The records of one collection. Safe to use from several threads."""
 
-    def __init__(self, objects: RecordObjects, collection: str, message_type: type[M]) -> None:
+    def __init__(
+        self,
+        objects: RecordObjects,
+        collection: str,
+        message_type: type[M],
+        cheap: float = 0.05,
+    ) -> None:
         """Makes an empty index; `refresh` fills it.
 
         Args:
             objects: The records.
             collection: For example `trainingRuns` or `datasets/digits/versions`.
             message_type: Type of the resources.
+            cheap: A LIST that takes at most this long, in seconds, is sent for every `refresh`.
         """
         self._objects = objects
         self._collection = collection
@@ -62,9 +76,26 @@ class Index(Generic[M]):
         self._refreshing = threading.Lock()
         self._begun = 0
         self._done = 0
+        self._loaded = 0.0
+        self._cost = 0.0
+        self._cheap = cheap
 
     def refresh(self) -> None:
-        """Brings the index up to what the store held when this was called."""
+        """Brings the index up to what the store holds now.
+
+        Where that takes long, at 1,000 records and more, the index lags behind other processes
+        instead: by some times the duration of a LIST, at most `_MAX_LAG` seconds.
+        """
+        if self._cost <= self._cheap:
+            self._refresh_now()
+            return
+        age = time.monotonic() - self._loaded
+        if age > _MAX_LAG:
+            self._refresh_now()
+        elif age > _REST * self._cost and not self._refreshing.locked():
+            threading.Thread(target=self._refresh_quietly, name="index", daemon=True).start()
+
+    def _refresh_now(self) -> None:
         with self._lock:
             wanted = self._begun + 1
         with self._refreshing:
@@ -72,18 +103,29 @@ class Index(Generic[M]):
                 return  # Another thread's refresh began after this call did.
             with self._lock:
                 self._begun += 1
+            began = time.monotonic()
             self._load()
             self._done = self._begun
+            self._loaded = began
+
+    def _refresh_quietly(self) -> None:
+        try:
+            self._refresh_now()
+        except UnavailableError as error:
+            # The next caller tries again, and waits for it once the lag is too long.
+            _logger.warning("index of %s: %s", self._collection, error.private)
 
     def note(self, stored: Stored) -> None:
         """Takes over a record that was read or written."""
         record = stored.record(self._type) if stored.exists else None
+        position = 0 if record is None else -self._created(record.resource), stored.name
+        revision = stored.envelope.revision
         with self._lock:
             known = self._entries.get(stored.name)
-            if known is not None and known.revision > stored.envelope.revision:
+            if known is not None and known.revision > revision:
                 return
-            revision = stored.envelope.revision
-            self._entries[stored.name] = _Entry(stored.etag, revision, self._begun, record)
+            entry = _Entry(stored.etag, revision, self._begun, position, record)
+            self._entries[stored.name] = entry
             self._sorted = None
 
     def after(self, position: Position | None) -> Iterator[tuple[Position, Record[M]]]:
@@ -98,8 +140,14 @@ class Index(Generic[M]):
 
     def _load(self) -> None:
         prefix = f"records/{self._collection}/"
+        began = time.monotonic()
         infos = self._objects.store.list(prefix, recursive=False)
-        etags = {info.key[len("records/") : -len(".json")]: info.etag for info in infos}
+        etags = {
+            info.key[len("records/") : -len(".json")]: info.etag
+            for info in infos
+            if info.key.endswith(".json")
+        }
+        self._cost = time.monotonic() - began
         with self._lock:
             known = {name: entry.etag for name, entry in self._entries.items()}
         changed = [name for name, etag in etags.items() if known.get(name) != etag]
@@ -113,8 +161,8 @@ class Index(Generic[M]):
             stored = self._objects.find(name)
             if stored is not None:
                 self.note(stored)
-        except DataLossError as error:
-            # One damaged record must not hide the others.
+        except (DataLossError, InvalidFieldError) as error:
+            # One damaged or foreign object must not hide the others.
             _logger.error("%s %s", error.message, error.private)
 
     def _forget(self, etags: dict[str, str]) -> None:
@@ -131,17 +179,10 @@ class Index(Generic[M]):
     def _snapshot(self) -> tuple[list[Position], list[Record[M]]]:
         with self._lock:
             if self._sorted is None:
-                live = [entry.record for entry in self._entries.values() if entry.record]
-                pairs = sorted(((self._position(record), record) for record in live), key=_first)
-                self._sorted = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
+                entries = sorted(self._entries.values(), key=lambda entry: entry.position)
+                pairs = [(entry.position, entry.record) for entry in entries if entry.record]
+                self._sorted = [position for position, _ in pairs], [record for _, record in pairs]
             return self._sorted
-
-    def _position(self, record: Record[M]) -> Position:
-        return -self._created(record.resource), record.name
-
-
-def _first(pair: tuple[Position, object]) -> Position:
-    return pair[0]
 
 
 class _HasCreateTime(Protocol):
