@@ -15,7 +15,7 @@ from common.local.store import Store
 CATALOG_PORT = 7700
 TRAINER_PORT = 7701
 # A run's own variables would make services believe that they belong to it.
-_NOT_INHERITED = ("AIMASS_RUN", "AIMASS_TOKEN", "AIMASS_PORT", "AIMASS_HOST")
+_NOT_INHERITED = ("AIMASS_RUN", "AIMASS_JOB", "AIMASS_TOKEN", "AIMASS_PORT", "AIMASS_HOST")
 
 
 @dataclass(frozen=True)

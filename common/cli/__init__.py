@@ -1,0 +1,1 @@
+"""The `aimass` command, on top of the public stubs."""

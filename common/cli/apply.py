@@ -1,0 +1,63 @@
+"""`aimass apply`: creates what a YAML file says, and follows it."""
+
+import uuid
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from aimass.catalog.v1 import dataset_pb2
+from common.cli.context import CliContext, context_of
+from common.cli.documents import Document, Request, load_documents
+from common.cli.follow import follow_or_leave
+from common.cli.run_kinds import Run, calls_for
+from common.cli.upload import upload_with_bar
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("apply")(apply)
+
+
+def apply(
+    context: typer.Context,
+    file: Annotated[Path, typer.Option("-f", "--file", help="YAML file, one or more documents.")],
+    detach: Annotated[bool, typer.Option("--detach", help="Return once it is created.")] = False,
+    validate_only: Annotated[
+        bool, typer.Option("--validate-only", help="Only check; print it with defaults filled in.")
+    ] = False,
+) -> None:
+    """Create what a YAML file says, in order, and follow each run to its end.
+
+    A document is `kind: TrainingRun` or `kind: DatasetImport` and the fields of that kind's create
+    request. An import's `upload` may be `file:<path>`, counted from the YAML file.
+    """
+    cli = context_of(context)
+    for document in load_documents(file):
+        code = _apply_one(cli, document, detach=detach, validate_only=validate_only)
+        if code:
+            raise typer.Exit(code)
+
+
+def _apply_one(cli: CliContext, document: Document, *, detach: bool, validate_only: bool) -> int:
+    request = document.request
+    if isinstance(request, dataset_pb2.CreateDatasetImportRequest) and document.upload is not None:
+        request.dataset_import.spec.upload = upload_with_bar(cli, document.upload)
+    request.validate_only = request.validate_only or validate_only
+    created = create(cli, request)
+    if request.validate_only:
+        cli.print_yaml(created)
+        return 0
+    cli.console.print(f"[bold]{escape(created.name)}[/] was created from {document.place}")
+    if detach:
+        return 0
+    return follow_or_leave(calls_for(cli.clients, created.name), created.name, cli.console)
+
+
+def create(cli: CliContext, request: Request) -> Run:
+    """Sends a create request, which is safe to repeat on a broken connection."""
+    request.request_id = request.request_id or str(uuid.uuid4())
+    if isinstance(request, dataset_pb2.CreateDatasetImportRequest):
+        return cli.clients.datasets.CreateDatasetImport(request)
+    return cli.clients.training.CreateTrainingRun(request)

@@ -1,0 +1,254 @@
+"""`aimass demo`: the suite at work on real data, with a worker killed in the middle."""
+
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+
+import psutil
+from rich.console import Console
+from rich.markup import escape
+
+from aimass.catalog.v1 import dataset_pb2
+from aimass.trainer.v1 import trainer_pb2
+from aimass.type.v1 import event_pb2, network_pb2, run_pb2
+from common.cli import demo_data, text
+from common.cli.apply import create
+from common.cli.connection import Clients, local_endpoint
+from common.cli.context import CliContext, make_table
+from common.cli.errors import CliError
+from common.cli.follow import follow, print_outcome
+from common.cli.progress import RunProgress
+from common.cli.run_kinds import calls_for
+from common.cli.suite import open_suite, start
+from common.cli.upload import upload_with_bar
+from common.local.home import SuiteHome
+
+_WORKERS = 2
+_KILL_AFTER_EPOCH = 3
+_ACCURACY = "validation/accuracy"
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What one run of the demonstration came to.
+
+    Attributes:
+        run: The run as it ended.
+        progress: The picture its events gave.
+        seconds: From Create to the end.
+    """
+
+    run: trainer_pb2.TrainingRun
+    progress: RunProgress = field(repr=False)
+    seconds: float
+
+
+def run_demo(home: SuiteHome, console: Console, *, keep: bool) -> None:
+    """Starts a suite, imports data, trains three models, kills a worker, stops the suite.
+
+    Args:
+        home: State folder of the suite.
+        console: Where to show it.
+        keep: Whether to leave the suite running.
+
+    Raises:
+        CliError: Something did not go as it should.
+    """
+    cli = CliContext(home, console=console)
+    suite = open_suite(cli.home)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        began = time.monotonic()
+        start(cli, suite, agents=_WORKERS, slots=1)
+        cli.console.print(f"The suite is up after {text.seconds(time.monotonic() - began)}.")
+        cli.clients = Clients(local_endpoint(cli.home))
+        _show(cli)
+    finally:
+        if not keep:
+            # A second Ctrl-C must not leave half a suite behind.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            cli.console.print("Stopping the suite.")
+            suite.down()
+    cli.console.print("Done; nothing is left running." if not keep else "The suite goes on.")
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _show(cli: CliContext) -> None:
+    began = time.monotonic()
+    digits, cancer = _import_data(cli)
+    _heading(cli.console, f"A convolutional network on digits, {_WORKERS} workers")
+    trained = [_train(cli, _spec(digits, "digits-cnn", "cnn", epochs=10))]
+    _heading(cli.console, f"A multi-layer perceptron on breast_cancer, {_WORKERS} workers")
+    trained.append(_train(cli, _spec(cancer, "breast-cancer-mlp", "mlp", epochs=20)))
+    _heading(cli.console, "The same digits again, and one worker is killed in the middle")
+    killer = WorkerKiller(cli)
+    trained.append(_train(cli, _spec(digits, "digits-cnn", "cnn", epochs=15), killer))
+    killer.check()
+    _summary(cli, trained)
+    cli.console.print(f"Data and three runs took {text.seconds(time.monotonic() - began)}.")
+    _next_steps(cli, trained[-1].run.name)
+
+
+def _heading(console: Console, title: str) -> None:
+    console.print(f"\n[bold]{title}[/]")
+
+
+def _import_data(cli: CliContext) -> tuple[str, str]:
+    folder = cli.home.path / "data"
+    folder.mkdir(exist_ok=True)
+    _heading(cli.console, "Data: digits as PNG images in class folders, breast_cancer as CSV")
+    digits = demo_data.write_digits(folder / "digits.zip")
+    cancer = demo_data.write_breast_cancer(folder / "breast_cancer.csv")
+    return (
+        _import(cli, digits, dataset_pb2.DatasetImportSpec(dataset="datasets/digits")),
+        _import(
+            cli,
+            cancer,
+            dataset_pb2.DatasetImportSpec(dataset="datasets/breast-cancer", target="diagnosis"),
+        ),
+    )
+
+
+def _import(cli: CliContext, path: Path, spec: dataset_pb2.DatasetImportSpec) -> str:
+    spec.upload = upload_with_bar(cli, path)
+    import_ = dataset_pb2.DatasetImport(spec=spec)
+    created = create(cli, dataset_pb2.CreateDatasetImportRequest(dataset_import=import_))
+    run, progress = follow(calls_for(cli.clients, created.name), created.name, cli.console)
+    print_outcome(run, progress, cli.console)
+    if run.status.state != run_pb2.RUN_STATE_SUCCEEDED:
+        raise CliError(f"{run.name} did not succeed.")
+    assert isinstance(run, dataset_pb2.DatasetImport)
+    return run.dataset_version
+
+
+def _spec(dataset_version: str, model: str, kind: str, epochs: int) -> trainer_pb2.TrainingSpec:
+    network = network_pb2.NetworkSpec()
+    getattr(network, kind).SetInParent()
+    return trainer_pb2.TrainingSpec(
+        dataset_version=dataset_version,
+        model=f"models/{model}",
+        network=network,
+        epochs=epochs,
+        batch_size=64,
+        workers=trainer_pb2.WorkerRange(min=1, wanted=_WORKERS, max=_WORKERS),
+    )
+
+
+def _train(
+    cli: CliContext, spec: trainer_pb2.TrainingSpec, killer: "WorkerKiller | None" = None
+) -> Trained:
+    began = time.monotonic()
+    run = trainer_pb2.TrainingRun(spec=spec, labels={"made-by": "demo"})
+    created = create(cli, trainer_pb2.CreateTrainingRunRequest(training_run=run))
+    calls = calls_for(cli.clients, created.name)
+    notice = killer.notice if killer else _take_no_notice
+    ended, progress = follow(calls, created.name, cli.console, notice)
+    seconds = time.monotonic() - began
+    print_outcome(ended, progress, cli.console)
+    if ended.status.state != run_pb2.RUN_STATE_SUCCEEDED:
+        raise CliError(f"{ended.name} did not succeed.", hint="look into the logs beside the suite")
+    assert isinstance(ended, trainer_pb2.TrainingRun)
+    return Trained(ended, progress, seconds)
+
+
+def _take_no_notice(event: event_pb2.Event, progress: RunProgress) -> None:
+    return
+
+
+class WorkerKiller:
+    """Kills one worker process once its run is well under way."""
+
+    def __init__(self, cli: CliContext) -> None:
+        self._cli = cli
+        self._killed = 0
+        self._changes_before = 0
+        self._progress: RunProgress | None = None
+
+    def notice(self, event: event_pb2.Event, progress: RunProgress) -> None:
+        """Takes an event of the run."""
+        self._progress = progress
+        if self._killed or progress.epoch < _KILL_AFTER_EPOCH or progress.ended:
+            return
+        workers = self._workers()
+        if not workers:
+            return
+        victim = workers[-1]
+        self._changes_before = len(progress.changes)
+        self._killed = victim.pid
+        os.kill(victim.pid, signal.SIGKILL)
+        self._cli.console.print(f"  [bold red]kill -9 {victim.pid}[/], a worker of the run")
+
+    def check(self) -> None:
+        """Says so if there was nothing to show.
+
+        Raises:
+            CliError: The run ended before a worker could be killed, or took no notice of it.
+        """
+        if not self._killed:
+            raise CliError("The run ended before one of its workers could be killed.")
+        if self._progress is None or len(self._progress.changes) <= self._changes_before:
+            raise CliError("The run took no notice of its dead worker.")
+
+    def _workers(self) -> list[psutil.Process]:
+        """Returns the worker processes: an agent's warm process forks them."""
+        agents = self._cli.clients.training.ListAgents(trainer_pb2.ListAgentsRequest()).agents
+        workers: list[psutil.Process] = []
+        for agent in agents:
+            try:
+                for warm in psutil.Process(agent.pid).children():
+                    workers += warm.children()
+            except psutil.Error:
+                continue
+        return workers
+
+
+def _summary(cli: CliContext, trained: list[Trained]) -> None:
+    _heading(cli.console, "In the catalog now")
+    rows = []
+    for each in trained:
+        recoveries = [change.recovery for change in each.progress.changes if change.recovery]
+        rows.append(
+            (
+                each.run.model_version,
+                str(each.run.best_epoch),
+                text.number(each.run.metrics.get(_ACCURACY, float("nan"))),
+                str(max((change.workers for change in each.progress.changes), default=0)),
+                text.seconds(each.seconds),
+                ", ".join(text.seconds(each) for each in recoveries) or "-",
+            )
+        )
+    columns = ("model", ">best epoch", f">{_ACCURACY}", ">workers", ">took", ">recovered in")
+    cli.console.print(make_table(columns, rows))
+
+
+def _next_steps(cli: CliContext, run: str) -> None:
+    binaries = _shown(Path(sys.executable).parent)
+    aimass = f"{binaries}/aimass --home {_shown(cli.home.path)}"
+    grpcurl = f'{binaries}/grpcurl -plaintext -H "authorization: Bearer $AIMASS_TOKEN"'
+    _heading(cli.console, "Keep a suite running and look further")
+    lines = (
+        f"{aimass} up",
+        f'eval "$({aimass} env)"',
+        f"{grpcurl} $AIMASS_CATALOG_ADDRESS aimass.catalog.v1.ModelService/ListModels",
+        f'{grpcurl} -d \'{{"name": "{run}"}}\' $AIMASS_TRAINER_ADDRESS '
+        "aimass.trainer.v1.TrainingService/GetTrainingRun",
+        f"{grpcurl} $AIMASS_TRAINER_ADDRESS describe aimass.trainer.v1.TrainingSpec",
+        f"{aimass} down",
+    )
+    for line in lines:
+        cli.console.print(f"  {escape(line)}", soft_wrap=True)
+    cli.console.print()
+
+
+def _shown(path: Path) -> str:
+    """Returns a path as short as it can be typed from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

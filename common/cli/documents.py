@@ -1,0 +1,127 @@
+"""YAML files that describe runs: the request messages as YAML, no second schema."""
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeAlias
+
+import yaml
+from google.protobuf import json_format
+
+from aimass.catalog.v1 import dataset_pb2
+from aimass.trainer.v1 import trainer_pb2
+from common.cli.errors import CliError
+from common.cli.fields import unknown_fields, wrong_value
+
+Request: TypeAlias = dataset_pb2.CreateDatasetImportRequest | trainer_pb2.CreateTrainingRunRequest
+KINDS: Mapping[str, type[Request]] = {
+    "DatasetImport": dataset_pb2.CreateDatasetImportRequest,
+    "TrainingRun": trainer_pb2.CreateTrainingRunRequest,
+}
+_FILE_SCHEME = "file:"
+
+
+@dataclass(frozen=True)
+class Document:
+    """One document of a file.
+
+    Attributes:
+        place: Where it is, for messages: `run.yaml, document 2`.
+        request: The request.
+        upload: A file to upload first; its upload's name goes into the import's specification.
+    """
+
+    place: str
+    request: Request
+    upload: Path | None = None
+
+
+def load_documents(path: Path) -> list[Document]:
+    """Reads the documents of a YAML file.
+
+    Args:
+        path: The file.
+
+    Returns:
+        Its documents, in order.
+
+    Raises:
+        CliError: The file cannot be read, is no YAML, or a document is wrong; the message gives
+            the path of the field and a suggestion.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        contents = list(yaml.load_all(text, Loader=_Loader))
+    except OSError as error:
+        raise CliError(f"Cannot read {path}: {error.strerror}.") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise CliError(f"{path} is not YAML: {error}") from None
+    filled = [content for content in contents if content is not None]
+    if not filled:
+        raise CliError(f"{path} is empty.", hint=f"begin with `kind: {' | '.join(KINDS)}`")
+    many = len(filled) > 1
+    return [
+        _to_document(content, f"{path}, document {number}" if many else str(path), path.parent)
+        for number, content in enumerate(filled, start=1)
+    ]
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML without surprises: keys do not repeat, and dates stay text."""
+
+    def construct_mapping(
+        self, node: yaml.MappingNode, deep: bool = False
+    ) -> dict[Hashable, object]:
+        seen: set[object] = set()
+        for key_node, _ in node.value:
+            key = key_node.value
+            if key in seen:
+                raise yaml.MarkedYAMLError(
+                    problem=f"the key {key!r} comes twice", problem_mark=key_node.start_mark
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+_Loader.yaml_implicit_resolvers = {
+    letter: [entry for entry in entries if entry[0] != "tag:yaml.org,2002:timestamp"]
+    for letter, entries in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+
+
+def _to_document(content: object, place: str, folder: Path) -> Document:
+    if not isinstance(content, dict):
+        raise CliError(f"{place}: expected `kind: ...` and the fields of a request.")
+    values = dict(content)
+    request = _request_type(values.pop("kind", None), place)()
+    problems = tuple(unknown_fields(values, request.DESCRIPTOR))
+    if problems:
+        raise CliError(f"{place}: unknown field.", problems)
+    upload = _take_file(values, folder)
+    try:
+        json_format.ParseDict(values, request)
+    except json_format.ParseError as error:
+        problem = wrong_value(values, request.DESCRIPTOR) or str(error)
+        raise CliError(f"{place}: {problem}") from None
+    if upload is not None and not upload.is_file():
+        raise CliError(f"{place}: dataset_import.spec.upload: there is no file {upload}.")
+    return Document(place, request, upload)
+
+
+def _request_type(kind: object, place: str) -> type[Request]:
+    if isinstance(kind, str) and kind in KINDS:
+        return KINDS[kind]
+    choices = " or ".join(f"`kind: {name}`" for name in KINDS)
+    said = f"kind {kind!r} is unknown" if kind is not None else "`kind` is missing"
+    raise CliError(f"{place}: {said}; begin with {choices}.")
+
+
+def _take_file(values: dict[Hashable, object], folder: Path) -> Path | None:
+    """Takes `upload: file:<path>` out of an import's values; paths count from the YAML file."""
+    import_ = values.get("dataset_import", values.get("datasetImport"))
+    spec = import_.get("spec") if isinstance(import_, dict) else None
+    upload = spec.get("upload") if isinstance(spec, dict) else None
+    if not isinstance(upload, str) or not upload.startswith(_FILE_SCHEME):
+        return None
+    del spec["upload"]  # type: ignore[union-attr]
+    return folder / Path(upload.removeprefix(_FILE_SCHEME)).expanduser()

@@ -1,0 +1,176 @@
+"""Following a run to its end: a live bar on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from aimass.type.v1 import event_pb2, run_pb2
+from common.cli import text
+from common.cli.context import make_table
+from common.cli.errors import CliError, from_status, show
+from common.cli.progress import RunProgress
+from common.cli.run_kinds import Run, RunCalls, epochs_of, result_of
+
+_PLAIN_INTERVAL_SECONDS = 2.0
+EXIT_INTERRUPTED = 130
+
+
+class Display(Protocol):
+    """Where the progress of one run is shown."""
+
+    def show(self, progress: RunProgress) -> None:
+        """Shows the newest values."""
+        ...
+
+    def line(self, line: str) -> None:
+        """Prints a line that stays."""
+        ...
+
+
+class LiveDisplay:
+    """One bar that is redrawn in place, with lines above it."""
+
+    def __init__(self, bars: Progress, name: str) -> None:
+        self._bars = bars
+        self._task = bars.add_task(name, total=1.0, summary="", left="")
+
+    def show(self, progress: RunProgress) -> None:
+        """Shows the newest values."""
+        left = "" if progress.remaining is None else f"{text.seconds(progress.remaining)} left"
+        self._bars.update(
+            self._task, completed=progress.fraction, summary=escape(progress.summary()), left=left
+        )
+
+    def line(self, line: str) -> None:
+        """Prints a line that stays."""
+        self._bars.console.print(f"  {escape(line)}")
+
+
+class PlainDisplay:
+    """Lines for logs and pipes: one per epoch or stage, at most one every two seconds between."""
+
+    def __init__(self, console: Console, name: str) -> None:
+        self._console = console
+        self._name = name
+        self._last = (0, "")
+        self._printed = 0.0
+
+    def show(self, progress: RunProgress) -> None:
+        """Prints the newest values where they are news."""
+        key = (progress.epoch, progress.stage)
+        now = time.monotonic()
+        if key == self._last and now - self._printed < _PLAIN_INTERVAL_SECONDS:
+            return
+        self._last, self._printed = key, now
+        self.line(f"{progress.fraction:4.0%} {progress.summary()}")
+
+    def line(self, line: str) -> None:
+        """Prints a line."""
+        self._console.print(f"{self._name}: {escape(line)}", soft_wrap=True)
+
+
+@contextmanager
+def _live(console: Console, name: str) -> Iterator[Display]:
+    columns = (
+        TextColumn("[bold]{task.description}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:3.0f}%"),
+        TextColumn("{task.fields[summary]}"),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[left]}"),
+    )
+    with Progress(*columns, console=console) as bars:
+        yield LiveDisplay(bars, name)
+
+
+@contextmanager
+def _plain(console: Console, name: str) -> Iterator[Display]:
+    yield PlainDisplay(console, name)
+
+
+def open_display(console: Console, name: str) -> AbstractContextManager[Display]:
+    """Returns the display that suits the console."""
+    return _live(console, name) if console.is_terminal else _plain(console, name)
+
+
+def follow(
+    calls: RunCalls,
+    name: str,
+    console: Console,
+    on_event: Callable[[event_pb2.Event, RunProgress], None] = lambda event, progress: None,
+) -> tuple[Run, RunProgress]:
+    """Shows a run's progress until it has ended.
+
+    Args:
+        calls: The calls of its kind.
+        name: Its resource name.
+        console: Where to show it.
+        on_event: Called after each event.
+
+    Returns:
+        The run as it ended, and the picture its events gave.
+    """
+    progress = RunProgress(epochs=epochs_of(calls.get(name)))
+    with open_display(console, name.rpartition("/")[2]) as display:
+        for event in calls.watch(name, 0):
+            for line in progress.take(event):
+                display.line(line)
+            display.show(progress)
+            on_event(event, progress)
+    return calls.get(name), progress
+
+
+def follow_or_leave(calls: RunCalls, name: str, console: Console) -> int:
+    """Follows a run and prints how it ended; Ctrl-C leaves it running.
+
+    Returns:
+        Exit code: 0 when it succeeded, 1 when it did not, 130 when it was left.
+    """
+    try:
+        run, progress = follow(calls, name, console)
+    except KeyboardInterrupt:
+        console.print(f"{name} goes on. Look again: aimass runs watch {name}")
+        console.print(f"Stop it: aimass runs cancel {name}")
+        return EXIT_INTERRUPTED
+    print_outcome(run, progress, console)
+    return 0 if run.status.state == run_pb2.RUN_STATE_SUCCEEDED else 1
+
+
+def print_outcome(run: Run, progress: RunProgress, console: Console) -> None:
+    """Prints how a run ended: what it made, or why it failed."""
+    status = run.status
+    took = text.between(status.start_time, status.end_time) or "0 s"
+    state = run_pb2.RunState.Name(status.state).removeprefix("RUN_STATE_")
+    if progress.by_epoch:
+        console.print(metrics_table(progress))
+    if status.state == run_pb2.RUN_STATE_SUCCEEDED:
+        made = result_of(run)
+        console.print(f"[bold green]{state}[/] in {took}" + (f": {made}" if made else ""))
+        return
+    if status.state == run_pb2.RUN_STATE_FAILED:
+        error = from_status(status.error)
+        message = f"{run.name} failed after {took}: {error.message}"
+        show(CliError(message, error.details, error.hint), console)
+        return
+    console.print(f"[bold yellow]{state}[/] after {took}")
+
+
+def metrics_table(progress: RunProgress, most: int = 30) -> Table:
+    """Returns the metrics per epoch as a table."""
+    names = list(dict.fromkeys(name for row in progress.by_epoch.values() for name in row))
+    epochs = sorted(progress.by_epoch)
+    skipped = len(epochs) - most
+    shown = epochs if skipped <= 0 else [*epochs[: most // 2], *epochs[-most // 2 :]]
+    rows = []
+    for epoch in shown:
+        values = progress.by_epoch[epoch]
+        cells = [text.number(values[name]) if name in values else "" for name in names]
+        rows.append([str(epoch), *cells])
+    title = f"{skipped} epochs in the middle are left out" if skipped > 0 else ""
+    return make_table([">epoch", *(f">{name}" for name in names)], rows, title)

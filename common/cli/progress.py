@@ -1,0 +1,137 @@
+"""What is known of a run while its events arrive."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from aimass.type.v1 import event_pb2, run_pb2
+from common.cli import text
+
+_TERMINAL = (
+    run_pb2.RUN_STATE_SUCCEEDED,
+    run_pb2.RUN_STATE_FAILED,
+    run_pb2.RUN_STATE_CANCELLED,
+)
+_SHOWN_METRICS = ("train/loss", "validation/loss", "validation/accuracy")
+_RATE = "rows_per_second"
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change of a run's workers.
+
+    Attributes:
+        workers: Workers afterwards.
+        reason: Why.
+        recovery: Seconds to the next finished step; None where it does not apply.
+        steps_lost: Steps that were done again.
+    """
+
+    workers: int
+    reason: str
+    recovery: float | None
+    steps_lost: int
+
+
+@dataclass
+class RunProgress:
+    """The picture of a run that its events give.
+
+    Attributes:
+        epochs: Epochs it is to take; 0 where it has none.
+        state: Its state.
+        fraction: Share done, 0 to 1.
+        stage: What is being done.
+        remaining: Estimated seconds left; None where unknown.
+        workers: Workers now.
+        epoch: Epoch of the newest metrics.
+        metrics: The newest value of each metric.
+        by_epoch: Metrics of each epoch, by epoch.
+        changes: Changes of the workers.
+    """
+
+    epochs: int = 0
+    state: "run_pb2.RunState.ValueType" = run_pb2.RUN_STATE_PENDING
+    fraction: float = 0.0
+    stage: str = ""
+    remaining: float | None = None
+    workers: int = 0
+    epoch: int = 0
+    metrics: dict[str, float] = field(default_factory=dict)
+    by_epoch: dict[int, dict[str, float]] = field(default_factory=dict)
+    changes: list[Change] = field(default_factory=list)
+
+    def take(self, event: event_pb2.Event) -> Iterator[str]:
+        """Takes an event in.
+
+        Yields:
+            Lines that are worth keeping on the screen.
+        """
+        kind = event.WhichOneof("kind")
+        if kind == "state_change":
+            yield from self._take_state(event.state_change)
+        elif kind == "progress":
+            yield from self._take_progress(event.progress)
+        elif kind == "metrics":
+            self._take_metrics(event.metrics)
+        elif kind == "membership_change":
+            yield self._take_membership(event.membership_change)
+        elif kind == "log_line" and event.log_line.severity >= event_pb2.SEVERITY_WARNING:
+            yield f"{event.log_line.source}: {event.log_line.text}"
+
+    def summary(self) -> str:
+        """Returns the newest values in one line."""
+        parts = [self._epoch_text()] if self.epoch else [self.stage or self._state_word()]
+        parts += [
+            f"{name.replace('validation/', '') if 'loss' not in name else name} "
+            f"{text.number(self.metrics[name])}"
+            for name in _SHOWN_METRICS
+            if name in self.metrics
+        ]
+        if _RATE in self.metrics:
+            parts.append(f"{self.metrics[_RATE]:,.0f} rows/s")
+        if self.workers:
+            parts.append(f"{self.workers} worker{'s' if self.workers > 1 else ''}")
+        return " · ".join(parts)
+
+    @property
+    def ended(self) -> bool:
+        """Whether the run is in a terminal state."""
+        return self.state in _TERMINAL
+
+    def _epoch_text(self) -> str:
+        return f"epoch {self.epoch}/{self.epochs}" if self.epochs else f"epoch {self.epoch}"
+
+    def _state_word(self) -> str:
+        return text.enum_word(run_pb2.RunState.Name(self.state), "RUN_STATE_")
+
+    def _take_state(self, change: event_pb2.StateChange) -> Iterator[str]:
+        self.state = change.state
+        if change.message and not self.ended:
+            yield change.message
+
+    def _take_progress(self, progress: run_pb2.Progress) -> Iterator[str]:
+        self.fraction = progress.fraction
+        has_remaining = progress.HasField("remaining")
+        self.remaining = text.span(progress.remaining) if has_remaining else None
+        if progress.stage != self.stage:
+            self.stage = progress.stage
+            yield progress.message or progress.stage
+
+    def _take_metrics(self, metrics: event_pb2.Metrics) -> None:
+        self.epoch = metrics.epoch or self.epoch
+        self.metrics.update(metrics.values)
+        if metrics.epoch:
+            self.by_epoch.setdefault(metrics.epoch, {}).update(metrics.values)
+
+    def _take_membership(self, change: event_pb2.MembershipChange) -> str:
+        self.workers = change.workers
+        has_time = change.HasField("recovery_time")
+        recovery = text.span(change.recovery_time) if has_time else None
+        self.changes.append(Change(change.workers, change.reason, recovery, change.steps_lost))
+        plural = "" if change.workers == 1 else "s"
+        line = f"{change.workers} worker{plural}"
+        if change.reason:
+            line += f": {change.reason}"
+        if recovery is not None:
+            line += f"; went on after {text.seconds(recovery)}, {change.steps_lost} steps repeated"
+        return line

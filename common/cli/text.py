@@ -1,0 +1,63 @@
+"""Numbers, sizes and times as people read them."""
+
+from datetime import UTC, datetime
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
+
+_KILO = 1024.0
+_MINUTE = 60.0
+_HOUR = 3600.0
+
+
+def size(count: float) -> str:
+    """Returns a number of bytes, for example `12.3 MB`."""
+    if count < _KILO:
+        return f"{count:.0f} B"
+    for unit in ("kB", "MB", "GB"):
+        count /= _KILO
+        if count < _KILO:
+            return f"{count:.1f} {unit}"
+    return f"{count / _KILO:.1f} TB"
+
+
+def seconds(duration: float) -> str:
+    """Returns a time span, for example `0.21 s`, `42 s`, `3 min 05 s`, `2 h 10 min`."""
+    if duration < 10:
+        return f"{duration:.2f} s"
+    if duration < _MINUTE:
+        return f"{duration:.0f} s"
+    if duration < _HOUR:
+        return f"{duration // _MINUTE:.0f} min {duration % _MINUTE:02.0f} s"
+    return f"{duration // _HOUR:.0f} h {duration % _HOUR // _MINUTE:02.0f} min"
+
+
+def span(duration: Duration) -> float:
+    """Returns a protobuf duration in seconds."""
+    return float(duration.seconds + duration.nanos / 1e9)
+
+
+def number(value: float) -> str:
+    """Returns a measured value with four significant digits."""
+    return f"{value:.4g}"
+
+
+def moment(timestamp: Timestamp) -> str:
+    """Returns a point in time in local time; empty where it is unset."""
+    if not timestamp.seconds:
+        return ""
+    when = timestamp.ToDatetime(tzinfo=UTC).astimezone()
+    return when.strftime("%Y-%m-%d %H:%M:%S")
+
+
+def between(start: Timestamp, end: Timestamp) -> str:
+    """Returns how long something took, or takes so far; empty before it began."""
+    if not start.seconds:
+        return ""
+    last = end.ToDatetime(tzinfo=UTC) if end.seconds else datetime.now(UTC)
+    return seconds((last - start.ToDatetime(tzinfo=UTC)).total_seconds())
+
+
+def enum_word(name: str, prefix: str) -> str:
+    """Returns an enum value as a word: `running` for `RUN_STATE_RUNNING`."""
+    return name.removeprefix(prefix).lower()
