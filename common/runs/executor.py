@@ -15,7 +15,7 @@ from common.errors import AimassError, UnavailableError
 from common.records import RecordStore
 from common.runs.errors import RunEndedError
 from common.runs.hosts import kill_job
-from common.runs.job import EXIT_TRY_LATER, MAX_FAULTS
+from common.runs.job import EXIT_TRY_LATER, JobSettings
 from common.runs.kind import M, RunKind, lease_key, name_of, status_of
 from common.runs.lease import LeaseHeldError, LeaseView, read_lease
 from common.runs.owner import RunOwner
@@ -24,6 +24,8 @@ from common.runs.restarts import Restarts
 
 _log = logging.getLogger(__name__)
 
+# So many of those that wait are told how many are ahead of them; each telling is a write.
+_TOLD = 20
 _ACTIVE = "state!=SUCCEEDED AND state!=FAILED AND state!=CANCELLED"
 
 
@@ -82,7 +84,8 @@ class LocalExecutor(Generic[M]):
         self._jobs: dict[str, JobProcess] = {}
         self._fresh: deque[str] = deque()
         self._waiting: list[str] = []
-        self._restarts = Restarts(self._times.longest_delay)
+        self._max_failures = JobSettings().max_faults
+        self._restarts = Restarts(self._times.longest_delay, self._max_failures)
         # Since when a condition that has a time limit has held, by run and condition.
         self._since: dict[tuple[str, str], float] = {}
         self._kicked = asyncio.Event()
@@ -156,7 +159,7 @@ class LocalExecutor(Generic[M]):
             await self._start(due.pop(0))
         self._waiting = due
         pending = {name_of(run): run for run in active if _is_pending(run)}
-        for position, name in enumerate(due):
+        for position, name in enumerate(due[:_TOLD]):
             if name in pending:
                 await self._tell_waiting(pending[name], len(self._jobs) + position)
         if not due:
@@ -169,8 +172,8 @@ class LocalExecutor(Generic[M]):
             job.forget()
             await asyncio.to_thread(job.kill)
             del self._jobs[name]
-            await self._note_end(name, job)
             self._changed(name)
+            await self._note_end(name, job)
 
     async def _note_end(self, name: str, job: JobProcess) -> None:
         view = await asyncio.to_thread(read_lease, self._store, lease_key(name))
@@ -236,7 +239,7 @@ class LocalExecutor(Generic[M]):
         if not self._restarts.is_hopeless(name):
             return self._restarts.is_time(name)
         error = AimassError(
-            f"The run's process could not be started {MAX_FAULTS} times in a row; "
+            f"The run's process could not be started {self._max_failures} times in a row; "
             "the service's log shows its last words.",
             reason="RUN_CANNOT_START",
         )

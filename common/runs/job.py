@@ -10,6 +10,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Generic
 
+from pydantic import Field
+
 from aimass.type.v1 import event_pb2, run_pb2
 from common import telemetry
 from common.artifacts.settings import RUN_PATIENCE, StoreSettings, open_store
@@ -31,13 +33,18 @@ EXIT_CANCELLED = 76
 EXIT_LOST = 77
 EXIT_TERMINATED = 143
 
-MAX_FAULTS = 20
-
 
 class JobSettings(Settings):
-    """What a job process needs to know."""
+    """What job processes and their executor need to know."""
 
-    log_dir: Path | None = None
+    log_dir: Path | None = Field(
+        None, description="Folder for a log of each run; without it they write to standard error."
+    )
+    max_faults: int = Field(
+        20,
+        ge=1,
+        description="A run whose process died so often in a row, without getting further, fails.",
+    )
 
 
 def run_job(
@@ -156,7 +163,7 @@ class _Job(Generic[M]):
 
     def _do(self, owner: RunOwner[M]) -> None:
         try:
-            if owner.faults >= MAX_FAULTS:
+            if owner.faults >= JobSettings().max_faults:
                 raise _keeps_dying(self._name, owner.faults)
             owner.check_cancelled()
             with telemetry.span(self._name.partition("/")[0], owner.traceparent):

@@ -14,6 +14,8 @@ import threading
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
+from pydantic import Field
+
 from common.artifacts.protocol import ObjectChangedError, ObjectMissingError, ObjectStore
 from common.config import Settings
 from common.errors import ConflictError, FencedError, UnavailableError
@@ -29,9 +31,11 @@ _RETRY_SECONDS = 0.3
 
 
 class LeaseSettings(Settings):
-    """How long a lease holds without renewal."""
+    """How long leases hold."""
 
-    lease_ttl_seconds: float = 30.0
+    lease_ttl_seconds: float = Field(
+        30.0, gt=0, description="A lease that is not renewed for so long may be taken over."
+    )
 
 
 class LeaseHeldError(ConflictError):

@@ -152,6 +152,14 @@ class RunOwner(Generic[M]):
         """Notes that something happened; stored within 250 ms. Returns at once."""
         self._events.emit(kind)
 
+    def flush(self) -> int:
+        """Waits until all events so far are stored. Returns the number of the newest.
+
+        Raises:
+            FencedError: The run was taken over.
+        """
+        return self._events.flush()
+
     def log(
         self,
         text: str,

@@ -2,17 +2,17 @@
 
 import time
 
-from common.runs.job import MAX_FAULTS
-
 
 class Restarts:
     """Counts and waits of runs whose process ended too early.
 
     Args:
         longest_delay: Longest wait in seconds.
+        limit: A process that could not be started so often in a row is hopeless.
     """
 
-    def __init__(self, longest_delay: float) -> None:
+    def __init__(self, longest_delay: float, limit: int) -> None:
+        self._limit = limit
         self._longest = longest_delay
         self._failures: dict[str, int] = {}
         self._not_before: dict[str, float] = {}
@@ -38,7 +38,7 @@ class Restarts:
 
     def is_hopeless(self, name: str) -> bool:
         """Whether the process could not be started too often."""
-        return self._failures.get(name, 0) >= MAX_FAULTS
+        return self._failures.get(name, 0) >= self._limit
 
     def is_time(self, name: str) -> bool:
         """Whether the run may be started now."""
