@@ -1,0 +1,364 @@
+"""Builds worlds, one after the other, until training is complete."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aimass.trainer.v1 import agents_pb2
+from common import telemetry, tracecontext
+from common.errors import UnavailableError
+from services.trainer.coordinator import crew as crews
+from services.trainer.coordinator.changes import Changes
+from services.trainer.coordinator.checkpoints import Checkpoints
+from services.trainer.coordinator.crew import CrewSize
+from services.trainer.coordinator.errors import (
+    NotEnoughWorkersError,
+    TrainingFailedError,
+    WorkersFailedError,
+)
+from services.trainer.coordinator.journal import Journal
+from services.trainer.coordinator.members import Member, Members
+from services.trainer.coordinator.pace import Pace
+from services.trainer.coordinator.rendezvous import Rendezvous
+from services.trainer.coordinator.world import Cause, Seat, Verdict, World, judge
+
+_WANTED_SECONDS = 2.0
+_ANNOUNCE_SECONDS = 0.5
+_LOOK_SECONDS = 0.25
+_CAUSE_SECONDS = 0.05
+_STOP_SECONDS = 1.0
+_COMMIT_SECONDS = 2.0
+_COMMIT_STEPS = 5
+_PACKAGE_SILENCE_SECONDS = 600.0
+_MAX_FAULTS = 5
+_ONE = CrewSize(1, 1, 1, 600.0)
+
+
+@dataclass(frozen=True)
+class Change:
+    """Why there is a new world.
+
+    Attributes:
+        reason: For a person.
+        noticed_at: When the change was noticed, in seconds of the monotonic clock.
+        newest_step: Newest step of the world before.
+    """
+
+    reason: str
+    noticed_at: float
+    newest_step: int
+
+
+class Conductor:
+    """Keeps a run's workers together. What agents say comes in by `hear`."""
+
+    def __init__(
+        self,
+        rendezvous: Rendezvous,
+        journal: Journal,
+        checkpoints: Checkpoints,
+        job_key: str,
+        opening: str,
+    ) -> None:
+        """Starts without agents and workers.
+
+        Args:
+            rendezvous: Serves Horovod's rendezvous.
+            journal: Hears what happens.
+            checkpoints: The run's checkpoints in the store.
+            job_key: Key of the job file.
+            opening: Why there is a first world, for people.
+        """
+        self._opening = opening
+        self._rendezvous = rendezvous
+        self._journal = journal
+        self._checkpoints = checkpoints
+        self._job_key = job_key
+        self._changes = Changes()
+        self._pace = Pace()
+        self._world: World | None = None
+        self._crew: dict[str, Member] = {}
+        self._worlds = 0
+        self._faults = 0
+        self._change: Change | None = None
+        self.members = Members(self._changes, self._hear)
+
+    async def train(self, size: CrewSize) -> agents_pb2.TrainingFinished:
+        """Trains until every worker of a world says that it is complete.
+
+        Raises:
+            NotEnoughWorkersError: Too few workers for too long.
+            TrainingFailedError: A worker says that training cannot go on.
+            WorkersFailedError: Workers die again and again.
+        """
+        while True:
+            crew = await self._gather(size)
+            world = await self._start_world(crew, size)
+            if world is None:
+                continue
+            verdict = await self._follow(world, size)
+            noticed_at = time.monotonic()
+            await self._stop(world)
+            self._conclude(world, verdict)
+            if verdict.cause is Cause.FINISHED:
+                return world.finished[0]
+            self._change = Change(verdict.reason, noticed_at, world.newest_step)
+
+    async def build_package(self) -> agents_pb2.PackagePublished:
+        """Has an agent build the model package from the newest commit.
+
+        Raises:
+            NotEnoughWorkersError: There is no agent any more.
+            TrainingFailedError: The worker says that it cannot be built.
+            WorkersFailedError: Workers die again and again.
+        """
+        while True:
+            crew = await self._gather(_ONE)
+            world = self._start_package(crew[0])
+            verdict = await self._follow(world, None)
+            await self._stop(world)
+            self._conclude(world, verdict)
+            if world.package is not None:
+                return world.package
+
+    async def dismiss(self) -> None:
+        """Ends all workers, waits until they are gone, and lets all agents go."""
+        self._worlds += 1
+        for member in self.members:
+            member.order(agents_pb2.Order(stop_world=agents_pb2.StopWorld(world=self._worlds)))
+        await self._changes.until(self._is_quiet, 5 * _STOP_SECONDS)
+        for member in self.members:
+            self.members.let_go(member)
+        await self._changes.until(lambda: not list(self.members), _STOP_SECONDS)
+
+    def _is_quiet(self) -> bool:
+        now = time.monotonic()
+        return all(member.world == 0 or member.is_silent(now) for member in self.members)
+
+    async def _gather(self, size: CrewSize) -> list[Member]:
+        """Waits for agents; returns those of the next world, the newest commit first."""
+        began = time.monotonic()
+        is_announced = False
+        # A run that lost workers goes on with those it has; only a new one waits for more.
+        patience = 0.0 if self._change is not None else _WANTED_SECONDS
+        while True:
+            self._release()
+            now = time.monotonic()
+            waited = now - began
+            usable = [member for member in self.members if member.is_usable(now)]
+            slots = sum(member.ready_slots for member in usable)
+            if slots >= size.wanted or (slots >= size.min and waited >= patience):
+                return crews.choose(usable, size.max)
+            if slots < size.min and waited >= size.wait_seconds:
+                raise NotEnoughWorkersError(slots, size.min, waited)
+            if slots < size.min and waited >= _ANNOUNCE_SECONDS and not is_announced:
+                is_announced = True
+                self._announce_waiting(slots, size.min)
+            await self._changes.next(_LOOK_SECONDS)
+
+    def _announce_waiting(self, slots: int, needed: int) -> None:
+        why = f"{self._change.reason}; " if self._change is not None else ""
+        reason = f"{why}waiting for workers: {slots} of at least {needed} are there"
+        self._journal.membership(self._worlds, [], reason)
+        self._journal.stage(0.0, "waiting", reason)
+
+    async def _start_world(self, crew: Sequence[Member], size: CrewSize) -> World | None:
+        """Starts workers; returns None where the rendezvous process had to be started anew."""
+        hosts = crews.hosts(crew, size.max)
+        try:
+            environments = await self._rendezvous.open_world(hosts)
+        except UnavailableError:
+            return None
+        world = self._new_world(crews.seats(hosts), crew)
+        with telemetry.span("coordinator.start_world", attributes={"world": world.number}):
+            for member in crew:
+                member.world = world.number
+                member.order(self._start_order(world, member.id, environments))
+        if self._change is None:
+            self._journal.membership(world.number, world.agents, self._opening)
+        return world
+
+    def _new_world(self, seats: Sequence[Seat], crew: Sequence[Member]) -> World:
+        from_step = max(crew[0].commit_step, self._checkpoints.newest[0])
+        self._crew = {member.id: member for member in crew}
+        self._worlds += 1
+        self._world = World(self._worlds, seats, from_step, sign_at=time.monotonic())
+        self._pace.begin_world()
+        return self._world
+
+    def _start_order(
+        self, world: World, agent: str, environments: Sequence[Mapping[str, str]]
+    ) -> agents_pb2.Order:
+        start = agents_pb2.StartWorld(
+            world=world.number,
+            job_key=self._job_key,
+            checkpoint_key=self._checkpoint_for(world),
+            traceparent=tracecontext.current_traceparent(),
+        )
+        for rank in world.ranks_of(agent).values():
+            start.slots.add(rank=rank, environment=environments[rank])
+        return agents_pb2.Order(start_world=start)
+
+    def _checkpoint_for(self, world: World) -> str:
+        """Returns the checkpoint to start from; empty where a host's commit is as new."""
+        first = self.members.get(world.seats[0].agent)
+        step, key = self._checkpoints.newest
+        return key if first is None or step > first.commit_step else ""
+
+    def _start_package(self, member: Member) -> World:
+        world = self._new_world([Seat(0, member.id, 0)], [member])
+        member.world = world.number
+        build = agents_pb2.BuildPackage(
+            world=world.number,
+            job_key=self._job_key,
+            checkpoint_key=self._checkpoint_for(world),
+            traceparent=tracecontext.current_traceparent(),
+        )
+        member.order(agents_pb2.Order(build_package=build))
+        return world
+
+    async def _follow(self, world: World, size: CrewSize | None) -> Verdict:
+        """Waits until a world is over, and says why.
+
+        Args:
+            world: The world.
+            size: How large worlds may be; None for a world that is not to be changed.
+        """
+        is_announced = self._change is None or size is None
+        while True:
+            self._release()
+            verdict = self._judge(world, size)
+            if verdict is not None:
+                return await self._find_cause(world, size, verdict)
+            if world.made_progress and not is_announced:
+                is_announced = True
+                self._announce(world)
+            now = time.monotonic()
+            reason = crews.planned_change(world, list(self.members), size, now) if size else ""
+            if reason:
+                return await self._commit_first(world, size, reason)
+            await self._changes.next(_LOOK_SECONDS)
+
+    def _judge(self, world: World, size: CrewSize | None) -> Verdict | None:
+        now = time.monotonic()
+        limit = (
+            _PACKAGE_SILENCE_SECONDS
+            if size is None
+            else self._pace.silence_limit(world.made_progress)
+        )
+        return judge(world, self._missing(world, now), now, limit)
+
+    def _missing(self, world: World, now: float) -> dict[str, str]:
+        """Returns the agents of a world that are gone or frozen, with what is the matter."""
+        missing = {}
+        for agent in world.agents:
+            member = self.members.get(agent)
+            if member is None or member is not self._crew.get(agent):
+                missing[agent] = "is gone"
+            elif member.is_silent(now):
+                missing[agent] = "is frozen (no sign of life)"
+        return missing
+
+    async def _find_cause(self, world: World, size: CrewSize | None, verdict: Verdict) -> Verdict:
+        """Waits a moment for the cause where only a consequence is known."""
+        if verdict.cause is not Cause.PEER_LOST:
+            return verdict
+
+        def is_clear() -> bool:
+            found = self._judge(world, size)
+            return found is not None and found.cause is not Cause.PEER_LOST
+
+        await self._changes.until(is_clear, _CAUSE_SECONDS)
+        return self._judge(world, size) or verdict
+
+    async def _commit_first(self, world: World, size: CrewSize | None, reason: str) -> Verdict:
+        """Has the workers commit before a planned change, so that no step is lost."""
+        step = world.newest_step
+        staying = [member for member in self.members if member.world == world.number]
+        for member in staying:
+            order = agents_pb2.RequestCommit(world=world.number)
+            member.order(agents_pb2.Order(request_commit=order))
+        kept = [member.id for member in staying if member.may_stay()] or world.agents
+
+        def is_safe() -> bool:
+            newest = max((world.commits.get(agent, -1) for agent in kept), default=-1)
+            return newest >= step or self._judge(world, size) is not None
+
+        usual = self._pace.step_seconds or 0.0
+        await self._changes.until(is_safe, max(_COMMIT_SECONDS, _COMMIT_STEPS * usual))
+        return self._judge(world, size) or Verdict(Cause.PLANNED, reason)
+
+    def _announce(self, world: World) -> None:
+        """Tells of a new world once it has finished a step."""
+        change = self._change
+        if change is None or world.first_step_at is None:
+            return
+        self._journal.membership(
+            world.number,
+            world.agents,
+            change.reason,
+            recovery=world.first_step_at - change.noticed_at,
+            steps_lost=max(change.newest_step - max(world.from_step, 0), 0),
+        )
+
+    async def _stop(self, world: World) -> None:
+        """Kills a world's workers and waits until they are gone, so that the commit is settled."""
+        for member in self.members:
+            if member.world == world.number:
+                order = agents_pb2.StopWorld(world=world.number)
+                member.order(agents_pb2.Order(stop_world=order))
+
+        def is_gone() -> bool:
+            return all(member.world != world.number for member in self.members)
+
+        # An agent that does not answer is left out of the next world.
+        await self._changes.until(is_gone, _STOP_SECONDS)
+
+    def _conclude(self, world: World, verdict: Verdict) -> None:
+        """Counts faults; raises when the run cannot go on."""
+        if world.failed is not None:
+            raise TrainingFailedError(world.failed.message, reason=world.failed.reason)
+        if verdict.cause is Cause.SILENCE:
+            self._pace.note_alarm()
+        if world.made_progress or verdict.cause is Cause.FINISHED:
+            self._faults = 0
+        elif verdict.is_fault:
+            self._faults += 1
+        if self._faults >= _MAX_FAULTS:
+            raise WorkersFailedError(self._faults, verdict.reason, self._journal.last_lines)
+
+    def _release(self) -> None:
+        """Lets agents go that leave or that another run needs."""
+        for member in list(self.members):
+            if not member.may_stay() and member.world == 0:
+                self.members.let_go(member)
+
+    def _hear(self, agent: str, message: agents_pb2.AttachRequest) -> None:
+        """Takes what an agent says about its workers."""
+        world = self._world
+        kind = message.WhichOneof("kind")
+        if kind == "worker_report":
+            self._hear_report(message.worker_report)
+        elif world is None:
+            return
+        elif kind == "world_progress" and message.world_progress.world == world.number:
+            now = time.monotonic()
+            count = world.note_progress(agent, message.world_progress, now)
+            if count > 0:
+                self._pace.note_steps(count, now)
+                self._journal.steps_done(
+                    world.newest_step, len(world.seats), self._pace.step_seconds
+                )
+        elif kind == "worker_exited" and message.worker_exited.world == world.number:
+            world.note_exit(message.worker_exited)
+
+    def _hear_report(self, report: agents_pb2.WorkerReport) -> None:
+        kind = report.WhichOneof("kind")
+        if kind == "metrics":
+            self._journal.metrics(report.metrics)
+        elif kind == "log_line":
+            self._journal.worker_line(report.log_line)
+        elif kind == "checkpoint":
+            self._checkpoints.note(report.checkpoint)
+        elif self._world is not None and report.world == self._world.number:
+            self._world.note_report(report)

@@ -1,0 +1,109 @@
+"""What the run's watchers hear: metrics, log lines, membership, progress."""
+
+from collections import deque
+from collections.abc import Sequence
+from typing import Protocol
+
+from aimass.type.v1 import event_pb2
+from common.runs.events import EventKind
+
+_KEPT_LINES = 20
+_TRAINING_SHARE = 0.97
+
+
+class RunLog(Protocol):
+    """The part of a run's owner that takes news."""
+
+    def emit(self, kind: EventKind) -> None:
+        """Stores an event."""
+
+    def progress(
+        self, fraction: float, stage: str = "", message: str = "", remaining: float | None = None
+    ) -> None:
+        """Tells how far the run has come."""
+
+
+class Journal:
+    """Passes on news of the workers, and tells what happened twice only once."""
+
+    def __init__(self, log: RunLog) -> None:
+        """Wraps a run's log.
+
+        Args:
+            log: Takes the news.
+        """
+        self._log = log
+        self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
+        self._newest: dict[frozenset[str], int] = {}
+        self.total_steps = 0
+
+    @property
+    def last_lines(self) -> Sequence[str]:
+        """The newest log lines of workers."""
+        return tuple(self._lines)
+
+    def metrics(self, metrics: event_pb2.Metrics) -> None:
+        """Passes on measured values; those of steps that were done again are left out."""
+        names = frozenset(metrics.values)
+        if metrics.step > self._newest.get(names, -1):
+            self._newest[names] = metrics.step
+            self._log.emit(metrics)
+
+    def worker_line(self, line: event_pb2.LogLine) -> None:
+        """Passes on a worker's log line."""
+        self._lines.append(f"{line.source}: {line.text}")
+        self._log.emit(line)
+
+    def say(
+        self, text: str, severity: event_pb2.Severity.ValueType = event_pb2.SEVERITY_INFO
+    ) -> None:
+        """Emits a log line of the coordinator's."""
+        self._log.emit(event_pb2.LogLine(severity=severity, source="coordinator", text=text))
+
+    def membership(
+        self,
+        world: int,
+        agents: Sequence[str],
+        reason: str,
+        recovery: float | None = None,
+        steps_lost: int = 0,
+    ) -> None:
+        """Tells that the set of workers changed.
+
+        Args:
+            world: Number of the new world.
+            agents: Agent of each worker, by rank; none while the run waits.
+            reason: Why.
+            recovery: Seconds from noticing to the first finished step; None for the first world.
+            steps_lost: Steps that had to be done again.
+        """
+        change = event_pb2.MembershipChange(
+            world=world,
+            workers=len(agents),
+            reason=reason,
+            steps_lost=steps_lost,
+            agents=agents,
+        )
+        if recovery is not None:
+            change.recovery_time.FromMicroseconds(round(recovery * 1e6))
+        self._log.emit(change)
+
+    def stage(self, fraction: float, stage: str, message: str = "") -> None:
+        """Tells what is being done outside of training."""
+        self._log.progress(fraction, stage, message)
+
+    def steps_done(self, step: int, workers: int, step_seconds: float | None) -> None:
+        """Tells how far training has come.
+
+        Args:
+            step: Steps done since the start of the run.
+            workers: Workers at work.
+            step_seconds: Usual time of a step; None while it is not known.
+        """
+        if not self.total_steps:
+            return
+        left = max(self.total_steps - step, 0)
+        remaining = None if step_seconds is None else left * step_seconds
+        fraction = _TRAINING_SHARE * min(step / self.total_steps, 1.0)
+        message = f"step {step} of {self.total_steps} on {workers} workers"
+        self._log.progress(fraction, "training", message, remaining)

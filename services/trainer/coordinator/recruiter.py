@@ -1,0 +1,62 @@
+"""Asks the trainer's pool for agents, for as long as the run needs them."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+
+import grpc
+
+from aimass.trainer.v1 import agents_pb2, agents_pb2_grpc
+from common import client
+from common.errors import FencedError
+from services.trainer.coordinator.members import Members
+
+_log = logging.getLogger(__name__)
+_REDIAL_SECONDS = 0.2
+
+
+class Recruiter:
+    """Holds the run's place in the pool; dials again while the trainer is away."""
+
+    def __init__(
+        self, address: str, token: str, request: agents_pb2.RecruitRequest, members: Members
+    ) -> None:
+        """Prepares; `run` does the work.
+
+        Args:
+            address: Address of the trainer.
+            token: Bearer token with the agent role.
+            request: What the run needs.
+            members: Hears which agents the pool wants back.
+        """
+        self._address = address
+        self._token = token
+        self._request = request
+        self._members = members
+
+    async def run(self) -> None:
+        """Recruits until cancelled.
+
+        Raises:
+            FencedError: The pool knows a newer attempt of the run.
+        """
+        async with client.connect(self._address, self._token) as channel:
+            stub = agents_pb2_grpc.AgentPoolServiceStub(channel)
+            while True:
+                await self._recruit(stub)
+                await asyncio.sleep(_REDIAL_SECONDS)
+
+    async def _recruit(self, stub: agents_pb2_grpc.AgentPoolServiceAsyncStub) -> None:
+        try:
+            async for response in stub.Recruit(self._requests()):
+                self._members.want_back(response.wanted_back)
+        except grpc.aio.AioRpcError as error:
+            if error.code() == grpc.StatusCode.FAILED_PRECONDITION:
+                raise FencedError(error.details() or "A newer attempt recruits.") from None
+            # The run goes on with the agents it has.
+            _log.info("no pool: %s %s", error.code().name, error.details())
+        self._members.want_back(())
+
+    async def _requests(self) -> AsyncIterator[agents_pb2.RecruitRequest]:
+        yield self._request
+        await asyncio.Event().wait()  # the place is held as long as the stream is open
