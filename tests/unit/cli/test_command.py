@@ -1,0 +1,124 @@
+"""The command as a whole, without a suite."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import grpc
+import pytest
+from google.rpc import status_pb2
+from rich.console import Console
+
+from common import errors
+from common.cli import text
+from common.cli.__main__ import run
+from common.cli.errors import from_status, show
+from common.local.home import Phase, SuiteHome, SuiteState
+
+HEAVY = ("psutil", "minio", "pydantic", "torch", "numpy", "opentelemetry", "sklearn")
+
+
+@pytest.fixture(autouse=True)
+def no_suite(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    for name in ("AIMASS_CATALOG_ADDRESS", "AIMASS_TRAINER_ADDRESS", "AIMASS_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AIMASS_HOME", str(tmp_path / "home"))
+    return tmp_path
+
+
+def test_a_plain_install_is_enough() -> None:
+    """The command imports nothing that only the services need."""
+    script = (
+        "import sys; import common.cli.__main__;"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "[]"
+
+
+def test_without_a_suite_the_cure_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """No address, no token: say how to get them."""
+    for arguments in (["runs", "list"], ["env"], ["status"]):
+        assert run(arguments) == 1
+        assert "aimass up" in capsys.readouterr().err
+
+
+def test_a_suite_that_stopped_is_not_called(no_suite: Path) -> None:
+    """Old addresses in the state folder are not used once the supervisor is gone."""
+    home = SuiteHome(no_suite / "home")
+    home.create()
+    home.ensure_tokens()
+    home.write_state(SuiteState("a", Phase.RUNNING, 1, catalog_address="127.0.0.1:1"))
+    assert run(["datasets", "list"]) == 1
+
+
+def test_an_unreachable_suite_is_one_message(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A refused connection is no traceback."""
+    for name in ("AIMASS_CATALOG_ADDRESS", "AIMASS_TRAINER_ADDRESS"):
+        monkeypatch.setenv(name, "127.0.0.1:1")
+    monkeypatch.setenv("AIMASS_TOKEN", "t")
+    assert run(["agents", "list"]) == 1
+    shown = capsys.readouterr().err
+    assert "The suite does not answer." in shown
+    assert "Traceback" not in shown
+
+
+def test_wrong_usage_has_its_own_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    """Scripts can tell a typing mistake from a failed run."""
+    assert run(["runs", "fly"]) == 2
+    assert run(["--help"]) == 0
+    assert "apply" in capsys.readouterr().out
+
+
+def test_logs_name_what_there_is(no_suite: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The last lines of a log are shown, in order, also where it is longer than one block."""
+    home = SuiteHome(no_suite / "home")
+    home.create()
+    log = home.log_file("trainer")
+    log.write_text("".join(f"{{line {number}}} {'x' * 60}\n" for number in range(3000)))
+    assert run(["logs", "trainer", "-n", "2000"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(" x")[0] for line in lines] == [f"{{line {n}}}" for n in range(1000, 3000)]
+    assert run(["logs", "tuner"]) == 1
+    assert "there is trainer" in capsys.readouterr().err
+
+
+def test_errors_show_fields_and_help(capsys: pytest.CaptureFixture[str]) -> None:
+    """Every wrong field is listed, and the command that helps."""
+    error = errors.InvalidInputError(
+        "The specification is wrong.",
+        violations=[errors.FieldViolation("training_run.spec.epochs", "must be at least 1")],
+        help_command="grpcurl describe aimass.trainer.v1.TrainingSpec",
+    )
+    show(from_status(errors.to_status(error)), Console(highlight=False, width=200))
+    assert capsys.readouterr().out.splitlines() == [
+        "Error: The specification is wrong.",
+        "  training_run.spec.epochs: must be at least 1",
+        "Try: grpcurl describe aimass.trainer.v1.TrainingSpec",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [(0.214, "0.21 s"), (42.4, "42 s"), (185, "3 min 05 s"), (7800, "2 h 10 min")],
+)
+def test_time_spans(value: float, expected: str) -> None:
+    """Times are as exact as a person needs."""
+    assert text.seconds(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"), [(12, "12 B"), (2048, "2.0 kB"), (5 * 1024**3, "5.0 GB")]
+)
+def test_sizes(value: int, expected: str) -> None:
+    """Sizes have a unit."""
+    assert text.size(value) == expected
+
+
+def test_code_names() -> None:
+    """A status without a message still says something."""
+    assert from_status(status_pb2.Status(code=5)).message == grpc.StatusCode.NOT_FOUND.name
