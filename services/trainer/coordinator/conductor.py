@@ -52,28 +52,19 @@ class Change:
 class Conductor:
     """Keeps a run's workers together. What agents say comes in by `hear`."""
 
-    def __init__(
-        self,
-        rendezvous: Rendezvous,
-        journal: Journal,
-        checkpoints: Checkpoints,
-        job_key: str,
-        opening: str,
-    ) -> None:
-        """Starts without agents and workers.
+    def __init__(self, rendezvous: Rendezvous, journal: Journal, checkpoints: Checkpoints) -> None:
+        """Starts without agents and workers. Agents may attach before `begin`.
 
         Args:
             rendezvous: Serves Horovod's rendezvous.
             journal: Hears what happens.
             checkpoints: The run's checkpoints in the store.
-            job_key: Key of the job file.
-            opening: Why there is a first world, for people.
         """
-        self._opening = opening
         self._rendezvous = rendezvous
         self._journal = journal
         self._checkpoints = checkpoints
-        self._job_key = job_key
+        self._job_key = ""
+        self._opening = ""
         self._changes = Changes()
         self._pace = Pace()
         self._world: World | None = None
@@ -82,6 +73,16 @@ class Conductor:
         self._faults = 0
         self._change: Change | None = None
         self.members = Members(self._changes, self._hear)
+
+    def begin(self, job_key: str, opening: str) -> None:
+        """Says what the workers work on. Call it before `train`.
+
+        Args:
+            job_key: Key of the job file.
+            opening: Why there is a first world, for people.
+        """
+        self._job_key = job_key
+        self._opening = opening
 
     async def train(self, size: CrewSize) -> agents_pb2.TrainingFinished:
         """Trains until every worker of a world says that it is complete.

@@ -26,16 +26,17 @@ class RunLog(Protocol):
 class Journal:
     """Passes on news of the workers, and tells what happened twice only once."""
 
-    def __init__(self, log: RunLog) -> None:
+    def __init__(self, log: RunLog, total_steps: int) -> None:
         """Wraps a run's log.
 
         Args:
             log: Takes the news.
+            total_steps: Steps of the whole run, without early stopping; 0 where not known.
         """
+        self._total_steps = total_steps
         self._log = log
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._newest: dict[frozenset[str], int] = {}
-        self.total_steps = 0
 
     @property
     def last_lines(self) -> Sequence[str]:
@@ -100,10 +101,10 @@ class Journal:
             workers: Workers at work.
             step_seconds: Usual time of a step; None while it is not known.
         """
-        if not self.total_steps:
+        if not self._total_steps:
             return
-        left = max(self.total_steps - step, 0)
+        left = max(self._total_steps - step, 0)
         remaining = None if step_seconds is None else left * step_seconds
-        fraction = _TRAINING_SHARE * min(step / self.total_steps, 1.0)
-        message = f"step {step} of {self.total_steps} on {workers} workers"
+        fraction = _TRAINING_SHARE * min(step / self._total_steps, 1.0)
+        message = f"step {step} of {self._total_steps} on {workers} workers"
         self._log.progress(fraction, "training", message, remaining)

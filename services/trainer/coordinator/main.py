@@ -1,0 +1,119 @@
+"""What a training run's process does: prepare, train, package, register, publish."""
+
+import asyncio
+
+from aimass.catalog.v1 import model_pb2
+from aimass.trainer.v1 import agents_pb2, trainer_pb2
+from common import client
+from common.runs.owner import RunOwner
+from services.trainer.coordinator.catalog import Catalog, settle_request
+from services.trainer.coordinator.checkpoints import Checkpoints
+from services.trainer.coordinator.conductor import Conductor
+from services.trainer.coordinator.crew import CrewSize
+from services.trainer.coordinator.journal import Journal
+from services.trainer.coordinator.rendezvous import Rendezvous
+from services.trainer.coordinator.session import conduct
+from services.trainer.coordinator.settings import CoordinatorSettings
+from services.trainer.domain.preparation import prepare
+
+_CANCEL_SECONDS = 0.05
+_PACKAGE_FRACTION = 0.97
+Owner = RunOwner[trainer_pb2.TrainingRun]
+
+
+def coordinate(owner: Owner, rendezvous: Rendezvous) -> None:
+    """Does the work of a training run, from its specification to its model.
+
+    Args:
+        owner: The run's owner; it is ended by `succeed` here, or by what is raised.
+        rendezvous: The rendezvous process, started beforehand.
+    """
+    asyncio.run(Coordinator(owner, rendezvous).run())
+
+
+class Coordinator:
+    """One attempt at a training run."""
+
+    def __init__(self, owner: Owner, rendezvous: Rendezvous) -> None:
+        """Prepares; `run` does the work.
+
+        Args:
+            owner: The run's owner.
+            rendezvous: The rendezvous process.
+        """
+        self._owner = owner
+        self._run = owner.run
+        self._settings = CoordinatorSettings()
+        self._journal = Journal(owner, owner.run.estimate.steps)
+        self._checkpoints = Checkpoints(owner.store)
+        self._conductor = Conductor(rendezvous, self._journal, self._checkpoints)
+
+    async def run(self) -> None:
+        """Works until the run has succeeded.
+
+        Raises:
+            AimassError: The run fails, with this as its error.
+            RunCancelledError: The run was cancelled; its workers are gone.
+        """
+        settings = self._settings
+        async with client.connect(settings.catalog_address, settings.token) as channel:
+            catalog = Catalog(channel)
+            finished, package = await conduct(
+                self._run,
+                self._owner.attempt,
+                settings,
+                self._conductor,
+                lambda: self._train(catalog),
+                self._watch_for_cancel,
+            )
+            request = await asyncio.to_thread(settle_request, self._owner.store, self._run, package)
+            self._owner.check()
+            version = await catalog.create_model_version(request)
+        await asyncio.to_thread(self._publish, finished, version)
+
+    async def _train(
+        self, catalog: Catalog
+    ) -> tuple[agents_pb2.TrainingFinished, agents_pb2.PackagePublished]:
+        job_key = await self._prepare(catalog)
+        attempt = self._owner.attempt
+        opening = "the run begins" if attempt == 1 else f"attempt {attempt} takes the run over"
+        self._conductor.begin(job_key, opening)
+        finished = await self._conductor.train(CrewSize.of(self._run.spec.workers))
+        self._journal.stage(_PACKAGE_FRACTION, "packaging", "the model is built and checked")
+        package = await self._conductor.build_package()
+        return finished, package
+
+    async def _prepare(self, catalog: Catalog) -> str:
+        """Stores the job file and returns its key, while agents attach."""
+        spec = self._run.spec
+        self._journal.stage(0.0, "preparing", "the preprocessing is fitted")
+        data = await catalog.dataset_version(spec.dataset_version)
+        parent: model_pb2.ModelVersion | None = None
+        if spec.parent_model_version:
+            parent = await catalog.model_version(spec.parent_model_version)
+        owner = self._owner
+        if owner.attempt > 1:
+            await asyncio.to_thread(self._checkpoints.find, owner.name)
+        job = await asyncio.to_thread(
+            prepare, spec, data, owner.store, owner.attempt_prefix, parent
+        )
+        return job.key
+
+    async def _watch_for_cancel(self) -> None:
+        while True:
+            self._owner.check_cancelled()
+            await asyncio.sleep(_CANCEL_SECONDS)
+
+    def _publish(
+        self, finished: agents_pb2.TrainingFinished, version: model_pb2.ModelVersion
+    ) -> None:
+        def change(run: trainer_pb2.TrainingRun) -> None:
+            run.model_version = version.name
+            run.best_epoch = finished.best_epoch
+            run.metrics.clear()
+            run.metrics.update(finished.metrics)
+            run.status.lineage.CopyFrom(version.lineage)
+            del run.status.lineage.outputs[:]
+            run.status.lineage.outputs.append(version.name)
+
+        self._owner.succeed(change)
