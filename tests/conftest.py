@@ -6,6 +6,8 @@ from common.artifacts import ObjectStore
 from common.artifacts.settings import open_store
 from common.testing.minio import MinioServer
 
+pytest.register_assert_rewrite("common.testing.store_contract", "common.testing.records_contract")
+
 
 @pytest.fixture(scope="session")
 def minio_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MinioServer]:

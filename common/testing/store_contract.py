@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -133,22 +134,18 @@ class StoreContract:
         """Protects every name and lease that is taken by a create."""
         for number in range(8):
             key = f"race/{number}"
-            winners = _race(lambda racer, key=key: store.create(key, b"%d" % racer))
+            winners = _race(partial(_create, store, key))
             assert len(winners) == 1
             assert store.read(key)[0] == b"%d" % winners[0]
 
     def test_of_racing_replaces_one_wins(self, store: ObjectStore) -> None:
         """Protects compare-and-swap under load."""
         etag = store.create("race", b"start")
-        for number in range(8):
-            winners = _race(
-                lambda racer, number=number, etag=etag: store.replace(
-                    "race", b"%d-%d" % (number, racer), etag
-                )
-            )
+        for _ in range(8):
+            winners = _race(partial(_replace, store, "race", etag))
             assert len(winners) == 1
             data, info = store.read("race")
-            assert data == b"%d-%d" % (number, winners[0])
+            assert data == b"%d after %s" % (winners[0], etag.encode())
             etag = info.etag
 
     def test_readers_see_whole_objects(self, store: ObjectStore) -> None:
@@ -293,6 +290,14 @@ def _hashed(chunks: Iterator[bytes], digest: "hashlib._Hash") -> Iterator[bytes]
     for chunk in chunks:
         digest.update(chunk)
         yield chunk
+
+
+def _create(store: ObjectStore, key: str, racer: int) -> None:
+    store.create(key, b"%d" % racer)
+
+
+def _replace(store: ObjectStore, key: str, etag: str, racer: int) -> None:
+    store.replace(key, b"%d after %s" % (racer, etag.encode()), etag)
 
 
 def _race(attempt: Callable[[int], object]) -> list[int]:

@@ -18,7 +18,7 @@ class TestMinio(StoreContract):
 
     def test_streams_in_bounded_memory(self, store: ObjectStore) -> None:
         """Protects services and workers from holding a whole artifact."""
-        size = 160 * _MEBIBYTE
+        size = 96 * _MEBIBYTE
         tracemalloc.start()
         try:
             store.upload("large", random_chunks(size))
