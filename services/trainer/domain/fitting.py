@@ -115,7 +115,9 @@ class _Fit:
         is_training = batch.parts == Part.TRAIN
         columns = {name: values[is_training] for name, values in batch.columns.items()}
         if self._series:
-            block = np.stack([columns[name] for name in self._series]).astype(np.float64, copy=False)
+            block = np.stack([columns[name] for name in self._series]).astype(
+                np.float64, copy=False
+            )
             piece = Moments.of(block)
             if self._moments is None:
                 self._moments = piece
@@ -224,5 +226,3 @@ def columns_needed(specification: TrainingSpecification) -> Sequence[str]:
 def number_label(value: float) -> str:
     """Returns the label of a class that is a number: `3` for 3.0."""
     return str(int(value)) if value == int(value) else repr(value)
-
-

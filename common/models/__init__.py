@@ -1,0 +1,1 @@
+"""The model package: preprocessing, weights, signature, ONNX twin, loading."""

@@ -1,0 +1,109 @@
+"""What turns raw columns into a network's inputs, as typed JSON. Imports no numpy."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from common.networks.specification import NetworkInput, Specification
+
+UNKNOWN_CODE = 0
+"""Code of a category that is missing or was not seen in training; labels count from 1."""
+
+
+class NumericColumn(Specification):
+    """Becomes `(value - mean) / scale`; a missing value becomes 0, the mean.
+
+    Attributes:
+        name: Column name.
+        mean: Mean over the training rows that have a value.
+        scale: Their population standard deviation; 1 where that is 0.
+    """
+
+    name: str
+    mean: float
+    scale: float = Field(gt=0)
+
+
+class CategoricalColumn(Specification):
+    """Becomes 1 + the position of its label, or 0 where that is missing or not listed.
+
+    Attributes:
+        name: Column name.
+        labels: Labels seen in the training rows, sorted.
+        size: Number of codes that the network has room for, code 0 included.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    size: int = Field(ge=1)
+
+
+class ImageColumn(Specification):
+    """Unsigned bytes become `(value / 255 - mean) / scale`, channel by channel.
+
+    Attributes:
+        name: Column name.
+        shape: Channels, height, width.
+        mean: Mean of each channel over the training rows, 0 to 1.
+        scale: Population standard deviation of each channel; 1 where that is 0.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+
+
+class Target(Specification):
+    """What is predicted.
+
+    Attributes:
+        name: Column name.
+        task: Classification or regression.
+        classes: Class labels in the order of the network's outputs; empty for regression.
+        mean: The network's output is `(value - mean) / scale` (regression).
+        scale: See `mean`.
+    """
+
+    name: str
+    task: Literal["classification", "regression"]
+    classes: tuple[str, ...] = ()
+    mean: float = 0.0
+    scale: float = Field(1.0, gt=0)
+
+    @property
+    def outputs(self) -> int:
+        """Number of outputs of the network."""
+        return len(self.classes) if self.task == "classification" else 1
+
+
+class Preprocessing(Specification):
+    """Everything between raw columns and network, fitted on training rows only.
+
+    Attributes:
+        numeric: Numeric columns, in the order of the network's input `numeric`.
+        categorical: Categorical and boolean columns, in the order of `categories`.
+        image: The image column; None for tables.
+        target: What is predicted.
+    """
+
+    numeric: tuple[NumericColumn, ...] = ()
+    categorical: tuple[CategoricalColumn, ...] = ()
+    image: ImageColumn | None = None
+    target: Target
+
+    @property
+    def network_input(self) -> NetworkInput:
+        """What the network takes in."""
+        return NetworkInput(
+            numeric_columns=len(self.numeric),
+            category_sizes=tuple(column.size for column in self.categorical),
+            image_shape=self.image.shape if self.image else (),
+        )
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of the columns that go in."""
+        numeric = tuple(column.name for column in self.numeric)
+        categorical = tuple(column.name for column in self.categorical)
+        return numeric + categorical + ((self.image.name,) if self.image else ())

@@ -1,0 +1,1 @@
+"""Typed network specifications and the modules they stand for."""

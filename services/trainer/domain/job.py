@@ -1,0 +1,60 @@
+"""The job file: all that a worker must know of its run, written once per attempt."""
+
+from google.protobuf import json_format
+from pydantic import JsonValue
+
+from aimass.catalog.v1 import dataset_pb2, model_pb2
+from common.artifacts.protocol import ObjectStore
+from common.models.preprocessing import Preprocessing
+from common.networks.specification import Specification
+from services.trainer.domain.specification import TrainingSpecification
+
+FILE_NAME = "job.json"
+
+
+class Job(Specification):
+    """A run as its workers see it.
+
+    Attributes:
+        training_run: Resource name of the run.
+        prefix: Prefix of all keys that this attempt writes, `runs/<run>/attempts/<n>/`.
+        specification: Resolved specification.
+        dataset_version: JSON form of the `DatasetVersion`, shards included.
+        preprocessing: What turns columns into inputs.
+        parent: JSON form of the parent `ModelVersion`; None for none.
+    """
+
+    training_run: str
+    prefix: str
+    specification: TrainingSpecification
+    dataset_version: dict[str, JsonValue]
+    preprocessing: Preprocessing
+    parent: dict[str, JsonValue] | None = None
+
+    @property
+    def key(self) -> str:
+        """Key of the job file in the object store."""
+        return self.prefix + FILE_NAME
+
+    @property
+    def data(self) -> dataset_pb2.DatasetVersion:
+        """The data set version."""
+        return json_format.ParseDict(self.dataset_version, dataset_pb2.DatasetVersion())
+
+    @property
+    def parent_model(self) -> model_pb2.ModelVersion | None:
+        """The model version whose weights to start from."""
+        if self.parent is None:
+            return None
+        return json_format.ParseDict(self.parent, model_pb2.ModelVersion())
+
+
+def write_job(job: Job, store: ObjectStore) -> None:
+    """Stores the job file."""
+    store.write(job.key, job.model_dump_json(exclude_none=True).encode())
+
+
+def read_job(key: str, store: ObjectStore) -> Job:
+    """Reads a job file. Raises `ObjectMissingError`."""
+    data, _ = store.read(key)
+    return Job.model_validate_json(data)

@@ -1,0 +1,63 @@
+"""What a coordinator does before the first world: fit the preprocessing, write the job file."""
+
+from google.protobuf import json_format
+
+from aimass.catalog.v1 import dataset_pb2, model_pb2
+from aimass.trainer.v1 import trainer_pb2
+from common.artifacts.protocol import ObjectStore
+from common.data.messages import schema_from_proto
+from common.data.reader import stream_columns
+from common.models.preprocessing import Preprocessing
+from common.models.store import read_preprocessing
+from services.trainer.domain.fitting import columns_needed, fit_preprocessing
+from services.trainer.domain.job import Job, write_job
+from services.trainer.domain.specification import TrainingSpecification, read_specification
+
+
+def prepare(
+    spec: trainer_pb2.TrainingSpec,
+    dataset_version: dataset_pb2.DatasetVersion,
+    store: ObjectStore,
+    prefix: str,
+    parent: model_pb2.ModelVersion | None = None,
+) -> Job:
+    """Fits the preprocessing and stores the job file.
+
+    Args:
+        spec: The run's resolved specification.
+        dataset_version: The version it names, with its shards.
+        store: Where the shards are and where the job file goes.
+        prefix: Prefix of all keys of the attempt, `runs/trainingRuns/<id>/attempts/<n>/`.
+        parent: The parent model version that the specification names.
+
+    Returns:
+        The job; its `key` is where it was written.
+
+    Raises:
+        InvalidInputError: The data do not fit the specification after all.
+        DataLossError: A shard or the parent's preprocessing does not match its digest.
+    """
+    specification = read_specification(spec)
+    job = Job(
+        training_run=prefix.removeprefix("runs/").partition("/attempts/")[0],
+        prefix=prefix,
+        specification=specification,
+        dataset_version=json_format.MessageToDict(dataset_version),
+        preprocessing=_preprocessing(specification, dataset_version, store, parent),
+        parent=None if parent is None else json_format.MessageToDict(parent),
+    )
+    write_job(job, store)
+    return job
+
+
+def _preprocessing(
+    specification: TrainingSpecification,
+    dataset_version: dataset_pb2.DatasetVersion,
+    store: ObjectStore,
+    parent: model_pb2.ModelVersion | None,
+) -> Preprocessing:
+    if parent is not None:
+        # The parent's weights expect inputs and outputs as they were scaled for it.
+        return read_preprocessing(parent, store)
+    batches = stream_columns(dataset_version, store, columns_needed(specification))
+    return fit_preprocessing(specification, schema_from_proto(dataset_version.schema), batches)

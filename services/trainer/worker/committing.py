@@ -1,0 +1,87 @@
+"""Writes commits to the host's memory, as often as a small share of the time allows."""
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+
+from services.trainer.worker.commits import FILE_NAME
+from services.trainer.worker.state import Snapshot
+
+_log = logging.getLogger(__name__)
+
+COST_SHARE = 0.02
+"""Share of the training time that commits may take."""
+BACKGROUND_BYTES = 64 * 1024**2
+"""Larger commits are copied first and written by a thread."""
+_FIRST_INTERVAL = 5
+_MAX_INTERVAL = 100_000
+
+
+class Committer:
+    """Writes the commits of one host; only the worker with local rank 0 has one."""
+
+    def __init__(
+        self, directory: Path, every: int | None, committed: Callable[[int, int], None]
+    ) -> None:
+        """Prepares.
+
+        Args:
+            directory: Where the commit file lies.
+            every: Steps between commits; None to choose by their cost.
+            committed: Called with step and epoch when a commit is in its place.
+        """
+        self._path = directory / FILE_NAME
+        self._temporary = directory / f"{FILE_NAME}.new"
+        self._every = every
+        self._committed = committed
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="commit")
+        self._writing: Future[None] | None = None
+        self._interval = every or _FIRST_INTERVAL
+        self._last: tuple[int, float] | None = None
+
+    def is_due(self, step: int) -> bool:
+        """Returns whether a commit is due after this step."""
+        if self._last is None:
+            self._last = step, time.perf_counter()
+        return step - self._last[0] >= self._interval
+
+    def commit(self, snapshot: Snapshot, *, wait: bool = False) -> None:
+        """Writes a commit.
+
+        Args:
+            snapshot: What to write; may change once this returns.
+            wait: Whether to return only when it is in its place, large or not.
+        """
+        start = time.perf_counter()
+        is_large = snapshot.size_bytes > BACKGROUND_BYTES
+        if self._writing is not None and (wait or self._writing.done()):
+            self._finish()
+        if is_large and not wait:
+            if self._writing is not None:
+                return
+            self._writing = self._writer.submit(self._write, snapshot.copy())
+        else:
+            self._write(snapshot)
+        self._choose_interval(snapshot.step, start)
+
+    def _finish(self) -> None:
+        assert self._writing is not None
+        self._writing.result()
+        self._writing = None
+
+    def _write(self, snapshot: Snapshot) -> None:
+        snapshot.save(self._temporary)
+        self._temporary.replace(self._path)
+        self._committed(snapshot.step, snapshot.epoch)
+
+    def _choose_interval(self, step: int, start: float) -> None:
+        """Sets the interval so that what this commit cost is the allowed share of the time."""
+        now = time.perf_counter()
+        if self._every is None and self._last is not None and step > self._last[0]:
+            step_seconds = (start - self._last[1]) / (step - self._last[0])
+            interval = math.ceil((now - start) / (COST_SHARE * max(step_seconds, 1e-6)))
+            self._interval = min(max(interval, 1), _MAX_INTERVAL)
+        self._last = step, now

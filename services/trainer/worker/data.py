@@ -1,0 +1,132 @@
+"""The rows that a worker trains and validates on, as tensors."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from common.data.cache import CachedDataset
+from common.data.schema import ColumnType, Part
+from common.errors import InvalidFieldError
+from common.models.preprocessing import Preprocessing, Target
+from common.models.transform import ColumnTransform, Values, code_table
+from services.trainer.domain.fitting import columns_needed, number_label
+from services.trainer.domain.specification import FIELD, TrainingSpecification
+
+RESIDENT_BYTES = 512 * 1024**2
+"""Tables up to this size are transformed once, larger ones batch by batch."""
+
+_LABEL_TYPES = frozenset({ColumnType.CATEGORICAL, ColumnType.BOOLEAN})
+
+Source = Callable[[npt.NDArray[np.int64]], Tensor]
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Rows as a network takes them.
+
+    Attributes:
+        inputs: Tensors in the order of `NetworkInput.names`.
+        target: int64 class codes, or float32 standardised values; shape (rows,).
+        weight: float32 weight of each row, shape (rows,).
+    """
+
+    inputs: tuple[Tensor, ...]
+    target: Tensor
+    weight: Tensor
+
+
+class TrainingRows:
+    """A data set version, transformed, with its training and validation rows.
+
+    Attributes:
+        training: Row numbers to train on, ascending.
+        validation: Row numbers to validate on, ascending; may be empty.
+    """
+
+    def __init__(
+        self,
+        dataset: CachedDataset,
+        preprocessing: Preprocessing,
+        specification: TrainingSpecification,
+    ) -> None:
+        """Maps the columns.
+
+        Args:
+            dataset: The data, as memory maps.
+            preprocessing: What turns columns into inputs.
+            specification: Resolved against the data.
+
+        Raises:
+            InvalidFieldError: A target has a class that the preprocessing does not know.
+        """
+        self.training = dataset.rows(Part.TRAIN)
+        self.validation = dataset.rows(Part.VALIDATION)
+        columns = {name: dataset.column(name) for name in columns_needed(specification)}
+        labelled = [item for item in dataset.schema.columns if item.type in _LABEL_TYPES]
+        labels = {column.name: column.labels for column in labelled}
+        transform = ColumnTransform(preprocessing, columns, labels)
+        self._sources = [
+            _source(name, transform, dataset.row_count * _row_bytes(name, preprocessing), dataset)
+            for name in preprocessing.network_input.names
+        ]
+        target = preprocessing.target
+        self._target = _targets(target, columns[target.name], labels.get(target.name))
+        name = specification.weight_column
+        self._weight = None if not name else columns[name].astype(np.float32)
+
+    def batch(self, rows: npt.NDArray[np.int64]) -> Batch:
+        """Returns rows by number."""
+        return Batch(
+            inputs=tuple(source(rows) for source in self._sources),
+            target=torch.from_numpy(self._target[rows]),
+            weight=torch.from_numpy(self.weights(rows)),
+        )
+
+    def weights(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+        """Returns the weight of each of these rows."""
+        if self._weight is None:
+            return np.ones(len(rows), np.float32)
+        return self._weight[rows]
+
+
+def _row_bytes(name: str, preprocessing: Preprocessing) -> int:
+    widths = {
+        "numeric": 4 * len(preprocessing.numeric),
+        "categories": 8 * len(preprocessing.categorical),
+    }
+    return widths.get(name, 0)
+
+
+def _source(name: str, transform: ColumnTransform, size: int, dataset: CachedDataset) -> Source:
+    """Returns what gives an input for given rows."""
+    function: Callable[[npt.NDArray[np.int64] | slice], Values] = getattr(transform, name)
+    if name == "image" or size > RESIDENT_BYTES:
+        return lambda rows: torch.from_numpy(function(rows))
+    resident = function(slice(0, dataset.row_count))
+    return lambda rows: torch.from_numpy(resident[rows])
+
+
+def _targets(target: Target, values: Values, labels: tuple[str, ...] | None) -> Values:
+    if target.task == "regression":
+        scaled: npt.NDArray[np.float64] = (values.astype(np.float64) - target.mean) / target.scale
+        return scaled.astype(np.float32)
+    if labels is not None:
+        codes = code_table(labels, target.classes, first=0, unknown=-1)[values]
+    else:
+        codes = _number_codes(target, values)
+    if codes.min(initial=0) < 0:
+        raise InvalidFieldError(
+            f"{FIELD}.target", f"`{target.name}` has a class that the parent model does not know."
+        )
+    return codes
+
+
+def _number_codes(target: Target, values: Values) -> npt.NDArray[np.int64]:
+    positions = {label: index for index, label in enumerate(target.classes)}
+    unique, inverse = np.unique(values, return_inverse=True)
+    table = [positions.get(number_label(value), -1) for value in unique.tolist()]
+    return np.array(table, np.int64)[inverse]

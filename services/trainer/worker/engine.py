@@ -1,0 +1,200 @@
+"""One optimizer step and one validation over the workers of a world."""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from services.trainer.domain.objective import Objective
+from services.trainer.domain.optimizers import make_optimizer, set_learning_rate
+from services.trainer.domain.sampling import global_batch, rank_slice
+from services.trainer.domain.specification import TrainingSpecification
+from services.trainer.worker.data import Batch, TrainingRows
+from services.trainer.worker.flat import FlatNetwork
+from services.trainer.worker.reduction import Reducer
+
+EVALUATION_ROWS = 1_024
+"""Rows of one forward pass in validation."""
+
+
+class DivergedError(Exception):
+    """The loss is no longer a number.
+
+    Attributes:
+        step: The step, counted from 1, after which it was seen.
+    """
+
+    def __init__(self, step: int, loss: float) -> None:
+        super().__init__(f"The loss became {loss} at step {step}.")
+        self.step = step
+
+
+class Engine:
+    """Network, optimizer and data of one worker.
+
+    Attributes:
+        flat: The network.
+        optimizer: Over its flat parameter.
+        steps_per_epoch: Optimizer steps of an epoch.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        objective: Objective,
+        rows: TrainingRows,
+        specification: TrainingSpecification,
+        reducer: Reducer,
+        rank: int,
+        size: int,
+    ) -> None:
+        """Puts the parts together.
+
+        Args:
+            network: The network; moved into flat form.
+            objective: What it is trained for.
+            rows: The data.
+            specification: Resolved.
+            reducer: Sums over the world's workers.
+            rank: This worker.
+            size: Workers in the world.
+        """
+        self.flat = FlatNetwork(network, objective.sums)
+        self.optimizer = make_optimizer(specification.optimizer, self.flat.parameters)
+        self.steps_per_epoch = -(-len(rows.training) // specification.batch_size)
+        self._objective = objective
+        self._rows = rows
+        self._specification = specification
+        self._reducer = reducer
+        self._rank = rank
+        self._size = size
+        self._needs_pairs = any(
+            isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in network.modules()
+        )
+        self._ahead: tuple[int, _Slice] | None = None
+
+    @property
+    def has_validation(self) -> bool:
+        """Whether there are rows to validate on."""
+        return len(self._rows.validation) > 0
+
+    def rows_of(self, number: int) -> int:
+        """Returns the rows of a step over all workers; see `step`."""
+        batch = self._specification.batch_size
+        start = number % self.steps_per_epoch * batch
+        return min(batch, len(self._rows.training) - start)
+
+    def step(self, number: int, learning_rate: float) -> list[float]:
+        """Does one optimizer step.
+
+        Args:
+            number: Steps done before, from 0.
+            learning_rate: The learning rate.
+
+        Returns:
+            The objective's sums over all rows of the global batch, before the update.
+
+        Raises:
+            DivergedError: The loss of the global batch is not finite.
+            HorovodInternalError: Another worker is gone.
+        """
+        part = self._take(number)
+        self._backward(number, part)
+        self._reducer.start(self.flat.exchange)
+        self._ahead = number + 1, self._slice(number + 1)
+        self._reducer.wait()
+        sums: list[float] = self.flat.sums.tolist()
+        if not math.isfinite(sums[1]):
+            raise DivergedError(number + 1, sums[1])
+        self._clip()
+        set_learning_rate(self.optimizer, learning_rate)
+        self.optimizer.step()
+        return sums
+
+    def evaluate(self, beat: Callable[[], None]) -> list[float]:
+        """Returns the objective's sums over all validation rows.
+
+        Args:
+            beat: Called after each batch.
+        """
+        validation = self._rows.validation
+        mine = validation[rank_slice(len(validation), self._rank, self._size)]
+        total = torch.zeros(self._objective.sums, dtype=torch.float64)
+        self.flat.network.eval()
+        with torch.inference_mode():
+            for start in range(0, len(mine), EVALUATION_ROWS):
+                batch = self._rows.batch(mine[start : start + EVALUATION_ROWS])
+                total += self._sums(self.flat.network(*batch.inputs), batch)
+                beat()
+        self._reducer.start(total)
+        self._reducer.wait()
+        return total.tolist()
+
+    def _sums(self, output: Tensor, batch: Batch) -> Tensor:
+        losses = self._objective.losses(output, batch.target)
+        return self._objective.add_up(output, losses, batch.target, batch.weight)
+
+    def _take(self, number: int) -> "_Slice":
+        if self._ahead is not None and self._ahead[0] == number:
+            return self._ahead[1]
+        return self._slice(number)
+
+    def _slice(self, number: int) -> "_Slice":
+        epoch, step = divmod(number, self.steps_per_epoch)
+        training = self._rows.training
+        size, seed = self._specification.batch_size, self._specification.seed
+        rows = training[global_batch(len(training), size, seed, epoch, step)]
+        mine = rows[rank_slice(len(rows), self._rank, self._size)]
+        return _Slice(self._rows.batch(mine), rows, float(self._rows.weights(rows).sum()))
+
+    def _backward(self, number: int, part: "_Slice") -> None:
+        """Leaves this worker's part of gradients, buffers and sums in the exchange."""
+        batch, rows = part.batch, len(part.batch.target)
+        self.flat.zero_gradients()
+        self.flat.sums.zero_()
+        if rows > 0:
+            # A single row has no batch statistics: it is normalised by the running ones.
+            self.flat.network.train(rows > 1 or not self._needs_pairs)
+            self._seed(number)
+            output = self.flat.network(*batch.inputs)
+            losses = self._objective.losses(output, batch.target)
+            if part.weight > 0:
+                (batch.weight @ losses / part.weight).backward()
+            with torch.no_grad():
+                sums = self._objective.add_up(output, losses, batch.target, batch.weight)
+                self.flat.sums.copy_(sums)
+        self.flat.gather_gradients()
+        if self._size > 1:
+            self.flat.buffers.mul_(rows / len(part.rows))
+
+    def _seed(self, number: int) -> None:
+        """Makes dropout a function of seed, step and rank: no generator is part of the state."""
+        words = np.random.SeedSequence([self._specification.seed, number, self._rank])
+        torch.default_generator.manual_seed(int(words.generate_state(1, np.uint64)[0] >> 1))
+
+    def _clip(self) -> None:
+        limit = self._specification.optimizer.clip_norm
+        gradient = self.flat.parameters.grad
+        if limit is None or gradient is None:
+            return
+        norm = float(gradient.norm())
+        if norm > limit:
+            gradient.mul_(limit / norm)
+
+
+class _Slice:
+    """One worker's part of a global batch.
+
+    Attributes:
+        batch: Its rows.
+        rows: Row numbers of the global batch.
+        weight: Sum of weights of the global batch.
+    """
+
+    def __init__(self, batch: Batch, rows: npt.NDArray[np.int64], weight: float) -> None:
+        self.batch = batch
+        self.rows = rows
+        self.weight = weight

@@ -1,0 +1,84 @@
+"""A network whose parameters lie in one tensor, and whose exchange with other workers in another.
+
+One tensor means one reduction, one kernel for the optimizer's step, one copy for a commit.
+"""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+
+class FlatNetwork:
+    """A network in flat form.
+
+    Attributes:
+        network: The module; its parameters and buffers are views of the tensors below.
+        parameters: All parameters, shape (parameters,), with the gradients as `grad`.
+        buffers: All floating-point buffers that are part of the state (batch norm's running
+            statistics), shape (buffers,); a view of `exchange`.
+        sums: Room for sums over rows, to be added up over workers; a view of `exchange`.
+        exchange: Gradients, buffers and sums: what workers add up in each step.
+    """
+
+    def __init__(self, network: nn.Module, sums: int) -> None:
+        """Moves a network's tensors.
+
+        Args:
+            network: Changed in place.
+            sums: Number of sums to exchange.
+        """
+        self.network = network
+        self._tensors = list(network.parameters())
+        moved = _state_buffers(network)
+        counts = sum(map(Tensor.numel, self._tensors)), sum(map(Tensor.numel, moved))
+        self.parameters = nn.Parameter(torch.empty(counts[0]))
+        self.exchange = torch.zeros(sum(counts) + sums)
+        self._gradients = self.exchange[: counts[0]]
+        self.buffers = self.exchange[counts[0] : sum(counts)]
+        self.sums = self.exchange[sum(counts) :]
+        self.parameters.grad = self._gradients
+        with torch.no_grad():
+            _move(self._tensors, self.parameters.detach())
+            _move(moved, self.buffers)
+        self._gradient_views = [
+            view.view_as(tensor)
+            for tensor, view in zip(
+                self._tensors, self._gradients.split([t.numel() for t in self._tensors]), strict=True
+            )
+        ]
+
+    def zero_gradients(self) -> None:
+        """Forgets the gradients of the last step."""
+        for tensor in self._tensors:
+            tensor.grad = None
+
+    def gather_gradients(self) -> None:
+        """Copies the gradients of the backward pass to `exchange`; a missing one counts as zero.
+
+        A copy is cheaper than gradients that are views: those have to be zeroed and added to.
+        """
+        views, gradients = [], []
+        for tensor, view in zip(self._tensors, self._gradient_views, strict=True):
+            if tensor.grad is None:
+                view.zero_()
+            else:
+                views.append(view)
+                gradients.append(tensor.grad)
+        if views:
+            torch._foreach_copy_(views, gradients)
+
+
+def _state_buffers(network: nn.Module) -> list[Tensor]:
+    state = network.state_dict(keep_vars=True)
+    buffers = dict(network.named_buffers())
+    return [buffers[name] for name in state if name in buffers and state[name].is_floating_point()]
+
+
+def _move(tensors: Iterable[Tensor], room: Tensor) -> None:
+    start = 0
+    for tensor in tensors:
+        view = room[start : start + tensor.numel()].view_as(tensor)
+        view.copy_(tensor)
+        tensor.data = view
+        start += tensor.numel()

@@ -1,0 +1,187 @@
+"""Epochs: steps, validation, schedule, early stopping, commits, reports."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from aimass.type.v1 import event_pb2
+from services.trainer.domain.objective import Objective
+from services.trainer.domain.schedule import Schedule
+from services.trainer.domain.specification import TrainingSpecification
+from services.trainer.worker.committing import Committer
+from services.trainer.worker.engine import Engine
+from services.trainer.worker.state import RunState, take_snapshot
+
+REPORT_SECONDS = 1.0
+"""Time between reports within an epoch."""
+DENSE_EPOCHS = 1_000
+"""Runs of more epochs do not report each one that is shorter than `SPARSE_SECONDS`."""
+SPARSE_SECONDS = 0.1
+
+
+class Board(Protocol):
+    """Where a worker says how far it is; see `ProgressBoard`."""
+
+    def finish_step(self, step: int) -> None:
+        """Says that a step is done."""
+
+    def beat(self) -> None:
+        """Gives a sign of life."""
+
+    def commit_requested(self) -> bool:
+        """Returns whether a commit is wanted at the next step."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How training ended.
+
+    Attributes:
+        step: Steps done.
+        epochs: Epochs done.
+        best_epoch: Epoch of the best weights.
+        metrics: Metrics of that epoch.
+        stopped_early: Whether early stopping ended it.
+    """
+
+    step: int
+    epochs: int
+    best_epoch: int
+    metrics: dict[str, float]
+    stopped_early: bool
+
+
+class TrainingLoop:
+    """Trains from where the state stands to the end."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        state: RunState,
+        objective: Objective,
+        specification: TrainingSpecification,
+        board: Board,
+        report: Callable[[event_pb2.Metrics], None] | None,
+        committer: Committer | None,
+    ) -> None:
+        """Puts the parts together.
+
+        Args:
+            engine: Restored to `state`.
+            state: Where the run stands; changed as it goes on.
+            objective: What the network is trained for.
+            specification: Resolved.
+            board: Told of every step.
+            report: Takes measured values; None on all ranks but 0.
+            committer: Writes commits; None on all but one worker of a host.
+        """
+        self._engine = engine
+        self._state = state
+        self._objective = objective
+        self._specification = specification
+        self._board = board
+        self._report = report
+        self._committer = committer
+        self._schedule = Schedule(specification, engine.steps_per_epoch)
+        self._meter = _Meter()
+
+    def run(self) -> Outcome:
+        """Trains to the last epoch, or until early stopping.
+
+        Raises:
+            DivergedError: The loss is no longer a number.
+            HorovodInternalError: Another worker is gone.
+        """
+        state = self._state
+        last = self._specification.epochs * self._engine.steps_per_epoch
+        while state.step < last and not state.progress.stopped_early:
+            self._step()
+        if self._committer is not None:
+            self._committer.commit(take_snapshot(self._engine, state), wait=True)
+        return Outcome(
+            step=state.step,
+            epochs=len(state.history),
+            best_epoch=state.progress.best_epoch,
+            metrics=state.best_metrics,
+            stopped_early=state.progress.stopped_early,
+        )
+
+    def _step(self) -> None:
+        state = self._state
+        rate = self._schedule.learning_rate(state.step, state.progress)
+        sums = self._engine.step(state.step, rate)
+        state.sums = [total + value for total, value in zip(state.sums, sums, strict=True)]
+        state.step += 1
+        self._meter.rows += self._rows_of_last_step()
+        if state.step % self._engine.steps_per_epoch == 0:
+            self._finish_epoch(rate)
+        elif self._report is not None and self._meter.age() > REPORT_SECONDS:
+            self._send(self._training_metrics(rate), self._epoch())
+        self._board.finish_step(state.step)
+        self._commit_if_due()
+
+    def _finish_epoch(self, rate: float) -> None:
+        state = self._state
+        values = self._training_metrics(rate)
+        monitored = values["train/loss"], values.get("train/accuracy", 0.0)
+        if self._engine.has_validation:
+            measured = self._objective.metrics(self._engine.evaluate(self._board.beat))
+            values |= {f"validation/{name}": value for name, value in measured.items()}
+            monitored = measured["loss"], measured.get("accuracy", 0.0)
+        score = monitored[0] if self._specification.monitor == "loss" else -monitored[1]
+        epoch = self._epoch()
+        if self._schedule.finish_epoch(epoch, score, state.progress):
+            state.best_parameters = self._engine.flat.parameters.detach().clone()
+            state.best_buffers = self._engine.flat.buffers.clone()
+        state.names = list(values)
+        state.history.append(list(values.values()))
+        state.sums = [0.0] * len(state.sums)
+        if self._is_worth_a_report():
+            self._send(values, epoch)
+
+    def _epoch(self) -> int:
+        """Returns the epoch of the step that was just done, from 1."""
+        return -(-self._state.step // self._engine.steps_per_epoch)
+
+    def _rows_of_last_step(self) -> int:
+        return self._engine.rows_of(self._state.step - 1)
+
+    def _training_metrics(self, rate: float) -> dict[str, float]:
+        metrics = self._objective.metrics(self._state.sums)
+        values = {f"train/{name}": value for name, value in metrics.items()}
+        return values | {"learning_rate": rate, "rows_per_second": self._meter.rate()}
+
+    def _is_worth_a_report(self) -> bool:
+        is_last = self._epoch() == self._specification.epochs or self._state.progress.stopped_early
+        is_dense = self._specification.epochs <= DENSE_EPOCHS
+        return is_last or is_dense or self._meter.age() > SPARSE_SECONDS
+
+    def _send(self, values: dict[str, float], epoch: int) -> None:
+        self._meter.restart()
+        if self._report is not None:
+            self._report(event_pb2.Metrics(epoch=epoch, step=self._state.step, values=values))
+
+    def _commit_if_due(self) -> None:
+        if self._committer is None:
+            return
+        if self._committer.is_due(self._state.step) or self._board.commit_requested():
+            self._committer.commit(take_snapshot(self._engine, self._state))
+
+
+class _Meter:
+    """Counts rows and time since the last report."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        self.rows = 0
+        self._start = time.perf_counter()
+
+    def age(self) -> float:
+        return time.perf_counter() - self._start
+
+    def rate(self) -> float:
+        return self.rows / max(self.age(), 1e-9)

@@ -1,0 +1,166 @@
+"""The whole state of training as tensors and a few words: what a commit holds."""
+
+import json
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import safetensors.torch
+import torch
+from torch import Tensor
+
+from services.trainer.domain.optimizers import optimizer_tensors, restore_optimizer
+from services.trainer.domain.schedule import Progress
+from services.trainer.worker.engine import Engine
+
+_OPTIMIZER = "optimizer."
+_HEADER_LENGTH = struct.Struct("<Q")
+
+
+@dataclass
+class RunState:
+    """Where a run stands, weights aside.
+
+    Attributes:
+        step: Optimizer steps done since the start of the run.
+        sums: The objective's sums over the rows of the current epoch so far.
+        names: Names of the metrics in `history`.
+        history: Metrics of each finished epoch, in the order of `names`.
+        progress: What schedule and stopping remember.
+        best_parameters: Flat parameters of the best epoch; None before the first.
+        best_buffers: Buffers of the best epoch.
+    """
+
+    step: int
+    sums: list[float]
+    names: list[str] = field(default_factory=list)
+    history: list[list[float]] = field(default_factory=list)
+    progress: Progress = field(default_factory=Progress)
+    best_parameters: Tensor | None = None
+    best_buffers: Tensor | None = None
+
+    @property
+    def best_metrics(self) -> dict[str, float]:
+        """Metrics of the best epoch."""
+        if self.progress.best_epoch == 0:
+            return {}
+        return dict(zip(self.names, self.history[self.progress.best_epoch - 1], strict=True))
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The content of a commit.
+
+    Attributes:
+        tensors: By name; they may change with the next step.
+        metadata: Texts by name; `step` and `epoch` are decimal numbers.
+    """
+
+    tensors: dict[str, Tensor]
+    metadata: dict[str, str]
+
+    @property
+    def step(self) -> int:
+        """Steps done since the start of the run."""
+        return int(self.metadata["step"])
+
+    @property
+    def epoch(self) -> int:
+        """Epoch it lies in, from 1."""
+        return int(self.metadata["epoch"])
+
+    @property
+    def size_bytes(self) -> int:
+        """Bytes of all tensors."""
+        return sum(tensor.numel() * tensor.element_size() for tensor in self.tensors.values())
+
+    def copy(self) -> "Snapshot":
+        """Returns the same with tensors of its own."""
+        tensors = {name: tensor.clone() for name, tensor in self.tensors.items()}
+        return Snapshot(tensors, self.metadata)
+
+    def to_bytes(self) -> bytes:
+        """Returns the snapshot as a safetensors file."""
+        return safetensors.torch.save(self.tensors, self.metadata)
+
+    def save(self, path: Path) -> None:
+        """Writes the snapshot as a safetensors file."""
+        safetensors.torch.save_file(self.tensors, path, self.metadata)
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "Snapshot":
+        """Reads a safetensors file. Raises `ValueError` where it is damaged."""
+        try:
+            (length,) = _HEADER_LENGTH.unpack_from(content)
+            header = json.loads(content[_HEADER_LENGTH.size : _HEADER_LENGTH.size + length])
+            return cls(safetensors.torch.load(content), header["__metadata__"])
+        except (struct.error, KeyError, safetensors.SafetensorError) as error:
+            raise ValueError(f"no commit: {error}") from error
+
+
+def take_snapshot(engine: Engine, state: RunState) -> Snapshot:
+    """Returns the state of training; its tensors are those in use, not copies."""
+    tensors = {
+        "parameters": engine.flat.parameters.detach(),
+        "buffers": engine.flat.buffers,
+        "history": torch.tensor(state.history, dtype=torch.float64),
+    }
+    if state.best_parameters is not None and state.best_buffers is not None:
+        tensors["best.parameters"] = state.best_parameters
+        tensors["best.buffers"] = state.best_buffers
+    for name, tensor in optimizer_tensors(engine.optimizer).items():
+        tensors[_OPTIMIZER + name] = tensor
+    metadata = {
+        "step": str(state.step),
+        "epoch": str(max(1, -(-state.step // engine.steps_per_epoch))),
+        "sums": json.dumps(state.sums),
+        "names": json.dumps(state.names),
+        "progress": json.dumps(asdict(state.progress)),
+    }
+    return Snapshot(tensors, metadata)
+
+
+def read_state(snapshot: Snapshot) -> RunState:
+    """Returns the part of a snapshot that needs no engine."""
+    tensors, words = snapshot.tensors, snapshot.metadata
+    return RunState(
+        step=snapshot.step,
+        sums=json.loads(words["sums"]),
+        names=json.loads(words["names"]),
+        history=tensors["history"].tolist(),
+        progress=Progress(**json.loads(words["progress"])),
+        best_parameters=tensors.get("best.parameters"),
+        best_buffers=tensors.get("best.buffers"),
+    )
+
+
+def restore(engine: Engine, snapshot: Snapshot) -> RunState:
+    """Makes an engine go on where a snapshot was taken.
+
+    Args:
+        engine: A fresh engine of the same specification.
+        snapshot: What `take_snapshot` gave, in this world or another.
+
+    Returns:
+        Where the run stands.
+    """
+    with torch.no_grad():
+        engine.flat.parameters.copy_(snapshot.tensors["parameters"])
+        engine.flat.buffers.copy_(snapshot.tensors["buffers"])
+    remembered = _with_prefix(snapshot.tensors, _OPTIMIZER)
+    restore_optimizer(engine.optimizer, remembered, snapshot.step)
+    return read_state(snapshot)
+
+
+def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): tensor
+        for name, tensor in tensors.items()
+        if name.startswith(prefix)
+    }
+
+
+def metric_rows(state: RunState) -> Sequence[dict[str, float]]:
+    """Returns the history as one mapping per epoch."""
+    return [dict(zip(state.names, values, strict=True)) for values in state.history]
