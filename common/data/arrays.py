@@ -1,0 +1,133 @@
+"""The files of one cache entry: numpy arrays with a table of contents."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from aimass.catalog.v1 import dataset_pb2
+from common.artifacts.protocol import ObjectStore
+from common.data.reader import ColumnBatch, read_shard
+from common.data.schema import Schema
+from common.data.split import Parts
+from common.data.storage import Values
+
+_CONTENTS = "contents.json"
+_PARTS = "parts.npy"
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """Memory maps of an entry.
+
+    Attributes:
+        columns: Values by column name.
+        parts: Part of the split of each row.
+    """
+
+    columns: dict[str, Values]
+    parts: Parts
+
+
+def open_arrays(entry: Path) -> Arrays | None:
+    """Maps the files of an entry; None where one is missing or not as it was written."""
+    try:
+        contents = json.loads((entry / _CONTENTS).read_text())
+        if contents["boot"] != _boot_id():
+            return None
+        if any(_stamp(entry / name) != stamp for name, stamp in contents["files"].items()):
+            return None
+        maps = {name: np.load(entry / name, mmap_mode="r") for name in contents["files"]}
+        places = contents["columns"].items()
+        columns = {name: _view(maps[file], index) for name, (file, index) in places}
+        return Arrays(columns, maps[_PARTS])
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def write_arrays(
+    entry: Path,
+    version: dataset_pb2.DatasetVersion,
+    schema: Schema,
+    store: ObjectStore,
+    names: list[str],
+) -> None:
+    """Downloads the shards of a version and writes its columns.
+
+    Columns of one type lie in one file, one after the other, so that a table of a thousand columns
+    does not take a thousand files.
+
+    Args:
+        entry: An empty directory.
+        version: The version.
+        schema: Its schema.
+        store: Where the shards are.
+        names: The columns to write.
+    """
+    writer = _Writer(entry, version.row_count)
+    for shard in version.shards:
+        writer.write(read_shard(shard, schema, store, names))
+    writer.finish()
+
+
+class _Writer:
+    def __init__(self, entry: Path, rows: int) -> None:
+        self._entry = entry
+        self._rows = rows
+        self._filled = 0
+        self._maps: dict[str, Values] = {}
+        self._places: dict[str, tuple[str, int | None]] = {}
+
+    def write(self, batch: ColumnBatch) -> None:
+        if not self._maps:
+            self._make_maps(batch)
+        rows = slice(self._filled, self._filled + batch.row_count)
+        self._maps[_PARTS][rows] = batch.parts
+        for name, values in batch.columns.items():
+            file, index = self._places[name]
+            _view(self._maps[file], index)[rows] = values
+        self._filled = rows.stop
+
+    def finish(self) -> None:
+        files = {name: _stamp(self._entry / name) for name in self._maps}
+        contents = {"boot": _boot_id(), "files": files, "columns": self._places}
+        (self._entry / _CONTENTS).write_text(json.dumps(contents))
+
+    def _make_maps(self, batch: ColumnBatch) -> None:
+        counts: dict[str, int] = {}
+        for name, values in batch.columns.items():
+            if values.ndim > 1:
+                file = f"image-{len(self._maps)}.npy"
+                self._make(file, values.dtype, (self._rows, *values.shape[1:]))
+                self._places[name] = (file, None)
+            else:
+                file = f"{values.dtype}.npy"
+                self._places[name] = (file, counts.get(file, 0))
+                counts[file] = counts.get(file, 0) + 1
+        for file, count in counts.items():
+            self._make(file, np.dtype(file.removesuffix(".npy")), (count, self._rows))
+        self._make(_PARTS, np.dtype(np.uint8), (self._rows,))
+
+    def _make(self, file: str, dtype: np.dtype[np.generic], shape: tuple[int, ...]) -> None:
+        path = self._entry / file
+        self._maps[file] = np.lib.format.open_memmap(path, "w+", dtype, shape)
+
+
+def _view(values: Values, index: int | None) -> Values:
+    view: Values = values if index is None else values[index]
+    return view
+
+
+def _boot_id() -> str:
+    """Returns what changes when the machine starts anew.
+
+    Entries are not forced to the disk, which would take longer than making them; so one that was
+    written before a power cut may have holes.
+    """
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _stamp(path: Path) -> list[int]:
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns]

@@ -1,0 +1,104 @@
+"""Reads the shards of a data set version."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from aimass.catalog.v1 import dataset_pb2
+from aimass.type.v1 import artifact_pb2
+from common.artifacts.blobs import read_artifact
+from common.artifacts.protocol import ObjectStore
+from common.data.messages import schema_from_proto
+from common.data.schema import Schema
+from common.data.split import Parts
+from common.data.storage import Values, decode
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class ColumnBatch:
+    """Rows of some columns.
+
+    Attributes:
+        columns: Values by column name, as `common.data.storage.decode` gives them.
+        parts: Part of the split of each row, shape (rows,), see `Part`.
+    """
+
+    columns: dict[str, Values]
+    parts: Parts
+
+    @property
+    def row_count(self) -> int:
+        """Number of rows."""
+        return len(self.parts)
+
+
+def stream_columns(
+    version: dataset_pb2.DatasetVersion, store: ObjectStore, names: Sequence[str]
+) -> Iterator[ColumnBatch]:
+    """Yields the rows of a version, a shard at a time, in row order.
+
+    Holds two shards in memory: the next is read while the current one is used.
+
+    Args:
+        version: The version, with its shards.
+        store: Where the shards are.
+        names: The columns wanted.
+
+    Raises:
+        KeyError: There is no such column.
+        DataLossError: A shard does not match its digest.
+    """
+    schema = schema_from_proto(version.schema)
+    for name in names:
+        schema.column(name)
+
+    def load(shard: dataset_pb2.Shard) -> ColumnBatch:
+        return read_shard(shard, schema, store, names)
+
+    return _one_ahead(load, version.shards)
+
+
+def read_shard(
+    shard: dataset_pb2.Shard, schema: Schema, store: ObjectStore, names: Sequence[str]
+) -> ColumnBatch:
+    """Returns the rows of one shard.
+
+    Args:
+        shard: The shard.
+        schema: The data set's schema.
+        store: Where the shard is.
+        names: The columns wanted.
+
+    Raises:
+        DataLossError: The shard does not match its digest.
+    """
+    data = _read_table(shard.data, store, names)
+    split = _read_table(shard.split, store, ["split"])
+    columns = {name: decode(schema.column(name), data.column(name)) for name in names}
+    return ColumnBatch(columns, split.column("split").to_numpy())
+
+
+def _read_table(
+    ref: artifact_pb2.ArtifactRef, store: ObjectStore, names: Sequence[str]
+) -> pa.Table:
+    content = b"".join(read_artifact(store, ref))
+    return pq.ParquetFile(pa.BufferReader(content)).read(list(names))
+
+
+def _one_ahead(load: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
+    with ThreadPoolExecutor(1) as pool:
+        waiting: Future[Result] | None = None
+        for item in items:
+            following = pool.submit(load, item)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()

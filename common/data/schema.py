@@ -1,0 +1,123 @@
+"""What a data set looks like: columns, target, task, parts of the split.
+
+Light on purpose: it needs neither numpy nor pyarrow.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from functools import cached_property
+
+MAX_CATEGORIES = 1000
+BOOLEAN_LABELS = ("false", "true")
+
+
+class ColumnType(StrEnum):
+    """Type of a column, named as in `aimass.catalog.v1.ColumnType`."""
+
+    NUMERIC = "numeric"
+    CATEGORICAL = "categorical"
+    BOOLEAN = "boolean"
+    TEXT = "text"
+    TIMESTAMP = "timestamp"
+    IMAGE = "image"
+    EMBEDDING = "embedding"
+
+
+class Task(StrEnum):
+    """What is to be learned, named as in `aimass.catalog.v1.Task`."""
+
+    CLASSIFICATION = "classification"
+    REGRESSION = "regression"
+    UNSUPERVISED = "unsupervised"
+
+
+class Part(IntEnum):
+    """Part of the split a row belongs to; the values are what the split files hold."""
+
+    TRAIN = 0
+    VALIDATION = 1
+    TEST = 2
+
+
+@dataclass(frozen=True)
+class NumericStatistics:
+    """Statistics over the values of a numeric column that are not missing.
+
+    Attributes:
+        min: Smallest value.
+        max: Largest value.
+        mean: Arithmetic mean.
+        stddev: Population standard deviation.
+    """
+
+    min: float
+    max: float
+    mean: float
+    stddev: float
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column.
+
+    Attributes:
+        name: Unique within the data set.
+        type: How its values are to be read.
+        missing_count: Rows without a value.
+        shape: Shape of one value: (channels, height, width) of an image, else empty.
+        categories: Labels of a categorical column in sorted order.
+        distinct_count: Distinct values; an estimate where there are more than 1,000.
+        numeric: Statistics of a numeric column; None where it has no value at all.
+    """
+
+    name: str
+    type: ColumnType
+    missing_count: int = 0
+    shape: tuple[int, ...] = ()
+    categories: tuple[str, ...] = ()
+    distinct_count: int = 0
+    numeric: NumericStatistics | None = None
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What the codes of a categorical or boolean column stand for."""
+        return BOOLEAN_LABELS if self.type is ColumnType.BOOLEAN else self.categories
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Columns, target and task of a data set.
+
+    Attributes:
+        columns: In order.
+        task: What can be learned.
+        target: Name of the target column; empty where there is none.
+        task_reason: Why that task was chosen, one sentence.
+    """
+
+    columns: tuple[Column, ...]
+    task: Task = Task.UNSUPERVISED
+    target: str = ""
+    task_reason: str = ""
+
+    def column(self, name: str) -> Column:
+        """Returns a column by name. Raises `KeyError`."""
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Column]:
+        return {column.name: column for column in self.columns}
+
+
+@dataclass(frozen=True)
+class SplitCounts:
+    """Rows of each part."""
+
+    train: int = 0
+    validation: int = 0
+    test: int = 0
+
+    @property
+    def total(self) -> int:
+        """Rows of all parts."""
+        return self.train + self.validation + self.test

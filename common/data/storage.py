@@ -1,0 +1,83 @@
+"""How columns lie in Parquet, and as numpy arrays once read."""
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from common.data.digest import fixed_size_bytes
+from common.data.schema import Column, ColumnType
+
+Values = npt.NDArray[np.generic]
+
+_CODED = (ColumnType.CATEGORICAL, ColumnType.BOOLEAN)
+_SINGLE = (pa.int8(), pa.uint8(), pa.int16(), pa.uint16(), pa.float32())
+
+
+def storage_field(column: Column, number: pa.DataType | None = None) -> pa.Field:
+    """Returns the Arrow field that a column is stored as.
+
+    Args:
+        column: The column.
+        number: Type of a numeric column's values.
+    """
+    if column.type is ColumnType.NUMERIC:
+        return pa.field(column.name, number or pa.float64())
+    types = {
+        ColumnType.CATEGORICAL: pa.dictionary(pa.int32(), pa.string()),
+        ColumnType.BOOLEAN: pa.bool_(),
+        ColumnType.TEXT: pa.string(),
+        ColumnType.TIMESTAMP: pa.timestamp("us"),
+    }
+    if column.type is ColumnType.IMAGE:
+        return pa.field(column.name, pa.binary(int(np.prod(column.shape))), nullable=False)
+    return pa.field(column.name, types[column.type])
+
+
+def value_dtype(column: Column, stored: pa.DataType) -> np.dtype[np.generic]:
+    """Returns the numpy type a column is read as.
+
+    Numbers that float32 holds exactly are float32, others float64; categories and booleans are
+    int32 codes; images uint8; timestamps int64 (microseconds since 1970, UTC); text is object.
+    """
+    if column.type is ColumnType.NUMERIC:
+        return np.dtype(np.float32 if stored in _SINGLE else np.float64)
+    if column.type in _CODED:
+        return np.dtype(np.int32)
+    fixed = {ColumnType.IMAGE: np.uint8, ColumnType.TIMESTAMP: np.int64}
+    return np.dtype(fixed.get(column.type, object))
+
+
+def decode(column: Column, stored: pa.ChunkedArray) -> Values:
+    """Turns a stored column into numpy values.
+
+    Args:
+        column: The column.
+        stored: Its values as read from a shard.
+
+    Returns:
+        Shape (rows,), images (rows, channels, height, width); types as `value_dtype` says. Missing
+        numbers are NaN, missing codes -1, missing timestamps the smallest int64, missing text None.
+    """
+    dtype = value_dtype(column, stored.type)
+    if column.type is ColumnType.IMAGE:
+        images = stored.combine_chunks()
+        return np.frombuffer(fixed_size_bytes(images), np.uint8).reshape(-1, *column.shape)
+    if column.type is ColumnType.CATEGORICAL:
+        return _category_codes(column, stored)
+    if column.type is ColumnType.BOOLEAN:
+        return _filled(stored.cast(pa.int32()), -1)
+    if column.type is ColumnType.TIMESTAMP:
+        return _filled(stored.cast(pa.int64()), np.iinfo(np.int64).min)
+    numbers: Values = stored.to_numpy().astype(dtype, copy=False)
+    return numbers
+
+
+def _category_codes(column: Column, stored: pa.ChunkedArray) -> Values:
+    labels = pa.array(column.categories, pa.string())
+    return _filled(pc.index_in(stored.cast(pa.string()), value_set=labels), -1)
+
+
+def _filled(values: pa.ChunkedArray, missing: int) -> Values:
+    filled: Values = pc.fill_null(values, missing).to_numpy()
+    return filled

@@ -1,0 +1,25 @@
+"""Paths of the fields that an import's errors name."""
+
+from common.errors import InvalidFieldError
+
+IMPORT = "dataset_import.spec"
+COLUMN_TYPES = f"{IMPORT}.column_types"
+FORMAT = f"{IMPORT}.format"
+SPLIT = f"{IMPORT}.split"
+TARGET = f"{IMPORT}.target"
+TASK = f"{IMPORT}.task"
+UPLOAD = f"{IMPORT}.upload"
+
+_NAMES_SHOWN = 20
+
+
+def bad_file(description: str, reason: str = "BAD_FILE") -> InvalidFieldError:
+    """Returns the error for an upload whose content cannot be imported."""
+    return InvalidFieldError(UPLOAD, description, reason=reason)
+
+
+def listed(names: list[str]) -> str:
+    """Returns names for a sentence, shortened where there are many."""
+    shown = ", ".join(f"`{name}`" for name in names[:_NAMES_SHOWN])
+    more = len(names) - _NAMES_SHOWN
+    return f"{shown} and {more} more" if more > 0 else shown

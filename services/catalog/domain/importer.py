@@ -1,0 +1,170 @@
+"""Imports a file: one pass to learn what is in it, one to write it as shards."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from common.data.schema import Schema, Task
+from common.data.shards import Publish, ShardWriter, WrittenData
+from common.data.split import Codes, SplitAssigner, SplitPlan
+from common.errors import InvalidFieldError
+from services.catalog.domain import fields
+from services.catalog.domain.columns import ColumnPlan
+from services.catalog.domain.inference import ImportPlan, plan_import, resolve_target
+from services.catalog.domain.profile import ColumnProfile
+from services.catalog.domain.sources.archive import ArchiveLimits, open_archive
+from services.catalog.domain.sources.base import RawKind, Source
+from services.catalog.domain.sources.csv_file import CsvSource
+from services.catalog.domain.sources.image_zip import ImageZipSource
+from services.catalog.domain.sources.npz_file import NpzSource
+from services.catalog.domain.spec import DataFormat, ImportSpec, SplitMethod, SplitSpec
+
+# Called with a stage and the rows done in it, and the rows of all where they are known (else 0).
+Progress = Callable[[str, int, int], None]
+
+READING = "reading"
+WRITING = "writing"
+
+
+@dataclass(frozen=True)
+class ImportedData:
+    """What an import made.
+
+    Attributes:
+        schema: Columns, target and task.
+        split: How the rows were split, nothing left open.
+        data: The shards.
+    """
+
+    schema: Schema
+    split: SplitSpec
+    data: WrittenData
+
+
+@contextmanager
+def open_source(
+    path: Path, file_format: DataFormat, scratch: Path, limits: ArchiveLimits | None = None
+) -> Iterator[Source]:
+    """Opens a file for import.
+
+    Args:
+        path: The file.
+        file_format: What it is.
+        scratch: Directory for intermediate files.
+        limits: How large an archive may be.
+
+    Raises:
+        InvalidFieldError: The file is not of that format, or cannot be imported.
+    """
+    if file_format is DataFormat.CSV:
+        yield CsvSource(path, scratch)
+        return
+    with open_archive(path, limits or ArchiveLimits()) as archive:
+        if file_format is DataFormat.NPZ:
+            yield NpzSource(archive, scratch)
+        else:
+            yield ImageZipSource(archive)
+
+
+def import_source(
+    source: Source, spec: ImportSpec, scratch: Path, publish: Publish, progress: Progress
+) -> ImportedData:
+    """Reads a source twice and writes its rows as shards.
+
+    Args:
+        source: The rows.
+        spec: What was asked for.
+        scratch: Directory for a shard before it is published.
+        publish: Stores a finished shard.
+        progress: Told how far the import has come; may raise to stop it.
+
+    Raises:
+        InvalidFieldError: The data does not allow what was asked for. Shards may have been
+            published; nothing refers to them.
+    """
+    target = resolve_target(spec, source.columns, source.default_target)
+    profiles = _profile(source, spec, target, progress)
+    plan = plan_import(spec, profiles, target)
+    split = resolve_split(spec.split, plan.schema)
+    writer = ShardWriter(plan.schema, plan.storage, scratch, publish)
+    data = _write(source, plan, split, writer, progress)
+    return ImportedData(plan.schema, split, data)
+
+
+def resolve_split(split: SplitSpec, schema: Schema) -> SplitSpec:
+    """Returns the split with its method decided.
+
+    Raises:
+        InvalidFieldError: A stratified split was asked for and there are no classes.
+    """
+    classes = schema.task is Task.CLASSIFICATION
+    if split.method is SplitMethod.STRATIFIED and not classes:
+        raise InvalidFieldError(
+            f"{fields.SPLIT}.method",
+            f"a stratified split needs classes, and the task is {schema.task}; choose a random "
+            "split or the task classification",
+        )
+    default = SplitMethod.STRATIFIED if classes else SplitMethod.RANDOM
+    return split.model_copy(update={"method": split.method or default})
+
+
+def _profile(
+    source: Source, spec: ImportSpec, target: str, progress: Progress
+) -> dict[str, ColumnProfile]:
+    """Learns what is in each column. Images are left out where there are other columns.
+
+    Raises:
+        InvalidFieldError: There are no rows, or the file is damaged.
+    """
+    labelled = {target, *spec.column_types}
+    profiles = {
+        raw.name: ColumnProfile(raw, want_labels=raw.name in labelled) for raw in source.columns
+    }
+    plain = [raw.name for raw in source.columns if raw.kind is not RawKind.IMAGE]
+    rows = 0
+    for batch in source.batches(plain or list(profiles)):
+        for name, values in zip(batch.schema.names, batch.columns, strict=True):
+            profiles[name].update(values)
+        rows += batch.num_rows
+        progress(READING, rows, 0)
+    if rows == 0:
+        raise fields.bad_file("the file has no rows", "EMPTY_FILE")
+    for profile in profiles.values():
+        profile.rows = rows
+    return profiles
+
+
+def _write(
+    source: Source, plan: ImportPlan, split: SplitSpec, writer: ShardWriter, progress: Progress
+) -> WrittenData:
+    stratified = split.method is SplitMethod.STRATIFIED
+    by = plan.target if stratified else None
+    assigner = SplitAssigner(
+        SplitPlan(split.validation_fraction, split.test_fraction, split.seed),
+        by.class_counts if by is not None else (plan.row_count,),
+    )
+    done = 0
+    for batch in source.batches([planned.column.name for planned in plan.columns]):
+        arrays = [
+            planned.encode(values)
+            for planned, values in zip(plan.columns, batch.columns, strict=True)
+        ]
+        encoded = pa.RecordBatch.from_arrays(arrays, schema=plan.storage)
+        writer.write(encoded, assigner.assign(_codes(encoded, by)))
+        done += batch.num_rows
+        progress(WRITING, done, plan.row_count)
+    return writer.finish()
+
+
+def _codes(batch: pa.RecordBatch, by: ColumnPlan | None) -> Codes:
+    """Returns the class of each row by which the split is stratified."""
+    if by is None:
+        return np.zeros(batch.num_rows, np.int32)
+    column = batch.column(by.column.name)
+    classes = column.indices if pa.types.is_dictionary(column.type) else column.cast(pa.int32())
+    codes: Codes = classes.to_numpy()
+    return codes

@@ -1,0 +1,65 @@
+"""What the importer asks of a file format."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+import pyarrow as pa
+
+# Cells a batch holds at most: bounds memory for wide and narrow tables alike.
+BATCH_CELLS = 1 << 21
+BATCH_ROWS = 16_384
+
+
+class RawKind(Enum):
+    """What a source knows about the values of a column."""
+
+    UNPARSED = "unparsed"  # text that may stand for numbers, truth values or times
+    STRING = "string"
+    NUMBER = "number"
+    BOOLEAN = "boolean"
+    TIMESTAMP = "timestamp"
+    IMAGE = "image"
+
+
+@dataclass(frozen=True)
+class RawColumn:
+    """A column as a file gives it.
+
+    Attributes:
+        name: Column name, unique in the source.
+        kind: What is known about its values.
+        shape: (channels, height, width) of an image, else empty.
+    """
+
+    name: str
+    kind: RawKind
+    shape: tuple[int, ...] = ()
+
+
+class Source(Protocol):
+    """Rows of a file, which can be read more than once, in the same order each time."""
+
+    @property
+    def columns(self) -> Sequence[RawColumn]:
+        """The columns, in order."""
+        ...
+
+    @property
+    def default_target(self) -> str:
+        """Column that is the target by the format's own rules; empty for none."""
+        ...
+
+    def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """Yields the rows of some columns in bounded memory, missing values as nulls.
+
+        Raises:
+            InvalidFieldError: The content cannot be imported; it says where and why.
+        """
+        ...
+
+
+def batch_rows(column_count: int) -> int:
+    """Returns how many rows a batch of so many columns should have."""
+    return max(1, min(BATCH_ROWS, BATCH_CELLS // max(1, column_count)))

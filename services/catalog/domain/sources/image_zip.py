@@ -1,0 +1,166 @@
+"""Zip archives of images in a folder per class."""
+
+import io
+import zipfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+from PIL import Image
+
+from services.catalog.domain.fields import bad_file
+from services.catalog.domain.sources.archive import Archive
+from services.catalog.domain.sources.base import BATCH_CELLS, BATCH_ROWS, RawColumn, RawKind
+
+Pixels = npt.NDArray[np.uint8]
+
+IMAGE_COLUMN = "image"
+LABEL_COLUMN = "label"
+
+_FORMATS = ("PNG", "JPEG", "BMP")
+_ENDINGS = (".png", ".jpg", ".jpeg", ".bmp")
+_JUNK_NAMES = (".DS_Store", "Thumbs.db", "desktop.ini")
+_JUNK_FOLDER = "__MACOSX"
+_GRAY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "F")
+_MAX_PIXELS = 4096 * 4096
+_MAX_FILE_BYTES = 64 * 1024**2
+
+
+@dataclass(frozen=True)
+class _Picture:
+    info: zipfile.ZipInfo
+    label: str
+
+
+class ImageZipSource:
+    """Images of one size in class folders, in the order of their names.
+
+    Gray images give one channel, colour images three (transparency is dropped); where both occur,
+    all give three.
+    """
+
+    default_target = LABEL_COLUMN
+
+    def __init__(self, archive: Archive) -> None:
+        """Looks at the header of every image.
+
+        Args:
+            archive: The archive; must stay open.
+
+        Raises:
+            InvalidFieldError: Names the file that cannot be imported, and why.
+        """
+        self._archive = archive
+        self._pictures = _pictures(archive)
+        if not self._pictures:
+            raise bad_file(
+                "the archive holds no images; put PNG, JPEG or BMP files into a folder a class",
+                "EMPTY_FILE",
+            )
+        self._size, self._channels = self._survey()
+        shape = (self._channels, self._size[1], self._size[0])
+        self.columns = [
+            RawColumn(IMAGE_COLUMN, RawKind.IMAGE, shape),
+            RawColumn(LABEL_COLUMN, RawKind.STRING),
+        ]
+
+    def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
+        """See `Source`. Images are decoded only where they are asked for."""
+        step = BATCH_ROWS
+        if IMAGE_COLUMN in names:
+            step = max(1, min(step, BATCH_CELLS // self._image_bytes))
+        for start in range(0, len(self._pictures), step):
+            pictures = self._pictures[start : start + step]
+            arrays = [self._values(name, pictures) for name in names]
+            yield pa.RecordBatch.from_arrays(arrays, names=list(names))
+
+    @property
+    def _image_bytes(self) -> int:
+        return self._size[0] * self._size[1] * self._channels
+
+    def _values(self, name: str, pictures: Sequence[_Picture]) -> pa.Array:
+        if name == LABEL_COLUMN:
+            return pa.array([picture.label for picture in pictures], pa.string())
+        pixels = b"".join(self._pixels(picture.info).tobytes() for picture in pictures)
+        storage = pa.binary(self._image_bytes)
+        return pa.Array.from_buffers(storage, len(pictures), [None, pa.py_buffer(pixels)])
+
+    def _survey(self) -> tuple[tuple[int, int], int]:
+        """Returns the size of all images (width, height) and their channels."""
+        first = self._pictures[0].info
+        size: tuple[int, int] | None = None
+        channels = 1
+        for picture in self._pictures:
+            image = self._open(picture.info)
+            size = size or image.size
+            if image.size != size:
+                raise bad_file(
+                    f"`{picture.info.filename}` is {_measures(image.size)} pixels where "
+                    f"`{first.filename}` is {_measures(size)}; bring all images to one size",
+                    "RAGGED_FILE",
+                )
+            if image.mode not in _GRAY_MODES:
+                channels = 3
+        assert size is not None
+        return size, channels
+
+    def _open(self, info: zipfile.ZipInfo) -> Image.Image:
+        """Reads an image's header; its pixels are decoded later."""
+        content = io.BytesIO(self._archive.read(info))
+        try:
+            image = Image.open(content, formats=_FORMATS)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise bad_file(
+                f"`{info.filename}` is no PNG, JPEG or BMP image, or is damaged", "BAD_IMAGE"
+            ) from error
+        if image.width * image.height > _MAX_PIXELS:
+            raise bad_file(
+                f"`{info.filename}` is {_measures(image.size)} pixels; images of up to "
+                f"{_MAX_PIXELS} pixels can be imported",
+                "BAD_IMAGE",
+            )
+        return image
+
+    def _pixels(self, info: zipfile.ZipInfo) -> Pixels:
+        """Decodes an image to (channels, height, width)."""
+        image = self._open(info)
+        try:
+            pixels = _to_bytes(image, self._channels)
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+            raise bad_file(f"`{info.filename}` is damaged: {error}", "BAD_IMAGE") from error
+        height, width = self._size[1], self._size[0]
+        return pixels.reshape(height, width, self._channels).transpose(2, 0, 1)
+
+
+def _to_bytes(image: Image.Image, channels: int) -> Pixels:
+    if image.mode.startswith("I"):
+        # 16-bit gray, which PIL would clip instead of scale.
+        wide = np.asarray(image).astype(np.uint32)
+        image = Image.fromarray((wide >> 8).astype(np.uint8))
+    return np.asarray(image.convert("L" if channels == 1 else "RGB"), np.uint8)
+
+
+def _pictures(archive: Archive) -> list[_Picture]:
+    pictures = []
+    for info in archive.files:
+        path = PurePosixPath(info.filename)
+        if _JUNK_FOLDER in path.parts or path.name in _JUNK_NAMES:
+            continue
+        if path.suffix.lower() not in _ENDINGS:
+            raise bad_file(f"`{path}` is no PNG, JPEG or BMP image; take it out of the archive")
+        if not path.parent.name:
+            raise bad_file(f"`{path}` lies in no folder; put images into a folder a class")
+        if info.file_size > _MAX_FILE_BYTES:
+            raise bad_file(
+                f"`{path}` is {info.file_size} bytes; at most {_MAX_FILE_BYTES} can be imported",
+                "ARCHIVE_TOO_LARGE",
+            )
+        pictures.append(_Picture(info, path.parent.name))
+    return sorted(pictures, key=lambda picture: picture.info.filename)
+
+
+def _measures(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"

@@ -1,0 +1,115 @@
+"""The one declaration of what an import can be asked for: types, ranges, defaults."""
+
+from enum import StrEnum
+from pathlib import PurePosixPath
+from typing import Annotated, Self
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from common.data.schema import ColumnType, Task
+from common.errors import InvalidFieldError
+from services.catalog.domain import fields
+
+
+class DataFormat(StrEnum):
+    """File format of an upload, named as in `aimass.catalog.v1.DataFormat`."""
+
+    CSV = "csv"
+    NPZ = "npz"
+    IMAGE_ZIP = "image_zip"
+
+
+class SplitMethod(StrEnum):
+    """How a split is chosen, named as in `aimass.catalog.v1.SplitMethod`."""
+
+    RANDOM = "random"
+    STRATIFIED = "stratified"
+
+
+_ENDINGS = {".csv": DataFormat.CSV, ".npz": DataFormat.NPZ, ".zip": DataFormat.IMAGE_ZIP}
+
+Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SplitSpec(_Model):
+    """How rows are assigned to train, validation and test.
+
+    Attributes:
+        method: None for the default: stratified where the task is classification, else random.
+        validation_fraction: Share of rows for validation.
+        test_fraction: Share of rows for test.
+        seed: Of the random choice.
+    """
+
+    method: SplitMethod | None = None
+    validation_fraction: Fraction = 0.2
+    test_fraction: Fraction = 0.0
+    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+
+    @model_validator(mode="after")
+    def _check_sum(self) -> Self:
+        if self.validation_fraction + self.test_fraction >= 1:
+            raise ValueError(
+                "validation_fraction and test_fraction together must be below 1, so that rows to "
+                "train on are left"
+            )
+        return self
+
+
+class ImportSpec(_Model):
+    """What to import, and how.
+
+    Attributes:
+        dataset: Name of the data set.
+        upload: Name of the upload.
+        format: File format; None to go by the upload's file name.
+        target: Target column; empty to guess.
+        task: None to guess from the target.
+        column_types: Types by column, where the guess is not wanted.
+        split: How to split.
+    """
+
+    dataset: str
+    upload: str
+    format: DataFormat | None = None
+    target: str = ""
+    task: Task | None = None
+    column_types: dict[str, ColumnType] = {}
+    split: SplitSpec = SplitSpec()
+
+    @model_validator(mode="after")
+    def _check_split_suits_task(self) -> Self:
+        stratified = self.split.method is SplitMethod.STRATIFIED
+        if stratified and self.task in (Task.REGRESSION, Task.UNSUPERVISED):
+            raise ValueError(
+                f"a stratified split needs classes, which {self.task} does not have; choose a "
+                "random split"
+            )
+        if self.task is Task.UNSUPERVISED and self.target:
+            raise ValueError(
+                "an unsupervised task has no target; leave out the target or choose another task"
+            )
+        return self
+
+
+def resolve_format(spec: ImportSpec, filename: str) -> DataFormat:
+    """Returns the file format, from the specification or the upload's file name.
+
+    Raises:
+        InvalidFieldError: Neither tells.
+    """
+    if spec.format is not None:
+        return spec.format
+    found = _ENDINGS.get(PurePosixPath(filename.lower()).suffix)
+    if found is None:
+        endings = ", ".join(_ENDINGS)
+        raise InvalidFieldError(
+            fields.FORMAT,
+            f"cannot be told from the file name `{filename}`, which ends in none of {endings}; "
+            "give the format",
+        )
+    return found
