@@ -46,7 +46,7 @@ class Recruiter:
                 await self._recruit(stub)
                 await asyncio.sleep(_REDIAL_SECONDS)
 
-    async def _recruit(self, stub: agents_pb2_grpc.AgentPoolServiceAsyncStub) -> None:
+    async def _recruit(self, stub: "agents_pb2_grpc.AgentPoolServiceAsyncStub") -> None:
         try:
             async for response in stub.Recruit(self._requests()):
                 self._members.want_back(response.wanted_back)

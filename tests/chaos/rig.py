@@ -1,0 +1,229 @@
+"""A pool, agents and a conducted toy run, all of production classes, on this machine."""
+
+import asyncio
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from aimass.trainer.v1 import agents_pb2, agents_pb2_grpc, trainer_pb2
+from aimass.type.v1 import event_pb2
+from common.artifacts.memory import MemoryStore
+from common.interceptors.roles import Role
+from common.runs.events import EventKind
+from common.server import Service
+from common.testing.server import TOKENS, running_server
+from services.trainer.coordinator.checkpoints import Checkpoints
+from services.trainer.coordinator.conductor import Conductor
+from services.trainer.coordinator.crew import CrewSize
+from services.trainer.coordinator.journal import Journal
+from services.trainer.coordinator.rendezvous import Rendezvous
+from services.trainer.coordinator.session import conduct
+from services.trainer.coordinator.settings import CoordinatorSettings
+from services.trainer.pool.holding import AlwaysHolding
+from services.trainer.pool.hub import PoolHub
+from services.trainer.pool.servicer import AgentPoolServicer
+from tests.chaos.toy import ToyJob
+
+ROOT = Path(__file__).parents[2]
+_POOL = "aimass.trainer.v1.AgentPoolService"
+
+
+@dataclass
+class Record:
+    """A run's log that keeps what it is told, with the time of each event."""
+
+    events: list[tuple[float, EventKind]] = field(default_factory=list)
+    steps: int = 0
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def emit(self, kind: EventKind) -> None:
+        """Keeps an event."""
+        self.events.append((time.monotonic(), kind))
+        self._changed.set()
+
+    def progress(
+        self, fraction: float, stage: str = "", message: str = "", remaining: float | None = None
+    ) -> None:
+        """Keeps the newest step."""
+        if stage == "training":
+            self.steps = int(message.split()[1])
+        self._changed.set()
+
+    @property
+    def memberships(self) -> list[event_pb2.MembershipChange]:
+        """The changes of membership."""
+        return [kind for _, kind in self.events if isinstance(kind, event_pb2.MembershipChange)]
+
+    @property
+    def lines(self) -> list[str]:
+        """The log lines."""
+        return [kind.text for _, kind in self.events if isinstance(kind, event_pb2.LogLine)]
+
+    async def until(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
+        """Waits until a condition holds. Raises `TimeoutError`."""
+        async with asyncio.timeout(seconds):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+    async def until_steps(self, count: int, seconds: float = 30.0) -> None:
+        """Waits for so many more steps."""
+        goal = self.steps + count
+        await self.until(lambda: self.steps >= goal, seconds)
+
+    async def until_workers(self, count: int, seconds: float = 30.0) -> event_pb2.MembershipChange:
+        """Waits until the newest membership has so many workers, and returns it."""
+        await self.until(
+            lambda: bool(self.memberships) and self.memberships[-1].workers == count, seconds
+        )
+        return self.memberships[-1]
+
+
+class AgentProcess:
+    """A worker agent as a process of its own."""
+
+    def __init__(self, agent_id: str, environment: dict[str, str]) -> None:
+        self.id = agent_id
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "services.trainer.agent"],
+            env={**os.environ, **environment, "AIMASS_AGENT_ID": agent_id},
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stderr=subprocess.PIPE if "AIMASS_RIG_QUIET" in os.environ else None,
+        )
+
+    @property
+    def pid(self) -> int:
+        """Process id of the agent."""
+        return self._process.pid
+
+    def warm(self) -> psutil.Process:
+        """Returns its warm process."""
+        (warm,) = psutil.Process(self.pid).children()
+        return warm
+
+    def workers(self) -> list[psutil.Process]:
+        """Returns its workers."""
+        found = psutil.Process(self.pid).children()
+        return [worker for warm in found for worker in warm.children()]
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends the agent a signal."""
+        self._process.send_signal(number)
+
+    async def wait(self, seconds: float = 15.0) -> int:
+        """Waits for its end."""
+        return await asyncio.to_thread(self._process.wait, seconds)
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        self._process.kill()
+        self._process.wait()
+
+
+class Rig:
+    """Agents around a pool."""
+
+    def __init__(self, address: str, hub: PoolHub) -> None:
+        self.address = address
+        self.hub = hub
+        self.suite = f"rig-{secrets.token_hex(4)}"
+        self.agents: list[AgentProcess] = []
+
+    def start_agent(self, agent_id: str, slots: int = 1) -> AgentProcess:
+        """Starts an agent; it is of use once `until_ready` returns."""
+        environment = {
+            "AIMASS_TRAINER_ADDRESS": self.address,
+            "AIMASS_TOKEN": TOKENS[Role.AGENT],
+            "AIMASS_AGENT_SLOTS": str(slots),
+            "AIMASS_AGENT_WORKER_MODULE": "tests.chaos.toy",
+            "AIMASS_SUITE": self.suite,
+        }
+        agent = AgentProcess(agent_id, environment)
+        self.agents.append(agent)
+        return agent
+
+    async def until_ready(self, *agent_ids: str, seconds: float = 60.0) -> None:
+        """Waits until these agents have joined and can fork."""
+        async with asyncio.timeout(seconds):
+            while not set(agent_ids) <= {agent.id for agent in self.hub.agents() if agent.slots}:
+                await asyncio.sleep(0.02)
+
+    @property
+    def commits(self) -> Path:
+        """Directory of all commits."""
+        return Path("/dev/shm") / f"aimass-{self.suite}"  # noqa: S108
+
+    async def train(
+        self,
+        record: Record,
+        job: ToyJob,
+        workers: trainer_pb2.WorkerRange,
+        *,
+        name: str = "trainingRuns/toy",
+        attempt: int = 1,
+        watch: Callable[[], Coroutine[None, None, None]] | None = None,
+    ) -> agents_pb2.TrainingFinished:
+        """Conducts a toy run, as a run's process does."""
+        rendezvous = Rendezvous("127.0.0.1")
+        conductor = Conductor(rendezvous, Journal(record, job.steps), Checkpoints(MemoryStore()))
+        conductor.begin(job.key, "the run begins")
+        run = trainer_pb2.TrainingRun(name=name, spec=trainer_pb2.TrainingSpec(workers=workers))
+        run.status.create_time.GetCurrentTime()
+        settings = CoordinatorSettings(
+            trainer_address=self.address, token=TOKENS[Role.AGENT], coordinator_host="127.0.0.1"
+        )
+
+        async def work() -> agents_pb2.TrainingFinished:
+            finished = await conductor.train(CrewSize.of(workers))
+            await conductor.build_package()
+            return finished
+
+        try:
+            return await conduct(run, attempt, settings, conductor, work, watch or _for_ever)
+        finally:
+            rendezvous.close()
+
+
+async def _for_ever() -> None:
+    await asyncio.Event().wait()
+
+
+def worker_range(
+    least: int, wanted: int, most: int | None = None, wait_seconds: float = 60.0
+) -> trainer_pb2.WorkerRange:
+    """Returns a range in which everything is set."""
+    workers = trainer_pb2.WorkerRange(min=least, wanted=wanted, max=most or wanted)
+    workers.wait_timeout.FromMilliseconds(round(wait_seconds * 1000))
+    return workers
+
+
+@asynccontextmanager
+async def running_rig() -> AsyncIterator[Rig]:
+    """Serves a pool; ends all agents at the end."""
+    hub = PoolHub()
+    servicer = AgentPoolServicer(hub, AlwaysHolding())
+    service = Service(
+        _POOL,
+        lambda server: agents_pb2_grpc.add_AgentPoolServiceServicer_to_server(servicer, server),
+    )
+    ticking = asyncio.create_task(hub.run(AlwaysHolding()))
+    async with running_server([service]) as address:
+        rig = Rig(address, hub)
+        try:
+            yield rig
+        finally:
+            ticking.cancel()
+            for agent in rig.agents:
+                agent.kill()
+            shutil.rmtree(rig.commits, ignore_errors=True)
