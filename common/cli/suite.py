@@ -1,10 +1,8 @@
 """The suite on this machine: up, down, status, logs, env."""
 
-import os
 import shlex
-import time
 from collections.abc import Iterator
-from pathlib import Path
+from itertools import chain
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,12 +12,12 @@ from common.cli import text
 from common.cli.connection import local_endpoint
 from common.cli.context import CliContext, context_of
 from common.cli.errors import CliError
+from common.cli.log_lines import added_lines, last_lines, readable
 from common.local.home import Phase, ProcessState, SuiteHome, SuiteState
 
 if TYPE_CHECKING:
     from common.local.suite import Suite, SuiteReport
 
-_POLL_SECONDS = 0.2
 _STYLES = {Phase.RUNNING: "green", Phase.FAILED: "bold red", Phase.STOPPED: "dim"}
 
 
@@ -114,21 +112,22 @@ def status(context: typer.Context) -> None:
 def logs(
     context: typer.Context,
     service: Annotated[
-        str, typer.Argument(help="For example trainer, store, agent-1, supervisor.")
+        str,
+        typer.Argument(help="trainer, catalog, store, agent-1, supervisor, or the name of a run."),
     ],
-    follow: Annotated[bool, typer.Option("-f", "--follow", help="Go on as lines come.")] = False,
-    lines: Annotated[int, typer.Option("-n", "--lines", help="Lines to begin with.")] = 100,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", help="Lines to begin with.")] = 100,
 ) -> None:
-    """Show the log of one process."""
+    """Show the log of a process: readable on a terminal, as it is in a pipe."""
     cli = context_of(context)
-    path = cli.home.log_file(service)
+    path = cli.home.log_file(service.replace("/", "-"))
     if not path.is_file():
         known = ", ".join(sorted(each.stem for each in cli.home.log_folder.glob("*.log")))
         raise CliError(f"There is no log of {service}; there is {known or 'none yet'}.")
-    for line in _last_lines(path, lines):
-        cli.console.print(line, soft_wrap=True, markup=False)
-    if follow:
-        _follow(cli, path)
+    shown = chain(last_lines(path, lines), added_lines(path) if follow else ())
+    for line in shown:
+        text_ = readable(line) if cli.console.is_terminal else line
+        cli.console.print(text_, soft_wrap=True, markup=False)
 
 
 def env(context: typer.Context) -> None:
@@ -178,34 +177,3 @@ def _remarks(report: "SuiteReport", cli: CliContext) -> Iterator[str]:
         yield f"The suite is {report.state.phase} in {cli.home.path}."
     if report.state.message:
         yield f"[red]{escape(report.state.message)}[/]"
-
-
-def _last_lines(path: Path, count: int, block: int = 65536) -> list[str]:
-    with path.open("rb") as file:
-        position = file.seek(0, os.SEEK_END)
-        data = b""
-        while position > 0 and data.count(b"\n") <= count:
-            length = min(block, position)
-            position -= length
-            file.seek(position)
-            data = file.read(length) + data
-    return data.decode(errors="replace").splitlines()[-count:] if count else []
-
-
-def _follow(cli: CliContext, path: Path) -> None:
-    position = path.stat().st_size
-    rest = b""
-    while True:
-        time.sleep(_POLL_SECONDS)
-        size = path.stat().st_size
-        # A log that shrank was rotated: it begins anew.
-        position = min(position, size) if size >= position else 0
-        if size == position:
-            continue
-        with path.open("rb") as file:
-            file.seek(position)
-            rest += file.read(size - position)
-        position = size
-        *complete, rest = rest.split(b"\n")
-        for line in complete:
-            cli.console.print(line.decode(errors="replace"), soft_wrap=True, markup=False)

@@ -3,10 +3,12 @@
 import asyncio
 import os
 import shutil
+import time
 from pathlib import Path
 
 MAX_BYTES = 16 * 1024 * 1024
 KEPT = 3
+KEPT_SECONDS = 30 * 24 * 3600.0
 _INTERVAL_SECONDS = 5.0
 
 
@@ -35,14 +37,23 @@ def rotate(path: Path, max_bytes: int = MAX_BYTES, kept: int = KEPT) -> bool:
     return True
 
 
-async def rotate_forever(folder: Path) -> None:
-    """Keeps all logs of a folder bounded until it is cancelled."""
+async def tidy_forever(folder: Path) -> None:
+    """Keeps the logs of a folder bounded until it is cancelled."""
     while True:
-        await asyncio.to_thread(_rotate_all, folder)
+        await asyncio.to_thread(tidy, folder, time.time())
         await asyncio.sleep(_INTERVAL_SECONDS)
 
 
-def _rotate_all(folder: Path) -> None:
+def tidy(folder: Path, now: float) -> None:
+    """Rotates the logs of a folder, and removes those that nobody wrote to for a month.
+
+    Args:
+        folder: The folder; every run leaves a log in it.
+        now: Seconds since 1970.
+    """
+    for path in folder.glob("*.log*"):
+        if now - path.stat().st_mtime > KEPT_SECONDS:
+            path.unlink(missing_ok=True)
     for path in folder.glob("*.log"):
         rotate(path)
 

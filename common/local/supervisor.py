@@ -68,7 +68,7 @@ class Supervisor:
         Returns:
             STOPPED, or FAILED where the suite could not be started.
         """
-        rotation = asyncio.create_task(logs.rotate_forever(self._home.log_folder))
+        rotation = asyncio.create_task(logs.tidy_forever(self._home.log_folder))
         try:
             message = await self._start()
             if not message:

@@ -1,5 +1,7 @@
 """Bounded logs."""
 
+import os
+import time
 from pathlib import Path
 
 from common.local import logs
@@ -33,3 +35,12 @@ def test_last_line_skips_empty_lines(tmp_path: Path) -> None:
     assert logs.last_line(log) == ""
     log.write_text("x" * 9000 + "\nfirst\nImportError: no module\n\n")
     assert logs.last_line(log) == "ImportError: no module"
+
+
+def test_logs_of_old_runs_go_away(tmp_path: Path) -> None:
+    """Every run leaves a log; they do not pile up for ever."""
+    for name in ("trainer.log", "trainingRuns-a.log"):
+        (tmp_path / name).write_text("x\n")
+    os.utime(tmp_path / "trainingRuns-a.log", (1, 1))
+    logs.tidy(tmp_path, now=time.time())
+    assert [path.name for path in tmp_path.iterdir()] == ["trainer.log"]
