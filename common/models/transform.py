@@ -70,6 +70,20 @@ class ColumnTransform:
         images += self._offsets
         return images.transpose(0, 3, 1, 2)
 
+    def raw(self, name: str, rows: Rows) -> Values:
+        """Returns rows of an input before standardisation, as the ONNX twin takes them.
+
+        Args:
+            name: `numeric` (float64), `categories` (int64 codes) or `image` (uint8).
+            rows: The rows.
+        """
+        if name == "categories":
+            return self.categories(rows)
+        if name == "image":
+            assert self._images is not None
+            return np.ascontiguousarray(self._images[rows])
+        return np.stack([column[rows] for column in self._numeric], axis=1).astype(np.float64)
+
 
 def code_table(
     labels: Sequence[str], known: Sequence[str], *, first: int, unknown: int

@@ -34,7 +34,8 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Returns what the optimizer remembers by name; tensors, not copies."""
-    (state,) = optimizer.state.values() or ({},)
+    (parameter,) = optimizer.param_groups[0]["params"]
+    state: dict[str, Tensor] = optimizer.state.get(parameter, {})
     return {name: state[name] for name in _STATE_NAMES if state.get(name) is not None}
 
 

@@ -45,6 +45,7 @@ class TrainingRows:
     Attributes:
         training: Row numbers to train on, ascending.
         validation: Row numbers to validate on, ascending; may be empty.
+        test: Row numbers to report on at the end, ascending; may be empty.
     """
 
     def __init__(
@@ -65,13 +66,16 @@ class TrainingRows:
         """
         self.training = dataset.rows(Part.TRAIN)
         self.validation = dataset.rows(Part.VALIDATION)
+        self.test = dataset.rows(Part.TEST)
         columns = {name: dataset.column(name) for name in columns_needed(specification)}
         labelled = [item for item in dataset.schema.columns if item.type in _LABEL_TYPES]
         labels = {column.name: column.labels for column in labelled}
         transform = ColumnTransform(preprocessing, columns, labels)
+        self._transform = transform
+        self._names = preprocessing.network_input.names
         self._sources = [
             _source(name, transform, dataset.row_count * _row_bytes(name, preprocessing), dataset)
-            for name in preprocessing.network_input.names
+            for name in self._names
         ]
         target = preprocessing.target
         self._target = _targets(target, columns[target.name], labels.get(target.name))
@@ -85,6 +89,10 @@ class TrainingRows:
             target=torch.from_numpy(self._target[rows]),
             weight=torch.from_numpy(self.weights(rows)),
         )
+
+    def raw(self, rows: npt.NDArray[np.int64]) -> dict[str, Tensor]:
+        """Returns rows before standardisation by input name, as the ONNX twin takes them."""
+        return {name: torch.from_numpy(self._transform.raw(name, rows)) for name in self._names}
 
     def weights(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
         """Returns the weight of each of these rows."""
@@ -114,6 +122,7 @@ def _targets(target: Target, values: Values, labels: tuple[str, ...] | None) -> 
     if target.task == "regression":
         scaled: npt.NDArray[np.float64] = (values.astype(np.float64) - target.mean) / target.scale
         return scaled.astype(np.float32)
+    codes: npt.NDArray[np.int64]
     if labels is not None:
         codes = code_table(labels, target.classes, first=0, unknown=-1)[values]
     else:

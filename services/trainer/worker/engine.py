@@ -115,27 +115,18 @@ class Engine:
         return sums
 
     def evaluate(self, beat: Callable[[], None]) -> list[float]:
-        """Returns the objective's sums over all validation rows.
+        """Returns the objective's sums over all validation rows of all workers.
 
         Args:
             beat: Called after each batch.
         """
         validation = self._rows.validation
         mine = validation[rank_slice(len(validation), self._rank, self._size)]
-        total = torch.zeros(self._objective.sums, dtype=torch.float64)
-        self.flat.network.eval()
-        with torch.inference_mode():
-            for start in range(0, len(mine), EVALUATION_ROWS):
-                batch = self._rows.batch(mine[start : start + EVALUATION_ROWS])
-                total += self._sums(self.flat.network(*batch.inputs), batch)
-                beat()
+        total = evaluate(self.flat.network, self._objective, self._rows, mine, beat)
         self._reducer.start(total)
         self._reducer.wait()
-        return total.tolist()
-
-    def _sums(self, output: Tensor, batch: Batch) -> Tensor:
-        losses = self._objective.losses(output, batch.target)
-        return self._objective.add_up(output, losses, batch.target, batch.weight)
+        sums: list[float] = total.tolist()
+        return sums
 
     def _take(self, number: int) -> "_Slice":
         if self._ahead is not None and self._ahead[0] == number:
@@ -162,7 +153,7 @@ class Engine:
             output = self.flat.network(*batch.inputs)
             losses = self._objective.losses(output, batch.target)
             if part.weight > 0:
-                (batch.weight @ losses / part.weight).backward()
+                torch.autograd.backward(batch.weight @ losses / part.weight)
             with torch.no_grad():
                 sums = self._objective.add_up(output, losses, batch.target, batch.weight)
                 self.flat.sums.copy_(sums)
@@ -183,6 +174,34 @@ class Engine:
         norm = float(gradient.norm())
         if norm > limit:
             gradient.mul_(limit / norm)
+
+
+def evaluate(
+    network: nn.Module,
+    objective: Objective,
+    data: TrainingRows,
+    rows: npt.NDArray[np.int64],
+    beat: Callable[[], None],
+) -> Tensor:
+    """Returns the objective's sums over rows, float64, shape (sums,).
+
+    Args:
+        network: The network; left in evaluation mode.
+        objective: What it was trained for.
+        data: The data.
+        rows: Row numbers.
+        beat: Called after each batch.
+    """
+    total = torch.zeros(objective.sums, dtype=torch.float64)
+    network.eval()
+    with torch.inference_mode():
+        for start in range(0, len(rows), EVALUATION_ROWS):
+            batch = data.batch(rows[start : start + EVALUATION_ROWS])
+            output = network(*batch.inputs)
+            losses = objective.losses(output, batch.target)
+            total += objective.add_up(output, losses, batch.target, batch.weight)
+            beat()
+    return total
 
 
 class _Slice:

@@ -3,7 +3,7 @@
 One tensor means one reduction, one kernel for the optimizer's step, one copy for a commit.
 """
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -41,12 +41,7 @@ class FlatNetwork:
         with torch.no_grad():
             _move(self._tensors, self.parameters.detach())
             _move(moved, self.buffers)
-        self._gradient_views = [
-            view.view_as(tensor)
-            for tensor, view in zip(
-                self._tensors, self._gradients.split([t.numel() for t in self._tensors]), strict=True
-            )
-        ]
+        self._gradient_views = _views(self._tensors, self._gradients)
 
     def zero_gradients(self) -> None:
         """Forgets the gradients of the last step."""
@@ -75,10 +70,16 @@ def _state_buffers(network: nn.Module) -> list[Tensor]:
     return [buffers[name] for name in state if name in buffers and state[name].is_floating_point()]
 
 
-def _move(tensors: Iterable[Tensor], room: Tensor) -> None:
-    start = 0
+def _views(tensors: Sequence[Tensor], room: Tensor) -> list[Tensor]:
+    """Returns parts of a flat tensor, one after the other, in the shapes of these tensors."""
+    views, start = [], 0
     for tensor in tensors:
-        view = room[start : start + tensor.numel()].view_as(tensor)
+        views.append(room[start : start + tensor.numel()].view_as(tensor))
+        start += tensor.numel()
+    return views
+
+
+def _move(tensors: Sequence[Tensor], room: Tensor) -> None:
+    for tensor, view in zip(tensors, _views(tensors, room), strict=True):
         view.copy_(tensor)
         tensor.data = view
-        start += tensor.numel()

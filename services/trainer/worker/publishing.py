@@ -4,23 +4,24 @@ import logging
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from aimass.trainer.v1 import agents_pb2
 from common.artifacts.protocol import ObjectStore
 from common.errors import AimassError
-from services.trainer.worker.commits import FILE_NAME, read_commit
+from services.trainer.worker.commits import FILE_NAME
+from services.trainer.worker.state import read_metadata
 
 _log = logging.getLogger(__name__)
 
-KEEP = 2
-"""Checkpoints of this worker that stay in the store."""
 _CHUNK_BYTES = 1024**2
 
 
 class CheckpointPublisher:
     """A thread that uploads the newest commit every so often; only rank 0 has one.
 
-    A store that is away costs checkpoints, never training: the next interval tries again.
+    A store that is away costs checkpoints, never training: the next interval tries again. The
+    coordinator deletes old ones.
     """
 
     def __init__(
@@ -45,7 +46,6 @@ class CheckpointPublisher:
         self._directory = directory
         self._interval = interval
         self._published = published
-        self._keys: list[str] = []
         self._step = -1
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="checkpoints", daemon=True)
@@ -66,31 +66,37 @@ class CheckpointPublisher:
 
         Raises:
             UnavailableError: The store is away.
+            OSError: There is no commit yet.
         """
-        path = self._directory / FILE_NAME
-        commit = read_commit(self._directory)
-        if commit is None or commit.step <= self._step:
-            return False
-        key = f"{self._prefix}checkpoints/{commit.step:012d}.safetensors"
-        # The file may be replaced meanwhile by a newer one; which one it is, its header says.
-        content = path.read_bytes()
-        self._store.upload(key, _chunks(content))
+        with (self._directory / FILE_NAME).open("rb") as file:
+            # The file that was opened stays what it is when a newer commit takes its name.
+            metadata = read_metadata(file)
+            commit = agents_pb2.Commit(step=int(metadata["step"]), epoch=int(metadata["epoch"]))
+            if commit.step <= self._step:
+                return False
+            key = f"{self._prefix}checkpoints/{commit.step:012d}.safetensors"
+            self._store.upload(key, _Chunks(file))
         self._step = commit.step
         self._published(agents_pb2.CheckpointPublished(commit=commit, key=key))
-        self._keys.append(key)
-        while len(self._keys) > KEEP:
-            self._store.delete(self._keys.pop(0))
         return True
 
     def _run(self) -> None:
         while not self._ending.wait(self._interval):
             try:
                 self.publish()
-            except (AimassError, OSError) as error:
+            except FileNotFoundError:
+                continue
+            except (AimassError, OSError, ValueError) as error:
                 _log.warning("checkpoint not published, trying again later: %s", error)
 
 
-def _chunks(content: bytes) -> Iterator[bytes]:
-    view = memoryview(content)
-    for start in range(0, len(view), _CHUNK_BYTES):
-        yield bytes(view[start : start + _CHUNK_BYTES])
+class _Chunks:
+    """The bytes of an open file in chunks, from its beginning whenever it is iterated."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+
+    def __iter__(self) -> Iterator[bytes]:
+        self._file.seek(0)
+        while chunk := self._file.read(_CHUNK_BYTES):
+            yield chunk

@@ -1,10 +1,12 @@
 """The whole state of training as tensors and a few words: what a commit holds."""
 
+import io
 import json
 import struct
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import BinaryIO
 
 import safetensors.torch
 import torch
@@ -92,11 +94,19 @@ class Snapshot:
     def from_bytes(cls, content: bytes) -> "Snapshot":
         """Reads a safetensors file. Raises `ValueError` where it is damaged."""
         try:
-            (length,) = _HEADER_LENGTH.unpack_from(content)
-            header = json.loads(content[_HEADER_LENGTH.size : _HEADER_LENGTH.size + length])
-            return cls(safetensors.torch.load(content), header["__metadata__"])
-        except (struct.error, KeyError, safetensors.SafetensorError) as error:
+            return cls(safetensors.torch.load(content), read_metadata(io.BytesIO(content)))
+        except safetensors.SafetensorError as error:
             raise ValueError(f"no commit: {error}") from error
+
+
+def read_metadata(file: BinaryIO) -> dict[str, str]:
+    """Returns the metadata of a safetensors file. Raises `ValueError` where there are none."""
+    try:
+        (length,) = _HEADER_LENGTH.unpack(file.read(_HEADER_LENGTH.size))
+        metadata: dict[str, str] = json.loads(file.read(length))["__metadata__"]
+    except (struct.error, KeyError) as error:
+        raise ValueError(f"no commit: {error}") from error
+    return metadata
 
 
 def take_snapshot(engine: Engine, state: RunState) -> Snapshot:
@@ -159,8 +169,3 @@ def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor
         for name, tensor in tensors.items()
         if name.startswith(prefix)
     }
-
-
-def metric_rows(state: RunState) -> Sequence[dict[str, float]]:
-    """Returns the history as one mapping per epoch."""
-    return [dict(zip(state.names, values, strict=True)) for values in state.history]

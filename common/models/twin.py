@@ -1,0 +1,141 @@
+"""The ONNX twin: preprocessing and network as one portable model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from aimass.catalog.v1 import model_pb2
+from common.models.preprocessing import Preprocessing
+
+CLASSIFICATION_OUTPUT = "probabilities"
+REGRESSION_OUTPUT = "prediction"
+
+
+class Twin(nn.Module):
+    """A network with its standardisation in front and its units behind.
+
+    It takes raw values: `numeric` float64 with NaN for missing, `categories` int64 codes as the
+    preprocessing defines them, `image` uint8. It gives class probabilities, or values in the
+    target's own units.
+    """
+
+    means: Tensor
+    scales: Tensor
+
+    def __init__(self, network: nn.Module, preprocessing: Preprocessing) -> None:
+        """Wraps a network, which is put into evaluation mode."""
+        super().__init__()
+        self.network = network.eval()
+        self._names = preprocessing.network_input.names
+        self._target = preprocessing.target
+        image = preprocessing.image
+        if image is not None:
+            means = 255 * torch.tensor(image.mean).view(-1, 1, 1)
+            scales = 255 * torch.tensor(image.scale).view(-1, 1, 1)
+        else:
+            numeric = preprocessing.numeric
+            means = torch.tensor([column.mean for column in numeric], dtype=torch.float64)
+            scales = torch.tensor([column.scale for column in numeric], dtype=torch.float64)
+        self.register_buffer("means", means)
+        self.register_buffer("scales", scales)
+
+    def forward(self, *inputs: Tensor) -> Tensor:
+        """Returns float32 [rows, classes] probabilities or [rows, 1] values."""
+        named = zip(self._names, inputs, strict=True)
+        output: Tensor = self.network(*[self._prepare(name, value) for name, value in named])
+        if self._target.task == "classification":
+            return torch.softmax(output, dim=1)
+        return (output.double() * self._target.scale + self._target.mean).float()
+
+    def _prepare(self, name: str, value: Tensor) -> Tensor:
+        if name == "categories":
+            return value
+        if name == "image":
+            return (value.float() - self.means) / self.scales
+        known = torch.where(torch.isnan(value), self.means, value)
+        return ((known - self.means) / self.scales).float()
+
+
+@dataclass(frozen=True)
+class ExportedTwin:
+    """An exported and checked twin.
+
+    Attributes:
+        content: The ONNX file.
+        outputs: What torch gave for the samples.
+        max_error: Largest absolute difference between onnxruntime's and torch's outputs.
+    """
+
+    content: bytes
+    outputs: Tensor
+    max_error: float
+
+
+def export_twin(twin: Twin, samples: Mapping[str, Tensor], output_name: str) -> ExportedTwin:
+    """Exports a twin and compares it with torch on samples.
+
+    Args:
+        twin: The twin.
+        samples: Raw inputs by name, in order, at least two rows.
+        output_name: Name of the output.
+
+    Returns:
+        The ONNX file with a dynamic number of rows, and how far it is off.
+    """
+    inputs = tuple(samples.values())
+    with torch.no_grad():
+        expected = twin(*inputs)
+    rows = torch.export.Dim("rows")
+    program = torch.onnx.export(
+        twin,
+        inputs,
+        input_names=list(samples),
+        output_names=[output_name],
+        dynamic_shapes=(tuple({0: rows} for _ in inputs),),
+        dynamo=True,
+        verbose=False,
+    )
+    assert program is not None
+    content: bytes = program.model_proto.SerializeToString()
+    found = run_onnx(content, {name: value.numpy() for name, value in samples.items()})
+    return ExportedTwin(content, expected, float(np.abs(found - expected.numpy()).max()))
+
+
+def run_onnx(
+    model: bytes, inputs: Mapping[str, npt.NDArray[np.generic]]
+) -> npt.NDArray[np.float32]:
+    """Returns the first output of an ONNX model, computed on one thread."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
+    output: npt.NDArray[np.float32] = session.run(None, dict(inputs))[0]
+    return output
+
+
+def output_name(preprocessing: Preprocessing) -> str:
+    """Returns the name of the twin's output."""
+    is_classification = preprocessing.target.task == "classification"
+    return CLASSIFICATION_OUTPUT if is_classification else REGRESSION_OUTPUT
+
+
+def signature(preprocessing: Preprocessing) -> model_pb2.Signature:
+    """Returns inputs and outputs of the twin."""
+    shapes: dict[str, tuple[str, list[int]]] = {
+        "numeric": ("float64", [len(preprocessing.numeric)]),
+        "categories": ("int64", [len(preprocessing.categorical)]),
+        "image": ("uint8", list(preprocessing.image.shape) if preprocessing.image else []),
+    }
+    inputs = [
+        model_pb2.TensorSpec(name=name, dtype=shapes[name][0], shape=[-1, *shapes[name][1]])
+        for name in preprocessing.network_input.names
+    ]
+    target = preprocessing.target
+    output = model_pb2.TensorSpec(
+        name=output_name(preprocessing), dtype="float32", shape=[-1, target.outputs]
+    )
+    return model_pb2.Signature(inputs=inputs, outputs=[output], classes=target.classes)

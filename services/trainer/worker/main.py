@@ -1,0 +1,224 @@
+"""What a forked worker runs: join the world, train to the end, or build the model package."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+
+import horovod.torch as hvd
+import torch
+from google.protobuf import json_format
+from horovod.common.exceptions import HorovodInternalError
+
+from aimass.trainer.v1 import agents_pb2
+from aimass.type.v1 import event_pb2
+from common import telemetry
+from common.artifacts.protocol import ObjectStore
+from common.artifacts.settings import RUN_PATIENCE, StoreSettings, open_store
+from common.data.cache import HostCache
+from common.errors import AimassError, UnavailableError
+from services.trainer.domain.job import Job, read_job
+from services.trainer.domain.objective import make_objective
+from services.trainer.worker.committing import Committer
+from services.trainer.worker.data import TrainingRows
+from services.trainer.worker.engine import DivergedError, Engine
+from services.trainer.worker.loop import Outcome, TrainingLoop
+from services.trainer.worker.process import (
+    EXIT_FINISHED,
+    EXIT_PEER_LOST,
+    EXIT_TRAINING_FAILED,
+    WorkerContext,
+)
+from services.trainer.worker.publishing import CheckpointPublisher
+from services.trainer.worker.reduction import HorovodReducer, Reducer, SingleReducer
+from services.trainer.worker.reporting import ReportHandler, beating
+from services.trainer.worker.resume import begin, make_network, saved_state
+from services.trainer.worker.settings import WorkerSettings
+from services.trainer.worker.state import Snapshot, read_state
+
+_log = logging.getLogger(__name__)
+
+
+def main(context: WorkerContext) -> int:
+    """Trains, or builds the package.
+
+    Args:
+        context: The worker's place in the world.
+
+    Returns:
+        The exit code, see `process`.
+    """
+    settings = WorkerSettings()
+    torch.set_num_threads(settings.agent_threads)
+    _set_up_logs(context)
+    store = open_store(StoreSettings(), RUN_PATIENCE)
+    try:
+        with telemetry.span(_stage(context), context.traceparent, {"rank": context.rank}):
+            return _work(context, store, settings)
+    finally:
+        telemetry.flush()
+
+
+def _work(context: WorkerContext, store: ObjectStore, settings: WorkerSettings) -> int:
+    try:
+        if context.is_package_build:
+            build(context, store, HostCache(settings.cache_dir.expanduser()))
+        else:
+            outcome = train(context, store, HostCache(settings.cache_dir.expanduser()))
+            context.report(agents_pb2.WorkerReport(finished=_finished(outcome)))
+    except HorovodInternalError as error:
+        _log.info("another worker is gone: %s", error)
+        return EXIT_PEER_LOST
+    except DivergedError as error:
+        return _fail(context, "DIVERGED", f"{error} Lower the learning rate or clip gradients.")
+    except UnavailableError:
+        raise  # the next world may be luckier
+    except AimassError as error:
+        return _fail(context, error.reason, error.message)
+    return EXIT_FINISHED
+
+
+def train(context: WorkerContext, store: ObjectStore, cache: HostCache) -> Outcome:
+    """Trains from the newest state to the end of the run.
+
+    Args:
+        context: The worker's place in the world.
+        store: Where job, data and checkpoints are.
+        cache: Decoded data of this host.
+
+    Raises:
+        DivergedError: The loss is no longer a number.
+        HorovodInternalError: Another worker is gone.
+        AimassError: Job, data or parent cannot be used.
+    """
+    with beating(context.progress.beat):
+        joining = _Joining(context.size)
+        job = read_job(context.job_key, store)
+        specification = job.specification
+        rows = TrainingRows(cache.table(job.data, store), job.preprocessing, specification)
+        objective = make_objective(job.preprocessing.target)
+        network = make_network(job, store, context.rank)
+        reducer = joining.wait()
+        engine = Engine(
+            network, objective, rows, specification, reducer, context.rank, context.size
+        )
+        state = begin(engine, context, store, reducer, objective.sums)
+    if context.rank == 0:
+        _log.info(
+            "%d parameters, %d training and %d validation rows, %d workers, from step %d",
+            engine.flat.parameters.numel(),
+            len(rows.training),
+            len(rows.validation),
+            context.size,
+            state.step,
+        )
+    committer = None
+    if context.local_rank == 0:
+        committer = Committer(
+            context.commit_dir, specification.commit_steps, context.progress.committed
+        )
+    publisher = _publisher(context, job, store)
+    loop = TrainingLoop(
+        engine,
+        state,
+        objective,
+        specification,
+        context.progress,
+        _metrics_report(context),
+        committer,
+    )
+    try:
+        return loop.run()
+    finally:
+        publisher.stop()
+
+
+def build(context: WorkerContext, store: ObjectStore, cache: HostCache) -> None:
+    """Builds the model package from the host's newest state, stores it and reports it.
+
+    Args:
+        context: The process's place; it has no world.
+        store: Where the package goes.
+        cache: Decoded data of this host.
+    """
+    # Here: onnx and its friends take long to import, and workers that train do without.
+    from services.trainer.worker.package import build_package  # noqa: PLC0415
+
+    with beating(context.progress.beat):
+        job = read_job(context.job_key, store)
+        rows = TrainingRows(cache.table(job.data, store), job.preprocessing, job.specification)
+        state = read_state(Snapshot.from_bytes(saved_state(context, store)))
+        version = build_package(job, state, rows, store, context.progress.beat)
+    content = json_format.MessageToJson(version, indent=None).encode()
+    published = agents_pb2.PackagePublished(model_version=content)
+    context.report(agents_pb2.WorkerReport(package=published))
+
+
+class _Joining:
+    """Joins the world beside the reading of the data: it waits for others most of the time."""
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._error: BaseException | None = None
+        self._thread = threading.Thread(target=self._join, name="join", daemon=True)
+        self._thread.start()
+
+    def wait(self) -> Reducer:
+        """Returns when the world is complete."""
+        self._thread.join()
+        if self._error is not None:
+            raise self._error
+        return HorovodReducer() if self._size > 1 else SingleReducer()
+
+    def _join(self) -> None:
+        try:
+            if self._size > 1:  # a world of one has nobody to talk to
+                hvd.init()
+        except BaseException as error:  # raised where the result is waited for
+            self._error = error
+
+
+def _publisher(context: WorkerContext, job: Job, store: ObjectStore) -> CheckpointPublisher:
+    def published(checkpoint: agents_pb2.CheckpointPublished) -> None:
+        context.report(agents_pb2.WorkerReport(checkpoint=checkpoint))
+
+    interval = job.specification.checkpoint_interval
+    publisher = CheckpointPublisher(store, job.prefix, context.commit_dir, interval, published)
+    if context.rank == 0:
+        publisher.start()
+    return publisher
+
+
+def _metrics_report(context: WorkerContext) -> Callable[[event_pb2.Metrics], None] | None:
+    """Returns how measured values are reported; None on all ranks but 0."""
+    if context.rank != 0:
+        return None
+    return lambda metrics: context.report(agents_pb2.WorkerReport(metrics=metrics))
+
+
+def _finished(outcome: Outcome) -> agents_pb2.TrainingFinished:
+    return agents_pb2.TrainingFinished(
+        step=outcome.step,
+        epochs=outcome.epochs,
+        best_epoch=outcome.best_epoch,
+        metrics=outcome.metrics,
+        stopped_early=outcome.stopped_early,
+    )
+
+
+def _fail(context: WorkerContext, reason: str, message: str) -> int:
+    failed = agents_pb2.TrainingFailed(reason=reason, message=message)
+    context.report(agents_pb2.WorkerReport(failed=failed))
+    return EXIT_TRAINING_FAILED
+
+
+def _set_up_logs(context: WorkerContext) -> None:
+    if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        telemetry.configure("worker")
+    logging.basicConfig(
+        level=logging.INFO, handlers=[ReportHandler(context.report, context.rank)], force=True
+    )
+
+
+def _stage(context: WorkerContext) -> str:
+    return "package" if context.is_package_build else "train"

@@ -1,0 +1,82 @@
+"""Where a worker's training begins: the host's commit, a checkpoint, the parent's weights, or new.
+
+Rank 0 decides and sends the state to all others: one path, whatever the beginning.
+"""
+
+import logging
+
+import torch
+from torch import nn
+
+from common.artifacts.protocol import ObjectStore
+from common.models.package import load_weights
+from common.networks.modules import build_network
+from services.trainer.domain.job import Job
+from services.trainer.worker.commits import FILE_NAME
+from services.trainer.worker.engine import Engine
+from services.trainer.worker.process import WorkerContext
+from services.trainer.worker.reduction import Reducer
+from services.trainer.worker.state import RunState, Snapshot, restore, take_snapshot
+
+_log = logging.getLogger(__name__)
+
+
+def make_network(job: Job, store: ObjectStore, rank: int) -> nn.Module:
+    """Returns the run's network with the weights that it begins with.
+
+    Args:
+        job: The run.
+        store: Where the parent's weights are.
+        rank: Only rank 0 loads the parent's weights; the others get them from it.
+    """
+    assert job.specification.network is not None
+    torch.manual_seed(job.specification.seed)
+    network = build_network(job.specification.network)
+    parent = job.parent_model
+    if parent is not None and rank == 0:
+        load_weights(network, parent, store)
+    return network
+
+
+def begin(
+    engine: Engine, context: WorkerContext, store: ObjectStore, reducer: Reducer, sums: int
+) -> RunState:
+    """Brings an engine to the state that the world starts from.
+
+    Args:
+        engine: A fresh engine, with the weights of `make_network`.
+        context: The worker's place in the world.
+        store: Where checkpoints are.
+        reducer: Joined to the world.
+        sums: Number of the objective's sums.
+
+    Returns:
+        Where the run stands, the same on every rank.
+    """
+    content = b""
+    if context.rank == 0:
+        content = saved_state(context, store)
+        if not content:
+            content = take_snapshot(engine, RunState(step=0, sums=[0.0] * sums)).to_bytes()
+    return restore(engine, Snapshot.from_bytes(reducer.broadcast(content)))
+
+
+def saved_state(context: WorkerContext, store: ObjectStore) -> bytes:
+    """Returns the newest state that this host can get at; empty where there is none.
+
+    Raises:
+        UnavailableError: The checkpoint cannot be read now.
+    """
+    path = context.commit_dir / FILE_NAME
+    try:
+        content = path.read_bytes()
+        Snapshot.from_bytes(content)
+        return content
+    except FileNotFoundError:
+        pass
+    except ValueError as error:
+        _log.warning("the commit of this host is damaged and left out: %s", error)
+        path.unlink(missing_ok=True)
+    if not context.checkpoint_key:
+        return b""
+    return b"".join(store.download(context.checkpoint_key))
