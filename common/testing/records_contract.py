@@ -122,6 +122,8 @@ class RecordsContract:
         assert len(records.find("trainingRuns", TrainingRun)) == 1
         others.update(first.name, TrainingRun, start)
         assert records.create(run("trainingRuns/made-3"), request=identity).revision == 2
+        records.create(run("trainingRuns/taken"))
+        assert others.create(run("trainingRuns/taken"), request=identity).name == first.name
 
     def test_a_request_id_fits_one_payload(self, records: RecordStore) -> None:
         """Protects against a second request that hides behind the first one's id."""

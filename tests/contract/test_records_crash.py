@@ -338,11 +338,40 @@ def test_delete_and_create_in_every_order(first: Protocol, second: Protocol) -> 
     assert outcomes <= {(True, True), (False, False), (False, True)}
 
 
-@pytest.mark.parametrize("second", [create_idempotent, create_referring])
+def create_idempotent_elsewhere(store: ObjectStore) -> object:
+    """A repeat for which the server made another id."""
+    return RecordStore(store).create(run("trainingRuns/other"), request=REQUEST)
+
+
+@pytest.mark.parametrize(
+    "second", [create_idempotent, create_referring, create_idempotent_elsewhere]
+)
 def test_two_repeats_in_every_order(second: Protocol) -> None:
     """Protects idempotence when a repeat overtakes the first call at any point."""
     for store in interleave(prepare_versions, create_referring, second):
-        assert RecordStore(store).get(RUN, TrainingRun).revision == 1
+        found = RecordStore(store).find("trainingRuns", TrainingRun)
+        assert [record.revision for record in found] == [1]
+
+
+def test_equal_changes_by_two_writers_are_two_changes() -> None:
+    """Protects counters: after a lost write nobody takes another's equal write for its own."""
+    store = MemoryStore()
+    prepare_run(store)
+
+    def lose_the_race(number: int) -> Moment | None:
+        if not counted.operations[-1].startswith("replace") or update_count(store):
+            return None
+        update(store)
+        return Moment.LOST
+
+    counted = CrashingStore(store, lose_the_race)
+    update(RetryingStore(counted, patience=60))
+    assert update_count(store) == 2
+
+
+def update_count(store: ObjectStore) -> int:
+    """How often the run was updated."""
+    return RecordStore(store).get(RUN, TrainingRun).resource.status.attempt
 
 
 def test_two_deletes_in_every_order() -> None:
