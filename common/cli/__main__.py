@@ -1,6 +1,5 @@
 """`aimass`: starts the suite, sends data and runs to it, and follows them."""
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -84,8 +83,6 @@ def run(arguments: Sequence[str]) -> int:
 
 def main() -> None:
     """Entry point of the `aimass` program."""
-    # Forking after grpc started is nothing this program does; its warnings would only confuse.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
         code = run(sys.argv[1:])
     except KeyboardInterrupt:

@@ -14,9 +14,15 @@ from common.cli.errors import CliError
 from common.cli.upload import download_with_bar
 
 app = typer.Typer(help="Models: list, show, download.", no_args_is_help=True)
-_ENDINGS = {"weights": ".safetensors", "samples": ".safetensors", "onnx": ".onnx"}
-_ENDINGS |= {"history": ".parquet", "specification": ".json", "preprocessing": ".json"}
-_ENDINGS |= {"environment": ".json"}
+_FILES = {
+    "environment": "environment.json",
+    "history": "history.parquet",
+    "onnx": "model.onnx",
+    "preprocessing": "preprocessing.json",
+    "samples": "samples.safetensors",
+    "specification": "specification.json",
+    "weights": "weights.safetensors",
+}
 
 
 @app.command("list")
@@ -65,7 +71,7 @@ def download(
     folder = to or Path(version.name.split("/")[1])
     folder.mkdir(parents=True, exist_ok=True)
     for role in roles:
-        path = folder / f"{role}{_ENDINGS.get(role, '')}"
+        path = folder / _FILES.get(role, role)
         download_with_bar(cli, version.artifacts[role], path)
         cli.console.print(f"{path}  {text.size(version.artifacts[role].size_bytes)}")
 

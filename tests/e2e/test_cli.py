@@ -1,0 +1,117 @@
+"""The command against a running suite, through YAML and by hand."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.cli.__main__ import run
+from common.testing.suite import RunningSuite
+
+BOTH = """
+kind: DatasetImport
+dataset_import:
+  spec:
+    dataset: datasets/cli-table
+    upload: file:table.npz
+    target: y
+---
+kind: TrainingRun
+training_run_id: {run}
+training_run:
+  labels: {{team: cli}}
+  spec:
+    dataset_version: datasets/cli-table/versions/latest
+    model: models/cli-linear
+    network: {{linear: {{}}}}
+    epochs: 2
+"""
+
+
+@pytest.fixture(autouse=True)
+def at_suite(suite: RunningSuite, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AIMASS_CATALOG_ADDRESS", "AIMASS_TRAINER_ADDRESS", "AIMASS_TOKEN"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AIMASS_HOME", str(suite.suite.home.path))
+
+
+def write_table(folder: Path) -> None:
+    generator = np.random.default_rng(1)
+    features = generator.uniform(size=(200, 3))
+    np.savez(folder / "table.npz", x=features, y=features @ np.array([1.0, 2.0, 3.0]))
+
+
+def test_a_file_imports_data_and_trains_a_model(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Both documents of a file are carried out in order and followed; the model can be fetched."""
+    write_table(tmp_path)
+    file = tmp_path / "run.yaml"
+    file.write_text(BOTH.format(run="cli-first"))
+    assert run(["apply", "-f", str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert "datasets/cli-table/versions/1" in shown
+    assert "epoch 2/2" in shown
+    assert "models/cli-linear/versions/1" in shown
+    for arguments in (
+        ["datasets", "list"],
+        ["datasets", "show", "cli-table"],
+        ["models", "list"],
+        ["models", "show", "cli-linear"],
+        ["runs", "list", "--filter", "labels.team=cli"],
+        ["runs", "show", "cli-first"],
+        ["runs", "watch", "cli-first"],
+    ):
+        assert run(arguments) == 0, arguments
+        assert "cli" in capsys.readouterr().out, arguments
+    target = tmp_path / "model"
+    assert run(["models", "download", "cli-linear", "--to", str(target)]) == 0
+    assert (target / "weights.safetensors").stat().st_size > 0
+    assert (target / "model.onnx").exists()
+
+
+def test_a_mistake_in_the_specification_names_field_and_cure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What the server refuses is shown like what the command itself refuses."""
+    file = tmp_path / "run.yaml"
+    file.write_text(
+        "kind: TrainingRun\ntraining_run:\n  spec: {dataset_version: datasets/none/versions/1, "
+        "model: models/none, epochs: 0}\n"
+    )
+    assert run(["apply", "-f", str(file)]) == 1
+    shown = capsys.readouterr().err
+    assert "Traceback" not in shown
+    assert "Error:" in shown
+
+
+def test_a_failing_import_ends_with_exit_code_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A script notices that the data was no good, and sees why."""
+    path = tmp_path / "ragged.csv"
+    path.write_text("a,b\n1,2\n3\n")
+    assert run(["datasets", "import", str(path), "--name", "cli-ragged"]) == 1
+    assert "failed" in capsys.readouterr().out
+
+
+def test_validate_only_prints_what_would_be_created(
+    tmp_path: Path, table_version: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Defaults are filled in, and nothing is stored."""
+    file = tmp_path / "run.yaml"
+    file.write_text(
+        f"kind: TrainingRun\ntraining_run: {{spec: {{dataset_version: {table_version}, "
+        "model: models/cli-dry}}\n"
+    )
+    assert run(["apply", "--validate-only", "-f", str(file)]) == 0
+    assert "epochs: 10" in capsys.readouterr().out
+    assert run(["models", "show", "cli-dry"]) == 1
+
+
+def test_agents_as_json(capsys: pytest.CaptureFixture[str]) -> None:
+    """Scripts read resources as JSON."""
+    assert run(["--json", "agents", "list"]) == 0
+    first = capsys.readouterr().out.split("\n}\n")[0] + "\n}"
+    assert json.loads(first)["id"] == "agent-1"

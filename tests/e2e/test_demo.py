@@ -1,0 +1,102 @@
+"""`make demo`, as a new user runs it."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from common.local import processes
+from common.local.home import SuiteHome
+
+ROOT = Path(__file__).parents[2]
+SECONDS = 240
+
+
+def command(home: Path, *options: str) -> list[str]:
+    return [sys.executable, "-m", "common.cli", "demo", "--home", str(home), *options]
+
+
+def suite_of(home: Path) -> str:
+    state = SuiteHome(home).read_state()
+    assert state is not None
+    return state.suite
+
+
+@pytest.mark.timeout(SECONDS + 60)
+def test_the_demonstration_shows_what_it_promises(tmp_path: Path) -> None:
+    """Data, three models, a killed worker; with the default ports taken; and its hints work."""
+    home = tmp_path / "demo"
+    with ExitStack() as taken:
+        for port in (7700, 7701, 7702):
+            holder = taken.enter_context(socket.socket())
+            try:
+                holder.bind(("127.0.0.1", port))
+            except OSError:
+                continue  # Taken already, which serves as well.
+            holder.listen()
+        done = subprocess.run(
+            command(home), cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False
+        )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    for promised in (
+        "datasets/digits/versions/1",
+        "datasets/breast-cancer/versions/1",
+        "models/digits-cnn/versions/2",
+        "models/breast-cancer-mlp/versions/1",
+        "kill -9 ",
+        "went on after",
+        "nothing is left running",
+    ):
+        assert promised in done.stdout
+    accuracies = re.findall(r"^models/\S+\s+\d+\s+([\d.]+)", done.stdout, re.MULTILINE)
+    assert len(accuracies) == 3
+    assert all(float(accuracy) > 0.9 for accuracy in accuracies), done.stdout
+    assert processes.suite_processes(suite_of(home)) == []
+    _check_hints(done.stdout)
+
+
+def _check_hints(shown: str) -> None:
+    """Types the printed lines into a shell: start again, three calls, stop."""
+    lines = shown.partition("look further")[2].splitlines()
+    commands = [line.strip() for line in lines if line.startswith("  ")]
+    assert sum("grpcurl" in line for line in commands) == 3
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", "\n".join(commands)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "models/digits-cnn" in done.stdout
+    assert "RUN_STATE_SUCCEEDED" in done.stdout
+
+
+def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
+    """An interrupted demonstration stops its suite and says no more than that."""
+    home = tmp_path / "demo"
+    started = subprocess.Popen(
+        command(home),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+        start_new_session=True,
+    )
+    assert started.stdout is not None
+    for line in started.stdout:
+        if "uploaded" in line or "datasetImports" in line or "Data:" in line:
+            break
+    os.kill(started.pid, signal.SIGINT)
+    rest, _ = started.communicate(timeout=90)
+    assert started.returncode == 130, rest
+    assert "Traceback" not in rest
+    assert processes.suite_processes(suite_of(home)) == []
