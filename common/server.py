@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import cast
@@ -136,12 +136,3 @@ async def serve(
         _log.info("%s drains", name)
         await server.stop(settings.drain_seconds)
     telemetry.flush()
-
-
-def run(main: Callable[[], Awaitable[None]]) -> None:
-    """Runs a service's main coroutine in a new event loop."""
-
-    async def entry() -> None:
-        await main()
-
-    asyncio.run(entry())
