@@ -30,8 +30,8 @@ class Validator:
 
     def __init__(
         self,
-        datasets: dataset_pb2_grpc.DatasetServiceAsyncStub,
-        models: model_pb2_grpc.ModelServiceAsyncStub,
+        datasets: "dataset_pb2_grpc.DatasetServiceAsyncStub",
+        models: "model_pb2_grpc.ModelServiceAsyncStub",
         store: ObjectStore,
     ) -> None:
         self._datasets = datasets
