@@ -91,14 +91,18 @@ def job_processes(job: str, leader: int) -> list[psutil.Process]:
         The processes; the calling one is left out.
     """
     # The leader's number may have gone to somebody else: its kin count only if it bears the mark.
-    session = leader if _is_marked(leader, job) else 0
-    kin = _descendants(leader) if session else set()
+    is_led = _is_marked(leader, job)
+    kin = _descendants(leader) if is_led else set()
     return [
         process
         for process in psutil.process_iter()
         if process.pid != os.getpid()
         and _state(process.pid) not in {"", *_ENDED}
-        and (process.pid in kin or _session(process.pid) == session or _is_marked(process.pid, job))
+        and (
+            _is_marked(process.pid, job)
+            or process.pid in kin
+            or (is_led and _session(process.pid) == leader)
+        )
     ]
 
 
