@@ -1,6 +1,9 @@
 """The ONNX twin: preprocessing and network as one portable model."""
 
-from collections.abc import Mapping
+import contextlib
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +33,7 @@ class Twin(nn.Module):
     def __init__(self, network: nn.Module, preprocessing: Preprocessing) -> None:
         """Wraps a network, which is put into evaluation mode."""
         super().__init__()
-        self.network = network.eval()
+        self.network = network
         self._names = preprocessing.network_input.names
         self._target = preprocessing.target
         image = preprocessing.image
@@ -43,6 +46,7 @@ class Twin(nn.Module):
             scales = torch.tensor([column.scale for column in numeric], dtype=torch.float64)
         self.register_buffer("means", means)
         self.register_buffer("scales", scales)
+        self.eval()
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Returns float32 [rows, classes] probabilities or [rows, 1] values."""
@@ -91,19 +95,34 @@ def export_twin(twin: Twin, samples: Mapping[str, Tensor], output_name: str) -> 
     with torch.no_grad():
         expected = twin(*inputs)
     rows = torch.export.Dim("rows")
-    program = torch.onnx.export(
-        twin,
-        inputs,
-        input_names=list(samples),
-        output_names=[output_name],
-        dynamic_shapes=(tuple({0: rows} for _ in inputs),),
-        dynamo=True,
-        verbose=False,
-    )
+    with _quiet():
+        program = torch.onnx.export(
+            twin,
+            inputs,
+            input_names=list(samples),
+            output_names=[output_name],
+            dynamic_shapes=(tuple({0: rows} for _ in inputs),),
+            dynamo=True,
+            verbose=False,
+        )
     assert program is not None
     content: bytes = program.model_proto.SerializeToString()
     found = run_onnx(content, {name: value.numpy() for name, value in samples.items()})
     return ExportedTwin(content, expected, float(np.abs(found - expected.numpy()).max()))
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keeps back what the exporter says about libraries that are not there and about itself."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        logger.setLevel(level)
 
 
 def run_onnx(

@@ -39,6 +39,13 @@ from services.trainer.worker.state import Snapshot, read_state
 _log = logging.getLogger(__name__)
 
 
+def warm_up() -> None:
+    """Imports what the package build needs; called once before workers are forked."""
+    import onnxscript  # noqa: F401, PLC0415 - a second that each build would take
+
+    import services.trainer.worker.package  # noqa: F401, PLC0415
+
+
 def main(context: WorkerContext) -> int:
     """Trains, or builds the package.
 
@@ -215,9 +222,10 @@ def _fail(context: WorkerContext, reason: str, message: str) -> int:
 def _set_up_logs(context: WorkerContext) -> None:
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         telemetry.configure("worker")
-    logging.basicConfig(
-        level=logging.INFO, handlers=[ReportHandler(context.report, context.rank)], force=True
-    )
+    handler = ReportHandler(context.report, context.rank)
+    logging.getLogger().addHandler(handler)
+    logging.getLogger("services").setLevel(logging.INFO)
+    logging.getLogger("common").setLevel(logging.INFO)
 
 
 def _stage(context: WorkerContext) -> str:

@@ -44,10 +44,11 @@ class RunState:
 
     @property
     def best_metrics(self) -> dict[str, float]:
-        """Metrics of the best epoch."""
+        """Metrics of the best epoch by name, for example `validation/loss`."""
         if self.progress.best_epoch == 0:
             return {}
-        return dict(zip(self.names, self.history[self.progress.best_epoch - 1], strict=True))
+        values = zip(self.names, self.history[self.progress.best_epoch - 1], strict=True)
+        return {name: value for name, value in values if "/" in name}
 
 
 @dataclass(frozen=True)

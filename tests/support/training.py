@@ -1,0 +1,132 @@
+"""Training runs without agents: data, job files and worker contexts for tests."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from google.protobuf import json_format
+
+from aimass.catalog.v1 import dataset_pb2, model_pb2
+from aimass.trainer.v1 import agents_pb2, trainer_pb2
+from common.artifacts.memory import MemoryStore
+from common.artifacts.protocol import ObjectStore
+from common.data.cache import HostCache
+from common.data.messages import schema_from_proto
+from common.data.schema import SplitCounts, Task
+from common.models.store import read_preprocessing
+from common.networks.specification import from_proto
+from common.protobuf import from_plain
+from common.testing.datasets import store_dataset
+from services.trainer.domain.job import Job
+from services.trainer.domain.preparation import prepare
+from services.trainer.domain.resolution import Parent, TrainingData, resolve_against_data
+from services.trainer.domain.specification import read_specification, write_specification
+from services.trainer.worker.loop import Outcome
+from services.trainer.worker.main import build, train
+from services.trainer.worker.process import ProgressBoard, WorkerContext
+
+Array = npt.NDArray[np.generic]
+
+
+@dataclass
+class Desk:
+    """A store, a host cache and a commit directory; where tests train.
+
+    Attributes:
+        root: Directory for everything.
+        store: The object store.
+        reports: What workers reported, in order.
+    """
+
+    root: Path
+    store: ObjectStore = field(default_factory=MemoryStore)
+    reports: list[agents_pb2.WorkerReport] = field(default_factory=list)
+
+    @property
+    def cache(self) -> HostCache:
+        """The host's decoded data."""
+        return HostCache(self.root / "cache")
+
+    def dataset(
+        self,
+        columns: Mapping[str, Array],
+        parts: npt.NDArray[np.uint8],
+        target: str,
+        task: Task = Task.CLASSIFICATION,
+    ) -> dataset_pb2.DatasetVersion:
+        """Stores a data set version."""
+        return store_dataset(self.store, self.root, columns, parts, target=target, task=task)
+
+    def job(
+        self,
+        data: dataset_pb2.DatasetVersion,
+        spec: Mapping[str, object],
+        run: str = "sample",
+        parent: model_pb2.ModelVersion | None = None,
+    ) -> Job:
+        """Resolves a specification and prepares it as a coordinator does."""
+        resolved = resolve_spec(data, spec, parent, self.store)
+        return prepare(resolved, data, self.store, f"runs/trainingRuns/{run}/attempts/1/", parent)
+
+    def context(self, job: Job, *, build: bool = False, checkpoint: str = "") -> WorkerContext:
+        """Returns the context of a world of one."""
+        commits = self.root / "commits" / job.training_run
+        commits.mkdir(parents=True, exist_ok=True)
+        return WorkerContext(
+            job_key=job.key,
+            checkpoint_key=checkpoint,
+            commit_dir=commits,
+            report=self.reports.append,
+            progress=ProgressBoard(ProgressBoard.create(1), 1),
+            world=1,
+            rank=0,
+            size=1,
+            local_rank=0,
+            is_package_build=build,
+            traceparent="",
+        )
+
+    def train(self, job: Job, checkpoint: str = "") -> Outcome:
+        """Trains in this process, to the end."""
+        return train(self.context(job, checkpoint=checkpoint), self.store, self.cache)
+
+    def package(self, job: Job) -> model_pb2.ModelVersion:
+        """Builds the package in this process."""
+        build(self.context(job, build=True), self.store, self.cache)
+        version = model_pb2.ModelVersion()
+        json_format.Parse(self.reports[-1].package.model_version, version)
+        version.name = "models/sample/versions/1"
+        return version
+
+
+def resolve_spec(
+    data: dataset_pb2.DatasetVersion,
+    spec: Mapping[str, object],
+    parent: model_pb2.ModelVersion | None = None,
+    store: ObjectStore | None = None,
+) -> trainer_pb2.TrainingSpec:
+    """Resolves a specification given as plain values, as the servicer does."""
+    names = {"dataset_version": data.name, "model": "models/sample"}
+    message = from_plain({**names, **spec}, trainer_pb2.TrainingSpec)
+    counts = data.split_counts
+    known = TrainingData(
+        data.name,
+        schema_from_proto(data.schema),
+        SplitCounts(counts.train, counts.validation, counts.test),
+    )
+    base = None
+    if parent is not None and store is not None:
+        base = Parent(parent.name, from_proto(parent.network), read_preprocessing(parent, store))
+    return write_specification(resolve_against_data(read_specification(message), known, base))
+
+
+def split_parts(rows: int, validation: float = 0.2, test: float = 0.0) -> npt.NDArray[np.uint8]:
+    """Returns the parts of a random split."""
+    order = np.random.default_rng(0).permutation(rows)
+    parts = np.zeros(rows, np.uint8)
+    held_out = round(rows * validation)
+    parts[order[:held_out]] = 1
+    parts[order[held_out : held_out + round(rows * test)]] = 2
+    return parts
