@@ -24,7 +24,7 @@ _THREADS = 8
 # A long LIST is sent again only after this many times its duration.
 _REST = 4.0
 # Longest lag that a caller is served with, in seconds.
-_MAX_LAG = 30.0
+_MAX_LAG = 10.0
 
 _logger = logging.getLogger(__name__)
 
@@ -56,7 +56,7 @@ class Index(Generic[M]):
         objects: RecordObjects,
         collection: str,
         message_type: type[M],
-        cheap: float = 0.05,
+        cheap: float = 0.15,
     ) -> None:
         """Makes an empty index; `refresh` fills it.
 
@@ -83,7 +83,7 @@ class Index(Generic[M]):
     def refresh(self) -> None:
         """Brings the index up to what the store holds now.
 
-        Where that takes long, at 1,000 records and more, the index lags behind other processes
+        Where that takes long, at about 2,000 records and more, the index lags behind other processes
         instead: by some times the duration of a LIST, at most `_MAX_LAG` seconds.
         """
         if self._cost <= self._cheap:
