@@ -3,6 +3,7 @@
 from common.errors import InvalidFieldError
 
 IMPORT = "dataset_import.spec"
+DATASET = f"{IMPORT}.dataset"
 COLUMN_TYPES = f"{IMPORT}.column_types"
 FORMAT = f"{IMPORT}.format"
 SPLIT = f"{IMPORT}.split"

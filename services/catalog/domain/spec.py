@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from common.data.schema import ColumnType, Task
 from common.errors import InvalidFieldError
+from common.names import DatasetName, UploadName
 from services.catalog.domain import fields
 
 
@@ -81,19 +82,33 @@ class ImportSpec(_Model):
     column_types: dict[str, ColumnType] = {}
     split: SplitSpec = SplitSpec()
 
-    @model_validator(mode="after")
-    def _check_split_suits_task(self) -> Self:
-        stratified = self.split.method is SplitMethod.STRATIFIED
-        if stratified and self.task in (Task.REGRESSION, Task.UNSUPERVISED):
-            raise ValueError(
-                f"a stratified split needs classes, which {self.task} does not have; choose a "
-                "random split"
-            )
-        if self.task is Task.UNSUPERVISED and self.target:
-            raise ValueError(
-                "an unsupervised task has no target; leave out the target or choose another task"
-            )
-        return self
+
+def check_spec(spec: ImportSpec) -> None:
+    """Checks what the types of the fields do not say, as far as it needs no data.
+
+    Raises:
+        InvalidFieldError: Names the field.
+    """
+    DatasetName.from_name(spec.dataset, fields.DATASET)
+    UploadName.from_name(spec.upload, fields.UPLOAD)
+    stratified = spec.split.method is SplitMethod.STRATIFIED
+    if stratified and spec.task in (Task.REGRESSION, Task.UNSUPERVISED):
+        raise InvalidFieldError(
+            f"{fields.SPLIT}.method",
+            f"a stratified split needs classes, which {spec.task} has not; choose a random split",
+        )
+    if spec.task is Task.UNSUPERVISED and spec.target:
+        raise InvalidFieldError(
+            fields.TARGET,
+            "an unsupervised task has no target; leave it out or choose another task",
+        )
+    forced = spec.column_types.get(spec.target)
+    if spec.task is Task.REGRESSION and forced not in (None, ColumnType.NUMERIC):
+        raise InvalidFieldError(
+            fields.COLUMN_TYPES,
+            f"`{spec.target}` is the target of a regression and cannot be {forced}; use numeric",
+            reason="BAD_COLUMN_TYPE",
+        )
 
 
 def resolve_format(spec: ImportSpec, filename: str) -> DataFormat:

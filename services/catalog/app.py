@@ -1,0 +1,98 @@
+"""Composition root of the catalog: the one place that wires its parts together."""
+
+import asyncio
+import contextlib
+import logging
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from functools import partial
+
+from aimass.catalog.v1 import dataset_pb2_grpc, model_pb2_grpc, transfer_pb2_grpc
+from common.artifacts import ObjectStore
+from common.errors import UnavailableError
+from common.records import RecordStore
+from common.runs.executor import LocalExecutor
+from common.runs.service import RunService
+from common.runs.tail import Tails
+from common.server import Service
+from services.catalog.config import CatalogSettings
+from services.catalog.domain.uploads import Uploads
+from services.catalog.domain.versions import Versions
+from services.catalog.kind import DATASET_IMPORTS, DATASETS, MODELS
+from services.catalog.servicer import DatasetServicer, ModelServicer, TransferServicer
+
+_log = logging.getLogger(__name__)
+
+_JOB_COMMAND = (sys.executable, "-m", "services.catalog.job")
+_SWEEP_SECONDS = 600.0
+
+
+@asynccontextmanager
+async def catalog(
+    settings: CatalogSettings, store: ObjectStore, job_command: Sequence[str] = _JOB_COMMAND
+) -> AsyncIterator[Sequence[Service]]:
+    """Builds the catalog, and takes it down at the end; running imports live on.
+
+    Args:
+        settings: Its settings.
+        store: The suite's store.
+        job_command: Starts an import's process.
+
+    Yields:
+        The services to serve.
+    """
+    records = RecordStore(store)
+    uploads = Uploads(store, records)
+    tails = Tails(DATASET_IMPORTS, store, records)
+    executor = LocalExecutor(
+        DATASET_IMPORTS,
+        store,
+        records,
+        job_command,
+        limit=settings.import_limit,
+        changed=tails.poke,
+    )
+    imports = RunService(DATASET_IMPORTS, records, tails, executor)
+    datasets = DatasetServicer(imports, uploads, Versions(store, records, DATASETS), records)
+    models = ModelServicer(store, records, Versions(store, records, MODELS))
+    transfers = TransferServicer(store, uploads)
+    sweeper = asyncio.create_task(
+        _sweep(uploads, timedelta(hours=settings.upload_keep_hours), _SWEEP_SECONDS)
+    )
+    await executor.start()
+    try:
+        yield [
+            Service(
+                "aimass.catalog.v1.DatasetService",
+                partial(dataset_pb2_grpc.add_DatasetServiceServicer_to_server, datasets),
+            ),
+            Service(
+                "aimass.catalog.v1.ModelService",
+                partial(model_pb2_grpc.add_ModelServiceServicer_to_server, models),
+            ),
+            Service(
+                "aimass.catalog.v1.TransferService",
+                partial(transfer_pb2_grpc.add_TransferServiceServicer_to_server, transfers),
+            ),
+        ]
+    finally:
+        sweeper.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await sweeper
+        await executor.stop()
+        await tails.close()
+
+
+async def _sweep(uploads: Uploads, older_than: timedelta, interval: float) -> None:
+    """Deletes forgotten uploads now and then."""
+    while True:
+        try:
+            for name in await asyncio.to_thread(uploads.sweep, older_than):
+                _log.info("deleted %s, which no import used", name)
+        except UnavailableError as error:
+            _log.warning("uploads are not swept: %s", error)
+        except Exception:
+            _log.exception("uploads are not swept")
+        await asyncio.sleep(interval)

@@ -1,0 +1,33 @@
+"""Between the catalog's messages and the domain."""
+
+from aimass.catalog.v1 import dataset_pb2
+from common.protobuf import from_plain, resolve
+from services.catalog.domain import fields
+from services.catalog.domain.spec import ImportSpec
+
+
+def spec_from_proto(message: dataset_pb2.DatasetImportSpec) -> ImportSpec:
+    """Returns what a message asks for, with defaults filled in.
+
+    Raises:
+        InvalidInputError: Names the path of every field that is wrong.
+    """
+    return resolve(message, ImportSpec, fields.IMPORT)
+
+
+def spec_to_proto(spec: ImportSpec) -> dataset_pb2.DatasetImportSpec:
+    """Returns the message of a specification."""
+    return from_plain(spec.model_dump(mode="json"), dataset_pb2.DatasetImportSpec)
+
+
+def without_shards(version: dataset_pb2.DatasetVersion) -> dataset_pb2.DatasetVersion:
+    """Returns a version as lists show it."""
+    del version.shards[:]
+    return version
+
+
+def data_prefixes(version: dataset_pb2.DatasetVersion) -> list[str]:
+    """Returns the prefixes of the keys that hold a version's data."""
+    folders = {shard.data.uri.rpartition("/")[0] for shard in version.shards}
+    keys = (folder.removeprefix("s3://").partition("/")[2] for folder in folders)
+    return [f"{key}/" for key in keys if key.startswith("runs/datasetImports/")]

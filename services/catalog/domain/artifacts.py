@@ -1,0 +1,122 @@
+"""Artifacts as clients name them: checked references, checked bytes."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+
+from aimass.type.v1 import artifact_pb2
+from common.artifacts import ObjectMissingError, ObjectStore
+from common.artifacts.blobs import artifact_key
+from common.errors import DataLossError, InvalidFieldError, NotFoundError
+
+_OPEN_PREFIX = "runs/"
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+
+
+def describe(
+    store: ObjectStore, ref: artifact_pb2.ArtifactRef, field: str
+) -> artifact_pb2.ArtifactRef:
+    """Returns a reference with size and digest filled in.
+
+    What the caller says is checked against the store, the digest only once the bytes are read; a
+    digest that is not given is computed, which reads the object once.
+
+    Args:
+        store: The suite's store.
+        ref: What the caller named; only `uri` is required.
+        field: Path of the reference in the request.
+
+    Raises:
+        InvalidFieldError: It points elsewhere than `runs/` of the suite's bucket, or its size or
+            digest cannot be right.
+        NotFoundError: There is no such object.
+    """
+    key = _open_key(store, ref, field)
+    if ref.sha256 and _SHA256.fullmatch(ref.sha256) is None:
+        raise InvalidFieldError(f"{field}.sha256", "must be 64 lower-case hexadecimal digits")
+    try:
+        size = store.stat(key).size
+    except ObjectMissingError:
+        raise NotFoundError(f"{field}: there is no artifact {ref.uri}.") from None
+    if ref.size_bytes not in (0, size):
+        raise InvalidFieldError(
+            f"{field}.size_bytes", f"the artifact has {size} bytes, not {ref.size_bytes}"
+        )
+    described = artifact_pb2.ArtifactRef()
+    described.CopyFrom(ref)
+    described.size_bytes = size
+    described.sha256 = ref.sha256 or _digest(store, key)
+    return described
+
+
+def require_stored(store: ObjectStore, ref: artifact_pb2.ArtifactRef, field: str) -> None:
+    """Checks that an artifact is in the store as its reference says; does not read it.
+
+    Args:
+        store: The suite's store.
+        ref: The reference, with size and digest.
+        field: Path of the reference in the request.
+
+    Raises:
+        InvalidFieldError: The reference is not complete or not right.
+        NotFoundError: There is no such object.
+    """
+    if _SHA256.fullmatch(ref.sha256) is None:
+        raise InvalidFieldError(f"{field}.sha256", "must be 64 lower-case hexadecimal digits")
+    if ref.size_bytes < 1:
+        raise InvalidFieldError(f"{field}.size_bytes", "must be the size of the artifact")
+    describe(store, ref, field)
+
+
+def read_from(store: ObjectStore, ref: artifact_pb2.ArtifactRef, offset: int) -> Iterator[bytes]:
+    """Yields an artifact's bytes from an offset on.
+
+    All bytes are read and hashed, also those before the offset, and the last chunk is held back
+    until the digest is right: a damaged artifact never arrives whole.
+
+    Args:
+        store: The suite's store.
+        ref: The reference, with size and digest.
+        offset: Position of the first byte wanted.
+
+    Raises:
+        InvalidFieldError: The offset lies behind the end.
+        DataLossError: The bytes do not match the digest, or are gone.
+    """
+    if not 0 <= offset <= ref.size_bytes:
+        raise InvalidFieldError("offset", f"must be 0 to {ref.size_bytes}, the artifact's size")
+    sha256 = hashlib.sha256()
+    position, held = 0, b""
+    try:
+        for chunk in store.download(artifact_key(store, ref)):
+            sha256.update(chunk)
+            wanted = chunk[max(0, offset - position) :]
+            position += len(chunk)
+            if wanted:
+                if held:
+                    yield held
+                held = wanted
+    except ObjectMissingError:
+        raise DataLossError(f"The artifact {ref.uri} is gone.") from None
+    if sha256.hexdigest() != ref.sha256:
+        raise DataLossError(f"The artifact {ref.uri} is damaged: its digest does not match.")
+    if held:
+        yield held
+
+
+def _open_key(store: ObjectStore, ref: artifact_pb2.ArtifactRef, field: str) -> str:
+    key = artifact_key(store, ref, f"{field}.uri")
+    if not key.startswith(_OPEN_PREFIX):
+        raise InvalidFieldError(
+            f"{field}.uri",
+            f"must lie under `s3://{store.bucket}/{_OPEN_PREFIX}`",
+            reason="INVALID_URI",
+        )
+    return key
+
+
+def _digest(store: ObjectStore, key: str) -> str:
+    sha256 = hashlib.sha256()
+    for chunk in store.download(key):
+        sha256.update(chunk)
+    return sha256.hexdigest()

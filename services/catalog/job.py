@@ -1,0 +1,158 @@
+"""Entry point of an import's own process: `python -m services.catalog.job IMPORT | --standby`."""
+
+import hashlib
+import shutil
+import sys
+import tempfile
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from aimass.catalog.v1 import dataset_pb2
+from aimass.type.v1 import artifact_pb2, run_pb2
+from common.artifacts.blobs import put_artifact
+from common.data.messages import counts_to_proto, schema_to_proto
+from common.data.shards import PARQUET_MEDIA_TYPE
+from common.names import DatasetVersionName
+from common.records import RequestId
+from common.runs.errors import RunCancelledError
+from common.runs.job import run_job
+from common.runs.owner import RunOwner
+from services.catalog.config import ImportSettings
+from services.catalog.convert import spec_from_proto, spec_to_proto
+from services.catalog.domain import fields
+from services.catalog.domain.importer import READING, ImportedData, import_source, open_source
+from services.catalog.domain.sources.archive import ArchiveLimits
+from services.catalog.domain.spec import ImportSpec, resolve_format
+from services.catalog.domain.uploads import Uploads, fetch_upload
+from services.catalog.domain.versions import Versions
+from services.catalog.kind import DATASET_IMPORTS, DATASETS
+
+Owner = RunOwner[dataset_pb2.DatasetImport]
+
+_FETCHED = 0.1
+_READ = 0.5
+_WRITTEN = 0.95
+
+
+def run_import(owner: Owner) -> None:
+    """Imports what the run asks for and publishes the new version.
+
+    An attempt that takes over after the version was made only publishes the end: the version is
+    bound to the run, not to the attempt.
+    """
+    versions = Versions(owner.store, owner.records, DATASETS)
+    version = versions.find_result(_request(owner.run))
+    if version is None:
+        draft = _import(owner, ImportSettings())
+        owner.check()
+        owner.check_cancelled()
+        parent = owner.run.spec.dataset
+        version = versions.create(parent, draft, _request(owner.run), references=[owner.name])
+    try:
+        owner.succeed(lambda run: _finish(run, version))
+    except RunCancelledError:
+        versions.delete(DatasetVersionName.from_name(version.name))
+        raise
+
+
+def _import(owner: Owner, settings: ImportSettings) -> dataset_pb2.DatasetVersion:
+    spec = spec_from_proto(owner.run.spec)
+    upload = Uploads(owner.store, owner.records).require_complete(spec.upload, fields.UPLOAD)
+    limits = ArchiveLimits(
+        max_files=settings.import_max_files,
+        max_file_bytes=settings.import_max_unpacked_bytes,
+        max_total_bytes=settings.import_max_unpacked_bytes,
+    )
+    identity = _request(owner.run).request_id
+    with _scratch(identity, settings.import_scratch_dir) as scratch:
+        path = scratch / "upload"
+        owner.progress(0.0, "fetching", f"{upload.total_bytes:,} bytes")
+        with path.open("wb") as file:
+            file.writelines(fetch_upload(owner.store, upload))
+        owner.progress(_FETCHED, READING)
+        with open_source(path, resolve_format(spec, upload.filename), scratch, limits) as source:
+            imported = import_source(
+                source,
+                spec,
+                scratch,
+                lambda file, name: _publish(owner, file, name),
+                lambda stage, done, total: _tell(owner, stage, done, total),
+            )
+    return _version(owner.run, spec, imported)
+
+
+def _publish(owner: Owner, file: Path, name: str) -> artifact_pb2.ArtifactRef:
+    owner.check()
+    key = f"{owner.attempt_prefix}data/{name}"
+    return put_artifact(owner.store, key, file, PARQUET_MEDIA_TYPE)
+
+
+def _tell(owner: Owner, stage: str, done: int, total: int) -> None:
+    owner.check_cancelled()
+    if stage == READING:
+        # How many rows there are is not known yet: approach the stage's end, do not pass it.
+        share = done / (done + 100_000)
+        fraction = _FETCHED + (_READ - _FETCHED) * share
+    else:
+        fraction = _READ + (_WRITTEN - _READ) * done / max(total, 1)
+    owner.progress(fraction, stage, f"{done:,} rows")
+
+
+def _version(
+    run: dataset_pb2.DatasetImport, spec: ImportSpec, imported: ImportedData
+) -> dataset_pb2.DatasetVersion:
+    resolved = spec_to_proto(spec.model_copy(update={"split": imported.split}))
+    data = imported.data
+    return dataset_pb2.DatasetVersion(
+        digest=data.digest,
+        schema=schema_to_proto(imported.schema),
+        row_count=data.counts.total,
+        split_counts=counts_to_proto(data.counts),
+        split=resolved.split,
+        shards=data.shards,
+        size_bytes=data.size_bytes,
+        lineage=run_pb2.Lineage(inputs=[run.name, spec.upload]),
+        labels=run.labels,
+    )
+
+
+def _finish(run: dataset_pb2.DatasetImport, version: dataset_pb2.DatasetVersion) -> None:
+    run.dataset_version = version.name
+    run.spec.target = version.schema.target
+    run.spec.task = version.schema.task
+    run.spec.split.CopyFrom(version.split)
+    run.status.lineage.inputs[:] = [run.spec.upload]
+    run.status.lineage.outputs[:] = [version.name]
+
+
+def _request(run: dataset_pb2.DatasetImport) -> RequestId:
+    """Returns the identity under which any attempt of this run publishes its one version."""
+    identity = f"{run.name} {run.status.create_time.ToJsonString()}"
+    return RequestId(
+        caller=DATASET_IMPORTS.collection,
+        method="publish",
+        request_id=str(uuid.uuid5(uuid.NAMESPACE_URL, identity)),
+        payload_digest=hashlib.sha256(identity.encode()).hexdigest(),
+    )
+
+
+@contextmanager
+def _scratch(identity: str, root: Path | None) -> Iterator[Path]:
+    """Yields a directory for one attempt; what a killed attempt left is removed first."""
+    base = root or Path(tempfile.gettempdir())
+    prefix = f"aimass-import-{identity}-"
+    for left in base.glob(f"{prefix}*"):
+        shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix=prefix, dir=base, ignore_cleanup_errors=True) as path:
+        yield Path(path)
+
+
+def main() -> int:
+    """Works on one import; returns the exit code of the process."""
+    return run_job(DATASET_IMPORTS, run_import)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

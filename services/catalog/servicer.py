@@ -1,0 +1,298 @@
+"""The catalog's RPCs: check, convert, call, return."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TypeVar
+
+from google.protobuf import empty_pb2
+
+from aimass.catalog.v1 import (
+    dataset_pb2,
+    dataset_pb2_grpc,
+    model_pb2,
+    model_pb2_grpc,
+    transfer_pb2,
+    transfer_pb2_grpc,
+)
+from aimass.type.v1 import event_pb2
+from common.artifacts import ObjectStore
+from common.errors import InvalidFieldError
+from common.interceptors.auth import caller
+from common.names import DatasetName, DatasetVersionName, ModelName, ModelVersionName, UploadName
+from common.records import RecordStore, RequestId
+from common.runs.service import RunService
+from services.catalog.convert import data_prefixes, spec_from_proto, spec_to_proto, without_shards
+from services.catalog.domain import fields
+from services.catalog.domain.artifacts import describe, read_from
+from services.catalog.domain.models import check_model_version, inputs_of
+from services.catalog.domain.spec import check_spec, resolve_format
+from services.catalog.domain.uploads import Uploads, UploadWriter
+from services.catalog.domain.versions import Versions
+
+T = TypeVar("T")
+
+_READ_CHUNK_BYTES = 256 * 1024
+
+Datasets = Versions[dataset_pb2.Dataset, dataset_pb2.DatasetVersion]
+Models = Versions[model_pb2.Model, model_pb2.ModelVersion]
+
+
+class DatasetServicer(dataset_pb2_grpc.DatasetServiceServicer):
+    """Data sets and their imports."""
+
+    def __init__(
+        self,
+        imports: RunService[dataset_pb2.DatasetImport],
+        uploads: Uploads,
+        datasets: Datasets,
+        records: RecordStore,
+    ) -> None:
+        """Serves from these parts."""
+        self._imports = imports
+        self._uploads = uploads
+        self._datasets = datasets
+        self._records = records
+
+    async def CreateDatasetImport(
+        self, request: dataset_pb2.CreateDatasetImportRequest, context: object
+    ) -> dataset_pb2.DatasetImport:
+        """Starts an import."""
+        method = "/aimass.catalog.v1.DatasetService/CreateDatasetImport"
+        spec = spec_from_proto(request.dataset_import.spec)
+        check_spec(spec)
+        identity = RequestId.of(caller().subject, method, request.request_id, request)
+        upload = await asyncio.to_thread(self._uploads.require_complete, spec.upload, fields.UPLOAD)
+        resolved = spec.model_copy(update={"format": resolve_format(spec, upload.filename)})
+        draft = dataset_pb2.DatasetImport(
+            spec=spec_to_proto(resolved), labels=request.dataset_import.labels
+        )
+        return await self._imports.create(
+            draft,
+            run_id=request.dataset_import_id,
+            request=identity,
+            validate_only=request.validate_only,
+            references=[spec.upload],
+            field="dataset_import_id",
+        )
+
+    async def GetDatasetImport(
+        self, request: dataset_pb2.GetDatasetImportRequest, context: object
+    ) -> dataset_pb2.DatasetImport:
+        """Returns an import."""
+        return await self._imports.get(request.name)
+
+    async def ListDatasetImports(
+        self, request: dataset_pb2.ListDatasetImportsRequest, context: object
+    ) -> dataset_pb2.ListDatasetImportsResponse:
+        """Returns a page of imports."""
+        page = await self._imports.list(
+            filter=request.filter, page_size=request.page_size, page_token=request.page_token
+        )
+        return dataset_pb2.ListDatasetImportsResponse(
+            dataset_imports=page.resources, next_page_token=page.next_page_token
+        )
+
+    async def WatchDatasetImport(
+        self, request: dataset_pb2.WatchDatasetImportRequest, context: object
+    ) -> AsyncIterator[event_pb2.Event]:
+        """Streams an import's events."""
+        async for event in self._imports.watch(request.name, request.after_sequence):
+            yield event
+
+    async def CancelDatasetImport(
+        self, request: dataset_pb2.CancelDatasetImportRequest, context: object
+    ) -> dataset_pb2.DatasetImport:
+        """Asks an import to stop."""
+        return await self._imports.cancel(request.name)
+
+    async def DeleteDatasetImport(
+        self, request: dataset_pb2.DeleteDatasetImportRequest, context: object
+    ) -> empty_pb2.Empty:
+        """Deletes an import that ended."""
+        await self._imports.delete(request.name)
+        return empty_pb2.Empty()
+
+    async def GetDataset(
+        self, request: dataset_pb2.GetDatasetRequest, context: object
+    ) -> dataset_pb2.Dataset:
+        """Returns a data set."""
+        name = DatasetName.from_name(request.name).name
+        return await asyncio.to_thread(self._datasets.get_parent, name)
+
+    async def ListDatasets(
+        self, request: dataset_pb2.ListDatasetsRequest, context: object
+    ) -> dataset_pb2.ListDatasetsResponse:
+        """Returns a page of data sets."""
+        page = await asyncio.to_thread(
+            self._records.list,
+            DatasetName.collection,
+            dataset_pb2.Dataset,
+            page_size=request.page_size,
+            page_token=request.page_token,
+        )
+        return dataset_pb2.ListDatasetsResponse(
+            datasets=page.resources, next_page_token=page.next_page_token
+        )
+
+    async def GetDatasetVersion(
+        self, request: dataset_pb2.GetDatasetVersionRequest, context: object
+    ) -> dataset_pb2.DatasetVersion:
+        """Returns a version with schema and shards."""
+        name = DatasetVersionName.from_name(request.name)
+        return await asyncio.to_thread(self._datasets.get, name)
+
+    async def ListDatasetVersions(
+        self, request: dataset_pb2.ListDatasetVersionsRequest, context: object
+    ) -> dataset_pb2.ListDatasetVersionsResponse:
+        """Returns a page of a data set's versions, without shards."""
+        page = await asyncio.to_thread(
+            self._datasets.list,
+            DatasetName.from_name(request.parent, "parent").name,
+            request.page_size,
+            request.page_token,
+            without_shards,
+        )
+        return dataset_pb2.ListDatasetVersionsResponse(
+            dataset_versions=page.resources, next_page_token=page.next_page_token
+        )
+
+    async def DeleteDatasetVersion(
+        self, request: dataset_pb2.DeleteDatasetVersionRequest, context: object
+    ) -> empty_pb2.Empty:
+        """Deletes a version and its data."""
+        name = DatasetVersionName.from_name(request.name)
+        await asyncio.to_thread(self._datasets.delete, name, data_prefixes)
+        return empty_pb2.Empty()
+
+
+class ModelServicer(model_pb2_grpc.ModelServiceServicer):
+    """Models and their versions."""
+
+    def __init__(self, store: ObjectStore, records: RecordStore, models: Models) -> None:
+        """Serves from these parts."""
+        self._store = store
+        self._records = records
+        self._models = models
+
+    async def CreateModelVersion(
+        self, request: model_pb2.CreateModelVersionRequest, context: object
+    ) -> model_pb2.ModelVersion:
+        """Registers a version whose artifacts are in the store."""
+        method = "/aimass.catalog.v1.ModelService/CreateModelVersion"
+        parent = ModelName.from_name(request.parent, "parent").name
+        identity = RequestId.of(caller().subject, method, request.request_id, request)
+        version = request.model_version
+        await asyncio.to_thread(check_model_version, self._store, self._records, version)
+        if request.validate_only:
+            version.ClearField("name")
+            return version
+        return await asyncio.to_thread(
+            self._models.create, parent, version, identity, references=inputs_of(version)
+        )
+
+    async def GetModel(
+        self, request: model_pb2.GetModelRequest, context: object
+    ) -> model_pb2.Model:
+        """Returns a model."""
+        name = ModelName.from_name(request.name).name
+        return await asyncio.to_thread(self._models.get_parent, name)
+
+    async def ListModels(
+        self, request: model_pb2.ListModelsRequest, context: object
+    ) -> model_pb2.ListModelsResponse:
+        """Returns a page of models."""
+        page = await asyncio.to_thread(
+            self._records.list,
+            ModelName.collection,
+            model_pb2.Model,
+            page_size=request.page_size,
+            page_token=request.page_token,
+        )
+        return model_pb2.ListModelsResponse(
+            models=page.resources, next_page_token=page.next_page_token
+        )
+
+    async def GetModelVersion(
+        self, request: model_pb2.GetModelVersionRequest, context: object
+    ) -> model_pb2.ModelVersion:
+        """Returns a version."""
+        name = ModelVersionName.from_name(request.name)
+        return await asyncio.to_thread(self._models.get, name)
+
+    async def ListModelVersions(
+        self, request: model_pb2.ListModelVersionsRequest, context: object
+    ) -> model_pb2.ListModelVersionsResponse:
+        """Returns a page of a model's versions."""
+        page = await asyncio.to_thread(
+            self._models.list,
+            ModelName.from_name(request.parent, "parent").name,
+            request.page_size,
+            request.page_token,
+        )
+        return model_pb2.ListModelVersionsResponse(
+            model_versions=page.resources, next_page_token=page.next_page_token
+        )
+
+    async def DeleteModelVersion(
+        self, request: model_pb2.DeleteModelVersionRequest, context: object
+    ) -> empty_pb2.Empty:
+        """Deletes a version; its files go with the run that made them."""
+        name = ModelVersionName.from_name(request.name)
+        await asyncio.to_thread(self._models.delete, name)
+        return empty_pb2.Empty()
+
+
+class TransferServicer(transfer_pb2_grpc.TransferServiceServicer):
+    """Bytes into and out of the store."""
+
+    def __init__(self, store: ObjectStore, uploads: Uploads) -> None:
+        """Serves from these parts."""
+        self._store = store
+        self._uploads = uploads
+
+    async def WriteUpload(
+        self, requests: AsyncIterator[transfer_pb2.WriteUploadRequest], context: object
+    ) -> transfer_pb2.Upload:
+        """Takes an upload in chunks."""
+        first = await anext(aiter(requests), None)
+        if first is None or first.WhichOneof("content") != "header":
+            raise InvalidFieldError("header", "the first message must carry the header")
+        begun = await asyncio.to_thread(self._uploads.begin, first.header)
+        if isinstance(begun, transfer_pb2.Upload):
+            return begun
+        try:
+            return await _receive(begun, requests)
+        finally:
+            self._uploads.end(begun)
+
+    async def GetUpload(
+        self, request: transfer_pb2.GetUploadRequest, context: object
+    ) -> transfer_pb2.Upload:
+        """Returns how much of an upload is stored."""
+        name = UploadName.from_name(request.name).name
+        return await asyncio.to_thread(self._uploads.get, name)
+
+    async def ReadArtifact(
+        self, request: transfer_pb2.ReadArtifactRequest, context: object
+    ) -> AsyncIterator[transfer_pb2.ReadArtifactResponse]:
+        """Streams an artifact: the reference first, then its bytes."""
+        ref = await asyncio.to_thread(describe, self._store, request.artifact, "artifact")
+        chunks = read_from(self._store, ref, request.offset)
+        first = await asyncio.to_thread(next, chunks, b"")
+        yield transfer_pb2.ReadArtifactResponse(artifact=ref)
+        while first:
+            for start in range(0, len(first), _READ_CHUNK_BYTES):
+                part = first[start : start + _READ_CHUNK_BYTES]
+                yield transfer_pb2.ReadArtifactResponse(chunk=part)
+            first = await asyncio.to_thread(next, chunks, b"")
+
+
+async def _receive(
+    writer: UploadWriter, requests: AsyncIterator[transfer_pb2.WriteUploadRequest]
+) -> transfer_pb2.Upload:
+    async for message in requests:
+        if message.WhichOneof("content") != "chunk":
+            raise InvalidFieldError("chunk", "every message after the first must carry a chunk")
+        if writer.add(message.chunk):
+            await asyncio.to_thread(writer.flush)
+    return await asyncio.to_thread(writer.finish)
