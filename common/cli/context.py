@@ -59,7 +59,15 @@ class CliContext:
 
     def print_table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
         """Prints a table; columns whose name begins with `>` are aligned to the right."""
-        self.console.print(make_table(columns, rows))
+        print_trimmed(self.console, make_table(columns, rows))
+
+
+def print_trimmed(console: Console, table: Table) -> None:
+    """Prints a table without the blanks that pad its lines."""
+    with console.capture() as captured:
+        console.print(table)
+    lines = [line.rstrip() for line in captured.get().splitlines()]
+    console.out("\n".join(line for line in lines if line), highlight=False)
 
 
 def make_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> Table:

@@ -18,7 +18,7 @@ from aimass.type.v1 import event_pb2, network_pb2, run_pb2
 from common.cli import demo_data, text
 from common.cli.apply import create
 from common.cli.connection import Clients, local_endpoint
-from common.cli.context import CliContext, make_table
+from common.cli.context import CliContext
 from common.cli.errors import CliError
 from common.cli.follow import follow, print_outcome
 from common.cli.progress import RunProgress
@@ -226,7 +226,7 @@ def _summary(cli: CliContext, trained: list[Trained]) -> None:
             )
         )
     columns = ("model", ">best epoch", f">{_ACCURACY}", ">workers", ">took", ">recovered in")
-    cli.console.print(make_table(columns, rows))
+    cli.print_table(columns, rows)
 
 
 def _next_steps(cli: CliContext, run: str) -> None:

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from aimass.type.v1 import event_pb2, run_pb2
 from common.cli import text
-from common.cli.context import make_table
+from common.cli.context import make_table, print_trimmed
 from common.cli.errors import CliError, from_status, show
 from common.cli.progress import RunProgress
 from common.cli.run_kinds import Run, RunCalls, epochs_of, result_of
@@ -148,7 +148,7 @@ def print_outcome(run: Run, progress: RunProgress, console: Console) -> None:
     took = text.between(status.start_time, status.end_time) or "0 s"
     state = run_pb2.RunState.Name(status.state).removeprefix("RUN_STATE_")
     if progress.by_epoch:
-        console.print(metrics_table(progress))
+        print_trimmed(console, metrics_table(progress))
     if status.state == run_pb2.RUN_STATE_SUCCEEDED:
         made = result_of(run)
         console.print(f"[bold green]{state}[/] in {took}" + (f": {made}" if made else ""))

@@ -100,7 +100,7 @@ def status(context: typer.Context) -> None:
         raise CliError(f"There was never a suite in {cli.home.path}.", hint="aimass up")
     healthy = report.supervised and report.state.phase is Phase.RUNNING
     cli.print_table(
-        ("process", "state", ">pid", "address", ">restarts", ">memory", ""),
+        ("process", "state", ">pid", "address", ">restarts", ">memory"),
         [_row(each.state, each.memory, report.supervised) for each in report.processes],
     )
     for line in _remarks(report, cli):
@@ -160,7 +160,6 @@ def _row(process: ProcessState, memory: int, supervised: bool) -> tuple[str, ...
         process.address,
         str(process.restarts),
         text.size(memory) if memory else "",
-        escape(process.message),
     )
 
 
@@ -175,5 +174,6 @@ def _remarks(report: "SuiteReport", cli: CliContext) -> Iterator[str]:
         yield "The supervisor was killed; what it left runs unwatched. Try: aimass up"
     else:
         yield f"The suite is {report.state.phase} in {cli.home.path}."
-    if report.state.message:
-        yield f"[red]{escape(report.state.message)}[/]"
+    for each in report.processes:
+        if each.state.message:
+            yield f"[red]{each.state.name} {escape(each.state.message)}[/]"
