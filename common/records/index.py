@@ -83,8 +83,8 @@ class Index(Generic[M]):
     def refresh(self) -> None:
         """Brings the index up to what the store holds now.
 
-        Where that takes long, at about 2,000 records and more, the index lags behind other processes
-        instead: by some times the duration of a LIST, at most `_MAX_LAG` seconds.
+        Where that takes long, at about 2,000 records and more, the index lags behind other
+        processes instead: by some times the duration of a LIST, at most `_MAX_LAG` seconds.
         """
         if self._cost <= self._cheap:
             self._refresh_now()
