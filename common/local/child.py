@@ -12,7 +12,8 @@ from pathlib import Path
 from common.local import logs
 from common.local.home import Phase, ProcessState
 
-_READY_POLL_SECONDS = 0.05
+_FIRST_POLL_SECONDS = 0.02
+_LONGEST_POLL_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class RestartPolicy:
     reset_after: float = 10.0
     limit: int = 10
     limit_before_ready: int = 3
-    ready_timeout: float = 60.0
+    ready_timeout: float = 180.0
 
 
 class ChildFailedError(RuntimeError):
@@ -177,10 +178,12 @@ class Child:
 
     async def _become_ready(self, pid: int) -> bool:
         deadline = time.monotonic() + self._policy.ready_timeout
+        pause = _FIRST_POLL_SECONDS
         while not await self._program.ready(pid):
             if time.monotonic() > deadline:
                 return False
-            await asyncio.sleep(_READY_POLL_SECONDS)
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.3, _LONGEST_POLL_SECONDS)
         self._was_ready = True
         self._set(Phase.RUNNING, message="")
         self._settled.set()

@@ -29,7 +29,10 @@ def serving_at(address: str) -> Callable[[int], Awaitable[bool]]:
 
 
 def joined_at(address: str, token: str, agent: str) -> Callable[[int], Awaitable[bool]]:
-    """Returns a check whether the trainer at `address` lists the agent with the process's id."""
+    """Returns a check whether the trainer at `address` lists the agent, ready to fork workers.
+
+    An agent has no slots before it has imported torch.
+    """
 
     async def check(pid: int) -> bool:
         async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
@@ -41,6 +44,8 @@ def joined_at(address: str, token: str, agent: str) -> Callable[[int], Awaitable
                 )
             except grpc.aio.AioRpcError:
                 return False
-        return any(entry.id == agent and entry.pid == pid for entry in answer.agents)
+        return any(
+            entry.id == agent and entry.pid == pid and entry.slots > 0 for entry in answer.agents
+        )
 
     return check
