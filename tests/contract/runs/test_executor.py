@@ -140,7 +140,7 @@ async def test_jobs_outlive_the_service(runs: Runs, set_ttl: Callable[[float], N
     async with runs.executor():
         await runs.wait(name, _is_running)
     job = _lease(runs, name).process
-    async with runs.executor(times=_QUICK) as executor:
+    async with runs.executor(times=ExecutorTimes(interval=0.2)) as executor:
         run = await runs.wait(name, _has_progressed)
         assert job.is_alive_here()
         runs.set_state(name, run_pb2.RUN_STATE_CANCELLING)
