@@ -6,7 +6,11 @@ from common.artifacts import ObjectStore
 from common.artifacts.settings import open_store
 from common.testing.minio import MinioServer
 
-pytest.register_assert_rewrite("common.testing.store_contract", "common.testing.records_contract")
+pytest.register_assert_rewrite(
+    "common.testing.store_contract",
+    "common.testing.records_contract",
+    "common.testing.lists_contract",
+)
 
 
 @pytest.fixture(scope="session")

@@ -101,8 +101,11 @@ class MinioServer:
         self._process = None
 
     def freeze(self) -> None:
-        """Stops the server's clock (SIGSTOP): it takes connections and answers nothing."""
-        self._running().send_signal(signal.SIGSTOP)
+        """Freezes the server (SIGSTOP): it takes connections and answers nothing."""
+        process = self._running()
+        process.send_signal(signal.SIGSTOP)
+        while not _is_frozen(process.pid):
+            time.sleep(_POLL_SECONDS)
 
     def thaw(self) -> None:
         """Lets a frozen server go on (SIGCONT)."""
@@ -136,6 +139,12 @@ class MinioServer:
         except UnavailableError:
             return False
         return True
+
+
+def _is_frozen(pid: int) -> bool:
+    """Whether every thread has stopped; the signal alone does not wait for them."""
+    stats = [path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return all(stat.rpartition(")")[2].split()[0] == "T" for stat in stats)
 
 
 def _free_port() -> int:

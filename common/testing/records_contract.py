@@ -7,9 +7,8 @@ from functools import partial
 
 import pytest
 
-from aimass.catalog.v1.dataset_pb2 import Dataset, DatasetVersion
+from aimass.catalog.v1.dataset_pb2 import DatasetVersion
 from aimass.trainer.v1.trainer_pb2 import TrainingRun
-from aimass.type.v1.run_pb2 import RunState
 from common.artifacts import ObjectStore
 from common.errors import (
     AlreadyExistsError,
@@ -18,37 +17,14 @@ from common.errors import (
     InvalidFieldError,
     NotFoundError,
 )
-from common.records import RecordState, RecordStore, RequestId
+from common.records import RecordState, RecordStore
+from common.testing.lists_contract import ListsContract
+from common.testing.sample_records import RUN, VERSION, request, run, start
 
-RUN = "trainingRuns/a"
-VERSION = "datasets/digits/versions/1"
-UUID = "0b54e3d4-5f7e-4f4c-9a55-27a1a5a1b9a7"
 WRONG_NAMES = ["", "runs", "../a/b", "a/../b", "A/b", "a/B", "a/b/", "a/b/c"]
 
 
-def run(name: str = RUN, team: str = "vision", created: int = 1) -> TrainingRun:
-    """Returns a run that was created at that second."""
-    resource = TrainingRun(name=name, labels={"team": team})
-    resource.status.state = RunState.RUN_STATE_PENDING
-    resource.status.create_time.FromSeconds(created)
-    return resource
-
-
-def request(message: TrainingRun, uuid: str = UUID) -> RequestId:
-    """Returns the identity of a call with that payload."""
-    identity = RequestId.of("alice", "/aimass.trainer.v1.TrainingService/Create", uuid, message)
-    assert identity is not None
-    return identity
-
-
-def start(resource: TrainingRun) -> TrainingRun:
-    """Changes a run to RUNNING and counts its attempt."""
-    resource.status.state = RunState.RUN_STATE_RUNNING
-    resource.status.attempt += 1
-    return resource
-
-
-class RecordsContract:
+class RecordsContract(ListsContract):
     """The tests. A subclass gives a fixture `store` that opens a fresh, empty bucket."""
 
     @pytest.fixture
@@ -305,89 +281,6 @@ class RecordsContract:
             with ThreadPoolExecutor(2) as pool:
                 outcomes = list(pool.map(partial(_succeeds, gate), calls))
             assert not all(outcomes)
-
-    def test_lists_are_newest_first(self, records: RecordStore, others: RecordStore) -> None:
-        """Protects the order that the contract promises; ties go by name."""
-        for name, created in (("b", 5), ("a", 5), ("z", 1), ("m", 9)):
-            records.create(run(f"trainingRuns/{name}", created=created))
-        for reader in (records, others):
-            page = reader.list("trainingRuns", TrainingRun)
-            assert [item.name[-1] for item in page.resources] == ["m", "a", "b", "z"]
-            assert page.next_page_token == ""
-
-    def test_lists_see_what_other_processes_did(
-        self, records: RecordStore, others: RecordStore
-    ) -> None:
-        """Protects against an index that serves what was: create, update and delete show."""
-        assert others.find("trainingRuns", TrainingRun) == []
-        records.create(run())
-        assert [record.name for record in others.find("trainingRuns", TrainingRun)] == [RUN]
-        records.update(RUN, TrainingRun, start)
-        assert others.find("trainingRuns", TrainingRun, "state=RUNNING")
-        records.delete(RUN, TrainingRun)
-        assert others.find("trainingRuns", TrainingRun) == []
-
-    def test_pages_cover_the_list_once(self, records: RecordStore) -> None:
-        """Protects clients that page while resources come and go."""
-        for number in range(7):
-            records.create(run(f"trainingRuns/r{number}", created=number))
-        page = records.list("trainingRuns", TrainingRun, page_size=2)
-        names = [item.name for item in page.resources]
-        records.create(run("trainingRuns/new", created=100))
-        records.delete("trainingRuns/r6", TrainingRun)
-        while token := page.next_page_token:
-            page = records.list("trainingRuns", TrainingRun, page_size=2, page_token=token)
-            names += [item.name for item in page.resources]
-        assert names == [f"trainingRuns/r{number}" for number in reversed(range(7))]
-
-    def test_a_collection_does_not_hold_what_lies_below(self, records: RecordStore) -> None:
-        """Protects ListDatasets from versions, and versions of one data set from another's."""
-        records.create(Dataset(name="datasets/digits"))
-        records.create(Dataset(name="datasets/iris"))
-        records.create(DatasetVersion(name=VERSION))
-        assert len(records.find("datasets", Dataset)) == 2
-        assert len(records.find("datasets/digits/versions", DatasetVersion)) == 1
-        assert records.find("datasets/iris/versions", DatasetVersion) == []
-
-    def test_lists_give_copies(self, records: RecordStore) -> None:
-        """Protects the index from callers that change what they got."""
-        records.create(run())
-
-        def shorten(resource: TrainingRun) -> TrainingRun:
-            resource.ClearField("labels")
-            return resource
-
-        records.find("trainingRuns", TrainingRun)[0].resource.labels["team"] = "changed"
-        short = records.list("trainingRuns", TrainingRun, summary=shorten).resources
-        assert short[0].labels == {}
-        assert records.list("trainingRuns", TrainingRun).resources == [run()]
-
-    def test_wrong_list_parameters_are_named(self, records: RecordStore) -> None:
-        """Protects the caller's error: INVALID_ARGUMENT names the field."""
-        ask = partial(records.list, "trainingRuns", TrainingRun)
-        calls: list[tuple[str, Callable[[], object]]] = [
-            ("page_size", partial(ask, page_size=-1)),
-            ("page_size", partial(ask, page_size=1001)),
-            ("page_token", partial(ask, page_token="nonsense")),
-            ("page_token", partial(ask, page_token="é")),
-            ("filter", partial(ask, filter="colour=red")),
-            ("filter", partial(ask, filter="state=ASLEEP")),
-        ]
-        for field, call in calls:
-            with pytest.raises(InvalidFieldError) as raised:
-                call()
-            assert [violation.field for violation in raised.value.violations] == [field]
-
-    def test_a_page_token_fits_its_query_only(self, records: RecordStore) -> None:
-        """Protects against pages of one list that go on in another."""
-        for number in range(3):
-            records.create(run(f"trainingRuns/r{number}"))
-        token = records.list("trainingRuns", TrainingRun, page_size=1).next_page_token
-        with pytest.raises(InvalidFieldError, match="page_token"):
-            records.list("trainingRuns", TrainingRun, filter="state=PENDING", page_token=token)
-        with pytest.raises(InvalidFieldError, match="page_token"):
-            records.list("datasets", Dataset, page_token=token)
-        assert len(records.list("trainingRuns", TrainingRun, page_token=token).resources) == 2
 
 
 def _set_team(team: str, resource: TrainingRun) -> TrainingRun:

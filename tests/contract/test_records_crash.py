@@ -29,7 +29,7 @@ from common.testing.crash import (
     SimulatedCrash,
     crashes,
 )
-from common.testing.records_contract import RUN, VERSION, request, run, start
+from common.testing.sample_records import RUN, VERSION, request, run, start
 
 SECOND_VERSION = "datasets/digits/versions/2"
 OUTPUT = "runs/trainingRuns/a/"

@@ -12,7 +12,7 @@ from common.artifacts.memory import MemoryStore
 from common.errors import DataLossError
 from common.records import RecordStore
 from common.records.envelope import decode
-from common.testing.records_contract import RUN, run
+from common.testing.sample_records import RUN, run
 
 INFO = ObjectInfo("k", "e", 1, datetime.now(UTC), datetime.now(UTC))
 

@@ -14,7 +14,7 @@ from common.errors import UnavailableError
 from common.records import RecordStore
 from common.records.index import Index
 from common.records.objects import RecordObjects
-from common.testing.records_contract import run, start
+from common.testing.sample_records import run, start
 
 COLLECTION = "trainingRuns"
 
