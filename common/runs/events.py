@@ -142,6 +142,11 @@ class EventWriter:
             except FencedError as error:
                 self._end(error)
                 return
+            except BaseException as error:
+                # Whoever waits for these events must not wait for ever, nor take them for stored.
+                _log.exception("the events of a run cannot be stored")
+                self._end(FencedError("Events cannot be stored.", private=repr(error)))
+                return
             with self._changed:
                 self._stored += len(batch)
                 self._changed.notify_all()

@@ -11,7 +11,7 @@ from typing import Generic
 
 from aimass.type.v1 import run_pb2
 from common.artifacts import ObjectStore
-from common.errors import AimassError, UnavailableError
+from common.errors import AimassError, FencedError, UnavailableError
 from common.records import RecordStore
 from common.runs.errors import RunEndedError
 from common.runs.hosts import kill_job
@@ -254,12 +254,11 @@ class LocalExecutor(Generic[M]):
             try:
                 owner.publish_cancelled() if error is None else owner.fail(error)
             finally:
-                if not owner.ended:
-                    owner.abandon()
+                owner.abandon()
 
         try:
             await asyncio.to_thread(publish)
-        except (RunEndedError, LeaseHeldError) as reason_not:
+        except (RunEndedError, LeaseHeldError, FencedError) as reason_not:
             _log.info("%s is not closed: %s", name, reason_not)
         self._changed(name)
 

@@ -324,10 +324,14 @@ class LeaseKeeper:
         for thread in self._threads:
             thread.start()
 
-    def stop(self) -> None:
-        """Stops renewing; the lease is neither released nor lost. Waits for a renewal at work."""
+    def halt(self) -> None:
+        """Begins no further renewal; the lease is neither released nor lost."""
         self._stopped.set()
         self._wake.set()
+
+    def stop(self) -> None:
+        """Halts, and waits for a renewal at work."""
+        self.halt()
         for thread in self._threads:
             if thread is not threading.current_thread():
                 thread.join(timeout=self._lease.ttl)
@@ -364,7 +368,6 @@ class LeaseKeeper:
         if not self._lost.acquire(blocking=False):
             return
         if not self._stopped.is_set():
-            self._stopped.set()
-            self._wake.set()
+            self.halt()
             _log.error("the lease %s is lost", self._lease.key)
             self._on_lost()

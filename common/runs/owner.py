@@ -12,6 +12,7 @@ from google.rpc import status_pb2
 from aimass.type.v1 import event_pb2, run_pb2
 from common.artifacts import ObjectStore
 from common.errors import (
+    ConflictError,
     FencedError,
     NotFoundError,
     UnavailableError,
@@ -253,6 +254,8 @@ class RunOwner(Generic[M]):
     def abandon(self, *, fault: bool = False) -> None:
         """Gives the run up without an end, for another attempt or for its executor.
 
+        Nothing happens where it has ended; one that was lost is left to others at once.
+
         Args:
             fault: Whether something went wrong; many faults in a row fail the run.
         """
@@ -308,7 +311,7 @@ class RunOwner(Generic[M]):
             self._lease.check()
             try:
                 self._records.update(self.name, self._kind.message, apply)
-            except UnavailableError as error:
+            except (UnavailableError, ConflictError) as error:
                 _log.warning("the record of %s waits: %s", self.name, error)
                 time.sleep(_RETRY_SECONDS)
             else:
@@ -359,6 +362,9 @@ class RunOwner(Generic[M]):
         with self._lock:
             is_over = self._stopped.is_set()
             self._stopped.set()
+        # A lease that is renewed by somebody who cannot work would keep others from it.
+        self._ending.set()
+        self._keeper.halt()
         if not is_over:
             self._on_lost()
 
@@ -372,7 +378,7 @@ class RunOwner(Generic[M]):
         while not self._ending.wait(FOLLOW_SECONDS):
             try:
                 self._look()
-            except UnavailableError as error:
+            except (UnavailableError, ConflictError) as error:
                 _log.warning("cannot look after %s: %s", self.name, error)
             except (FencedError, NotFoundError):
                 self._lose()

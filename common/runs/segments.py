@@ -122,12 +122,17 @@ def _read_segments(store: ObjectStore, run: str, firsts: Iterator[int]) -> Itera
             ahead = list(islice(firsts, _READ_AHEAD))
 
 
-def find_end(store: ObjectStore, run: str) -> int:
-    """Returns the number that the next event of a run gets."""
+def find_last(store: ObjectStore, run: str) -> Segment | None:
+    """Returns the newest segment of a run, or None where there is none."""
     last = 0
     for info in store.list(events_prefix(run)):
         last = _first_of(info.key)
-    segment = read_segment(store, run, last) if last else None
+    return read_segment(store, run, last) if last else None
+
+
+def find_end(store: ObjectStore, run: str) -> int:
+    """Returns the number that the next event of a run gets."""
+    segment = find_last(store, run)
     return segment.end if segment else 1
 
 
@@ -163,7 +168,7 @@ class SegmentWriter:
             UnavailableError: The store is away.
         """
         if self._next is None:
-            self._next = find_end(self._store, self._run)
+            self._next = self._find_end()
         while True:
             segment = self._numbered(events, self._next)
             data = segment.encode()
@@ -174,6 +179,16 @@ class SegmentWriter:
                     continue
             self._next = segment.end
             return
+
+    def _find_end(self) -> int:
+        last = find_last(self._store, self._run)
+        # One of the same attempt is no rival: who closes a run that was given up keeps its number.
+        if last is not None and last.attempt > self._attempt:
+            raise self._fenced_by(last)
+        return last.end if last else 1
+
+    def _fenced_by(self, other: Segment) -> FencedError:
+        return FencedError(f"Attempt {other.attempt} of {self._run} has written events.")
 
     def _numbered(self, events: Sequence[event_pb2.Event], first: int) -> Segment:
         for sequence, event in enumerate(events, first):
@@ -188,6 +203,6 @@ class SegmentWriter:
             return True
         other = Segment.decode(segment.first, found)
         if other.attempt >= self._attempt:
-            raise FencedError(f"Attempt {other.attempt} of {self._run} has written events.")
+            raise self._fenced_by(other)
         self._next = other.end
         return False

@@ -40,8 +40,7 @@ def _owner(runs: Runs, name: str) -> Iterator[RunOwner[Run]]:
     try:
         yield owner
     finally:
-        if not owner.ended:
-            owner.abandon()
+        owner.abandon()
 
 
 def _watch_request(name: str, after: int = 0) -> trainer_pb2.WatchTrainingRunRequest:
