@@ -17,7 +17,15 @@ from common.cli.errors import CliError, from_status, show
 from common.cli.progress import RunProgress
 from common.cli.run_kinds import Run, RunCalls, epochs_of, result_of
 
-_PLAIN_INTERVAL_SECONDS = 2.0
+_PLAIN_INTERVAL_SECONDS = 10.0
+_METRICS_ORDER = (
+    "train/loss",
+    "train/accuracy",
+    "validation/loss",
+    "validation/accuracy",
+    "learning_rate",
+    "rows_per_second",
+)
 EXIT_INTERRUPTED = 130
 
 
@@ -53,25 +61,24 @@ class LiveDisplay:
 
 
 class PlainDisplay:
-    """Lines for logs and pipes: one per epoch or stage, at most one every two seconds between."""
+    """Lines for logs and pipes: one at the end of each epoch, else one every ten seconds."""
 
     def __init__(self, console: Console, name: str) -> None:
         self._console = console
         self._name = name
-        self._last = (0, "")
-        self._printed = 0.0
+        self._epoch = 0
+        self._printed = time.monotonic()
 
     def show(self, progress: RunProgress) -> None:
         """Prints the newest values where they are news."""
-        key = (progress.epoch, progress.stage)
-        now = time.monotonic()
-        if key == self._last and now - self._printed < _PLAIN_INTERVAL_SECONDS:
-            return
-        self._last, self._printed = key, now
-        self.line(f"{progress.fraction:4.0%} {progress.summary()}")
+        is_news = progress.complete_epoch > self._epoch and not progress.ended
+        if is_news or time.monotonic() - self._printed > _PLAIN_INTERVAL_SECONDS:
+            self._epoch = progress.complete_epoch
+            self.line(f"{progress.fraction:4.0%} {progress.summary()}")
 
     def line(self, line: str) -> None:
         """Prints a line."""
+        self._printed = time.monotonic()
         self._console.print(f"{self._name}: {escape(line)}", soft_wrap=True)
 
 
@@ -163,7 +170,9 @@ def print_outcome(run: Run, progress: RunProgress, console: Console) -> None:
 
 def metrics_table(progress: RunProgress, most: int = 30) -> Table:
     """Returns the metrics per epoch as a table."""
-    names = list(dict.fromkeys(name for row in progress.by_epoch.values() for name in row))
+    found = {name for row in progress.by_epoch.values() for name in row}
+    names = [name for name in _METRICS_ORDER if name in found]
+    names += sorted(found.difference(names))
     epochs = sorted(progress.by_epoch)
     skipped = len(epochs) - most
     shown = epochs if skipped <= 0 else [*epochs[: most // 2], *epochs[-most // 2 :]]

@@ -44,6 +44,7 @@ class RunProgress:
         remaining: Estimated seconds left; None where unknown.
         workers: Workers now.
         epoch: Epoch of the newest metrics.
+        complete_epoch: Last epoch that is known to be complete.
         metrics: The newest value of each metric.
         by_epoch: Metrics of each epoch, by epoch.
         changes: Changes of the workers.
@@ -56,6 +57,7 @@ class RunProgress:
     remaining: float | None = None
     workers: int = 0
     epoch: int = 0
+    complete_epoch: int = 0
     metrics: dict[str, float] = field(default_factory=dict)
     by_epoch: dict[int, dict[str, float]] = field(default_factory=dict)
     changes: list[Change] = field(default_factory=list)
@@ -120,8 +122,13 @@ class RunProgress:
     def _take_metrics(self, metrics: event_pb2.Metrics) -> None:
         self.epoch = metrics.epoch or self.epoch
         self.metrics.update(metrics.values)
-        if metrics.epoch:
-            self.by_epoch.setdefault(metrics.epoch, {}).update(metrics.values)
+        if not metrics.epoch:
+            return
+        self.by_epoch.setdefault(metrics.epoch, {}).update(metrics.values)
+        # What is measured on validation rows is measured once an epoch, at its end.
+        at_end = any(name.startswith("validation/") for name in metrics.values)
+        complete = metrics.epoch if at_end else metrics.epoch - 1
+        self.complete_epoch = max(self.complete_epoch, complete)
 
     def _take_membership(self, change: event_pb2.MembershipChange) -> str:
         self.workers = change.workers

@@ -156,6 +156,8 @@ class Child:
             await asyncio.wait([end, stop], return_when=asyncio.FIRST_COMPLETED)
             if not end.done():
                 _send(process.pid, signal.SIGTERM)
+                # A frozen process takes it only once it goes on.
+                _send(process.pid, signal.SIGCONT)
                 await asyncio.wait([end], timeout=self._program.grace)
             return _cause(process.returncode)
         finally:

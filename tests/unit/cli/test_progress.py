@@ -15,7 +15,7 @@ from common.cli.progress import RunProgress
 
 
 def epoch_event(epoch: int, loss: float) -> event_pb2.Event:
-    values = {"train/loss": loss, "validation/accuracy": 0.9, "rows_per_second": 1234.0}
+    values = {"rows_per_second": 1234.0, "validation/accuracy": 0.9, "train/loss": loss}
     return event_pb2.Event(
         sequence=epoch + 1, metrics=event_pb2.Metrics(epoch=epoch, step=epoch * 10, values=values)
     )
@@ -71,6 +71,11 @@ def test_metrics_table_has_a_row_per_epoch_and_leaves_out_the_middle() -> None:
     taken(progress, *(epoch_event(epoch, 1 / epoch) for epoch in range(1, 101)))
     table = follow.metrics_table(progress, most=10)
     assert table.row_count == 10
+    assert [column.header for column in table.columns][:3] == [
+        "epoch",
+        "train/loss",
+        "validation/accuracy",
+    ]
     assert table.title == "90 epochs in the middle are left out"
 
 
