@@ -19,10 +19,13 @@ from aimass.catalog.v1 import (
 from aimass.trainer.v1 import trainer_pb2, trainer_pb2_grpc
 from aimass.type.v1 import event_pb2, run_pb2
 from common import client
+from common.artifacts.settings import StoreSettings, open_store
 from common.local.home import SuiteHome
 from common.local.plan import SuiteOptions
 from common.local.processes import suite_processes
 from common.local.suite import Suite
+from common.runs.kind import lease_key
+from common.runs.lease import read_lease
 
 CHUNK_BYTES = 256 * 1024
 
@@ -32,6 +35,7 @@ class RunningSuite:
 
     Attributes:
         suite: The suite.
+        store: Its object store.
         datasets: Stub of the data sets.
         models: Stub of the models.
         transfers: Stub of uploads and downloads.
@@ -44,6 +48,12 @@ class RunningSuite:
         assert state is not None, "the suite is not up"
         self.state = state
         self.token = suite.home.tokens()["local"]
+        access_key, secret_key = suite.home.ensure_store_credentials()
+        self.store = open_store(
+            StoreSettings(
+                endpoint=state.store_endpoint, access_key=access_key, secret_key=secret_key
+            )
+        )
         self._catalog = client.connect_sync(state.catalog_address, self.token)
         self._trainer = client.connect_sync(state.trainer_address, self.token)
         self.datasets = dataset_pb2_grpc.DatasetServiceStub(self._catalog)
@@ -135,15 +145,10 @@ class RunningSuite:
         return psutil.Process(pid)
 
     def job(self, run: str) -> psutil.Process:
-        """Returns the process of a run: the coordinator of a training run, an import's worker."""
-        found = [
-            process
-            for process in self.processes()
-            if process.environ().get("AIMASS_RUN") == run
-            and any(part.endswith(".job") for part in process.cmdline())
-        ]
-        assert len(found) == 1, f"{len(found)} processes of {run}"
-        return found[0]
+        """Returns the process that owns a run now, as its lease says."""
+        lease = read_lease(self.store, lease_key(run))
+        assert lease is not None, f"nobody has begun {run}"
+        return psutil.Process(lease.record.process.pid)
 
     def workers(self, agent: str) -> list[psutil.Process]:
         """Returns an agent's workers: the children of its warm process."""

@@ -54,7 +54,7 @@ FAULTS: dict[str, Callable[[RunningSuite, str], None]] = {
     "coordinator killed": lambda suite, run: kill(suite.job(run)),
     "trainer killed": lambda suite, run: kill(suite.supervised("trainer")),
     "catalog killed": lambda suite, run: kill(suite.supervised("catalog")),
-    "store killed": lambda suite, run: kill(suite.supervised("minio")),
+    "store killed": lambda suite, run: kill(suite.supervised("store")),
 }
 
 
@@ -83,7 +83,7 @@ def test_store_away_for_twenty_seconds(suite: RunningSuite, table_version: str) 
     name = suite.create_run(specification(table_version))
     stream = suite.watch_run(name)
     events = follow_until_epoch(stream, 5)
-    store = suite.supervised("minio")
+    store = suite.supervised("store")
     freeze(store)
     # The outage is the point of the test: its length is what the system promises to survive.
     time.sleep(STORE_OUTAGE_SECONDS)
