@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,10 +18,11 @@ import psutil
 from aimass.trainer.v1 import agents_pb2, agents_pb2_grpc, trainer_pb2
 from aimass.type.v1 import event_pb2
 from common.artifacts.memory import MemoryStore
+from common.config import ServerSettings
 from common.interceptors.roles import Role
 from common.runs.events import EventKind
-from common.server import Service
-from common.testing.server import TOKENS, running_server
+from common.server import RunningServer, Service, start_server
+from common.testing.server import TOKENS, token_table
 from services.trainer.coordinator.checkpoints import Checkpoints
 from services.trainer.coordinator.conductor import Conductor
 from services.trainer.coordinator.crew import CrewSize
@@ -99,7 +100,6 @@ class AgentProcess:
             env={**os.environ, **environment, "AIMASS_AGENT_ID": agent_id},
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
-            stderr=subprocess.PIPE if "AIMASS_RIG_QUIET" in os.environ else None,
         )
 
     @property
@@ -134,9 +134,11 @@ class AgentProcess:
 class Rig:
     """Agents around a pool."""
 
-    def __init__(self, address: str, hub: PoolHub) -> None:
+    def __init__(self, address: str = "") -> None:
         self.address = address
-        self.hub = hub
+        self.hub = PoolHub()
+        self._server: RunningServer | None = None
+        self._ticking: asyncio.Task[None] | None = None
         self.suite = f"rig-{secrets.token_hex(4)}"
         self.agents: list[AgentProcess] = []
 
@@ -153,16 +155,59 @@ class Rig:
         self.agents.append(agent)
         return agent
 
+    def agent(self, agent_id: str) -> AgentProcess:
+        """Returns the newest process of an agent."""
+        return next(agent for agent in reversed(self.agents) if agent.id == agent_id)
+
+    def restart_agent(self, agent_id: str) -> AgentProcess:
+        """Starts an agent that has ended once more."""
+        self.agents.remove(self.agent(agent_id))
+        return self.start_agent(agent_id)
+
     async def until_ready(self, *agent_ids: str, seconds: float = 60.0) -> None:
         """Waits until these agents have joined and can fork."""
+        await self._until(agent_ids, lambda agent: agent.slots > 0, seconds)
+
+    async def until_idle(self, *agent_ids: str, seconds: float = 60.0) -> None:
+        """Waits until these agents can fork and work for nobody."""
+        await self._until(
+            agent_ids, lambda agent: agent.slots > 0 and not agent.training_run, seconds
+        )
+
+    async def _until(
+        self,
+        agent_ids: Sequence[str],
+        condition: Callable[[trainer_pb2.Agent], bool],
+        seconds: float,
+    ) -> None:
         async with asyncio.timeout(seconds):
-            while not set(agent_ids) <= {agent.id for agent in self.hub.agents() if agent.slots}:
+            # The pool tells nobody when an agent changes.
+            while not set(agent_ids) <= {a.id for a in self.hub.agents() if condition(a)}:  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
+
+    async def start_pool(self) -> None:
+        """Serves a new pool, which knows nobody, at the address of the one before."""
+        self.hub = PoolHub()
+        servicer = AgentPoolServicer(self.hub, AlwaysHolding())
+        service = Service(
+            _POOL,
+            lambda server: agents_pb2_grpc.add_AgentPoolServiceServicer_to_server(servicer, server),
+        )
+        settings = ServerSettings(port=int(self.address.rpartition(":")[2] or 0))
+        self._server = await start_server([service], settings, token_table())
+        self.address = self._server.address
+        self._ticking = asyncio.create_task(self.hub.run(AlwaysHolding()))
+
+    async def stop_pool(self) -> None:
+        """Ends the pool at once."""
+        if self._server is not None and self._ticking is not None:
+            self._ticking.cancel()
+            await self._server.stop(0)
 
     @property
     def commits(self) -> Path:
         """Directory of all commits."""
-        return Path("/dev/shm") / f"aimass-{self.suite}"  # noqa: S108
+        return Path("/dev/shm") / f"aimass-{self.suite}"
 
     async def train(
         self,
@@ -209,21 +254,37 @@ def worker_range(
 
 
 @asynccontextmanager
+async def coordinator_process(rig: Rig, run: str) -> AsyncIterator[asyncio.subprocess.Process]:
+    """Conducts a run in a process of its own, which is killed at the end at the latest.
+
+    Yields:
+        The process, when the run has done its first steps.
+    """
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        *("-m", "tests.chaos.coordinator", rig.address, run),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        assert process.stdout is not None
+        assert await process.stdout.readline() == b"training\n"
+        yield process
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+@asynccontextmanager
 async def running_rig() -> AsyncIterator[Rig]:
     """Serves a pool; ends all agents at the end."""
-    hub = PoolHub()
-    servicer = AgentPoolServicer(hub, AlwaysHolding())
-    service = Service(
-        _POOL,
-        lambda server: agents_pb2_grpc.add_AgentPoolServiceServicer_to_server(servicer, server),
-    )
-    ticking = asyncio.create_task(hub.run(AlwaysHolding()))
-    async with running_server([service]) as address:
-        rig = Rig(address, hub)
-        try:
-            yield rig
-        finally:
-            ticking.cancel()
-            for agent in rig.agents:
-                agent.kill()
-            shutil.rmtree(rig.commits, ignore_errors=True)
+    rig = Rig()
+    await rig.start_pool()
+    try:
+        yield rig
+    finally:
+        for agent in rig.agents:
+            agent.kill()
+        await rig.stop_pool()
+        shutil.rmtree(rig.commits, ignore_errors=True)

@@ -135,7 +135,7 @@ def _step(training: _Training, step: int) -> None:
     training.optimizer.zero_grad()
     loss.backward()
     if step > 0:
-        gradients = [parameter.grad for parameter in training.model.parameters()]
+        gradients = [p.grad for p in training.model.parameters() if p.grad is not None]
         for gradient, mean in zip(gradients, hvd.grouped_allreduce(gradients), strict=True):
             gradient.copy_(mean)
     training.optimizer.step()

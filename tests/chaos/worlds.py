@@ -51,12 +51,9 @@ async def inject(rig: Rig, record: Record, number: signal.Signals) -> Fault:
     sent_at = time.monotonic()
     worker.send_signal(number)
     await record.until(lambda: len(record.memberships) > before, _HANG_SECONDS)
-    at, change = next(
-        (at, kind) for at, kind in reversed(record.events) if kind is record.memberships[-1]
-    )
-    assert not isinstance(change, str)
-    membership = record.memberships[-1]
-    return Fault(number.name, at - sent_at, membership.reason, membership.steps_lost)
+    change = record.memberships[before]
+    at = next(at for at, kind in record.events if kind is change)
+    return Fault(number.name, at - sent_at, change.reason, change.steps_lost)
 
 
 async def join(rig: Rig, record: Record) -> tuple[AgentProcess, float]:

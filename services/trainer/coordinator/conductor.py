@@ -1,5 +1,6 @@
 """Builds worlds, one after the other, until training is complete."""
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,10 +28,14 @@ _ANNOUNCE_SECONDS = 0.5
 _LOOK_SECONDS = 0.25
 _CAUSE_SECONDS = 0.05
 _STOP_SECONDS = 1.0
+# Both together stay below the time that a cancelled run's process is given.
+_DISMISS_SECONDS = 3.0
+_PART_SECONDS = 0.5
 _COMMIT_SECONDS = 2.0
 _COMMIT_STEPS = 5
 _PACKAGE_SILENCE_SECONDS = 600.0
 _MAX_FAULTS = 5
+_FAULT_PAUSE_SECONDS = 0.1
 _ONE = CrewSize(1, 1, 1, 600.0)
 
 
@@ -93,6 +98,7 @@ class Conductor:
             WorkersFailedError: Workers die again and again.
         """
         while True:
+            await self._pause_after_faults()
             crew = await self._gather(size)
             world = await self._start_world(crew, size)
             if world is None:
@@ -114,6 +120,7 @@ class Conductor:
             WorkersFailedError: Workers die again and again.
         """
         while True:
+            await self._pause_after_faults()
             crew = await self._gather(_ONE)
             world = self._start_package(crew[0])
             verdict = await self._follow(world, None)
@@ -127,10 +134,10 @@ class Conductor:
         self._worlds += 1
         for member in self.members:
             member.order(agents_pb2.Order(stop_world=agents_pb2.StopWorld(world=self._worlds)))
-        await self._changes.until(self._is_quiet, 5 * _STOP_SECONDS)
+        await self._changes.until(self._is_quiet, _DISMISS_SECONDS)
         for member in self.members:
             self.members.let_go(member)
-        await self._changes.until(lambda: not list(self.members), _STOP_SECONDS)
+        await self._changes.until(lambda: not list(self.members), _PART_SECONDS)
 
     def _is_quiet(self) -> bool:
         now = time.monotonic()
@@ -327,6 +334,11 @@ class Conductor:
             self._faults += 1
         if self._faults >= _MAX_FAULTS:
             raise WorkersFailedError(self._faults, verdict.reason, self._journal.last_lines)
+
+    async def _pause_after_faults(self) -> None:
+        """Gives what makes workers fail at once, a store that is away for one, time to pass."""
+        if self._faults > 1:
+            await asyncio.sleep(_FAULT_PAUSE_SECONDS * 2**self._faults)
 
     def _release(self) -> None:
         """Lets agents go that leave or that another run needs."""

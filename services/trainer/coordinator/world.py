@@ -134,7 +134,7 @@ class World:
             self.commits[agent] = progress.commit.step
         if self.steps and self.first_step_at is None:
             self.first_step_at = now
-        return self.newest_step - max(before, 0)
+        return max(self.newest_step, 0) - max(before, 0)
 
     def note_exit(self, exited: agents_pb2.WorkerExited) -> None:
         """Takes the end of a worker."""

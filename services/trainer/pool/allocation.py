@@ -68,10 +68,13 @@ def allocate(places: Sequence[Place], demands: Sequence[Demand]) -> dict[str, st
         table.fill(demand.run, demand.wanted)
         for donor in reversed(ordered):
             table.take_back(donor, demand)
-    for demand in served:
-        table.fill(demand.run, demand.max)
-    for demand in ordered:
-        table.drop_excess(demand)
+    # An agent that one run can spare after it got a larger one is of use to the next.
+    for _ in places:
+        for demand in served:
+            table.fill(demand.run, demand.max)
+        dropped = [table.drop_excess(demand) for demand in ordered]
+        if not any(dropped):
+            break
     return dict(table.runs)
 
 
@@ -107,11 +110,14 @@ class _Table:
             if place == donor.run and lacks and self._can_spare(agent, donor.run, donor.wanted):
                 self.runs[agent] = demand.run
 
-    def drop_excess(self, demand: Demand) -> None:
-        """Makes agents idle that a run cannot use."""
+    def drop_excess(self, demand: Demand) -> bool:
+        """Makes agents idle that a run cannot use. Returns whether there were any."""
+        dropped = False
         for agent, place in sorted(self.runs.items()):
             if place == demand.run and self._can_spare(agent, demand.run, demand.max):
                 self.runs[agent] = ""
+                dropped = True
+        return dropped
 
     def _can_spare(self, agent: str, run: str, kept: int) -> bool:
         return self._slots[agent] > 0 and self._slots_of(run) - self._slots[agent] >= kept

@@ -1,0 +1,103 @@
+"""Workers, agents and warm processes die and freeze; the run goes on."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psutil
+import pytest
+
+from tests.chaos.rig import Record, Rig, worker_range
+from tests.chaos.toy import ToyJob
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+COMMIT_STEPS = 10
+
+
+@asynccontextmanager
+async def training(rig: Rig, record: Record, name: str) -> AsyncIterator[None]:
+    """A run on two workers that also goes on with one, from its first steps on."""
+    job = ToyJob(commit_steps=COMMIT_STEPS)
+    task = asyncio.create_task(rig.train(record, job, worker_range(1, 2), name=name))
+    try:
+        await record.until_steps(3 * COMMIT_STEPS)
+        yield
+        await record.until_steps(COMMIT_STEPS)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+async def test_worker_is_replaced(
+    rig: Rig, record: Record, run_name: str, number: signal.Signals
+) -> None:
+    """A killed or frozen worker is replaced at once, from the last commit, on the same agents."""
+    async with training(rig, record, run_name):
+        (worker,) = rig.agent("agent-2").workers()
+        worker.send_signal(number)
+        await record.until(lambda: len(record.memberships) == 2)
+    change = record.memberships[1]
+    assert sorted(change.agents) == ["agent-1", "agent-2"]
+    assert 0 < change.recovery_time.ToTimedelta().total_seconds() < 1.5
+    assert change.steps_lost <= 2 * COMMIT_STEPS, "goes on from a commit, not from the beginning"
+    assert not worker.is_running(), "the frozen worker is gone too"
+
+
+async def test_killed_agent_is_done_without_then_used_again(
+    rig: Rig, record: Record, run_name: str
+) -> None:
+    """With an agent its worker dies; when it is started again, the run takes it in."""
+    async with training(rig, record, run_name):
+        agent = rig.agent("agent-2")
+        (worker,) = agent.workers()
+        warm = agent.warm()
+        agent.kill()
+        change = await record.until_workers(1)
+        assert change.agents == ["agent-1"]
+        assert "agent-2 is gone" in change.reason
+        _, alive = await asyncio.to_thread(psutil.wait_procs, [worker, warm], 5)
+        assert not alive, "nothing of a dead agent is left"
+        rig.restart_agent("agent-2")
+        change = await record.until_workers(2)
+        assert change.reason == "agent-2 joined"
+        assert change.steps_lost <= 1, "a planned change waits for a commit"
+
+
+async def test_killed_warm_process_is_started_anew(rig: Rig, record: Record, run_name: str) -> None:
+    """The death of the process that forks takes its worker along; the agent starts another."""
+    async with training(rig, record, run_name):
+        agent = rig.agent("agent-1")
+        warm, (worker,) = agent.warm(), agent.workers()
+        warm.kill()
+        await record.until_workers(1)
+        assert not worker.is_running() or worker.status() == psutil.STATUS_ZOMBIE
+        await record.until_workers(2)
+        assert agent.warm().pid != warm.pid
+
+
+async def test_frozen_agent_comes_back(rig: Rig, record: Record, run_name: str) -> None:
+    """A frozen agent is done without; when it wakes up, its slots are used again."""
+    async with training(rig, record, run_name):
+        rig.agent("agent-2").send(signal.SIGSTOP)
+        try:
+            change = await record.until_workers(1)
+            assert "agent-2 is frozen" in change.reason
+        finally:
+            rig.agent("agent-2").send(signal.SIGCONT)
+        change = await record.until_workers(2)
+        assert change.reason == "agent-2 joined"
+
+
+async def test_agent_leaves_in_peace(rig: Rig, record: Record, run_name: str) -> None:
+    """An agent that is asked to end commits first, so that no work is lost, then is gone."""
+    async with training(rig, record, run_name):
+        rig.agent("agent-2").send(signal.SIGTERM)
+        change = await record.until_workers(1)
+        assert change.reason == "agent-2 leaves"
+        assert change.steps_lost <= 1
+        assert await rig.agent("agent-2").wait() == 0
+        rig.restart_agent("agent-2")
+        await record.until_workers(2)
