@@ -1,7 +1,7 @@
 """What the run's watchers hear: metrics, log lines, membership, progress."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from aimass.type.v1 import event_pb2
@@ -42,6 +42,12 @@ class Journal:
     def last_lines(self) -> Sequence[str]:
         """The newest log lines of workers."""
         return tuple(self._lines)
+
+    def remember(self, events: Iterable[event_pb2.Event]) -> None:
+        """Takes note of what earlier attempts have told, in order."""
+        for event in events:
+            if event.HasField("metrics"):
+                self._newest[frozenset(event.metrics.values)] = event.metrics.step
 
     def metrics(self, metrics: event_pb2.Metrics) -> None:
         """Passes on measured values; those of steps that were done again are left out."""

@@ -6,6 +6,7 @@ from aimass.catalog.v1 import model_pb2
 from aimass.trainer.v1 import agents_pb2, trainer_pb2
 from common import client
 from common.runs.owner import RunOwner
+from common.runs.segments import read_events
 from services.trainer.coordinator.catalog import Catalog, settle_request
 from services.trainer.coordinator.checkpoints import Checkpoints
 from services.trainer.coordinator.conductor import Conductor
@@ -71,11 +72,16 @@ class Coordinator:
             version = await catalog.create_model_version(request)
         await asyncio.to_thread(self._publish, finished, version)
 
+    def _remember(self) -> None:
+        self._journal.remember(read_events(self._owner.store, self._run.name))
+
     async def _train(
         self, catalog: Catalog
     ) -> tuple[agents_pb2.TrainingFinished, agents_pb2.PackagePublished]:
         job_key = await self._prepare(catalog)
         attempt = self._owner.attempt
+        if attempt > 1:
+            await asyncio.to_thread(self._remember)
         opening = "the run begins" if attempt == 1 else f"attempt {attempt} takes the run over"
         self._conductor.begin(job_key, opening)
         finished = await self._conductor.train(CrewSize.of(self._run.spec.workers))

@@ -95,6 +95,7 @@ class TrainingLoop:
             HorovodInternalError: Another worker is gone.
         """
         state = self._state
+        self._repeat_reports()
         last = self._specification.epochs * self._engine.steps_per_epoch
         while state.step < last and not state.progress.stopped_early:
             self._step()
@@ -107,6 +108,19 @@ class TrainingLoop:
             metrics=state.best_metrics,
             stopped_early=state.progress.stopped_early,
         )
+
+    def _repeat_reports(self) -> None:
+        """Reports again the epochs before the commit: a coordinator may have died with its news.
+
+        The coordinator drops what it has passed on already.
+        """
+        if self._report is None:
+            return
+        epochs = list(enumerate(self._state.history, start=1))
+        for epoch, values in epochs[-DENSE_EPOCHS:]:
+            named = dict(zip(self._state.names, values, strict=True))
+            step = epoch * self._engine.steps_per_epoch
+            self._report(event_pb2.Metrics(epoch=epoch, step=step, values=named))
 
     def _step(self) -> None:
         state = self._state
