@@ -124,7 +124,7 @@ def _import(cli: CliContext, path: Path, spec: dataset_pb2.DatasetImportSpec) ->
     run, progress = follow(calls_for(cli.clients, created.name), created.name, cli.console)
     print_outcome(run, progress, cli.console)
     if run.status.state != run_pb2.RUN_STATE_SUCCEEDED:
-        raise CliError(f"{run.name} did not succeed.")
+        raise CliError(f"{run.name} did not succeed; logs are in {cli.home.log_folder}.")
     assert isinstance(run, dataset_pb2.DatasetImport)
     return run.dataset_version
 
@@ -154,7 +154,7 @@ def _train(
     seconds = time.monotonic() - began
     print_outcome(ended, progress, cli.console)
     if ended.status.state != run_pb2.RUN_STATE_SUCCEEDED:
-        raise CliError(f"{ended.name} did not succeed.", hint="look into the logs beside the suite")
+        raise CliError(f"{ended.name} did not succeed; logs are in {cli.home.log_folder}.")
     assert isinstance(ended, trainer_pb2.TrainingRun)
     return Trained(ended, progress, seconds)
 

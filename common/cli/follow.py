@@ -163,7 +163,8 @@ def print_outcome(run: Run, progress: RunProgress, console: Console) -> None:
     if status.state == run_pb2.RUN_STATE_FAILED:
         error = from_status(status.error)
         message = f"{run.name} failed after {took}: {error.message}"
-        show(CliError(message, error.details, error.hint), console)
+        hint = error.hint or f"aimass logs {run.name}"
+        show(CliError(message, error.details, hint), console)
         return
     console.print(f"[bold yellow]{state}[/] after {took}")
 
