@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from aimass.type.v1 import network_pb2
 from common.networks.specification import (
@@ -55,18 +56,20 @@ class LinearModel(nn.Module):
     def __init__(self, linear: LinearNetwork, network_input: NetworkInput, outputs: int) -> None:
         """Makes the layer with weights of zero: the problem is convex."""
         super().__init__()
-        self._has_numeric = network_input.numeric_columns > 0
-        self.layer = nn.Linear(network_input.numeric_columns, outputs, bias=linear.bias)
+        columns = network_input.numeric_columns
+        self._has_numeric = columns > 0
+        self.weight = nn.Parameter(torch.zeros(outputs, columns))
+        self.bias = nn.Parameter(torch.zeros(outputs)) if linear.bias else None
         self.categories = nn.ModuleList(
             nn.Embedding(size, outputs) for size in network_input.category_sizes
         )
-        for parameter in self.parameters():
-            nn.init.zeros_(parameter)
+        for table in self.categories.parameters():
+            nn.init.zeros_(table)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Returns [rows, outputs]; see `build_network`."""
         numeric, codes = _split_inputs(inputs, self._has_numeric)
-        output: Tensor = self.layer(numeric)
+        output = functional.linear(numeric, self.weight, self.bias)
         for index, table in enumerate(self.categories):
             output = output + table(codes[:, index])
         return output

@@ -1,5 +1,6 @@
 """Data set versions made from numpy arrays, stored as the catalog stores them."""
 
+import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def store_dataset(
     batch = pa.record_batch(
         [arrays[field.name].cast(field.type) for field in storage], schema=storage
     )
-    prefix = f"data/{name}/"
+    prefix = f"data/{name}/{secrets.token_hex(4)}/"
     writer = ShardWriter(
         schema,
         storage,

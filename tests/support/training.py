@@ -90,7 +90,11 @@ class Desk:
 
     def train(self, job: Job, checkpoint: str = "") -> Outcome:
         """Trains in this process, to the end."""
-        return train(self.context(job, checkpoint=checkpoint), self.store, self.cache)
+        return self.run(self.context(job, checkpoint=checkpoint))
+
+    def run(self, context: WorkerContext) -> Outcome:
+        """Trains in this process, in a given context."""
+        return train(context, self.store, self.cache)
 
     def package(self, job: Job) -> model_pb2.ModelVersion:
         """Builds the package in this process."""

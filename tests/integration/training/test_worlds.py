@@ -1,0 +1,146 @@
+"""Trainings on real Horovod worlds of forked workers, with data and jobs in a real MinIO."""
+
+import json
+import os
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from common.artifacts import ObjectStore
+from common.data.schema import Task
+from common.testing.minio import MinioServer
+from services.trainer.domain.job import Job
+from services.trainer.worker.state import Snapshot, read_state
+from tests.support.training import Array, Desk, split_parts
+from tests.support.world import Ending, World
+
+
+class Worlds:
+    """A desk whose worlds are processes of their own."""
+
+    def __init__(self, desk: Desk, environment: dict[str, str]) -> None:
+        self.desk = desk
+        self._environment = environment
+
+    def world(self, job: Job, size: int = 2, kill_at: int = 0) -> World:
+        """Returns a world of the job's run."""
+        return World(job.key, str(self.desk.context(job).commit_dir), size, kill_at)
+
+    def run(self, *worlds: World) -> list[Ending]:
+        """Runs worlds one after the other."""
+        plan = json.dumps([asdict(world) for world in worlds])
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.support.world", plan],
+            env=self._environment,
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        return [Ending(**entry) for entry in json.loads(done.stdout.splitlines()[-1])]
+
+    def history(self, job: Job) -> np.ndarray:
+        """Returns the metrics of every epoch, throughput aside."""
+        content = (self.desk.context(job).commit_dir / "commit.safetensors").read_bytes()
+        state = read_state(Snapshot.from_bytes(content))
+        kept = [index for index, name in enumerate(state.names) if name != "rows_per_second"]
+        return np.array(state.history)[:, kept]
+
+
+@pytest.fixture
+def worlds(tmp_path: Path, minio_server: MinioServer, minio_store: ObjectStore) -> Worlds:
+    desk = Desk(tmp_path, minio_store)
+    settings = minio_server.settings
+    environment = os.environ | {
+        "AIMASS_S3_ENDPOINT": settings.endpoint,
+        "AIMASS_S3_ACCESS_KEY": settings.access_key,
+        "AIMASS_S3_SECRET_KEY": settings.secret_key,
+        "AIMASS_S3_BUCKET": settings.bucket,
+        "AIMASS_CACHE_DIR": str(tmp_path / "cache"),
+        "OMP_NUM_THREADS": "1",
+    }
+    return Worlds(desk, environment)
+
+
+def columns(rows: int) -> dict[str, Array]:
+    features = np.random.default_rng(1).uniform(size=(rows, 10))
+    target = features[:, 0] + 2 * features[:, 1] - features[:, 3] ** 3
+    named = {f"x{index}": features[:, index] for index in range(10)}
+    return {**named, "w": np.random.default_rng(2).uniform(0, 2, rows), "y": target}
+
+
+SPEC = {
+    "weight_column": "w",
+    "network": {"mlp": {"hidden_widths": [32, 16], "batch_norm": True}},
+    "optimizer": {"learning_rate": 0.01},
+    "schedule": {"warmup": {"epochs": 2.0}, "reduce_on_plateau": {}},
+    "workers": {"min": 2},
+    "batch_size": 29,
+    "epochs": 8,
+    "commit_steps": 3,
+}
+
+
+def test_two_workers_train_as_one_and_resume_as_if_nothing_had_happened(worlds: Worlds) -> None:
+    """Protects the core: uneven slices and weights averaged exactly, and the resumed curve.
+
+    Two workers differ from one only in what batch norm sees of a batch, so that is left out of
+    that comparison.
+    """
+    data = worlds.desk.dataset(columns(203), split_parts(203), "y", Task.REGRESSION)
+    plain = {**SPEC, "network": {"mlp": {"hidden_widths": [32, 16]}}}
+    alone = worlds.desk.job(data, plain, run="alone")
+    together = worlds.desk.job(data, plain, run="together")
+    undisturbed = worlds.desk.job(data, SPEC, run="undisturbed")
+    disturbed = worlds.desk.job(data, SPEC, run="disturbed")
+    endings = worlds.run(
+        worlds.world(alone, size=1),
+        worlds.world(together),
+        worlds.world(undisturbed),
+        worlds.world(disturbed, kill_at=8),
+        worlds.world(disturbed, kill_at=25),
+        worlds.world(disturbed),
+    )
+    assert [ending.exit_codes for ending in endings] == [
+        [0], [0, 0], [0, 0], [-9, -9], [-9, -9], [0, 0],
+    ]  # fmt: skip
+    # Sums are rounded in another order, and later epochs enlarge the difference.
+    one, two = worlds.history(alone), worlds.history(together)
+    np.testing.assert_allclose(two[0], one[0], rtol=1e-5)
+    np.testing.assert_allclose(two, one, rtol=1e-2)
+    expected = worlds.history(undisturbed)
+    assert len(expected) == 8
+    np.testing.assert_allclose(worlds.history(disturbed), expected, rtol=1e-5)
+    finished = [reports[-1]["finished"] for reports in endings[2].reports]
+    assert finished[0] == finished[1]
+
+
+def test_the_number_of_workers_may_change_in_the_middle(worlds: Worlds) -> None:
+    """Protects elasticity: three workers, then one, then two train what one alone does."""
+    data = worlds.desk.dataset(columns(101), split_parts(101), "y", Task.REGRESSION)
+    plain = {**SPEC, "network": {"linear": {}}, "epochs": 6}
+    alone = worlds.desk.job(data, plain, run="constant")
+    changing = worlds.desk.job(data, plain, run="changing")
+    endings = worlds.run(
+        worlds.world(alone, size=1),
+        worlds.world(changing, size=3, kill_at=5),
+        worlds.world(changing, size=1, kill_at=10),
+        worlds.world(changing, size=2),
+    )
+    assert endings[-1].exit_codes == [0, 0]
+    np.testing.assert_allclose(worlds.history(changing), worlds.history(alone), rtol=2e-4)
+
+
+def test_every_worker_says_at_which_step_training_diverged(worlds: Worlds) -> None:
+    """Protects the end of a run that cannot go on: all ranks agree on the step."""
+    data = worlds.desk.dataset(columns(64), split_parts(64), "y", Task.REGRESSION)
+    optimizer = {"kind": "sgd", "learning_rate": 100.0, "momentum": 0.99}
+    spec = {"network": {"linear": {}}, "optimizer": optimizer, "epochs": 1000}
+    job = worlds.desk.job(data, spec, run="diverging")
+    (ending,) = worlds.run(worlds.world(job))
+    assert ending.exit_codes == [4, 4]
+    failures = [reports[-1]["failed"] for reports in ending.reports]
+    assert failures[0] == failures[1]
+    assert "DIVERGED" in str(failures[0]) and "step" in str(failures[0])

@@ -1,0 +1,111 @@
+import pytest
+from pydantic import ValidationError
+
+from aimass.type.v1 import network_pb2
+from common.errors import InvalidFieldError
+from common.networks.specification import (
+    CnnNetwork,
+    ConvBlock,
+    LinearNetwork,
+    MlpNetwork,
+    NetworkInput,
+    NetworkSpecification,
+    complete,
+    from_proto,
+    to_proto,
+)
+
+TABLE = NetworkInput(numeric_columns=3, category_sizes=(4, 100))
+IMAGE = NetworkInput(image_shape=(1, 28, 28))
+
+
+def test_embedding_widths_default_to_half_the_codes_up_to_fifty() -> None:
+    """Protects the default that the contract states."""
+    network = complete(NetworkSpecification(mlp=MlpNetwork()), TABLE, 2, "network")
+    assert network.mlp is not None
+    assert network.mlp.embedding_widths == (2, 50)
+    assert network.mlp.hidden_widths == (128, 64)
+
+
+def test_empty_lists_of_a_message_mean_the_defaults() -> None:
+    """Protects requests that name a network and nothing else: lists arrive empty."""
+    message = network_pb2.NetworkSpec(cnn=network_pb2.CnnNetwork())
+    network = complete(from_proto(message), IMAGE, 10, "network")
+    assert network.cnn is not None
+    assert [block.channels for block in network.cnn.blocks] == [32, 64]
+    assert network.cnn.head_widths == (128,)
+    assert network.cnn.pool_grid == 4
+
+
+@pytest.mark.parametrize(
+    ("specification", "network_input"),
+    [
+        (NetworkSpecification(linear=LinearNetwork(bias=False)), TABLE),
+        (NetworkSpecification(mlp=MlpNetwork(dropout=0.5, activation="gelu")), TABLE),
+        (NetworkSpecification(cnn=CnnNetwork(head_widths=(0,))), IMAGE),
+    ],
+)
+def test_a_completed_network_survives_the_message_and_completing_again(
+    specification: NetworkSpecification, network_input: NetworkInput
+) -> None:
+    """Protects rebuilding: what is stored in a model version is what was trained."""
+    network = complete(specification, network_input, 3, "network")
+    assert from_proto(to_proto(network)) == network
+    assert complete(network, network_input, 3, "network") == network
+
+
+def test_the_grid_is_no_larger_than_the_feature_map() -> None:
+    """Protects small images: 8 x 8 pooled twice leaves 2 x 2."""
+    network = complete(
+        NetworkSpecification(cnn=CnnNetwork()), NetworkInput(image_shape=(1, 8, 8)), 10, "network"
+    )
+    assert network.cnn is not None
+    assert network.cnn.pool_grid == 2
+
+
+@pytest.mark.parametrize(
+    ("specification", "network_input", "field", "cure"),
+    [
+        (NetworkSpecification(cnn=CnnNetwork()), TABLE, "n", "use linear or mlp"),
+        (NetworkSpecification(linear=LinearNetwork()), IMAGE, "n", "use cnn"),
+        (
+            NetworkSpecification(mlp=MlpNetwork(embedding_widths=(3,))),
+            TABLE,
+            "n.mlp.embedding_widths",
+            "one for each",
+        ),
+        (NetworkSpecification(cnn=CnnNetwork(pool_grid=8)), IMAGE, "n.cnn.pool_grid", "at most 7"),
+        (
+            NetworkSpecification(cnn=CnnNetwork(blocks=(ConvBlock(channels=8, pool=8),) * 3)),
+            IMAGE,
+            "n.cnn.blocks[1].pool",
+            "pool less",
+        ),
+    ],
+)
+def test_what_does_not_fit_the_data_names_field_and_cure(
+    specification: NetworkSpecification, network_input: NetworkInput, field: str, cure: str
+) -> None:
+    """Protects callers from errors they cannot act on."""
+    with pytest.raises(InvalidFieldError) as caught:
+        complete(specification, network_input, 10, "n")
+    assert caught.value.violations[0].field == field
+    assert cure in caught.value.message
+
+
+@pytest.mark.parametrize(
+    "plain",
+    [
+        {},
+        {"linear": {}, "mlp": {}},
+        {"mlp": {"hidden_widths": [0]}},
+        {"mlp": {"dropout": 1.0}},
+        {"mlp": {"unknown": 1}},
+        {"cnn": {"blocks": [{"channels": 8, "kernel_size": 4}]}},
+        {"cnn": {"head_widths": [16, 0]}},
+    ],
+)
+def test_what_is_out_of_range_is_refused(plain: dict[str, object]) -> None:
+    """Protects the ranges that the contract states."""
+    with pytest.raises(ValidationError):
+        NetworkSpecification.model_validate(plain)

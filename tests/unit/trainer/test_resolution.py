@@ -1,0 +1,231 @@
+from collections.abc import Mapping
+from dataclasses import replace
+
+import pytest
+
+from aimass.trainer.v1 import trainer_pb2
+from common.data.schema import Column, ColumnType, NumericStatistics, Schema, SplitCounts, Task
+from common.errors import InvalidInputError
+from common.models.preprocessing import NumericColumn, Preprocessing, Target
+from common.networks.specification import NetworkSpecification
+from common.protobuf import from_plain
+from services.trainer.domain.estimate import estimate
+from services.trainer.domain.resolution import Parent, TrainingData, resolve_against_data
+from services.trainer.domain.specification import (
+    TrainingSpecification,
+    read_specification,
+    write_specification,
+)
+
+STATISTICS = NumericStatistics(min=0, max=4, mean=1, stddev=1)
+
+
+def numeric(name: str, **changes: object) -> Column:
+    column = Column(name, ColumnType.NUMERIC, distinct_count=30, numeric=STATISTICS)
+    return replace(column, **changes)  # type: ignore[arg-type]
+
+
+SCHEMA = Schema(
+    columns=(
+        numeric("age"),
+        numeric("weight"),
+        numeric("negative", numeric=replace(STATISTICS, min=-1)),
+        numeric("gaps", missing_count=3),
+        Column("city", ColumnType.CATEGORICAL, categories=("a", "b", "c"), distinct_count=3),
+        Column("flag", ColumnType.BOOLEAN, distinct_count=2),
+        Column("constant", ColumnType.CATEGORICAL, categories=("x",), distinct_count=1),
+        Column("note", ColumnType.TEXT),
+        Column("photo", ColumnType.IMAGE, shape=(1, 28, 28)),
+        Column("label", ColumnType.CATEGORICAL, categories=("n", "y"), distinct_count=2),
+        numeric("id", distinct_count=5_000),
+    ),
+    task=Task.CLASSIFICATION,
+    target="label",
+)
+DATA = TrainingData("datasets/d/versions/3", SCHEMA, SplitCounts(train=100, validation=20))
+TABLE = {"features": ["age", "city", "flag"]}
+NAMES = {"dataset_version": "datasets/d/versions/latest", "model": "models/m"}
+
+
+def resolve(
+    spec: Mapping[str, object], data: TrainingData = DATA, parent: Parent | None = None
+) -> TrainingSpecification:
+    message = from_plain({**NAMES, **spec}, trainer_pb2.TrainingSpec)
+    return resolve_against_data(read_specification(message), data, parent)
+
+
+def test_defaults_are_filled_in_from_the_data() -> None:
+    """Protects what a user gets who names data, model and features only."""
+    resolved = resolve(TABLE)
+    assert resolved.dataset_version == "datasets/d/versions/3"
+    assert (resolved.target, resolved.task) == ("label", "classification")
+    assert resolved.network is not None and resolved.network.mlp is not None
+    assert resolved.network.input.numeric_columns == 1
+    assert resolved.network.input.category_sizes == (4, 3)
+    assert resolved.network.outputs == 2
+    assert resolved.optimizer.learning_rate == 0.001
+    assert (resolved.workers.min, resolved.workers.wanted, resolved.workers.max) == (1, 1, 1)
+    assert (resolved.epochs, resolved.batch_size, resolved.checkpoint_interval) == (10, 128, 30)
+
+
+def test_an_image_gets_a_cnn() -> None:
+    """Protects the default network of images."""
+    resolved = resolve({"features": ["photo"]})
+    assert resolved.network is not None and resolved.network.kind == "cnn"
+
+
+def test_defaults_depend_on_algorithm_and_network() -> None:
+    """Protects the rates and decays that the contract states."""
+    sgd = resolve({**TABLE, "optimizer": {"kind": "sgd"}}).optimizer
+    assert (sgd.learning_rate, sgd.momentum, sgd.weight_decay) == (0.01, 0.9, 0)
+    adamw = resolve({**TABLE, "optimizer": {"kind": "adamw"}}).optimizer
+    assert (adamw.learning_rate, adamw.momentum, adamw.weight_decay) == (0.001, None, 0.01)
+    assert resolve({**TABLE, "network": {"linear": {}}}).optimizer.learning_rate == 0.01
+
+
+def test_reduce_on_plateau_comes_before_early_stopping() -> None:
+    """Protects the schedule from never acting because the run ends first."""
+    schedule = {"reduce_on_plateau": {}}
+    alone = resolve({**TABLE, "schedule": schedule}).schedule.reduce_on_plateau
+    assert alone is not None and alone.patience == 10
+    spec = {**TABLE, "schedule": schedule, "early_stopping": {"patience": 5}}
+    both = resolve(spec).schedule.reduce_on_plateau
+    assert both is not None and both.patience == 2
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        TABLE,
+        {"features": ["photo"], "network": {"cnn": {"head_widths": [0]}}},
+        {
+            **TABLE,
+            "target": "age",
+            "features": ["city"],
+            "network": {"linear": {"bias": False}},
+            "early_stopping": {},
+            "schedule": {"warmup": {"epochs": 2.5}, "reduce_on_plateau": {}},
+            "optimizer": {"kind": "sgd", "clip_norm": 1.0},
+            "workers": {"min": 2, "max": 4, "wait_timeout": 5.0},
+            "commit_steps": 7,
+        },
+    ],
+)
+def test_a_resolved_specification_resolves_to_itself(spec: dict[str, object]) -> None:
+    """Protects take-over: a later attempt reads the record and finds the same run."""
+    resolved = resolve(spec)
+    again = read_specification(write_specification(resolved))
+    assert again == resolved
+    assert resolve_against_data(again, DATA) == resolved
+
+
+@pytest.mark.parametrize(
+    ("spec", "field", "words"),
+    [
+        ({"dataset_version": ""}, "dataset_version", "Is required"),
+        ({"model": ""}, "model", "Is required"),
+        ({"target": "nope"}, "target", "no column `nope`"),
+        ({"target": "photo"}, "target", "choose another"),
+        ({"target": "gaps"}, "target", "3 rows"),
+        ({"target": "constant"}, "target", "only one class"),
+        ({"target": "id", "task": "classification"}, "task", "REGRESSION"),
+        ({"task": "regression"}, "task", "numeric target"),
+        ({"features": ["age", "nope"]}, "features[1]", "no column `nope`"),
+        ({"features": ["age", "age"]}, "features[1]", "listed twice"),
+        ({"features": ["label"]}, "features[0]", "is the target"),
+        ({"features": ["note"]}, "features[0]", "list the columns"),
+        ({}, "features", "list the columns"),
+        ({"features": ["age", "photo"]}, "features", "`photo` only"),
+        ({**TABLE, "weight_column": "city"}, "weight_column", "not numeric"),
+        ({**TABLE, "weight_column": "negative"}, "weight_column", "at least 0"),
+        ({**TABLE, "weight_column": "gaps"}, "weight_column", "no value in 3 rows"),
+        ({**TABLE, "weight_column": "nope"}, "weight_column", "no column"),
+        ({**TABLE, "weight_column": "age"}, "features[0]", "is the weight"),
+        ({**TABLE, "network": {"cnn": {}}}, "network", "use linear or mlp"),
+        ({**TABLE, "network": {}}, "network", "exactly one"),
+        ({**TABLE, "epochs": 0}, "epochs", "greater than or equal to 1"),
+        ({**TABLE, "batch_size": 2_000_000}, "batch_size", "less than or equal"),
+        ({**TABLE, "seed": -1}, "seed", "greater"),
+        ({**TABLE, "workers": {"min": 3, "max": 2}}, "workers", "lower min"),
+        ({**TABLE, "workers": {"min": 1, "wanted": 3, "max": 2}}, "workers", "min <= wanted"),
+        ({**TABLE, "optimizer": {"momentum": 0.5}}, "optimizer.momentum", "Only SGD"),
+        (
+            {**TABLE, "optimizer": {"learning_rate": float("nan")}},
+            "optimizer.learning_rate",
+            "finite",
+        ),
+        ({**TABLE, "optimizer": {"clip_norm": 0.0}}, "optimizer.clip_norm", "greater than 0"),
+        ({**TABLE, "schedule": {"warmup": {}}}, "schedule.warmup.epochs", "required"),
+        (
+            {**TABLE, "epochs": 3, "schedule": {"warmup": {"epochs": 5.0}}},
+            "schedule.warmup.epochs",
+            "shorten it",
+        ),
+        (
+            {"features": ["city"], "target": "age", "monitor": "accuracy"},
+            "monitor",
+            "monitor LOSS",
+        ),
+    ],
+)
+def test_wrong_fields_are_named_with_the_cure(
+    spec: dict[str, object], field: str, words: str
+) -> None:
+    """Protects callers: every error says where and what to do."""
+    with pytest.raises(InvalidInputError) as caught:
+        resolve(spec)
+    assert caught.value.violations[0].field == f"training_run.spec.{field}"
+    assert words in caught.value.violations[0].description
+
+
+def test_data_without_training_rows_are_refused() -> None:
+    """Protects from a run that could not do a single step."""
+    with pytest.raises(InvalidInputError, match="no training rows"):
+        resolve(TABLE, replace(DATA, counts=SplitCounts(validation=5)))
+
+
+PARENT = Parent(
+    name="models/m/versions/2",
+    network=NetworkSpecification.model_validate(
+        {"linear": {}, "input": {"numeric_columns": 1}, "outputs": 2}
+    ),
+    preprocessing=Preprocessing(
+        numeric=(NumericColumn(name="age", mean=0, scale=1),),
+        target=Target(name="label", task="classification", classes=("n", "y")),
+    ),
+)
+
+
+def test_a_parent_that_fits_is_kept_by_its_number() -> None:
+    """Protects lineage: `latest` becomes the version that was used."""
+    resolved = resolve({"features": ["age"], "network": {"linear": {}}}, parent=PARENT)
+    assert resolved.parent_model_version == "models/m/versions/2"
+
+
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"features": ["age"]}, "is another one"),
+        ({"features": ["id"], "network": {"linear": {}}}, "features age"),
+        ({"features": ["age"], "target": "flag", "network": {"linear": {}}}, "class `false`"),
+    ],
+)
+def test_a_parent_that_does_not_fit_is_refused(spec: dict[str, object], words: str) -> None:
+    """Protects from weights that mean something else."""
+    with pytest.raises(InvalidInputError) as caught:
+        resolve(spec, parent=PARENT)
+    assert caught.value.violations[0].field == "training_run.spec.parent_model_version"
+    assert words in caught.value.message
+
+
+def test_the_estimate_counts_steps_and_grows_with_the_work() -> None:
+    """Protects `validate_only`: steps are exact, time and memory grow with the network."""
+    small = estimate(resolve({**TABLE, "batch_size": 30}), DATA.counts)
+    large = estimate(
+        resolve({**TABLE, "batch_size": 30, "network": {"mlp": {"hidden_widths": [4096, 4096]}}}),
+        DATA.counts,
+    )
+    assert small.steps == 10 * 4
+    assert (small.slots, large.slots) == (1, 1)
+    assert large.seconds > 2 * small.seconds > 0
+    assert large.worker_memory_bytes > small.worker_memory_bytes + 4 * 4096**2

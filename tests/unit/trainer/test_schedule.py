@@ -1,0 +1,77 @@
+import pytest
+
+from services.trainer.domain.schedule import Progress, Schedule
+from services.trainer.domain.specification import (
+    EarlyStopping,
+    Optimizer,
+    ReduceOnPlateau,
+    TrainingSpecification,
+    Warmup,
+    WorkerRange,
+)
+from services.trainer.domain.specification import Schedule as ScheduleSpecification
+
+
+def make(
+    warmup: Warmup | None = None,
+    plateau: ReduceOnPlateau | None = None,
+    stopping: EarlyStopping | None = None,
+) -> Schedule:
+    specification = TrainingSpecification(
+        optimizer=Optimizer(learning_rate=0.1),
+        schedule=ScheduleSpecification(warmup=warmup, reduce_on_plateau=plateau),
+        early_stopping=stopping,
+        workers=WorkerRange(min=1, wanted=4, max=4),
+    )
+    return Schedule(specification, steps_per_epoch=10)
+
+
+def test_warm_up_rises_step_by_step_to_the_rate_times_the_wanted_workers() -> None:
+    """Protects the linear scaling rule: from the rate of one worker to that of all wanted."""
+    schedule, progress = make(Warmup(epochs=2)), Progress()
+    rates = [schedule.learning_rate(step, progress) for step in (0, 9, 19, 500)]
+    assert rates == pytest.approx([0.1 + 0.3 / 20, 0.25, 0.4, 0.4])
+
+
+def test_warm_up_without_scaling_ends_at_the_rate() -> None:
+    """Protects the other choice: from rate / steps to the rate."""
+    schedule, progress = make(Warmup(epochs=0.5, scale_with_workers=False)), Progress()
+    rates = [schedule.learning_rate(step, progress) for step in (0, 4, 5)]
+    assert rates == pytest.approx([0.02, 0.1, 0.1])
+
+
+def test_the_rate_falls_after_the_tolerated_epochs_and_not_below_its_minimum() -> None:
+    """Protects reduce-on-plateau: patience, factor, floor."""
+    schedule = make(plateau=ReduceOnPlateau(factor=0.1, patience=1, min_learning_rate=0.005))
+    progress = Progress()
+    rates = []
+    for epoch, score in enumerate([1.0, 1.0, 1.0, 1.0, 1.0, 0.5], start=1):
+        schedule.finish_epoch(epoch, score, progress)
+        rates.append(schedule.learning_rate(epoch * 10, progress))
+    assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.005, 0.005])
+
+
+def test_a_hair_of_improvement_is_still_a_plateau() -> None:
+    """Protects the fall of the rate from noise in the last digits."""
+    schedule, progress = make(plateau=ReduceOnPlateau(patience=0)), Progress()
+    schedule.finish_epoch(1, 1.0, progress)
+    schedule.finish_epoch(2, 1.0 - 1e-6, progress)
+    assert progress.rate_scale == pytest.approx(0.1)
+
+
+def test_early_stopping_tolerates_so_many_epochs_and_then_stops() -> None:
+    """Protects patience: with 2, the third epoch without improvement ends the run."""
+    schedule, progress = make(stopping=EarlyStopping(patience=2, min_delta=0.1)), Progress()
+    stopped = []
+    for epoch, score in enumerate([1.0, 0.95, 0.8, 0.79, 0.75, 0.71], start=1):
+        schedule.finish_epoch(epoch, score, progress)
+        stopped.append(progress.stopped_early)
+    assert stopped == [False] * 5 + [True]
+
+
+def test_the_best_epoch_is_the_first_with_the_lowest_score() -> None:
+    """Protects the choice of weights, which needs no minimal improvement."""
+    schedule, progress = make(stopping=EarlyStopping(min_delta=10)), Progress()
+    best = [schedule.finish_epoch(i, score, progress) for i, score in enumerate([2.0, 1.9, 1.9], 1)]
+    assert best == [True, True, False]
+    assert progress.best_epoch == 2
