@@ -93,8 +93,6 @@ def plan_import(spec: ImportSpec, profiles: Mapping[str, ColumnProfile], target:
     Raises:
         InvalidFieldError: Names the column whose values do not allow what was asked for.
     """
-    for profile in profiles.values():
-        _refuse_infinite(profile, target)
     task, reason = Task.UNSUPERVISED, "There is no target column."
     if target:
         _refuse_missing(profiles[target])
@@ -110,16 +108,14 @@ def plan_import(spec: ImportSpec, profiles: Mapping[str, ColumnProfile], target:
     return ImportPlan(schema, plans, rows)
 
 
-def _refuse_infinite(profile: ColumnProfile, target: str) -> None:
-    if not profile.first_infinite:
-        return
-    name = profile.raw.name
-    raise InvalidFieldError(
-        fields.TARGET if name == target else fields.UPLOAD,
-        f"column `{name}` holds an infinite value in row {profile.first_infinite}; replace it by a "
-        "number or leave it empty",
-        reason="INFINITE_VALUE",
-    )
+def _refuse_infinite(profile: ColumnProfile, field: str) -> None:
+    if profile.first_infinite:
+        raise InvalidFieldError(
+            field,
+            f"column `{profile.raw.name}` holds an infinite value in row "
+            f"{profile.first_infinite}; replace it by a number or leave it empty",
+            reason="INFINITE_VALUE",
+        )
 
 
 def _task(spec: ImportSpec, profile: ColumnProfile) -> tuple[Task, str]:
@@ -147,6 +143,8 @@ def _target(spec: ImportSpec, profile: ColumnProfile, task: Task) -> ColumnPlan:
     """Plans the target's column, for classification or regression."""
     name = profile.raw.name
     forced = spec.column_types.get(name)
+    if profile.numbers is not None and forced in (None, ColumnType.NUMERIC):
+        _refuse_infinite(profile, fields.TARGET)
     if task is Task.REGRESSION:
         return _regression_target(profile, forced)
     if forced not in (None, ColumnType.CATEGORICAL, ColumnType.BOOLEAN):
@@ -187,8 +185,10 @@ def _regression_target(profile: ColumnProfile, forced: ColumnType | None) -> Col
 
 
 def _feature(spec: ImportSpec, profile: ColumnProfile) -> ColumnPlan:
-    forced = spec.column_types.get(profile.raw.name)
-    return plan_column(profile, forced or _guess_type(profile))
+    wanted = spec.column_types.get(profile.raw.name) or _guess_type(profile)
+    if wanted is ColumnType.NUMERIC and profile.numbers is not None:
+        _refuse_infinite(profile, fields.UPLOAD)
+    return plan_column(profile, wanted)
 
 
 def _guess_type(profile: ColumnProfile) -> ColumnType:

@@ -16,6 +16,7 @@ from services.catalog.domain.sources.base import RawColumn, RawKind
 Label = str | float | bool | datetime
 
 _EXACT_WHOLE = 2.0**53
+_LARGE = 1e100
 _INTEGERS = (pa.uint8(), pa.int8(), pa.int16(), pa.int32(), pa.int64())
 
 
@@ -30,8 +31,8 @@ class NumberProfile:
         self.whole = True
         self.single = True
         self.distinct = DistinctSketch()
-        self._mean = 0.0
-        self._squares = 0.0
+        self._mean: np.floating = np.float64(0)
+        self._squares: np.floating = np.float64(0)
 
     def update(self, values: npt.NDArray[np.float64]) -> None:
         """Adds finite numbers, shape (rows,)."""
@@ -53,7 +54,7 @@ class NumberProfile:
         if not self.count:
             return None
         stddev = float(np.sqrt(self._squares / self.count))
-        return NumericStatistics(self.min, self.max, self._mean, stddev)
+        return NumericStatistics(self.min, self.max, float(self._mean), stddev)
 
     @property
     def storage(self) -> pa.DataType:
@@ -65,8 +66,11 @@ class NumberProfile:
         return pa.float32() if self.single else pa.float64()
 
     def _update_moments(self, values: npt.NDArray[np.float64]) -> None:
-        count, mean = len(values), float(values.mean())
-        squares = float(np.square(values - mean).sum())
+        # Squares of the largest doubles need a wider exponent.
+        wide = max(-self.min, self.max) > _LARGE
+        numbers = values.astype(np.longdouble) if wide else values
+        count, mean = len(numbers), numbers.mean()
+        squares = np.square(numbers - mean).sum()
         total = self.count + count
         shift = mean - self._mean
         self._mean += shift * count / total

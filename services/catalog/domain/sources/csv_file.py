@@ -18,6 +18,7 @@ MEMORY_LIMIT_MB = 512
 _THREADS = 2
 _MAX_COLUMNS = 10_000
 _MAX_LINE_BYTES = 16 * 1024 * 1024
+_FAULT_OF_FILE = "Invalid Input Error"
 _LINE = re.compile(r"CSV Error on Line: (\d+)")
 _WIDTH = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 
@@ -56,7 +57,9 @@ class CsvSource:
             try:
                 rows = connection.sql(self._query(names), params=[str(self._path)])
                 yield from rows.to_arrow_reader(batch_rows(len(names)))
-            except (duckdb.Error, pa.ArrowException) as error:
+            except (duckdb.Error, pa.ArrowException, OSError) as error:
+                if _FAULT_OF_FILE not in str(error):
+                    raise
                 raise self._explained(error) from error
 
     def _query(self, names: Sequence[str]) -> str:
@@ -109,14 +112,13 @@ def _read_header(path: Path) -> list[str]:
         InvalidFieldError: There is no header line, or names are missing or doubled.
     """
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        # Wrong bytes further down are found, with their line, when the rows are read.
+        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             names = [name.strip() for name in next(csv.reader(_bounded(file), strict=True), [])]
-    except UnicodeDecodeError:
-        raise bad_file(
-            "line 1 is not UTF-8 text; save the file as UTF-8", "UNREADABLE_FILE"
-        ) from None
     except csv.Error as error:
         raise bad_file(f"line 1 is not valid CSV: {error}", "UNREADABLE_FILE") from None
+    if any(name.encode(errors="ignore").decode() != name for name in names):
+        raise bad_file("line 1 is not UTF-8 text; save the file as UTF-8", "UNREADABLE_FILE")
     if not any(names):
         raise bad_file("line 1 is empty; begin with a line of column names", "EMPTY_FILE")
     if len(names) > _MAX_COLUMNS:
