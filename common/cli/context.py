@@ -71,10 +71,21 @@ def print_trimmed(console: Console, table: Table) -> None:
 
 
 def make_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> Table:
-    """Returns a table; columns whose name begins with `>` are aligned to the right."""
+    """Returns a table.
+
+    Args:
+        columns: Names; `>` before one aligns it to the right, `/` breaks its line.
+        rows: Cells. The first column is never broken.
+        title: Title.
+    """
     table = Table(box=SIMPLE_HEAD, pad_edge=False, title=title or None, title_justify="left")
     for column in columns:
-        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
+        table.add_column(
+            column.lstrip(">").replace("/", "\n").replace("_", " "),
+            justify="right" if column.startswith(">") else "left",
+            vertical="bottom",
+            no_wrap=not table.columns,
+        )
     for row in rows:
         table.add_row(*row)
     return table

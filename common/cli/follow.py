@@ -5,10 +5,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Protocol
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from aimass.type.v1 import event_pb2, run_pb2
 from common.cli import text
@@ -42,22 +44,35 @@ class Display(Protocol):
 
 
 class LiveDisplay:
-    """One bar that is redrawn in place, with lines above it."""
+    """A bar with the newest values below it, redrawn in place; lines go above it."""
 
-    def __init__(self, bars: Progress, name: str) -> None:
-        self._bars = bars
-        self._task = bars.add_task(name, total=1.0, summary="", left="")
+    def __init__(self, console: Console, name: str) -> None:
+        self._bars = Progress(
+            TextColumn("[bold]{task.description}"),
+            BarColumn(bar_width=20),
+            TextColumn("{task.percentage:3.0f}%"),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[workers]}"),
+            TextColumn("[dim]{task.fields[left]}"),
+        )
+        self._task = self._bars.add_task(name, total=1.0, workers="", left="")
+        self._summary = Text(no_wrap=True, overflow="ellipsis")
+        self.live = Live(Group(self._bars, self._summary), console=console, refresh_per_second=10)
 
     def show(self, progress: RunProgress) -> None:
         """Shows the newest values."""
         left = "" if progress.remaining is None else f"{text.seconds(progress.remaining)} left"
         self._bars.update(
-            self._task, completed=progress.fraction, summary=escape(progress.summary()), left=left
+            self._task,
+            completed=1.0 if progress.ended else progress.fraction,
+            workers=progress.workers_text(),
+            left="" if progress.ended else left,
         )
+        self._summary.plain = f"  {progress.summary()}"
 
     def line(self, line: str) -> None:
         """Prints a line that stays."""
-        self._bars.console.print(f"  {escape(line)}")
+        self.live.console.print(f"  {escape(line)}")
 
 
 class PlainDisplay:
@@ -74,7 +89,9 @@ class PlainDisplay:
         is_news = progress.complete_epoch > self._epoch and not progress.ended
         if is_news or time.monotonic() - self._printed > _PLAIN_INTERVAL_SECONDS:
             self._epoch = progress.complete_epoch
-            self.line(f"{progress.fraction:4.0%} {progress.summary()}")
+            workers = progress.workers_text()
+            more = f" · {workers}" if workers else ""
+            self.line(f"{progress.fraction:4.0%} {progress.summary()}{more}")
 
     def line(self, line: str) -> None:
         """Prints a line."""
@@ -84,16 +101,9 @@ class PlainDisplay:
 
 @contextmanager
 def _live(console: Console, name: str) -> Iterator[Display]:
-    columns = (
-        TextColumn("[bold]{task.description}"),
-        BarColumn(bar_width=24),
-        TextColumn("{task.percentage:3.0f}%"),
-        TextColumn("{task.fields[summary]}"),
-        TimeElapsedColumn(),
-        TextColumn("[dim]{task.fields[left]}"),
-    )
-    with Progress(*columns, console=console) as bars:
-        yield LiveDisplay(bars, name)
+    display = LiveDisplay(console, name)
+    with display.live:
+        yield display
 
 
 @contextmanager

@@ -11,7 +11,6 @@ _TERMINAL = (
     run_pb2.RUN_STATE_FAILED,
     run_pb2.RUN_STATE_CANCELLED,
 )
-_SHOWN_METRICS = ("train/loss", "validation/loss", "validation/accuracy")
 _RATE = "rows_per_second"
 
 
@@ -82,18 +81,18 @@ class RunProgress:
 
     def summary(self) -> str:
         """Returns the newest values in one line."""
-        parts = [self._epoch_text()] if self.epoch else [self.stage or self._state_word()]
-        parts += [
-            f"{name.replace('validation/', '') if 'loss' not in name else name} "
-            f"{text.number(self.metrics[name])}"
-            for name in _SHOWN_METRICS
-            if name in self.metrics
-        ]
+        if not self.epoch:
+            return self.stage or self._state_word()
+        parts = [self._epoch_text(), self._metric_text("loss"), self._metric_text("accuracy")]
         if _RATE in self.metrics:
             parts.append(f"{self.metrics[_RATE]:,.0f} rows/s")
-        if self.workers:
-            parts.append(f"{self.workers} worker{'s' if self.workers > 1 else ''}")
-        return " · ".join(parts)
+        return " · ".join(part for part in parts if part)
+
+    def workers_text(self) -> str:
+        """Returns the number of workers; empty before there were any."""
+        if not self.changes:
+            return ""
+        return f"{self.workers} worker" + ("" if self.workers == 1 else "s")
 
     @property
     def ended(self) -> bool:
@@ -102,6 +101,15 @@ class RunProgress:
 
     def _epoch_text(self) -> str:
         return f"epoch {self.epoch}/{self.epochs}" if self.epochs else f"epoch {self.epoch}"
+
+    def _metric_text(self, metric: str) -> str:
+        trained, validated = (
+            text.number(self.metrics[name], digits=3) if name in self.metrics else ""
+            for name in (f"train/{metric}", f"validation/{metric}")
+        )
+        if trained and validated:
+            return f"{metric} {trained} (validation {validated})"
+        return f"{metric} {trained or validated}" if trained or validated else ""
 
     def _state_word(self) -> str:
         return text.enum_word(run_pb2.RunState.Name(self.state), "RUN_STATE_")

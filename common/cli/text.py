@@ -37,9 +37,11 @@ def span(duration: Duration) -> float:
     return float(duration.seconds + duration.nanos / 1e9)
 
 
-def number(value: float) -> str:
-    """Returns a measured value with four significant digits."""
-    return f"{value:.4g}"
+def number(value: float, digits: int = 4) -> str:
+    """Returns a measured value with so many significant digits."""
+    if abs(value) >= 10**digits:
+        return f"{value:,.0f}"
+    return f"{value:.{digits}g}"
 
 
 def moment(timestamp: Timestamp) -> str:

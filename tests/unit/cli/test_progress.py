@@ -40,8 +40,11 @@ def test_summary_says_what_a_person_watches() -> None:
     """Epoch, loss, metric, speed and workers stand in one line."""
     progress = RunProgress(epochs=5)
     taken(progress, membership(2), epoch_event(3, 0.25))
-    expected = "epoch 3/5 · train/loss 0.25 · accuracy 0.9 · 1,234 rows/s · 2 workers"
-    assert progress.summary() == expected
+    assert progress.summary() == "epoch 3/5 · loss 0.25 · accuracy 0.9 · 1,234 rows/s"
+    assert progress.workers_text() == "2 workers"
+    values = {"validation/loss": 0.5}
+    taken(progress, event_pb2.Event(metrics=event_pb2.Metrics(epoch=3, values=values)))
+    assert "loss 0.25 (validation 0.5)" in progress.summary()
 
 
 def test_membership_changes_are_lines_with_their_cause_and_cost() -> None:
@@ -73,8 +76,8 @@ def test_metrics_table_has_a_row_per_epoch_and_leaves_out_the_middle() -> None:
     assert table.row_count == 10
     assert [column.header for column in table.columns][:3] == [
         "epoch",
-        "train/loss",
-        "validation/accuracy",
+        "train\nloss",
+        "validation\naccuracy",
     ]
     assert table.title == "90 epochs in the middle are left out"
 
@@ -127,8 +130,8 @@ def test_without_a_terminal_there_are_plain_lines() -> None:
     assert "\x1b" not in text
     assert "trainingRuns" not in text.splitlines()[0]
     assert "a: 2 workers" in text
-    assert "epoch 1/2 · train/loss 0.5" in text
-    assert "epoch 2/2 · train/loss 0.25" in text
+    assert "epoch 1/2 · loss 0.5" in text
+    assert "epoch 2/2 · loss 0.25" in text
     assert "SUCCEEDED in 0 s: models/digits/versions/1" in text
 
 
