@@ -1,5 +1,6 @@
 """Lines of immutable versions: data sets and models alike."""
 
+import contextlib
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -167,11 +168,17 @@ class Versions(Generic[P, V]):
         """
         if name.number is None:
             raise InvalidFieldError("name", "must name a version by its number to delete it")
-        version = self._records.get(name.name, self._line.version).resource
-        prefixes = purge(version) if purge is not None else ()
-        self._records.delete(name.name, self._line.version, purge=prefixes)
-        parent = name.name.partition("/versions/")[0]
-        self._records.update(parent, self._line.parent, self._with_newest)
+        prefixes: Sequence[str] = ()
+        # A deletion that broke off keeps its prefixes in the tombstone; the repeat completes it.
+        with contextlib.suppress(NotFoundError):
+            version = self._records.get(name.name, self._line.version).resource
+            prefixes = purge(version) if purge is not None else ()
+        try:
+            self._records.delete(name.name, self._line.version, purge=prefixes)
+        finally:
+            parent = name.name.partition("/versions/")[0]
+            with contextlib.suppress(NotFoundError):
+                self._records.update(parent, self._line.parent, self._with_newest)
 
     def _next_number(self, parent: str) -> int:
         """Counts up and returns the new number."""

@@ -1,0 +1,188 @@
+"""The import's job: publishes one version, whatever happens to its attempts."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from aimass.catalog.v1 import dataset_pb2, transfer_pb2
+from aimass.type.v1 import run_pb2
+from common.artifacts.memory import MemoryStore
+from common.errors import InvalidFieldError, NotFoundError
+from common.names import DatasetVersionName
+from common.records import RecordStore
+from common.runs.errors import RunCancelledError
+from common.runs.owner import RunOwner
+from common.testing.crash import SimulatedCrash
+from services.catalog.domain.uploads import Uploads, UploadWriter
+from services.catalog.domain.versions import Versions
+from services.catalog.job import run_import
+from services.catalog.kind import DATASET_IMPORTS, DATASETS
+
+Owner = RunOwner[dataset_pb2.DatasetImport]
+NAME = "datasetImports/i"
+CSV = b"x,y\n" + b"1,a\n2,b\n" * 20
+
+
+@pytest.fixture(autouse=True)
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The job's scratch directory."""
+    monkeypatch.setenv("AIMASS_IMPORT_SCRATCH_DIR", str(tmp_path))
+    return tmp_path
+
+
+def prepared(content: bytes = CSV) -> MemoryStore:
+    """Returns a store with an upload and a run that is to import it."""
+    store = MemoryStore()
+    records = RecordStore(store)
+    header = transfer_pb2.UploadHeader(
+        name="uploads/u",
+        total_bytes=len(content),
+        sha256=hashlib.sha256(content).hexdigest(),
+        filename="f.csv",
+    )
+    writer = Uploads(store, records).begin(header)
+    assert isinstance(writer, UploadWriter)
+    writer.add(content)
+    writer.finish()
+    run = dataset_pb2.DatasetImport(
+        name=NAME,
+        spec=dataset_pb2.DatasetImportSpec(
+            dataset="datasets/d", upload="uploads/u", format=dataset_pb2.DATA_FORMAT_CSV
+        ),
+        status=run_pb2.RunStatus(state=run_pb2.RUN_STATE_PENDING),
+        labels={"team": "a"},
+    )
+    run.status.create_time.GetCurrentTime()
+    records.create(run)
+    return store
+
+
+@contextmanager
+def attempt(store: MemoryStore) -> Iterator[Owner]:
+    """Takes the run; lets go of it at the end, as a dead process does."""
+    owner = RunOwner.acquire(DATASET_IMPORTS, NAME, store)
+    try:
+        yield owner
+    finally:
+        if not owner.ended:
+            owner.abandon()
+
+
+def run_of(store: MemoryStore) -> dataset_pb2.DatasetImport:
+    return RecordStore(store).get(NAME, dataset_pb2.DatasetImport).resource
+
+
+def versions_of(store: MemoryStore) -> list[dataset_pb2.DatasetVersion]:
+    found = RecordStore(store).find("datasets/d/versions", dataset_pb2.DatasetVersion)
+    return [record.resource for record in found]
+
+
+def test_success(scratch: Path) -> None:
+    """The run carries what was decided; the version carries where it came from."""
+    store = prepared()
+    with attempt(store) as owner:
+        run_import(owner)
+    run, (version,) = run_of(store), versions_of(store)
+    assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED
+    assert run.dataset_version == version.name == "datasets/d/versions/1"
+    assert run.spec.target == "y"
+    assert run.spec.task == dataset_pb2.TASK_CLASSIFICATION
+    assert run.spec.split.method == dataset_pb2.SPLIT_METHOD_STRATIFIED
+    assert list(run.status.lineage.outputs) == [version.name]
+    assert list(version.lineage.inputs) == [NAME, "uploads/u"]
+    assert dict(version.labels) == {"team": "a"}
+    assert version.shards[0].data.uri.startswith(f"s3://aimass/runs/{NAME}/attempts/1/data/")
+    assert not list(scratch.iterdir())
+
+
+def test_take_over_after_the_version_was_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt that died between version and end has its version published, not a second one."""
+    store = prepared()
+    with attempt(store) as owner:
+
+        def die(*_: object) -> None:
+            raise SimulatedCrash
+
+        monkeypatch.setattr(owner, "succeed", die)
+        with pytest.raises(SimulatedCrash):
+            run_import(owner)
+    assert run_of(store).status.state == run_pb2.RUN_STATE_RUNNING
+    with attempt(store) as owner:
+        assert owner.attempt == 2
+        run_import(owner)
+    (version,) = versions_of(store)
+    assert run_of(store).dataset_version == version.name
+    assert "/attempts/1/" in version.shards[0].data.uri
+
+
+def test_take_over_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An attempt that died while it wrote shards leaves nothing that counts."""
+    store = prepared()
+    with attempt(store) as owner:
+
+        def die(*_: object) -> str:
+            raise SimulatedCrash
+
+        monkeypatch.setattr(Versions, "_next_number", die)
+        with pytest.raises(SimulatedCrash):
+            run_import(owner)
+        monkeypatch.undo()
+    assert not versions_of(store)
+    with attempt(store) as owner:
+        run_import(owner)
+    (version,) = versions_of(store)
+    assert "/attempts/2/" in version.shards[0].data.uri
+
+
+def test_cancel_that_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A cancel between version and end takes the version away again."""
+    store = prepared()
+    with attempt(store) as owner:
+        make = Versions.create
+
+        def create_and_cancel(*args: object, **kwargs: object) -> object:
+            version = make(*args, **kwargs)  # type: ignore[arg-type]
+            RecordStore(store).update(NAME, dataset_pb2.DatasetImport, _cancelling)
+            return version
+
+        monkeypatch.setattr(Versions, "create", create_and_cancel)
+        with pytest.raises(RunCancelledError):
+            run_import(owner)
+    assert not versions_of(store)
+    versions = Versions(store, RecordStore(store), DATASETS)
+    with pytest.raises(NotFoundError):
+        versions.get(DatasetVersionName("d", None))
+
+
+def _cancelling(run: dataset_pb2.DatasetImport) -> dataset_pb2.DatasetImport:
+    run.status.state = run_pb2.RUN_STATE_CANCELLING
+    return run
+
+
+def test_bad_data_leaves_no_version() -> None:
+    """What the data shows raises the typed error and stores no version and no data set."""
+    store = prepared(b"x,y\n1,a\n2,a\n")
+    with attempt(store) as owner, pytest.raises(InvalidFieldError, match="single class"):
+        run_import(owner)
+    assert not versions_of(store)
+    assert not RecordStore(store).find("datasets", dataset_pb2.Dataset)
+
+
+def test_scratch_of_a_killed_attempt_is_removed(scratch: Path) -> None:
+    """What SIGKILL left on the disk goes when the run is taken over; other suites' stays."""
+    store = prepared()
+    other = scratch / "aimass-import-other-1"
+    other.mkdir()
+    with attempt(store) as owner:
+        (scratch / f"aimass-import-{_identity(owner)}-left").mkdir()
+        run_import(owner)
+    assert list(scratch.iterdir()) == [other]
+
+
+def _identity(owner: Owner) -> str:
+    from services.catalog.job import _request  # noqa: PLC0415
+
+    return _request(owner.run).request_id
