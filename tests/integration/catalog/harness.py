@@ -18,7 +18,7 @@ from aimass.catalog.v1 import (
     transfer_pb2,
     transfer_pb2_grpc,
 )
-from aimass.type.v1 import event_pb2
+from aimass.type.v1 import event_pb2, run_pb2
 from common.artifacts import ObjectStore
 
 CHUNK = 256 * 1024
@@ -66,6 +66,18 @@ class Catalog:
         """Returns all events of an import once it has ended."""
         call = self.datasets.WatchDatasetImport(dataset_pb2.WatchDatasetImportRequest(name=name))
         return [event async for event in call if not event.HasField("heartbeat")]
+
+    async def wait_for_stage(self, name: str, stage: str) -> None:
+        """Returns once an import has told that it is at a stage."""
+        call = self.datasets.WatchDatasetImport(dataset_pb2.WatchDatasetImportRequest(name=name))
+        async for event in call:
+            assert not event.HasField("state_change") or event.state_change.state in (
+                run_pb2.RUN_STATE_PENDING,
+                run_pb2.RUN_STATE_RUNNING,
+            )
+            if event.progress.stage == stage:
+                call.cancel()
+                return
 
     async def run(
         self, content: bytes, filename: str, dataset: str, **spec: object
