@@ -11,13 +11,7 @@ from google.rpc import status_pb2
 
 from aimass.type.v1 import event_pb2, run_pb2
 from common.artifacts import ObjectStore
-from common.errors import (
-    ConflictError,
-    FencedError,
-    NotFoundError,
-    UnavailableError,
-    to_status,
-)
+from common.errors import ConflictError, FencedError, NotFoundError, UnavailableError, to_status
 from common.records import RecordStore
 from common.runs.errors import RunCancelledError, RunEndedError
 from common.runs.events import EventKind, EventWriter
