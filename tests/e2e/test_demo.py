@@ -54,7 +54,7 @@ def test_the_demonstration_shows_what_it_promises(tmp_path: Path) -> None:
         "nothing is left running",
     ):
         assert promised in done.stdout
-    accuracies = re.findall(r"^models/\S+\s+\d+\s+([\d.]+)", done.stdout, re.MULTILINE)
+    accuracies = re.findall(r"^ models/\S+ +([\d.]+) +2 ", done.stdout, re.MULTILINE)
     assert len(accuracies) == 3
     assert all(float(accuracy) > 0.9 for accuracy in accuracies), done.stdout
     assert processes.suite_processes(suite_of(home)) == []
