@@ -155,7 +155,7 @@ def _print_version(cli: CliContext, version: dataset_pb2.DatasetVersion) -> None
     cli.console.print(f"[bold]{version.name}[/]  {text.moment(version.create_time)}")
     cli.console.print(
         f"{version.row_count:,} rows ({counts.train:,} train, {counts.validation:,} validation, "
-        f"{counts.test:,} test), {text.size(version.size_bytes)} in {len(version.shards)} shards"
+        f"{counts.test:,} test), {text.size(version.size_bytes)} in {text.count(len(version.shards), 'shard')}"
     )
     target = f" of {schema.target}" if schema.target else ""
     cli.console.print(f"{task}{target}: {schema.task_reason}", soft_wrap=True, markup=False)

@@ -218,14 +218,13 @@ def _summary(cli: CliContext, trained: list[Trained]) -> None:
         rows.append(
             (
                 each.run.model_version,
-                str(each.run.best_epoch),
                 text.number(each.run.metrics.get(_ACCURACY, float("nan"))),
                 str(max((change.workers for change in each.progress.changes), default=0)),
                 text.seconds(each.seconds),
                 ", ".join(text.seconds(each) for each in recoveries) or "-",
             )
         )
-    columns = ("model", ">best epoch", f">{_ACCURACY}", ">workers", ">took", ">recovered in")
+    columns = ("model", f">{_ACCURACY}", ">workers", ">took", ">recovered/in")
     cli.print_table(columns, rows)
 
 

@@ -12,6 +12,7 @@ _TERMINAL = (
     run_pb2.RUN_STATE_CANCELLED,
 )
 _RATE = "rows_per_second"
+_TRAINING = "training"
 
 
 @dataclass(frozen=True)
@@ -83,16 +84,16 @@ class RunProgress:
         """Returns the newest values in one line."""
         if not self.epoch:
             return self.stage or self._state_word()
-        parts = [self._epoch_text(), self._metric_text("loss"), self._metric_text("accuracy")]
-        if _RATE in self.metrics:
+        is_training = self.stage in ("", _TRAINING)
+        parts = [self._epoch_text() if is_training else self.stage]
+        parts += [self._loss_text(), self._accuracy_text()]
+        if is_training and _RATE in self.metrics:
             parts.append(f"{self.metrics[_RATE]:,.0f} rows/s")
         return " · ".join(part for part in parts if part)
 
     def workers_text(self) -> str:
         """Returns the number of workers; empty before there were any."""
-        if not self.changes:
-            return ""
-        return f"{self.workers} worker" + ("" if self.workers == 1 else "s")
+        return text.count(self.workers, "worker") if self.changes else ""
 
     @property
     def ended(self) -> bool:
@@ -102,14 +103,18 @@ class RunProgress:
     def _epoch_text(self) -> str:
         return f"epoch {self.epoch}/{self.epochs}" if self.epochs else f"epoch {self.epoch}"
 
-    def _metric_text(self, metric: str) -> str:
-        trained, validated = (
-            text.number(self.metrics[name], digits=3) if name in self.metrics else ""
-            for name in (f"train/{metric}", f"validation/{metric}")
-        )
+    def _loss_text(self) -> str:
+        trained, validated = self._short("train/loss"), self._short("validation/loss")
         if trained and validated:
-            return f"{metric} {trained} (validation {validated})"
-        return f"{metric} {trained or validated}" if trained or validated else ""
+            return f"loss {trained} (validation {validated})"
+        return f"loss {trained or validated}" if trained or validated else ""
+
+    def _accuracy_text(self) -> str:
+        accuracy = self._short("validation/accuracy") or self._short("train/accuracy")
+        return f"accuracy {accuracy}" if accuracy else ""
+
+    def _short(self, metric: str) -> str:
+        return text.number(self.metrics[metric], digits=3) if metric in self.metrics else ""
 
     def _state_word(self) -> str:
         return text.enum_word(run_pb2.RunState.Name(self.state), "RUN_STATE_")
@@ -143,10 +148,10 @@ class RunProgress:
         has_time = change.HasField("recovery_time")
         recovery = text.span(change.recovery_time) if has_time else None
         self.changes.append(Change(change.workers, change.reason, recovery, change.steps_lost))
-        plural = "" if change.workers == 1 else "s"
-        line = f"{change.workers} worker{plural}"
+        line = text.count(change.workers, "worker")
         if change.reason:
             line += f": {change.reason}"
         if recovery is not None:
-            line += f"; went on after {text.seconds(recovery)}, {change.steps_lost} steps repeated"
+            line += f"; went on after {text.seconds(recovery)}"
+            line += f", {text.count(change.steps_lost, 'step')} repeated"
         return line

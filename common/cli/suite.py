@@ -165,15 +165,17 @@ def _row(process: ProcessState, memory: int, supervised: bool) -> tuple[str, ...
 
 def _remarks(report: "SuiteReport", cli: CliContext) -> Iterator[str]:
     if report.job_count:
-        plural = "process" if report.job_count == 1 else "processes"
-        yield f"Runs: {report.job_count} {plural}, {text.size(report.job_memory)}"
+        memory = text.size(report.job_memory)
+        yield f"Processes of runs, those that stand by included: {report.job_count}, {memory}"
     total = report.job_memory + sum(each.memory for each in report.processes)
     if report.supervised:
         yield f"The suite is {report.state.phase}; memory {text.size(total)} in all."
     elif total:
         yield "The supervisor was killed; what it left runs unwatched. Try: aimass up"
+    elif report.state.phase is Phase.FAILED:
+        yield f"The suite could not start; its logs are in {cli.home.log_folder}."
     else:
-        yield f"The suite is {report.state.phase} in {cli.home.path}."
+        yield f"The suite in {cli.home.path} is stopped."
     for each in report.processes:
         if each.state.message:
             yield f"[red]{each.state.name} {escape(each.state.message)}[/]"

@@ -44,6 +44,11 @@ def number(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}g}"
 
 
+def count(quantity: int, thing: str) -> str:
+    """Returns a quantity with its unit, for example `1 worker`, `2 workers`."""
+    return f"{quantity:,} {thing}" + ("" if quantity == 1 else "s")
+
+
 def moment(timestamp: Timestamp) -> str:
     """Returns a point in time in local time; empty where it is unset."""
     if not timestamp.seconds:
