@@ -110,6 +110,8 @@ def test_two_workers_train_as_one_and_resume_as_if_nothing_had_happened(worlds: 
     one, two = worlds.history(alone), worlds.history(together)
     np.testing.assert_allclose(two[0], one[0], rtol=1e-5)
     np.testing.assert_allclose(two, one, rtol=1e-2)
+    assert "from step 0" in str(endings[3].reports)
+    assert "from step 0" not in str(endings[4].reports) + str(endings[5].reports)
     expected = worlds.history(undisturbed)
     assert len(expected) == 8
     np.testing.assert_allclose(worlds.history(disturbed), expected, rtol=1e-5)

@@ -85,7 +85,7 @@ def test_defaults_depend_on_algorithm_and_network() -> None:
 
 def test_reduce_on_plateau_comes_before_early_stopping() -> None:
     """Protects the schedule from never acting because the run ends first."""
-    schedule = {"reduce_on_plateau": {}}
+    schedule: dict[str, object] = {"reduce_on_plateau": {}}
     alone = resolve({**TABLE, "schedule": schedule}).schedule.reduce_on_plateau
     assert alone is not None and alone.patience == 10
     spec = {**TABLE, "schedule": schedule, "early_stopping": {"patience": 5}}

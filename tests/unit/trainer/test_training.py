@@ -1,5 +1,6 @@
 """Whole trainings in a world of one, in this process."""
 
+import dataclasses
 import importlib.metadata
 import io
 import json
@@ -19,7 +20,9 @@ from common.models.package import load_package
 from common.models.store import read_part
 from common.models.twin import run_onnx
 from services.trainer.domain.job import Job
+from services.trainer.worker.commits import read_commit
 from services.trainer.worker.engine import DivergedError
+from services.trainer.worker.process import ProgressBoard
 from services.trainer.worker.state import Snapshot, read_state
 from tests.support.training import Array, Desk, split_parts
 
@@ -112,19 +115,23 @@ class _KilledError(Exception):
     pass
 
 
-def train_until(desk: Desk, job: Job, step: int) -> None:
-    """Trains and dies right after a step, as by SIGKILL."""
-    context = desk.context(job)
-    finish_step = context.progress.finish_step
+class _DeadlyBoard(ProgressBoard):
+    """Ends the training right after a step, as SIGKILL does."""
 
-    def die(done: int) -> None:
-        finish_step(done)
-        if done == step:
+    last_step = 0
+
+    def finish_step(self, step: int) -> None:
+        super().finish_step(step)
+        if step == self.last_step:
             raise _KilledError
 
-    context.progress.finish_step = die  # type: ignore[method-assign]
+
+def train_until(desk: Desk, job: Job, step: int) -> None:
+    """Trains up to a step and dies."""
+    board = _DeadlyBoard(ProgressBoard.create(1), 1)
+    board.last_step = step
     with pytest.raises(_KilledError):
-        desk.run(context)
+        desk.run(dataclasses.replace(desk.context(job), progress=board))
 
 
 def history_of(desk: Desk, job: Job) -> np.ndarray:
@@ -147,6 +154,8 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     disturbed = desk.job(data, spec, run="disturbed")
     for step in (6, 14, 27):
         train_until(desk, disturbed, step)
+        commit = read_commit(desk.context(disturbed).commit_dir)
+        assert commit is not None and step - 4 <= commit.step <= step
     desk.train(disturbed)
     expected = history_of(desk, undisturbed)
     np.testing.assert_allclose(history_of(desk, disturbed), expected, rtol=1e-5)
@@ -174,12 +183,14 @@ def test_a_damaged_commit_is_left_out(desk: Desk) -> None:
 
 
 def test_a_finished_run_that_is_started_again_only_reports(desk: Desk) -> None:
-    """Protects the end: a world after the last commit trains no further."""
+    """Protects the end: a world after the last commit repeats its news and trains no further."""
     job = desk.job(mixed_data(desk), {**MIXED, "early_stopping": {"patience": 0}})
     first = desk.train(job)
+    epochs = {report.metrics.step: report for report in desk.reports}
     desk.reports.clear()
     assert desk.train(job) == first
-    assert not desk.reports
+    assert [report.metrics.epoch for report in desk.reports] == [*range(1, first.epochs + 1)]
+    assert all(report == epochs[report.metrics.step] for report in desk.reports)
 
 
 def test_divergence_names_the_step(desk: Desk) -> None:
