@@ -18,7 +18,12 @@ from common.runs.kind import run_prefix
 
 _PATIENCE_SECONDS = 300.0
 _RETRY_SECONDS = 0.2
-_PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+# All calls here may be repeated: reads, and a write with a request id.
+_PASSING = (
+    grpc.StatusCode.ABORTED,
+    grpc.StatusCode.DEADLINE_EXCEEDED,
+    grpc.StatusCode.UNAVAILABLE,
+)
 _Answer = TypeVar("_Answer")
 
 

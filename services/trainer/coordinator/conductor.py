@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aimass.trainer.v1 import agents_pb2
 from common import telemetry, tracecontext
@@ -45,7 +45,7 @@ class Change:
 
     Attributes:
         reason: For a person.
-        noticed_at: When the change was noticed, in seconds of the monotonic clock.
+        noticed_at: When the world before was over, in seconds of the monotonic clock.
         newest_step: Newest step of the world before.
     """
 
@@ -104,12 +104,11 @@ class Conductor:
             if world is None:
                 continue
             verdict = await self._follow(world, size)
-            noticed_at = time.monotonic()
             await self._stop(world)
             self._conclude(world, verdict)
             if verdict.cause is Cause.FINISHED:
                 return world.finished[0]
-            self._change = Change(verdict.reason, noticed_at, world.newest_step)
+            self._change = Change(verdict.reason, verdict.noticed_at, world.newest_step)
 
     async def build_package(self) -> agents_pb2.PackagePublished:
         """Has an agent build the model package from the newest commit.
@@ -167,8 +166,7 @@ class Conductor:
     def _announce_waiting(self, slots: int, needed: int) -> None:
         why = f"{self._change.reason}; " if self._change is not None else ""
         reason = f"{why}waiting for workers: {slots} of at least {needed} are there"
-        self._journal.membership(self._worlds, [], reason)
-        self._journal.stage(0.0, "waiting", reason)
+        self._journal.waiting(self._worlds, reason)
 
     async def _start_world(self, crew: Sequence[Member], size: CrewSize) -> World | None:
         """Starts workers; returns None where the rendezvous process had to be started anew."""
@@ -277,24 +275,26 @@ class Conductor:
             return found is not None and found.cause is not Cause.PEER_LOST
 
         await self._changes.until(is_clear, _CAUSE_SECONDS)
-        return self._judge(world, size) or verdict
+        found = self._judge(world, size) or verdict
+        return replace(found, noticed_at=verdict.noticed_at)
 
     async def _commit_first(self, world: World, size: CrewSize | None, reason: str) -> Verdict:
         """Has the workers commit before a planned change, so that no step is lost."""
         step = world.newest_step
-        staying = [member for member in self.members if member.world == world.number]
-        for member in staying:
+        there = [member for member in self.members if member.world == world.number]
+        # Those that go need none, and whoever commits holds up the others.
+        committing = [member for member in there if member.may_stay()] or there
+        for member in committing:
             order = agents_pb2.RequestCommit(world=world.number)
             member.order(agents_pb2.Order(request_commit=order))
-        kept = [member.id for member in staying if member.may_stay()] or world.agents
 
         def is_safe() -> bool:
-            newest = max((world.commits.get(agent, -1) for agent in kept), default=-1)
+            newest = max((world.commits.get(member.id, -1) for member in committing), default=-1)
             return newest >= step or self._judge(world, size) is not None
 
         usual = self._pace.step_seconds or 0.0
         await self._changes.until(is_safe, max(_COMMIT_SECONDS, _COMMIT_STEPS * usual))
-        return self._judge(world, size) or Verdict(Cause.PLANNED, reason)
+        return self._judge(world, size) or Verdict(Cause.PLANNED, reason, time.monotonic())
 
     def _announce(self, world: World) -> None:
         """Tells of a new world once it has finished a step."""

@@ -34,6 +34,7 @@ class Journal:
             total_steps: Steps of the whole run, without early stopping; 0 where not known.
         """
         self._total_steps = total_steps
+        self._fraction = 0.0
         self._log = log
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._newest: dict[frozenset[str], int] = {}
@@ -95,8 +96,19 @@ class Journal:
             change.recovery_time.FromMicroseconds(round(recovery * 1e6))
         self._log.emit(change)
 
+    def waiting(self, world: int, reason: str) -> None:
+        """Tells that the run waits for workers.
+
+        Args:
+            world: Number of the last world.
+            reason: Why, and for how many.
+        """
+        self.membership(world, [], reason)
+        self.stage(self._fraction, "waiting", reason)
+
     def stage(self, fraction: float, stage: str, message: str = "") -> None:
         """Tells what is being done outside of training."""
+        self._fraction = fraction
         self._log.progress(fraction, stage, message)
 
     def steps_done(self, step: int, workers: int, step_seconds: float | None) -> None:
@@ -111,6 +123,6 @@ class Journal:
             return
         left = max(self._total_steps - step, 0)
         remaining = None if step_seconds is None else left * step_seconds
-        fraction = _TRAINING_SHARE * min(step / self._total_steps, 1.0)
+        self._fraction = _TRAINING_SHARE * min(step / self._total_steps, 1.0)
         message = f"step {step} of {self._total_steps} on {workers} workers"
-        self._log.progress(fraction, "training", message, remaining)
+        self._log.progress(self._fraction, "training", message, remaining)

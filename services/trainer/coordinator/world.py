@@ -48,10 +48,12 @@ class Verdict:
     Attributes:
         cause: The kind of cause.
         reason: Part of a sentence for a person, for example `worker 1 was killed by SIGKILL`.
+        noticed_at: When it was noticed, in seconds of the clock that the world is judged by.
     """
 
     cause: Cause
     reason: str
+    noticed_at: float
 
     @property
     def is_fault(self) -> bool:
@@ -173,24 +175,28 @@ def judge(
     Returns:
         Why it is over, or None while it goes on.
     """
+    found = _judge(world, missing, now - world.sign_at > silence_limit)
+    return Verdict(*found, noticed_at=now) if found else None
+
+
+def _judge(world: World, missing: Mapping[str, str], is_silent: bool) -> tuple[Cause, str] | None:
     if world.failed is not None:
-        return Verdict(Cause.TRAINING_FAILED, world.failed.message)
+        return Cause.TRAINING_FAILED, world.failed.message
     if world.is_complete() or world.package is not None:
-        return Verdict(Cause.FINISHED, "finished")
+        return Cause.FINISHED, "finished"
     for agent, matter in missing.items():
-        return Verdict(Cause.AGENT_LOST, f"{agent} {matter}")
+        return Cause.AGENT_LOST, f"{agent} {matter}"
     ended = _judge_exits(world)
     if ended is not None:
         return ended
     for rank in sorted(world.stopped):
-        return Verdict(Cause.WORKER_STOPPED, f"worker {rank} is frozen (stopped by a signal)")
-    if now - world.sign_at > silence_limit:
-        reason = f"no worker gave a sign of life for {silence_limit:.1f} s"
-        return Verdict(Cause.SILENCE, reason)
+        return Cause.WORKER_STOPPED, f"worker {rank} is frozen (stopped by a signal)"
+    if is_silent:
+        return Cause.SILENCE, "no worker gave a sign of life for too long"
     return None
 
 
-def _judge_exits(world: World) -> Verdict | None:
+def _judge_exits(world: World) -> tuple[Cause, str] | None:
     ended = [
         (rank, code)
         for rank, code in sorted(world.exits.items())
@@ -203,7 +209,7 @@ def _judge_exits(world: World) -> Verdict | None:
         ended, key=lambda item: (item[1] != -signal.SIGKILL, item[1] == EXIT_PEER_LOST)
     )
     cause = Cause.PEER_LOST if code == EXIT_PEER_LOST else Cause.WORKER_ENDED
-    return Verdict(cause, f"worker {rank} {describe_exit(code)}")
+    return cause, f"worker {rank} {describe_exit(code)}"
 
 
 def describe_exit(code: int) -> str:

@@ -11,6 +11,7 @@ import signal
 import struct
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -34,6 +35,8 @@ _LENGTH = struct.Struct("<I")
 # The words of a board: three for the host, then two for each local rank.
 _COMMIT_STEP, _COMMIT_EPOCH, _COMMIT_REQUEST, _RANKS = 0, 1, 2, 3
 _WORD_BYTES = 8
+_END_SECONDS = 2.0
+_END_POLL_SECONDS = 0.02
 
 
 def die_with_parent(parent: int) -> None:
@@ -116,13 +119,25 @@ class ProgressBoard:
     def committed(self, step: int, epoch: int) -> None:
         """Says that the commit file of this host now holds this step. One worker a host calls it.
 
+        Where the commit was asked for, the world is about to be replaced: a step done now would be
+        done again, so this waits to be killed, for 2 s at most. The others wait for this worker.
+
         Args:
             step: Steps done since the start of the run.
             epoch: Epoch that it lies in, from 1.
         """
         self._words[_COMMIT_EPOCH] = epoch
         self._words[_COMMIT_STEP] = step
-        self._words[_COMMIT_REQUEST] = 0
+        # A commit written in the background is older than the newest step: another one is due.
+        if self.commit_requested() and step >= self._words[self._step_word]:
+            self._words[_COMMIT_REQUEST] = 0
+            self._wait_for_the_end()
+
+    def _wait_for_the_end(self) -> None:
+        end = time.monotonic() + _END_SECONDS
+        while time.monotonic() < end:
+            self.beat()
+            time.sleep(_END_POLL_SECONDS)
 
     def commit_requested(self) -> bool:
         """Returns whether a commit is wanted at the next step, whatever the interval."""

@@ -28,11 +28,9 @@ pytestmark = pytest.mark.asyncio(loop_scope="session")
 async def test_complete_run(rig: Rig, record: Record, run_name: str) -> None:
     """A run trains to its last step, builds its package, and leaves the agents idle and clean."""
     job = ToyJob(steps=50)
-    started = time.monotonic()
     finished = await rig.train(record, job, worker_range(2, 2), name=run_name)
     assert finished.step == job.steps
     assert [change.workers for change in record.memberships] == [2]
-    assert time.monotonic() - started < 5
     await rig.until_idle("agent-1", "agent-2")
     assert not list(rig.commits.glob("*/*")), "commits of a run that ended are removed"
 
@@ -95,7 +93,7 @@ async def test_fewer_than_wanted_start_after_two_seconds(
     started = time.monotonic()
     await rig.train(record, ToyJob(steps=5), worker_range(1, 3), name=run_name)
     assert record.memberships[0].workers == 2
-    assert 2 < time.monotonic() - started < 5
+    assert time.monotonic() - started > 2
 
 
 async def test_younger_run_waits_for_older(rig: Rig, record: Record, run_name: str) -> None:

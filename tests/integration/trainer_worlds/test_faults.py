@@ -41,7 +41,7 @@ async def test_worker_is_replaced(
         await record.until(lambda: len(record.memberships) == 2)
     change = record.memberships[1]
     assert sorted(change.agents) == ["agent-1", "agent-2"]
-    assert 0 < change.recovery_time.ToTimedelta().total_seconds() < 1.5
+    assert 0 < change.recovery_time.ToTimedelta().total_seconds() < 10
     assert change.steps_lost <= 2 * COMMIT_STEPS, "goes on from a commit, not from the beginning"
     assert not worker.is_running(), "the frozen worker is gone too"
 
@@ -63,7 +63,7 @@ async def test_killed_agent_is_done_without_then_used_again(
         rig.restart_agent("agent-2")
         change = await record.until_workers(2)
         assert change.reason == "agent-2 joined"
-        assert change.steps_lost <= 1, "a planned change waits for a commit"
+        assert change.steps_lost == 0, "a planned change waits for a commit"
 
 
 async def test_killed_warm_process_is_started_anew(rig: Rig, record: Record, run_name: str) -> None:
@@ -97,7 +97,7 @@ async def test_agent_leaves_in_peace(rig: Rig, record: Record, run_name: str) ->
         rig.agent("agent-2").send(signal.SIGTERM)
         change = await record.until_workers(1)
         assert change.reason == "agent-2 leaves"
-        assert change.steps_lost <= 1
+        assert change.steps_lost == 0
         assert await rig.agent("agent-2").wait() == 0
         rig.restart_agent("agent-2")
         await record.until_workers(2)

@@ -27,9 +27,10 @@ def test_board_is_shared() -> None:
     assert agent.read().beats == (1, 1)
     agent.request_commit()
     assert all(worker.commit_requested() for worker in workers)
-    workers[0].committed(7, 2)
-    assert not workers[1].commit_requested()
-    assert (agent.read().commit_step, agent.read().commit_epoch) == (7, 2)
+    workers[1].committed(6, 2)
+    assert (agent.read().commit_step, agent.read().commit_epoch) == (6, 2)
+    assert agent.read().steps == (-1, 7)
+    assert workers[0].commit_requested(), "an older commit does not answer the request"
     for board in (agent, *workers):
         board.close()
     os.close(descriptor)

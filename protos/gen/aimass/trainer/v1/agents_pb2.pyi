@@ -796,7 +796,9 @@ Global___StopWorld: _TypeAlias = StopWorld  # noqa: Y015
 
 @_typing.final
 class RequestCommit(_message.Message):
-    """Asks for a commit."""
+    """Asks for a commit at the next step. Workers then wait to be killed, for 2 s at most: what they
+    would do meanwhile would be done again.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
