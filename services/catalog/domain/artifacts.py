@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from aimass.type.v1 import artifact_pb2
 from common.artifacts import ObjectMissingError, ObjectStore
 from common.artifacts.blobs import artifact_key
-from common.errors import DataLossError, InvalidFieldError, NotFoundError
+from common.errors import DataLossError, FieldViolation, InvalidFieldError, NotFoundError
 
 _OPEN_PREFIX = "runs/"
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
@@ -37,7 +37,10 @@ def describe(
     try:
         size = store.stat(key).size
     except ObjectMissingError:
-        raise NotFoundError(f"{field}: there is no artifact {ref.uri}.") from None
+        problem = f"there is no artifact {ref.uri}"
+        raise NotFoundError(
+            f"{field}: {problem}.", violations=[FieldViolation(field, problem)]
+        ) from None
     if ref.size_bytes not in (0, size):
         raise InvalidFieldError(
             f"{field}.size_bytes", f"the artifact has {size} bytes, not {ref.size_bytes}"

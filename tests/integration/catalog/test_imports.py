@@ -249,7 +249,7 @@ async def test_deletion_is_safe(running: Catalog) -> None:
 async def test_cancel(running: Catalog) -> None:
     """A running import stops, its processes are gone, and no version is left."""
     dataset = fresh("cancel")
-    created = await running.create(csv(400_000), "t.csv", dataset)
+    created = await running.create(csv(200_000), "t.csv", dataset)
     await running.wait_for_stage(created.name, "reading")
     pids = await _processes(running, created.name)
     await running.datasets.CancelDatasetImport(
@@ -266,7 +266,7 @@ async def test_cancel(running: Catalog) -> None:
 async def test_killed_job_is_taken_over(running: Catalog, stage: str) -> None:
     """SIGKILL in the middle: a second attempt makes the one version; events have no gap."""
     dataset = fresh("killed")
-    created = await running.create(csv(400_000), "t.csv", dataset)
+    created = await running.create(csv(200_000), "t.csv", dataset)
     await running.wait_for_stage(created.name, stage)
     for pid in await _processes(running, created.name):
         os.kill(pid, signal.SIGKILL)
@@ -278,7 +278,7 @@ async def test_killed_job_is_taken_over(running: Catalog, stage: str) -> None:
         dataset_pb2.ListDatasetVersionsRequest(parent=dataset)
     )
     assert [version.name for version in listed.dataset_versions] == [f"{dataset}/versions/1"]
-    assert listed.dataset_versions[0].row_count == 400_000
+    assert listed.dataset_versions[0].row_count == 200_000
 
 
 async def _processes(running: Catalog, name: str) -> list[int]:
