@@ -153,9 +153,10 @@ def _print_version(cli: CliContext, version: dataset_pb2.DatasetVersion) -> None
     schema, counts = version.schema, version.split_counts
     task = text.enum_word(dataset_pb2.Task.Name(schema.task), "TASK_")
     cli.console.print(f"[bold]{version.name}[/]  {text.moment(version.create_time)}")
+    shards = text.count(len(version.shards), "shard")
     cli.console.print(
         f"{version.row_count:,} rows ({counts.train:,} train, {counts.validation:,} validation, "
-        f"{counts.test:,} test), {text.size(version.size_bytes)} in {text.count(len(version.shards), 'shard')}"
+        f"{counts.test:,} test), {text.size(version.size_bytes)} in {shards}"
     )
     target = f" of {schema.target}" if schema.target else ""
     cli.console.print(f"{task}{target}: {schema.task_reason}", soft_wrap=True, markup=False)

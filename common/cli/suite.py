@@ -52,8 +52,10 @@ def up(
     """Start the suite in the background and wait until it is ready."""
     cli = context_of(context)
     suite = open_suite(cli.home)
+    ran_before = cli.home.is_locked()
     state = start(cli, suite, agents, slots)
-    cli.console.print(f"The suite runs; its state is in {cli.home.path}.")
+    how = "runs already; nothing was changed" if ran_before else "runs"
+    cli.console.print(f"The suite {how}; its state is in {cli.home.path}.")
     cli.console.print(f"  catalog  {state.catalog_address}\n  trainer  {state.trainer_address}")
     cli.console.print(f"  store    {state.store_endpoint} ({state.store})")
     home = "" if cli.home.path == SuiteHome.default().path else f" --home {cli.home.path}"

@@ -15,7 +15,7 @@ from common.local import processes
 from common.local.home import SuiteHome
 
 ROOT = Path(__file__).parents[2]
-SECONDS = 240
+SECONDS = 420
 
 
 def command(home: Path, *options: str) -> list[str]:

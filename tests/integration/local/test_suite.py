@@ -112,6 +112,9 @@ def test_the_command_starts_shows_and_stops_a_suite(
         monkeypatch.delenv(name, raising=False)
     try:
         assert run(["up", "--agents", "0"]) == 0
+        assert "runs already" not in capsys.readouterr().out
+        assert run(["up"]) == 0
+        assert "runs already" in capsys.readouterr().out
         assert run(["status"]) == 0
         assert run(["env"]) == 0
         assert run(["agents", "list"]) == 0
