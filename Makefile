@@ -54,7 +54,7 @@ protos: .venv/aimass-ready ## Generate the stubs
 proto-drift: protos ## Check that stubs are up to date, and lint the contracts
 	@git diff --exit-code --stat -- protos/gen || (echo "Run make protos and commit protos/gen"; false)
 	@test -z "$$(git ls-files --others --exclude-standard protos/gen)"
-	@$(BIN)/buf lint build/image.binpb
+	@$(BIN)/buf lint build/image.binpb --config protos/buf.yaml --path aimass
 	@deploy/setup/breaking.sh
 
 bench: .venv/aimass-ready ## Run a benchmark: make bench NAME=trainer [DATA=folder]
@@ -63,7 +63,7 @@ bench: .venv/aimass-ready ## Run a benchmark: make bench NAME=trainer [DATA=fold
 chaos: .venv/aimass-ready ## Kill and freeze workers at random, 100 times
 	@$(BIN)/python -m tests.chaos.worlds
 
-lock: .venv/aimass-ready ## Write the lock files anew (needs uv on PATH)
+lock: ## Write the lock files anew (needs uv on PATH)
 	@deploy/setup/lock.sh
 
 clean: ## Remove .venv and all that was built here

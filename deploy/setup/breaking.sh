@@ -15,4 +15,4 @@ before=$(mktemp -d)
 trap 'rm -rf "$before"' EXIT
 git archive "$base" protos | tar -x -C "$before"
 "$bin/python" "$before/protos/generate.py" "$before/image.binpb" 2>/dev/null
-"$bin/buf" breaking build/image.binpb --against "$before/image.binpb"
+"$bin/buf" breaking build/image.binpb --against "$before/image.binpb" --config protos/buf.yaml --path aimass
