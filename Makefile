@@ -25,7 +25,7 @@ setup: .venv/aimass-ready ## Set everything up, once: .venv, Horovod, MinIO
 	@touch $@
 
 demo: .venv/aimass-ready ## Start the suite, import real data, train on two workers, kill one
-	@$(BIN)/python -m common.local.demo
+	@$(BIN)/python -m common.cli demo
 
 test: .venv/aimass-ready ## Run all tests
 	@$(BIN)/python -m pytest $(ARGS)
