@@ -113,7 +113,8 @@ def interleave(contenders: Mapping[str, Callable[[int], T]], rounds: int) -> dic
             start = time.monotonic()
             result = contenders[name](number)
             results[name].append(result)
-            say(f"  round {number + 1}/{rounds} {name}: {result} ({_seconds_since(start)})")
+            took = time.monotonic() - start
+            say(f"  round {number + 1}/{rounds} {name}: {_text(result)} (took {took:.1f} s)")
     return results
 
 
@@ -165,5 +166,5 @@ def _number(value: float | None) -> str:
     return "-" if value is None else f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
 
 
-def _seconds_since(start: float) -> str:
-    return f"took {time.monotonic() - start:.1f} s"
+def _text(result: object) -> str:
+    return f"{result:.2f} s" if isinstance(result, float) else str(result)

@@ -72,7 +72,7 @@ def recovery(bench: Bench) -> tuple[list[Measure], list[str]]:
     measures = [
         _of_kind(kind, mine, others, what) for kind in KINDS for what in ("median", "worst")
     ]
-    hangs = f"Faults without a next step within {HANG_SECONDS:.0f} s"
+    hangs = f"Faults after which no step came within {HANG_SECONDS:.0f} s"
     measures.append(Measure.of(hangs, mine.hangs, others.hangs, Aim(at_most=0)))
     return measures, _notes(mine, others)
 

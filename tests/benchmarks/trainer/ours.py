@@ -69,7 +69,7 @@ class FollowedRun:
 
     def first_step(self) -> float:
         """Waits for the first finished step. Returns when it was told, in wall-clock seconds."""
-        return time_of(self.wait_for(is_step, timeout=60.0))
+        return time_of(self.wait_for(is_step, timeout=180.0))
 
     def cancel(self) -> None:
         """Ends the run, and waits until its processes are gone."""

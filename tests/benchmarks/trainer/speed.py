@@ -9,11 +9,11 @@ from tests.benchmarks.harness import Aim, Measure, interleave, middle, repeats, 
 from tests.benchmarks.trainer import ours, theirs
 from tests.benchmarks.trainer.bench import Bench
 
-TRAINING_EPOCHS = 14
+TRAINING_EPOCHS = 12
 TRAINING_ROUNDS = 5
-START_ROUNDS = 8
+START_ROUNDS = 7
 ACCURACY = 0.97
-ACCURACY_ROUNDS = 5
+ACCURACY_ROUNDS = 4
 _MOST_EPOCHS = 40
 _LIMIT_SECONDS = 180.0
 NOTES = (
@@ -50,8 +50,8 @@ class Reached:
 
 def training(bench: Bench) -> list[Measure]:
     """Measures a whole training, from Create to the validation after the last step."""
-    say(f"A training of {TRAINING_EPOCHS} epochs")
     epochs = repeats(TRAINING_EPOCHS, 2)
+    say(f"A training of {epochs} epochs")
     workload = replace(bench.workload, epochs=epochs)
 
     def run_ours(number: int) -> float:
