@@ -355,7 +355,9 @@ class OptimizerSpec(_message.Message):
     kind: Global___OptimizerKind.ValueType
     """Algorithm. Default: ADAM."""
     learning_rate: _builtins.float
-    """Learning rate of one worker, above 0 and at most 100. Default: 0.001 (SGD: 0.01)."""
+    """Learning rate of one worker, above 0 and at most 100. Default: 0.001 (SGD, and linear networks
+    with any algorithm: 0.01).
+    """
     weight_decay: _builtins.float
     """Decay of weights, 0 to 1. Default: 0 (ADAMW: 0.01)."""
     momentum: _builtins.float
@@ -467,7 +469,9 @@ class ReduceOnPlateau(_message.Message):
     factor: _builtins.float
     """Factor, above 0 and below 1. Default: 0.1."""
     patience: _builtins.int
-    """Epochs without improvement that are tolerated, 0 to 10,000. Default: 10."""
+    """Epochs without improvement that are tolerated, 0 to 10,000. An improvement is at least a
+    ten-thousandth of the metric. Default: 10, with early stopping at most half of its patience.
+    """
     min_learning_rate: _builtins.float
     """The rate does not fall below this. Default: 0."""
     def __init__(
