@@ -4,6 +4,7 @@ import asyncio
 
 from aimass.catalog.v1 import model_pb2
 from aimass.trainer.v1 import agents_pb2, trainer_pb2
+from aimass.type.v1 import run_pb2
 from common import client
 from common.runs.owner import RunOwner
 from common.runs.segments import read_events
@@ -118,8 +119,7 @@ class Coordinator:
             run.best_epoch = finished.best_epoch
             run.metrics.clear()
             run.metrics.update(finished.metrics)
-            run.status.lineage.CopyFrom(version.lineage)
-            del run.status.lineage.outputs[:]
-            run.status.lineage.outputs.append(version.name)
+            inputs = [name for name in version.lineage.inputs if name != run.name]
+            run.status.lineage.CopyFrom(run_pb2.Lineage(inputs=inputs, outputs=[version.name]))
 
         self._owner.succeed(change)
