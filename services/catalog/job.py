@@ -6,21 +6,24 @@ import sys
 import tempfile
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from aimass.catalog.v1 import dataset_pb2
 from aimass.type.v1 import artifact_pb2, run_pb2
 from common.artifacts.blobs import put_artifact
+from common.artifacts.purge import purge_prefix
 from common.data.messages import counts_to_proto, schema_to_proto
 from common.data.shards import PARQUET_MEDIA_TYPE
+from common.errors import UnavailableError
 from common.names import DatasetVersionName
 from common.records import RequestId
 from common.runs.errors import RunCancelledError
 from common.runs.job import run_job
+from common.runs.kind import attempt_prefix
 from common.runs.owner import RunOwner
 from services.catalog.config import ImportSettings
-from services.catalog.convert import spec_from_proto, spec_to_proto
+from services.catalog.convert import data_prefixes, spec_from_proto, spec_to_proto
 from services.catalog.domain import fields
 from services.catalog.domain.importer import READING, ImportedData, import_source, open_source
 from services.catalog.domain.sources.archive import ArchiveLimits
@@ -45,11 +48,17 @@ def run_import(owner: Owner) -> None:
     versions = Versions(owner.store, owner.records, DATASETS)
     version = versions.find_result(_request(owner.run))
     if version is None:
-        draft = _import(owner, ImportSettings())
+        try:
+            draft = _import(owner, ImportSettings())
+        except Exception:
+            with suppress(UnavailableError):
+                purge_prefix(owner.store, _data_prefix(owner.name, owner.attempt))
+            raise
         owner.check()
         owner.check_cancelled()
         parent = owner.run.spec.dataset
         version = versions.create(parent, draft, _request(owner.run), references=[owner.name])
+    _drop_unused(owner, version)
     try:
         owner.succeed(lambda run: _finish(run, version))
     except RunCancelledError:
@@ -85,8 +94,21 @@ def _import(owner: Owner, settings: ImportSettings) -> dataset_pb2.DatasetVersio
 
 def _publish(owner: Owner, file: Path, name: str) -> artifact_pb2.ArtifactRef:
     owner.check()
-    key = f"{owner.attempt_prefix}data/{name}"
+    key = f"{_data_prefix(owner.name, owner.attempt)}{name}"
     return put_artifact(owner.store, key, file, PARQUET_MEDIA_TYPE)
+
+
+def _drop_unused(owner: Owner, version: dataset_pb2.DatasetVersion) -> None:
+    """Deletes the shards of attempts that did not make the version."""
+    used = data_prefixes(version)
+    for attempt in range(1, owner.attempt + 1):
+        prefix = _data_prefix(owner.name, attempt)
+        if prefix not in used:
+            purge_prefix(owner.store, prefix)
+
+
+def _data_prefix(run: str, attempt: int) -> str:
+    return f"{attempt_prefix(run, attempt)}data/"
 
 
 def _tell(owner: Owner, stage: str, done: int, total: int) -> None:

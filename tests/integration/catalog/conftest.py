@@ -34,7 +34,7 @@ async def running(minio_server: MinioServer) -> AsyncIterator[Catalog]:
             yield Catalog(
                 address,
                 store,
-                dataset_pb2_grpc.DatasetServiceStub(channel),  # type: ignore[arg-type]
-                model_pb2_grpc.ModelServiceStub(channel),  # type: ignore[arg-type]
-                transfer_pb2_grpc.TransferServiceStub(channel),  # type: ignore[arg-type]
+                dataset_pb2_grpc.DatasetServiceStub(channel),
+                model_pb2_grpc.ModelServiceStub(channel),
+                transfer_pb2_grpc.TransferServiceStub(channel),
             )

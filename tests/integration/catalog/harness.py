@@ -107,7 +107,7 @@ def messages(
 
 def reason_of(status: status_pb2.Status) -> str:
     """Returns the reason that a status carries."""
-    return _detail(status, error_details_pb2.ErrorInfo()).reason
+    return str(_detail(status, error_details_pb2.ErrorInfo()).reason)
 
 
 def field_of(status: status_pb2.Status) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import uuid
+from collections.abc import AsyncIterator
 
 import grpc
 import pytest
@@ -73,9 +74,13 @@ async def test_connection_that_breaks(running: Catalog) -> None:
     """A cancelled call leaves full parts and nothing that looks complete."""
     content = bytes(9 * MIB)
     header = header_of(content)
-    call = running.transfers.WriteUpload()
-    for message in messages(header, content):
-        await call.write(message)
+
+    async def stalled() -> AsyncIterator[transfer_pb2.WriteUploadRequest]:
+        for message in messages(header, content[:-1]):
+            yield message
+        await asyncio.Event().wait()
+
+    call = running.transfers.WriteUpload(stalled())
     request = transfer_pb2.GetUploadRequest(name=header.name)
     # What is awaited happens in the store: there is no event for it.
     while (await running.transfers.GetUpload(request)).committed_bytes < 8 * MIB:  # noqa: ASYNC110
@@ -163,7 +168,7 @@ async def test_keys_out_of_bounds(running: Catalog, key: str, code: grpc.StatusC
 async def test_wrong_references(running: Catalog) -> None:
     """Each part of a reference that cannot be right is named."""
     ref = await asyncio.to_thread(stored, running, b"content")
-    cases = [
+    cases: list[tuple[dict[str, object], str]] = [
         ({"uri": "s3://elsewhere/runs/x"}, "artifact.uri"),
         ({"uri": "file:///etc/passwd"}, "artifact.uri"),
         ({"sha256": "abc"}, "artifact.sha256"),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+from PIL import Image
 
 from aimass.catalog.v1 import dataset_pb2
 from aimass.type.v1 import artifact_pb2
@@ -112,6 +113,18 @@ def zip_of(files: Mapping[str, bytes], compression: int = zipfile.ZIP_DEFLATED) 
     with zipfile.ZipFile(buffer, "w", compression) as archive:
         for name, content in files.items():
             archive.writestr(name, content)
+    return buffer.getvalue()
+
+
+def picture(
+    pixels: npt.NDArray[np.generic] | None = None, kind: str = "PNG", mode: str | None = None
+) -> bytes:
+    """Returns an encoded image; a small gray one by default."""
+    if pixels is None:
+        pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    image = Image.fromarray(pixels)
+    buffer = io.BytesIO()
+    (image.convert(mode) if mode else image).save(buffer, kind)
     return buffer.getvalue()
 
 

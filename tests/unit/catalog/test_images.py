@@ -4,7 +4,6 @@ import io
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
@@ -12,19 +11,7 @@ from sklearn.datasets import load_digits
 from common.data.schema import ColumnType, Part, Task
 from common.errors import InvalidFieldError
 from services.catalog.domain.spec import DataFormat, SplitSpec
-from tests.unit.catalog.support import Imported, field_of, import_bytes, zip_of
-
-
-def picture(
-    pixels: npt.NDArray[np.generic] | None = None, kind: str = "PNG", mode: str | None = None
-) -> bytes:
-    """Returns an encoded image; a small gray one by default."""
-    if pixels is None:
-        pixels = np.arange(12, dtype=np.uint8).reshape(3, 4)
-    image = Image.fromarray(pixels)
-    buffer = io.BytesIO()
-    (image.convert(mode) if mode else image).save(buffer, kind)
-    return buffer.getvalue()
+from tests.unit.catalog.support import Imported, field_of, import_bytes, picture, zip_of
 
 
 def import_images(files: Mapping[str, bytes], split: SplitSpec | None = None) -> Imported:

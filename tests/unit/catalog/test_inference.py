@@ -1,5 +1,7 @@
 """Types, target and task: what is guessed, what is obeyed, what is refused."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pytest
 
@@ -12,7 +14,7 @@ from tests.unit.catalog.support import field_of, import_bytes, npz_of
 NO_SPLIT = SplitSpec(validation_fraction=0)
 
 
-def table(target: str, values: list[object]) -> bytes:
+def table(target: str, values: Sequence[object]) -> bytes:
     """Returns a CSV of one feature and a target."""
     return "\n".join([f"x,{target}", *(f"{i},{value}" for i, value in enumerate(values))]).encode()
 

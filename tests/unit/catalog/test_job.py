@@ -1,25 +1,29 @@
 """The import's job: publishes one version, whatever happens to its attempts."""
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from aimass.catalog.v1 import dataset_pb2, transfer_pb2
 from aimass.type.v1 import run_pb2
 from common.artifacts.memory import MemoryStore
+from common.data import shards
 from common.errors import InvalidFieldError, NotFoundError
 from common.names import DatasetVersionName
 from common.records import RecordStore
 from common.runs.errors import RunCancelledError
 from common.runs.owner import RunOwner
 from common.testing.crash import SimulatedCrash
+from services.catalog.domain.sources import base
 from services.catalog.domain.uploads import Uploads, UploadWriter
 from services.catalog.domain.versions import Versions
 from services.catalog.job import run_import
 from services.catalog.kind import DATASET_IMPORTS, DATASETS
+from tests.unit.catalog.support import picture, zip_of
 
 Owner = RunOwner[dataset_pb2.DatasetImport]
 NAME = "datasetImports/i"
@@ -33,9 +37,13 @@ def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def prepared(content: bytes = CSV) -> MemoryStore:
+def prepared(
+    content: bytes = CSV,
+    file_format: dataset_pb2.DataFormat.ValueType = dataset_pb2.DATA_FORMAT_CSV,
+    store: MemoryStore | None = None,
+) -> MemoryStore:
     """Returns a store with an upload and a run that is to import it."""
-    store = MemoryStore()
+    store = store or MemoryStore()
     records = RecordStore(store)
     header = transfer_pb2.UploadHeader(
         name="uploads/u",
@@ -50,7 +58,7 @@ def prepared(content: bytes = CSV) -> MemoryStore:
     run = dataset_pb2.DatasetImport(
         name=NAME,
         spec=dataset_pb2.DatasetImportSpec(
-            dataset="datasets/d", upload="uploads/u", format=dataset_pb2.DATA_FORMAT_CSV
+            dataset="datasets/d", upload="uploads/u", format=file_format
         ),
         status=run_pb2.RunStatus(state=run_pb2.RUN_STATE_PENDING),
         labels={"team": "a"},
@@ -135,6 +143,7 @@ def test_take_over_in_the_middle(monkeypatch: pytest.MonkeyPatch) -> None:
         run_import(owner)
     (version,) = versions_of(store)
     assert "/attempts/2/" in version.shards[0].data.uri
+    assert not list(store.list(f"runs/{NAME}/attempts/1/"))
 
 
 def test_cancel_that_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,8 +152,8 @@ def test_cancel_that_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
     with attempt(store) as owner:
         make = Versions.create
 
-        def create_and_cancel(*args: object, **kwargs: object) -> object:
-            version = make(*args, **kwargs)  # type: ignore[arg-type]
+        def create_and_cancel(*args: Any, **kwargs: Any) -> object:
+            version = make(*args, **kwargs)
             RecordStore(store).update(NAME, dataset_pb2.DatasetImport, _cancelling)
             return version
 
@@ -169,6 +178,25 @@ def test_bad_data_leaves_no_version() -> None:
         run_import(owner)
     assert not versions_of(store)
     assert not RecordStore(store).find("datasets", dataset_pb2.Dataset)
+
+
+def test_failure_while_writing_leaves_no_shards(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shards of an import that fails in its second pass are deleted."""
+    monkeypatch.setattr(base, "_BATCH_ROWS", 1)
+    monkeypatch.setattr(shards, "MAX_SHARD_ROWS", 1)
+    written: list[str] = []
+
+    class Recording(MemoryStore):
+        def upload(self, key: str, chunks: Iterable[bytes]) -> int:
+            written.append(key)
+            return super().upload(key, chunks)
+
+    files = {"a/1.png": picture(), "b/2.png": picture(), "b/3.png": picture()[:-30]}
+    store = prepared(zip_of(files), dataset_pb2.DATA_FORMAT_IMAGE_ZIP, Recording())
+    with attempt(store) as owner, pytest.raises(InvalidFieldError, match="damaged"):
+        run_import(owner)
+    assert written
+    assert not [key for key in written if list(store.list(key))]
 
 
 def test_scratch_of_a_killed_attempt_is_removed(scratch: Path) -> None:

@@ -1,6 +1,7 @@
 """Uploads: parts, resume, check at the end, sweep."""
 
 import hashlib
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -40,16 +41,21 @@ def uploads(store: MemoryStore) -> Uploads:
 
 
 def header(
-    content: bytes = CONTENT, offset: int = 0, **changed: object
+    content: bytes = CONTENT, offset: int = 0, name: str = NAME
 ) -> transfer_pb2.UploadHeader:
-    """Returns the header of an upload, with some fields changed."""
-    whole = transfer_pb2.UploadHeader(
-        name=NAME,
+    """Returns the header of an upload."""
+    return transfer_pb2.UploadHeader(
+        name=name,
         total_bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
         offset=offset,
         filename="f.csv",
     )
+
+
+def changed_header(changed: Mapping[str, object]) -> transfer_pb2.UploadHeader:
+    """Returns the header of an upload with some fields changed."""
+    whole = header()
     for field, value in changed.items():
         setattr(whole, field, value)
     return whole
@@ -168,14 +174,14 @@ def test_other_content_under_the_same_name(uploads: Uploads) -> None:
 def test_bad_headers(uploads: Uploads, changed: dict[str, object], field: str) -> None:
     """Each field of the header is checked before anything is stored."""
     with pytest.raises(InvalidFieldError) as caught:
-        uploads.begin(header(**changed))
+        uploads.begin(changed_header(changed))
     assert caught.value.violations[0].field == field
 
 
 @pytest.mark.parametrize("chunk", [b"", bytes(1024 * 1024 + 1)])
 def test_bad_chunks(uploads: Uploads, chunk: bytes) -> None:
     """Chunks have bounds."""
-    writer = uploads.begin(header(total_bytes=2**30))
+    writer = uploads.begin(changed_header({"total_bytes": 2**30}))
     assert isinstance(writer, UploadWriter)
     with pytest.raises(InvalidFieldError, match="chunk"):
         writer.add(chunk)

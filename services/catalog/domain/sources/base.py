@@ -7,9 +7,10 @@ from typing import Protocol
 
 import pyarrow as pa
 
-# Cells a batch holds at most: bounds memory for wide and narrow tables alike.
-BATCH_CELLS = 1 << 21
-BATCH_ROWS = 16_384
+# What a batch holds at most: bounds memory for long, wide and heavy rows alike.
+_BATCH_ROWS = 16_384
+_BATCH_CELLS = 1 << 21
+_BATCH_BYTES = 32 * 1024 * 1024
 
 
 class RawKind(Enum):
@@ -60,6 +61,13 @@ class Source(Protocol):
         ...
 
 
-def batch_rows(column_count: int) -> int:
-    """Returns how many rows a batch of so many columns should have."""
-    return max(1, min(BATCH_ROWS, BATCH_CELLS // max(1, column_count)))
+def batch_rows(column_count: int, row_bytes: int) -> int:
+    """Returns how many rows a batch should have.
+
+    Args:
+        column_count: Columns that are read.
+        row_bytes: Usual size of a row of them.
+    """
+    by_cells = _BATCH_CELLS // max(1, column_count)
+    by_bytes = _BATCH_BYTES // max(1, row_bytes)
+    return max(1, min(_BATCH_ROWS, by_cells, by_bytes))

@@ -17,6 +17,7 @@ from services.catalog.domain.sources.base import RawColumn, RawKind, batch_rows
 MEMORY_LIMIT_MB = 512
 _THREADS = 2
 _MAX_COLUMNS = 10_000
+_SAMPLE_BYTES = 1024 * 1024
 _MAX_LINE_BYTES = 16 * 1024 * 1024
 _FAULT_OF_FILE = "Invalid Input Error"
 _LINE = re.compile(r"CSV Error on Line: (\d+)")
@@ -56,7 +57,8 @@ class CsvSource:
         with duckdb.connect(config=options) as connection:
             try:
                 rows = connection.sql(self._query(names), params=[str(self._path)])
-                yield from rows.to_arrow_reader(batch_rows(len(names)))
+                step = batch_rows(len(names), _line_bytes(self._path))
+                yield from rows.to_arrow_reader(step)
             except (duckdb.Error, pa.ArrowException, OSError) as error:
                 if _FAULT_OF_FILE not in str(error):
                     raise
@@ -139,6 +141,13 @@ def _bounded(lines: Iterator[str]) -> Iterator[str]:
         if total > _MAX_LINE_BYTES:
             raise csv.Error("it does not end; check its quotes")
         yield line
+
+
+def _line_bytes(path: Path) -> int:
+    """Returns the mean size of the first lines."""
+    with path.open("rb") as file:
+        sample = file.read(_SAMPLE_BYTES)
+    return len(sample) // (1 + max(sample.count(b"\n"), sample.count(b"\r")))
 
 
 def _line_of_record(path: Path, record: int) -> int:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from services.catalog.domain.fields import bad_file
 from services.catalog.domain.sources.archive import Archive
-from services.catalog.domain.sources.base import BATCH_CELLS, BATCH_ROWS, RawColumn, RawKind
+from services.catalog.domain.sources.base import RawColumn, RawKind, batch_rows
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -69,9 +69,7 @@ class ImageZipSource:
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """See `Source`. Images are decoded only where they are asked for."""
-        step = BATCH_ROWS
-        if IMAGE_COLUMN in names:
-            step = max(1, min(step, BATCH_CELLS // self._image_bytes))
+        step = batch_rows(len(names), self._image_bytes if IMAGE_COLUMN in names else 0)
         for start in range(0, len(self._pictures), step):
             pictures = self._pictures[start : start + step]
             arrays = [self._values(name, pictures) for name in names]

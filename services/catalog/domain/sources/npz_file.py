@@ -46,6 +46,11 @@ class _Part:
     convert: Callable[[Array], pa.Array]
     index: int | None = None
 
+    @property
+    def row_bytes(self) -> int:
+        values = 1 if self.index is not None else math.prod(self.array.shape[1:])
+        return values * self.array.itemsize
+
     def read(self, start: int, stop: int) -> pa.Array:
         rows = self.array[start:stop]
         return self.convert(rows if self.index is None else rows[:, self.index])
@@ -81,7 +86,7 @@ class NpzSource:
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """See `Source`. NaN and NaT are missing."""
-        step = batch_rows(len(names))
+        step = batch_rows(len(names), sum(self._parts[name].row_bytes for name in names))
         for start in range(0, self._rows, step):
             stop = min(start + step, self._rows)
             arrays = [self._parts[name].read(start, stop) for name in names]
