@@ -222,10 +222,11 @@ def _fail(context: WorkerContext, reason: str, message: str) -> int:
 def _set_up_logs(context: WorkerContext) -> None:
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         telemetry.configure("worker")
+    # Log lines become events of the run, and nothing else: what is printed becomes one as well.
     handler = ReportHandler(context.report, context.rank)
-    logging.getLogger().addHandler(handler)
-    logging.getLogger("services").setLevel(logging.INFO)
-    logging.getLogger("common").setLevel(logging.INFO)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    for name in ("services", "common"):
+        logging.getLogger(name).setLevel(logging.INFO)
 
 
 def _stage(context: WorkerContext) -> str:

@@ -4,11 +4,13 @@ Rank 0 decides and sends the state to all others: one path, whatever the beginni
 """
 
 import logging
+from pathlib import Path
 
 import torch
 from torch import nn
 
-from common.artifacts.protocol import ObjectStore
+from common.artifacts.protocol import ObjectMissingError, ObjectStore
+from common.errors import UnavailableError
 from common.models.package import load_weights
 from common.networks.modules import build_network
 from services.trainer.domain.job import Job
@@ -64,19 +66,27 @@ def begin(
 def saved_state(context: WorkerContext, store: ObjectStore) -> bytes:
     """Returns the newest state that this host can get at; empty where there is none.
 
-    Raises:
-        UnavailableError: The checkpoint cannot be read now.
+    The coordinator names a checkpoint only where it is newer than this host's commit. One that
+    cannot be read costs the steps between them, no more.
     """
-    path = context.commit_dir / FILE_NAME
+    if context.checkpoint_key:
+        try:
+            content = b"".join(store.download(context.checkpoint_key))
+            Snapshot.from_bytes(content)
+            return content
+        except (UnavailableError, ObjectMissingError, ValueError) as error:
+            _log.warning("the checkpoint %s is left out: %s", context.checkpoint_key, error)
+    return _host_commit(context.commit_dir / FILE_NAME)
+
+
+def _host_commit(path: Path) -> bytes:
     try:
         content = path.read_bytes()
         Snapshot.from_bytes(content)
-        return content
     except FileNotFoundError:
-        pass
+        return b""
     except ValueError as error:
         _log.warning("the commit of this host is damaged and left out: %s", error)
         path.unlink(missing_ok=True)
-    if not context.checkpoint_key:
         return b""
-    return b"".join(store.download(context.checkpoint_key))
+    return content

@@ -23,6 +23,7 @@ from services.trainer.domain.job import Job
 from services.trainer.worker.commits import read_commit
 from services.trainer.worker.engine import DivergedError
 from services.trainer.worker.process import ProgressBoard
+from services.trainer.worker.resume import saved_state
 from services.trainer.worker.state import Snapshot, read_state
 from tests.support.training import Array, Desk, split_parts
 
@@ -172,6 +173,22 @@ def test_a_checkpoint_goes_on_where_the_hosts_commits_are_lost(desk: Desk) -> No
     second = desk.job(data, {**MIXED, "commit_steps": 1}, run="second")
     desk.train(second, checkpoint="checkpoint")
     np.testing.assert_allclose(history_of(desk, second), history_of(desk, first), rtol=1e-5)
+
+
+def test_the_newest_state_that_can_be_read_is_taken(desk: Desk) -> None:
+    """Protects steps: a checkpoint that is named is newer than the commit, unless it is no good."""
+    job = desk.job(mixed_data(desk), {**MIXED, "commit_steps": 1})
+    train_until(desk, job, 9)
+    content = (desk.context(job).commit_dir / "commit.safetensors").read_bytes()
+    desk.store.write("good", content)
+    desk.store.write("cut", content[:100])
+    (desk.context(job).commit_dir / "commit.safetensors").unlink()
+    train_until(desk, job, 4)
+    steps = {
+        key: Snapshot.from_bytes(saved_state(desk.context(job, checkpoint=key), desk.store)).step
+        for key in ("", "good", "cut", "gone")
+    }
+    assert steps == {"": 3, "good": 8, "cut": 3, "gone": 3}
 
 
 def test_a_damaged_commit_is_left_out(desk: Desk) -> None:
