@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from dataclasses import asdict
 
 import numpy as np
 import pyarrow as pa
@@ -26,9 +25,12 @@ class ContentDigest:
             schema: The data set's schema.
             storage: Arrow schema of the batches to come.
         """
-        content = asdict(schema)
-        del content["task_reason"]
-        header = {"schema": content, "storage": [str(field.type) for field in storage]}
+        # Statistics follow from the values, and depend on the cuts in their last bits.
+        columns = [
+            (column.name, column.type, column.shape, column.categories, str(field.type))
+            for column, field in zip(schema.columns, storage, strict=True)
+        ]
+        header = {"columns": columns, "target": schema.target, "task": schema.task}
         self._whole = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
         self._columns = [_ColumnDigest() for _ in storage]
         self._split = hashlib.sha256()
