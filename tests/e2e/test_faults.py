@@ -11,7 +11,7 @@ from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import event_pb2, network_pb2, run_pb2
 from common.testing.suite import RunningSuite
 
-EPOCHS = 60
+EPOCHS = 30
 STORE_OUTAGE_SECONDS = 20.0
 
 
@@ -22,7 +22,7 @@ def specification(version: str, workers: int = 2) -> trainer_pb2.TrainingSpec:
         model="models/e2e-faults",
         network=network_pb2.NetworkSpec(mlp=network_pb2.MlpNetwork(hidden_widths=[512, 512])),
         epochs=EPOCHS,
-        batch_size=64,
+        batch_size=128,
         workers=trainer_pb2.WorkerRange(min=1, wanted=workers),
     )
 
@@ -45,6 +45,14 @@ def kill(process: psutil.Process) -> None:
 def freeze(process: psutil.Process) -> None:
     """Stops a process without ending it."""
     process.send_signal(signal.SIGSTOP)
+
+
+def is_alive(process: psutil.Process) -> bool:
+    """Whether a process can still do anything: one that only waits to be reaped cannot."""
+    try:
+        return process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 FAULTS: dict[str, Callable[[RunningSuite, str], None]] = {
@@ -106,7 +114,7 @@ def test_cancelled_run_leaves_no_process(suite: RunningSuite, table_version: str
     suite.training.CancelTrainingRun(trainer_pb2.CancelTrainingRunRequest(name=name))
     last = list(stream)[-1]
     assert last.state_change.state == run_pb2.RUN_STATE_CANCELLED
-    assert not [process for process in processes if process.is_running()]
+    assert not [process for process in processes if is_alive(process)]
 
 
 def test_waits_visibly_for_workers_then_fails(suite: RunningSuite, table_version: str) -> None:
