@@ -1,10 +1,13 @@
 """Adds tensors up over the workers of a world."""
 
+import time
 from typing import Protocol
 
 import horovod.torch as hvd
 import torch
 from torch import Tensor
+
+POLL_SECONDS = 0.0002
 
 
 class Reducer(Protocol):
@@ -50,9 +53,14 @@ class HorovodReducer:
     def wait(self) -> None:
         """Waits for the sum.
 
+        Horovod's own wait spins: with another worker late by 0.1 s it takes 0.09 s of processor
+        time from Horovod's thread and from all others of the host. Looking every 0.2 ms does not.
+
         Raises:
             HorovodInternalError: Another worker is gone.
         """
+        while not hvd.poll(self._handle):
+            time.sleep(POLL_SECONDS)
         hvd.synchronize(self._handle)
 
     def broadcast(self, content: bytes) -> bytes:
