@@ -11,7 +11,7 @@ from services.catalog.config import CatalogSettings
 from tests.integration.catalog.harness import Catalog
 
 
-@pytest_asyncio.fixture(scope="session", loop_scope="session")
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def running(minio_server: MinioServer) -> AsyncIterator[Catalog]:
     """A catalog with real job processes on a bucket of its own, for all tests of this folder."""
     store = minio_server.new_store()

@@ -22,7 +22,7 @@ from common.runs.kind import lease_key
 from common.runs.lease import read_lease
 from tests.integration.catalog.harness import Catalog, field_of, reason_of, status_of_error
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 SUCCEEDED, FAILED = run_pb2.RUN_STATE_SUCCEEDED, run_pb2.RUN_STATE_FAILED
 

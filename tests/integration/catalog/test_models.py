@@ -11,7 +11,7 @@ from aimass.type.v1 import run_pb2
 from common.artifacts.blobs import put_artifact
 from tests.integration.catalog.harness import Catalog, field_of, status_of_error
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
 def request_for(running: Catalog, model: str = "") -> model_pb2.CreateModelVersionRequest:

@@ -19,7 +19,7 @@ from tests.integration.catalog.harness import (
     status_of_error,
 )
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 MIB = 1024 * 1024
 
