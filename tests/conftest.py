@@ -3,7 +3,7 @@ from collections.abc import Iterator
 import pytest
 
 from common.artifacts import ObjectStore
-from common.artifacts.settings import open_store
+from common.artifacts.opening import open_store
 from common.testing.minio import MinioServer
 
 pytest.register_assert_rewrite(

@@ -14,7 +14,8 @@ from pydantic import Field
 
 from aimass.type.v1 import event_pb2, run_pb2
 from common import telemetry
-from common.artifacts.settings import RUN_PATIENCE, StoreSettings, open_store
+from common.artifacts.opening import RUN_PATIENCE, open_store
+from common.artifacts.settings import StoreSettings
 from common.config import Settings
 from common.errors import AimassError, FencedError, NotFoundError, UnavailableError
 from common.records import RecordStore

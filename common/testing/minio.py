@@ -9,8 +9,9 @@ import time
 from pathlib import Path
 
 from common.artifacts import ObjectStore
+from common.artifacts.opening import UNARY_PATIENCE, open_store
 from common.artifacts.s3 import S3Store
-from common.artifacts.settings import UNARY_PATIENCE, StoreSettings, open_store
+from common.artifacts.settings import StoreSettings
 from common.errors import UnavailableError
 from common.local.store import find_minio
 

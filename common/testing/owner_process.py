@@ -14,7 +14,8 @@ import logging
 import sys
 
 from aimass.trainer.v1 import trainer_pb2
-from common.artifacts.settings import StoreSettings, open_store
+from common.artifacts.opening import open_store
+from common.artifacts.settings import StoreSettings
 from common.errors import AimassError
 from common.runs.kind import name_of
 from common.runs.owner import RunOwner

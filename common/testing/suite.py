@@ -19,7 +19,8 @@ from aimass.catalog.v1 import (
 from aimass.trainer.v1 import trainer_pb2, trainer_pb2_grpc
 from aimass.type.v1 import event_pb2, run_pb2
 from common import client
-from common.artifacts.settings import StoreSettings, open_store
+from common.artifacts.opening import open_store
+from common.artifacts.settings import StoreSettings
 from common.local.home import SuiteHome
 from common.local.plan import SuiteOptions
 from common.local.processes import suite_processes

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from common.artifacts.settings import StoreSettings, open_store
+from common.artifacts.opening import open_store
+from common.artifacts.settings import StoreSettings
 from common.server import serve
 from services.catalog.app import catalog
 from services.catalog.config import CatalogSettings

@@ -9,7 +9,8 @@ from contextlib import asynccontextmanager
 from aimass.catalog.v1 import dataset_pb2_grpc, model_pb2_grpc
 from aimass.trainer.v1 import agents_pb2_grpc, trainer_pb2_grpc
 from common import client
-from common.artifacts.settings import StoreSettings, open_store
+from common.artifacts.opening import open_store
+from common.artifacts.settings import StoreSettings
 from common.config import ClientSettings
 from common.records import RecordStore
 from common.runs.executor import LocalExecutor

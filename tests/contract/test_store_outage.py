@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from common.artifacts.settings import open_store
+from common.artifacts.opening import open_store
 from common.errors import UnavailableError
 from common.testing.minio import MinioServer
 

@@ -13,8 +13,9 @@ from horovod.common.exceptions import HorovodInternalError
 from aimass.trainer.v1 import agents_pb2
 from aimass.type.v1 import event_pb2
 from common import telemetry
+from common.artifacts.opening import RUN_PATIENCE, open_store
 from common.artifacts.protocol import ObjectStore
-from common.artifacts.settings import RUN_PATIENCE, StoreSettings, open_store
+from common.artifacts.settings import StoreSettings
 from common.data.cache import HostCache
 from common.errors import AimassError, UnavailableError
 from services.trainer.domain.job import Job, read_job

@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from common.artifacts.settings import StoreSettings, open_store
+from common.artifacts.opening import open_store
+from common.artifacts.settings import StoreSettings
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
