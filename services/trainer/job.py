@@ -8,12 +8,14 @@ from services.trainer.coordinator.main import coordinate
 from services.trainer.coordinator.rendezvous import Rendezvous
 from services.trainer.coordinator.settings import CoordinatorSettings
 from services.trainer.kind import TRAINING_RUNS
+from services.trainer.warming import warm_up_libraries
 
 
 def main() -> int:
     """Works on one run; returns the exit code of the process."""
     # Started before the run is known, so that its imports cost the run no time.
     rendezvous = Rendezvous(CoordinatorSettings().coordinator_host)
+    warm_up_libraries()
     try:
         return run_job(TRAINING_RUNS, partial(coordinate, rendezvous=rendezvous))
     finally:

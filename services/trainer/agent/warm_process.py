@@ -108,6 +108,9 @@ def load_worker(module_name: str) -> WorkerMain:
     import horovod.torch  # noqa: F401, PLC0415 - heavy, and not needed by those who import us
     import torch  # noqa: PLC0415
 
+    from services.trainer.warming import warm_up_libraries  # noqa: PLC0415
+
+    warm_up_libraries()
     # The first optimizer pulls in torch._dynamo, which takes more than a second.
     torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=0.1)
     module = importlib.import_module(module_name)
