@@ -225,7 +225,8 @@ def _set_up_logs(context: WorkerContext) -> None:
         telemetry.configure("worker")
     # Log lines become events of the run, and nothing else: what is printed becomes one as well.
     handler = ReportHandler(context.report, context.rank)
-    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    text = "%(message)s"
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], format=text, force=True)
     for name in ("services", "common"):
         logging.getLogger(name).setLevel(logging.INFO)
 
