@@ -22,7 +22,7 @@ class JobProcess:
 
     Attributes:
         job: Id of the job, in its environment and its children's as `AIMASS_JOB`.
-        started: `time.monotonic()` when this object was made.
+        started: `time.monotonic()` when it was given its run, or was found or started.
     """
 
     def __init__(
@@ -62,6 +62,7 @@ class JobProcess:
             OSError: It has died.
         """
         assert self._child is not None and self._child.stdin is not None
+        self.started = time.monotonic()
         with self._child.stdin as stdin:
             stdin.write(f"{run}\n".encode())
 
