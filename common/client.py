@@ -3,6 +3,7 @@
 import json
 import random
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -27,7 +28,7 @@ _OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 1_000),
 ]
 
-# Reads, and writes that a request id or their nature makes safe to repeat.
+# Reads, and writes that are safe to repeat: a Create without a request id is given one below.
 RETRIED = {
     "aimass.catalog.v1.DatasetService": [],
     "aimass.catalog.v1.ModelService": [],
@@ -74,6 +75,16 @@ def call_metadata(token: str) -> list[tuple[str, str | bytes]]:
     return [("authorization", f"Bearer {token}"), (tracecontext.HEADER, traceparent)]
 
 
+def _repeatable(request: Any) -> Any:
+    """Returns the request with a request id, where its kind has one and the caller gave none."""
+    if "request_id" not in request.DESCRIPTOR.fields_by_name or request.request_id:
+        return request
+    identified = type(request)()
+    identified.CopyFrom(request)
+    identified.request_id = str(uuid.uuid4())
+    return identified
+
+
 class _SyncDefaults(
     grpc.UnaryUnaryClientInterceptor,
     grpc.UnaryStreamClientInterceptor,
@@ -101,7 +112,8 @@ class _SyncDefaults(
     def intercept_unary_unary(
         self, continuation: Any, client_call_details: Any, request: Any
     ) -> Any:
-        return continuation(self._with_defaults(client_call_details, DEADLINE_SECONDS), request)
+        details = self._with_defaults(client_call_details, DEADLINE_SECONDS)
+        return continuation(details, _repeatable(request))
 
     def intercept_unary_stream(
         self, continuation: Any, client_call_details: Any, request: Any
@@ -140,7 +152,7 @@ class _AioUnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
         self, continuation: Any, client_call_details: Any, request: Any
     ) -> Any:
         details = _aio_details(client_call_details, self._token, DEADLINE_SECONDS)
-        return await continuation(details, request)
+        return await continuation(details, _repeatable(request))
 
 
 class _AioUnaryStream(grpc.aio.UnaryStreamClientInterceptor):

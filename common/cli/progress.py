@@ -85,8 +85,8 @@ class RunProgress:
         if not self.epoch:
             return self.stage or self._state_word()
         is_training = self.stage in ("", _TRAINING)
-        parts = [self._epoch_text() if is_training else self.stage]
-        parts += [self._loss_text(), self._accuracy_text()]
+        parts = [] if is_training else [self.stage]
+        parts += [self._epoch_text(), self._loss_text(), self._accuracy_text()]
         if is_training and _RATE in self.metrics:
             parts.append(f"{self.metrics[_RATE]:,.0f} rows/s")
         return " · ".join(part for part in parts if part)

@@ -62,7 +62,7 @@ def run_import(owner: Owner) -> None:
     try:
         owner.succeed(lambda run: _finish(run, version))
     except RunCancelledError:
-        versions.delete(DatasetVersionName.from_name(version.name))
+        versions.withdraw(DatasetVersionName.from_name(version.name))
         raise
 
 

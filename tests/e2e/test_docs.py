@@ -12,7 +12,8 @@ from common.interceptors.roles import REQUIRED, Role
 from common.testing.suite import RunningSuite
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["services/catalog/README.md", "services/trainer/README.md"]
+PAGES = ["README.md", "services/catalog/README.md", "services/trainer/README.md"]
+PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
 
@@ -26,9 +27,8 @@ def rpcs(page: str) -> set[str]:
     return set(re.findall(r"(aimass\.\w+\.v1\.\w+/\w+)", commands(page)))
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_examples_run(suite: RunningSuite, page: str, tmp_path: Path) -> None:
-    """Every example call of a service's page succeeds against a running suite."""
+def run_as_user(suite: RunningSuite, command: list[str], folder: Path) -> str:
+    """Runs a command as a user of that suite would. Returns what it prints."""
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -38,15 +38,30 @@ def test_examples_run(suite: RunningSuite, page: str, tmp_path: Path) -> None:
         "AIMASS_HOME": str(suite.suite.home.path),
     }
     done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", commands(page)],
+        command,
         env=environment,
-        cwd=tmp_path,
+        cwd=folder,
         capture_output=True,
         text=True,
         timeout=100,
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
+    return done.stdout
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_examples_run(suite: RunningSuite, page: str, tmp_path: Path) -> None:
+    """Every example call of a page succeeds against a running suite."""
+    run_as_user(suite, ["bash", "-euo", "pipefail", "-c", commands(page)], tmp_path)
+
+
+def test_python_example_runs(suite: RunningSuite, table_version: str, tmp_path: Path) -> None:
+    """The README's Python example finds the data that is there."""
+    (example,) = PYTHON.findall((ROOT / "README.md").read_text())
+    assert table_version.split("/")[1] in run_as_user(
+        suite, [sys.executable, "-c", example], tmp_path
+    )
 
 
 def test_every_user_rpc_has_an_example() -> None:

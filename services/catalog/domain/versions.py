@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar, cast
@@ -10,10 +11,18 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from common.artifacts import ObjectChangedError, ObjectMissingError, ObjectStore
-from common.errors import AlreadyExistsError, InvalidFieldError, NotFoundError
+from common.errors import (
+    AlreadyExistsError,
+    FailedPreconditionError,
+    InvalidFieldError,
+    NotFoundError,
+)
 from common.records import Page, RecordStore, RequestId
 from common.records.requests import find_reservation
 
+# Longer than a deletion takes that broke off half-way and is completed by another.
+_WITHDRAWAL_SECONDS = 90.0
+_PAUSE_SECONDS = 0.05
 P = TypeVar("P", bound=Message)
 V = TypeVar("V", bound=Message)
 
@@ -180,6 +189,18 @@ class Versions(Generic[P, V]):
             with contextlib.suppress(NotFoundError):
                 self._records.update(parent, self._line.parent, self._with_newest)
 
+    def withdraw(self, name: VersionName) -> None:
+        """Deletes a version, and its line where it has no other: as if it had never been made.
+
+        Raises:
+            FailedPreconditionError: Something refers to the version; names that.
+        """
+        with contextlib.suppress(NotFoundError):
+            self.delete(name)
+        parent = name.name.partition("/versions/")[0]
+        with contextlib.suppress(NotFoundError, FailedPreconditionError):
+            self._records.delete(parent, self._line.parent, check=_require_empty)
+
     def _next_number(self, parent: str) -> int:
         """Counts up and returns the new number."""
         key = f"counters/{parent}.json"
@@ -214,10 +235,23 @@ class Versions(Generic[P, V]):
         new = cast(_Parent, line)
         new.name, new.latest_version = parent, number
         new.create_time.CopyFrom(version.create_time)
+        deadline = time.monotonic() + _WITHDRAWAL_SECONDS
+        while True:
+            try:
+                self._create_or_update(line, change)
+            except (NotFoundError, FailedPreconditionError):
+                # The only version before this one is being withdrawn, and the line with it.
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(_PAUSE_SECONDS)
+            else:
+                return
+
+    def _create_or_update(self, line: P, change: Callable[[P], P | None]) -> None:
         try:
             self._records.create(line)
         except AlreadyExistsError:
-            self._records.update(parent, self._line.parent, change)
+            self._records.update(cast(_Parent, line).name, self._line.parent, change)
 
     def _with_newest(self, line: P) -> P | None:
         parent = cast(_Parent, line)
@@ -232,6 +266,11 @@ class Versions(Generic[P, V]):
         found = self._records.find(f"{parent}/versions", self._line.version)
         versions = (record.resource for record in found)
         return max(versions, key=lambda item: _number(cast(_Version, item).name), default=None)
+
+
+def _require_empty(line: Message) -> None:
+    if cast(_Parent, line).latest_version:
+        raise FailedPreconditionError("It has a version.", reason="NOT_EMPTY")
 
 
 def _number(name: str) -> int:

@@ -156,7 +156,11 @@ class LocalWorld:
         self._last_sent = state
         board, stopped = state
         progress = agents_pb2.WorldProgress(
-            world=self.number, steps=board.steps, beats=board.beats, stopped=stopped
+            world=self.number,
+            steps=board.steps,
+            beats=board.beats,
+            stopped=stopped,
+            settled=board.is_settled,
         )
         if board.commit_step >= 0:
             progress.commit.step = board.commit_step

@@ -280,7 +280,6 @@ class Conductor:
 
     async def _commit_first(self, world: World, size: CrewSize | None, reason: str) -> Verdict:
         """Has the workers commit before a planned change, so that no step is lost."""
-        step = world.newest_step
         there = [member for member in self.members if member.world == world.number]
         # Those that go need none, and whoever commits holds up the others.
         committing = [member for member in there if member.may_stay()] or there
@@ -289,8 +288,7 @@ class Conductor:
             member.order(agents_pb2.Order(request_commit=order))
 
         def is_safe() -> bool:
-            newest = max((world.commits.get(member.id, -1) for member in committing), default=-1)
-            return newest >= step or self._judge(world, size) is not None
+            return bool(world.settled) or self._judge(world, size) is not None
 
         usual = self._pace.step_seconds or 0.0
         await self._changes.until(is_safe, max(_COMMIT_SECONDS, _COMMIT_STEPS * usual))

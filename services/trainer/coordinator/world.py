@@ -71,7 +71,7 @@ class World:
         from_step: Step it starts from; -1 where that is not known.
         steps: Last finished step of each rank.
         beats: Signs of life of each rank.
-        commits: Step of the newest commit of this world on each agent's host.
+        settled: Agents whose workers have committed as they were asked to, and do no more.
         exits: Exit code of each rank that ended.
         stopped: Ranks that are stopped by a signal.
         finished: What each rank said that finished.
@@ -87,7 +87,7 @@ class World:
     sign_at: float
     steps: dict[int, int] = field(default_factory=dict)
     beats: dict[int, int] = field(default_factory=dict)
-    commits: dict[str, int] = field(default_factory=dict)
+    settled: set[str] = field(default_factory=set)
     exits: dict[int, int] = field(default_factory=dict)
     stopped: frozenset[int] = frozenset()
     finished: dict[int, agents_pb2.TrainingFinished] = field(default_factory=dict)
@@ -132,8 +132,8 @@ class World:
         self.stopped = (self.stopped - set(ranks.values())) | {
             ranks[local_rank] for local_rank in progress.stopped
         }
-        if progress.HasField("commit"):
-            self.commits[agent] = progress.commit.step
+        if progress.settled:
+            self.settled.add(agent)
         if self.steps and self.first_step_at is None:
             self.first_step_at = now
         return max(self.newest_step, 0) - max(before, 0)

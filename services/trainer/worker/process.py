@@ -35,6 +35,7 @@ _LENGTH = struct.Struct("<I")
 # The words of a board: three for the host, then two for each local rank.
 _COMMIT_STEP, _COMMIT_EPOCH, _COMMIT_REQUEST, _RANKS = 0, 1, 2, 3
 _WORD_BYTES = 8
+_NOT_REQUESTED, _REQUESTED, _SETTLED = 0, 1, 2
 _END_SECONDS = 2.0
 _END_POLL_SECONDS = 0.02
 
@@ -60,12 +61,14 @@ class BoardSnapshot:
         beats: Signs of life of each local rank, finished steps included.
         commit_step: Step of the newest commit of this world on this host; -1 for none.
         commit_epoch: Epoch it lies in.
+        is_settled: Whether the commit that was asked for is there, and no step follows.
     """
 
     steps: tuple[int, ...]
     beats: tuple[int, ...]
     commit_step: int
     commit_epoch: int
+    is_settled: bool
 
 
 class ProgressBoard:
@@ -95,7 +98,7 @@ class ProgressBoard:
         """Returns the descriptor of a new board in anonymous shared memory."""
         descriptor = os.memfd_create("aimass-progress")
         rank = struct.pack("=qq", -1, 0)
-        os.write(descriptor, struct.pack("=qqq", -1, 0, 0) + rank * local_size)
+        os.write(descriptor, struct.pack("=qqq", -1, 0, _NOT_REQUESTED) + rank * local_size)
         return descriptor
 
     def finish_step(self, step: int) -> None:
@@ -130,8 +133,9 @@ class ProgressBoard:
         self._words[_COMMIT_STEP] = step
         # A commit written in the background is older than the newest step: another one is due.
         if self.commit_requested() and step >= self._words[self._step_word]:
-            self._words[_COMMIT_REQUEST] = 0
+            self._words[_COMMIT_REQUEST] = _SETTLED
             self._wait_for_the_end()
+            self._words[_COMMIT_REQUEST] = _NOT_REQUESTED
 
     def _wait_for_the_end(self) -> None:
         end = time.monotonic() + _END_SECONDS
@@ -141,11 +145,11 @@ class ProgressBoard:
 
     def commit_requested(self) -> bool:
         """Returns whether a commit is wanted at the next step, whatever the interval."""
-        return self._words[_COMMIT_REQUEST] != 0
+        return self._words[_COMMIT_REQUEST] == _REQUESTED
 
     def request_commit(self) -> None:
         """Asks the workers of this host for a commit; the agent calls it."""
-        self._words[_COMMIT_REQUEST] = 1
+        self._words[_COMMIT_REQUEST] = _REQUESTED
 
     def read(self) -> BoardSnapshot:
         """Returns what the board says now."""
@@ -155,6 +159,7 @@ class ProgressBoard:
             beats=tuple(ranks[1::2]),
             commit_step=self._words[_COMMIT_STEP],
             commit_epoch=self._words[_COMMIT_EPOCH],
+            is_settled=self._words[_COMMIT_REQUEST] == _SETTLED,
         )
 
     def close(self) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import uuid
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import cast
@@ -43,6 +44,12 @@ class Servicer(trainer_pb2_grpc.TrainingServiceServicer):
         run = trainer_pb2.TrainingRun(name=caller().subject)
         run.status.traceparent = tracecontext.current_traceparent()
         return run
+
+    async def CreateTrainingRun(  # noqa: N802
+        self, request: trainer_pb2.CreateTrainingRunRequest, context: object
+    ) -> trainer_pb2.TrainingRun:
+        """Returns the request id that arrived, as the run's name."""
+        return trainer_pb2.TrainingRun(name=request.request_id)
 
     async def CancelTrainingRun(  # noqa: N802
         self, request: trainer_pb2.CancelTrainingRunRequest, context: object
@@ -194,6 +201,27 @@ async def test_sync_channel_has_token_and_deadline(address: str) -> None:
             return str(stub.GetTrainingRun(trainer_pb2.GetTrainingRunRequest(name="x")).name)
 
     assert await asyncio.to_thread(call) == "viewer"
+
+
+async def test_create_is_always_safe_to_repeat(address: str) -> None:
+    """The channel repeats a Create whose answer was lost: without an id that would make two."""
+    chosen = str(uuid.uuid4())
+
+    def call_sync(request: trainer_pb2.CreateTrainingRunRequest) -> str:
+        with client.connect_sync(address, TOKENS[Role.EDITOR]) as channel:
+            return str(
+                trainer_pb2_grpc.TrainingServiceStub(channel).CreateTrainingRun(request).name
+            )
+
+    empty = trainer_pb2.CreateTrainingRunRequest()
+    async with channel_to(address, Role.EDITOR) as channel:
+        stub = trainer_pb2_grpc.TrainingServiceStub(channel)
+        given = [(await stub.CreateTrainingRun(empty)).name for _ in range(2)]
+        kept = await stub.CreateTrainingRun(trainer_pb2.CreateTrainingRunRequest(request_id=chosen))
+    given.append(await asyncio.to_thread(call_sync, empty))
+    assert len({uuid.UUID(each) for each in given}) == 3
+    assert kept.name == chosen
+    assert not empty.request_id, "the caller's message is left as it is"
 
 
 async def test_call_survives_a_restart_of_the_server() -> None:

@@ -87,6 +87,35 @@ def test_deletion() -> None:
         versions.delete(name_of(None))
 
 
+def test_withdrawn_version_leaves_no_trace() -> None:
+    """The line goes with its only version, stays where it has another, and can be made anew."""
+    versions = versions_in(MemoryStore())
+    create(versions)
+    versions.withdraw(name_of(1))
+    with pytest.raises(NotFoundError):
+        versions.get_parent("datasets/d")
+    assert [create(versions) for _ in range(2)] == [f"datasets/d/versions/{i}" for i in (2, 3)]
+    versions.withdraw(name_of(3))
+    assert latest_number(versions) == 2
+
+
+def test_withdrawals_and_creations_at_once() -> None:
+    """No version that stands loses its line to the withdrawal of another."""
+    store = MemoryStore()
+
+    def work(index: int) -> str:
+        versions = versions_in(store)
+        name = create(versions)
+        if index % 2:
+            versions.withdraw(DatasetVersionName.from_name(name))
+        return name
+
+    with ThreadPoolExecutor(8) as pool:
+        names = list(pool.map(work, range(40)))
+    kept = max(int(name.rpartition("/")[2]) for name in names[::2])
+    assert latest_number(versions_in(store)) == kept
+
+
 def test_data_goes_with_the_version() -> None:
     """What the version names as its own is deleted with it."""
     store = MemoryStore()

@@ -1,6 +1,7 @@
 """What passes between a worker and its agent without gRPC: board, reports, output, commits."""
 
 import os
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -31,7 +32,29 @@ def test_board_is_shared() -> None:
     assert (agent.read().commit_step, agent.read().commit_epoch) == (6, 2)
     assert agent.read().steps == (-1, 7)
     assert workers[0].commit_requested(), "an older commit does not answer the request"
+    assert not agent.read().is_settled
     for board in (agent, *workers):
+        board.close()
+    os.close(descriptor)
+
+
+def test_worker_holds_still_after_the_commit_it_was_asked_for() -> None:
+    """The agent sees that no step follows, while the worker waits to be killed."""
+    descriptor = ProgressBoard.create(1)
+    agent, worker = ProgressBoard(descriptor, 1), ProgressBoard(descriptor, 1)
+    agent.request_commit()
+    worker.finish_step(4)
+    committing = threading.Thread(target=worker.committed, args=(4, 1))
+    committing.start()
+    while not agent.read().is_settled:
+        assert committing.is_alive()
+    beats = agent.read().beats
+    while agent.read().beats == beats:
+        assert committing.is_alive(), "it gives no sign of life"
+    assert agent.read().commit_step == 4
+    committing.join()
+    assert not agent.read().is_settled, "nobody killed it: it goes on"
+    for board in (agent, worker):
         board.close()
     os.close(descriptor)
 

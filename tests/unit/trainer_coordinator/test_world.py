@@ -16,12 +16,10 @@ def world_of_two(from_step: int = -1) -> World:
 
 
 def progress(
-    step: int, beat: int, *, commit: int = -1, stopped: bool = False
+    step: int, beat: int, *, settled: bool = False, stopped: bool = False
 ) -> agents_pb2.WorldProgress:
     """A report of an agent with one worker."""
-    report = agents_pb2.WorldProgress(world=1, steps=[step], beats=[beat])
-    if commit >= 0:
-        report.commit.step = commit
+    report = agents_pb2.WorldProgress(world=1, steps=[step], beats=[beat], settled=settled)
     if stopped:
         report.stopped.append(0)
     return report
@@ -131,14 +129,24 @@ def test_missing_agent_is_no_fault_of_the_workers() -> None:
 
 
 @pytest.mark.parametrize("from_step", [-1, 40])
-def test_steps_and_commits_are_counted(from_step: int) -> None:
-    """The world knows its newest step, its commits, and how far a report brought it."""
+def test_steps_are_counted(from_step: int) -> None:
+    """The world knows its newest step, and how far a report brought it."""
     world = world_of_two(from_step)
     start = max(from_step, 0)
     assert not world.made_progress
     assert world.note_progress("a", progress(-1, 1), 1.0) == 0
-    assert world.note_progress("a", progress(start + 3, 4, commit=start + 2), 2.0) == 3
+    assert world.note_progress("a", progress(start + 3, 4), 2.0) == 3
     assert world.note_progress("b", progress(start + 2, 3), 2.0) == 0
     assert world.newest_step == start + 3
-    assert world.commits == {"a": start + 2}
     assert world.first_step_at == 2.0
+
+
+def test_settled_is_what_a_worker_says() -> None:
+    """A commit of the usual kind does not count as the answer to a request for one."""
+    world = world_of_two(5)
+    usual = progress(10, 1)
+    usual.commit.step = 10
+    world.note_progress("a", usual, 1.0)
+    assert not world.settled
+    world.note_progress("b", progress(10, 2, settled=True), 1.0)
+    assert world.settled == {"b"}

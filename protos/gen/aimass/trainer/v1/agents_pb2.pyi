@@ -371,8 +371,13 @@ class WorldProgress(_message.Message):
     COMMIT_FIELD_NUMBER: _builtins.int
     BEATS_FIELD_NUMBER: _builtins.int
     STOPPED_FIELD_NUMBER: _builtins.int
+    SETTLED_FIELD_NUMBER: _builtins.int
     world: _builtins.int
     """The world."""
+    settled: _builtins.bool
+    """Whether the commit that was asked for is in its place, with no step after it: the workers wait
+    to be killed.
+    """
     @_builtins.property
     def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Last finished step of each local worker, by local rank; -1 before the first."""
@@ -397,10 +402,11 @@ class WorldProgress(_message.Message):
         commit: Global___Commit | None = ...,
         beats: _abc.Iterable[_builtins.int] | None = ...,
         stopped: _abc.Iterable[_builtins.int] | None = ...,
+        settled: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["beats", b"beats", "commit", b"commit", "steps", b"steps", "stopped", b"stopped", "world", b"world"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beats", b"beats", "commit", b"commit", "settled", b"settled", "steps", b"steps", "stopped", b"stopped", "world", b"world"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

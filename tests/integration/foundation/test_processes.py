@@ -1,4 +1,4 @@
-"""The catalog's own process: light, quick to start."""
+"""The processes of the services: light, and they end without a fuss."""
 
 import json
 import os
@@ -17,10 +17,17 @@ from common.testing.minio import MinioServer
 HEAVY = ("numpy", "pyarrow", "duckdb", "PIL", "pandas", "torch", "sklearn")
 
 
-def test_service_imports_nothing_heavy() -> None:
+SERVICES = {
+    "catalog": "aimass.catalog.v1.DatasetService",
+    "trainer": "aimass.trainer.v1.TrainingService",
+}
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_service_imports_nothing_heavy(service: str) -> None:
     """What needs numpy or pyarrow runs in job processes, not in the service."""
     code = (
-        "import sys, services.catalog.__main__;"
+        f"import sys, services.{service}.app, services.{service}.__main__;"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -28,7 +35,10 @@ def test_service_imports_nothing_heavy() -> None:
 
 
 @pytest.mark.timeout(60)
-def test_process_starts_serves_and_drains(minio_server: MinioServer, tmp_path: Path) -> None:
+@pytest.mark.parametrize("service", SERVICES)
+def test_process_starts_serves_and_drains(
+    service: str, minio_server: MinioServer, tmp_path: Path
+) -> None:
     """The process answers health checks, stays under 120 MB, and ends at SIGTERM without a fuss."""
     tokens = tmp_path / "tokens.json"
     tokens.write_text(json.dumps({"tokens": [{"token": "t", "subject": "s", "role": "admin"}]}))
@@ -38,7 +48,7 @@ def test_process_starts_serves_and_drains(minio_server: MinioServer, tmp_path: P
     log = tmp_path / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", "services.catalog"],
+            [sys.executable, "-m", f"services.{service}"],
             env={
                 **os.environ,
                 "AIMASS_S3_ENDPOINT": settings.endpoint,
@@ -51,10 +61,10 @@ def test_process_starts_serves_and_drains(minio_server: MinioServer, tmp_path: P
             stderr=output,
         )
     try:
-        address = _address(process, log)
+        address = _address(process, log, service)
         with grpc.insecure_channel(address) as channel:
             health = health_pb2_grpc.HealthStub(channel)
-            for name in ("", "aimass.catalog.v1.DatasetService"):
+            for name in ("", SERVICES[service]):
                 answer = health.Check(health_pb2.HealthCheckRequest(service=name), timeout=5)
                 assert answer.status == health_pb2.HealthCheckResponse.SERVING
         assert psutil.Process(process.pid).memory_info().rss < 120 * 2**20
@@ -65,9 +75,9 @@ def test_process_starts_serves_and_drains(minio_server: MinioServer, tmp_path: P
         process.wait()
 
 
-def _address(process: "subprocess.Popen[bytes]", log: Path) -> str:
+def _address(process: "subprocess.Popen[bytes]", log: Path, service: str) -> str:
     """Returns where the process listens, once it says so."""
-    marker = "catalog listens on "
+    marker = f"{service} listens on "
     while process.poll() is None:
         for line in log.read_text().splitlines():
             message = str(json.loads(line).get("message", ""))
