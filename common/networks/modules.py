@@ -136,15 +136,14 @@ class CnnModel(nn.Module):
 class GridPool(nn.Module):
     """Averages a feature map to a square grid, with torch's adaptive bins.
 
-    Written as two small matrix products, because the bins of `AdaptiveAvgPool2d` have no ONNX
-    form where the sides do not divide.
+    Written as a matrix product, because the bins of `AdaptiveAvgPool2d` have no ONNX form where the
+    sides do not divide. It runs over whole pixels, so that nothing is copied channels last.
     """
 
-    rows: Tensor
-    columns: Tensor
+    bins: Tensor
 
     def __init__(self, height: int, width: int, grid: int) -> None:
-        """Makes the two averaging matrices.
+        """Makes the averaging matrix.
 
         Args:
             height: Height of the feature map.
@@ -153,14 +152,16 @@ class GridPool(nn.Module):
         """
         super().__init__()
         self._is_identity = height == width == grid
-        self.register_buffer("rows", _averaging_matrix(height, grid), persistent=False)
-        self.register_buffer("columns", _averaging_matrix(width, grid).T.clone(), persistent=False)
+        self._grid = grid
+        bins = torch.kron(_averaging_matrix(height, grid), _averaging_matrix(width, grid))
+        self.register_buffer("bins", bins, persistent=False)
 
     def forward(self, features: Tensor) -> Tensor:
         """Takes [rows, channels, height, width], returns [rows, channels, grid, grid]."""
         if self._is_identity:
             return features
-        return self.rows @ features @ self.columns
+        pooled = self.bins @ features.flatten(2).transpose(1, 2)
+        return pooled.transpose(1, 2).unflatten(2, (self._grid, self._grid))
 
 
 def _averaging_matrix(side: int, grid: int) -> Tensor:

@@ -44,6 +44,7 @@ class EventWriter:
         attempt: The attempt that writes.
         check: Raises `FencedError` when nothing may be published any more.
         on_fenced: Called once, from the thread, when a newer attempt has taken over.
+        on_stored: Called, from the thread, when events were stored.
     """
 
     def __init__(
@@ -53,10 +54,12 @@ class EventWriter:
         attempt: int,
         check: Callable[[], None] = lambda: None,
         on_fenced: Callable[[], None] = lambda: None,
+        on_stored: Callable[[], None] = lambda: None,
     ) -> None:
         self._segments = SegmentWriter(store, run, attempt)
         self._check = check
         self._on_fenced = on_fenced
+        self._on_stored = on_stored
         self._changed = threading.Condition()
         self._waiting: deque[event_pb2.Event] = deque()
         self._emitted = 0
@@ -147,6 +150,7 @@ class EventWriter:
                 _log.exception("the events of a run cannot be stored")
                 self._end(FencedError("Events cannot be stored.", private=repr(error)))
                 return
+            self._on_stored()
             with self._changed:
                 self._stored += len(batch)
                 self._changed.notify_all()

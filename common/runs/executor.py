@@ -7,6 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Generic
 
 from aimass.type.v1 import run_pb2
@@ -61,7 +62,7 @@ class LocalExecutor(Generic[M]):
         command: Program and arguments of the job process, without `--standby`.
         limit: At most so many runs work at a time.
         times: Its times.
-        changed: Called with a run's name when its process has ended.
+        changed: Called with a run's name when there is news of it.
     """
 
     def __init__(
@@ -144,6 +145,7 @@ class LocalExecutor(Generic[M]):
             return
         self._jobs[name] = job
         job.call_at_end(self._kicked.set)
+        job.call_on_news(partial(self._changed, name))
 
     async def _look(self) -> None:
         await self._collect_ended()

@@ -4,8 +4,10 @@ import logging
 import os
 import secrets
 import signal
+import socket
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import FrameType
 from typing import Generic
@@ -66,7 +68,7 @@ def run_job(
     Returns:
         Exit code of the process.
     """
-    name = _run_name(sys.argv[1:] if arguments is None else arguments)
+    name, ring = _order(sys.argv[1:] if arguments is None else arguments)
     if not name:
         return EXIT_DONE
     kind.check_name(name)
@@ -76,20 +78,29 @@ def run_job(
     telemetry.configure(f"{kind.prefix}-job")
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        return _Job(kind, name, StoreSettings(), main).work()
+        return _Job(kind, name, StoreSettings(), main, ring).work()
     finally:
         telemetry.flush()
 
 
-def _run_name(arguments: Sequence[str]) -> str:
+def _order(arguments: Sequence[str]) -> tuple[str, Callable[[], None]]:
+    """Returns the run to work on, and what tells the executor that there is news of it."""
     if len(arguments) != 1:
         raise SystemExit("usage: job RUN | --standby")
     if arguments[0] != "--standby":
-        return arguments[0]
+        return arguments[0], lambda: None
     name = sys.stdin.readline().strip()
+    line = socket.socket(fileno=os.dup(0))
+    line.setblocking(False)
     with Path(os.devnull).open() as nothing:
         os.dup2(nothing.fileno(), 0)
-    return name
+    return name, lambda: _ring(line)
+
+
+def _ring(line: socket.socket) -> None:
+    # The executor may be gone, or behind: then it looks by itself.
+    with suppress(OSError):
+        line.send(b".")
 
 
 def _send_output_to_log(name: str, folder: Path | None) -> None:
@@ -121,16 +132,20 @@ class _Job(Generic[M]):
         name: str,
         store: StoreSettings,
         main: Callable[[RunOwner[M]], None],
+        ring: Callable[[], None],
     ) -> None:
         self._kind = kind
         self._name = name
         self._store = store
         self._main = main
+        self._ring = ring
 
     def work(self) -> int:
         try:
             store = open_store(self._store)
-            owner = RunOwner.acquire(self._kind, self._name, store, on_lost=end_process)
+            owner = RunOwner.acquire(
+                self._kind, self._name, store, on_lost=end_process, on_stored=self._ring
+            )
         except (RunEndedError, NotFoundError) as error:
             _log.info("nothing to do: %s", error)
             return EXIT_DONE

@@ -44,6 +44,7 @@ class RunOwner(Generic[M]):
         records: RecordStore,
         lease: Lease,
         on_lost: Callable[[], None],
+        on_stored: Callable[[], None],
     ) -> None:
         self.name = name
         self.store = store
@@ -55,6 +56,7 @@ class RunOwner(Generic[M]):
         self._kind = kind
         self._lease = lease
         self._on_lost = on_lost
+        self._on_stored = on_stored
         self._lock = threading.Lock()
         self._ending = threading.Event()
         self._stopped = threading.Event()
@@ -71,6 +73,7 @@ class RunOwner(Generic[M]):
         records: RecordStore | None = None,
         *,
         on_lost: Callable[[], None] = lambda: None,
+        on_stored: Callable[[], None] = lambda: None,
         lease: Lease | None = None,
         closing: str = "",
     ) -> "RunOwner[M]":
@@ -83,6 +86,7 @@ class RunOwner(Generic[M]):
             records: The suite's resources; those in `store` by default.
             on_lost: Called once, from a thread, when the run was lost to somebody else or the store
                 was away for too long. A process that works on nothing else ends itself then.
+            on_stored: Called, from threads, whenever there is something new for watchers.
             lease: The lease to take; a new one by default.
             closing: Why the caller only writes the run's end; empty for those who do its work.
 
@@ -101,7 +105,7 @@ class RunOwner(Generic[M]):
             raise RunEndedError(f"{name} has ended.")
         lease = lease or Lease(store, lease_key(name))
         lease.acquire(status_of(run).attempt, closing=bool(closing))
-        owner = cls(kind, name, store, records, lease, on_lost)
+        owner = cls(kind, name, store, records, lease, on_lost, on_stored)
         owner._begin(closing)
         return owner
 
@@ -265,7 +269,12 @@ class RunOwner(Generic[M]):
             self._stop()
             raise
         self._events = EventWriter(
-            self._store, self.name, self.attempt, self._lease.check, self._lose
+            self._store,
+            self.name,
+            self.attempt,
+            check=self._lease.check,
+            on_fenced=self._lose,
+            on_stored=self._on_stored,
         )
         # This first segment fences off older attempts: from here on they cannot add events.
         if closing:
@@ -336,6 +345,7 @@ class RunOwner(Generic[M]):
             return run
 
         self._persist(apply)
+        self._on_stored()
         self._stop()
 
     def _is_own_end(
@@ -386,7 +396,7 @@ class RunOwner(Generic[M]):
         self._require_mine(run)
         if status_of(run).state == run_pb2.RUN_STATE_CANCELLING:
             self.cancelled.set()
-        if self._progress.differs(status_of(run)):
+        if self._progress.is_to_be_stored(status_of(run)):
             self._records.update(self.name, self._kind.message, self._with_progress)
 
     def _with_progress(self, run: M) -> M:

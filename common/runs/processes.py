@@ -5,8 +5,10 @@ import contextlib
 import logging
 import os
 import secrets
+import socket
 import subprocess
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from common.runs.hosts import JOB_VARIABLE, ProcessIdentity, kill_job
@@ -15,6 +17,7 @@ from common.runs.lease import LeaseRecord
 _log = logging.getLogger(__name__)
 
 _LEAVE_SECONDS = 2.0
+_MOST_RINGS = 4096
 
 
 class JobProcess:
@@ -26,12 +29,17 @@ class JobProcess:
     """
 
     def __init__(
-        self, job: str, identity: ProcessIdentity, child: subprocess.Popen[bytes] | None
+        self,
+        job: str,
+        identity: ProcessIdentity,
+        child: subprocess.Popen[bytes] | None = None,
+        line: socket.socket | None = None,
     ) -> None:
         self.job = job
         self.started = time.monotonic()
         self._identity = identity
         self._child = child
+        self._line = line
         self._pidfd: int | None = None
 
     @classmethod
@@ -42,18 +50,21 @@ class JobProcess:
             command: Program and arguments; `--standby` is appended.
         """
         job = secrets.token_hex(8)
-        child = subprocess.Popen(
-            [*command, "--standby"],
-            stdin=subprocess.PIPE,
-            env={**os.environ, JOB_VARIABLE: job},
-            start_new_session=True,
-        )
-        return cls(job, ProcessIdentity.of(child.pid), child)
+        ours, theirs = socket.socketpair()
+        with theirs:
+            child = subprocess.Popen(
+                [*command, "--standby"],
+                stdin=theirs,
+                env={**os.environ, JOB_VARIABLE: job},
+                start_new_session=True,
+            )
+        ours.setblocking(False)
+        return cls(job, ProcessIdentity.of(child.pid), child, ours)
 
     @classmethod
     def adopt(cls, record: LeaseRecord) -> "JobProcess":
         """Returns the process that holds a lease, which an earlier life of the service started."""
-        return cls(record.owner, record.process, None)
+        return cls(record.owner, record.process)
 
     def assign(self, run: str) -> None:
         """Gives a process that stands by its run.
@@ -61,10 +72,9 @@ class JobProcess:
         Raises:
             OSError: It has died.
         """
-        assert self._child is not None and self._child.stdin is not None
+        assert self._line is not None
         self.started = time.monotonic()
-        with self._child.stdin as stdin:
-            stdin.write(f"{run}\n".encode())
+        self._line.sendall(f"{run}\n".encode())
 
     def is_alive(self) -> bool:
         """Whether the process lives; collects it when it ended."""
@@ -86,12 +96,37 @@ class JobProcess:
             self._pidfd = os.pidfd_open(self._identity.pid)
             asyncio.get_running_loop().add_reader(self._pidfd, self._ended, callback)
 
+    def call_on_news(self, callback: Callable[[], None]) -> None:
+        """Has the running event loop call `callback` whenever the process has stored something.
+
+        One that was adopted tells nothing: look every second.
+        """
+        if self._line is not None:
+            asyncio.get_running_loop().add_reader(self._line, self._hear, callback)
+
+    def _hear(self, callback: Callable[[], None]) -> None:
+        assert self._line is not None
+        try:
+            rings = self._line.recv(_MOST_RINGS)
+        except OSError:
+            rings = b""
+        if not rings:
+            self._hang_up()
+        callback()
+
+    def _hang_up(self) -> None:
+        if self._line is not None:
+            asyncio.get_running_loop().remove_reader(self._line)
+            self._line.close()
+            self._line = None
+
     def _ended(self, callback: Callable[[], None]) -> None:
         self.forget()
         callback()
 
     def forget(self) -> None:
-        """Stops waiting for its end. It lives on."""
+        """Stops waiting for its news and its end. It lives on."""
+        self._hang_up()
         if self._pidfd is not None:
             asyncio.get_running_loop().remove_reader(self._pidfd)
             os.close(self._pidfd)
@@ -105,9 +140,8 @@ class JobProcess:
 
     def dismiss(self) -> None:
         """Ends a process that stands by."""
-        assert self._child is not None and self._child.stdin is not None
-        with contextlib.suppress(OSError):
-            self._child.stdin.close()
+        assert self._child is not None and self._line is not None
+        self._line.close()
         try:
             self._child.wait(_LEAVE_SECONDS)
         except subprocess.TimeoutExpired:
@@ -116,17 +150,24 @@ class JobProcess:
 
 
 class Standby:
-    """Keeps one process started ahead, so that a run begins without waiting for imports.
+    """Keeps processes started ahead, so that runs begin without waiting for imports.
 
     Args:
         command: Program and arguments of the job process.
-        pause: Seconds after a run began before the next process is started, for the run's sake.
+        count: So many: a run that follows at once on another has its own.
+        pause: Seconds after a run began before the next process is started where none is left:
+            its imports take a second of the processor from the run.
+        leisure: The same where another is left.
     """
 
-    def __init__(self, command: Sequence[str], pause: float = 3.0) -> None:
+    def __init__(
+        self, command: Sequence[str], count: int = 2, pause: float = 3.0, leisure: float = 30.0
+    ) -> None:
         self._command = tuple(command)
+        self._count = count
         self._pause = pause
-        self._waiting: JobProcess | None = None
+        self._leisure = leisure
+        self._waiting: deque[JobProcess] = deque()
         self._not_before = 0.0
 
     def take(self, run: str) -> JobProcess:
@@ -135,27 +176,32 @@ class Standby:
         Raises:
             OSError: None can be started.
         """
-        waiting, self._waiting = self._waiting, None
-        self._not_before = time.monotonic() + self._pause
-        if waiting is not None and waiting.is_alive():
-            with contextlib.suppress(OSError):
-                waiting.assign(run)
-                return waiting
+        try:
+            return self._assigned(run)
+        finally:
+            pause = self._leisure if self._waiting else self._pause
+            self._not_before = time.monotonic() + pause
+
+    def _assigned(self, run: str) -> JobProcess:
+        while self._waiting:
+            waiting = self._waiting.popleft()
+            if waiting.is_alive():
+                with contextlib.suppress(OSError):
+                    waiting.assign(run)
+                    return waiting
         fresh = JobProcess.start(self._command)
         fresh.assign(run)
         return fresh
 
     def refill(self) -> None:
-        """Starts a process ahead where there is none and it is time."""
-        if self._waiting is not None and self._waiting.is_alive():
-            return
-        if time.monotonic() >= self._not_before:
+        """Starts a process ahead where one is missing and it is time; one at a time."""
+        self._waiting = deque(process for process in self._waiting if process.is_alive())
+        if len(self._waiting) < self._count and time.monotonic() >= self._not_before:
             # One that dies at once must not be started in a loop.
             self._not_before = time.monotonic() + self._pause
-            self._waiting = JobProcess.start(self._command)
+            self._waiting.append(JobProcess.start(self._command))
 
     def dismiss(self) -> None:
-        """Ends the process that stands by."""
-        if self._waiting is not None:
-            self._waiting.dismiss()
-            self._waiting = None
+        """Ends the processes that stand by."""
+        while self._waiting:
+            self._waiting.pop().dismiss()

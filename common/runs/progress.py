@@ -5,7 +5,9 @@ import time
 
 from aimass.type.v1 import run_pb2
 
-_EVENT_SECONDS = 0.25
+# Each event, and each change of the record, is a write to the object store.
+_EVENT_SECONDS = 1.0
+_RECORD_SECONDS = 1.0
 
 
 class ProgressNews:
@@ -16,6 +18,7 @@ class ProgressNews:
         self._newest: run_pb2.Progress | None = None
         self._emitted: run_pb2.Progress | None = None
         self._emitted_at = 0.0
+        self._stored_at = 0.0
 
     def note(self, progress: run_pb2.Progress) -> bool:
         """Takes the newest progress. Returns whether an event is due now."""
@@ -39,13 +42,15 @@ class ProgressNews:
         self._emitted_at = time.monotonic()
         return self._newest
 
-    def differs(self, status: run_pb2.RunStatus) -> bool:
-        """Whether the record does not know the newest progress."""
+    def is_to_be_stored(self, status: run_pb2.RunStatus) -> bool:
+        """Whether the record does not know the newest progress, and it is time to tell it."""
         newest = self._newest
-        return newest is not None and newest != status.progress
+        is_due = time.monotonic() - self._stored_at >= _RECORD_SECONDS
+        return is_due and newest is not None and newest != status.progress
 
     def store_in(self, status: run_pb2.RunStatus) -> None:
         """Puts the newest progress into a status."""
         newest = self._newest
         if newest is not None:
+            self._stored_at = time.monotonic()
             status.progress.CopyFrom(newest)

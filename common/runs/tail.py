@@ -21,8 +21,9 @@ _log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 5.0
 _WINDOW_EVENTS = 2000
 _CATCH_UP_EVENTS = 500
-_SHORTEST_POLL_SECONDS = 0.1
-_LONGEST_POLL_SECONDS = 0.5
+# Jobs of this host tell of their news: these are for jobs elsewhere.
+_SHORTEST_POLL_SECONDS = 0.2
+_LONGEST_POLL_SECONDS = 1.0
 _THREADS = 8
 # So many watchers are woken before other tasks get a turn.
 _WOKEN_AT_ONCE = 20
@@ -215,13 +216,19 @@ class _Tail(Generic[M]):
         while not self.is_complete:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._poked.wait(), pause)
+            is_told = self._poked.is_set()
             self._poked.clear()
             try:
                 has_news = await self._look(self._next_look)
             except UnavailableError as error:
                 _log.warning("cannot follow %s: %s", self.name, error)
                 has_news = False
-            pause = _SHORTEST_POLL_SECONDS if has_news else min(pause * 1.2, _LONGEST_POLL_SECONDS)
+            if is_told:
+                pause = _LONGEST_POLL_SECONDS
+            elif has_news:
+                pause = _SHORTEST_POLL_SECONDS
+            else:
+                pause = min(pause * 1.2, _LONGEST_POLL_SECONDS)
 
     async def _break(self, error: Exception) -> None:
         known = error if isinstance(error, AimassError) else None

@@ -51,7 +51,7 @@ class AgentSettings(ClientSettings):
     def warm_environment(self) -> dict[str, str]:
         """Returns the environment of the process that forks workers."""
         threads = dict.fromkeys(_THREAD_VARIABLES, str(self.agent_threads))
-        return {**os.environ, **_WARM_ENVIRONMENT, **threads}
+        return {**_WARM_ENVIRONMENT, **os.environ, **threads}
 
 
 def interface_of(address: str) -> str:

@@ -147,7 +147,7 @@ class LocalWorld:
             self.exited(messages.Exited(self.number, worker.order.rank, _SIGKILLED))
 
     def look(self) -> None:
-        """Sends how far the workers are, where that has changed; call it every 20 ms or so."""
+        """Sends how far the workers are, where that has changed; call it every 50 ms or so."""
         if self._board is None or self.gone.is_set():
             return
         state = self._board.read(), self._stopped()

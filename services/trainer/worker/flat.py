@@ -1,12 +1,17 @@
 """A network whose parameters lie in one tensor, and whose exchange with other workers in another.
 
-One tensor means one reduction, one kernel for the optimizer's step, one copy for a commit.
+One tensor means one reduction, one kernel for the optimizer's step, one copy for a commit. The
+weights of convolutions lie channels last: that makes all of an image network's operations do so,
+which takes about half the time on a processor.
 """
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+
+
+_CONVOLUTION_DIMENSIONS = 4  # outputs, inputs, height, width
 
 
 class FlatNetwork:
@@ -72,11 +77,15 @@ def _state_buffers(network: nn.Module) -> list[Tensor]:
 
 def _views(tensors: Sequence[Tensor], room: Tensor) -> list[Tensor]:
     """Returns parts of a flat tensor, one after the other, in the shapes of these tensors."""
-    views, start = [], 0
-    for tensor in tensors:
-        views.append(room[start : start + tensor.numel()].view_as(tensor))
-        start += tensor.numel()
-    return views
+    parts = room.split([tensor.numel() for tensor in tensors])
+    return [_view(part, tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
+
+
+def _view(part: Tensor, shape: torch.Size) -> Tensor:
+    if len(shape) != _CONVOLUTION_DIMENSIONS:
+        return part.view(shape)
+    outputs, inputs, height, width = shape
+    return part.view(outputs, height, width, inputs).permute(0, 3, 1, 2)
 
 
 def _move(tensors: Sequence[Tensor], room: Tensor) -> None:

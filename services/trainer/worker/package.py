@@ -141,7 +141,7 @@ def _sample_rows(rows: TrainingRows) -> npt.NDArray[np.int64]:
 
 
 def _weights(network: nn.Module) -> bytes:
-    tensors = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    tensors = {name: tensor.contiguous().clone() for name, tensor in network.state_dict().items()}
     return safetensors.torch.save(tensors)
 
 
