@@ -10,10 +10,10 @@ from tests.benchmarks.trainer import ours, theirs
 from tests.benchmarks.trainer.bench import Bench
 
 TRAINING_EPOCHS = 12
-TRAINING_ROUNDS = 5
-START_ROUNDS = 7
+TRAINING_ROUNDS = 3
+START_ROUNDS = 5
 ACCURACY = 0.97
-ACCURACY_ROUNDS = 4
+ACCURACY_ROUNDS = 3
 _MOST_EPOCHS = 40
 _LIMIT_SECONDS = 180.0
 NOTES = (
@@ -24,7 +24,7 @@ NOTES = (
     "before the command to a line that its worker writes at that moment. The last step of a "
     "training and the accuracy include the validation after it, for all.",
     "The first finished step, ours: the first `training` progress event, which the coordinator "
-    "sends when an agent tells it of finished steps (it looks every 20 ms).",
+    "sends when an agent tells it of finished steps (it looks every 5 ms until then).",
     "The seed of a round is the same for all; epochs to the accuracy may differ, since workers "
     "normalise their own half of a batch.",
 )
