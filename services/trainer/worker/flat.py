@@ -10,7 +10,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-
 _CONVOLUTION_DIMENSIONS = 4  # outputs, inputs, height, width
 
 
