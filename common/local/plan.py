@@ -74,6 +74,8 @@ def inherited_environment(suite: str, home: SuiteHome) -> dict[str, str]:
         "AIMASS_LOG_DIR": str(home.log_folder),
         "AIMASS_SUITE": suite,
         "PYTHONUNBUFFERED": "1",
+        # Lines of gRPC's C core are no JSON, and tell of every connection that ends.
+        "GRPC_VERBOSITY": "ERROR",
     }
 
 
