@@ -8,16 +8,14 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-
-from opentelemetry import trace
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+from typing import TypeAlias
 
 from common import tracecontext
 
+Attributes: TypeAlias = Mapping[str, str | int | float | bool]
+
+_encoder = json.JSONEncoder(ensure_ascii=False, default=str)
 _run: ContextVar[tuple[str, int]] = ContextVar("run", default=("", 0))
-_propagator = TraceContextTextMapPropagator()
 
 
 def configure(service: str, level: int = logging.INFO) -> None:
@@ -33,23 +31,18 @@ def configure(service: str, level: int = logging.INFO) -> None:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(service))
     logging.basicConfig(level=level, handlers=[handler], force=True)
-    provider = TracerProvider(resource=Resource.create({"service.name": f"aimass-{service}"}))
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
-        # Imported here: it costs 100 ms that processes without an endpoint need not pay.
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import (  # noqa: PLC0415
-            OTLPSpanExporter,
-        )
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor  # noqa: PLC0415
+        # Imported here: it costs time and memory that processes without an endpoint need not pay.
+        from common import spans  # noqa: PLC0415
 
-        provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter()))
-    trace.set_tracer_provider(provider)
+        spans.configure(service)
 
 
 def flush() -> None:
     """Sends the spans that wait. Call before a process ends by `os._exit`."""
-    provider = trace.get_tracer_provider()
-    if isinstance(provider, TracerProvider):
-        provider.force_flush()
+    exporter = sys.modules.get("common.spans")
+    if exporter is not None:
+        exporter.flush()
 
 
 def bind_run(name: str, attempt: int) -> None:
@@ -58,11 +51,7 @@ def bind_run(name: str, attempt: int) -> None:
 
 
 @contextmanager
-def span(
-    name: str,
-    traceparent: str = "",
-    attributes: Mapping[str, str | int | float | bool] | None = None,
-) -> Iterator[trace.Span]:
+def span(name: str, traceparent: str = "", attributes: Attributes | None = None) -> Iterator[None]:
     """Times a piece of work as a span and makes it the current trace context.
 
     Args:
@@ -71,29 +60,21 @@ def span(
         attributes: Attributes of the span.
 
     Yields:
-        The span. An exception that leaves the block is recorded on it.
+        Nothing. An exception that leaves the block is recorded on the span.
     """
     outer = tracecontext.current_traceparent()
-    parent = _propagator.extract({tracecontext.HEADER: traceparent or outer})
-    tracer = trace.get_tracer("aimass")
-    opened = tracer.start_span(name, context=parent, attributes=attributes)
-    tracecontext.set_traceparent(_traceparent_of(opened))
+    parent = traceparent or outer
+    exporter = sys.modules.get("common.spans")
     try:
-        yield opened
-    except BaseException as error:
-        if isinstance(error, Exception):
-            opened.record_exception(error)
-            opened.set_status(trace.StatusCode.ERROR)
-        raise
+        if exporter is None:
+            tracecontext.set_traceparent(tracecontext.child_of(parent))
+            yield
+        else:
+            with exporter.recorded(name, parent, attributes) as own:
+                tracecontext.set_traceparent(own)
+                yield
     finally:
-        opened.end()
         tracecontext.set_traceparent(outer)
-
-
-def _traceparent_of(opened: trace.Span) -> str:
-    carrier: dict[str, str] = {}
-    _propagator.inject(carrier, context=trace.set_span_in_context(opened))
-    return carrier.get(tracecontext.HEADER, "") or tracecontext.new_traceparent()
 
 
 class JsonFormatter(logging.Formatter):
@@ -122,4 +103,4 @@ class JsonFormatter(logging.Formatter):
         entry |= getattr(record, "fields", {})
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
-        return json.dumps(entry, ensure_ascii=False, default=str)
+        return _encoder.encode(entry)

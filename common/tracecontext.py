@@ -17,6 +17,13 @@ def new_traceparent() -> str:
     return f"00-{secrets.token_hex(16)}-{secrets.token_hex(8)}-01"
 
 
+def child_of(parent: str) -> str:
+    """Returns the context of a new span in its parent's trace, or in a new one without a parent."""
+    if not is_traceparent(parent):
+        return new_traceparent()
+    return f"{parent[:36]}{secrets.token_hex(8)}{parent[52:]}"
+
+
 def current_traceparent() -> str:
     """Returns the context of the work at hand; empty when there is none."""
     return _current.get()

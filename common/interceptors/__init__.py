@@ -1,19 +1,23 @@
 """What every call passes on its way to a servicer, in this order."""
 
 from common.interceptors.auth import AuthInterceptor, TokenTable
-from common.interceptors.base import CallInterceptor
+from common.interceptors.base import Chain
 from common.interceptors.errors import ErrorsInterceptor
 from common.interceptors.logs import LoggingInterceptor
 from common.interceptors.tracing import TracingInterceptor
 
-__all__ = ["CallInterceptor", "TokenTable", "standard_interceptors"]
+__all__ = ["TokenTable", "standard_interceptors"]
 
 
-def standard_interceptors(tokens: TokenTable) -> list[CallInterceptor]:
+def standard_interceptors(tokens: TokenTable) -> list[Chain]:
     """Returns the interceptors of every server: trace, log, errors, then who may call."""
     return [
-        TracingInterceptor(),
-        LoggingInterceptor(),
-        ErrorsInterceptor(),
-        AuthInterceptor(tokens),
+        Chain(
+            [
+                TracingInterceptor(),
+                LoggingInterceptor(),
+                ErrorsInterceptor(),
+                AuthInterceptor(tokens),
+            ]
+        )
     ]

@@ -1,8 +1,8 @@
 """One shape for all server interceptors: a context manager around a call."""
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass
 from typing import TypeAlias, cast
 
@@ -27,48 +27,75 @@ class Call:
     metadata: Mapping[str, str]
 
 
-class CallInterceptor(grpc.aio.ServerInterceptor, ABC):
+class CallInterceptor(ABC):
     """Wraps unary calls and the iteration of streams alike."""
 
     @abstractmethod
     def around(self, call: Call, context: Context) -> AbstractAsyncContextManager[None]:
         """Returns what runs before and after the call; errors of the call pass through it."""
 
+
+class Chain(grpc.aio.ServerInterceptor):
+    """All interceptors of a server as one: grpc would build each handler anew for every call."""
+
+    def __init__(self, interceptors: Sequence[CallInterceptor]) -> None:
+        """Prepares.
+
+        Args:
+            interceptors: The outermost first.
+        """
+        self._interceptors = tuple(interceptors)
+        self._wrapped: dict[str, tuple[grpc.RpcMethodHandler, grpc.RpcMethodHandler]] = {}
+
     async def intercept_service(
         self,
         continuation: Callable[[grpc.HandlerCallDetails], Awaitable[grpc.RpcMethodHandler]],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler:
-        """Replaces the handler's behaviour by one that runs inside `around`."""
+        """Replaces the handler's behaviour by one that runs inside all interceptors."""
         handler = await continuation(handler_call_details)
         if handler is None:  # no such method: grpc answers UNIMPLEMENTED
             return handler
-        call = Call(handler_call_details.method, _text(handler_call_details.invocation_metadata))
+        method = handler_call_details.method
+        origin, wrapped = self._wrapped.get(method, (None, handler))
+        if origin is not handler:
+            wrapped = self._wrap(method, handler)
+            self._wrapped[method] = (handler, wrapped)
+        return wrapped
+
+    def _wrap(self, method: str, handler: grpc.RpcMethodHandler) -> grpc.RpcMethodHandler:
         kinds = ("unary_unary", "unary_stream", "stream_unary", "stream_stream")
         kind = next(kind for kind in kinds if getattr(handler, kind) is not None)
         wrap = self._stream if kind.endswith("stream") else self._unary
         build = getattr(grpc, f"{kind}_rpc_method_handler")
         wrapped: grpc.RpcMethodHandler = build(
-            wrap(call, getattr(handler, kind)),
+            wrap(method, getattr(handler, kind)),
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
         return wrapped
 
-    def _unary(self, call: Call, behavior: Unary) -> Unary:
+    def _unary(self, method: str, behavior: Unary) -> Unary:
         async def wrapped(request: object, context: Context) -> Message:
-            async with self.around(call, context):
+            async with AsyncExitStack() as stack:
+                await self._enter(stack, method, context)
                 return await behavior(request, context)
 
         return wrapped
 
-    def _stream(self, call: Call, behavior: Stream) -> Stream:
+    def _stream(self, method: str, behavior: Stream) -> Stream:
         async def wrapped(request: object, context: Context) -> AsyncIterator[Message]:
-            async with self.around(call, context):
+            async with AsyncExitStack() as stack:
+                await self._enter(stack, method, context)
                 async for response in behavior(request, context):
                     yield response
 
         return wrapped
+
+    async def _enter(self, stack: AsyncExitStack, method: str, context: Context) -> None:
+        call = Call(method, _text(context.invocation_metadata()))
+        for interceptor in self._interceptors:
+            await stack.enter_async_context(interceptor.around(call, context))
 
 
 def _text(metadata: object) -> dict[str, str]:
