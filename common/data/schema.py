@@ -4,10 +4,13 @@ Light on purpose: it needs neither numpy nor pyarrow.
 """
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import IntEnum, StrEnum
 from functools import cached_property
 
 MAX_CATEGORIES = 1000
+MAX_TOP_VALUES = 20
+HISTOGRAM_BINS = 20
 BOOLEAN_LABELS = ("false", "true")
 
 
@@ -29,6 +32,8 @@ class Task(StrEnum):
     CLASSIFICATION = "classification"
     REGRESSION = "regression"
     UNSUPERVISED = "unsupervised"
+    MULTI_LABEL = "multi_label"
+    FORECASTING = "forecasting"
 
 
 class Part(IntEnum):
@@ -48,12 +53,53 @@ class NumericStatistics:
         max: Largest value.
         mean: Arithmetic mean.
         stddev: Population standard deviation.
+        histogram: Counts of `HISTOGRAM_BINS` equal widths from min to max; of large data a
+            sample's, scaled up.
+        percentiles: The 0th, 5th, ..., 100th percentile; of large data a sample's.
     """
 
     min: float
     max: float
     mean: float
     stddev: float
+    histogram: tuple[int, ...] = ()
+    percentiles: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class ValueCount:
+    """How many rows have a value."""
+
+    value: str
+    count: int
+
+
+@dataclass(frozen=True)
+class TimeRange:
+    """Earliest and latest value of a timestamp column, with time zone UTC."""
+
+    min: datetime
+    max: datetime
+
+
+@dataclass(frozen=True)
+class TimeSeries:
+    """Which columns make the data time series in long format.
+
+    Attributes:
+        time_column: Timestamp column.
+        series_column: Says which series a row belongs to; empty where there is only one.
+        covariates: Columns that are known ahead or measured alongside.
+        frequency: Usual step between the rows of a series as pandas writes it; empty where the
+            steps vary.
+        series_count: Number of series.
+    """
+
+    time_column: str
+    series_column: str = ""
+    covariates: tuple[str, ...] = ()
+    frequency: str = ""
+    series_count: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,10 +110,15 @@ class Column:
         name: Unique within the data set.
         type: How its values are to be read.
         missing_count: Rows without a value.
-        shape: Shape of one value: (channels, height, width) of an image, else empty.
+        shape: Shape of one value: (channels, height, width) of an image, (length,) of an embedding,
+            else empty.
         categories: Labels of a categorical column in sorted order.
         distinct_count: Distinct values; an estimate where there are more than 1,000.
         numeric: Statistics of a numeric column; None where it has no value at all.
+        top_values: Most frequent values of a categorical, boolean or text column, most frequent
+            first.
+        text_length: Lengths of a text column's values in characters.
+        time_range: Span of a timestamp column.
     """
 
     name: str
@@ -77,6 +128,9 @@ class Column:
     categories: tuple[str, ...] = ()
     distinct_count: int = 0
     numeric: NumericStatistics | None = None
+    top_values: tuple[ValueCount, ...] = ()
+    text_length: NumericStatistics | None = None
+    time_range: TimeRange | None = None
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -91,14 +145,18 @@ class Schema:
     Attributes:
         columns: In order.
         task: What can be learned.
-        target: Name of the target column; empty where there is none.
+        target: Name of the (first) target column; empty where there is none.
         task_reason: Why that task was chosen, one sentence.
+        targets: Names of all target columns.
+        time_series: Which columns make time series; None where the data is none.
     """
 
     columns: tuple[Column, ...]
     task: Task = Task.UNSUPERVISED
     target: str = ""
     task_reason: str = ""
+    targets: tuple[str, ...] = ()
+    time_series: TimeSeries | None = None
 
     def column(self, name: str) -> Column:
         """Returns a column by name. Raises `KeyError`."""

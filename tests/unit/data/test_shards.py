@@ -1,6 +1,7 @@
 """Shards: what is written is read, sizes are bounded, the digest sees content only."""
 
 import io
+from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +12,16 @@ from common.artifacts.memory import MemoryStore
 from common.data import shards
 from common.data.messages import schema_from_proto, schema_to_proto
 from common.data.reader import stream_columns
-from common.data.schema import Column, ColumnType, NumericStatistics, Schema, Task
+from common.data.schema import (
+    Column,
+    ColumnType,
+    NumericStatistics,
+    Schema,
+    Task,
+    TimeRange,
+    TimeSeries,
+    ValueCount,
+)
 from common.errors import DataLossError
 from tests.unit.data.support import PARTS, full_schema, named, numbers_version, store_version
 
@@ -143,16 +153,24 @@ def test_unknown_column() -> None:
 
 def test_schema_messages() -> None:
     """A schema survives its message."""
-    statistics = NumericStatistics(-1.5, 2, 0.25, 1)
+    statistics = NumericStatistics(-1.5, 2, 0.25, 1, tuple(range(20)), (-1.5, 0, 2))
+    span = TimeRange(
+        datetime(1999, 1, 2, tzinfo=UTC), datetime(2024, 2, 29, 1, 2, 3, 4, tzinfo=UTC)
+    )
+    tops = (ValueCount("b", 3), ValueCount("a", 1))
     schema = Schema(
         (
             Column("x", ColumnType.NUMERIC, 3, distinct_count=7, numeric=statistics),
             Column("empty", ColumnType.NUMERIC, 10),
-            Column("y", ColumnType.CATEGORICAL, categories=("a", "b"), distinct_count=2),
+            Column("y", ColumnType.CATEGORICAL, categories=("a", "b"), top_values=tops),
+            Column("t", ColumnType.TEXT, text_length=statistics),
+            Column("when", ColumnType.TIMESTAMP, time_range=span),
             Column("i", ColumnType.IMAGE, shape=(3, 4, 5)),
         ),
-        Task.CLASSIFICATION,
-        "y",
+        Task.FORECASTING,
+        "x",
         "Because.",
+        ("x", "empty"),
+        TimeSeries("when", "y", ("t",), "MS", 2),
     )
     assert schema_from_proto(schema_to_proto(schema)) == schema

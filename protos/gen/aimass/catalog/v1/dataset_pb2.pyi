@@ -36,6 +36,10 @@ class _TaskEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Task.ValueType],
     """Predict a number."""
     TASK_UNSUPERVISED: _Task.ValueType  # 3
     """There is no target."""
+    TASK_MULTI_LABEL: _Task.ValueType  # 4
+    """Predict several labels that do not exclude each other: several targets."""
+    TASK_FORECASTING: _Task.ValueType  # 5
+    """Predict the next values of time series."""
 
 class Task(_Task, metaclass=_TaskEnumTypeWrapper):
     """What is to be learned."""
@@ -48,6 +52,10 @@ TASK_REGRESSION: Task.ValueType  # 2
 """Predict a number."""
 TASK_UNSUPERVISED: Task.ValueType  # 3
 """There is no target."""
+TASK_MULTI_LABEL: Task.ValueType  # 4
+"""Predict several labels that do not exclude each other: several targets."""
+TASK_FORECASTING: Task.ValueType  # 5
+"""Predict the next values of time series."""
 Global___Task: _TypeAlias = Task  # noqa: Y015
 
 class _ColumnType:
@@ -106,6 +114,12 @@ class _SplitMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SplitMeth
     """Uniformly at random."""
     SPLIT_METHOD_STRATIFIED: _SplitMethod.ValueType  # 2
     """At random within each class of the target."""
+    SPLIT_METHOD_GROUPED: _SplitMethod.ValueType  # 3
+    """At random by groups: rows with the same value of `column` stay together."""
+    SPLIT_METHOD_TEMPORAL: _SplitMethod.ValueType  # 4
+    """By time: the oldest rows to train on, then validation, the newest to test. Rows of equal time
+    stay together.
+    """
 
 class SplitMethod(_SplitMethod, metaclass=_SplitMethodEnumTypeWrapper):
     """How a split is chosen."""
@@ -116,6 +130,12 @@ SPLIT_METHOD_RANDOM: SplitMethod.ValueType  # 1
 """Uniformly at random."""
 SPLIT_METHOD_STRATIFIED: SplitMethod.ValueType  # 2
 """At random within each class of the target."""
+SPLIT_METHOD_GROUPED: SplitMethod.ValueType  # 3
+"""At random by groups: rows with the same value of `column` stay together."""
+SPLIT_METHOD_TEMPORAL: SplitMethod.ValueType  # 4
+"""By time: the oldest rows to train on, then validation, the newest to test. Rows of equal time
+stay together.
+"""
 Global___SplitMethod: _TypeAlias = SplitMethod  # noqa: Y015
 
 class _DataFormat:
@@ -125,9 +145,11 @@ class _DataFormat:
 class _DataFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DataFormat.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     DATA_FORMAT_UNSPECIFIED: _DataFormat.ValueType  # 0
-    """By the upload's file name."""
+    """By the file name."""
     DATA_FORMAT_CSV: _DataFormat.ValueType  # 1
-    """Comma-separated values, UTF-8, with a header line."""
+    """Separated values. Delimiter, quoting, encoding, header and types are found in the file; see
+    `CsvOptions` to set them. May be compressed with gzip or zstd.
+    """
     DATA_FORMAT_NPZ: _DataFormat.ValueType  # 2
     """NumPy archive. A 2-D array gives columns `<array>_0`, ...; 1-D one column; 3-D (rows, height,
     width) and 4-D (rows, channels, height, width or channels last) unsigned-byte arrays images.
@@ -137,14 +159,28 @@ class _DataFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DataFormat
     """Zip archive with a folder per class and images (PNG, JPEG, BMP) of one size in it. Gives the
     columns `image` and `label`.
     """
+    DATA_FORMAT_PARQUET: _DataFormat.ValueType  # 4
+    """Parquet."""
+    DATA_FORMAT_JSON_LINES: _DataFormat.ValueType  # 5
+    """One JSON object a line; may be compressed with gzip or zstd. Nested values become text."""
+    DATA_FORMAT_ARROW: _DataFormat.ValueType  # 6
+    """Arrow IPC file or stream, Feather."""
+    DATA_FORMAT_ARFF: _DataFormat.ValueType  # 9
+    """Attribute-relation file of Weka, dense or sparse."""
+    DATA_FORMAT_LIBSVM: _DataFormat.ValueType  # 10
+    """Sparse rows as LIBSVM writes them: `target index:value ...`. Gives the columns `target` and
+    `features`, an embedding.
+    """
 
 class DataFormat(_DataFormat, metaclass=_DataFormatEnumTypeWrapper):
     """File format of an import."""
 
 DATA_FORMAT_UNSPECIFIED: DataFormat.ValueType  # 0
-"""By the upload's file name."""
+"""By the file name."""
 DATA_FORMAT_CSV: DataFormat.ValueType  # 1
-"""Comma-separated values, UTF-8, with a header line."""
+"""Separated values. Delimiter, quoting, encoding, header and types are found in the file; see
+`CsvOptions` to set them. May be compressed with gzip or zstd.
+"""
 DATA_FORMAT_NPZ: DataFormat.ValueType  # 2
 """NumPy archive. A 2-D array gives columns `<array>_0`, ...; 1-D one column; 3-D (rows, height,
 width) and 4-D (rows, channels, height, width or channels last) unsigned-byte arrays images.
@@ -153,6 +189,18 @@ Object arrays (pickles) are refused.
 DATA_FORMAT_IMAGE_ZIP: DataFormat.ValueType  # 3
 """Zip archive with a folder per class and images (PNG, JPEG, BMP) of one size in it. Gives the
 columns `image` and `label`.
+"""
+DATA_FORMAT_PARQUET: DataFormat.ValueType  # 4
+"""Parquet."""
+DATA_FORMAT_JSON_LINES: DataFormat.ValueType  # 5
+"""One JSON object a line; may be compressed with gzip or zstd. Nested values become text."""
+DATA_FORMAT_ARROW: DataFormat.ValueType  # 6
+"""Arrow IPC file or stream, Feather."""
+DATA_FORMAT_ARFF: DataFormat.ValueType  # 9
+"""Attribute-relation file of Weka, dense or sparse."""
+DATA_FORMAT_LIBSVM: DataFormat.ValueType  # 10
+"""Sparse rows as LIBSVM writes them: `target index:value ...`. Gives the columns `target` and
+`features`, an embedding.
 """
 Global___DataFormat: _TypeAlias = DataFormat  # noqa: Y015
 
@@ -364,8 +412,10 @@ class Schema(_message.Message):
     TARGET_FIELD_NUMBER: _builtins.int
     TASK_FIELD_NUMBER: _builtins.int
     TASK_REASON_FIELD_NUMBER: _builtins.int
+    TARGETS_FIELD_NUMBER: _builtins.int
+    TIME_SERIES_FIELD_NUMBER: _builtins.int
     target: _builtins.str
-    """Name of the target column; empty where there is none."""
+    """Name of the target column; the first one where there are several; empty where there is none."""
     task: Global___Task.ValueType
     """What can be learned from it."""
     task_reason: _builtins.str
@@ -374,6 +424,14 @@ class Schema(_message.Message):
     def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___ColumnSchema]:
         """The columns, in order."""
 
+    @_builtins.property
+    def targets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of all target columns, more than one for multi-label data; empty where there is none."""
+
+    @_builtins.property
+    def time_series(self) -> Global___TimeSeries:
+        """Which columns make the data time series in long format; unset where it is none."""
+
     def __init__(
         self,
         *,
@@ -381,14 +439,58 @@ class Schema(_message.Message):
         target: _builtins.str = ...,
         task: Global___Task.ValueType = ...,
         task_reason: _builtins.str = ...,
+        targets: _abc.Iterable[_builtins.str] | None = ...,
+        time_series: Global___TimeSeries | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time_series", b"time_series"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "target", b"target", "task", b"task", "task_reason", b"task_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "target", b"target", "targets", b"targets", "task", b"task", "task_reason", b"task_reason", "time_series", b"time_series"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Schema: _TypeAlias = Schema  # noqa: Y015
+
+@_typing.final
+class TimeSeries(_message.Message):
+    """Time series in long format: one row for each series and point in time. The target is the value."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SERIES_COLUMN_FIELD_NUMBER: _builtins.int
+    TIME_COLUMN_FIELD_NUMBER: _builtins.int
+    COVARIATES_FIELD_NUMBER: _builtins.int
+    FREQUENCY_FIELD_NUMBER: _builtins.int
+    SERIES_COUNT_FIELD_NUMBER: _builtins.int
+    series_column: _builtins.str
+    """Column that says which series a row belongs to; empty where there is only one series."""
+    time_column: _builtins.str
+    """Timestamp column."""
+    frequency: _builtins.str
+    """Usual step between rows of a series as pandas writes it: `h`, `D`, `MS`. Output only; empty where
+    the steps vary.
+    """
+    series_count: _builtins.int
+    """Number of series. Output only."""
+    @_builtins.property
+    def covariates(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Columns that are known ahead or measured alongside. Default: all that are left."""
+
+    def __init__(
+        self,
+        *,
+        series_column: _builtins.str = ...,
+        time_column: _builtins.str = ...,
+        covariates: _abc.Iterable[_builtins.str] | None = ...,
+        frequency: _builtins.str = ...,
+        series_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["covariates", b"covariates", "frequency", b"frequency", "series_column", b"series_column", "series_count", b"series_count", "time_column", b"time_column"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TimeSeries: _TypeAlias = TimeSeries  # noqa: Y015
 
 @_typing.final
 class ColumnSchema(_message.Message):
@@ -403,6 +505,9 @@ class ColumnSchema(_message.Message):
     CATEGORIES_FIELD_NUMBER: _builtins.int
     DISTINCT_COUNT_FIELD_NUMBER: _builtins.int
     NUMERIC_FIELD_NUMBER: _builtins.int
+    TOP_VALUES_FIELD_NUMBER: _builtins.int
+    TEXT_LENGTH_FIELD_NUMBER: _builtins.int
+    TIME_RANGE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Column name, unique in the data set."""
     type: Global___ColumnType.ValueType
@@ -423,6 +528,18 @@ class ColumnSchema(_message.Message):
     def numeric(self) -> Global___NumericStatistics:
         """Statistics of a numeric column over values that are not missing."""
 
+    @_builtins.property
+    def top_values(self) -> _containers.RepeatedCompositeFieldContainer[Global___ValueCount]:
+        """Most frequent values of a categorical, boolean or text column, at most 20, most frequent first."""
+
+    @_builtins.property
+    def text_length(self) -> Global___NumericStatistics:
+        """Lengths of a text column's values in characters."""
+
+    @_builtins.property
+    def time_range(self) -> Global___TimeRange:
+        """Earliest and latest value of a timestamp column."""
+
     def __init__(
         self,
         *,
@@ -433,14 +550,73 @@ class ColumnSchema(_message.Message):
         categories: _abc.Iterable[_builtins.str] | None = ...,
         distinct_count: _builtins.int = ...,
         numeric: Global___NumericStatistics | None = ...,
+        top_values: _abc.Iterable[Global___ValueCount] | None = ...,
+        text_length: Global___NumericStatistics | None = ...,
+        time_range: Global___TimeRange | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["numeric", b"numeric"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["numeric", b"numeric", "text_length", b"text_length", "time_range", b"time_range"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "distinct_count", b"distinct_count", "missing_count", b"missing_count", "name", b"name", "numeric", b"numeric", "shape", b"shape", "type", b"type"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["categories", b"categories", "distinct_count", b"distinct_count", "missing_count", b"missing_count", "name", b"name", "numeric", b"numeric", "shape", b"shape", "text_length", b"text_length", "time_range", b"time_range", "top_values", b"top_values", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ColumnSchema: _TypeAlias = ColumnSchema  # noqa: Y015
+
+@_typing.final
+class ValueCount(_message.Message):
+    """How often a value occurs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    value: _builtins.str
+    """The value; text is cut after 100 characters."""
+    count: _builtins.int
+    """Rows that have it."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.str = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ValueCount: _TypeAlias = ValueCount  # noqa: Y015
+
+@_typing.final
+class TimeRange(_message.Message):
+    """The span of a timestamp column."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIN_FIELD_NUMBER: _builtins.int
+    MAX_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def min(self) -> _timestamp_pb2.Timestamp:
+        """Earliest value."""
+
+    @_builtins.property
+    def max(self) -> _timestamp_pb2.Timestamp:
+        """Latest value."""
+
+    def __init__(
+        self,
+        *,
+        min: _timestamp_pb2.Timestamp | None = ...,
+        max: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["max", b"max", "min", b"min"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["max", b"max", "min", b"min"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TimeRange: _TypeAlias = TimeRange  # noqa: Y015
 
 @_typing.final
 class NumericStatistics(_message.Message):
@@ -452,6 +628,8 @@ class NumericStatistics(_message.Message):
     MAX_FIELD_NUMBER: _builtins.int
     MEAN_FIELD_NUMBER: _builtins.int
     STDDEV_FIELD_NUMBER: _builtins.int
+    HISTOGRAM_FIELD_NUMBER: _builtins.int
+    PERCENTILES_FIELD_NUMBER: _builtins.int
     min: _builtins.float
     """Smallest value."""
     max: _builtins.float
@@ -460,6 +638,16 @@ class NumericStatistics(_message.Message):
     """Arithmetic mean."""
     stddev: _builtins.float
     """Standard deviation (population)."""
+    @_builtins.property
+    def histogram(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Histogram of equal widths from min to max, 20 counts; empty where all values are missing. Column
+        statistics of more than a million rows are of a sample of that size, scaled up.
+        """
+
+    @_builtins.property
+    def percentiles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The 0th, 5th, ..., 100th percentile: 21 values."""
+
     def __init__(
         self,
         *,
@@ -467,10 +655,12 @@ class NumericStatistics(_message.Message):
         max: _builtins.float = ...,
         mean: _builtins.float = ...,
         stddev: _builtins.float = ...,
+        histogram: _abc.Iterable[_builtins.int] | None = ...,
+        percentiles: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["max", b"max", "mean", b"mean", "min", b"min", "stddev", b"stddev"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["histogram", b"histogram", "max", b"max", "mean", b"mean", "min", b"min", "percentiles", b"percentiles", "stddev", b"stddev"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -486,6 +676,7 @@ class SplitSpec(_message.Message):
     VALIDATION_FRACTION_FIELD_NUMBER: _builtins.int
     TEST_FRACTION_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
+    COLUMN_FIELD_NUMBER: _builtins.int
     method: Global___SplitMethod.ValueType
     """How to choose. Default: stratified where the task is classification, else random."""
     validation_fraction: _builtins.float
@@ -494,6 +685,10 @@ class SplitSpec(_message.Message):
     """Share of rows for test, 0 to below 1; with validation below 1. Default: 0."""
     seed: _builtins.int
     """Seed, 0 to 2^32 - 1. Default: 0."""
+    column: _builtins.str
+    """Column that the method needs: the group of a row, or its time. Default for the temporal method:
+    the only timestamp column.
+    """
     def __init__(
         self,
         *,
@@ -501,10 +696,11 @@ class SplitSpec(_message.Message):
         validation_fraction: _builtins.float | None = ...,
         test_fraction: _builtins.float | None = ...,
         seed: _builtins.int | None = ...,
+        column: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_test_fraction", b"_test_fraction", "_validation_fraction", b"_validation_fraction", "seed", b"seed", "test_fraction", b"test_fraction", "validation_fraction", b"validation_fraction"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_test_fraction", b"_test_fraction", "_validation_fraction", b"_validation_fraction", "method", b"method", "seed", b"seed", "test_fraction", b"test_fraction", "validation_fraction", b"validation_fraction"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_test_fraction", b"_test_fraction", "_validation_fraction", b"_validation_fraction", "column", b"column", "method", b"method", "seed", b"seed", "test_fraction", b"test_fraction", "validation_fraction", b"validation_fraction"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
@@ -520,6 +716,54 @@ class SplitSpec(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__validation_fraction) -> _WhichOneofReturnType__validation_fraction | None: ...
 
 Global___SplitSpec: _TypeAlias = SplitSpec  # noqa: Y015
+
+@_typing.final
+class CsvOptions(_message.Message):
+    """How a CSV file is to be read. What is not set is found out from the file."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DELIMITER_FIELD_NUMBER: _builtins.int
+    QUOTE_FIELD_NUMBER: _builtins.int
+    ENCODING_FIELD_NUMBER: _builtins.int
+    HEADER_FIELD_NUMBER: _builtins.int
+    DECIMAL_SEPARATOR_FIELD_NUMBER: _builtins.int
+    MISSING_VALUES_FIELD_NUMBER: _builtins.int
+    delimiter: _builtins.str
+    """One character between fields, for example `,`, `;` or a tab."""
+    quote: _builtins.str
+    """One character around fields that hold a delimiter. Default: `"`."""
+    encoding: _builtins.str
+    """Encoding: `utf-8`, `utf-16`, `latin-1` and others that Python knows."""
+    header: _builtins.bool
+    """Whether the first line names the columns. Without names they are `column0`, `column1`, ..."""
+    decimal_separator: _builtins.str
+    """Character before decimals, `.` or `,`."""
+    @_builtins.property
+    def missing_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Texts that stand for a missing value, besides the empty field. Default: `NA`, `NaN`, `null` and
+        the like.
+        """
+
+    def __init__(
+        self,
+        *,
+        delimiter: _builtins.str = ...,
+        quote: _builtins.str = ...,
+        encoding: _builtins.str = ...,
+        header: _builtins.bool | None = ...,
+        decimal_separator: _builtins.str = ...,
+        missing_values: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_header", b"_header", "header", b"header"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_header", b"_header", "decimal_separator", b"decimal_separator", "delimiter", b"delimiter", "encoding", b"encoding", "header", b"header", "missing_values", b"missing_values", "quote", b"quote"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__header: _TypeAlias = _typing.Literal["header"]  # noqa: Y015
+    _WhichOneofArgType__header: _TypeAlias = _typing.Literal["_header", b"_header"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__header) -> _WhichOneofReturnType__header | None: ...
+
+Global___CsvOptions: _TypeAlias = CsvOptions  # noqa: Y015
 
 @_typing.final
 class DatasetImport(_message.Message):
@@ -618,12 +862,17 @@ class DatasetImportSpec(_message.Message):
     TASK_FIELD_NUMBER: _builtins.int
     COLUMN_TYPES_FIELD_NUMBER: _builtins.int
     SPLIT_FIELD_NUMBER: _builtins.int
+    TARGETS_FIELD_NUMBER: _builtins.int
+    CSV_FIELD_NUMBER: _builtins.int
+    TIME_SERIES_FIELD_NUMBER: _builtins.int
     dataset: _builtins.str
     """The data set to add a version to: `datasets/{dataset}`. Made if it does not exist. Required."""
     upload: _builtins.str
     """A complete upload: `uploads/{upload}`. Required."""
     format: Global___DataFormat.ValueType
-    """File format. Default: by the upload's file name (.csv, .npz, .zip)."""
+    """File format. Default: by the file name (.csv, .tsv, .parquet, .jsonl, .arrow, .feather, .npz,
+    .arff, .libsvm, .zip; .csv.gz and the like where the file is compressed).
+    """
     target: _builtins.str
     """Target column. Default: `label` for images; a column named `target`, `label`, `class` or `y`;
     else none.
@@ -638,6 +887,18 @@ class DatasetImportSpec(_message.Message):
     def split(self) -> Global___SplitSpec:
         """How to split."""
 
+    @_builtins.property
+    def targets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Target columns of multi-label data, instead of `target`: boolean, or numbers 0 and 1."""
+
+    @_builtins.property
+    def csv(self) -> Global___CsvOptions:
+        """How to read CSV."""
+
+    @_builtins.property
+    def time_series(self) -> Global___TimeSeries:
+        """Columns of time series. Default: none are assumed."""
+
     def __init__(
         self,
         *,
@@ -648,10 +909,13 @@ class DatasetImportSpec(_message.Message):
         task: Global___Task.ValueType = ...,
         column_types: _abc.Mapping[_builtins.str, Global___ColumnType.ValueType] | None = ...,
         split: Global___SplitSpec | None = ...,
+        targets: _abc.Iterable[_builtins.str] | None = ...,
+        csv: Global___CsvOptions | None = ...,
+        time_series: Global___TimeSeries | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["split", b"split"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["csv", b"csv", "split", b"split", "time_series", b"time_series"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["column_types", b"column_types", "dataset", b"dataset", "format", b"format", "split", b"split", "target", b"target", "task", b"task", "upload", b"upload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column_types", b"column_types", "csv", b"csv", "dataset", b"dataset", "format", b"format", "split", b"split", "target", b"target", "targets", b"targets", "task", b"task", "time_series", b"time_series", "upload", b"upload"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
