@@ -149,7 +149,15 @@ class RunOwner(Generic[M]):
 
     def emit(self, kind: EventKind) -> None:
         """Notes that something happened; stored within 250 ms. Returns at once."""
+        if isinstance(kind, event_pb2.Metrics):
+            # Stored together, so that it costs no further write.
+            self._tell_progress()
         self._events.emit(kind)
+
+    def _tell_progress(self) -> None:
+        progress = self._progress.take_event()
+        if progress is not None:
+            self._events.emit(progress)
 
     def flush(self) -> int:
         """Waits until all events so far are stored. Returns the number of the newest.
@@ -389,9 +397,7 @@ class RunOwner(Generic[M]):
                 return
 
     def _look(self) -> None:
-        news = self._progress.take_event()
-        if news is not None:
-            self.emit(news)
+        self._tell_progress()
         run = self._records.get(self.name, self._kind.message).resource
         self._require_mine(run)
         if status_of(run).state == run_pb2.RUN_STATE_CANCELLING:

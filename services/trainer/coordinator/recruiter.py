@@ -1,6 +1,7 @@
 """Asks the trainer's pool for agents, for as long as the run needs them."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import AsyncIterator
 
@@ -33,18 +34,24 @@ class Recruiter:
         self._token = token
         self._request = request
         self._members = members
+        self._is_over = asyncio.Event()
+
+    def leave(self) -> None:
+        """Gives the run's place up; `run` returns when the pool knows."""
+        self._is_over.set()
 
     async def run(self) -> None:
-        """Recruits until cancelled.
+        """Recruits until told to leave.
 
         Raises:
             FencedError: The pool knows a newer attempt of the run.
         """
         async with client.connect(self._address, self._token) as channel:
             stub = agents_pb2_grpc.AgentPoolServiceStub(channel)
-            while True:
+            while not self._is_over.is_set():
                 await self._recruit(stub)
-                await asyncio.sleep(_REDIAL_SECONDS)
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._is_over.wait(), _REDIAL_SECONDS)
 
     async def _recruit(self, stub: "agents_pb2_grpc.AgentPoolServiceAsyncStub") -> None:
         try:
@@ -59,4 +66,4 @@ class Recruiter:
 
     async def _requests(self) -> AsyncIterator[agents_pb2.RecruitRequest]:
         yield self._request
-        await asyncio.Event().wait()  # the place is held as long as the stream is open
+        await self._is_over.wait()  # the place is held as long as the stream is open

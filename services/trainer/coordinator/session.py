@@ -12,6 +12,7 @@ from services.trainer.coordinator.servicer import serve_control
 from services.trainer.coordinator.settings import CoordinatorSettings
 
 _TOKEN_BYTES = 32
+_LEAVE_SECONDS = 1.0
 _Result = TypeVar("_Result")
 
 
@@ -51,11 +52,20 @@ async def conduct(
         priority_time_ns=run.status.create_time.ToNanoseconds(),
     )
     recruiter = Recruiter(settings.trainer_address, settings.token, request, conductor.members)
+    recruiting = asyncio.create_task(recruiter.run())
     try:
-        return await _first_of(work(), recruiter.run(), watch())
+        return await _first_of(work(), _outcome_of(recruiting), watch())
     finally:
+        # Before its agents are let go: the pool would send them here again.
+        recruiter.leave()
+        await asyncio.wait([recruiting], timeout=_LEAVE_SECONDS)
+        recruiting.cancel()
         await conductor.dismiss()
         await server.stop(0)
+
+
+async def _outcome_of(task: "asyncio.Task[None]") -> None:
+    await asyncio.shield(task)
 
 
 async def _first_of(work: Awaitable[_Result], *guards: Coroutine[None, None, None]) -> _Result:

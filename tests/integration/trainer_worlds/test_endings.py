@@ -35,6 +35,15 @@ async def test_complete_run(rig: Rig, record: Record, run_name: str) -> None:
     assert not list(rig.commits.glob("*/*")), "commits of a run that ended are removed"
 
 
+async def test_next_run_has_all_agents_at_once(rig: Rig, run_name: str) -> None:
+    """The pool does not send the agents of a run that ends to that run again."""
+    for number in range(4):
+        record = Record()
+        name = f"{run_name}-{number}"
+        await rig.train(record, ToyJob(steps=10), worker_range(1, 2), name=name)
+        assert [change.workers for change in record.memberships] == [2]
+
+
 async def test_cancelled_run_leaves_no_worker(rig: Rig, record: Record, run_name: str) -> None:
     """When the cancelled run returns, its workers have ended."""
     cancelled = asyncio.Event()

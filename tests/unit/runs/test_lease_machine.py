@@ -214,6 +214,7 @@ class LeaseMachine(RuleBasedStateMachine):
             return
         while self.world.late:
             self.wake_store()
+        self.attempts_never_fall()
         self.world.now += 2 * TTL_SECONDS
         heir = self.world.new_lease(OWNERS, deque())
         heir.acquire()
