@@ -124,5 +124,6 @@ class Journal:
         left = max(self._total_steps - step, 0)
         remaining = None if step_seconds is None else left * step_seconds
         self._fraction = _TRAINING_SHARE * min(step / self._total_steps, 1.0)
-        message = f"step {step} of {self._total_steps} on {workers} workers"
+        word = "worker" if workers == 1 else "workers"
+        message = f"step {step} of {self._total_steps} on {workers} {word}"
         self._log.progress(self._fraction, "training", message, remaining)
