@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 
 from aimass.type.v1 import event_pb2
 from common import tracecontext
+from common.tls import TlsFiles
 
 DEADLINE_SECONDS = 30.0
 
@@ -187,25 +188,30 @@ class _AioStreamStream(grpc.aio.StreamStreamClientInterceptor):
         return await continuation(details, request_iterator)
 
 
-def connect(address: str, token: str) -> grpc.aio.Channel:
+def connect(address: str, token: str, tls: TlsFiles | None = None) -> grpc.aio.Channel:
     """Opens an asyncio channel.
 
     Args:
         address: `host:port`.
         token: Bearer token to show.
+        tls: What secures it; by default what `AIMASS_TLS_*` in the environment name.
 
     Returns:
         A channel with retries, keepalive, token, trace context, and a deadline of 30 s on unary
         calls that set none.
+
+    Raises:
+        TlsError: The environment's files do not fit together.
     """
     kinds = (_AioUnaryUnary, _AioUnaryStream, _AioStreamUnary, _AioStreamStream)
     interceptors: Any = [kind(token) for kind in kinds]
-    return grpc.aio.insecure_channel(address, options=options(), interceptors=interceptors)
+    files = tls or TlsFiles.from_environment()
+    return files.aio_channel(address, options(), interceptors)
 
 
-def connect_sync(address: str, token: str) -> grpc.Channel:
+def connect_sync(address: str, token: str, tls: TlsFiles | None = None) -> grpc.Channel:
     """Opens a channel for plain threads; see `connect`."""
-    channel = grpc.insecure_channel(address, options=options())
+    channel = (tls or TlsFiles.from_environment()).channel(address, options())
     return grpc.intercept_channel(channel, _SyncDefaults(token))
 
 

@@ -19,6 +19,7 @@ from common import telemetry
 from common.config import ServerSettings
 from common.interceptors import TokenTable, standard_interceptors
 from common.reflection import MethodFindingPool
+from common.tls import TlsFiles
 
 _log = logging.getLogger(__name__)
 
@@ -68,7 +69,10 @@ class RunningServer:
 
 
 async def start_server(
-    services: Sequence[Service], settings: ServerSettings, tokens: TokenTable
+    services: Sequence[Service],
+    settings: ServerSettings,
+    tokens: TokenTable,
+    tls: TlsFiles | None = None,
 ) -> RunningServer:
     """Starts a server with interceptors, health, reflection and channelz.
 
@@ -76,13 +80,16 @@ async def start_server(
         services: What it serves.
         settings: Address and switches.
         tokens: Who is let in.
+        tls: What secures it; by default what `AIMASS_TLS_*` in the environment name.
 
     Returns:
         The running server; health says SERVING for every service name and the empty one.
 
     Raises:
         OSError: The port is taken.
+        TlsError: The environment's files do not fit together.
     """
+    files = tls or TlsFiles.from_environment()
     server = grpc.aio.server(
         interceptors=standard_interceptors(tokens),
         options=[*KEEPALIVE_OPTIONS, ("grpc.so_reuseport", 0)],
@@ -101,7 +108,7 @@ async def start_server(
             cast(DescriptorPool, pool),
         )
     try:
-        port = server.add_insecure_port(f"{settings.host}:{settings.port}")
+        port = files.add_port(server, f"{settings.host}:{settings.port}")
     except RuntimeError as error:
         raise OSError(f"cannot listen on {settings.host}:{settings.port}: {error}") from None
     await server.start()
@@ -122,17 +129,30 @@ async def serve(
         settings: The server's settings.
         app: Composition root: an async context manager that yields the services; what it opened is
             closed after the server has drained.
+
+    Raises:
+        SystemExit: What the settings name is missing or does not fit together; says the cure.
     """
     telemetry.configure(name)
+    tls, tokens = _read_security(settings)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
-    tokens = TokenTable.from_file(settings.token_file) if settings.token_file else TokenTable({})
     async with app() as services:
-        server = await start_server(services, settings, tokens)
+        server = await start_server(services, settings, tokens, tls)
         _log.info("%s listens on %s", name, server.address)
         await stopped.wait()
         _log.info("%s drains", name)
         await server.stop(settings.drain_seconds)
     telemetry.flush()
+
+
+def _read_security(settings: ServerSettings) -> tuple[TlsFiles, TokenTable]:
+    try:
+        tls = TlsFiles.from_environment()
+        tls.check_server()
+        token_file = settings.token_file
+        return tls, TokenTable.from_file(token_file) if token_file else TokenTable({})
+    except (ValueError, OSError) as error:
+        raise SystemExit(f"cannot start: {error}") from None

@@ -12,6 +12,7 @@ from common.cli import agents, apply, datasets, models, runs, suite
 from common.cli.context import CliContext, context_of, make_console
 from common.cli.errors import CliError, from_rpc, show
 from common.local.home import SuiteHome
+from common.tls import TlsError
 
 app = typer.Typer(
     name="aimass",
@@ -74,6 +75,9 @@ def run(arguments: Sequence[str]) -> int:
         return end.code if isinstance(end.code, int) else int(end.code is not None)
     except CliError as error:
         show(error, make_console(sys.stderr))
+        return 1
+    except TlsError as error:
+        show(CliError(str(error)), make_console(sys.stderr))
         return 1
     except grpc.RpcError as error:
         show(from_rpc(error), make_console(sys.stderr))

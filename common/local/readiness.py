@@ -6,17 +6,18 @@ import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from aimass.trainer.v1 import trainer_pb2, trainer_pb2_grpc
+from common.tls import Options, TlsFiles
 
 _TIMEOUT_SECONDS = 2.0
 # Each question opens a connection of its own: a channel that was refused once would wait.
-_OPTIONS = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
+_OPTIONS: Options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
 
 
 def serving_at(address: str) -> Callable[[int], Awaitable[bool]]:
     """Returns a check whether the gRPC server at `address` says SERVING."""
 
     async def check(pid: int) -> bool:
-        async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
+        async with TlsFiles.from_environment().aio_channel(address, _OPTIONS) as channel:
             try:
                 answer = await health_pb2_grpc.HealthStub(channel).Check(
                     health_pb2.HealthCheckRequest(), timeout=_TIMEOUT_SECONDS
@@ -35,7 +36,7 @@ def joined_at(address: str, token: str, agent: str) -> Callable[[int], Awaitable
     """
 
     async def check(pid: int) -> bool:
-        async with grpc.aio.insecure_channel(address, options=_OPTIONS) as channel:
+        async with TlsFiles.from_environment().aio_channel(address, _OPTIONS) as channel:
             try:
                 answer = await trainer_pb2_grpc.TrainingServiceStub(channel).ListAgents(
                     trainer_pb2.ListAgentsRequest(),

@@ -4,6 +4,7 @@ import asyncio
 import signal
 
 from common import telemetry
+from common.tls import check_environment
 from services.trainer.agent.agent import Agent
 from services.trainer.agent.settings import AgentSettings
 
@@ -11,6 +12,7 @@ from services.trainer.agent.settings import AgentSettings
 async def main() -> None:
     """Runs the agent until SIGTERM or SIGINT."""
     telemetry.configure("agent")
+    check_environment()
     leave = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -5,6 +5,8 @@ import re
 from pathlib import Path
 
 from common.config import Settings
+from common.testing.certificates import environment
+from common.tls import TlsFiles
 
 ROOT = Path(__file__).parents[3]
 MODULES = [
@@ -38,4 +40,5 @@ def test_every_setting_is_in_the_readme() -> None:
     missing = declared(Settings) - INTERNAL - documented
     assert not missing
     by_hand = {"AIMASS_HOME", "AIMASS_CACHE", "AIMASS_MINIO_BINARY"}
+    by_hand |= set(environment(TlsFiles()))  # read without pydantic, which clients lack
     assert documented - declared(Settings) <= by_hand, "documented, but nothing reads it"
