@@ -25,7 +25,7 @@ def check_page_size(size: int) -> int:
     return size or DEFAULT_PAGE_SIZE
 
 
-def encode_token(query: Sequence[str], position: Sequence[str | int]) -> str:
+def encode_token(query: Sequence[str], position: Sequence[str | int | float | None]) -> str:
     """Makes a page token.
 
     Args:

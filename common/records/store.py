@@ -2,39 +2,22 @@
 
 import contextlib
 import random
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, Generic, NamedTuple
 
 from common.artifacts import ObjectChangedError, ObjectStore
 from common.errors import ConflictError
-from common.names import validate_collection
-from common.paging import check_page_size, decode_token, encode_token
 from common.records.creation import Creation
 from common.records.deletion import Deletion
-from common.records.envelope import M, Record, Stored, descriptor_of, name_of, to_json
-from common.records.filters import compile_filter
-from common.records.index import Index, Position
+from common.records.envelope import M, Record, Stored, name_of, to_json
+from common.records.listing import Lists, Page, Query
 from common.records.objects import RecordObjects
 from common.records.references import References
 from common.records.requests import RequestId
 
 _MAX_SWAPS = 64
 _MAX_PAUSE_SECONDS = 0.1
-
-
-class Page(NamedTuple, Generic[M]):
-    """A page of a list.
-
-    Attributes:
-        resources: The resources, newest first.
-        next_page_token: For the next page; empty on the last.
-    """
-
-    resources: list[M]
-    next_page_token: str
 
 
 class RecordStore:
@@ -51,9 +34,7 @@ class RecordStore:
         self._references = References(self._objects)
         self._deletion = Deletion(self._objects, self._references)
         self._creation = Creation(self._objects, self._references, self._deletion)
-        # Any: indexes of different message types live side by side; `_index` checks the type.
-        self._indexes: dict[tuple[str, str], Index[Any]] = {}
-        self._lock = threading.Lock()
+        self._lists = Lists(self._objects)
 
     def get(self, name: str, message_type: type[M]) -> Record[M]:
         """Returns a resource, also one that somebody tries to delete at the moment.
@@ -183,8 +164,10 @@ class RecordStore:
         message_type: type[M],
         *,
         filter: str = "",
+        order_by: str = "",
         page_size: int = 0,
         page_token: str = "",
+        complete: Callable[[M], M] | None = None,
         summary: Callable[[M], M] | None = None,
     ) -> Page[M]:
         """Returns a page of a collection as it is in the store now, newest first.
@@ -193,22 +176,17 @@ class RecordStore:
             collection: For example `trainingRuns` or `datasets/digits/versions`.
             message_type: Type of the resources.
             filter: See `filters.compile_filter`.
+            order_by: See `ordering.compile_order`.
             page_size: 1 to 1000; 0 for 50.
-            page_token: `next_page_token` of the previous page with the same filter.
+            page_token: `next_page_token` of the previous page with the same filter and order.
+            complete: Adds what is not stored, before the filter sees it; gets a copy.
             summary: Shortens a resource for the list; gets a copy.
 
         Raises:
-            InvalidFieldError: Naming `filter`, `page_size` or `page_token`.
+            InvalidFieldError: Naming `filter`, `order_by`, `page_size` or `page_token`.
         """
-        size = check_page_size(page_size)
-        query = (collection, message_type.DESCRIPTOR.full_name, filter)
-        position = _position(decode_token(query, page_token)) if page_token else None
-        found: list[tuple[Position, Record[M]]] = []
-        for entry in self._matching(collection, message_type, filter, position):
-            if len(found) == size:
-                return _page(found, summary, encode_token(query, found[-1][0]))
-            found.append(entry)
-        return _page(found, summary, "")
+        query = Query(collection, message_type, filter, order_by)
+        return self._lists.page(query, page_size, page_token, complete, summary)
 
     def find(self, collection: str, message_type: type[M], filter: str = "") -> Sequence[Record[M]]:
         """Returns all records of a collection that match, newest first.
@@ -216,45 +194,11 @@ class RecordStore:
         Raises:
             InvalidFieldError: Naming `filter`.
         """
-        matching = self._matching(collection, message_type, filter, None)
-        return [replace(record, resource=_copy(record.resource)) for _, record in matching]
+        return self._lists.all(Query(collection, message_type, filter))
 
-    def _matching(
-        self, collection: str, message_type: type[M], filter: str, position: Position | None
-    ) -> Iterator[tuple[Position, Record[M]]]:
-        matches = compile_filter(filter, descriptor_of(message_type))
-        index = self._index(collection, message_type)
-        index.refresh()
-        return (entry for entry in index.after(position) if matches(entry[1].resource))
-
-    def _index(self, collection: str, message_type: type[M]) -> Index[M]:
-        key = validate_collection(collection), message_type.DESCRIPTOR.full_name
-        with self._lock:
-            index = self._indexes.get(key)
-            if index is None:
-                index = self._indexes[key] = Index(self._objects, collection, message_type)
-            return index
+    def warm(self, collection: str, message_type: type[M]) -> None:
+        """Reads a collection, so that the first list of it need not wait for that."""
+        self._lists.warm(collection, message_type)
 
     def _note(self, stored: Stored) -> None:
-        collection = stored.name.rpartition("/")[0]
-        with self._lock:
-            indexes = [index for key, index in self._indexes.items() if key[0] == collection]
-        for index in indexes:
-            index.note(stored)
-
-
-def _page(
-    found: Sequence[tuple[Position, Record[M]]], summary: Callable[[M], M] | None, token: str
-) -> Page[M]:
-    copies = [_copy(record.resource) for _, record in found]
-    return Page([summary(copy) for copy in copies] if summary is not None else copies, token)
-
-
-def _copy(message: M) -> M:
-    copy = type(message)()
-    copy.CopyFrom(message)
-    return copy
-
-
-def _position(values: Sequence[str | int]) -> Position:
-    return int(values[0]), str(values[1])
+        self._lists.note(stored)

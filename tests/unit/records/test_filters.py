@@ -19,7 +19,11 @@ def matches(text: str, message: TrainingRun) -> bool:
 
 @pytest.fixture
 def run() -> TrainingRun:
-    run = TrainingRun(name="trainingRuns/a", labels={"team": "vision", "a.b": "dots", "s": "x y"})
+    run = TrainingRun(
+        name="trainingRuns/a", labels={"team": "vision", "a.b": "dots", "s": "x y", "x y:z": "odd"}
+    )
+    run.status.create_time.FromJsonString("2026-11-24T12:00:00Z")
+    run.status.progress.remaining.FromSeconds(90)
     run.status.state = RunState.RUN_STATE_RUNNING
     run.status.progress.fraction = 0.5
     run.status.lineage.inputs.append("datasets/digits/versions/1")
@@ -61,6 +65,33 @@ def run() -> TrainingRun:
         ("status.lineage.inputs=datasets/digits/versions/1", True),
         ("status.lineage.inputs=datasets/digits/versions/2", False),
         ("spec.optimizer.kind=UNSPECIFIED", True),
+        ("status.progress.fraction>0.4", True),
+        ("status.progress.fraction>0.5", False),
+        ("status.progress.fraction>=0.5", True),
+        ("status.progress.fraction<0.6 AND status.progress.fraction<=0.5", True),
+        ('name>="trainingRuns/a"', True),
+        ("spec.seed<1", False),
+        ("status.create_time>2026-01-01T00:00:00Z", True),
+        ('status.create_time<"2026-01-01T00:00:00Z"', False),
+        ("status.end_time>2026-01-01T00:00:00Z", False),
+        ("status.end_time:*", False),
+        ("status.create_time:*", True),
+        ("status.progress.remaining<=90s", True),
+        ("status.progress.remaining=1s", False),
+        ("labels:team", True),
+        ("labels:colour", False),
+        ("labels:*", True),
+        ("labels.team:*", True),
+        ("labels.team:vis", True),
+        ("labels.missing:vis", False),
+        ('labels."x y:z"=odd', True),
+        ("status.lineage.inputs:datasets/digits/versions/1", True),
+        ("status.lineage.outputs:*", False),
+        ('name:"Runs/"', True),
+        ("name:*", True),
+        ("spec.model:*", True),
+        ("spec.dataset_version:*", False),
+        ("state:RUNNING", True),
     ],
 )
 def test_what_matches(run: TrainingRun, text: str, expected: bool) -> None:
@@ -75,7 +106,12 @@ def test_what_matches(run: TrainingRun, text: str, expected: bool) -> None:
         ("status.colour=red", "no field of RunStatus"),
         ("labels=x", "is a map"),
         ("status=x", "cannot be compared"),
-        ("status.create_time=x", "cannot be compared"),
+        ("status.create_time=x", "write it as `2026-"),
+        ("status.create_time>x", "write it as `2026-"),
+        ("state>RUNNING", "has no order"),
+        ("labels<x", "is a map"),
+        ("status.lineage.inputs<x", "has no order"),
+        ("status:x", "cannot be compared"),
         ("name.x=y", "has no fields"),
         ("status.lineage.inputs.x=y", "has no fields"),
         ("state=ASLEEP", "there are UNSPECIFIED, PENDING, RUNNING"),
@@ -100,7 +136,7 @@ def test_what_is_refused(text: str, complaint: str) -> None:
     assert raised.value.violations[0].field == "filter"
 
 
-@given(text=st.text() | st.text('state=RUNIG!"\\ AND.labels ', max_size=60))
+@given(text=st.text() | st.text('state=<>:*RUNIG!"\\ AND.labels ', max_size=60))
 def test_no_text_breaks_the_compiler(text: str) -> None:
     """Protects services from INTERNAL errors: a filter works or is refused."""
     try:
