@@ -10,6 +10,11 @@ from common.data.schema import Part, SplitCounts
 
 Codes = npt.NDArray[np.int32]
 Parts = npt.NDArray[np.uint8]
+Sizes = npt.NDArray[np.int64]
+Keys = npt.NDArray[np.generic]
+
+# Keys that are worth merging, 16 bytes each.
+_MIN_MERGE = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -70,6 +75,67 @@ class SplitAssigner:
         return queue[start : start + rows]
 
 
+class BlockAssigner:
+    """Gives each row its part by a key, of which all rows stay together: a group, or a time.
+
+    The parts follow the order of the keys: the smallest train, then come validation and test.
+    """
+
+    def __init__(self, keys: Keys, parts: Parts) -> None:
+        """Takes the parts of all keys.
+
+        Args:
+            keys: Distinct keys in ascending order, shape (keys,).
+            parts: The part of each, shape (keys,).
+        """
+        self._keys = keys
+        self._parts = parts
+
+    def assign(self, keys: Keys) -> Parts:
+        """Returns the parts of the next rows.
+
+        Args:
+            keys: Key of each row, shape (rows,).
+
+        Raises:
+            ValueError: A key was not announced.
+        """
+        where = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
+        if not np.array_equal(self._keys[where], keys):
+            raise ValueError("a row has a key that was not there in the first pass")
+        return self._parts[where]
+
+
+class KeyTally:
+    """Counts the rows of each key while they stream by; holds 16 bytes for each distinct key."""
+
+    def __init__(self) -> None:
+        """Begins with no rows."""
+        self._pending: list[tuple[Keys, Sizes]] = []
+        self._waiting = 0
+        self._settled = 0
+
+    def add(self, keys: Keys) -> None:
+        """Counts rows by their keys, shape (rows,)."""
+        distinct, sizes = np.unique(keys, return_counts=True)
+        self._pending.append((distinct, sizes.astype(np.int64)))
+        self._waiting += len(distinct)
+        # Merging costs what is merged: do it when that has doubled.
+        if self._waiting > max(self._settled, _MIN_MERGE):
+            self.counts()
+
+    def counts(self) -> tuple[Keys, Sizes]:
+        """Returns the distinct keys in ascending order and the rows of each."""
+        keys = np.concatenate([each for each, _ in self._pending])
+        sizes = np.concatenate([each for _, each in self._pending])
+        distinct, where = np.unique(keys, return_inverse=True)
+        totals = np.zeros(len(distinct), np.int64)
+        np.add.at(totals, where, sizes)
+        self._pending = [(distinct, totals)]
+        self._waiting, self._settled = 0, len(distinct)
+        return distinct, totals
+
+
 def split_class_counts(
     class_counts: Sequence[int], validation_fraction: float, test_fraction: float
 ) -> list[SplitCounts]:
@@ -97,6 +163,46 @@ def split_class_counts(
         shares.append(SplitCounts(rows - validation - test, validation, test))
         seen += rows
     return shares
+
+
+def split_blocks(sizes: Sizes, plan: SplitPlan) -> Parts:
+    """Shares out blocks of rows in their order: first to train, then validation, then test.
+
+    Each part's size is off by less than its largest blocks at the edges; each part that is asked
+    for gets at least one block.
+
+    Args:
+        sizes: Rows of each block, in order, shape (blocks,).
+        plan: How to split; its seed plays no role.
+
+    Returns:
+        The part of each block, shape (blocks,).
+
+    Raises:
+        ValueError: There are fewer blocks than parts.
+    """
+    validation, test = plan.validation_fraction > 0, plan.test_fraction > 0
+    blocks = len(sizes)
+    if blocks < 1 + validation + test:
+        raise ValueError(f"{blocks} blocks cannot be shared out to {1 + validation + test} parts")
+    ends = np.cumsum(sizes)
+    rows = float(ends[-1])
+    # A block belongs where its middle lies.
+    middles = ends - sizes / 2
+    first, second = np.searchsorted(
+        middles,
+        [
+            rows * (1 - plan.validation_fraction - plan.test_fraction),
+            rows * (1 - plan.test_fraction),
+        ],
+    )
+    first = int(np.clip(first, 1, blocks - validation - test))
+    second = int(np.clip(second, first + validation, blocks - test)) if validation else first
+    second = second if test else blocks
+    parts = np.full(blocks, Part.TEST, np.uint8)
+    parts[:second] = Part.VALIDATION
+    parts[: first if validation else second] = Part.TRAIN
+    return parts
 
 
 def count_parts(parts: Parts) -> SplitCounts:

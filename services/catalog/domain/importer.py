@@ -5,15 +5,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
-from common.data.schema import Schema, Task
+from common.data.schema import Schema
 from common.data.shards import Publish, ShardWriter, WrittenData
-from common.data.split import Codes, SplitAssigner, SplitPlan
-from common.errors import InvalidFieldError
 from services.catalog.domain import fields
-from services.catalog.domain.columns import ColumnPlan
 from services.catalog.domain.inference import ImportPlan, plan_import, resolve_target
 from services.catalog.domain.profile import ColumnProfile
 from services.catalog.domain.sources.archive import ArchiveLimits, open_archive
@@ -21,7 +17,8 @@ from services.catalog.domain.sources.base import RawKind, Source
 from services.catalog.domain.sources.csv_file import CsvSource
 from services.catalog.domain.sources.image_zip import ImageZipSource
 from services.catalog.domain.sources.npz_file import NpzSource
-from services.catalog.domain.spec import DataFormat, ImportSpec, SplitMethod, SplitSpec
+from services.catalog.domain.spec import DataFormat, ImportSpec, SplitSpec
+from services.catalog.domain.splitting import resolve_split, split_rows
 
 # Called with a stage and the rows done in it, and the rows of all where they are known (else 0).
 Progress = Callable[[str, int, int], None]
@@ -95,23 +92,6 @@ def import_source(
     return ImportedData(plan.schema, split, data)
 
 
-def resolve_split(split: SplitSpec, schema: Schema) -> SplitSpec:
-    """Returns the split with its method decided.
-
-    Raises:
-        InvalidFieldError: A stratified split was asked for and there are no classes.
-    """
-    classes = schema.task is Task.CLASSIFICATION
-    if split.method is SplitMethod.STRATIFIED and not classes:
-        raise InvalidFieldError(
-            f"{fields.SPLIT}.method",
-            f"a stratified split needs classes, and the task is {schema.task}; choose a random "
-            "split or the task classification",
-        )
-    default = SplitMethod.STRATIFIED if classes else SplitMethod.RANDOM
-    return split.model_copy(update={"method": split.method or default})
-
-
 def _profile(
     source: Source, spec: ImportSpec, target: str, progress: Progress
 ) -> dict[str, ColumnProfile]:
@@ -141,12 +121,7 @@ def _profile(
 def _write(
     source: Source, plan: ImportPlan, split: SplitSpec, writer: ShardWriter, progress: Progress
 ) -> WrittenData:
-    stratified = split.method is SplitMethod.STRATIFIED
-    by = plan.target if stratified else None
-    assigner = SplitAssigner(
-        SplitPlan(split.validation_fraction, split.test_fraction, split.seed),
-        by.class_counts if by is not None else (plan.row_count,),
-    )
+    assign = split_rows(source, plan, split, lambda: progress(WRITING, 0, plan.row_count))
     done = 0
     for batch in source.batches([planned.column.name for planned in plan.columns]):
         arrays = [
@@ -154,17 +129,7 @@ def _write(
             for planned, values in zip(plan.columns, batch.columns, strict=True)
         ]
         encoded = pa.RecordBatch.from_arrays(arrays, schema=plan.storage)
-        writer.write(encoded, assigner.assign(_codes(encoded, by)))
+        writer.write(encoded, assign(encoded))
         done += batch.num_rows
         progress(WRITING, done, plan.row_count)
     return writer.finish()
-
-
-def _codes(batch: pa.RecordBatch, by: ColumnPlan | None) -> Codes:
-    """Returns the class of each row by which the split is stratified."""
-    if by is None:
-        return np.zeros(batch.num_rows, np.int32)
-    column = batch.column(by.column.name)
-    classes = column.indices if pa.types.is_dictionary(column.type) else column.cast(pa.int32())
-    codes: Codes = classes.to_numpy()
-    return codes

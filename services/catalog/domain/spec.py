@@ -25,6 +25,8 @@ class SplitMethod(StrEnum):
 
     RANDOM = "random"
     STRATIFIED = "stratified"
+    GROUPED = "grouped"
+    TEMPORAL = "temporal"
 
 
 _ENDINGS = {".csv": DataFormat.CSV, ".npz": DataFormat.NPZ, ".zip": DataFormat.IMAGE_ZIP}
@@ -44,12 +46,23 @@ class SplitSpec(_Model):
         validation_fraction: Share of rows for validation.
         test_fraction: Share of rows for test.
         seed: Of the random choice.
+        column: Column of groups or times; empty for the only one of times, or where the method
+            needs none.
     """
 
     method: SplitMethod | None = None
     validation_fraction: Fraction = 0.2
     test_fraction: Fraction = 0.0
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    column: str = ""
+
+    @model_validator(mode="after")
+    def _check_column(self) -> Self:
+        if self.method is SplitMethod.GROUPED and not self.column:
+            raise ValueError("a grouped split needs the column that says which group a row is of")
+        if self.column and self.method not in (SplitMethod.GROUPED, SplitMethod.TEMPORAL):
+            raise ValueError("column is for the methods grouped and temporal; leave it out")
+        return self
 
     @model_validator(mode="after")
     def _check_sum(self) -> Self:

@@ -6,7 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.data.schema import Part
-from common.data.split import SplitAssigner, SplitPlan, count_parts, split_class_counts
+from common.data.split import (
+    BlockAssigner,
+    KeyTally,
+    SplitAssigner,
+    SplitPlan,
+    count_parts,
+    split_blocks,
+    split_class_counts,
+)
 
 FRACTIONS = st.tuples(st.floats(0, 0.9), st.floats(0, 0.9)).filter(lambda pair: sum(pair) < 1)
 COUNTS = st.lists(st.integers(0, 200), min_size=1, max_size=12)
@@ -88,3 +96,46 @@ def test_more_rows_than_announced() -> None:
     assigner = SplitAssigner(SplitPlan(0.5, 0, 0), [2])
     with pytest.raises(ValueError, match="more than the 2 rows"):
         assigner.assign(np.zeros(3, np.int32))
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(1, 50), min_size=3, max_size=60), FRACTIONS)
+def test_blocks(sizes: list[int], fractions: tuple[float, float]) -> None:
+    """Parts follow each other, none that was asked for is empty, sizes are off by two blocks."""
+    plan = SplitPlan(*fractions, 0)
+    blocks = np.array(sizes, np.int64)
+    parts = split_blocks(blocks, plan)
+    assert np.array_equal(parts, np.sort(parts))
+    wanted = {Part.VALIDATION: fractions[0], Part.TEST: fractions[1]}
+    assert {*parts.tolist()} == {Part.TRAIN, *(part for part, share in wanted.items() if share)}
+    for part, share in {Part.TRAIN: 1 - sum(fractions), **wanted}.items():
+        assert abs(blocks[parts == part].sum() - share * blocks.sum()) <= 2 * blocks.max()
+
+
+def test_too_few_blocks() -> None:
+    """Two blocks cannot make three parts that are all there."""
+    with pytest.raises(ValueError, match="3 parts"):
+        split_blocks(np.array([5, 5], np.int64), SplitPlan(0.2, 0.2, 0))
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(-(2**60), 2**60), min_size=1, max_size=200), st.integers(1, 40))
+def test_tally(keys: list[int], step: int) -> None:
+    """Keys are counted exactly, however they are cut, and however often counts are merged."""
+    tally = KeyTally()
+    for start in range(0, len(keys), step):
+        tally.add(np.array(keys[start : start + step], np.int64))
+        if start % 3 == 0:
+            tally.counts()
+    distinct, sizes = tally.counts()
+    expected = np.unique(np.array(keys, np.int64), return_counts=True)
+    assert np.array_equal(distinct, expected[0])
+    assert np.array_equal(sizes, expected[1])
+
+
+def test_block_assignment() -> None:
+    """Every row has the part of its key; a key that was not announced is an error."""
+    assigner = BlockAssigner(np.array([1, 5, 9]), np.array([0, 1, 2], np.uint8))
+    assert assigner.assign(np.array([9, 1, 5, 1])).tolist() == [2, 0, 1, 0]
+    with pytest.raises(ValueError, match="not there"):
+        assigner.assign(np.array([1, 10]))
