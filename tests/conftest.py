@@ -1,4 +1,5 @@
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,13 @@ pytest.register_assert_rewrite(
     "common.testing.records_contract",
     "common.testing.lists_contract",
 )
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keeps tests of one folder in one process: they share a suite, a store, agents."""
+    for item in items:
+        folder = item.path.parent.relative_to(Path(__file__).parent)
+        item.add_marker(pytest.mark.xdist_group(str(folder)))
 
 
 @pytest.fixture(scope="session")
