@@ -1,15 +1,41 @@
 """Settings from the environment, shared by all processes."""
 
+import os
 from pathlib import Path
 
 from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
+
+SECRETS_DIR_VARIABLE = "AIMASS_SECRETS_DIR"
 
 
 class Settings(BaseSettings):
-    """Base of all settings: `AIMASS_<FIELD>` in the environment, typed and documented."""
+    """Base of all settings: `AIMASS_<FIELD>` in the environment, typed and documented.
+
+    What the environment does not give is looked for in the folder that `AIMASS_SECRETS_DIR` names:
+    a file per setting, `aimass_<field>`, as container platforms mount secrets.
+    """
 
     model_config = SettingsConfigDict(env_prefix="AIMASS_", frozen=True, extra="ignore")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Returns where settings come from, the first that has one wins."""
+        folder = os.environ.get(SECRETS_DIR_VARIABLE)
+        secrets = SecretsSettingsSource(settings_cls, secrets_dir=folder)
+        return init_settings, env_settings, secrets
 
 
 class ServerSettings(Settings):

@@ -48,10 +48,15 @@ class TokenTable:
     def from_file(cls, path: Path) -> "TokenTable":
         """Reads `{"tokens": [{"token": ..., "subject": ..., "role": ...}]}`.
 
+        A file of root's may be read by its group: so a platform hands a secret to a process of
+        another user.
+
         Raises:
             ValueError: The file is open to others than its owner, or not of that form.
         """
-        if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        status = path.stat()
+        group = stat.S_IRWXG if status.st_uid else stat.S_IWGRP | stat.S_IXGRP
+        if status.st_mode & (group | stat.S_IRWXO):
             raise ValueError(f"{path} is open to other users; run: chmod 600 {path}")
         entries = json.loads(path.read_text())["tokens"]
         return cls(

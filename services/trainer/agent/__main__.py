@@ -4,8 +4,11 @@ import asyncio
 import signal
 
 from common import telemetry
+from common.config import ServerSettings
 from common.tls import check_environment
 from services.trainer.agent.agent import Agent
+from services.trainer.agent.attachment import cancelled
+from services.trainer.agent.health import serve_health
 from services.trainer.agent.settings import AgentSettings
 
 
@@ -17,7 +20,10 @@ async def main() -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, leave.set)
-    await Agent(AgentSettings()).run(leave)
+    agent = Agent(AgentSettings())
+    health = asyncio.create_task(serve_health(ServerSettings(), agent.ready))
+    await agent.run(leave)
+    await cancelled(health)
     telemetry.flush()
 
 

@@ -27,7 +27,11 @@ _OLD_COMMIT_SECONDS = 3600.0
 
 
 class Agent:
-    """Runs until told to leave."""
+    """Runs until told to leave.
+
+    Attributes:
+        ready: Set once the agent can fork workers.
+    """
 
     def __init__(self, settings: AgentSettings) -> None:
         """Prepares; `run` does the work.
@@ -45,6 +49,7 @@ class Agent:
         self._changed = asyncio.Event()
         self._idle = asyncio.Event()
         self._idle.set()
+        self.ready = asyncio.Event()
 
     async def run(self, leave: asyncio.Event) -> None:
         """Works until `leave` is set, then lets the run commit and go on without this agent."""
@@ -85,6 +90,8 @@ class Agent:
 
     def _warm_changed(self) -> None:
         self._changed.set()
+        if self._warm.is_ready:
+            self.ready.set()
         if self._attachment is not None:
             self._attachment.send_status()
 

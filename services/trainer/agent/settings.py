@@ -33,7 +33,8 @@ class AgentSettings(ClientSettings):
     agent_slots: int = Field(1, ge=1, le=1024, description="Workers it may run at a time.")
     agent_threads: int = Field(1, ge=1, description="Threads each worker computes with.")
     agent_address: str = Field(
-        "127.0.0.1", description="Address of this host that workers on other hosts reach it by."
+        "127.0.0.1",
+        description="Address or name of this host that workers on other hosts reach it by.",
     )
     agent_devices: tuple[str, ...] = Field(
         (), description='Accelerators of this host as a JSON list, for example `["cuda:0"]`.'
@@ -56,8 +57,13 @@ class AgentSettings(ClientSettings):
 
 
 def interface_of(address: str) -> str:
-    """Returns the network interface that has an address; `lo` where none has."""
+    """Returns the network interface that has an address or a name's address; `lo` where none has.
+
+    Raises:
+        OSError: The name cannot be resolved.
+    """
+    numbers = {found[4][0] for found in socket.getaddrinfo(address, None)}
     for name, addresses in psutil.net_if_addrs().items():
-        if any(entry.address == address for entry in addresses):
+        if any(entry.address in numbers for entry in addresses):
             return name
     return "lo"

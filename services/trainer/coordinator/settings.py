@@ -10,5 +10,6 @@ class CoordinatorSettings(ClientSettings):
 
     coordinator_host: str = Field(
         "127.0.0.1",
-        description="Address that agents and workers reach the coordinator by; it listens there.",
+        description="Address or name that agents and workers reach the coordinator by; it listens "
+        "there.",
     )
