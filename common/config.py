@@ -2,8 +2,9 @@
 
 import os
 from pathlib import Path
+from typing import Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -38,7 +39,31 @@ class Settings(BaseSettings):
         return init_settings, env_settings, secrets
 
 
-class ServerSettings(Settings):
+class JwtSettings(Settings):
+    """Whose JSON web tokens are accepted beside those of the token file."""
+
+    jwt_issuer: str = Field(
+        "", description="Issuer (`iss`) whose tokens are accepted; empty for none."
+    )
+    jwt_audience: str = Field("", description="Audience (`aud`) that its tokens must be for.")
+    jwt_jwks: str = Field("", description="Its keys: https:// URL or file of a JWKS document.")
+    jwt_role_claim: str = Field(
+        "aimass_role",
+        description="Claim with the role, or a list with it; a path such as `realm_access.roles`.",
+    )
+    jwt_leeway_seconds: float = Field(
+        30.0, ge=0, le=300, description="How far the issuer's clock may be off."
+    )
+
+    @model_validator(mode="after")
+    def _belong_together(self) -> Self:
+        given = (self.jwt_issuer, self.jwt_audience, self.jwt_jwks)
+        if any(given) and not all(given):
+            raise ValueError("set AIMASS_JWT_ISSUER, AIMASS_JWT_AUDIENCE and AIMASS_JWT_JWKS, all")
+        return self
+
+
+class ServerSettings(JwtSettings):
     """What every gRPC server of the suite needs to know."""
 
     host: str = Field("127.0.0.1", description="Address to listen on.")
@@ -50,6 +75,9 @@ class ServerSettings(Settings):
         5.0, ge=0, description="How long calls may go on after SIGTERM before they are cut."
     )
     reflection: bool = Field(True, description="Whether grpcurl may list and describe services.")
+    channelz: bool = Field(
+        False, description="Whether admins may look at channels and sockets by channelz."
+    )
 
 
 class ClientSettings(Settings):

@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha import reflection
 
 from common import telemetry
 from common.config import ServerSettings
-from common.interceptors import TokenTable, standard_interceptors
+from common.interceptors import CallerSource, TokenTable, standard_interceptors
 from common.reflection import MethodFindingPool
 from common.tls import TlsFiles
 
@@ -73,14 +73,16 @@ async def start_server(
     settings: ServerSettings,
     tokens: TokenTable,
     tls: TlsFiles | None = None,
+    issuer: CallerSource | None = None,
 ) -> RunningServer:
-    """Starts a server with interceptors, health, reflection and channelz.
+    """Starts a server with interceptors and health, and reflection and channelz where set.
 
     Args:
         services: What it serves.
         settings: Address and switches.
         tokens: Who is let in.
         tls: What secures it; by default what `AIMASS_TLS_*` in the environment name.
+        issuer: Knows JSON web tokens.
 
     Returns:
         The running server; health says SERVING for every service name and the empty one.
@@ -91,14 +93,15 @@ async def start_server(
     """
     files = tls or TlsFiles.from_environment()
     server = grpc.aio.server(
-        interceptors=standard_interceptors(tokens),
+        interceptors=standard_interceptors(tokens, issuer),
         options=[*KEEPALIVE_OPTIONS, ("grpc.so_reuseport", 0)],
     )
     for service in services:
         service.register(server)
     healthy = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
-    channelz.add_channelz_servicer(cast(grpc.Server, server))  # takes both kinds
+    if settings.channelz:
+        channelz.add_channelz_servicer(cast(grpc.Server, server))  # takes both kinds
     names = [service.name for service in services]
     if settings.reflection:
         pool = MethodFindingPool()
@@ -134,13 +137,13 @@ async def serve(
         SystemExit: What the settings name is missing or does not fit together; says the cure.
     """
     telemetry.configure(name)
-    tls, tokens = _read_security(settings)
+    tls, tokens, issuer = _read_security(settings)
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     async with app() as services:
-        server = await start_server(services, settings, tokens, tls)
+        server = await start_server(services, settings, tokens, tls, issuer)
         _log.info("%s listens on %s", name, server.address)
         await stopped.wait()
         _log.info("%s drains", name)
@@ -148,11 +151,22 @@ async def serve(
     telemetry.flush()
 
 
-def _read_security(settings: ServerSettings) -> tuple[TlsFiles, TokenTable]:
+def _read_security(
+    settings: ServerSettings,
+) -> tuple[TlsFiles, TokenTable, CallerSource | None]:
     try:
         tls = TlsFiles.from_environment()
         tls.check_server()
-        token_file = settings.token_file
-        return tls, TokenTable.from_file(token_file) if token_file else TokenTable({})
+        tokens = TokenTable.from_file(settings.token_file) if settings.token_file else None
+        return tls, tokens or TokenTable({}), _issuer(settings)
     except (ValueError, OSError) as error:
         raise SystemExit(f"cannot start: {error}") from None
+
+
+def _issuer(settings: ServerSettings) -> CallerSource | None:
+    if not settings.jwt_issuer:
+        return None
+    # Imported here: its cryptography costs memory that services without an issuer need not pay.
+    from common.interceptors.issuer import Issuer  # noqa: PLC0415
+
+    return Issuer(settings)

@@ -1,15 +1,15 @@
 """What every call passes on its way to a servicer, in this order."""
 
-from common.interceptors.auth import AuthInterceptor, TokenTable
+from common.interceptors.auth import AuthInterceptor, CallerSource, TokenTable
 from common.interceptors.base import Chain
 from common.interceptors.errors import ErrorsInterceptor
 from common.interceptors.logs import LoggingInterceptor
 from common.interceptors.tracing import TracingInterceptor
 
-__all__ = ["TokenTable", "standard_interceptors"]
+__all__ = ["CallerSource", "TokenTable", "standard_interceptors"]
 
 
-def standard_interceptors(tokens: TokenTable) -> list[Chain]:
+def standard_interceptors(tokens: TokenTable, issuer: CallerSource | None = None) -> list[Chain]:
     """Returns the interceptors of every server: trace, log, errors, then who may call."""
     return [
         Chain(
@@ -17,7 +17,7 @@ def standard_interceptors(tokens: TokenTable) -> list[Chain]:
                 TracingInterceptor(),
                 LoggingInterceptor(),
                 ErrorsInterceptor(),
-                AuthInterceptor(tokens),
+                AuthInterceptor(tokens, issuer),
             ]
         )
     ]

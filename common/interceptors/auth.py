@@ -8,12 +8,14 @@ from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from common.errors import PermissionDeniedError, UnauthenticatedError
 from common.interceptors.base import Call, CallInterceptor, Context
 from common.interceptors.roles import OPEN, Role, allows, required_role
 
 _SCHEME = "bearer "
+_JWT_DOTS = 2
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,14 @@ class TokenTable:
         return self._callers.get(_digest(token))
 
 
+class CallerSource(Protocol):
+    """Who knows tokens that are in no file."""
+
+    async def caller_of(self, token: str) -> Caller:
+        """Returns whom a token was given to. Raises `UnauthenticatedError` and the like."""
+        ...
+
+
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
@@ -75,19 +85,26 @@ def _digest(token: str) -> bytes:
 class AuthInterceptor(CallInterceptor):
     """Deny by default: a call needs a known token whose role allows the method."""
 
-    def __init__(self, tokens: TokenTable) -> None:
+    def __init__(self, tokens: TokenTable, issuer: CallerSource | None = None) -> None:
+        """Prepares.
+
+        Args:
+            tokens: The tokens of the file.
+            issuer: Knows JSON web tokens.
+        """
         self._tokens = tokens
+        self._issuer = issuer
 
     @asynccontextmanager
     async def around(self, call: Call, context: Context) -> AsyncIterator[None]:
         """Lets the call pass or raises."""
-        self._check(call)
+        await self._check(call)
         yield
 
-    def _check(self, call: Call) -> None:
+    async def _check(self, call: Call) -> None:
         if call.method.startswith(OPEN):
             return
-        found = self._authenticate(call.metadata.get("authorization", ""))
+        found = await self._authenticate(call.metadata.get("authorization", ""))
         needed = required_role(call.method)
         if needed is None or not allows(found.role, needed):
             raise PermissionDeniedError(
@@ -97,7 +114,7 @@ class AuthInterceptor(CallInterceptor):
             )
         _caller.set(found)
 
-    def _authenticate(self, header: str) -> Caller:
+    async def _authenticate(self, header: str) -> Caller:
         if not header:
             raise UnauthenticatedError(
                 "No token. Send the metadata `authorization: Bearer <token>`; "
@@ -106,6 +123,8 @@ class AuthInterceptor(CallInterceptor):
             )
         token = header[len(_SCHEME) :] if header.lower().startswith(_SCHEME) else ""
         found = self._tokens.find(token)
+        if found is None and self._issuer is not None and token.count(".") == _JWT_DOTS:
+            return await self._issuer.caller_of(token)
         if found is None:
             raise UnauthenticatedError(
                 "The token is not known here. `aimass env` shows the local suite's token.",
