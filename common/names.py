@@ -128,13 +128,16 @@ class _VersionName:
 
     Attributes:
         id: The id of the parent.
-        number: The version, from 1; None stands for the newest.
+        number: The version, from 1; None stands for the newest, or for the one of the alias.
+        alias: The alias that stands in the place of the number, or empty.
     """
 
     collection: ClassVar[str]
+    has_aliases: ClassVar[bool] = False
 
     id: str
     number: int | None = None
+    alias: str = ""
 
     def __post_init__(self) -> None:
         validate_id(self.id, "id")
@@ -144,6 +147,8 @@ class _VersionName:
     @classmethod
     def from_name(cls, text: str, field: str = "name") -> Self:
         """Parses a resource name; `latest` in the place of the number stands for the newest.
+
+        Where the collection has aliases, one can stand there too.
 
         Args:
             text: The name.
@@ -155,14 +160,18 @@ class _VersionName:
         parts = text.split("/")
         if len(parts) != 4 or parts[0] != cls.collection or parts[2] != "versions":
             raise _wrong_name(field, f"{cls.collection}/{{id}}/versions/{{number}}")
-        if _ID.fullmatch(parts[1]) is None or not _is_version(parts[3]):
+        if _ID.fullmatch(parts[1]) is None:
             raise _wrong_name(field, f"{cls.collection}/{{id}}/versions/{{number}}")
-        return cls(parts[1], None if parts[3] == LATEST else int(parts[3]))
+        if _is_version(parts[3]):
+            return cls(parts[1], None if parts[3] == LATEST else int(parts[3]))
+        if not cls.has_aliases or _ID.fullmatch(parts[3]) is None:
+            raise _wrong_name(field, f"{cls.collection}/{{id}}/versions/{{number}}")
+        return cls(parts[1], alias=parts[3])
 
     @property
     def name(self) -> str:
         """The resource name."""
-        number = LATEST if self.number is None else self.number
+        number = (self.alias or LATEST) if self.number is None else self.number
         return f"{self.collection}/{self.id}/versions/{number}"
 
 
@@ -180,9 +189,10 @@ class DatasetVersionName(_VersionName):
 
 @dataclass(frozen=True)
 class ModelVersionName(_VersionName):
-    """`models/{id}/versions/{number}`."""
+    """`models/{id}/versions/{number}`; an alias can stand for the number."""
 
     collection = "models"
+    has_aliases = True
 
     @property
     def parent(self) -> ModelName:

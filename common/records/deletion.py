@@ -13,7 +13,7 @@ from dataclasses import replace
 
 from common.artifacts import ObjectChangedError
 from common.artifacts.purge import purge_prefix
-from common.errors import FailedPreconditionError, UnavailableError
+from common.errors import AimassError, FailedPreconditionError, UnavailableError
 from common.records.envelope import M, RecordState, Stored
 from common.records.objects import ABANDONED, RecordObjects, not_found
 from common.records.references import References
@@ -48,7 +48,9 @@ class Deletion:
             try:
                 if stored.exists:
                     _check(stored, message_type, check)
-                    stored = self._entomb(self._mark(stored), purge)
+                    marked = self._mark(stored)
+                    self._check_again(marked, message_type, check)
+                    stored = self._entomb(marked, purge)
             except ObjectChangedError:
                 continue
             return self.clean(stored)
@@ -77,6 +79,16 @@ class Deletion:
         if stored.envelope.state is RecordState.DELETING:
             return stored
         return self._objects.swap(stored, stored.envelope.next(RecordState.DELETING))
+
+    def _check_again(
+        self, marked: Stored, message_type: type[M], check: Callable[[M], None] | None
+    ) -> None:
+        """Checks once nobody can refer to the resource any more; backs out where that refuses."""
+        try:
+            _check(marked, message_type, check)
+        except AimassError:
+            self._objects.swap(marked, marked.envelope.next(RecordState.ACTIVE))
+            raise
 
     def _entomb(self, marked: Stored, purge: Sequence[str]) -> Stored:
         referrers = list(

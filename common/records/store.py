@@ -128,7 +128,8 @@ class RecordStore:
         Args:
             name: Resource name.
             message_type: Type of the resource.
-            check: Called with the resource first; what it raises stops the deletion.
+            check: Called with the resource, first as it is and again once others see that it is
+                being deleted; the `AimassError` that it raises stops the deletion.
             purge: Prefixes of the keys that belong to the resource, each ending with `/`; deleted
                 once nobody can find the resource any more.
 

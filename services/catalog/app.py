@@ -12,20 +12,24 @@ from functools import partial
 from aimass.catalog.v1 import dataset_pb2_grpc, model_pb2_grpc, transfer_pb2_grpc
 from common.artifacts import ObjectStore
 from common.errors import UnavailableError
+from common.helper import HelperProcess
 from common.records import RecordStore
 from common.runs.executor import LocalExecutor
 from common.runs.service import RunService
 from common.runs.tail import Tails
 from common.server import Service
 from services.catalog.config import CatalogSettings
+from services.catalog.domain.models import Models
 from services.catalog.domain.uploads import Uploads
 from services.catalog.domain.versions import Versions
-from services.catalog.kind import DATASET_IMPORTS, DATASETS, MODELS
-from services.catalog.servicer import DatasetServicer, ModelServicer, TransferServicer
+from services.catalog.kind import DATASET_IMPORTS, DATASETS
+from services.catalog.model_servicer import ModelServicer
+from services.catalog.servicer import DatasetServicer, TransferServicer
 
 _log = logging.getLogger(__name__)
 
 _JOB_COMMAND = (sys.executable, "-m", "services.catalog.job")
+_HELPER_COMMAND = (sys.executable, "-m", "services.catalog.helper")
 _SWEEP_SECONDS = 600.0
 
 
@@ -55,8 +59,10 @@ async def catalog(
         changed=tails.poke,
     )
     imports = RunService(DATASET_IMPORTS, records, tails, executor)
-    datasets = DatasetServicer(imports, uploads, Versions(store, records, DATASETS), records)
-    models = ModelServicer(store, records, Versions(store, records, MODELS))
+    versions = Versions(store, records, DATASETS)
+    reader = HelperProcess(_HELPER_COMMAND)
+    datasets = DatasetServicer(imports, uploads, versions, records, reader)
+    models = ModelServicer(store, records, Models(store, records), versions)
     transfers = TransferServicer(store, uploads)
     sweeper = asyncio.create_task(
         _sweep(uploads, timedelta(hours=settings.upload_keep_hours), _SWEEP_SECONDS)
@@ -81,6 +87,7 @@ async def catalog(
         sweeper.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await sweeper
+        await reader.close()
         await executor.stop()
         await tails.close()
 

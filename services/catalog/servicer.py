@@ -9,22 +9,22 @@ from google.protobuf import empty_pb2
 from aimass.catalog.v1 import (
     dataset_pb2,
     dataset_pb2_grpc,
-    model_pb2,
-    model_pb2_grpc,
     transfer_pb2,
     transfer_pb2_grpc,
 )
 from aimass.type.v1 import event_pb2
 from common.artifacts import ObjectStore
 from common.errors import InvalidFieldError
+from common.helper import HelperProcess
 from common.interceptors.auth import caller
-from common.names import DatasetName, DatasetVersionName, ModelName, ModelVersionName, UploadName
+from common.names import DatasetName, DatasetVersionName, UploadName
 from common.records import RecordStore, RequestId
 from common.runs.service import RunService
 from services.catalog.convert import data_prefixes, spec_from_proto, spec_to_proto, without_shards
 from services.catalog.domain import fields
 from services.catalog.domain.artifacts import describe, read_from
-from services.catalog.domain.models import check_model_version, inputs_of
+from services.catalog.domain.diff import diff_versions
+from services.catalog.domain.preview import choose_rows
 from services.catalog.domain.spec import check_spec, resolve_format
 from services.catalog.domain.uploads import Uploads, UploadWriter
 from services.catalog.domain.versions import Versions
@@ -34,7 +34,6 @@ T = TypeVar("T")
 _READ_CHUNK_BYTES = 256 * 1024
 
 Datasets = Versions[dataset_pb2.Dataset, dataset_pb2.DatasetVersion]
-Models = Versions[model_pb2.Model, model_pb2.ModelVersion]
 
 
 class DatasetServicer(dataset_pb2_grpc.DatasetServiceServicer):
@@ -46,12 +45,14 @@ class DatasetServicer(dataset_pb2_grpc.DatasetServiceServicer):
         uploads: Uploads,
         datasets: Datasets,
         records: RecordStore,
+        reader: HelperProcess,
     ) -> None:
         """Serves from these parts."""
         self._imports = imports
         self._uploads = uploads
         self._datasets = datasets
         self._records = records
+        self._reader = reader
 
     async def CreateDatasetImport(
         self, request: dataset_pb2.CreateDatasetImportRequest, context: object
@@ -164,82 +165,26 @@ class DatasetServicer(dataset_pb2_grpc.DatasetServiceServicer):
         await asyncio.to_thread(self._datasets.delete, name, data_prefixes)
         return empty_pb2.Empty()
 
+    async def PreviewDataset(
+        self, request: dataset_pb2.PreviewDatasetRequest, context: object
+    ) -> dataset_pb2.PreviewDatasetResponse:
+        """Returns some rows of a version."""
+        name = DatasetVersionName.from_name(request.name)
+        version = await asyncio.to_thread(self._datasets.get, name)
+        answer = await self._reader.ask(choose_rows(version, request).pack())
+        rows = dataset_pb2.PreviewDatasetResponse.FromString(answer)
+        rows.total_rows = version.row_count
+        return rows
 
-class ModelServicer(model_pb2_grpc.ModelServiceServicer):
-    """Models and their versions."""
-
-    def __init__(self, store: ObjectStore, records: RecordStore, models: Models) -> None:
-        """Serves from these parts."""
-        self._store = store
-        self._records = records
-        self._models = models
-
-    async def CreateModelVersion(
-        self, request: model_pb2.CreateModelVersionRequest, context: object
-    ) -> model_pb2.ModelVersion:
-        """Registers a version whose artifacts are in the store."""
-        method = "/aimass.catalog.v1.ModelService/CreateModelVersion"
-        parent = ModelName.from_name(request.parent, "parent").name
-        identity = RequestId.of(caller().subject, method, request.request_id, request)
-        version = request.model_version
-        await asyncio.to_thread(check_model_version, self._store, self._records, version)
-        if request.validate_only:
-            version.ClearField("name")
-            return version
-        return await asyncio.to_thread(
-            self._models.create, parent, version, identity, references=inputs_of(version)
-        )
-
-    async def GetModel(
-        self, request: model_pb2.GetModelRequest, context: object
-    ) -> model_pb2.Model:
-        """Returns a model."""
-        name = ModelName.from_name(request.name).name
-        return await asyncio.to_thread(self._models.get_parent, name)
-
-    async def ListModels(
-        self, request: model_pb2.ListModelsRequest, context: object
-    ) -> model_pb2.ListModelsResponse:
-        """Returns a page of models."""
-        page = await asyncio.to_thread(
-            self._records.list,
-            ModelName.collection,
-            model_pb2.Model,
-            page_size=request.page_size,
-            page_token=request.page_token,
-        )
-        return model_pb2.ListModelsResponse(
-            models=page.resources, next_page_token=page.next_page_token
-        )
-
-    async def GetModelVersion(
-        self, request: model_pb2.GetModelVersionRequest, context: object
-    ) -> model_pb2.ModelVersion:
-        """Returns a version."""
-        name = ModelVersionName.from_name(request.name)
-        return await asyncio.to_thread(self._models.get, name)
-
-    async def ListModelVersions(
-        self, request: model_pb2.ListModelVersionsRequest, context: object
-    ) -> model_pb2.ListModelVersionsResponse:
-        """Returns a page of a model's versions."""
-        page = await asyncio.to_thread(
-            self._models.list,
-            ModelName.from_name(request.parent, "parent").name,
-            request.page_size,
-            request.page_token,
-        )
-        return model_pb2.ListModelVersionsResponse(
-            model_versions=page.resources, next_page_token=page.next_page_token
-        )
-
-    async def DeleteModelVersion(
-        self, request: model_pb2.DeleteModelVersionRequest, context: object
-    ) -> empty_pb2.Empty:
-        """Deletes a version; its files go with the run that made them."""
-        name = ModelVersionName.from_name(request.name)
-        await asyncio.to_thread(self._models.delete, name)
-        return empty_pb2.Empty()
+    async def DiffDatasetVersions(
+        self, request: dataset_pb2.DiffDatasetVersionsRequest, context: object
+    ) -> dataset_pb2.DiffDatasetVersionsResponse:
+        """Says what differs between two versions."""
+        base = DatasetVersionName.from_name(request.base, "base")
+        name = DatasetVersionName.from_name(request.name)
+        older = await asyncio.to_thread(self._datasets.get, base)
+        newer = await asyncio.to_thread(self._datasets.get, name)
+        return diff_versions(older, newer)
 
 
 class TransferServicer(transfer_pb2_grpc.TransferServiceServicer):

@@ -54,7 +54,7 @@ def test_no_reading_role_changes_anything() -> None:
     """What begins with Create, Cancel, Delete or Write needs more than a viewer."""
     for method, needed in REQUIRED.items():
         verb = method.rsplit("/", 1)[1]
-        if verb.startswith(("Create", "Cancel", "Delete", "Write")):
+        if verb.startswith(("Create", "Cancel", "Delete", "Set", "Update", "Write")):
             assert needed is Role.EDITOR, method
 
 

@@ -51,6 +51,10 @@ class VersionName(Protocol):
     def number(self) -> int | None:
         """The number; None for the newest."""
 
+    @property
+    def alias(self) -> str:
+        """What stands in the place of the number, other than `latest`; or empty."""
+
 
 class _Parent(Protocol):
     name: str
@@ -141,6 +145,10 @@ class Versions(Generic[P, V]):
         page_size: int,
         page_token: str,
         summary: Callable[[V], V] | None = None,
+        *,
+        filter: str = "",
+        order_by: str = "",
+        complete: Callable[[V], V] | None = None,
     ) -> Page[V]:
         """Returns a page of a line's versions, newest first.
 
@@ -149,26 +157,38 @@ class Versions(Generic[P, V]):
             page_size: 1 to 1000; 0 for the default.
             page_token: `next_page_token` of the previous page.
             summary: Shortens a version for the list.
+            filter: See `compile_filter`.
+            order_by: See `compile_order`.
+            complete: Adds what is not stored, before the filter sees it.
 
         Raises:
             NotFoundError: There is no such line.
-            InvalidFieldError: Naming `page_size` or `page_token`.
+            InvalidFieldError: Naming `filter`, `order_by`, `page_size` or `page_token`.
         """
         self.get_parent(parent)
         return self._records.list(
             f"{parent}/versions",
             self._line.version,
+            filter=filter,
+            order_by=order_by,
             page_size=page_size,
             page_token=page_token,
+            complete=complete,
             summary=summary,
         )
 
-    def delete(self, name: VersionName, purge: Callable[[V], Sequence[str]] | None = None) -> None:
+    def delete(
+        self,
+        name: VersionName,
+        purge: Callable[[V], Sequence[str]] | None = None,
+        check: Callable[[V], None] | None = None,
+    ) -> None:
         """Deletes a version that nothing refers to.
 
         Args:
-            name: The version; `latest` is refused.
+            name: The version; `latest` and aliases are refused.
             purge: Gives the prefixes of the keys that go with it.
+            check: See `RecordStore.delete`.
 
         Raises:
             InvalidFieldError: The name has no number.
@@ -183,7 +203,7 @@ class Versions(Generic[P, V]):
             version = self._records.get(name.name, self._line.version).resource
             prefixes = purge(version) if purge is not None else ()
         try:
-            self._records.delete(name.name, self._line.version, purge=prefixes)
+            self._records.delete(name.name, self._line.version, check=check, purge=prefixes)
         finally:
             parent = name.name.partition("/versions/")[0]
             with contextlib.suppress(NotFoundError):

@@ -5,6 +5,7 @@ import uuid
 
 import grpc
 import pytest
+from google.protobuf import field_mask_pb2
 
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.type.v1 import run_pb2
@@ -67,6 +68,44 @@ async def test_versions_of_a_model(running: Catalog) -> None:
     assert model.latest_version == 1
     listed = await running.models.ListModels(model_pb2.ListModelsRequest(page_size=1000))
     assert model in list(listed.models)
+
+
+async def test_aliases_filters_and_orders(running: Catalog) -> None:
+    """An alias stands for the number in names and in lineage; lists find and order by metrics."""
+    request = await asyncio.to_thread(request_for, running)
+    names = []
+    for accuracy in (0.7, 0.9, 0.8):
+        request.model_version.metrics["validation/accuracy"] = accuracy
+        names.append((await running.models.CreateModelVersion(request)).name)
+    await running.models.SetModelAlias(
+        model_pb2.SetModelAliasRequest(name=names[1], alias="champion")
+    )
+    champion = f"{request.parent}/versions/champion"
+    child = await asyncio.to_thread(request_for, running)
+    child.model_version.lineage.inputs.append(champion)
+    made = await running.models.CreateModelVersion(child)
+    assert list(made.lineage.inputs) == [names[1]]
+    page = await running.models.ListModelVersions(
+        model_pb2.ListModelVersionsRequest(
+            parent=request.parent,
+            filter="metrics.validation/accuracy>0.75",
+            order_by="metrics.validation/accuracy",
+        )
+    )
+    assert [version.name for version in page.model_versions] == [names[2], names[1]]
+    assert list(page.model_versions[1].aliases) == ["champion"]
+    changed = await running.models.UpdateModelVersion(
+        model_pb2.UpdateModelVersionRequest(
+            model_version=model_pb2.ModelVersion(name=champion, labels={"stage": "live"})
+        )
+    )
+    assert (changed.name, dict(changed.labels)) == (names[1], {"stage": "live"})
+    mask = field_mask_pb2.FieldMask(paths=["metrics"])
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await running.models.UpdateModelVersion(
+            model_pb2.UpdateModelVersionRequest(model_version=changed, update_mask=mask)
+        )
+    assert field_of(status_of_error(caught.value)) == "update_mask"
 
 
 async def test_repeat_and_check(running: Catalog) -> None:

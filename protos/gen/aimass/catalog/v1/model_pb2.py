@@ -27,52 +27,65 @@ from aimass.type.v1 import artifact_pb2 as aimass_dot_type_dot_v1_dot_artifact__
 from aimass.type.v1 import network_pb2 as aimass_dot_type_dot_v1_dot_network__pb2
 from aimass.type.v1 import run_pb2 as aimass_dot_type_dot_v1_dot_run__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
+from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61imass/catalog/v1/model.proto\x12\x11\x61imass.catalog.v1\x1a\x1f\x61imass/catalog/v1/dataset.proto\x1a\x1d\x61imass/type/v1/artifact.proto\x1a\x1c\x61imass/type/v1/network.proto\x1a\x18\x61imass/type/v1/run.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"^\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0elatest_version\x18\x02 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x83\x05\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x04task\x18\x02 \x01(\x0e\x32\x17.aimass.catalog.v1.Task\x12,\n\x07network\x18\x03 \x01(\x0b\x32\x1b.aimass.type.v1.NetworkSpec\x12/\n\tsignature\x18\x04 \x01(\x0b\x32\x1c.aimass.catalog.v1.Signature\x12=\n\x07metrics\x18\x05 \x03(\x0b\x32,.aimass.catalog.v1.ModelVersion.MetricsEntry\x12\x41\n\tartifacts\x18\x06 \x03(\x0b\x32..aimass.catalog.v1.ModelVersion.ArtifactsEntry\x12(\n\x07lineage\x18\x07 \x01(\x0b\x32\x17.aimass.type.v1.Lineage\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12;\n\x06labels\x18\t \x03(\x0b\x32+.aimass.catalog.v1.ModelVersion.LabelsEntry\x12\x17\n\x0fparameter_count\x18\n \x01(\x03\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1aM\n\x0e\x41rtifactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.aimass.type.v1.ArtifactRef:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"{\n\tSignature\x12-\n\x06inputs\x18\x01 \x03(\x0b\x32\x1d.aimass.catalog.v1.TensorSpec\x12.\n\x07outputs\x18\x02 \x03(\x0b\x32\x1d.aimass.catalog.v1.TensorSpec\x12\x0f\n\x07\x63lasses\x18\x03 \x03(\t\"8\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\"\x8e\x01\n\x19\x43reateModelVersionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x36\n\rmodel_version\x18\x02 \x01(\x0b\x32\x1f.aimass.catalog.v1.ModelVersion\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\":\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\"W\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.aimass.catalog.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x16GetModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"Q\n\x18ListModelVersionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\"m\n\x19ListModelVersionsResponse\x12\x37\n\x0emodel_versions\x18\x01 \x03(\x0b\x32\x1f.aimass.catalog.v1.ModelVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x19\x44\x65leteModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t2\xc3\x04\n\x0cModelService\x12\x63\n\x12\x43reateModelVersion\x12,.aimass.catalog.v1.CreateModelVersionRequest\x1a\x1f.aimass.catalog.v1.ModelVersion\x12H\n\x08GetModel\x12\".aimass.catalog.v1.GetModelRequest\x1a\x18.aimass.catalog.v1.Model\x12Y\n\nListModels\x12$.aimass.catalog.v1.ListModelsRequest\x1a%.aimass.catalog.v1.ListModelsResponse\x12]\n\x0fGetModelVersion\x12).aimass.catalog.v1.GetModelVersionRequest\x1a\x1f.aimass.catalog.v1.ModelVersion\x12n\n\x11ListModelVersions\x12+.aimass.catalog.v1.ListModelVersionsRequest\x1a,.aimass.catalog.v1.ListModelVersionsResponse\x12Z\n\x12\x44\x65leteModelVersion\x12,.aimass.catalog.v1.DeleteModelVersionRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61imass/catalog/v1/model.proto\x12\x11\x61imass.catalog.v1\x1a\x1f\x61imass/catalog/v1/dataset.proto\x1a\x1d\x61imass/type/v1/artifact.proto\x1a\x1c\x61imass/type/v1/network.proto\x1a\x18\x61imass/type/v1/run.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc6\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0elatest_version\x18\x02 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x07\x61liases\x18\x04 \x03(\x0b\x32%.aimass.catalog.v1.Model.AliasesEntry\x1a.\n\x0c\x41liasesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\xc4\x05\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x04task\x18\x02 \x01(\x0e\x32\x17.aimass.catalog.v1.Task\x12,\n\x07network\x18\x03 \x01(\x0b\x32\x1b.aimass.type.v1.NetworkSpec\x12/\n\tsignature\x18\x04 \x01(\x0b\x32\x1c.aimass.catalog.v1.Signature\x12=\n\x07metrics\x18\x05 \x03(\x0b\x32,.aimass.catalog.v1.ModelVersion.MetricsEntry\x12\x41\n\tartifacts\x18\x06 \x03(\x0b\x32..aimass.catalog.v1.ModelVersion.ArtifactsEntry\x12(\n\x07lineage\x18\x07 \x01(\x0b\x32\x17.aimass.type.v1.Lineage\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12;\n\x06labels\x18\t \x03(\x0b\x32+.aimass.catalog.v1.ModelVersion.LabelsEntry\x12\x17\n\x0fparameter_count\x18\n \x01(\x03\x12.\n\x06\x66ormat\x18\x0b \x01(\x0e\x32\x1e.aimass.catalog.v1.ModelFormat\x12\x0f\n\x07\x61liases\x18\x0c \x03(\t\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1aM\n\x0e\x41rtifactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.aimass.type.v1.ArtifactRef:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"{\n\tSignature\x12-\n\x06inputs\x18\x01 \x03(\x0b\x32\x1d.aimass.catalog.v1.TensorSpec\x12.\n\x07outputs\x18\x02 \x03(\x0b\x32\x1d.aimass.catalog.v1.TensorSpec\x12\x0f\n\x07\x63lasses\x18\x03 \x03(\t\"8\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\"\x8e\x01\n\x19\x43reateModelVersionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x36\n\rmodel_version\x18\x02 \x01(\x0b\x32\x1f.aimass.catalog.v1.ModelVersion\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\\\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x10\n\x08order_by\x18\x04 \x01(\t\"W\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.aimass.catalog.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x16GetModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"s\n\x18ListModelVersionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\x12\x10\n\x08order_by\x18\x05 \x01(\t\"m\n\x19ListModelVersionsResponse\x12\x37\n\x0emodel_versions\x18\x01 \x03(\x0b\x32\x1f.aimass.catalog.v1.ModelVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x19\x44\x65leteModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x84\x01\n\x19UpdateModelVersionRequest\x12\x36\n\rmodel_version\x18\x01 \x01(\x0b\x32\x1f.aimass.catalog.v1.ModelVersion\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"3\n\x14SetModelAliasRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\"6\n\x17\x44\x65leteModelAliasRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t*z\n\x0bModelFormat\x12\x1c\n\x18MODEL_FORMAT_UNSPECIFIED\x10\x00\x12\x1e\n\x1aMODEL_FORMAT_TORCH_PACKAGE\x10\x01\x12\x15\n\x11MODEL_FORMAT_ONNX\x10\x02\x12\x16\n\x12MODEL_FORMAT_SKOPS\x10\x03\x32\xd6\x06\n\x0cModelService\x12\x63\n\x12\x43reateModelVersion\x12,.aimass.catalog.v1.CreateModelVersionRequest\x1a\x1f.aimass.catalog.v1.ModelVersion\x12H\n\x08GetModel\x12\".aimass.catalog.v1.GetModelRequest\x1a\x18.aimass.catalog.v1.Model\x12Y\n\nListModels\x12$.aimass.catalog.v1.ListModelsRequest\x1a%.aimass.catalog.v1.ListModelsResponse\x12]\n\x0fGetModelVersion\x12).aimass.catalog.v1.GetModelVersionRequest\x1a\x1f.aimass.catalog.v1.ModelVersion\x12n\n\x11ListModelVersions\x12+.aimass.catalog.v1.ListModelVersionsRequest\x1a,.aimass.catalog.v1.ListModelVersionsResponse\x12Z\n\x12\x44\x65leteModelVersion\x12,.aimass.catalog.v1.DeleteModelVersionRequest\x1a\x16.google.protobuf.Empty\x12\x63\n\x12UpdateModelVersion\x12,.aimass.catalog.v1.UpdateModelVersionRequest\x1a\x1f.aimass.catalog.v1.ModelVersion\x12R\n\rSetModelAlias\x12\'.aimass.catalog.v1.SetModelAliasRequest\x1a\x18.aimass.catalog.v1.Model\x12X\n\x10\x44\x65leteModelAlias\x12*.aimass.catalog.v1.DeleteModelAliasRequest\x1a\x18.aimass.catalog.v1.Modelb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'aimass.catalog.v1.model_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_MODEL_ALIASESENTRY']._loaded_options = None
+  _globals['_MODEL_ALIASESENTRY']._serialized_options = b'8\001'
   _globals['_MODELVERSION_METRICSENTRY']._loaded_options = None
   _globals['_MODELVERSION_METRICSENTRY']._serialized_options = b'8\001'
   _globals['_MODELVERSION_ARTIFACTSENTRY']._loaded_options = None
   _globals['_MODELVERSION_ARTIFACTSENTRY']._serialized_options = b'8\001'
   _globals['_MODELVERSION_LABELSENTRY']._loaded_options = None
   _globals['_MODELVERSION_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_MODEL']._serialized_start=234
-  _globals['_MODEL']._serialized_end=328
-  _globals['_MODELVERSION']._serialized_start=331
-  _globals['_MODELVERSION']._serialized_end=974
-  _globals['_MODELVERSION_METRICSENTRY']._serialized_start=802
-  _globals['_MODELVERSION_METRICSENTRY']._serialized_end=848
-  _globals['_MODELVERSION_ARTIFACTSENTRY']._serialized_start=850
-  _globals['_MODELVERSION_ARTIFACTSENTRY']._serialized_end=927
-  _globals['_MODELVERSION_LABELSENTRY']._serialized_start=929
-  _globals['_MODELVERSION_LABELSENTRY']._serialized_end=974
-  _globals['_SIGNATURE']._serialized_start=976
-  _globals['_SIGNATURE']._serialized_end=1099
-  _globals['_TENSORSPEC']._serialized_start=1101
-  _globals['_TENSORSPEC']._serialized_end=1157
-  _globals['_CREATEMODELVERSIONREQUEST']._serialized_start=1160
-  _globals['_CREATEMODELVERSIONREQUEST']._serialized_end=1302
-  _globals['_GETMODELREQUEST']._serialized_start=1304
-  _globals['_GETMODELREQUEST']._serialized_end=1335
-  _globals['_LISTMODELSREQUEST']._serialized_start=1337
-  _globals['_LISTMODELSREQUEST']._serialized_end=1395
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1397
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1484
-  _globals['_GETMODELVERSIONREQUEST']._serialized_start=1486
-  _globals['_GETMODELVERSIONREQUEST']._serialized_end=1524
-  _globals['_LISTMODELVERSIONSREQUEST']._serialized_start=1526
-  _globals['_LISTMODELVERSIONSREQUEST']._serialized_end=1607
-  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_start=1609
-  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_end=1718
-  _globals['_DELETEMODELVERSIONREQUEST']._serialized_start=1720
-  _globals['_DELETEMODELVERSIONREQUEST']._serialized_end=1761
-  _globals['_MODELSERVICE']._serialized_start=1764
-  _globals['_MODELSERVICE']._serialized_end=2343
+  _globals['_MODELFORMAT']._serialized_start=2279
+  _globals['_MODELFORMAT']._serialized_end=2401
+  _globals['_MODEL']._serialized_start=269
+  _globals['_MODEL']._serialized_end=467
+  _globals['_MODEL_ALIASESENTRY']._serialized_start=421
+  _globals['_MODEL_ALIASESENTRY']._serialized_end=467
+  _globals['_MODELVERSION']._serialized_start=470
+  _globals['_MODELVERSION']._serialized_end=1178
+  _globals['_MODELVERSION_METRICSENTRY']._serialized_start=1006
+  _globals['_MODELVERSION_METRICSENTRY']._serialized_end=1052
+  _globals['_MODELVERSION_ARTIFACTSENTRY']._serialized_start=1054
+  _globals['_MODELVERSION_ARTIFACTSENTRY']._serialized_end=1131
+  _globals['_MODELVERSION_LABELSENTRY']._serialized_start=1133
+  _globals['_MODELVERSION_LABELSENTRY']._serialized_end=1178
+  _globals['_SIGNATURE']._serialized_start=1180
+  _globals['_SIGNATURE']._serialized_end=1303
+  _globals['_TENSORSPEC']._serialized_start=1305
+  _globals['_TENSORSPEC']._serialized_end=1361
+  _globals['_CREATEMODELVERSIONREQUEST']._serialized_start=1364
+  _globals['_CREATEMODELVERSIONREQUEST']._serialized_end=1506
+  _globals['_GETMODELREQUEST']._serialized_start=1508
+  _globals['_GETMODELREQUEST']._serialized_end=1539
+  _globals['_LISTMODELSREQUEST']._serialized_start=1541
+  _globals['_LISTMODELSREQUEST']._serialized_end=1633
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1635
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1722
+  _globals['_GETMODELVERSIONREQUEST']._serialized_start=1724
+  _globals['_GETMODELVERSIONREQUEST']._serialized_end=1762
+  _globals['_LISTMODELVERSIONSREQUEST']._serialized_start=1764
+  _globals['_LISTMODELVERSIONSREQUEST']._serialized_end=1879
+  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_start=1881
+  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_end=1990
+  _globals['_DELETEMODELVERSIONREQUEST']._serialized_start=1992
+  _globals['_DELETEMODELVERSIONREQUEST']._serialized_end=2033
+  _globals['_UPDATEMODELVERSIONREQUEST']._serialized_start=2036
+  _globals['_UPDATEMODELVERSIONREQUEST']._serialized_end=2168
+  _globals['_SETMODELALIASREQUEST']._serialized_start=2170
+  _globals['_SETMODELALIASREQUEST']._serialized_end=2221
+  _globals['_DELETEMODELALIASREQUEST']._serialized_start=2223
+  _globals['_DELETEMODELALIASREQUEST']._serialized_end=2277
+  _globals['_MODELSERVICE']._serialized_start=2404
+  _globals['_MODELSERVICE']._serialized_end=3258
 # @@protoc_insertion_point(module_scope)

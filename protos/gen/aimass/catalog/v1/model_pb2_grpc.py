@@ -66,6 +66,21 @@ class ModelServiceStub:
                 request_serializer=aimass_dot_catalog_dot_v1_dot_model__pb2.DeleteModelVersionRequest.SerializeToString,
                 response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                 _registered_method=True)
+        self.UpdateModelVersion = channel.unary_unary(
+                '/aimass.catalog.v1.ModelService/UpdateModelVersion',
+                request_serializer=aimass_dot_catalog_dot_v1_dot_model__pb2.UpdateModelVersionRequest.SerializeToString,
+                response_deserializer=aimass_dot_catalog_dot_v1_dot_model__pb2.ModelVersion.FromString,
+                _registered_method=True)
+        self.SetModelAlias = channel.unary_unary(
+                '/aimass.catalog.v1.ModelService/SetModelAlias',
+                request_serializer=aimass_dot_catalog_dot_v1_dot_model__pb2.SetModelAliasRequest.SerializeToString,
+                response_deserializer=aimass_dot_catalog_dot_v1_dot_model__pb2.Model.FromString,
+                _registered_method=True)
+        self.DeleteModelAlias = channel.unary_unary(
+                '/aimass.catalog.v1.ModelService/DeleteModelAlias',
+                request_serializer=aimass_dot_catalog_dot_v1_dot_model__pb2.DeleteModelAliasRequest.SerializeToString,
+                response_deserializer=aimass_dot_catalog_dot_v1_dot_model__pb2.Model.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer:
@@ -110,8 +125,31 @@ class ModelServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteModelVersion(self, request, context):
-        """Deletes a version. FAILED_PRECONDITION, naming them, while other models or runs refer to it.
-        Needs the editor role.
+        """Deletes a version. FAILED_PRECONDITION, naming them, while other models, runs or an alias refer
+        to it. Needs the editor role.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateModelVersion(self, request, context):
+        """Changes the labels of a version; everything else is immutable. Needs the editor role.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def SetModelAlias(self, request, context):
+        """Points an alias, for example `champion`, at a version; moves it where it pointed at another. The
+        alias can stand for the number in names: `models/{model}/versions/champion`. Needs the editor
+        role.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteModelAlias(self, request, context):
+        """Removes an alias. NOT_FOUND where there is none. Needs the editor role.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -149,6 +187,21 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.DeleteModelVersion,
                     request_deserializer=aimass_dot_catalog_dot_v1_dot_model__pb2.DeleteModelVersionRequest.FromString,
                     response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'UpdateModelVersion': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateModelVersion,
+                    request_deserializer=aimass_dot_catalog_dot_v1_dot_model__pb2.UpdateModelVersionRequest.FromString,
+                    response_serializer=aimass_dot_catalog_dot_v1_dot_model__pb2.ModelVersion.SerializeToString,
+            ),
+            'SetModelAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetModelAlias,
+                    request_deserializer=aimass_dot_catalog_dot_v1_dot_model__pb2.SetModelAliasRequest.FromString,
+                    response_serializer=aimass_dot_catalog_dot_v1_dot_model__pb2.Model.SerializeToString,
+            ),
+            'DeleteModelAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteModelAlias,
+                    request_deserializer=aimass_dot_catalog_dot_v1_dot_model__pb2.DeleteModelAliasRequest.FromString,
+                    response_serializer=aimass_dot_catalog_dot_v1_dot_model__pb2.Model.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -314,6 +367,87 @@ class ModelService:
             '/aimass.catalog.v1.ModelService/DeleteModelVersion',
             aimass_dot_catalog_dot_v1_dot_model__pb2.DeleteModelVersionRequest.SerializeToString,
             google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateModelVersion(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.catalog.v1.ModelService/UpdateModelVersion',
+            aimass_dot_catalog_dot_v1_dot_model__pb2.UpdateModelVersionRequest.SerializeToString,
+            aimass_dot_catalog_dot_v1_dot_model__pb2.ModelVersion.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetModelAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.catalog.v1.ModelService/SetModelAlias',
+            aimass_dot_catalog_dot_v1_dot_model__pb2.SetModelAliasRequest.SerializeToString,
+            aimass_dot_catalog_dot_v1_dot_model__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteModelAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.catalog.v1.ModelService/DeleteModelAlias',
+            aimass_dot_catalog_dot_v1_dot_model__pb2.DeleteModelAliasRequest.SerializeToString,
+            aimass_dot_catalog_dot_v1_dot_model__pb2.Model.FromString,
             options,
             channel_credentials,
             insecure,

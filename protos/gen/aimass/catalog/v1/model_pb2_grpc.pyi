@@ -48,9 +48,18 @@ class ModelServiceStub:
     ListModelVersions: _grpc.UnaryUnaryMultiCallable[_model_pb2.ListModelVersionsRequest, _model_pb2.ListModelVersionsResponse]
     """Lists the versions of a model, newest first. Needs the viewer role."""
     DeleteModelVersion: _grpc.UnaryUnaryMultiCallable[_model_pb2.DeleteModelVersionRequest, _empty_pb2.Empty]
-    """Deletes a version. FAILED_PRECONDITION, naming them, while other models or runs refer to it.
-    Needs the editor role.
+    """Deletes a version. FAILED_PRECONDITION, naming them, while other models, runs or an alias refer
+    to it. Needs the editor role.
     """
+    UpdateModelVersion: _grpc.UnaryUnaryMultiCallable[_model_pb2.UpdateModelVersionRequest, _model_pb2.ModelVersion]
+    """Changes the labels of a version; everything else is immutable. Needs the editor role."""
+    SetModelAlias: _grpc.UnaryUnaryMultiCallable[_model_pb2.SetModelAliasRequest, _model_pb2.Model]
+    """Points an alias, for example `champion`, at a version; moves it where it pointed at another. The
+    alias can stand for the number in names: `models/{model}/versions/champion`. Needs the editor
+    role.
+    """
+    DeleteModelAlias: _grpc.UnaryUnaryMultiCallable[_model_pb2.DeleteModelAliasRequest, _model_pb2.Model]
+    """Removes an alias. NOT_FOUND where there is none. Needs the editor role."""
 
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
@@ -71,9 +80,18 @@ class ModelServiceAsyncStub(ModelServiceStub):
     ListModelVersions: _aio.UnaryUnaryMultiCallable[_model_pb2.ListModelVersionsRequest, _model_pb2.ListModelVersionsResponse]  # type: ignore[assignment]
     """Lists the versions of a model, newest first. Needs the viewer role."""
     DeleteModelVersion: _aio.UnaryUnaryMultiCallable[_model_pb2.DeleteModelVersionRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Deletes a version. FAILED_PRECONDITION, naming them, while other models or runs refer to it.
-    Needs the editor role.
+    """Deletes a version. FAILED_PRECONDITION, naming them, while other models, runs or an alias refer
+    to it. Needs the editor role.
     """
+    UpdateModelVersion: _aio.UnaryUnaryMultiCallable[_model_pb2.UpdateModelVersionRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
+    """Changes the labels of a version; everything else is immutable. Needs the editor role."""
+    SetModelAlias: _aio.UnaryUnaryMultiCallable[_model_pb2.SetModelAliasRequest, _model_pb2.Model]  # type: ignore[assignment]
+    """Points an alias, for example `champion`, at a version; moves it where it pointed at another. The
+    alias can stand for the number in names: `models/{model}/versions/champion`. Needs the editor
+    role.
+    """
+    DeleteModelAlias: _aio.UnaryUnaryMultiCallable[_model_pb2.DeleteModelAliasRequest, _model_pb2.Model]  # type: ignore[assignment]
+    """Removes an alias. NOT_FOUND where there is none. Needs the editor role."""
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
     """Models: immutable versions with specification, weights and lineage."""
@@ -127,8 +145,35 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_pb2.DeleteModelVersionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Deletes a version. FAILED_PRECONDITION, naming them, while other models or runs refer to it.
-        Needs the editor role.
+        """Deletes a version. FAILED_PRECONDITION, naming them, while other models, runs or an alias refer
+        to it. Needs the editor role.
         """
+
+    @_abc_1.abstractmethod
+    def UpdateModelVersion(
+        self,
+        request: _model_pb2.UpdateModelVersionRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.ModelVersion, _abc.Awaitable[_model_pb2.ModelVersion]]:
+        """Changes the labels of a version; everything else is immutable. Needs the editor role."""
+
+    @_abc_1.abstractmethod
+    def SetModelAlias(
+        self,
+        request: _model_pb2.SetModelAliasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.Model, _abc.Awaitable[_model_pb2.Model]]:
+        """Points an alias, for example `champion`, at a version; moves it where it pointed at another. The
+        alias can stand for the number in names: `models/{model}/versions/champion`. Needs the editor
+        role.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteModelAlias(
+        self,
+        request: _model_pb2.DeleteModelAliasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.Model, _abc.Awaitable[_model_pb2.Model]]:
+        """Removes an alias. NOT_FOUND where there is none. Needs the editor role."""
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
