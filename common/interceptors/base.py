@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from typing import TypeAlias, cast
 
 import grpc
-from google.protobuf.message import Message
+from google.protobuf.message import DecodeError, Message
+
+from common.errors import InvalidFieldError
 
 Context: TypeAlias = "grpc.aio.ServicerContext[Message, Message]"
 Unary: TypeAlias = Callable[[object, Context], Awaitable[Message]]
@@ -70,7 +72,7 @@ class Chain(grpc.aio.ServerInterceptor):
         build = getattr(grpc, f"{kind}_rpc_method_handler")
         wrapped: grpc.RpcMethodHandler = build(
             wrap(method, getattr(handler, kind)),
-            request_deserializer=handler.request_deserializer,
+            request_deserializer=_lenient(handler.request_deserializer),
             response_serializer=handler.response_serializer,
         )
         return wrapped
@@ -79,7 +81,7 @@ class Chain(grpc.aio.ServerInterceptor):
         async def wrapped(request: object, context: Context) -> Message:
             async with AsyncExitStack() as stack:
                 await self._enter(stack, method, context)
-                return await behavior(request, context)
+                return await behavior(_readable(request), context)
 
         return wrapped
 
@@ -87,7 +89,7 @@ class Chain(grpc.aio.ServerInterceptor):
         async def wrapped(request: object, context: Context) -> AsyncIterator[Message]:
             async with AsyncExitStack() as stack:
                 await self._enter(stack, method, context)
-                async for response in behavior(request, context):
+                async for response in behavior(_readable(request), context):
                     yield response
 
         return wrapped
@@ -96,6 +98,43 @@ class Chain(grpc.aio.ServerInterceptor):
         call = Call(method, _text(context.invocation_metadata()))
         for interceptor in self._interceptors:
             await stack.enter_async_context(interceptor.around(call, context))
+
+
+@dataclass(frozen=True)
+class _Unreadable:
+    """Stands for a request that is no message: grpc itself would call it an error of the server."""
+
+    reason: str
+
+
+def _lenient(deserialize: Callable[[bytes], object] | None) -> Callable[[bytes], object] | None:
+    if deserialize is None:
+        return None
+
+    def read(data: bytes) -> object:
+        try:
+            return deserialize(data)
+        except DecodeError as error:
+            return _Unreadable(str(error))
+
+    return read
+
+
+def _readable(request: object) -> object:
+    """Returns a request, or a stream of them, in which what cannot be read raises."""
+    if isinstance(request, _Unreadable):
+        raise InvalidFieldError(
+            "request",
+            f"It is no message of the method's type ({request.reason}); generate stubs from the "
+            "server's protos.",
+            reason="MALFORMED_REQUEST",
+        )
+    return _readable_stream(request) if isinstance(request, AsyncIterator) else request
+
+
+async def _readable_stream(requests: AsyncIterator[object]) -> AsyncIterator[object]:
+    async for request in requests:
+        yield _readable(request)
 
 
 def _text(metadata: object) -> dict[str, str]:
