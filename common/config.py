@@ -75,6 +75,9 @@ class ServerSettings(JwtSettings):
         5.0, ge=0, description="How long calls may go on after SIGTERM before they are cut."
     )
     reflection: bool = Field(True, description="Whether grpcurl may list and describe services.")
+    metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="Port that Prometheus reads metrics from; off without."
+    )
     channelz: bool = Field(
         False, description="Whether admins may look at channels and sockets by channelz."
     )

@@ -10,12 +10,11 @@ from typing import cast
 
 import grpc
 from google.protobuf.descriptor_pool import DescriptorPool
-from grpc_channelz.v1 import channelz
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
-from common import telemetry
+from common import metrics, telemetry
 from common.config import ServerSettings
 from common.interceptors import CallerSource, TokenTable, standard_interceptors
 from common.reflection import MethodFindingPool
@@ -101,6 +100,8 @@ async def start_server(
     healthy = HealthServicer()
     health_pb2_grpc.add_HealthServicer_to_server(healthy, server)
     if settings.channelz:
+        from grpc_channelz.v1 import channelz  # noqa: PLC0415
+
         channelz.add_channelz_servicer(cast(grpc.Server, server))  # takes both kinds
     names = [service.name for service in services]
     if settings.reflection:
@@ -138,6 +139,8 @@ async def serve(
     """
     telemetry.configure(name)
     tls, tokens, issuer = _read_security(settings)
+    if settings.metrics_port is not None:
+        _log.info("metrics on port %d", _serve_metrics(settings.host, settings.metrics_port))
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -149,6 +152,13 @@ async def serve(
         _log.info("%s drains", name)
         await server.stop(settings.drain_seconds)
     telemetry.flush()
+
+
+def _serve_metrics(host: str, port: int) -> int:
+    try:
+        return metrics.serve(host, port)
+    except OSError as error:
+        raise SystemExit(f"cannot start: metrics on {host}:{port}: {error.strerror}") from None
 
 
 def _read_security(

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+from common import metrics
 from common.artifacts.protocol import ObjectChangedError, ObjectInfo, ObjectStore
 from common.errors import UnavailableError
 
@@ -162,6 +163,7 @@ class RetryingStore:
             except UnavailableError:
                 if self._clock() + pause > deadline or self._closed.is_set():
                     raise
+            metrics.store_retries.add(1)
             self._closed.wait(random.uniform(pause / 2, pause))
             pause = min(pause * 2, _MAX_PAUSE)
 

@@ -6,6 +6,7 @@ import email.utils
 import hashlib
 import re
 import threading
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO, cast
@@ -15,6 +16,7 @@ import urllib3
 from minio.error import InvalidResponseError, S3Error, ServerError
 from urllib3.exceptions import HTTPError
 
+from common import metrics
 from common.artifacts.protocol import (
     ObjectChangedError,
     ObjectInfo,
@@ -69,7 +71,13 @@ class _Pool(urllib3.PoolManager):
         self, method: str, url: str, redirect: bool = True, **kw: object
     ) -> urllib3.BaseHTTPResponse:
         """Sends a request and notes the Date of the answer for the calling thread."""
-        response = super().urlopen(method, url, redirect=redirect, **kw)
+        began, status = time.perf_counter(), "none"
+        try:
+            response = super().urlopen(method, url, redirect=redirect, **kw)
+            status = str(response.status)
+        finally:
+            labels = {"method": method, "status": status}
+            metrics.store_duration.record(time.perf_counter() - began, labels)
         self._answers.date = response.headers.get("Date", "")
         return response
 

@@ -7,14 +7,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import grpc
-from opentelemetry import metrics
 
+from common import metrics
 from common.interceptors.base import Call, CallInterceptor, Context
 
 _log = logging.getLogger(__name__)
-_duration = metrics.get_meter("aimass").create_histogram(
-    "rpc.server.duration", unit="ms", description="Time a call took."
-)
 _QUIET = ("/grpc.health.", "/grpc.reflection.", "/grpc.channelz.")
 
 
@@ -42,7 +39,7 @@ class LoggingInterceptor(CallInterceptor):
             self._record(call, status, (time.perf_counter() - started) * 1000)
 
     def _record(self, call: Call, status: str, milliseconds: float) -> None:
-        _duration.record(milliseconds, {"rpc.method": call.method, "rpc.status": status})
+        metrics.rpc_duration.record(milliseconds / 1000, {"method": call.method, "code": status})
         level = logging.DEBUG if call.method.startswith(_QUIET) else logging.INFO
         fields = {"method": call.method, "status": status, "ms": round(milliseconds, 2)}
         _log.log(level, "%s %s", call.method, status, extra={"fields": fields})

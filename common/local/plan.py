@@ -15,7 +15,14 @@ from common.local.store import Store
 CATALOG_PORT = 7700
 TRAINER_PORT = 7701
 # A run's own variables would make services believe that they belong to it.
-_NOT_INHERITED = ("AIMASS_RUN", "AIMASS_JOB", "AIMASS_TOKEN", "AIMASS_PORT", "AIMASS_HOST")
+_NOT_INHERITED = (
+    "AIMASS_RUN",
+    "AIMASS_JOB",
+    "AIMASS_TOKEN",
+    "AIMASS_PORT",
+    "AIMASS_HOST",
+    "AIMASS_METRICS_PORT",
+)
 
 
 @dataclass(frozen=True)
@@ -109,9 +116,9 @@ def make_plan(
         store=store,
         catalog_address=catalog,
         trainer_address=trainer,
-        services=(
-            _service("catalog", catalog, parts, home.token_file),
-            _service("trainer", trainer, parts, home.token_file),
+        services=tuple(
+            _service(name, address, parts, home.token_file, _metrics(number, ports))
+            for number, (name, address) in enumerate((("catalog", catalog), ("trainer", trainer)))
         ),
         agents=tuple(
             _agent(f"agent-{number}", options.slots, parts)
@@ -120,7 +127,15 @@ def make_plan(
     )
 
 
-def _service(name: str, address: str, parts: _Parts, token_file: Path) -> Program:
+def _metrics(number: int, ports: PortReservations) -> dict[str, str]:
+    """Returns where the service of that number serves its metrics: one port after the other."""
+    first = os.environ.get("AIMASS_METRICS_PORT")
+    return {"AIMASS_METRICS_PORT": str(ports.reserve(int(first) + number))} if first else {}
+
+
+def _service(
+    name: str, address: str, parts: _Parts, token_file: Path, metrics: Mapping[str, str]
+) -> Program:
     return Program(
         name=name,
         command=_python(f"services.{name}"),
@@ -130,6 +145,7 @@ def _service(name: str, address: str, parts: _Parts, token_file: Path) -> Progra
             "AIMASS_PORT": address.rpartition(":")[2],
             "AIMASS_TOKEN_FILE": str(token_file),
             "AIMASS_TOKEN": parts.tokens["service"],
+            **metrics,
         },
         ready=readiness.serving_at(address),
         address=address,

@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic
 
 from aimass.type.v1 import run_pb2
+from common import metrics
 from common.artifacts import ObjectStore
 from common.errors import AimassError, FencedError, UnavailableError
 from common.records import RecordStore
@@ -96,9 +97,11 @@ class LocalExecutor(Generic[M]):
         """Begins: adopts living jobs, starts what is due."""
         await asyncio.to_thread(self._standby.refill)
         self._task = asyncio.create_task(self._work())
+        metrics.count_runs(self._kind.collection, self)
 
     async def stop(self) -> None:
         """Ends the executor; jobs live on."""
+        metrics.forget_runs(self._kind.collection)
         if self._task is not None:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -116,6 +119,16 @@ class LocalExecutor(Generic[M]):
         if name:
             self._fresh.append(name)
         self._kicked.set()
+
+    def by_state(self) -> Mapping[str, int]:
+        """Returns the number of runs by state, for metrics."""
+        found = self._records.find(self._kind.collection, self._kind.message)
+        states = (status_of(record.resource).state for record in found)
+        return Counter(run_pb2.RunState.Name(state).removeprefix("RUN_STATE_") for state in states)
+
+    def waiting(self) -> int:
+        """Returns the number of runs that wait for a place, for metrics."""
+        return len(self._waiting)
 
     async def _work(self) -> None:
         while True:
@@ -157,7 +170,10 @@ class LocalExecutor(Generic[M]):
         await self._kill_leftovers(names)
         self._restarts.keep(names)
         due = [name_of(run) for run in active if await self._is_due(run)]
+        begun = {name_of(run) for run in active if status_of(run).attempt}
         while due and len(self._jobs) < self._limit:
+            if due[0] in begun:
+                metrics.lease_takeovers.add(1, {"kind": self._kind.collection})
             await self._start(due.pop(0))
         self._waiting = due
         pending = {name_of(run): run for run in active if _is_pending(run)}

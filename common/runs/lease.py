@@ -123,6 +123,9 @@ class Lease:
         owner: Id of the owner; the job's id or a random one by default.
         ttl: Seconds it holds without renewal; `AIMASS_LEASE_TTL_SECONDS` by default (30).
         clock: Seconds on a clock that never stops nor goes back.
+
+    Attributes:
+        took_over: Whether it was taken from an owner that had not given it up.
     """
 
     def __init__(
@@ -146,6 +149,7 @@ class Lease:
         self._progressed = False
         # When the last successful renewal began; None while the lease is not held.
         self._held_since: float | None = None
+        self.took_over = False
 
     @property
     def attempt(self) -> int:
@@ -182,6 +186,7 @@ class Lease:
                 raise LeaseHeldError(f"Somebody else was faster to take {self.key}.") from None
             self._record = record
             self._held_since = began
+            self.took_over = found is not None and not found.record.released
 
     def _successor(self, found: LeaseView | None, floor: int, closing: bool) -> LeaseRecord:
         mine = LeaseRecord(

@@ -5,6 +5,7 @@ import socket
 import threading
 from typing import Protocol
 
+from common import metrics
 from common.artifacts.protocol import ObjectStore
 from common.errors import FencedError, UnavailableError
 from common.runs.lease import Lease, LeaseHeldError, LeaseKeeper, read_lease
@@ -87,6 +88,8 @@ class LeasedHolding:
         keeper = LeaseKeeper(lease, self._lost.set)
         keeper.start()
         self._holder = ""
+        if lease.took_over:
+            metrics.lease_takeovers.add(1, {"kind": "pool"})
         _log.info("this replica holds the pool")
         self._lost.wait()
         self._holder = "nobody yet"
