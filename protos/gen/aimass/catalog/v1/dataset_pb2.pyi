@@ -5,6 +5,7 @@ isort:skip_file
 
 from aimass.type.v1 import artifact_pb2 as _artifact_pb2
 from aimass.type.v1 import run_pb2 as _run_pb2
+from aimass.type.v1 import table_pb2 as _table_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -203,6 +204,38 @@ DATA_FORMAT_LIBSVM: DataFormat.ValueType  # 10
 `features`, an embedding.
 """
 Global___DataFormat: _TypeAlias = DataFormat  # noqa: Y015
+
+class _ColumnChange:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ColumnChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ColumnChange.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    COLUMN_CHANGE_UNSPECIFIED: _ColumnChange.ValueType  # 0
+    """Not known."""
+    COLUMN_CHANGE_KEPT: _ColumnChange.ValueType  # 1
+    """It is in both with one type."""
+    COLUMN_CHANGE_ADDED: _ColumnChange.ValueType  # 2
+    """Only the newer version has it."""
+    COLUMN_CHANGE_REMOVED: _ColumnChange.ValueType  # 3
+    """Only the older version has it."""
+    COLUMN_CHANGE_RETYPED: _ColumnChange.ValueType  # 4
+    """Its type is another."""
+
+class ColumnChange(_ColumnChange, metaclass=_ColumnChangeEnumTypeWrapper):
+    """What happened to a column."""
+
+COLUMN_CHANGE_UNSPECIFIED: ColumnChange.ValueType  # 0
+"""Not known."""
+COLUMN_CHANGE_KEPT: ColumnChange.ValueType  # 1
+"""It is in both with one type."""
+COLUMN_CHANGE_ADDED: ColumnChange.ValueType  # 2
+"""Only the newer version has it."""
+COLUMN_CHANGE_REMOVED: ColumnChange.ValueType  # 3
+"""Only the older version has it."""
+COLUMN_CHANGE_RETYPED: ColumnChange.ValueType  # 4
+"""Its type is another."""
+Global___ColumnChange: _TypeAlias = ColumnChange  # noqa: Y015
 
 @_typing.final
 class Dataset(_message.Message):
@@ -1288,3 +1321,215 @@ class DeleteDatasetVersionRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteDatasetVersionRequest: _TypeAlias = DeleteDatasetVersionRequest  # noqa: Y015
+
+@_typing.final
+class PreviewDatasetRequest(_message.Message):
+    """Asks for rows of a version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    OFFSET_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`datasets/{dataset}/versions/{version}`; `latest` stands for the newest version."""
+    offset: _builtins.int
+    """First row, from 0."""
+    row_count: _builtins.int
+    """At most so many rows, 1 to 1000. Default: 20. Fewer where a message would be above 1 MiB."""
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Columns to return. Default: all, at most 100."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        offset: _builtins.int = ...,
+        row_count: _builtins.int = ...,
+        columns: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "name", b"name", "offset", b"offset", "row_count", b"row_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewDatasetRequest: _TypeAlias = PreviewDatasetRequest  # noqa: Y015
+
+@_typing.final
+class PreviewDatasetResponse(_message.Message):
+    """Rows of a version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TABLE_FIELD_NUMBER: _builtins.int
+    PARTS_FIELD_NUMBER: _builtins.int
+    TOTAL_ROWS_FIELD_NUMBER: _builtins.int
+    total_rows: _builtins.int
+    """Rows of the version."""
+    @_builtins.property
+    def table(self) -> _table_pb2.Table:
+        """The rows. Images are PNG files, at most 512 pixels a side; embeddings JSON lists; timestamps
+        RFC 3339 texts; texts are cut after 4,000 characters.
+        """
+
+    @_builtins.property
+    def parts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Part of the split of each row: 0 train, 1 validation, 2 test."""
+
+    def __init__(
+        self,
+        *,
+        table: _table_pb2.Table | None = ...,
+        parts: _abc.Iterable[_builtins.int] | None = ...,
+        total_rows: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["table", b"table"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["parts", b"parts", "table", b"table", "total_rows", b"total_rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewDatasetResponse: _TypeAlias = PreviewDatasetResponse  # noqa: Y015
+
+@_typing.final
+class DiffDatasetVersionsRequest(_message.Message):
+    """Compares two versions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASE_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    base: _builtins.str
+    """The older version: `datasets/{dataset}/versions/{version}`."""
+    name: _builtins.str
+    """The version to compare with it."""
+    def __init__(
+        self,
+        *,
+        base: _builtins.str = ...,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiffDatasetVersionsRequest: _TypeAlias = DiffDatasetVersionsRequest  # noqa: Y015
+
+@_typing.final
+class DiffDatasetVersionsResponse(_message.Message):
+    """What differs between two versions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    BASE_ROW_COUNT_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    IDENTICAL_FIELD_NUMBER: _builtins.int
+    base_row_count: _builtins.int
+    """Rows of the older version."""
+    row_count: _builtins.int
+    """Rows of the newer version."""
+    identical: _builtins.bool
+    """Whether the content is the same, by digest."""
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___ColumnDiff]:
+        """One entry for each column of either, in the order of the newer version, removed ones last."""
+
+    def __init__(
+        self,
+        *,
+        columns: _abc.Iterable[Global___ColumnDiff] | None = ...,
+        base_row_count: _builtins.int = ...,
+        row_count: _builtins.int = ...,
+        identical: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_row_count", b"base_row_count", "columns", b"columns", "identical", b"identical", "row_count", b"row_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiffDatasetVersionsResponse: _TypeAlias = DiffDatasetVersionsResponse  # noqa: Y015
+
+@_typing.final
+class ColumnDiff(_message.Message):
+    """What differs in a column."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    BASE_TYPE_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    BASE_MISSING_SHARE_FIELD_NUMBER: _builtins.int
+    MISSING_SHARE_FIELD_NUMBER: _builtins.int
+    PSI_FIELD_NUMBER: _builtins.int
+    WASSERSTEIN_FIELD_NUMBER: _builtins.int
+    DRIFTED_FIELD_NUMBER: _builtins.int
+    NEW_CATEGORIES_FIELD_NUMBER: _builtins.int
+    GONE_CATEGORIES_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the column."""
+    change: Global___ColumnChange.ValueType
+    """What happened to it."""
+    base_type: Global___ColumnType.ValueType
+    """Type before; unset where the column is new."""
+    type: Global___ColumnType.ValueType
+    """Type now; unset where the column is gone."""
+    base_missing_share: _builtins.float
+    """Share of missing values before."""
+    missing_share: _builtins.float
+    """Share of missing values now."""
+    psi: _builtins.float
+    """Population stability index of a categorical, boolean or text column, over its most frequent
+    values and the rest: below 0.1 is little, above 0.25 is much.
+    """
+    wasserstein: _builtins.float
+    """Wasserstein distance of a numeric or timestamp column, divided by the older version's standard
+    deviation (the newer's where that is 0); from the percentiles, of timestamps from the earliest
+    and the latest alone.
+    """
+    drifted: _builtins.bool
+    """Whether the distribution moved much: psi above 0.25, or wasserstein above 0.25."""
+    @_builtins.property
+    def new_categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Categories that are new, at most 20."""
+
+    @_builtins.property
+    def gone_categories(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Categories that are gone, at most 20."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        change: Global___ColumnChange.ValueType = ...,
+        base_type: Global___ColumnType.ValueType = ...,
+        type: Global___ColumnType.ValueType = ...,
+        base_missing_share: _builtins.float = ...,
+        missing_share: _builtins.float = ...,
+        psi: _builtins.float | None = ...,
+        wasserstein: _builtins.float | None = ...,
+        drifted: _builtins.bool = ...,
+        new_categories: _abc.Iterable[_builtins.str] | None = ...,
+        gone_categories: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_psi", b"_psi", "_wasserstein", b"_wasserstein", "psi", b"psi", "wasserstein", b"wasserstein"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_psi", b"_psi", "_wasserstein", b"_wasserstein", "base_missing_share", b"base_missing_share", "base_type", b"base_type", "change", b"change", "drifted", b"drifted", "gone_categories", b"gone_categories", "missing_share", b"missing_share", "name", b"name", "new_categories", b"new_categories", "psi", b"psi", "type", b"type", "wasserstein", b"wasserstein"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__psi: _TypeAlias = _typing.Literal["psi"]  # noqa: Y015
+    _WhichOneofArgType__psi: _TypeAlias = _typing.Literal["_psi", b"_psi"]  # noqa: Y015
+    _WhichOneofReturnType__wasserstein: _TypeAlias = _typing.Literal["wasserstein"]  # noqa: Y015
+    _WhichOneofArgType__wasserstein: _TypeAlias = _typing.Literal["_wasserstein", b"_wasserstein"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__psi) -> _WhichOneofReturnType__psi | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__wasserstein) -> _WhichOneofReturnType__wasserstein | None: ...
+
+Global___ColumnDiff: _TypeAlias = ColumnDiff  # noqa: Y015

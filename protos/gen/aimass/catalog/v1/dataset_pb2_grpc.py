@@ -92,6 +92,16 @@ class DatasetServiceStub:
                 request_serializer=aimass_dot_catalog_dot_v1_dot_dataset__pb2.DeleteDatasetVersionRequest.SerializeToString,
                 response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
                 _registered_method=True)
+        self.PreviewDataset = channel.unary_unary(
+                '/aimass.catalog.v1.DatasetService/PreviewDataset',
+                request_serializer=aimass_dot_catalog_dot_v1_dot_dataset__pb2.PreviewDatasetRequest.SerializeToString,
+                response_deserializer=aimass_dot_catalog_dot_v1_dot_dataset__pb2.PreviewDatasetResponse.FromString,
+                _registered_method=True)
+        self.DiffDatasetVersions = channel.unary_unary(
+                '/aimass.catalog.v1.DatasetService/DiffDatasetVersions',
+                request_serializer=aimass_dot_catalog_dot_v1_dot_dataset__pb2.DiffDatasetVersionsRequest.SerializeToString,
+                response_deserializer=aimass_dot_catalog_dot_v1_dot_dataset__pb2.DiffDatasetVersionsResponse.FromString,
+                _registered_method=True)
 
 
 class DatasetServiceServicer:
@@ -181,6 +191,21 @@ class DatasetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PreviewDataset(self, request, context):
+        """Returns some rows of a version. Needs the viewer role.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DiffDatasetVersions(self, request, context):
+        """Says what differs between two versions, of the same or of different data sets: columns, counts,
+        and how far the distribution of each column moved. Needs the viewer role.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DatasetServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -238,6 +263,16 @@ def add_DatasetServiceServicer_to_server(servicer, server):
                     servicer.DeleteDatasetVersion,
                     request_deserializer=aimass_dot_catalog_dot_v1_dot_dataset__pb2.DeleteDatasetVersionRequest.FromString,
                     response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
+            ),
+            'PreviewDataset': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewDataset,
+                    request_deserializer=aimass_dot_catalog_dot_v1_dot_dataset__pb2.PreviewDatasetRequest.FromString,
+                    response_serializer=aimass_dot_catalog_dot_v1_dot_dataset__pb2.PreviewDatasetResponse.SerializeToString,
+            ),
+            'DiffDatasetVersions': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiffDatasetVersions,
+                    request_deserializer=aimass_dot_catalog_dot_v1_dot_dataset__pb2.DiffDatasetVersionsRequest.FromString,
+                    response_serializer=aimass_dot_catalog_dot_v1_dot_dataset__pb2.DiffDatasetVersionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -538,6 +573,60 @@ class DatasetService:
             '/aimass.catalog.v1.DatasetService/DeleteDatasetVersion',
             aimass_dot_catalog_dot_v1_dot_dataset__pb2.DeleteDatasetVersionRequest.SerializeToString,
             google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewDataset(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.catalog.v1.DatasetService/PreviewDataset',
+            aimass_dot_catalog_dot_v1_dot_dataset__pb2.PreviewDatasetRequest.SerializeToString,
+            aimass_dot_catalog_dot_v1_dot_dataset__pb2.PreviewDatasetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiffDatasetVersions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.catalog.v1.DatasetService/DiffDatasetVersions',
+            aimass_dot_catalog_dot_v1_dot_dataset__pb2.DiffDatasetVersionsRequest.SerializeToString,
+            aimass_dot_catalog_dot_v1_dot_dataset__pb2.DiffDatasetVersionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -68,6 +68,12 @@ class DatasetServiceStub:
     """Deletes a version. FAILED_PRECONDITION, naming them, while runs or models refer to it. Needs
     the editor role.
     """
+    PreviewDataset: _grpc.UnaryUnaryMultiCallable[_dataset_pb2.PreviewDatasetRequest, _dataset_pb2.PreviewDatasetResponse]
+    """Returns some rows of a version. Needs the viewer role."""
+    DiffDatasetVersions: _grpc.UnaryUnaryMultiCallable[_dataset_pb2.DiffDatasetVersionsRequest, _dataset_pb2.DiffDatasetVersionsResponse]
+    """Says what differs between two versions, of the same or of different data sets: columns, counts,
+    and how far the distribution of each column moved. Needs the viewer role.
+    """
 
 @_typing.type_check_only
 class DatasetServiceAsyncStub(DatasetServiceStub):
@@ -106,6 +112,12 @@ class DatasetServiceAsyncStub(DatasetServiceStub):
     DeleteDatasetVersion: _aio.UnaryUnaryMultiCallable[_dataset_pb2.DeleteDatasetVersionRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes a version. FAILED_PRECONDITION, naming them, while runs or models refer to it. Needs
     the editor role.
+    """
+    PreviewDataset: _aio.UnaryUnaryMultiCallable[_dataset_pb2.PreviewDatasetRequest, _dataset_pb2.PreviewDatasetResponse]  # type: ignore[assignment]
+    """Returns some rows of a version. Needs the viewer role."""
+    DiffDatasetVersions: _aio.UnaryUnaryMultiCallable[_dataset_pb2.DiffDatasetVersionsRequest, _dataset_pb2.DiffDatasetVersionsResponse]  # type: ignore[assignment]
+    """Says what differs between two versions, of the same or of different data sets: columns, counts,
+    and how far the distribution of each column moved. Needs the viewer role.
     """
 
 class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -208,6 +220,24 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Deletes a version. FAILED_PRECONDITION, naming them, while runs or models refer to it. Needs
         the editor role.
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewDataset(
+        self,
+        request: _dataset_pb2.PreviewDatasetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_pb2.PreviewDatasetResponse, _abc.Awaitable[_dataset_pb2.PreviewDatasetResponse]]:
+        """Returns some rows of a version. Needs the viewer role."""
+
+    @_abc_1.abstractmethod
+    def DiffDatasetVersions(
+        self,
+        request: _dataset_pb2.DiffDatasetVersionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_dataset_pb2.DiffDatasetVersionsResponse, _abc.Awaitable[_dataset_pb2.DiffDatasetVersionsResponse]]:
+        """Says what differs between two versions, of the same or of different data sets: columns, counts,
+        and how far the distribution of each column moved. Needs the viewer role.
         """
 
 def add_DatasetServiceServicer_to_server(servicer: DatasetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
