@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from common.local import logs
 from common.local.home import Phase, ProcessState
@@ -27,6 +28,8 @@ class Program:
         ready: Whether the process with this id is ready to serve; asked again until it is.
         address: `host:port` it serves at, for people; empty for none.
         grace: Seconds between SIGTERM and SIGKILL.
+        answers: Whether the process answers within so many seconds, asked from time to time once
+            it is ready; None where it cannot be asked.
     """
 
     name: str
@@ -35,6 +38,7 @@ class Program:
     ready: Callable[[int], Awaitable[bool]] = field(repr=False)
     address: str = ""
     grace: float = 10.0
+    answers: Callable[[float], Awaitable[bool]] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,11 @@ class RestartPolicy:
         limit: After so many deaths in a row it is left alone.
         limit_before_ready: The same for a process that was never ready.
         ready_timeout: A process that is not ready after so many seconds is killed.
+        ask_every: Seconds between two questions whether it answers.
+        answer_timeout: Seconds that it may take over an answer: a busy machine is no reason to
+            kill a service.
+        silence: A process that leaves so many in a row unanswered is frozen, and killed. Questions
+            are counted, not seconds: this supervisor may have stood still itself.
     """
 
     first_delay: float = 0.1
@@ -56,6 +65,9 @@ class RestartPolicy:
     limit: int = 10
     limit_before_ready: int = 3
     ready_timeout: float = 180.0
+    ask_every: float = 2.0
+    answer_timeout: float = 5.0
+    silence: int = 3
 
 
 class ChildFailedError(RuntimeError):
@@ -149,11 +161,16 @@ class Child:
         end = asyncio.create_task(process.wait())
         ready = asyncio.create_task(self._become_ready(process.pid))
         stop = asyncio.create_task(self._stop_asked.wait())
+        others: list[asyncio.Task[Any]] = [ready, stop]
         try:
             await asyncio.wait([end, ready, stop], return_when=asyncio.FIRST_COMPLETED)
             if ready.done() and not ready.result():
                 return f"was not ready within {self._policy.ready_timeout:.0f} s"
-            await asyncio.wait([end, stop], return_when=asyncio.FIRST_COMPLETED)
+            silence = asyncio.create_task(self._fall_silent())
+            others.append(silence)
+            await asyncio.wait([end, stop, silence], return_when=asyncio.FIRST_COMPLETED)
+            if silence.done() and not end.done() and not stop.done():
+                return f"did not answer {self._policy.silence} times in a row"
             if not end.done():
                 _send(process.pid, signal.SIGTERM)
                 # A frozen process takes it only once it goes on.
@@ -161,8 +178,8 @@ class Child:
                 await asyncio.wait([end], timeout=self._program.grace)
             return _cause(process.returncode)
         finally:
-            ready.cancel()
-            stop.cancel()
+            for task in others:
+                task.cancel()
             # What the process forked in its own group must not outlive it: it may hold the port.
             _send_group(process.pid, signal.SIGKILL)
             await end
@@ -190,6 +207,17 @@ class Child:
         self._set(Phase.RUNNING, message="")
         self._settled.set()
         return True
+
+    async def _fall_silent(self) -> None:
+        """Returns once the process is frozen, or not before the stop where it cannot be asked."""
+        answers, policy = self._program.answers, self._policy
+        if answers is None:
+            await self._stop_asked.wait()
+            return
+        silent = 0
+        while silent < policy.silence:
+            await asyncio.sleep(policy.ask_every)
+            silent = 0 if await answers(policy.answer_timeout) else silent + 1
 
     def _set(
         self,

@@ -149,6 +149,7 @@ def _service(
         },
         ready=readiness.serving_at(address),
         address=address,
+        answers=readiness.answers_at(address),
     )
 
 

@@ -9,6 +9,7 @@ from aimass.trainer.v1 import trainer_pb2, trainer_pb2_grpc
 from common.tls import Options, TlsFiles
 
 _TIMEOUT_SECONDS = 2.0
+_SILENCE = (grpc.StatusCode.DEADLINE_EXCEEDED, grpc.StatusCode.UNAVAILABLE)
 # Each question opens a connection of its own: a channel that was refused once would wait.
 _OPTIONS: Options = [("grpc.enable_http_proxy", 0), ("grpc.use_local_subchannel_pool", 1)]
 
@@ -25,6 +26,22 @@ def serving_at(address: str) -> Callable[[int], Awaitable[bool]]:
             except grpc.aio.AioRpcError:
                 return False
         return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+
+    return check
+
+
+def answers_at(address: str) -> Callable[[float], Awaitable[bool]]:
+    """Returns a check whether the gRPC server at `address` answers in time, whatever it says."""
+
+    async def check(seconds: float) -> bool:
+        async with TlsFiles.from_environment().aio_channel(address, _OPTIONS) as channel:
+            try:
+                await health_pb2_grpc.HealthStub(channel).Check(
+                    health_pb2.HealthCheckRequest(), timeout=seconds
+                )
+            except grpc.aio.AioRpcError as error:
+                return error.code() not in _SILENCE
+        return True
 
     return check
 

@@ -22,6 +22,7 @@ STORE_PORT = 7702
 BUCKET = "aimass"
 REGION = "us-east-1"
 _OK = 200
+_READY_SECONDS = 2.0
 _WEED_PARTS = ("master", "volume", "filer")
 
 
@@ -131,6 +132,7 @@ def _minio(
     access = StoreAccess(address, *home.ensure_store_credentials())
     folder = home.store_folder / "minio"
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    bucket = _BucketReady(access, "/minio/health/ready")
     program = Program(
         name="store",
         command=(str(binary), "server", "--quiet", "--address", address, str(folder)),
@@ -141,8 +143,9 @@ def _minio(
             "MINIO_BROWSER": "off",
             "MINIO_UPDATE": "off",
         },
-        ready=_BucketReady(access, "/minio/health/ready"),
+        ready=bucket,
         address=address,
+        answers=bucket.answers,
     )
     return Store("minio", address, access.environment(), program)
 
@@ -161,12 +164,14 @@ def _weed(
     command += [f"-{part}.port.grpc={ports.reserve(next(inner))}" for part in (*_WEED_PARTS, "s3")]
     command += [f"-s3.port={address.rpartition(':')[2]}", "-s3.port.iceberg=0", "-s3.port.lance=0"]
     command += [f"-s3.config={_weed_identities(access, home)}"]
+    bucket = _BucketReady(access, "/healthz")
     program = Program(
         name="store",
         command=tuple(command),
         environment=environment,
-        ready=_BucketReady(access, "/healthz"),
+        ready=bucket,
         address=address,
+        answers=bucket.answers,
     )
     return Store("seaweedfs", address, access.environment(), program)
 
@@ -191,16 +196,20 @@ class _BucketReady:
         """Whether the store can be used."""
         return await asyncio.to_thread(self._check)
 
-    def _check(self) -> bool:
-        return self._is_healthy() and self._ensure_bucket()
+    async def answers(self, seconds: float) -> bool:
+        """Whether the store answers in time, whatever it says."""
+        return await asyncio.to_thread(self._status, seconds) is not None
 
-    def _is_healthy(self) -> bool:
-        connection = http.client.HTTPConnection(self._access.endpoint, timeout=2)
+    def _check(self) -> bool:
+        return self._status(_READY_SECONDS) == _OK and self._ensure_bucket()
+
+    def _status(self, timeout: float) -> int | None:
+        connection = http.client.HTTPConnection(self._access.endpoint, timeout=timeout)
         try:
             connection.request("GET", self._health_path)
-            return connection.getresponse().status == _OK
+            return connection.getresponse().status
         except (OSError, http.client.HTTPException):
-            return False
+            return None
         finally:
             connection.close()
 

@@ -20,10 +20,15 @@ from common.local.child import Program, RestartPolicy
 from common.local.home import Phase, SuiteHome, SuiteState
 from common.local.plan import SuitePlan, inherited_environment
 from common.local.ports import PortReservations
+from common.local.readiness import answers_at
 from common.local.store import BUCKET, Store, StoreMissingError, choose_store, find_weed
 from common.local.supervisor import Supervisor
+from common.testing.minio import MinioServer
+from common.testing.processes import service_process
 
-QUICK = RestartPolicy(first_delay=0.01, longest_delay=0.05, ready_timeout=30)
+QUICK = RestartPolicy(
+    first_delay=0.01, longest_delay=0.05, ready_timeout=30, ask_every=0.5, answer_timeout=2
+)
 
 
 @dataclass
@@ -131,6 +136,33 @@ async def test_a_killed_store_comes_back_with_its_data_at_the_same_place(
         await until(lambda: bench.state().processes[0].phase is Phase.RUNNING)
         assert bench.state().processes[0].address == first.address
         assert await asyncio.to_thread(get, store) == b"kept"
+
+
+async def test_a_frozen_store_is_restarted_and_keeps_its_data(bench: Bench) -> None:
+    """A store that takes connections and answers nothing is noticed and replaced."""
+    store = bench.store()
+    async with running(bench, bench.plan(store)):
+        await asyncio.to_thread(put, store, b"kept")
+        frozen = bench.state().processes[0]
+        os.kill(frozen.pid, signal.SIGSTOP)
+        await until(lambda: bench.state().processes[0].restarts == 1)
+        await until(lambda: bench.state().processes[0].phase is Phase.RUNNING)
+        assert not psutil.pid_exists(frozen.pid)
+        assert await asyncio.to_thread(get, store) == b"kept"
+
+
+@pytest.mark.timeout(60)
+async def test_a_frozen_service_is_told_from_a_living_one(
+    minio_server: MinioServer, tmp_path: Path
+) -> None:
+    """What the supervisor asks a service tells a stopped process from one that serves."""
+    with service_process("catalog", minio_server, tmp_path) as service:
+        answers = answers_at(await asyncio.to_thread(service.said, "catalog listens on "))
+        assert await answers(20)
+        service.process.send_signal(signal.SIGSTOP)
+        assert not await answers(0.5)
+        service.process.send_signal(signal.SIGCONT)
+        assert await answers(20)
 
 
 async def test_a_stop_leaves_nothing_behind(bench: Bench) -> None:

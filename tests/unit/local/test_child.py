@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -118,6 +119,27 @@ async def test_output_goes_to_the_log(tmp_path: Path) -> None:
     await watched.until(lambda: watched.child.state.restarts >= 2)
     await watched.child.stop()
     assert (tmp_path / "log").read_text().splitlines()[:4] == ["out", "err", "out", "err"]
+
+
+async def test_a_frozen_process_is_killed_and_started_again(tmp_path: Path) -> None:
+    """A process that lives but answers nobody is as good as dead; one slow answer is forgiven."""
+    answers = [True, False, True, False, False]
+
+    async def answer(seconds: float) -> bool:
+        return answers.pop(0) if answers else True
+
+    policy = replace(QUICK, ask_every=0.01, silence=2)
+    asked = replace(program("exec sleep 60"), answers=answer)
+    watched = Watched(asked, tmp_path / "log", policy)
+    child = watched.child
+    await child.start()
+    frozen = child.state.pid
+    os.kill(frozen, signal.SIGSTOP)
+    await watched.until(lambda: child.state.phase is Phase.RESTARTING)
+    assert child.state.message == "did not answer 2 times in a row"
+    await watched.until(lambda: child.state.phase is Phase.RUNNING)
+    assert not answers and not psutil.pid_exists(frozen)
+    await child.stop()
 
 
 def _existing(*pids: int) -> list[psutil.Process]:
