@@ -10,10 +10,14 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import BinaryIO, cast
+from urllib.parse import SplitResult, quote, unquote_plus, urlencode
+from xml.etree import ElementTree
 
 import minio
 import urllib3
+from minio.credentials.credentials import Credentials
 from minio.error import InvalidResponseError, S3Error, ServerError
+from minio.signer import presign_v4
 from urllib3.exceptions import HTTPError
 
 from common import metrics
@@ -52,6 +56,7 @@ _BUSY = frozenset(
         "XMinioServerNotInitialized",
     }
 )
+_XML = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 _CODE = re.compile(rb"<Code>([A-Za-z]+)</Code>")
 
 
@@ -150,20 +155,18 @@ class S3Store:
 
     def list(self, prefix: str, after: str = "", *, recursive: bool = True) -> Iterator[ObjectInfo]:
         """See `ObjectStore`."""
-        with self._translated():
-            found = self._client.list_objects(
-                self._bucket, prefix=prefix, recursive=recursive, start_after=after or None
-            )
-            for item in found:
-                if item.is_dir:
-                    continue
-                yield ObjectInfo(
-                    key=item.object_name,
-                    etag=item.etag or "",
-                    size=item.size or 0,
-                    modified=cast(datetime, item.last_modified).replace(microsecond=0),
-                    now=self._pool.answered(),
-                )
+        query = {"list-type": "2", "encoding-type": "url", "prefix": prefix}
+        query |= {} if recursive else {"delimiter": "/"}
+        token = {"start-after": after} if after else {}
+        while True:
+            with self._translated():
+                page = self._list_page(query | token)
+                now = self._pool.answered()
+            yield from _listed(page, now)
+            next_token = page.findtext(f"{_XML}NextContinuationToken")
+            if not next_token:
+                return
+            token = {"continuation-token": next_token}
 
     def delete(self, key: str) -> None:
         """See `ObjectStore`."""
@@ -231,11 +234,33 @@ class S3Store:
             response = self._pool.urlopen("PUT", url, body=data, headers=headers)
         if response.status == 200:
             return _bare(response.headers.get("ETag", ""))
-        found = _CODE.search(response.data)
-        code = found[1].decode() if found else f"HTTP {response.status}"
+        code = _code(response)
         if condition and code in _MISSING:
             code = "PreconditionFailed"
         raise self._error(code, response.status, key)
+
+    def _list_page(self, query: Mapping[str, str]) -> ElementTree.Element:
+        """Sends one ListObjectsV2.
+
+        The SDK's `list_objects` takes five times as long to read an answer: it searches for each of
+        ten fields and parses times by a format.
+        """
+        scheme = "https" if self._settings.secure else "http"
+        text = urlencode(sorted(query.items()), quote_via=quote)
+        url = SplitResult(scheme, self._settings.endpoint, f"/{self._bucket}", text, "")
+        if self._settings.access_key:
+            url = presign_v4(
+                method="GET",
+                url=url,
+                region=self._settings.region,
+                credentials=Credentials(self._settings.access_key, self._settings.secret_key),
+                date=datetime.now(UTC),
+                expires=int(_URL_LIFETIME.total_seconds()),
+            )
+        response = self._pool.urlopen("GET", url.geturl())
+        if response.status != 200:
+            raise self._error(_code(response), response.status, query["prefix"])
+        return ElementTree.fromstring(response.data)
 
     @contextlib.contextmanager
     def _translated(self, key: str = "") -> Iterator[None]:
@@ -245,7 +270,7 @@ class S3Store:
         except S3Error as error:
             status = getattr(error.response, "status", 0)
             raise self._error(error.code or "", status, key) from error
-        except (HTTPError, ServerError, InvalidResponseError) as error:
+        except (HTTPError, ServerError, InvalidResponseError, ElementTree.ParseError) as error:
             raise self._unavailable(type(error).__name__) from error
 
     def _error(self, code: str, status: int, key: str) -> Exception:
@@ -302,6 +327,26 @@ def _info(key: str, headers: Mapping[str, str], size: int) -> ObjectInfo:
         modified=_from_http(headers["Last-Modified"]),
         now=_from_http(headers["Date"]),
     )
+
+
+def _listed(page: ElementTree.Element, now: datetime) -> Iterator[ObjectInfo]:
+    for item in page.iterfind(f"{_XML}Contents"):
+        fields = {field.tag: field.text or "" for field in item}
+        key = unquote_plus(fields[f"{_XML}Key"])
+        if key.endswith("/"):
+            continue
+        yield ObjectInfo(
+            key=key,
+            etag=_bare(fields.get(f"{_XML}ETag", "")),
+            size=int(fields.get(f"{_XML}Size", "0")),
+            modified=datetime.fromisoformat(fields[f"{_XML}LastModified"]).replace(microsecond=0),
+            now=now,
+        )
+
+
+def _code(response: urllib3.BaseHTTPResponse) -> str:
+    found = _CODE.search(response.data)
+    return found[1].decode() if found else f"HTTP {response.status}"
 
 
 def _bare(etag: str) -> str:

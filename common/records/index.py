@@ -14,8 +14,9 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from common.errors import DataLossError, InvalidFieldError, UnavailableError
-from common.records.envelope import M, Record, Stored, descriptor_of
+from common.records.envelope import M, Record, RecordState, Stored, descriptor_of
 from common.records.objects import RecordObjects
+from common.records.snapshots import Snapshots
 
 # Where an entry stands in a list: newest first, then by name.
 Position = tuple[int, str]
@@ -25,6 +26,12 @@ _THREADS = 8
 _REST = 4.0
 # Longest lag that a caller is served with, in seconds.
 _MAX_LAG = 10.0
+# An index whose LIST is long is refreshed so often, for so long after it was last asked for.
+_KEEP_INTERVAL = 6.0
+_KEEP_SECONDS = 600.0
+# So many reads at a time are worth a snapshot; more where the collection is larger.
+_SNAPSHOT_READS = 200
+_SNAPSHOT_SHARE = 0.1
 
 _logger = logging.getLogger(__name__)
 
@@ -79,21 +86,42 @@ class Index(Generic[M]):
         self._loaded = 0.0
         self._cost = 0.0
         self._cheap = cheap
+        self._snapshots = Snapshots(objects.store, collection, message_type)
+        # Entries that the snapshot does not have.
+        self._drift = 0
+        self._asked = 0.0
+        self._keeper: threading.Thread | None = None
 
     def refresh(self) -> None:
         """Brings the index up to what the store holds now.
 
         Where that takes long, at about 2,000 records and more, the index lags behind other
-        processes instead: by some times the duration of a LIST, at most `_MAX_LAG` seconds.
+        processes instead: by some times the duration of a LIST, at most `_MAX_LAG` seconds. It is
+        kept up in the background then, so that a caller after a pause need not wait either.
         """
+        self._asked = time.monotonic()
         if self._cost <= self._cheap:
             self._refresh_now()
             return
+        self._keep_up()
         age = time.monotonic() - self._loaded
         if age > _MAX_LAG:
             self._refresh_now()
         elif age > _REST * self._cost and not self._refreshing.locked():
             threading.Thread(target=self._refresh_quietly, name="index", daemon=True).start()
+
+    def _keep_up(self) -> None:
+        with self._lock:
+            if self._keeper is not None and self._keeper.is_alive():
+                return
+            self._keeper = threading.Thread(target=self._keep, name="index-keeper", daemon=True)
+            self._keeper.start()
+
+    def _keep(self) -> None:
+        while time.monotonic() - self._asked < _KEEP_SECONDS:
+            time.sleep(_KEEP_INTERVAL)
+            if time.monotonic() - self._loaded > _KEEP_INTERVAL / 2:
+                self._refresh_quietly()
 
     def _refresh_now(self) -> None:
         with self._lock:
@@ -118,15 +146,18 @@ class Index(Generic[M]):
     def note(self, stored: Stored) -> None:
         """Takes over a record that was read or written."""
         record = stored.record(self._type) if stored.exists else None
-        position = 0 if record is None else -self._created(record.resource), stored.name
-        revision = stored.envelope.revision
+        if self._put(stored.name, stored.etag, stored.envelope.revision, record):
+            self._drift += 1
+
+    def _put(self, name: str, etag: str, revision: int, record: Record[M] | None) -> bool:
+        position = 0 if record is None else -self._created(record.resource), name
         with self._lock:
-            known = self._entries.get(stored.name)
+            known = self._entries.get(name)
             if known is not None and known.revision > revision:
-                return
-            entry = _Entry(stored.etag, revision, self._begun, position, record)
-            self._entries[stored.name] = entry
+                return False
+            self._entries[name] = _Entry(etag, revision, self._begun, position, record)
             self._sorted = None
+            return True
 
     def after(self, position: Position | None) -> Iterator[tuple[Position, Record[M]]]:
         """Yields the records behind a position, all for None, as they are now.
@@ -148,13 +179,40 @@ class Index(Generic[M]):
             if info.key.endswith(".json")
         }
         self._cost = time.monotonic() - began
-        with self._lock:
-            known = {name: entry.etag for name, entry in self._entries.items()}
-        changed = [name for name, etag in etags.items() if known.get(name) != etag]
+        changed = self._changed(etags)
+        if len(changed) >= _SNAPSHOT_READS:
+            self._take_snapshot(etags)
+            changed = self._changed(etags)
         if changed:
             with ThreadPoolExecutor(min(_THREADS, len(changed)), "index") as pool:
                 list(pool.map(self._reload, changed))
         self._forget(etags)
+        if self._drift >= max(_SNAPSHOT_READS, _SNAPSHOT_SHARE * len(etags)):
+            self._write_snapshot()
+
+    def _changed(self, etags: dict[str, str]) -> list[str]:
+        with self._lock:
+            known = {name: entry.etag for name, entry in self._entries.items()}
+        return [name for name, etag in etags.items() if known.get(name) != etag]
+
+    def _take_snapshot(self, etags: dict[str, str]) -> None:
+        for name, record in self._snapshots.read().items():
+            if etags.get(name) == record.etag:
+                exists = record.state is not RecordState.DELETED
+                self._put(name, record.etag, record.revision, record if exists else None)
+
+    def _write_snapshot(self) -> None:
+        with self._lock:
+            entries = list(self._entries.items())
+            self._drift = 0
+        gone = self._type()
+        try:
+            self._snapshots.write(
+                entry.record or Record(name, gone, entry.revision, entry.etag, RecordState.DELETED)
+                for name, entry in entries
+            )
+        except UnavailableError as error:
+            _logger.warning("no snapshot of %s: %s", self._collection, error.private)
 
     def _reload(self, name: str) -> None:
         try:

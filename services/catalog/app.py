@@ -9,7 +9,13 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from functools import partial
 
-from aimass.catalog.v1 import dataset_pb2_grpc, model_pb2_grpc, transfer_pb2_grpc
+from aimass.catalog.v1 import (
+    dataset_pb2,
+    dataset_pb2_grpc,
+    model_pb2,
+    model_pb2_grpc,
+    transfer_pb2_grpc,
+)
 from common.artifacts import ObjectStore
 from common.errors import UnavailableError
 from common.helper import HelperProcess
@@ -67,6 +73,7 @@ async def catalog(
     sweeper = asyncio.create_task(
         _sweep(uploads, timedelta(hours=settings.upload_keep_hours), _SWEEP_SECONDS)
     )
+    warming = asyncio.create_task(_warm(records))
     await executor.start()
     try:
         yield [
@@ -84,12 +91,20 @@ async def catalog(
             ),
         ]
     finally:
+        warming.cancel()
         sweeper.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await sweeper
         await reader.close()
         await executor.stop()
         await tails.close()
+
+
+async def _warm(records: RecordStore) -> None:
+    """Reads long lists ahead, so that the first caller need not wait for that."""
+    with contextlib.suppress(UnavailableError):
+        await asyncio.to_thread(records.warm, "models", model_pb2.Model)
+        await asyncio.to_thread(records.warm, "datasets", dataset_pb2.Dataset)
 
 
 async def _sweep(uploads: Uploads, older_than: timedelta, interval: float) -> None:

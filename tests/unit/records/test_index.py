@@ -1,8 +1,10 @@
 """The index behind lists."""
 
+import json
 import statistics
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 
 import pytest
@@ -66,6 +68,48 @@ def test_a_refresh_reads_what_changed_only(store: CountingStore) -> None:
     own = store.reads
     assert len(reader.find(COLLECTION, TrainingRun, "state=RUNNING")) == 1
     assert store.reads == own + 1
+
+
+def many(store: CountingStore, count: int = 300) -> RecordStore:
+    """Returns the records of another process that wrote and listed many runs, some deleted."""
+    writer = RecordStore(store)
+    for number in range(count):
+        writer.create(run(f"trainingRuns/r{number}", created=number))
+    writer.delete("trainingRuns/r0", TrainingRun)
+    writer.find(COLLECTION, TrainingRun)
+    return writer
+
+
+def test_a_new_process_reads_a_snapshot_and_what_changed_since(store: CountingStore) -> None:
+    """Protects the first list after a start from a read per record, and from what is old."""
+    writer = many(store)
+    writer.update("trainingRuns/r7", TrainingRun, start)
+    writer.delete("trainingRuns/r8", TrainingRun)
+    store.delete("records/trainingRuns/r9.json")
+    store.reads = 0
+    reader = RecordStore(store)
+    expected = writer.find(COLLECTION, TrainingRun)
+    assert reader.find(COLLECTION, TrainingRun) == expected
+    assert len(expected) == 297
+    assert store.reads < 20
+    assert [each.name for each in reader.find(COLLECTION, TrainingRun, "state=RUNNING")] == [
+        "trainingRuns/r7"
+    ]
+
+
+@pytest.mark.parametrize("content", [b"", b"{", zlib.compress(b'{"contract": 1}'), None])
+def test_a_snapshot_that_does_not_fit_is_not_used(
+    store: CountingStore, content: bytes | None
+) -> None:
+    """Protects lists from a damaged snapshot, and from one of another version of the contract."""
+    writer = many(store)
+    if content is None:
+        data = zlib.decompress(store.read("indexes/trainingRuns.json")[0])
+        body = json.loads(data) | {"contract": "another"}
+        content = zlib.compress(json.dumps(body).encode())
+    store.write("indexes/trainingRuns.json", content)
+    expected = writer.find(COLLECTION, TrainingRun)
+    assert RecordStore(store).find(COLLECTION, TrainingRun) == expected
 
 
 def test_damaged_and_foreign_objects_hide_nothing(store: CountingStore) -> None:
