@@ -7,7 +7,7 @@ SETUP_FILES := $(wildcard deploy/setup/*) requirements.lock pyproject.toml
 CODE := common services tests deploy protos/generate.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lint types layers protos proto-drift bench chaos lock clean
+.PHONY: help setup demo test check format lint types layers protos proto-drift bench chaos manifests lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -63,6 +63,12 @@ bench: .venv/aimass-ready ## Run a benchmark: make bench NAME=trainer [DATA=fold
 
 chaos: .venv/aimass-ready ## Kill and freeze workers at random, 100 times
 	@$(BIN)/python -m tests.chaos.worlds
+
+manifests: .venv/aimass-ready ## Render and validate the Kubernetes manifests
+	@$(BIN)/python -m deploy.kubernetes.render
+
+fuzz: .venv/aimass-ready ## Send malformed and extreme messages to every method: make fuzz [CALLS=100000]
+	@$(BIN)/python -m tests.fuzz $(or $(CALLS),100000)
 
 lock: ## Write the lock files anew (needs uv on PATH)
 	@deploy/setup/lock.sh

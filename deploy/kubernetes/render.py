@@ -1,4 +1,4 @@
-"""Renders the overlays and validates them strictly: `python -m deploy.kubernetes.render [FOLDER]`."""
+"""Renders the overlays and validates them: `python -m deploy.kubernetes.render [FOLDER]`."""
 
 import shutil
 import subprocess
