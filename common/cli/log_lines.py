@@ -26,6 +26,17 @@ def last_lines(path: Path, count: int) -> list[str]:
     return data.decode(errors="replace").splitlines()[-count:]
 
 
+def last_bytes(path: Path, most: int) -> str:
+    """Returns the whole lines among the last bytes of a file."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - most))
+        data = file.read(most)
+    if size > most:
+        data = data.partition(b"\n")[2]
+    return data.decode(errors="replace")
+
+
 def added_lines(path: Path) -> Iterator[str]:
     """Yields the lines added to a file from this call on, over its rotation; never ends."""
     return _added_after(path, path.stat().st_size)

@@ -1,7 +1,9 @@
 """Runs of all kinds behind one shape."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Protocol, TypeAlias
+
+import grpc
 
 from aimass.catalog.v1 import dataset_pb2
 from aimass.trainer.v1 import trainer_pb2
@@ -10,6 +12,7 @@ from common.cli.connection import Clients
 from common.cli.errors import CliError
 from common.client import watch
 
+_SO_FAR_SECONDS = 5.0
 Run: TypeAlias = dataset_pb2.DatasetImport | trainer_pb2.TrainingRun
 
 
@@ -26,6 +29,10 @@ class RunCalls(Protocol):
 
     def watch(self, name: str, after: int) -> Iterator[event_pb2.Event]:
         """Yields the events after a sequence number until the run has ended."""
+        ...
+
+    def events_so_far(self, name: str) -> list[event_pb2.Event]:
+        """Returns the events that are stored by now, also of a run that goes on."""
         ...
 
     def cancel(self, name: str) -> Run:
@@ -64,6 +71,11 @@ class TrainingRuns:
         request = trainer_pb2.WatchTrainingRunRequest(name=name, after_sequence=after)
         return watch(self._stub.WatchTrainingRun, request)
 
+    def events_so_far(self, name: str) -> list[event_pb2.Event]:
+        """Returns the events that are stored by now, also of a run that goes on."""
+        request = trainer_pb2.WatchTrainingRunRequest(name=name)
+        return _received(self._stub.WatchTrainingRun(request, timeout=_SO_FAR_SECONDS))
+
     def cancel(self, name: str) -> Run:
         """Asks a run to stop."""
         return self._stub.CancelTrainingRun(trainer_pb2.CancelTrainingRunRequest(name=name))
@@ -100,6 +112,11 @@ class DatasetImports:
         request = dataset_pb2.WatchDatasetImportRequest(name=name, after_sequence=after)
         return watch(self._stub.WatchDatasetImport, request)
 
+    def events_so_far(self, name: str) -> list[event_pb2.Event]:
+        """Returns the events that are stored by now, also of a run that goes on."""
+        request = dataset_pb2.WatchDatasetImportRequest(name=name)
+        return _received(self._stub.WatchDatasetImport(request, timeout=_SO_FAR_SECONDS))
+
     def cancel(self, name: str) -> Run:
         """Asks a run to stop."""
         return self._stub.CancelDatasetImport(dataset_pb2.CancelDatasetImportRequest(name=name))
@@ -107,6 +124,20 @@ class DatasetImports:
     def delete(self, name: str) -> None:
         """Deletes a run that ended."""
         self._stub.DeleteDatasetImport(dataset_pb2.DeleteDatasetImportRequest(name=name))
+
+
+def _received(events: Iterable[event_pb2.Event]) -> list[event_pb2.Event]:
+    """Returns the events of a stream up to its first heartbeat, its end or its deadline."""
+    found: list[event_pb2.Event] = []
+    try:
+        for event in events:
+            if not event.sequence:
+                break
+            found.append(event)
+    except grpc.RpcError as error:
+        if not isinstance(error, grpc.Call) or error.code() != grpc.StatusCode.DEADLINE_EXCEEDED:
+            raise
+    return found
 
 
 _KINDS: tuple[type[TrainingRuns] | type[DatasetImports], ...] = (TrainingRuns, DatasetImports)

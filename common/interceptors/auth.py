@@ -16,6 +16,7 @@ from common.interceptors.roles import OPEN, Role, allows, required_role
 
 _SCHEME = "bearer "
 _JWT_DOTS = 2
+_SHOW_TOKEN = 'eval "$(aimass env)"'
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,7 @@ class AuthInterceptor(CallInterceptor):
                 "No token. Send the metadata `authorization: Bearer <token>`; "
                 "`aimass env` shows the local suite's.",
                 reason="TOKEN_MISSING",
+                help_command=_SHOW_TOKEN,
             )
         token = header[len(_SCHEME) :] if header.lower().startswith(_SCHEME) else ""
         found = self._tokens.find(token)
@@ -129,5 +131,6 @@ class AuthInterceptor(CallInterceptor):
             raise UnauthenticatedError(
                 "The token is not known here. `aimass env` shows the local suite's token.",
                 reason="TOKEN_UNKNOWN",
+                help_command=_SHOW_TOKEN,
             )
         return found

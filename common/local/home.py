@@ -177,7 +177,15 @@ class SuiteHome:
                 "secret_key": secrets.token_urlsafe(32),
             }
             self.write_private(path.name, json.dumps(values) + "\n")
-        values = json.loads(path.read_text())
+        access_key, secret_key = self.store_credentials()
+        return access_key, secret_key
+
+    def store_credentials(self) -> tuple[str, ...]:
+        """Returns access and secret key of the store; nothing where none were made."""
+        try:
+            values = json.loads((self.path / "store.json").read_text())
+        except FileNotFoundError:
+            return ()
         return values["access_key"], values["secret_key"]
 
     @contextmanager

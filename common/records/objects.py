@@ -9,6 +9,13 @@ from common.errors import FailedPreconditionError, NotFoundError
 from common.names import validate_name
 from common.records.envelope import Envelope, RecordState, Stored, decode
 
+# The command that lists what there is, by collection.
+_LISTED_BY = {
+    "datasets": "aimass datasets list",
+    "models": "aimass models list",
+    "datasetImports": "aimass runs list",
+    "trainingRuns": "aimass runs list",
+}
 # A deletion that has not ended after this time was abandoned: its caller crashed.
 ABANDONED = timedelta(seconds=60)
 
@@ -98,4 +105,5 @@ def record_key(name: str) -> str:
 
 def not_found(name: str) -> NotFoundError:
     """Returns the error for a resource that does not exist."""
-    return NotFoundError(f"{name} does not exist.")
+    shown = _LISTED_BY.get(name.partition("/")[0], "")
+    return NotFoundError(f"{name} does not exist.", help_command=shown)

@@ -260,6 +260,7 @@ class LocalExecutor(Generic[M]):
             f"The run's process could not be started {self._max_failures} times in a row; "
             "the service's log shows its last words.",
             reason="RUN_CANNOT_START",
+            help_command=f"aimass debug {name}",
         )
         await self._close(name, "The run's process cannot be started.", error)
         return False

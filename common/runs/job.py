@@ -206,5 +206,6 @@ def _keeps_dying(name: str, faults: int) -> AimassError:
         f"The run's process died {faults} times in a row without getting further; "
         "the run's log shows its last words.",
         reason="RUN_KEEPS_DYING",
+        help_command=f"aimass debug {name}",
         private=name,
     )

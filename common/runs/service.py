@@ -185,4 +185,7 @@ def _cancelled(run: M) -> M | None:
 
 def _require_ended(run: M) -> None:
     if not is_terminal(run):
-        raise RunNotEndedError(f"{name_of(run)} has not ended; cancel it first.")
+        name = name_of(run)
+        raise RunNotEndedError(
+            f"{name} has not ended; cancel it first.", help_command=f"aimass runs cancel {name}"
+        )

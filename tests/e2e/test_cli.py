@@ -1,11 +1,13 @@
 """The command against a running suite, through YAML and by hand."""
 
 import json
+import tarfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from aimass.catalog.v1 import dataset_pb2
 from common.cli.__main__ import run
 from common.testing.suite import RunningSuite
 
@@ -115,3 +117,42 @@ def test_agents_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--json", "agents", "list"]) == 0
     first = capsys.readouterr().out.split("\n}\n")[0] + "\n}"
     assert json.loads(first)["id"] == "agent-1"
+
+
+def test_a_debug_archive_tells_all_but_secrets(
+    tmp_path: Path, suite: RunningSuite, table_version: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One file is enough to ask for help with, and safe to send."""
+    found = next(
+        iter(
+            suite.datasets.ListDatasetImports(
+                dataset_pb2.ListDatasetImportsRequest()
+            ).dataset_imports
+        )
+    )
+    path = tmp_path / "debug.tar.gz"
+    assert run(["debug", found.name, "--output", str(path)]) == 0
+    with tarfile.open(path) as archive:
+        files = {member.name: archive.extractfile(member) for member in archive}
+        texts = {
+            name.partition("/")[2]: file.read().decode() for name, file in files.items() if file
+        }
+    assert {"run.json", "events.jsonl", "versions.json", "settings.json", "suite.json"} <= set(
+        texts
+    )
+    assert {"logs/catalog.log", f"logs/{found.name.replace('/', '-')}.log"} <= set(texts)
+    assert found.name in texts["run.json"]
+    assert "SUCCEEDED" in texts["events.jsonl"]
+    whole = "".join(texts.values())
+    for secret in (*suite.suite.home.tokens().values(), *suite.suite.home.store_credentials()):
+        assert secret not in whole
+
+
+def test_the_doctor_finds_a_running_suite_well(
+    suite: RunningSuite, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Store, clocks, services and agents are looked at where they run."""
+    assert run(["doctor"]) == 0
+    shown = capsys.readouterr().out
+    for line in ("our clock and the store's agree", "the trainer answers", "2 slots are ready"):
+        assert line in shown

@@ -16,7 +16,7 @@ class NotEnoughWorkersError(FailedPreconditionError):
         super().__init__(
             f"The run needs at least {needed} workers; after {waited:.0f} s there were {found}. "
             "Start more agents, or lower spec.workers.min.",
-            help_command="grpcurl ... aimass.trainer.v1.TrainingService/ListAgents",
+            help_command="aimass agents list",
         )
 
 

@@ -98,6 +98,9 @@ class OneRun:
     def watch(self, name: str, after: int) -> Iterator[event_pb2.Event]:
         yield from self._events
 
+    def events_so_far(self, name: str) -> list[event_pb2.Event]:
+        raise NotImplementedError
+
     def cancel(self, name: str) -> trainer_pb2.TrainingRun:
         raise NotImplementedError
 
