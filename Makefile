@@ -7,7 +7,7 @@ SETUP_FILES := $(wildcard deploy/setup/*) requirements.lock pyproject.toml
 CODE := common services tests deploy protos/generate.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lint types layers protos proto-drift bench chaos manifests lock clean
+.PHONY: help setup demo test check format lint types layers protos proto-drift bench chaos fuzz manifests lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14

@@ -9,6 +9,7 @@ import grpc
 from aimass.trainer.v1 import agents_pb2, agents_pb2_grpc
 from common.errors import InvalidFieldError, UnavailableError
 from services.trainer.pool.allocation import Demand
+from services.trainer.pool.checks import check_demand, check_place
 from services.trainer.pool.holding import Holding
 from services.trainer.pool.hub import PoolHub
 
@@ -31,10 +32,18 @@ class AgentPoolServicer(agents_pb2_grpc.AgentPoolServiceServicer):
         """Keeps an agent in the pool as long as its stream is open."""
         self._require_pool()
         first = await anext(request_iterator, None)
-        if first is None or not first.agent.id:
-            raise InvalidFieldError("agent.id", "The first message says who joins.")
+        if first is None:
+            raise InvalidFieldError("agent", "The first message says who joins.")
+        check_place(first)
+
+        def hear(place: agents_pb2.JoinRequest) -> None:
+            check_place(place)
+            if place.agent.id != first.agent.id:
+                raise InvalidFieldError("agent.id", "must stay the same within a stream")
+            self._hub.hear(place)
+
         with self._hub.agent_stream(first) as queue:
-            async for assignment in _answer(queue, request_iterator, self._hub.hear):
+            async for assignment in _answer(queue, request_iterator, hear):
                 yield assignment
 
     async def Recruit(
@@ -45,8 +54,9 @@ class AgentPoolServicer(agents_pb2_grpc.AgentPoolServiceServicer):
         """Keeps a run's place in the pool as long as its stream is open."""
         self._require_pool()
         first = await anext(request_iterator, None)
-        if first is None or not first.training_run:
+        if first is None:
             raise InvalidFieldError("training_run", "The first message says what the run needs.")
+        check_demand(first)
         with self._hub.run_stream(demand_of(first)) as queue:
             async for roster in _answer(queue, request_iterator, lambda _: None):
                 yield roster
@@ -89,5 +99,7 @@ async def _answer(
     try:
         while (response := await queue.get()) is not None:
             yield response
+        if listener.done():
+            listener.result()  # raises what was wrong with a message
     finally:
         listener.cancel()

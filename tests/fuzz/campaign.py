@@ -1,0 +1,108 @@
+"""A campaign against the services of a running suite, and what it must not do to them."""
+
+import asyncio
+import random
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psutil
+
+from aimass.catalog.v1 import dataset_pb2
+from aimass.trainer.v1 import trainer_pb2
+from common.testing.suite import RunningSuite
+from tests.fuzz.caller import Fuzzer, Report, methods
+from tests.fuzz.messages import MessageGenerator
+
+SERVICES = ("catalog", "trainer")
+_WARM_UP_SHARE = 0.2
+_ACTIVE = "state!=SUCCEEDED AND state!=FAILED AND state!=CANCELLED"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a service stood a campaign.
+
+    Attributes:
+        service: Its name in the suite.
+        report: What it answered.
+        grown_bytes: Resident memory at the end minus that after the first fifth.
+        is_same_process: Whether it is the process that it was at the beginning.
+    """
+
+    service: str
+    report: Report
+    grown_bytes: int
+    is_same_process: bool
+
+
+def victims(suite: RunningSuite) -> list[str]:
+    """Makes a resource of each kind that nobody needs, and returns their names."""
+    name = f"fuzz-{uuid.uuid4().hex[:8]}"
+    rows = "\n".join(["a,b,y", *(f"{i},{i % 7},{i % 2}" for i in range(60))])
+    version = suite.import_dataset(name, f"{name}.csv", rows.encode())
+    run = suite.train(
+        trainer_pb2.TrainingSpec(dataset_version=version, model=f"models/{name}", epochs=1)
+    )
+    imported = suite.datasets.ListDatasetImports(dataset_pb2.ListDatasetImportsRequest(page_size=1))
+    upload = imported.dataset_imports[0].spec.upload
+    lines = [version.partition("/versions/")[0], run.model_version.partition("/versions/")[0]]
+    latest = [f"{line}/versions/latest" for line in lines]
+    return [
+        *lines,
+        *latest,
+        version,
+        run.name,
+        run.model_version,
+        upload,
+        imported.dataset_imports[0].name,
+    ]
+
+
+def attack(
+    suite: RunningSuite,
+    service: str,
+    calls: int,
+    seed: int,
+    told: Callable[[int], None] = lambda done: None,
+) -> Outcome:
+    """Sends a service so many calls.
+
+    Args:
+        suite: The suite that it belongs to.
+        service: `catalog` or `trainer`.
+        calls: Number of calls.
+        seed: Seed of everything random.
+        told: Hears how many are done.
+    """
+    address = getattr(suite.state, f"{service}_address")
+    chance = random.Random(seed)
+    process = suite.supervised(service)
+    with _tidied(suite):
+        generator = MessageGenerator(chance, victims(suite))
+        fuzzer = Fuzzer(address, suite.token, methods(address, suite.token), generator, chance)
+        first = round(calls * _WARM_UP_SHARE)
+        asyncio.run(fuzzer.run(first, told))
+        before = _resident_bytes(process)
+        asyncio.run(fuzzer.run(calls - first, lambda done: told(first + done)))
+        grown = _resident_bytes(process) - before
+    return Outcome(service, fuzzer.report, grown, suite.supervised(service).pid == process.pid)
+
+
+def _resident_bytes(process: psutil.Process) -> int:
+    return int(process.memory_info().rss)
+
+
+@contextmanager
+def _tidied(suite: RunningSuite) -> Iterator[None]:
+    """Cancels what was started by accident: one call in some thousands is valid."""
+    try:
+        yield
+    finally:
+        runs = suite.training.ListTrainingRuns(
+            trainer_pb2.ListTrainingRunsRequest(filter=_ACTIVE, page_size=1000)
+        )
+        for run in runs.training_runs:
+            suite.training.CancelTrainingRun(trainer_pb2.CancelTrainingRunRequest(name=run.name))
+            suite.finish_run(run.name)
