@@ -40,9 +40,15 @@ def requirements_of(extras: Iterable[str], table: Mapping[str, Sequence[str]]) -
 
 
 def blocks(lock: str) -> dict[str, str]:
-    """Returns the requirements of a lock file with their hashes, by the package's name."""
-    parts = (part.strip() for part in _REQUIREMENT.split(lock))
-    return {normal(re.split(r"[=<>; ]", part)[0]): part for part in parts if part}
+    """Returns the requirements of a lock file with their hashes, by the package's name.
+
+    A package may have several, each for other machines; they stay together.
+    """
+    found: dict[str, str] = {}
+    for part in filter(None, map(str.strip, _REQUIREMENT.split(lock))):
+        name = normal(re.split(r"[=<>; ]", part)[0])
+        found[name] = f"{found[name]}\n{part}" if name in found else part
+    return found
 
 
 def normal(name: str) -> str:
