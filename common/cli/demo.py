@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,9 @@ from common.local.home import SuiteHome
 _WORKERS = 2
 _KILL_AFTER_EPOCH = 3
 _ACCURACY = "validation/accuracy"
+
+
+_interrupted = threading.Event()
 
 
 @dataclass(frozen=True)
@@ -60,7 +64,8 @@ def run_demo(home: SuiteHome, console: Console, *, keep: bool) -> None:
     """
     cli = CliContext(home, console=console)
     suite = open_suite(cli.home)
-    signal.signal(signal.SIGTERM, _interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _interrupt)
     try:
         began = time.monotonic()
         start(cli, suite, agents=_WORKERS, slots=1)
@@ -78,7 +83,14 @@ def run_demo(home: SuiteHome, console: Console, *, keep: bool) -> None:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
+    _interrupted.set()
     raise KeyboardInterrupt
+
+
+def _check_interrupted() -> None:
+    """Raises again what was swallowed: imports of large libraries contain bare excepts."""
+    if _interrupted.is_set():
+        raise KeyboardInterrupt
 
 
 def _show(cli: CliContext) -> None:
@@ -107,6 +119,7 @@ def _import_data(cli: CliContext) -> tuple[str, str]:
     _heading(cli.console, "Data: digits as PNG images in class folders, breast_cancer as CSV")
     digits = demo_data.write_digits(folder / "digits.zip")
     cancer = demo_data.write_breast_cancer(folder / "breast_cancer.csv")
+    _check_interrupted()
     return (
         _import(cli, digits, dataset_pb2.DatasetImportSpec(dataset="datasets/digits")),
         _import(
