@@ -2,15 +2,17 @@
 
 from dataclasses import dataclass
 
-import safetensors
-import safetensors.torch
+import numpy as np
+import torch
 from torch import nn
 
 from aimass.catalog.v1 import model_pb2
 from common.artifacts.protocol import ObjectStore
-from common.errors import DataLossError
 from common.models.preprocessing import Preprocessing
-from common.models.store import read_part, read_preprocessing
+from common.models.store import read_preprocessing
+from common.models.twin import Twin, output_name
+from common.models.vectors import Tensors, read_vectors, replay
+from common.models.weights import load_weights
 from common.networks.modules import build_network
 
 
@@ -28,9 +30,17 @@ class LoadedModel:
     network: nn.Module
     preprocessing: Preprocessing
 
+    def predict(self, inputs: Tensors) -> Tensors:
+        """Returns what the ONNX twin gives for raw inputs, by name."""
+        names = self.preprocessing.network_input.names
+        tensors = [torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in names]
+        with torch.no_grad():
+            output = Twin(self.network, self.preprocessing)(*tensors)
+        return {output_name(self.preprocessing): output.numpy()}
+
 
 def load_package(store: ObjectStore, version: model_pb2.ModelVersion) -> LoadedModel:
-    """Loads a model version; every digest is checked.
+    """Loads a model version; digests are checked and its test vectors replayed.
 
     Args:
         store: Where the package is.
@@ -41,29 +51,11 @@ def load_package(store: ObjectStore, version: model_pb2.ModelVersion) -> LoadedM
 
     Raises:
         FailedPreconditionError: The version is no package of the trainer.
-        DataLossError: A file is damaged, or the weights do not fit the network.
+        DataLossError: A file is damaged, the weights do not fit the network, or the test vectors
+            give other outputs; names which.
     """
     network = build_network(version.network)
     load_weights(network, version, store)
-    return LoadedModel(version, network.eval(), read_preprocessing(version, store))
-
-
-def load_weights(network: nn.Module, version: model_pb2.ModelVersion, store: ObjectStore) -> None:
-    """Puts the weights of a model version into a network.
-
-    Args:
-        network: A network of the same specification; changed in place.
-        version: The model version's record.
-        store: Where the package is.
-
-    Raises:
-        FailedPreconditionError: The version is no package of the trainer.
-        DataLossError: The file is damaged or does not fit.
-    """
-    content = read_part(version, "weights", store)
-    try:
-        network.load_state_dict(safetensors.torch.load(content))
-    except (safetensors.SafetensorError, RuntimeError) as error:
-        raise DataLossError(
-            f"The weights of {version.name} do not fit its network.", private=str(error)
-        ) from error
+    model = LoadedModel(version, network.eval(), read_preprocessing(version, store))
+    replay(version, read_vectors(version, store), model.predict)
+    return model

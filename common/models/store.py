@@ -21,9 +21,12 @@ def read_part(version: model_pb2.ModelVersion, role: str, store: ObjectStore) ->
     """
     if role not in version.artifacts:
         raise FailedPreconditionError(
-            f"{version.name} has no `{role}`; it is not a package of this suite's trainer."
+            f"{version.name} has no file `{role}`; it has {', '.join(sorted(version.artifacts))}."
         )
-    return b"".join(read_artifact(store, version.artifacts[role]))
+    try:
+        return b"".join(read_artifact(store, version.artifacts[role]))
+    except DataLossError as error:
+        raise DataLossError(f"The file `{role}` of {version.name}: {error.message}") from error
 
 
 def read_preprocessing(version: model_pb2.ModelVersion, store: ObjectStore) -> Preprocessing:

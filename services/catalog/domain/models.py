@@ -21,6 +21,8 @@ from services.catalog.domain.versions import Line, VersionName, Versions
 
 _VERSION = "model_version"
 _MAX_ALIASES = 64
+TEST_VECTORS = "samples"
+"""Role of the file that every version has."""
 _ROLE = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
 _LINE = Line(model_pb2.Model, model_pb2.ModelVersion)
 
@@ -190,6 +192,12 @@ def check_model_version(
         raise InvalidFieldError(f"{_VERSION}.task", "is required")
     if not version.artifacts:
         raise InvalidFieldError(f"{_VERSION}.artifacts", "must name at least one file of the model")
+    if TEST_VECTORS not in version.artifacts:
+        raise InvalidFieldError(
+            f"{_VERSION}.artifacts",
+            f"must name `{TEST_VECTORS}`, the test vectors: a safetensors file of tensors "
+            "`input.<name>` and `output.<name>`, which are replayed on every load",
+        )
     check_labels(version.labels, f"{_VERSION}.labels")
     if version.parameter_count < 0:
         raise InvalidFieldError(f"{_VERSION}.parameter_count", "must be at least 0")

