@@ -14,8 +14,8 @@ from services.catalog.domain.inference import ImportPlan, plan_import, resolve_t
 from services.catalog.domain.profile import ColumnProfile
 from services.catalog.domain.sources.archive import ArchiveLimits, open_archive
 from services.catalog.domain.sources.base import RawKind, Source
+from services.catalog.domain.sources.class_folders import open_class_folders
 from services.catalog.domain.sources.csv_file import CsvSource
-from services.catalog.domain.sources.image_zip import ImageZipSource
 from services.catalog.domain.sources.npz_file import NpzSource
 from services.catalog.domain.spec import DataFormat, ImportSpec, SplitSpec
 from services.catalog.domain.splitting import resolve_split, split_rows
@@ -44,13 +44,13 @@ class ImportedData:
 
 @contextmanager
 def open_source(
-    path: Path, file_format: DataFormat, scratch: Path, limits: ArchiveLimits | None = None
+    path: Path, file_format: DataFormat | None, scratch: Path, limits: ArchiveLimits | None = None
 ) -> Iterator[Source]:
     """Opens a file for import.
 
     Args:
         path: The file.
-        file_format: What it is.
+        file_format: What it is; None for an archive of class folders.
         scratch: Directory for intermediate files.
         limits: How large an archive may be.
 
@@ -60,11 +60,13 @@ def open_source(
     if file_format is DataFormat.CSV:
         yield CsvSource(path, scratch)
         return
-    with open_archive(path, limits or ArchiveLimits()) as archive:
-        if file_format is DataFormat.NPZ:
+    bounds = limits or ArchiveLimits()
+    if file_format is DataFormat.NPZ:
+        with open_archive(path, bounds) as archive:
             yield NpzSource(archive, scratch)
-        else:
-            yield ImageZipSource(archive)
+        return
+    with open_class_folders(path, file_format, bounds) as source:
+        yield source
 
 
 def import_source(

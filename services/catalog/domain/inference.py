@@ -192,6 +192,8 @@ def _feature(spec: ImportSpec, profile: ColumnProfile) -> ColumnPlan:
 
 
 def _guess_type(profile: ColumnProfile) -> ColumnType:
+    if profile.raw.type is not None:
+        return profile.raw.type
     if profile.raw.kind is RawKind.IMAGE:
         return ColumnType.IMAGE
     if profile.numbers is not None:

@@ -18,6 +18,8 @@ class DataFormat(StrEnum):
     CSV = "csv"
     NPZ = "npz"
     IMAGE_ZIP = "image_zip"
+    IMAGE_TAR = "image_tar"
+    TEXT_ARCHIVE = "text_archive"
 
 
 class SplitMethod(StrEnum):
@@ -29,7 +31,9 @@ class SplitMethod(StrEnum):
     TEMPORAL = "temporal"
 
 
-_ENDINGS = {".csv": DataFormat.CSV, ".npz": DataFormat.NPZ, ".zip": DataFormat.IMAGE_ZIP}
+_ENDINGS = {".csv": DataFormat.CSV, ".npz": DataFormat.NPZ}
+# What is in them decides.
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.zst")
 
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 
@@ -124,17 +128,21 @@ def check_spec(spec: ImportSpec) -> None:
         )
 
 
-def resolve_format(spec: ImportSpec, filename: str) -> DataFormat:
+def resolve_format(spec: ImportSpec, filename: str) -> DataFormat | None:
     """Returns the file format, from the specification or the upload's file name.
+
+    None stands for an archive of images or texts: what is in it decides.
 
     Raises:
         InvalidFieldError: Neither tells.
     """
     if spec.format is not None:
         return spec.format
+    if filename.lower().endswith(_ARCHIVES):
+        return None
     found = _ENDINGS.get(PurePosixPath(filename.lower()).suffix)
     if found is None:
-        endings = ", ".join(_ENDINGS)
+        endings = ", ".join((*_ENDINGS, *_ARCHIVES))
         raise InvalidFieldError(
             fields.FORMAT,
             f"cannot be told from the file name `{filename}`, which ends in none of {endings}; "

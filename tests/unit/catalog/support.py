@@ -58,7 +58,7 @@ class Imported:
 
 def import_bytes(
     content: bytes,
-    file_format: DataFormat = DataFormat.CSV,
+    file_format: DataFormat | None = DataFormat.CSV,
     *,
     target: str = "",
     task: Task | None = None,

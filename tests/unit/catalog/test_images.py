@@ -1,6 +1,8 @@
 """Zip archives of images."""
 
 import io
+import struct
+import zlib
 from collections.abc import Mapping
 
 import numpy as np
@@ -124,3 +126,29 @@ def test_decompression_bomb() -> None:
     with pytest.raises(InvalidFieldError, match=r"`a/1.png` is") as caught:
         import_images({"a/1.png": buffer.getvalue(), "b/1.png": picture()})
     assert caught.value.reason == "BAD_IMAGE"
+
+
+def png_that_says(width: int, height: int) -> bytes:
+    """Returns a PNG whose header tells of another size than its pixels have."""
+    content = bytearray(picture())
+    content[16:24] = struct.pack(">II", width, height)
+    content[29:33] = struct.pack(">I", zlib.crc32(content[12:29]))
+    return bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("image", "words"),
+    [
+        (png_that_says(60_000, 60_000), "`a/0.png` is"),
+        (png_that_says(5000, 5000), "pixels can be imported"),
+        (png_that_says(40, 30), "`a/0.png` is damaged"),
+        (png_that_says(0, 3), "`a/0.png` is"),
+        (picture(kind="BMP")[:30], "`a/0.png` is"),
+        (zip_of({"x": b"y"}), "is no PNG, JPEG or BMP image"),
+    ],
+)
+def test_false_sizes(image: bytes, words: str) -> None:
+    """An image that is not what its header or its name says is refused before it takes memory."""
+    with pytest.raises(InvalidFieldError) as caught:
+        import_images(two_classes(image, *[image] * 3))
+    assert words in caught.value.message

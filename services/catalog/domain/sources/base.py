@@ -7,6 +7,8 @@ from typing import Protocol
 
 import pyarrow as pa
 
+from common.data.schema import ColumnType
+
 # What a batch holds at most: bounds memory for long, wide and heavy rows alike.
 _BATCH_ROWS = 16_384
 _BATCH_CELLS = 1 << 21
@@ -32,11 +34,13 @@ class RawColumn:
         name: Column name, unique in the source.
         kind: What is known about its values.
         shape: (channels, height, width) of an image, else empty.
+        type: Its type where the format says it; None to go by the values.
     """
 
     name: str
     kind: RawKind
     shape: tuple[int, ...] = ()
+    type: ColumnType | None = None
 
 
 class Source(Protocol):

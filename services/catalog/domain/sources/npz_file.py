@@ -1,7 +1,6 @@
 """NumPy archives. Nothing in them is ever unpickled."""
 
 import math
-import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from services.catalog.domain.fields import bad_file
-from services.catalog.domain.sources.archive import Archive
+from services.catalog.domain.sources.archive import Archive, ArchiveFile
 from services.catalog.domain.sources.base import RawColumn, RawKind, batch_rows
 
 Array = npt.NDArray[np.generic]
@@ -129,13 +128,13 @@ class NpzSource:
             raise bad_file(f"the arrays have more than {_MAX_COLUMNS} columns, the most allowed")
 
 
-def _array_name(info: zipfile.ZipInfo) -> str:
+def _array_name(info: ArchiveFile) -> str:
     if not info.filename.endswith(".npy") or "/" in info.filename:
         raise bad_file(f"`{info.filename}` is no array of a NumPy archive; write it with np.savez")
     return info.filename.removesuffix(".npy")
 
 
-def _unpack(archive: Archive, info: zipfile.ZipInfo, name: str, path: Path) -> Array:
+def _unpack(archive: Archive, info: ArchiveFile, name: str, path: Path) -> Array:
     """Checks what an array says of itself, unpacks it and maps it.
 
     The header is checked before the data is unpacked: what it declares must fill the file exactly.

@@ -157,8 +157,8 @@ class _DataFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DataFormat
     Object arrays (pickles) are refused.
     """
     DATA_FORMAT_IMAGE_ZIP: _DataFormat.ValueType  # 3
-    """Zip archive with a folder per class and images (PNG, JPEG, BMP) of one size in it. Gives the
-    columns `image` and `label`.
+    """Archive with a folder per class and images (PNG, JPEG, BMP) of one size in it. Gives the columns
+    `image` and `label`. Whether an archive is zip or tar is seen from its first bytes.
     """
     DATA_FORMAT_PARQUET: _DataFormat.ValueType  # 4
     """Parquet."""
@@ -166,6 +166,12 @@ class _DataFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DataFormat
     """One JSON object a line; may be compressed with gzip or zstd. Nested values become text."""
     DATA_FORMAT_ARROW: _DataFormat.ValueType  # 6
     """Arrow IPC file or stream, Feather."""
+    DATA_FORMAT_IMAGE_TAR: _DataFormat.ValueType  # 7
+    """Tar archive, also compressed (gzip, bzip2, Zstandard), of images like DATA_FORMAT_IMAGE_ZIP."""
+    DATA_FORMAT_TEXT_ARCHIVE: _DataFormat.ValueType  # 8
+    """Zip or tar archive with a folder per class and UTF-8 text files in it. Gives the columns `text`
+    and `label`.
+    """
     DATA_FORMAT_ARFF: _DataFormat.ValueType  # 9
     """Attribute-relation file of Weka, dense or sparse."""
     DATA_FORMAT_LIBSVM: _DataFormat.ValueType  # 10
@@ -188,8 +194,8 @@ width) and 4-D (rows, channels, height, width or channels last) unsigned-byte ar
 Object arrays (pickles) are refused.
 """
 DATA_FORMAT_IMAGE_ZIP: DataFormat.ValueType  # 3
-"""Zip archive with a folder per class and images (PNG, JPEG, BMP) of one size in it. Gives the
-columns `image` and `label`.
+"""Archive with a folder per class and images (PNG, JPEG, BMP) of one size in it. Gives the columns
+`image` and `label`. Whether an archive is zip or tar is seen from its first bytes.
 """
 DATA_FORMAT_PARQUET: DataFormat.ValueType  # 4
 """Parquet."""
@@ -197,6 +203,12 @@ DATA_FORMAT_JSON_LINES: DataFormat.ValueType  # 5
 """One JSON object a line; may be compressed with gzip or zstd. Nested values become text."""
 DATA_FORMAT_ARROW: DataFormat.ValueType  # 6
 """Arrow IPC file or stream, Feather."""
+DATA_FORMAT_IMAGE_TAR: DataFormat.ValueType  # 7
+"""Tar archive, also compressed (gzip, bzip2, Zstandard), of images like DATA_FORMAT_IMAGE_ZIP."""
+DATA_FORMAT_TEXT_ARCHIVE: DataFormat.ValueType  # 8
+"""Zip or tar archive with a folder per class and UTF-8 text files in it. Gives the columns `text`
+and `label`.
+"""
 DATA_FORMAT_ARFF: DataFormat.ValueType  # 9
 """Attribute-relation file of Weka, dense or sparse."""
 DATA_FORMAT_LIBSVM: DataFormat.ValueType  # 10
@@ -904,7 +916,8 @@ class DatasetImportSpec(_message.Message):
     """A complete upload: `uploads/{upload}`. Required."""
     format: Global___DataFormat.ValueType
     """File format. Default: by the file name (.csv, .tsv, .parquet, .jsonl, .arrow, .feather, .npz,
-    .arff, .libsvm, .zip; .csv.gz and the like where the file is compressed).
+    .arff, .libsvm; .csv.gz and the like where the file is compressed). Left open for archives (.zip,
+    .tar, .tar.gz, .tgz, .tar.bz2, .tar.zst), where what is in them decides between images and texts.
     """
     target: _builtins.str
     """Target column. Default: `label` for images; a column named `target`, `label`, `class` or `y`;

@@ -1,9 +1,9 @@
-"""Zip archives of images in a folder per class."""
+"""Archives of images in a folder per class."""
 
 import io
-import zipfile
+import struct
+import zlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 import numpy as np
@@ -12,30 +12,36 @@ import pyarrow as pa
 from PIL import Image
 
 from services.catalog.domain.fields import bad_file
-from services.catalog.domain.sources.archive import Archive
+from services.catalog.domain.sources.archive import Archive, ArchiveFile
 from services.catalog.domain.sources.base import RawColumn, RawKind, batch_rows
+from services.catalog.domain.sources.folders import LABEL_COLUMN, Sample, samples
 
 Pixels = npt.NDArray[np.uint8]
 
 IMAGE_COLUMN = "image"
-LABEL_COLUMN = "label"
 
 _FORMATS = ("PNG", "JPEG", "BMP")
 _ENDINGS = (".png", ".jpg", ".jpeg", ".bmp")
-_JUNK_NAMES = (".DS_Store", "Thumbs.db", "desktop.ini")
-_JUNK_FOLDER = "__MACOSX"
+_OTHER_ENDINGS = (".gif", ".tif", ".tiff", ".webp")
 _GRAY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "F")
 _MAX_PIXELS = 4096 * 4096
 _MAX_FILE_BYTES = 64 * 1024**2
+# What PIL is known to raise on damaged or hostile images.
+_DAMAGES = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    TypeError,
+    LookupError,
+    OverflowError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
 
 
-@dataclass(frozen=True)
-class _Picture:
-    info: zipfile.ZipInfo
-    label: str
-
-
-class ImageZipSource:
+class ImageArchiveSource:
     """Images of one size in class folders, in the order of their names.
 
     Gray images give one channel, colour images three (transparency is dropped); where both occur,
@@ -79,24 +85,24 @@ class ImageZipSource:
     def _image_bytes(self) -> int:
         return self._size[0] * self._size[1] * self._channels
 
-    def _values(self, name: str, pictures: Sequence[_Picture]) -> pa.Array:
+    def _values(self, name: str, pictures: Sequence[Sample]) -> pa.Array:
         if name == LABEL_COLUMN:
             return pa.array([picture.label for picture in pictures], pa.string())
-        pixels = b"".join(self._pixels(picture.info).tobytes() for picture in pictures)
+        pixels = b"".join(self._pixels(picture.file).tobytes() for picture in pictures)
         storage = pa.binary(self._image_bytes)
         return pa.Array.from_buffers(storage, len(pictures), [None, pa.py_buffer(pixels)])
 
     def _survey(self) -> tuple[tuple[int, int], int]:
         """Returns the size of all images (width, height) and their channels."""
-        first = self._pictures[0].info
+        first = self._pictures[0].file
         size: tuple[int, int] | None = None
         channels = 1
         for picture in self._pictures:
-            image = self._open(picture.info)
+            image = self._open(picture.file)
             size = size or image.size
             if image.size != size:
                 raise bad_file(
-                    f"`{picture.info.filename}` is {_measures(image.size)} pixels where "
+                    f"`{picture.file.filename}` is {_measures(image.size)} pixels where "
                     f"`{first.filename}` is {_measures(size)}; bring all images to one size",
                     "RAGGED_FILE",
                 )
@@ -105,30 +111,30 @@ class ImageZipSource:
         assert size is not None
         return size, channels
 
-    def _open(self, info: zipfile.ZipInfo) -> Image.Image:
+    def _open(self, file: ArchiveFile) -> Image.Image:
         """Reads an image's header; its pixels are decoded later."""
-        content = io.BytesIO(self._archive.read(info))
+        content = io.BytesIO(self._archive.read(file))
         try:
             image = Image.open(content, formats=_FORMATS)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+        except _DAMAGES as error:
             raise bad_file(
-                f"`{info.filename}` is no PNG, JPEG or BMP image, or is damaged", "BAD_IMAGE"
+                f"`{file.filename}` is no PNG, JPEG or BMP image, or is damaged", "BAD_IMAGE"
             ) from error
         if image.width * image.height > _MAX_PIXELS:
             raise bad_file(
-                f"`{info.filename}` is {_measures(image.size)} pixels; images of up to "
+                f"`{file.filename}` is {_measures(image.size)} pixels; images of up to "
                 f"{_MAX_PIXELS} pixels can be imported",
                 "BAD_IMAGE",
             )
         return image
 
-    def _pixels(self, info: zipfile.ZipInfo) -> Pixels:
+    def _pixels(self, file: ArchiveFile) -> Pixels:
         """Decodes an image to (channels, height, width)."""
-        image = self._open(info)
+        image = self._open(file)
         try:
             pixels = _to_bytes(image, self._channels)
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-            raise bad_file(f"`{info.filename}` is damaged: {error}", "BAD_IMAGE") from error
+        except _DAMAGES as error:
+            raise bad_file(f"`{file.filename}` is damaged: {error}", "BAD_IMAGE") from error
         height, width = self._size[1], self._size[0]
         return pixels.reshape(height, width, self._channels).transpose(2, 0, 1)
 
@@ -141,23 +147,24 @@ def _to_bytes(image: Image.Image, channels: int) -> Pixels:
     return np.asarray(image.convert("L" if channels == 1 else "RGB"), np.uint8)
 
 
-def _pictures(archive: Archive) -> list[_Picture]:
-    pictures = []
-    for info in archive.files:
-        path = PurePosixPath(info.filename)
-        if _JUNK_FOLDER in path.parts or path.name in _JUNK_NAMES:
-            continue
-        if path.suffix.lower() not in _ENDINGS:
-            raise bad_file(f"`{path}` is no PNG, JPEG or BMP image; take it out of the archive")
-        if not path.parent.name:
-            raise bad_file(f"`{path}` lies in no folder; put images into a folder a class")
-        if info.file_size > _MAX_FILE_BYTES:
+def is_image(file: ArchiveFile) -> bool:
+    """Whether a file is called like an image, of a kind that can be imported or not."""
+    return _ending(file) in (*_ENDINGS, *_OTHER_ENDINGS)
+
+
+def _ending(file: ArchiveFile) -> str:
+    return PurePosixPath(file.filename).suffix.lower()
+
+
+def _pictures(archive: Archive) -> list[Sample]:
+    pictures = samples(archive, _MAX_FILE_BYTES)
+    for picture in pictures:
+        if _ending(picture.file) not in _ENDINGS:
             raise bad_file(
-                f"`{path}` is {info.file_size} bytes; at most {_MAX_FILE_BYTES} can be imported",
-                "ARCHIVE_TOO_LARGE",
+                f"`{picture.file.filename}` is no PNG, JPEG or BMP image; take it out of "
+                "the archive"
             )
-        pictures.append(_Picture(info, path.parent.name))
-    return sorted(pictures, key=lambda picture: picture.info.filename)
+    return pictures
 
 
 def _measures(size: tuple[int, int]) -> str:
