@@ -8,7 +8,7 @@ from typing import Annotated
 import grpc
 import typer
 
-from common.cli import agents, apply, datasets, debug, doctor, models, runs, suite
+from common.cli import agents, apply, datasets, debug, doctor, models, runs, suite, sweep
 from common.cli.context import CliContext, context_of, make_console
 from common.cli.errors import CliError, from_rpc, show
 from common.local.home import SuiteHome
@@ -26,6 +26,7 @@ suite.register(app)
 apply.register(app)
 debug.register(app)
 doctor.register(app)
+sweep.register(app)
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(models.app, name="models")
 app.add_typer(runs.app, name="runs")

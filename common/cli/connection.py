@@ -1,12 +1,14 @@
 """Where the suite is, and its stubs."""
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import grpc
 
 from aimass.catalog.v1 import dataset_pb2_grpc, model_pb2_grpc, transfer_pb2_grpc
+from aimass.maintenance.v1 import maintenance_pb2_grpc
 from aimass.trainer.v1 import trainer_pb2_grpc
 from common.cli.errors import CliError
 from common.client import connect_sync
@@ -71,6 +73,13 @@ class Clients:
     @cached_property
     def _trainer(self) -> grpc.Channel:
         return connect_sync(self.endpoint.trainer_address, self.endpoint.token)
+
+    @cached_property
+    def maintenance(self) -> Mapping[str, maintenance_pb2_grpc.MaintenanceServiceStub]:
+        """Housekeeping, by service."""
+        channels = {"catalog": self._catalog, "trainer": self._trainer}
+        stub = maintenance_pb2_grpc.MaintenanceServiceStub
+        return {service: stub(channel) for service, channel in channels.items()}
 
     @cached_property
     def datasets(self) -> dataset_pb2_grpc.DatasetServiceStub:

@@ -61,7 +61,7 @@ _EDITOR = (
     "/aimass.trainer.v1.TrainingService/DeleteTrainingRun",
 )
 
-_ADMIN = tuple(
+_CHANNELZ = tuple(
     f"/grpc.channelz.v1.Channelz/{method}"
     for method in (
         "GetTopChannels",
@@ -73,6 +73,8 @@ _ADMIN = tuple(
         "GetSocket",
     )
 )
+
+_ADMIN = ("/aimass.maintenance.v1.MaintenanceService/Sweep", *_CHANNELZ)
 
 _AGENT = (
     "/aimass.trainer.v1.AgentPoolService/Join",

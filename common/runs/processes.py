@@ -54,7 +54,7 @@ class JobProcess:
         with theirs:
             child = subprocess.Popen(
                 [*command, "--standby"],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 env={**os.environ, JOB_VARIABLE: job},
                 start_new_session=True,
             )

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -19,24 +18,24 @@ from aimass.catalog.v1 import (
 from common.artifacts import ObjectStore
 from common.errors import UnavailableError
 from common.helper import HelperProcess
+from common.maintenance.servicer import maintenance_service
+from common.maintenance.sweeping import Sweeps, SweepSettings
 from common.records import RecordStore
 from common.runs.executor import LocalExecutor
+from common.runs.leftovers import RunLeftovers
 from common.runs.service import RunService
 from common.runs.tail import Tails
 from common.server import Service
 from services.catalog.config import CatalogSettings
 from services.catalog.domain.models import Models
-from services.catalog.domain.uploads import Uploads
+from services.catalog.domain.uploads import UnusedUploads, Uploads
 from services.catalog.domain.versions import Versions
 from services.catalog.kind import DATASET_IMPORTS, DATASETS
 from services.catalog.model_servicer import ModelServicer
 from services.catalog.servicer import DatasetServicer, TransferServicer
 
-_log = logging.getLogger(__name__)
-
 _JOB_COMMAND = (sys.executable, "-m", "services.catalog.job")
 _HELPER_COMMAND = (sys.executable, "-m", "services.catalog.helper")
-_SWEEP_SECONDS = 600.0
 
 
 @asynccontextmanager
@@ -70,9 +69,15 @@ async def catalog(
     datasets = DatasetServicer(imports, uploads, versions, records, reader)
     models = ModelServicer(store, records, Models(store, records), versions)
     transfers = TransferServicer(store, uploads)
-    sweeper = asyncio.create_task(
-        _sweep(uploads, timedelta(hours=settings.upload_keep_hours), _SWEEP_SECONDS)
+    sweeps = Sweeps(
+        store,
+        "catalog",
+        [
+            UnusedUploads(uploads, timedelta(hours=settings.upload_keep_hours)),
+            RunLeftovers(DATASET_IMPORTS, store, records, SweepSettings().attempt_keep),
+        ],
     )
+    sweeper = asyncio.create_task(sweeps.run())
     warming = asyncio.create_task(_warm(records))
     await executor.start()
     try:
@@ -89,6 +94,7 @@ async def catalog(
                 "aimass.catalog.v1.TransferService",
                 partial(transfer_pb2_grpc.add_TransferServiceServicer_to_server, transfers),
             ),
+            maintenance_service(sweeps),
         ]
     finally:
         warming.cancel()
@@ -105,16 +111,3 @@ async def _warm(records: RecordStore) -> None:
     with contextlib.suppress(UnavailableError):
         await asyncio.to_thread(records.warm, "models", model_pb2.Model)
         await asyncio.to_thread(records.warm, "datasets", dataset_pb2.Dataset)
-
-
-async def _sweep(uploads: Uploads, older_than: timedelta, interval: float) -> None:
-    """Deletes forgotten uploads now and then."""
-    while True:
-        try:
-            for name in await asyncio.to_thread(uploads.sweep, older_than):
-                _log.info("deleted %s, which no import used", name)
-        except UnavailableError as error:
-            _log.warning("uploads are not swept: %s", error)
-        except Exception:
-            _log.exception("uploads are not swept")
-        await asyncio.sleep(interval)

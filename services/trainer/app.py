@@ -1,7 +1,6 @@
 """Composition root of the trainer: the one place that wires things together."""
 
 import asyncio
-import contextlib
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -12,8 +11,11 @@ from common import client
 from common.artifacts.opening import open_store
 from common.artifacts.settings import StoreSettings
 from common.config import ClientSettings
+from common.maintenance.servicer import maintenance_service
+from common.maintenance.sweeping import Sweeps, SweepSettings
 from common.records import RecordStore
 from common.runs.executor import LocalExecutor
+from common.runs.leftovers import RunLeftovers
 from common.runs.service import RunService
 from common.runs.tail import Tails
 from common.server import Service
@@ -47,6 +49,8 @@ async def trainer_app() -> AsyncIterator[Sequence[Service]]:
         limit=TrainerSettings().trainer_max_runs,
         changed=tails.poke,
     )
+    leftovers = RunLeftovers(TRAINING_RUNS, store, records, SweepSettings().attempt_keep)
+    sweeps = Sweeps(store, "trainer", [leftovers])
     holding = LeasedHolding(store)
     hub = PoolHub()
     async with client.connect(reach.catalog_address, reach.token) as catalog:
@@ -59,7 +63,7 @@ async def trainer_app() -> AsyncIterator[Sequence[Service]]:
         training = TrainingServicer(runs, validator, hub)
         pool = AgentPoolServicer(hub, holding)
         holding.start()
-        ticking = asyncio.create_task(hub.run(holding))
+        tasks = [asyncio.create_task(hub.run(holding)), asyncio.create_task(sweeps.run())]
         await executor.start()
         try:
             yield [
@@ -75,11 +79,12 @@ async def trainer_app() -> AsyncIterator[Sequence[Service]]:
                         pool, server
                     ),
                 ),
+                maintenance_service(sweeps),
             ]
         finally:
-            ticking.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await ticking
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await executor.stop()
             await tails.close()
             await asyncio.to_thread(holding.stop)

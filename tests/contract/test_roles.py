@@ -9,6 +9,7 @@ from grpc_channelz.v1 import channelz_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from aimass.catalog.v1 import dataset_pb2, model_pb2, transfer_pb2
+from aimass.maintenance.v1 import maintenance_pb2
 from aimass.trainer.v1 import agents_pb2, trainer_pb2
 from common import client
 from common.interceptors.roles import REQUIRED, Role, allows
@@ -17,6 +18,7 @@ FILES: list[FileDescriptor] = [
     dataset_pb2.DESCRIPTOR,
     model_pb2.DESCRIPTOR,
     transfer_pb2.DESCRIPTOR,
+    maintenance_pb2.DESCRIPTOR,
     trainer_pb2.DESCRIPTOR,
     agents_pb2.DESCRIPTOR,
     channelz_pb2.DESCRIPTOR,

@@ -17,6 +17,7 @@ from common.errors import (
     InvalidFieldError,
     NotFoundError,
 )
+from common.maintenance.sweeping import Garbage
 from common.names import UploadName
 from common.records import RecordStore
 
@@ -123,22 +124,30 @@ class Uploads:
         if self._writers.get(writer.name) is writer:
             del self._writers[writer.name]
 
-    def sweep(self, older_than: timedelta) -> list[str]:
-        """Deletes uploads that no import uses and that have not changed for a while.
-
-        Returns:
-            Names of those that were deleted.
-        """
-        swept = []
+    def find_unused(self, older_than: timedelta) -> Iterator[Garbage]:
+        """Yields uploads that no import uses and that have not changed for so long."""
         for record in self._records.find(UploadName.collection, transfer_pb2.Upload):
-            if self._age(record.name) > older_than:
-                prefix = f"{record.name}/"
-                try:
-                    self._records.delete(record.name, transfer_pb2.Upload, purge=[prefix])
-                except (FailedPreconditionError, NotFoundError):
-                    continue  # An import uses it, or another process was faster.
-                swept.append(record.name)
-        return swept
+            age = self._age(record.name)
+            if age > older_than and not self._records.referrers(record.name):
+                parts = list(self._parts(record.name))
+                yield Garbage(
+                    name=record.name,
+                    kind="upload",
+                    reason="No import uses it.",
+                    object_count=len(parts),
+                    size_bytes=sum(info.size for info in parts),
+                    age=age,
+                )
+
+    def remove_unused(self, name: str) -> bool:
+        """Deletes an upload unless an import uses it by now. Returns whether it is gone."""
+        try:
+            self._records.delete(name, transfer_pb2.Upload, purge=[f"{name}/"])
+        except FailedPreconditionError:
+            return False
+        except NotFoundError:
+            pass  # another process was faster
+        return True
 
     def _create(self, header: transfer_pb2.UploadHeader) -> transfer_pb2.Upload:
         upload = transfer_pb2.Upload(
@@ -167,6 +176,28 @@ class Uploads:
         record = self._store.stat(f"records/{name}.json")
         changed = max([record.modified, *(info.modified for info in self._parts(name))])
         return record.now - changed
+
+
+class UnusedUploads:
+    """Uploads that no import used, as garbage; see `Sweeper`."""
+
+    def __init__(self, uploads: Uploads, keep: timedelta) -> None:
+        """Prepares.
+
+        Args:
+            uploads: The uploads.
+            keep: How long one that has not changed stays.
+        """
+        self._uploads = uploads
+        self._keep = keep
+
+    def find(self, older_than: timedelta | None) -> Iterator[Garbage]:
+        """Yields the uploads; see `Sweeper`."""
+        return self._uploads.find_unused(self._keep if older_than is None else older_than)
+
+    def remove(self, garbage: Garbage) -> bool:
+        """Deletes an upload; see `Sweeper`."""
+        return self._uploads.remove_unused(garbage.name)
 
 
 class UploadWriter:

@@ -18,7 +18,12 @@ from common.errors import (
 )
 from common.records import RecordStore
 from services.catalog.domain import uploads as uploads_module
-from services.catalog.domain.uploads import Uploads, UploadWriter, fetch_upload
+from services.catalog.domain.uploads import (
+    UnusedUploads,
+    Uploads,
+    UploadWriter,
+    fetch_upload,
+)
 
 CONTENT = bytes(range(256)) * 10
 NAME = "uploads/u"
@@ -221,7 +226,11 @@ def test_sweep() -> None:
     records.create(dataset_pb2.DatasetImport(name="datasetImports/i"), references=["uploads/used"])
     now[0] += timedelta(hours=30)
     send(uploads.begin(header(name="uploads/young")), CONTENT[:1500])
-    assert uploads.sweep(timedelta(hours=24)) == ["uploads/old"]
+    unused = UnusedUploads(uploads, timedelta(hours=24))
+    found = list(unused.find(None))
+    assert [(garbage.name, garbage.kind) for garbage in found] == [("uploads/old", "upload")]
+    assert found[0].size_bytes > 0
+    assert all(unused.remove(garbage) for garbage in found)
     assert not list(store.list("uploads/old/"))
     assert uploads.get("uploads/used").complete
     assert uploads.get("uploads/young").committed_bytes == 1000

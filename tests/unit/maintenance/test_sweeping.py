@@ -1,0 +1,83 @@
+"""What a sweep finds, removes and leaves."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from aimass.catalog.v1 import model_pb2
+from aimass.trainer.v1 import trainer_pb2
+from aimass.type.v1 import run_pb2
+from common.artifacts.memory import MemoryStore
+from common.errors import FailedPreconditionError
+from common.maintenance.sweeping import Sweeps
+from common.records import RecordStore
+from common.runs.kind import RunKind
+from common.runs.lease import Lease
+from common.runs.leftovers import RunLeftovers
+
+KIND = RunKind("trainingRuns", trainer_pb2.TrainingRun, "train")
+RUN = "runs/trainingRuns/r/attempts"
+
+
+class World:
+    """A store whose clock is set by hand, with one run that has left something."""
+
+    def __init__(self, state: run_pb2.RunState.ValueType) -> None:
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.store = MemoryStore(clock=lambda: self.now)
+        records = RecordStore(self.store)
+        run = trainer_pb2.TrainingRun(name="trainingRuns/r")
+        run.status.state = state
+        run.status.lineage.outputs.append("models/m/versions/1")
+        records.create(run)
+        version = model_pb2.ModelVersion(name="models/m/versions/1")
+        version.artifacts["weights"].uri = f"s3://aimass/{RUN}/2/model/weights"
+        records.create(version)
+        for key in ("1/model/weights", "1/checkpoints/1", "2/model/weights", "2/checkpoints/7"):
+            self.store.write(f"{RUN}/{key}", b"abc")
+        leftovers = RunLeftovers(KIND, self.store, records, timedelta(hours=10))
+        self.sweeps = Sweeps(self.store, "trainer", [leftovers])
+
+    def keys(self) -> list[str]:
+        """What is left of the run's attempts."""
+        return [info.key.removeprefix(f"{RUN}/") for info in self.store.list(f"{RUN}/")]
+
+
+def test_what_the_result_needs_stays() -> None:
+    """Checkpoints and the attempt that lost go; the model of the attempt that won stays."""
+    world = World(run_pb2.RUN_STATE_SUCCEEDED)
+    world.now += timedelta(hours=11)
+    would_go = world.sweeps.find()
+    assert {(garbage.name, garbage.kind) for garbage in would_go} == {
+        (f"{RUN}/1/model/", "attempt"),
+        (f"{RUN}/1/checkpoints/", "checkpoints"),
+        (f"{RUN}/2/checkpoints/", "checkpoints"),
+    }
+    assert len(world.keys()) == 4, "a dry run removes nothing"
+    assert world.sweeps.sweep() == would_go
+    assert world.keys() == ["2/model/weights"]
+    assert world.sweeps.sweep() == []
+
+
+def test_runs_at_work_and_fresh_ends_are_left_alone() -> None:
+    """A run that has not ended needs everything; one that just ended can still be looked at."""
+    working = World(run_pb2.RUN_STATE_RUNNING)
+    working.now += timedelta(hours=11)
+    assert working.sweeps.find() == []
+    ended = World(run_pb2.RUN_STATE_FAILED)
+    ended.now += timedelta(hours=9)
+    assert ended.sweeps.find() == []
+    assert len(ended.sweeps.find(timedelta(hours=1))) == 3
+
+
+def test_one_sweep_at_a_time() -> None:
+    """While another replica sweeps, a second sweep is refused and removes nothing."""
+    world = World(run_pb2.RUN_STATE_SUCCEEDED)
+    world.now += timedelta(hours=11)
+    other = Lease(world.store, "sweeps/trainer/lease.json", owner="another replica")
+    other.acquire()
+    with pytest.raises(FailedPreconditionError, match="under way"):
+        world.sweeps.sweep()
+    assert len(world.keys()) == 4
+    other.release()
+    assert len(world.sweeps.sweep()) == 3
