@@ -63,11 +63,15 @@ class _ColumnDigest:
             array = array.cast(pa.int64())
         elif pa.types.is_boolean(array.type):
             array = array.cast(pa.uint8())
-        self._mask.update(_bytes_of(pc.is_valid(array).cast(pa.uint8())))
+        valid = pc.is_valid(array) if array.null_count else None
+        mask = b"\1" * len(array) if valid is None else _bytes_of(valid.cast(pa.uint8()))
+        self._mask.update(mask)
         if pa.types.is_string(array.type):
             self._update_text(pc.fill_null(array, ""))
         elif pa.types.is_fixed_size_binary(array.type):
             self._values.update(fixed_size_bytes(array))
+        elif pa.types.is_fixed_size_list(array.type):
+            self._update_vectors(array)
         else:
             self._values.update(_bytes_of(pc.fill_null(array, 0)))
 
@@ -77,6 +81,15 @@ class _ColumnDigest:
         bounds = np.frombuffer(offsets, np.int32)[array.offset : array.offset + len(array) + 1]
         if data is not None and len(array):
             self._values.update(memoryview(data)[bounds[0] : bounds[-1]])
+
+    def _update_vectors(self, array: pa.FixedSizeListArray) -> None:
+        width = array.type.list_size
+        flat = array.values.slice(array.offset * width, len(array) * width)
+        values = pc.fill_null(flat, 0).to_numpy(zero_copy_only=False).reshape(len(array), width)
+        if array.null_count:
+            values = values.copy()
+            values[pc.is_null(array).to_numpy(zero_copy_only=False)] = 0
+        self._values.update(np.ascontiguousarray(values).data.cast("B"))
 
     def digest(self) -> bytes:
         return self._values.digest() + self._lengths.digest() + self._mask.digest()

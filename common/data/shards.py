@@ -1,8 +1,11 @@
 """Writes a data set as Parquet shards of bounded size, with the split beside each."""
 
 from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 import pyarrow as pa
@@ -41,7 +44,11 @@ class WrittenData:
 
 
 class ShardWriter:
-    """Cuts a stream of batches into shards; holds about one shard in memory."""
+    """Cuts a stream of batches into shards; holds about three of them in memory.
+
+    While one is collected, another is encoded and published by a thread of its own, and a third
+    counts towards the digest in another.
+    """
 
     def __init__(
         self, schema: Schema, storage: pa.Schema, directory: Path, publish: Publish
@@ -52,7 +59,8 @@ class ShardWriter:
             schema: The data set's schema.
             storage: Arrow schema of the batches to come.
             directory: For the files before they are published.
-            publish: Called with each finished file and its name; the file is removed afterwards.
+            publish: Called with each finished file and its name, in another thread; the file is
+                removed afterwards.
         """
         self._storage = storage
         self._directory = directory
@@ -63,10 +71,33 @@ class ShardWriter:
         self._rows = 0
         self._bytes = 0
         self._shards: list[dataset_pb2.Shard] = []
+        self._number = 0
+        self._hashing = ThreadPoolExecutor(1)
+        self._writing = ThreadPoolExecutor(1)
+        self._hashed: Future[None] | None = None
+        self._written: Future[dataset_pb2.Shard] | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Waits for what is being written: nothing is published afterwards."""
+        self._close()
+
+    def _close(self) -> None:
+        self._hashing.shutdown(cancel_futures=True)
+        self._writing.shutdown(cancel_futures=True)
 
     def write(self, batch: pa.RecordBatch, parts: Parts) -> None:
         """Adds rows with their parts of the split, shape (rows,)."""
-        self._digest.update(batch, parts)
+        if self._hashed is not None:
+            self._hashed.result()
+        self._hashed = self._hashing.submit(self._digest.update, batch, parts)
         start = 0
         while start < batch.num_rows:
             rows = min(batch.num_rows - start, self._room(batch))
@@ -80,6 +111,10 @@ class ShardWriter:
         """Writes what is left and returns everything that was written."""
         if self._rows:
             self._flush()
+        self._await_shard()
+        if self._hashed is not None:
+            self._hashed.result()
+        self._close()
         counts = [shard.split_counts for shard in self._shards]
         return WrittenData(
             shards=self._shards,
@@ -108,19 +143,26 @@ class ShardWriter:
         self._bytes += batch.nbytes
 
     def _flush(self) -> None:
+        self._await_shard()
         data = pa.Table.from_batches(self._batches, self._storage)
         parts = np.concatenate(self._parts)
-        number = len(self._shards)
-        split = pa.table({"split": pa.array(parts)})
-        self._shards.append(
-            dataset_pb2.Shard(
-                data=self._publish_table(data, f"data-{number:05d}.parquet"),
-                split=self._publish_table(split, f"split-{number:05d}.parquet"),
-                row_count=len(parts),
-                split_counts=counts_to_proto(count_parts(parts)),
-            )
-        )
+        self._written = self._writing.submit(self._publish_shard, self._number, data, parts)
+        self._number += 1
         self._batches, self._parts, self._rows, self._bytes = [], [], 0, 0
+
+    def _await_shard(self) -> None:
+        if self._written is not None:
+            self._shards.append(self._written.result())
+            self._written = None
+
+    def _publish_shard(self, number: int, data: pa.Table, parts: Parts) -> dataset_pb2.Shard:
+        split = pa.table({"split": pa.array(parts)})
+        return dataset_pb2.Shard(
+            data=self._publish_table(data, f"data-{number:05d}.parquet"),
+            split=self._publish_table(split, f"split-{number:05d}.parquet"),
+            row_count=len(parts),
+            split_counts=counts_to_proto(count_parts(parts)),
+        )
 
     def _publish_table(self, table: pa.Table, name: str) -> artifact_pb2.ArtifactRef:
         path = self._directory / name

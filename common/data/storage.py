@@ -19,10 +19,12 @@ def storage_field(column: Column, number: pa.DataType | None = None) -> pa.Field
 
     Args:
         column: The column.
-        number: Type of a numeric column's values.
+        number: Type of a numeric column's or an embedding's numbers.
     """
     if column.type is ColumnType.NUMERIC:
         return pa.field(column.name, number or pa.float64())
+    if column.type is ColumnType.EMBEDDING:
+        return pa.field(column.name, pa.list_(number or pa.float64(), column.shape[0]))
     types = {
         ColumnType.CATEGORICAL: pa.dictionary(pa.int32(), pa.string()),
         ColumnType.BOOLEAN: pa.bool_(),
@@ -38,10 +40,14 @@ def value_dtype(column: Column, stored: pa.DataType) -> np.dtype[np.generic]:
     """Returns the numpy type a column is read as.
 
     Numbers that float32 holds exactly are float32, others float64; categories and booleans are
-    int32 codes; images uint8; timestamps int64 (microseconds since 1970, UTC); text is object.
+    int32 codes; images uint8; embeddings what they are stored as; timestamps int64 (microseconds
+    since 1970, UTC); text is object.
     """
     if column.type is ColumnType.NUMERIC:
         return np.dtype(np.float32 if stored in _SINGLE else np.float64)
+    if column.type is ColumnType.EMBEDDING:
+        kind: np.dtype[np.generic] = np.dtype(stored.value_type.to_pandas_dtype())
+        return kind
     if column.type in _CODED:
         return np.dtype(np.int32)
     fixed = {ColumnType.IMAGE: np.uint8, ColumnType.TIMESTAMP: np.int64}
@@ -56,13 +62,16 @@ def decode(column: Column, stored: pa.ChunkedArray) -> Values:
         stored: Its values as read from a shard.
 
     Returns:
-        Shape (rows,), images (rows, channels, height, width); types as `value_dtype` says. Missing
-        numbers are NaN, missing codes -1, missing timestamps the smallest int64, missing text None.
+        Shape (rows,), images (rows, channels, height, width), embeddings (rows, length); types as
+        `value_dtype` says. Missing numbers are NaN, also those of missing vectors; missing codes
+        -1, missing timestamps the smallest int64, missing text None.
     """
     dtype = value_dtype(column, stored.type)
     if column.type is ColumnType.IMAGE:
         images = stored.combine_chunks()
         return np.frombuffer(fixed_size_bytes(images), np.uint8).reshape(-1, *column.shape)
+    if column.type is ColumnType.EMBEDDING:
+        return vectors(stored.combine_chunks())
     if column.type is ColumnType.CATEGORICAL:
         return _category_codes(column, stored)
     if column.type is ColumnType.BOOLEAN:
@@ -71,6 +80,23 @@ def decode(column: Column, stored: pa.ChunkedArray) -> Values:
         return _filled(stored.cast(pa.int64()), np.iinfo(np.int64).min)
     numbers: Values = stored.to_numpy().astype(dtype, copy=False)
     return numbers
+
+
+def vectors(array: pa.FixedSizeListArray) -> Values:
+    """Returns vectors of one length as shape (rows, length), missing ones as NaN."""
+    width = array.type.list_size
+    flat = array.values.slice(array.offset * width, len(array) * width)
+    if flat.null_count or array.null_count:
+        flat = pc.fill_null(flat.cast(_float_of(flat.type)), float("nan"))
+    rows: Values = flat.to_numpy(zero_copy_only=False).reshape(len(array), width)
+    if array.null_count:
+        rows = rows.copy()
+        rows[pc.is_null(array).to_numpy(zero_copy_only=False)] = np.nan
+    return rows
+
+
+def _float_of(kind: pa.DataType) -> pa.DataType:
+    return kind if pa.types.is_floating(kind) else pa.float64()
 
 
 def _category_codes(column: Column, stored: pa.ChunkedArray) -> Values:

@@ -25,8 +25,9 @@ from common.runs.owner import RunOwner
 from services.catalog.config import ImportSettings
 from services.catalog.convert import data_prefixes, spec_from_proto, spec_to_proto
 from services.catalog.domain import fields
-from services.catalog.domain.importer import READING, ImportedData, import_source, open_source
+from services.catalog.domain.importer import READING, ImportedData, import_source
 from services.catalog.domain.sources.archive import ArchiveLimits
+from services.catalog.domain.sources.opening import open_source
 from services.catalog.domain.spec import ImportSpec, resolve_format
 from services.catalog.domain.uploads import Uploads, fetch_upload
 from services.catalog.domain.versions import Versions
@@ -81,7 +82,8 @@ def _import(owner: Owner, settings: ImportSettings) -> dataset_pb2.DatasetVersio
         with path.open("wb") as file:
             file.writelines(fetch_upload(owner.store, upload))
         owner.progress(_FETCHED, READING)
-        with open_source(path, resolve_format(spec, upload.filename), scratch, limits) as source:
+        file_format = resolve_format(spec, upload.filename)
+        with open_source(path, file_format, scratch, spec, limits) as source:
             imported = import_source(
                 source,
                 spec,

@@ -5,10 +5,14 @@ from common.errors import InvalidFieldError
 IMPORT = "dataset_import.spec"
 DATASET = f"{IMPORT}.dataset"
 COLUMN_TYPES = f"{IMPORT}.column_types"
+CSV = f"{IMPORT}.csv"
+ENCODING = f"{CSV}.encoding"
 FORMAT = f"{IMPORT}.format"
 SPLIT = f"{IMPORT}.split"
 TARGET = f"{IMPORT}.target"
+TARGETS = f"{IMPORT}.targets"
 TASK = f"{IMPORT}.task"
+TIME_SERIES = f"{IMPORT}.time_series"
 UPLOAD = f"{IMPORT}.upload"
 
 _NAMES_SHOWN = 20

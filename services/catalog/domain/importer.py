@@ -1,7 +1,6 @@
 """Imports a file: one pass to learn what is in it, one to write it as shards."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +11,9 @@ from common.data.shards import Publish, ShardWriter, WrittenData
 from services.catalog.domain import fields
 from services.catalog.domain.inference import ImportPlan, plan_import, resolve_target
 from services.catalog.domain.profile import ColumnProfile
-from services.catalog.domain.sources.archive import ArchiveLimits, open_archive
-from services.catalog.domain.sources.base import RawKind, Source
-from services.catalog.domain.sources.class_folders import open_class_folders
-from services.catalog.domain.sources.csv_file import CsvSource
-from services.catalog.domain.sources.npz_file import NpzSource
-from services.catalog.domain.spec import DataFormat, ImportSpec, SplitSpec
+from services.catalog.domain.sample import RowSample
+from services.catalog.domain.sources.base import ColumnsChangedError, RawKind, Source
+from services.catalog.domain.spec import ImportSpec, SplitSpec
 from services.catalog.domain.splitting import resolve_split, split_rows
 
 # Called with a stage and the rows done in it, and the rows of all where they are known (else 0).
@@ -25,6 +21,8 @@ Progress = Callable[[str, int, int], None]
 
 READING = "reading"
 WRITING = "writing"
+
+_VECTORS = (RawKind.IMAGE, RawKind.EMBEDDING)
 
 
 @dataclass(frozen=True)
@@ -40,33 +38,6 @@ class ImportedData:
     schema: Schema
     split: SplitSpec
     data: WrittenData
-
-
-@contextmanager
-def open_source(
-    path: Path, file_format: DataFormat | None, scratch: Path, limits: ArchiveLimits | None = None
-) -> Iterator[Source]:
-    """Opens a file for import.
-
-    Args:
-        path: The file.
-        file_format: What it is; None for an archive of class folders.
-        scratch: Directory for intermediate files.
-        limits: How large an archive may be.
-
-    Raises:
-        InvalidFieldError: The file is not of that format, or cannot be imported.
-    """
-    if file_format is DataFormat.CSV:
-        yield CsvSource(path, scratch)
-        return
-    bounds = limits or ArchiveLimits()
-    if file_format is DataFormat.NPZ:
-        with open_archive(path, bounds) as archive:
-            yield NpzSource(archive, scratch)
-        return
-    with open_class_folders(path, file_format, bounds) as source:
-        yield source
 
 
 def import_source(
@@ -89,8 +60,8 @@ def import_source(
     profiles = _profile(source, spec, target, progress)
     plan = plan_import(spec, profiles, target)
     split = resolve_split(spec.split, plan.schema)
-    writer = ShardWriter(plan.schema, plan.storage, scratch, publish)
-    data = _write(source, plan, split, writer, progress)
+    with ShardWriter(plan.schema, plan.storage, scratch, publish) as writer:
+        data = _write(source, plan, split, writer, progress)
     return ImportedData(plan.schema, split, data)
 
 
@@ -102,21 +73,36 @@ def _profile(
     Raises:
         InvalidFieldError: There are no rows, or the file is damaged.
     """
-    labelled = {target, *spec.column_types}
+    while True:
+        try:
+            return _profile_once(source, spec, target, progress)
+        except ColumnsChangedError:
+            continue
+
+
+def _profile_once(
+    source: Source, spec: ImportSpec, target: str, progress: Progress
+) -> dict[str, ColumnProfile]:
+    labelled = {target, *spec.targets, *spec.column_types}
     profiles = {
         raw.name: ColumnProfile(raw, want_labels=raw.name in labelled) for raw in source.columns
     }
-    plain = [raw.name for raw in source.columns if raw.kind is not RawKind.IMAGE]
+    surveyed = [raw.name for raw in source.columns if raw.kind is not RawKind.IMAGE]
+    plain = [raw.name for raw in source.columns if raw.kind not in _VECTORS]
+    sample = RowSample()
     rows = 0
-    for batch in source.batches(plain or list(profiles)):
+    for batch in source.batches(surveyed or list(profiles)):
+        sample.update(batch.select(plain))
         for name, values in zip(batch.schema.names, batch.columns, strict=True):
             profiles[name].update(values)
         rows += batch.num_rows
         progress(READING, rows, 0)
     if rows == 0:
         raise fields.bad_file("the file has no rows", "EMPTY_FILE")
-    for profile in profiles.values():
+    for name, profile in profiles.items():
         profile.rows = rows
+        if name in plain:
+            profile.sample, profile.scale = sample.column(name), sample.scale
     return profiles
 
 

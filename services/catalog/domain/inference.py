@@ -8,7 +8,7 @@ import pyarrow as pa
 from common.data.schema import MAX_CATEGORIES, ColumnType, Schema, Task
 from common.errors import InvalidFieldError
 from services.catalog.domain import fields
-from services.catalog.domain.columns import ColumnPlan, example, plan_column
+from services.catalog.domain.columns import ColumnPlan, distinct_numbers, example, plan_column
 from services.catalog.domain.profile import ColumnProfile
 from services.catalog.domain.sources.base import RawColumn, RawKind
 from services.catalog.domain.spec import ImportSpec
@@ -127,7 +127,7 @@ def _task(spec: ImportSpec, profile: ColumnProfile) -> tuple[Task, str]:
         return Task.REGRESSION, f"The target `{name}` was declared numeric."
     if profile.numbers is None or forced is not None:
         return Task.CLASSIFICATION, f"The target `{name}` holds labels."
-    distinct = profile.distinct_count
+    distinct = distinct_numbers(profile)
     if not profile.numbers.whole:
         return Task.REGRESSION, f"The target `{name}` holds numbers with fractions."
     if name in _CLASS_NAMES and distinct <= MAX_CATEGORIES:

@@ -27,12 +27,15 @@ class LabelSet:
 
     def encode(self, values: pa.Array) -> pa.Array:
         """Returns the values as a dictionary array of the labels."""
+        codes = parsing.each_text(values, self._codes)
+        return pa.DictionaryArray.from_arrays(codes, pa.array(self.texts, pa.string()))
+
+    def _codes(self, values: pa.Array) -> pa.Array:
         if pa.types.is_string(values.type):
             values = parsing.clean(values)
             if not pa.types.is_string(self.values.type):
                 values = parsing.parse_numbers(values)
-        codes = pc.index_in(values.cast(self.values.type), value_set=self.values)
-        return pa.DictionaryArray.from_arrays(codes, pa.array(self.texts, pa.string()))
+        return pc.index_in(values.cast(self.values.type), value_set=self.values)
 
 
 def label_set(profile: ColumnProfile, *, by_number: bool) -> LabelSet:

@@ -1,19 +1,39 @@
 """Text as numbers, truth values and times: one reading for the survey and for the import."""
 
+import itertools
+from collections.abc import Callable
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
-_NAN = "nan"
-# Written for a missing number, truth value or time. In columns of labels these are labels.
-_NOTHING = pa.array(["na", "n/a", "null"])
+NOTHING_WORDS = ("na", "n/a", "null")
+"""Written for a missing number, truth value or time. In columns of labels these are labels."""
+
+_CASES = itertools.product("nN", "aA", "nN")
+_EMPTY = pa.array(["", *("".join(letters) for letters in _CASES)])
+_NOTHING = pa.array(NOTHING_WORDS)
 _TRUE = pa.array(["true"])
 _TRUTH = pa.array(["true", "false"])
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Returns whether an array of the type holds texts, repeated ones perhaps once."""
+    return bool(pa.types.is_string(kind) or pa.types.is_dictionary(kind))
+
+
+def each_text(values: pa.Array, read: Callable[[pa.Array], pa.Array]) -> pa.Array:
+    """Applies a function of single texts; to repeated ones once."""
+    if pa.types.is_dictionary(values.type):
+        return read(values.dictionary).take(values.indices)
+    return read(values)
 
 
 def clean(text: pa.Array) -> pa.Array:
     """Trims text; what is empty or NaN then is missing."""
     trimmed = pc.utf8_trim_whitespace(text)
-    nothing = pc.or_(pc.equal(trimmed, ""), pc.equal(pc.utf8_lower(trimmed), _NAN))
+    nothing = pc.is_in(trimmed, value_set=_EMPTY)
+    if not pc.any(nothing).as_py():
+        return trimmed
     return pc.if_else(nothing, pa.scalar(None, pa.string()), trimmed)
 
 
@@ -37,6 +57,9 @@ def parse_booleans(text: pa.Array) -> pa.Array | None:
 
 def parse_timestamps(text: pa.Array) -> pa.Array | None:
     """Returns cleaned ISO 8601 text as times in UTC; None where some of it is no time."""
+    plain = _cast(text, pa.timestamp("us"))
+    if plain is not None:
+        return plain
     words = _without_nothing(text)
     plain = _cast(words, pa.timestamp("us"))
     if plain is not None:
@@ -45,10 +68,29 @@ def parse_timestamps(text: pa.Array) -> pa.Array | None:
     return None if zoned is None else zoned.cast(pa.timestamp("us"))
 
 
+def read_timestamps(text: pa.Array) -> pa.Array | None:
+    """Returns text as it is written as times in UTC; None where some of it is no time."""
+    quick = None if pa.types.is_dictionary(text.type) else cast_timestamps(text)
+    return parse_timestamps(each_text(text, clean)) if quick is None else quick
+
+
+def cast_timestamps(text: pa.Array) -> pa.Array | None:
+    """Returns text as times, where it is but ISO 8601 without a zone; else None."""
+    return _cast(text, pa.timestamp("us"))
+
+
 def first_unparsed(text: pa.Array) -> int:
     """Returns the position of the first value that is no number; for messages."""
     for position in range(len(text)):
         if parse_numbers(text.slice(position, 1)) is None:
+            return position
+    return 0
+
+
+def first_untimed(text: pa.Array) -> int:
+    """Returns the position of the first value that is no time; for messages."""
+    for position in range(len(text)):
+        if parse_timestamps(text.slice(position, 1)) is None:
             return position
     return 0
 

@@ -20,6 +20,11 @@ class DataFormat(StrEnum):
     IMAGE_ZIP = "image_zip"
     IMAGE_TAR = "image_tar"
     TEXT_ARCHIVE = "text_archive"
+    PARQUET = "parquet"
+    JSON_LINES = "json_lines"
+    ARROW = "arrow"
+    ARFF = "arff"
+    LIBSVM = "libsvm"
 
 
 class SplitMethod(StrEnum):
@@ -31,9 +36,24 @@ class SplitMethod(StrEnum):
     TEMPORAL = "temporal"
 
 
-_ENDINGS = {".csv": DataFormat.CSV, ".npz": DataFormat.NPZ}
+_ENDINGS = {
+    ".csv": DataFormat.CSV,
+    ".tsv": DataFormat.CSV,
+    ".npz": DataFormat.NPZ,
+    ".parquet": DataFormat.PARQUET,
+    ".jsonl": DataFormat.JSON_LINES,
+    ".ndjson": DataFormat.JSON_LINES,
+    ".arrow": DataFormat.ARROW,
+    ".arrows": DataFormat.ARROW,
+    ".feather": DataFormat.ARROW,
+    ".arff": DataFormat.ARFF,
+    ".libsvm": DataFormat.LIBSVM,
+    ".svm": DataFormat.LIBSVM,
+}
+_COMPRESSED = (".gz", ".zst")
 # What is in them decides.
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.zst")
+_DECIMALS = (".", ",")
 
 Fraction = Annotated[float, Field(ge=0, lt=1, allow_inf_nan=False)]
 
@@ -78,6 +98,56 @@ class SplitSpec(_Model):
         return self
 
 
+class CsvOptions(_Model):
+    """How a CSV file is to be read; what is empty or None is found out from the file.
+
+    Attributes:
+        delimiter: One character between fields.
+        quote: One character around fields that hold a delimiter.
+        encoding: Name of a text encoding that Python knows.
+        header: Whether the first line names the columns.
+        decimal_separator: Before decimals, `.` or `,`.
+        missing_values: Texts that stand for a missing value, besides the empty field and `NaN`.
+    """
+
+    delimiter: Annotated[str, Field(max_length=1)] = ""
+    quote: Annotated[str, Field(max_length=1)] = ""
+    encoding: Annotated[str, Field(max_length=40)] = ""
+    header: bool | None = None
+    decimal_separator: str = ""
+    missing_values: Annotated[list[str], Field(max_length=100)] = []
+
+    @model_validator(mode="after")
+    def _check_characters(self) -> Self:
+        for name in ("delimiter", "quote"):
+            value = getattr(self, name)
+            if value and (not value.isascii() or value.isalnum() or value in ".\r\n\0"):
+                raise ValueError(f"{name} must be one ASCII character, no letter, digit or dot")
+        if self.delimiter and self.delimiter == (self.quote or '"'):
+            raise ValueError("delimiter and quote must differ")
+        if self.decimal_separator and self.decimal_separator not in _DECIMALS:
+            raise ValueError("decimal_separator must be `.` or `,`")
+        return self
+
+
+class TimeSeriesSpec(_Model):
+    """Which columns make the data time series in long format.
+
+    Attributes:
+        time_column: Timestamp column.
+        series_column: Says which series a row belongs to; empty where there is only one.
+        covariates: Columns known ahead or measured alongside; empty for all that are left.
+        frequency: Found out; what is given is not looked at.
+        series_count: Found out; what is given is not looked at.
+    """
+
+    time_column: Annotated[str, Field(min_length=1)]
+    series_column: str = ""
+    covariates: list[str] = []
+    frequency: str = ""
+    series_count: int = 0
+
+
 class ImportSpec(_Model):
     """What to import, and how.
 
@@ -89,6 +159,9 @@ class ImportSpec(_Model):
         task: None to guess from the target.
         column_types: Types by column, where the guess is not wanted.
         split: How to split.
+        targets: Target columns of multi-label data, instead of `target`.
+        csv: How to read CSV.
+        time_series: Columns of time series; None where the data is none.
     """
 
     dataset: str
@@ -98,6 +171,9 @@ class ImportSpec(_Model):
     task: Task | None = None
     column_types: dict[str, ColumnType] = {}
     split: SplitSpec = SplitSpec()
+    targets: list[str] = []
+    csv: CsvOptions = CsvOptions()
+    time_series: TimeSeriesSpec | None = None
 
 
 def check_spec(spec: ImportSpec) -> None:
@@ -140,7 +216,10 @@ def resolve_format(spec: ImportSpec, filename: str) -> DataFormat | None:
         return spec.format
     if filename.lower().endswith(_ARCHIVES):
         return None
-    found = _ENDINGS.get(PurePosixPath(filename.lower()).suffix)
+    name = PurePosixPath(filename.lower())
+    if name.suffix in _COMPRESSED:
+        name = name.with_suffix("")
+    found = _ENDINGS.get(name.suffix)
     if found is None:
         endings = ", ".join((*_ENDINGS, *_ARCHIVES))
         raise InvalidFieldError(

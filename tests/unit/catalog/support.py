@@ -6,6 +6,7 @@ import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +21,9 @@ from common.data.reader import stream_columns
 from common.data.schema import ColumnType, Part, Schema, Task
 from common.data.storage import Values
 from common.errors import InvalidFieldError
-from services.catalog.domain.importer import ImportedData, import_source, open_source
+from services.catalog.domain.importer import ImportedData, import_source
 from services.catalog.domain.sources.archive import ArchiveLimits
+from services.catalog.domain.sources.opening import open_source
 from services.catalog.domain.spec import DataFormat, ImportSpec, SplitSpec
 
 
@@ -65,8 +67,9 @@ def import_bytes(
     column_types: Mapping[str, ColumnType] | None = None,
     split: SplitSpec | None = None,
     limits: ArchiveLimits | None = None,
+    **asked: Any,
 ) -> Imported:
-    """Imports bytes as the job does, into memory."""
+    """Imports bytes as the job does, into memory; `asked` are further fields of the request."""
     spec = ImportSpec(
         dataset="datasets/test",
         upload="uploads/test",
@@ -74,6 +77,7 @@ def import_bytes(
         task=task,
         column_types=dict(column_types or {}),
         split=split or SplitSpec(),
+        **asked,
     )
     store = MemoryStore()
     progress: list[tuple[str, int, int]] = []
@@ -85,7 +89,7 @@ def import_bytes(
         scratch = Path(folder)
         path = scratch / "upload"
         path.write_bytes(content)
-        with open_source(path, file_format, scratch, limits) as source:
+        with open_source(path, file_format, scratch, spec, limits) as source:
             data = import_source(
                 source, spec, scratch, publish, lambda *news: progress.append(news)
             )

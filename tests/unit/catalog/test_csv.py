@@ -1,10 +1,12 @@
 """CSV files: what is read, and what is refused with line and cure."""
 
 import csv
+import gzip
 import io
 import math
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,7 +14,8 @@ from sklearn.datasets import load_breast_cancer
 
 from common.data.schema import ColumnType, Part, Task
 from common.errors import InvalidFieldError
-from services.catalog.domain.spec import SplitSpec
+from services.catalog.domain.sources.archive import ArchiveLimits
+from services.catalog.domain.spec import CsvOptions, SplitSpec
 from tests.unit.catalog.support import field_of, import_bytes
 
 NO_SPLIT = SplitSpec(validation_fraction=0)
@@ -91,7 +94,7 @@ def test_long_whole_numbers_stay_exact() -> None:
         (b"a,b\n1,2\n3,4,5\n", "line 3 has 3 values where the header has 2"),
         (b'a,b\n1,"x\ny"\n3\n', "line 4 has 1 values"),
         (b"a,b\n1,2\nx\xff,4\n", "line 3 is not UTF-8"),
-        ("a,b\n1,2\n".encode("utf-16"), "line 1 is not UTF-8"),
+        ("a,b\n1,2\n".encode("utf-16-le"), "line 1 is not UTF-8"),
         (b'a,b\n1,2\n3,"x\n', "line 3 has a quote that does not end"),
         (b"a,b\r\n1,2\n3,4\r\n", "line 2 ends unlike"),
     ],
@@ -140,3 +143,91 @@ def test_missing_numbers_round_trip(values: list[int | None]) -> None:
     read = [None if math.isnan(value) else int(value) for value in got.columns["value"]]
     assert read == values
     assert got.schema.column("value").missing_count == values.count(None)
+
+
+@pytest.mark.parametrize(
+    ("usual", "last", "kind"),
+    [
+        ("2024-01-31T00:{0:02d}:{1:02d}", "infinity", ColumnType.TEXT),
+        ("2024-01-31T00:{0:02d}:{1:02d}", "soon", ColumnType.TEXT),
+        ("{0}.{1}", "soon", ColumnType.TEXT),
+        ("{0}.{1}", "NA", ColumnType.NUMERIC),
+        ("{0}.{1}", " ", ColumnType.NUMERIC),
+        ("{0}.{1}", "NaN", ColumnType.NUMERIC),
+        ("2024-01-31T00:{0:02d}:{1:02d}", "NA", ColumnType.TIMESTAMP),
+    ],
+)
+def test_late_value_of_another_kind(usual: str, last: str, kind: ColumnType) -> None:
+    """Whatever stands in row 20,000 is read as it would be in row 1."""
+    cells = [usual.format(i // 60 % 60, i % 60) for i in range(20_000)]
+    lines = "\n".join(["x,n", *(f"{cell},1" for cell in cells), f'"{last}",2'])
+    got = import_bytes(lines.encode(), split=NO_SPLIT).schema.column("x")
+    assert got.type is kind
+    assert got.missing_count == (0 if kind is ColumnType.TEXT else 1)
+
+
+@pytest.mark.parametrize(
+    ("content", "names"),
+    [
+        ("a;b\n1,5;x\n2,5;y\n", ["a", "b"]),
+        ("a\tb\n1.5\tx, z\n2.5\ty\n", ["a", "b"]),
+        ("a|b\n1.5|x\n2.5|y\n", ["a", "b"]),
+        ("1.5,x\n2.5,y\n", ["column0", "column1"]),
+        ("1.5,2\n2.5,3\n", ["column0", "column1"]),
+        ("country,2020,2021\nDE,1.5,2\nFR,2.5,3\n", ["country", "2020", "2021"]),
+        ("0,1\n1.5,x\n2.5,y\n", ["0", "1"]),
+        ("text\na, b\nc\n".replace("a, b", '"a, b"'), ["text"]),
+    ],
+)
+def test_dialect_is_found(content: str, names: list[str]) -> None:
+    """Delimiter, header and decimal comma are found out."""
+    got = import_bytes(content.encode(), split=NO_SPLIT)
+    assert [column.name for column in got.schema.columns] == names
+    if len(names) == 2 and names[0] != "0":
+        assert got.columns[names[0]].tolist() == [1.5, 2.5]
+
+
+def test_dialect_is_given() -> None:
+    """What the request says of the file goes before what is found."""
+    content = "'a:x':'b'\n7:?\n8:'0,5'\n".encode("utf-16-le")
+    options = CsvOptions(
+        delimiter=":",
+        quote="'",
+        encoding="utf-16-le",
+        header=False,
+        decimal_separator=",",
+        missing_values=["?"],
+    )
+    got = import_bytes(content, split=NO_SPLIT, csv=options)
+    assert [column.name for column in got.schema.columns] == ["column0", "column1"]
+    assert got.labels("column0") == ["a:x", "7", "8"]
+    header = options.model_copy(update={"header": True})
+    got = import_bytes(content, split=NO_SPLIT, csv=header)
+    np.testing.assert_array_equal(got.columns["b"], [np.nan, 0.5])
+
+
+@pytest.mark.parametrize("compression", ["gzip", "zstd"])
+def test_compressed(compression: str) -> None:
+    """A compressed file is known by its first bytes; a damaged or huge one is refused."""
+    plain = b"a,b\n" + b"1,x\n2,y\n" * 5000
+    packed = pa.compress(plain, compression, asbytes=True) if compression == "zstd" else None
+    packed = packed or gzip.compress(plain)
+    assert import_bytes(packed, split=NO_SPLIT).data.data.counts.total == 10_000
+    with pytest.raises(InvalidFieldError, match="cut off or damaged"):
+        import_bytes(packed[: len(packed) // 2])
+    with pytest.raises(InvalidFieldError, match="unpacks to more than 1,000 bytes"):
+        import_bytes(packed, limits=ArchiveLimits(max_file_bytes=1000))
+
+
+def test_byte_order_mark() -> None:
+    """UTF-16 with its mark is read; without one it is not guessed."""
+    got = import_bytes("a,ü\n1,ä\n2,ö\n".encode("utf-16"), split=NO_SPLIT)
+    assert got.labels("ü") == ["ä", "ö"]
+
+
+def test_wrong_encoding() -> None:
+    """Text that is not in the given encoding, and an encoding that does not exist, are refused."""
+    with pytest.raises(InvalidFieldError, match="no text encoding"):
+        import_bytes(b"a\n1\n", csv=CsvOptions(encoding="klingon"))
+    with pytest.raises(InvalidFieldError, match="not utf-16"):
+        import_bytes(b"a,b\n1,2\n3", csv=CsvOptions(encoding="utf-16"))

@@ -57,8 +57,11 @@ def store_version(
     def publish(file: Path, name: str) -> artifact_pb2.ArtifactRef:
         return put_artifact(store, f"runs/{folder}/{name}", file, "test")
 
-    with tempfile.TemporaryDirectory() as scratch:
-        writer = ShardWriter(schema, batches[0][0].schema, Path(scratch), publish)
+    storage = batches[0][0].schema
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        ShardWriter(schema, storage, Path(scratch), publish) as writer,
+    ):
         for batch, parts in batches:
             writer.write(batch, parts)
         written = writer.finish()

@@ -6,11 +6,12 @@ from enum import Enum
 from typing import Protocol
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from common.data.schema import ColumnType
 
 # What a batch holds at most: bounds memory for long, wide and heavy rows alike.
-_BATCH_ROWS = 16_384
+_BATCH_ROWS = 65_536
 _BATCH_CELLS = 1 << 21
 _BATCH_BYTES = 32 * 1024 * 1024
 
@@ -24,6 +25,7 @@ class RawKind(Enum):
     BOOLEAN = "boolean"
     TIMESTAMP = "timestamp"
     IMAGE = "image"
+    EMBEDDING = "embedding"  # lists of numbers, all of one length
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class RawColumn:
     Attributes:
         name: Column name, unique in the source.
         kind: What is known about its values.
-        shape: (channels, height, width) of an image, else empty.
+        shape: (channels, height, width) of an image, (length,) of an embedding, else empty.
         type: Its type where the format says it; None to go by the values.
     """
 
@@ -41,6 +43,10 @@ class RawColumn:
     kind: RawKind
     shape: tuple[int, ...] = ()
     type: ColumnType | None = None
+
+
+class ColumnsChangedError(Exception):
+    """A column is not what it seemed: the source has taken that back and must be read anew."""
 
 
 class Source(Protocol):
@@ -59,7 +65,10 @@ class Source(Protocol):
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """Yields the rows of some columns in bounded memory, missing values as nulls.
 
+        Texts may come as dictionaries.
+
         Raises:
+            ColumnsChangedError: In the first reading only.
             InvalidFieldError: The content cannot be imported; it says where and why.
         """
         ...
@@ -75,3 +84,11 @@ def batch_rows(column_count: int, row_bytes: int) -> int:
     by_cells = _BATCH_CELLS // max(1, column_count)
     by_bytes = _BATCH_BYTES // max(1, row_bytes)
     return max(1, min(_BATCH_ROWS, by_cells, by_bytes))
+
+
+def without_nan(numbers: pa.Array) -> pa.Array:
+    """Returns numbers with what is NaN as missing."""
+    nan = pc.is_nan(numbers)
+    if not pc.any(nan).as_py():
+        return numbers
+    return pc.if_else(nan, pa.scalar(None, numbers.type), numbers)

@@ -3,51 +3,136 @@
 import csv
 import itertools
 import re
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from common.data.schema import MAX_CATEGORIES, ColumnType
 from common.errors import InvalidFieldError
-from services.catalog.domain.fields import bad_file, listed
-from services.catalog.domain.sources.base import RawColumn, RawKind, batch_rows
+from services.catalog.domain import parsing
+from services.catalog.domain.fields import bad_file
+from services.catalog.domain.sources.base import (
+    ColumnsChangedError,
+    RawColumn,
+    RawKind,
+    batch_rows,
+    without_nan,
+)
+from services.catalog.domain.sources.dialect import MAX_LINE_BYTES, find_dialect, sample_columns
+from services.catalog.domain.sources.unpack import as_utf8, unpacked
+from services.catalog.domain.spec import ImportSpec
 
 MEMORY_LIMIT_MB = 512
 _THREADS = 2
-_MAX_COLUMNS = 10_000
+_BUFFER = "32MB"
 _SAMPLE_BYTES = 1024 * 1024
-_MAX_LINE_BYTES = 16 * 1024 * 1024
+_MAX_RETRIES = 3
 _FAULT_OF_FILE = "Invalid Input Error"
+_CONVERSION = re.compile(r"converting column \"c(\d+)\"|CAST_FAULT c(\d+)")
+_TYPES = {RawKind.NUMBER: "DOUBLE", RawKind.TIMESTAMP: "TIMESTAMP"}
+# Microseconds since 1970 of the years 1 and 9999.
+_FIRST_TIME, _LAST_TIME = -62_135_596_800_000_000, 253_402_300_799_999_999
 _LINE = re.compile(r"CSV Error on Line: (\d+)")
 _WIDTH = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 
 
 class CsvSource:
-    """A CSV file: UTF-8, commas, double quotes, a header line.
+    """A CSV file.
 
-    All values come as text: what they stand for is decided by the whole column.
+    Columns whose first rows are numbers are read as numbers; all others come as text, and what that
+    stands for is decided by the whole column. Where a later row is no number, the column changes to
+    text and the file is read anew.
     """
 
     default_target = ""
 
-    def __init__(self, path: Path, scratch: Path) -> None:
-        """Reads the header.
+    def __init__(self, path: Path, scratch: Path, spec: ImportSpec, max_bytes: int) -> None:
+        """Reads the header and a sample of the rows.
 
         Args:
             path: The file.
-            scratch: Directory for what does not fit into DuckDB's memory limit.
+            scratch: Directory for the unpacked file and what does not fit into memory.
+            spec: How it is to be read, and types that are given.
+            max_bytes: How large the file may be once unpacked.
 
         Raises:
             InvalidFieldError: The header is missing or wrong.
         """
-        self._path = path
+        plain = unpacked(path, scratch, max_bytes)
+        self._path = as_utf8(plain, scratch, spec.csv.encoding)
         self._scratch = scratch
-        self.columns = [RawColumn(name, RawKind.UNPARSED) for name in _read_header(path)]
+        self._dialect = find_dialect(self._path, spec.csv)
+        self._retries = 0
+        self._repeating: set[str] = set()
+        # Columns of numbers that are written with words for "missing", or decimal commas.
+        self._written: set[str] = set()
+        self.columns = [RawColumn(name, RawKind.UNPARSED) for name in self._dialect.names]
+        self._find_numbers(spec)
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
-        """See `Source`. Empty cells are missing; values are trimmed by whoever reads them."""
+        """See `Source`. Empty cells are missing; texts are trimmed by whoever reads them."""
+        step = batch_rows(len(names), _line_bytes(self._path))
+        self._repeating = {column.name for column in self.columns}
+        for batch in self._run(self._query(names), step):
+            yield self._with_dictionaries(batch)
+
+    def _find_numbers(self, spec: ImportSpec) -> None:
+        """Marks the columns that the first rows show to be numbers."""
+        columns = sample_columns(self._path, self._dialect)
+        for position, (name, cells) in enumerate(zip(self._dialect.names, columns, strict=False)):
+            texts = pa.array([cell or None for cell in cells], pa.string())
+            given = spec.column_types.get(name)
+            if given in (None, ColumnType.NUMERIC):
+                self._mark_numbers(position, texts)
+            if given in (None, ColumnType.TIMESTAMP):
+                self._mark_times(position, texts)
+
+    def _mark_numbers(self, position: int, texts: pa.Array) -> None:
+        name = self._dialect.names[position]
+        dotted = texts
+        if self._dialect.decimal == ",":
+            dotted = pc.replace_substring(texts, ",", ".", max_replacements=1)
+        words = pa.array(self._dialect.missing, pa.string())
+        given = pc.is_in(pc.utf8_trim_whitespace(texts), value_set=words)
+        dotted = pc.if_else(given, pa.scalar(None, pa.string()), dotted)
+        numbers = parsing.parse_numbers(parsing.clean(dotted))
+        if numbers is None or numbers.null_count == len(numbers):
+            return
+        has_words = words or numbers.null_count > texts.null_count
+        if self._dialect.decimal == "," or has_words:
+            self._written.add(name)
+        self.columns[position] = RawColumn(name, RawKind.NUMBER)
+
+    def _mark_times(self, position: int, texts: pa.Array) -> None:
+        """Marks times of which there are too many to be classes."""
+        if len(texts.unique()) > MAX_CATEGORIES and parsing.cast_timestamps(texts) is not None:
+            self.columns[position] = RawColumn(self._dialect.names[position], RawKind.TIMESTAMP)
+
+    def _with_dictionaries(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Keeps texts that repeat once (what does not repeat is not tried again), and no NaN."""
+        pairs = zip(batch.schema.names, batch.columns, strict=True)
+        arrays = [self._compact(name, values) for name, values in pairs]
+        return pa.RecordBatch.from_arrays(arrays, names=batch.schema.names)
+
+    def _compact(self, name: str, values: pa.Array) -> pa.Array:
+        if pa.types.is_floating(values.type):
+            return without_nan(values)
+        if pa.types.is_timestamp(values.type):
+            if not _are_dates(values):
+                self._change(name)
+            return values
+        if name not in self._repeating:
+            return values
+        encoded = values.dictionary_encode()
+        if len(encoded.dictionary) * 2 <= len(values):
+            return encoded
+        self._repeating.discard(name)
+        return values
+
+    def _run(self, query: str, step: int) -> Iterator[pa.RecordBatch]:
         options: dict[str, str | bool | int | float | list[str]] = {
             "memory_limit": f"{MEMORY_LIMIT_MB}MB",
             "threads": _THREADS,
@@ -55,24 +140,78 @@ class CsvSource:
             "autoinstall_known_extensions": False,
         }
         with duckdb.connect(config=options) as connection:
+            connection.execute(f"SET streaming_buffer_size = '{_BUFFER}'")
             try:
-                rows = connection.sql(self._query(names), params=[str(self._path)])
-                step = batch_rows(len(names), _line_bytes(self._path))
-                yield from rows.to_arrow_reader(step)
+                yield from connection.sql(query).to_arrow_reader(step)
             except (duckdb.Error, pa.ArrowException, OSError) as error:
+                self._change_column(str(error))
                 if _FAULT_OF_FILE not in str(error):
                     raise
                 raise self._explained(error) from error
 
+    def _change_column(self, message: str) -> None:
+        """Reads a column as text from now on where it is not all numbers.
+
+        Raises:
+            ColumnsChangedError: It was.
+        """
+        found = _CONVERSION.search(message)
+        if found is None:
+            return
+        self._change(self._dialect.names[int(found.group(1) or found.group(2))])
+
+    def _change(self, wrong: str) -> None:
+        self._retries += 1
+        for number, column in enumerate(self.columns):
+            if column.name == wrong or self._retries > _MAX_RETRIES:
+                self.columns[number] = RawColumn(column.name, RawKind.UNPARSED)
+        raise ColumnsChangedError(wrong)
+
     def _query(self, names: Sequence[str]) -> str:
-        positions = {column.name: number for number, column in enumerate(self.columns)}
+        dialect = self._dialect
+        kinds = {column.name: column.kind for column in self.columns}
+        positions = {name: number for number, name in enumerate(dialect.names)}
         # Columns go by position: DuckDB compares names without regard to case.
-        types = ", ".join(f"'c{number}': 'VARCHAR'" for number in positions.values())
-        chosen = ", ".join(f"c{positions[name]} AS {_quoted(name)}" for name in names)
+        types = ", ".join(
+            f"'c{number}': '{_TYPES[kinds[name]] if self._is_plain(name, kinds) else 'VARCHAR'}'"
+            for name, number in positions.items()
+        )
+        chosen = ", ".join(
+            f"{self._value(name, positions[name], kinds)} AS {_quoted(name)}" for name in names
+        )
         return (
-            f"SELECT {chosen} FROM read_csv(?, columns={{{types}}}, auto_detect=false, "
-            "header=true, delim=',', quote='\"', escape='\"', strict_mode=true, "
-            f"null_padding=false, ignore_errors=false, max_line_size={_MAX_LINE_BYTES})"
+            f"SELECT {chosen} FROM read_csv({_text(str(self._path))}, columns={{{types}}}, "
+            f"auto_detect=false, header={str(dialect.has_header).lower()}, "
+            f"delim={_text(dialect.delimiter)}, quote={_text(dialect.quote)}, "
+            f"escape={_text(dialect.quote)}, strict_mode=true, null_padding=false, "
+            f"ignore_errors=false, max_line_size={MAX_LINE_BYTES})"
+        )
+
+    def _is_plain(self, name: str, kinds: Mapping[str, RawKind]) -> bool:
+        """Returns whether DuckDB can read the values of a column as they are written."""
+        return kinds[name] in _TYPES and name not in self._written
+
+    def _value(self, name: str, position: int, kinds: Mapping[str, RawKind]) -> str:
+        """Returns the expression of a column's values."""
+        column = f"c{position}"
+        if self._is_plain(name, kinds):
+            return column
+        missing = ", ".join(_text(word) for word in self._dialect.missing)
+        if kinds[name] is not RawKind.NUMBER:
+            return (
+                f"CASE WHEN {column} IN ({missing}) THEN NULL ELSE {column} END"
+                if missing
+                else column
+            )
+        words = ", ".join(_text(word) for word in ("", "nan", *parsing.NOTHING_WORDS))
+        number = f"replace({column}, ',', '.')" if self._dialect.decimal == "," else column
+        nothing = f"{column} IS NULL OR lower(trim({column})) IN ({words})"
+        if missing:
+            nothing += f" OR {column} IN ({missing})"
+        fault = f"CAST(error('CAST_FAULT {column}') AS DOUBLE)"
+        return (
+            f"CASE WHEN {nothing} THEN NULL "
+            f"ELSE coalesce(TRY_CAST({number} AS DOUBLE), {fault}) END"
         )
 
     def _explained(self, error: Exception) -> InvalidFieldError:
@@ -97,50 +236,21 @@ class CsvSource:
         return bad_file(f"line {line} {_complaint(text)}", "UNREADABLE_FILE")
 
 
+def _are_dates(times: pa.Array) -> bool:
+    """Returns whether all times lie in the years 1 to 9999: DuckDB reads `infinity`, we do not."""
+    span = pc.min_max(times.cast(pa.int64()))
+    low, high = span["min"].as_py(), span["max"].as_py()
+    return low is None or (low >= _FIRST_TIME and high <= _LAST_TIME)
+
+
 def _complaint(text: str) -> str:
     if "unicode" in text:
-        return "is not UTF-8 text; save the file as UTF-8"
+        return "is not UTF-8 text; save the file as UTF-8, or give its encoding"
     if "unterminated quote" in text:
         return 'has a quote that does not end; write a quote within quotes as ""'
     if "Maximum line size" in text:
-        return f"is longer than {_MAX_LINE_BYTES // 2**20} MiB; check its quotes"
+        return f"is longer than {MAX_LINE_BYTES // 2**20} MiB; check its quotes"
     return "is not valid CSV; check its quotes and commas"
-
-
-def _read_header(path: Path) -> list[str]:
-    """Returns the column names, trimmed.
-
-    Raises:
-        InvalidFieldError: There is no header line, or names are missing or doubled.
-    """
-    try:
-        # Wrong bytes further down are found, with their line, when the rows are read.
-        with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            names = [name.strip() for name in next(csv.reader(_bounded(file), strict=True), [])]
-    except csv.Error as error:
-        raise bad_file(f"line 1 is not valid CSV: {error}", "UNREADABLE_FILE") from None
-    if any(name.encode(errors="ignore").decode() != name for name in names):
-        raise bad_file("line 1 is not UTF-8 text; save the file as UTF-8", "UNREADABLE_FILE")
-    if not any(names):
-        raise bad_file("line 1 is empty; begin with a line of column names", "EMPTY_FILE")
-    if len(names) > _MAX_COLUMNS:
-        raise bad_file(f"line 1 has {len(names)} columns; at most {_MAX_COLUMNS} can be imported")
-    if not all(names):
-        raise bad_file(f"column {names.index('') + 1} has no name in line 1; give it one")
-    doubled = [name for name, count in Counter(names).items() if count > 1]
-    if doubled:
-        raise bad_file(f"line 1 names {listed(doubled)} more than once; names must be unique")
-    return names
-
-
-def _bounded(lines: Iterator[str]) -> Iterator[str]:
-    """Passes lines on, up to the longest header that is sensible."""
-    total = 0
-    for line in lines:
-        total += len(line)
-        if total > _MAX_LINE_BYTES:
-            raise csv.Error("it does not end; check its quotes")
-        yield line
 
 
 def _line_bytes(path: Path) -> int:
@@ -174,3 +284,8 @@ def _first_other_ending(path: Path) -> int:
 def _quoted(name: str) -> str:
     doubled = name.replace('"', '""')
     return f'"{doubled}"'
+
+
+def _text(value: str) -> str:
+    doubled = value.replace("'", "''")
+    return f"'{doubled}'"

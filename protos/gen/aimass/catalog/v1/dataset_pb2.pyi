@@ -685,8 +685,8 @@ class NumericStatistics(_message.Message):
     """Standard deviation (population)."""
     @_builtins.property
     def histogram(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Histogram of equal widths from min to max, 20 counts; empty where all values are missing. Column
-        statistics of more than a million rows are of a sample of that size, scaled up.
+        """Histogram of equal widths from min to max, 20 counts; empty where all values are missing. Of
+        large data it comes from a uniform sample of at most 262,144 rows, scaled up.
         """
 
     @_builtins.property
