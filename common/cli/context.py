@@ -12,6 +12,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from common.cli.connection import Clients, find_endpoint
@@ -57,9 +58,11 @@ class CliContext:
         dumped = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
         self.console.print(dumped, soft_wrap=True, markup=False, end="")
 
-    def print_table(self, columns: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-        """Prints a table; columns whose name begins with `>` are aligned to the right."""
-        print_trimmed(self.console, make_table(columns, rows))
+    def print_table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, verbatim: bool = False
+    ) -> None:
+        """Prints a table. See `make_table`."""
+        print_trimmed(self.console, make_table(columns, rows, verbatim=verbatim))
 
 
 def print_trimmed(console: Console, table: Table) -> None:
@@ -70,24 +73,33 @@ def print_trimmed(console: Console, table: Table) -> None:
     console.out("\n".join(line for line in lines if line), highlight=False)
 
 
-def make_table(columns: Sequence[str], rows: Iterable[Sequence[str]], title: str = "") -> Table:
+def make_table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    title: str = "",
+    *,
+    verbatim: bool = False,
+) -> Table:
     """Returns a table.
 
     Args:
         columns: Names; `>` before one aligns it to the right, `/` breaks its line.
         rows: Cells. The first column is never broken.
         title: Title.
+        verbatim: Whether names are of data, and printed as they are but for the `>`.
     """
     table = Table(box=SIMPLE_HEAD, pad_edge=False, title=title or None, title_justify="left")
     for column in columns:
+        name = column.removeprefix(">")
+        heading = name if verbatim else name.replace("/", "\n").replace("_", " ")
         table.add_column(
-            column.lstrip(">").replace("/", "\n").replace("_", " "),
+            escape(heading),
             justify="right" if column.startswith(">") else "left",
             vertical="bottom",
             no_wrap=not table.columns,
         )
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(escape, row))
     return table
 
 

@@ -1,8 +1,8 @@
 """`aimass datasets`: data sets and their import."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import Annotated
 
 import typer
 
@@ -10,77 +10,137 @@ from aimass.catalog.v1 import dataset_pb2
 from common.cli import text
 from common.cli.apply import create
 from common.cli.context import CliContext, context_of
+from common.cli.dataset_spec import (
+    COLUMN_TYPES,
+    FORMATS,
+    SPLITS,
+    TASKS,
+    ImportOptions,
+    import_spec,
+    words,
+)
+from common.cli.dataset_views import MAX_SHOWN, show_diff, show_rows, show_version
 from common.cli.errors import CliError
 from common.cli.follow import follow_or_leave
 from common.cli.run_kinds import calls_for
 from common.cli.upload import upload_with_bar
 
-app = typer.Typer(help="Data sets: import, list, show.", no_args_is_help=True)
-_FORMATS = {
-    "": dataset_pb2.DATA_FORMAT_UNSPECIFIED,
-    "csv": dataset_pb2.DATA_FORMAT_CSV,
-    "npz": dataset_pb2.DATA_FORMAT_NPZ,
-    "images": dataset_pb2.DATA_FORMAT_IMAGE_ZIP,
-}
-_TASKS = {
-    "": dataset_pb2.TASK_UNSPECIFIED,
-    "classification": dataset_pb2.TASK_CLASSIFICATION,
-    "regression": dataset_pb2.TASK_REGRESSION,
-    "unsupervised": dataset_pb2.TASK_UNSUPERVISED,
-}
-_SHOWN_CATEGORIES = 6
-T = TypeVar("T")
+app = typer.Typer(help="Data sets: import, list, show, preview, diff.", no_args_is_help=True)
+
+_SPLIT, _CSV, _SERIES = "Split", "CSV, where what is found in the file is wrong", "Time series"
+_MOST_PREVIEWED = 12
+_VERSION_HELP = "Data set such as iris, or a version such as iris/3."
 
 
 @app.command("import")
 def import_(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="CSV, npz, or zip of images in class folders.")],
+    path: Annotated[Path, typer.Argument(help="File with a table, arrays, or an archive.")],
     name: Annotated[str, typer.Option(help="Data set to add a version to.")],
-    target: Annotated[str, typer.Option(help="Target column. Default: guessed.")] = "",
-    task: Annotated[
-        str, typer.Option(help=" | ".join(filter(None, _TASKS)) + ". Default: guessed.")
-    ] = "",
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="Target column, again for each of several. Default: guessed."),
+    ] = None,
+    task: Annotated[str, typer.Option(help=" | ".join(words(TASKS)) + ". Default: guessed.")] = "",
     format_: Annotated[
         str,
         typer.Option(
-            "--format", help=" | ".join(filter(None, _FORMATS)) + ". Default: by the name."
+            "--format",
+            help=" | ".join(words(FORMATS)) + ". Default: by the name.",
         ),
     ] = "",
     column: Annotated[
         list[str] | None,
+        typer.Option(help="Type of a column, `name=type`: " + ", ".join(words(COLUMN_TYPES)) + "."),
+    ] = None,
+    split: Annotated[
+        str,
         typer.Option(
-            help="Type of a column, `name=type`: numeric, categorical, boolean, text, ..."
+            help=" | ".join(words(SPLITS)) + ". Default: by the task.",
+            rich_help_panel=_SPLIT,
         ),
-    ] = None,
+    ] = "",
+    split_column: Annotated[
+        str, typer.Option(help="Column of groups or times.", rich_help_panel=_SPLIT)
+    ] = "",
     validation: Annotated[
-        float | None, typer.Option(help="Share of rows for validation. Default: 0.2.")
+        float | None,
+        typer.Option(help="Share of rows for validation. Default: 0.2.", rich_help_panel=_SPLIT),
     ] = None,
-    test: Annotated[float | None, typer.Option(help="Share of rows for test. Default: 0.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Seed of the split. Default: 0.")] = None,
+    test: Annotated[
+        float | None,
+        typer.Option(help="Share of rows for test. Default: 0.", rich_help_panel=_SPLIT),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Seed. Default: 0.", rich_help_panel=_SPLIT)
+    ] = None,
+    delimiter: Annotated[
+        str, typer.Option(help="Between fields; `tab` for a tab.", rich_help_panel=_CSV)
+    ] = "",
+    quote: Annotated[str, typer.Option(help="Around fields.", rich_help_panel=_CSV)] = "",
+    encoding: Annotated[
+        str, typer.Option(help="For example utf-8, latin-1.", rich_help_panel=_CSV)
+    ] = "",
+    header: Annotated[
+        bool | None,
+        typer.Option(help="Whether the first line names the columns.", rich_help_panel=_CSV),
+    ] = None,
+    decimal: Annotated[
+        str, typer.Option(help="Before decimals, `.` or `,`.", rich_help_panel=_CSV)
+    ] = "",
+    missing: Annotated[
+        list[str] | None,
+        typer.Option(help="Text that stands for a missing value.", rich_help_panel=_CSV),
+    ] = None,
+    time: Annotated[str, typer.Option(help="Column of times.", rich_help_panel=_SERIES)] = "",
+    series: Annotated[
+        str, typer.Option(help="Column that says which series.", rich_help_panel=_SERIES)
+    ] = "",
+    covariate: Annotated[
+        list[str] | None,
+        typer.Option(help="Column known alongside. Default: the rest.", rich_help_panel=_SERIES),
+    ] = None,
     detach: Annotated[
         bool, typer.Option("--detach", help="Return once the import is created.")
     ] = False,
 ) -> None:
     """Upload a file, make a version of a data set from it, and follow the import."""
     cli = context_of(context)
-    spec = dataset_pb2.DatasetImportSpec(
-        dataset=_full("datasets", name),
-        format=_choice("--format", format_, _FORMATS),
-        task=_choice("--task", task, _TASKS),
-        target=target,
-        column_types=dict(_column_type(each) for each in column or ()),
-        split=dataset_pb2.SplitSpec(validation_fraction=validation, test_fraction=test, seed=seed),
+    options = ImportOptions(
+        targets=target or (),
+        task=task,
+        format=format_,
+        column_types=column or (),
+        split=split,
+        split_column=split_column,
+        validation=validation,
+        test=test,
+        seed=seed,
+        csv={
+            "delimiter": delimiter,
+            "quote": quote,
+            "encoding": encoding,
+            "header": header,
+            "decimal_separator": decimal,
+            "missing_values": missing or [],
+        },
+        series={"time_column": time, "series_column": series, "covariates": covariate or []},
     )
+    spec = import_spec(_full("datasets", name), options)
     spec.upload = upload_with_bar(cli, path)
+    raise typer.Exit(_start(cli, spec, detach))
+
+
+def _start(cli: CliContext, spec: dataset_pb2.DatasetImportSpec, detach: bool) -> int:
+    """Creates an import and follows it. Returns the exit code."""
     request = dataset_pb2.CreateDatasetImportRequest(
         dataset_import=dataset_pb2.DatasetImport(spec=spec)
     )
     created = create(cli, request)
     cli.console.print(f"[bold]{created.name}[/] was created")
-    if not detach:
-        calls = calls_for(cli.clients, created.name)
-        raise typer.Exit(follow_or_leave(calls, created.name, cli.console))
+    if detach:
+        return 0
+    return follow_or_leave(calls_for(cli.clients, created.name), created.name, cli.console)
 
 
 @app.command("list")
@@ -98,7 +158,8 @@ def list_(context: typer.Context) -> None:
 @app.command()
 def show(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="Data set, or one of its versions.")],
+    name: Annotated[str, typer.Argument(help=_VERSION_HELP)],
+    all_: Annotated[bool, typer.Option("--all", help="All columns of a wide table.")] = False,
 ) -> None:
     """Show a version of a data set: columns, target, split. Default: the newest version."""
     cli = context_of(context)
@@ -108,13 +169,78 @@ def show(
     if cli.as_json:
         cli.print_json([version])
         return
-    _print_version(cli, version)
+    show_version(cli, version, len(version.schema.columns) if all_ else MAX_SHOWN)
+
+
+@app.command()
+def preview(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help=_VERSION_HELP)],
+    rows: Annotated[int, typer.Option(help="How many rows.")] = 20,
+    offset: Annotated[int, typer.Option(help="First row, from 0.")] = 0,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help=f"Column to show, again for more. Default: the first {_MOST_PREVIEWED}."),
+    ] = None,
+) -> None:
+    """Show rows of a version. Default: the first ones of the newest version."""
+    cli = context_of(context)
+    full = version_name("datasets", name)
+    request = dataset_pb2.PreviewDatasetRequest(
+        name=full, offset=offset, row_count=rows, columns=column or []
+    )
+    if not column and not cli.as_json:
+        version = cli.clients.datasets.GetDatasetVersion(
+            dataset_pb2.GetDatasetVersionRequest(name=full)
+        )
+        request.name = version.name
+        names = [each.name for each in version.schema.columns]
+        request.columns.extend(names[:_MOST_PREVIEWED])
+        _tell_left_out(cli, names[_MOST_PREVIEWED:])
+    answer = cli.clients.datasets.PreviewDataset(request)
+    if cli.as_json:
+        cli.print_json([answer])
+        return
+    show_rows(cli, answer, offset)
+
+
+@app.command()
+def diff(
+    context: typer.Context,
+    base: Annotated[str, typer.Argument(help="Older version; a data set for its newest two.")],
+    name: Annotated[str, typer.Argument(help="Newer version.")] = "",
+    all_: Annotated[bool, typer.Option("--all", help="All columns of a wide table.")] = False,
+) -> None:
+    """Show what differs between two versions: columns, rows, distributions."""
+    cli = context_of(context)
+    if name:
+        pair = version_name("datasets", base), version_name("datasets", name)
+    else:
+        pair = _newest_two(cli, _full("datasets", base))
+    answer = cli.clients.datasets.DiffDatasetVersions(
+        dataset_pb2.DiffDatasetVersionsRequest(base=pair[0], name=pair[1])
+    )
+    if cli.as_json:
+        cli.print_json([answer])
+        return
+    cli.console.print(f"[bold]{pair[0]}[/] → [bold]{pair[1]}[/]")
+    show_diff(cli, answer, len(answer.columns) if all_ else MAX_SHOWN)
 
 
 def version_name(collection: str, text_: str) -> str:
-    """Returns the resource name of a version; without a number that of the newest one."""
+    """Returns the resource name of a version.
+
+    Args:
+        collection: `datasets` or `models`.
+        text_: A full name, or `iris/3`, or `iris` for the newest version.
+    """
     name = _full(collection, text_)
-    return name if "/versions/" in name else f"{name}/versions/latest"
+    if "/versions/" in name:
+        return name
+    parent, _, number = name.rpartition("/")
+    if number.isdigit() and "/" in parent:
+        return f"{parent}/versions/{number}"
+    return f"{name}/versions/latest"
 
 
 def _full(collection: str, text_: str) -> str:
@@ -131,57 +257,18 @@ def _datasets(cli: CliContext) -> Iterator[dataset_pb2.Dataset]:
         request.page_token = page.next_page_token
 
 
-def _choice(option: str, word: str, choices: Mapping[str, T]) -> T:
-    if word not in choices:
-        raise CliError(f"{option}: {word} is none of {', '.join(filter(None, choices))}.")
-    return choices[word]
+def _tell_left_out(cli: CliContext, names: list[str]) -> None:
+    if names:
+        left_out = text.cut(", ".join(names), 60)
+        cli.console.print(
+            f"without {text.count(len(names), 'column')} ({left_out}); --column shows them",
+            markup=False,
+        )
 
 
-def _column_type(text_: str) -> tuple[str, "dataset_pb2.ColumnType.ValueType"]:
-    name, _, word = text_.rpartition("=")
-    types = {
-        text.enum_word(key, "COLUMN_TYPE_"): value
-        for key, value in dataset_pb2.ColumnType.items()
-        if value
-    }
-    if not name or word not in types:
-        raise CliError(f"--column: expected name=type with a type of {', '.join(types)}.")
-    return name, types[word]
-
-
-def _print_version(cli: CliContext, version: dataset_pb2.DatasetVersion) -> None:
-    schema, counts = version.schema, version.split_counts
-    task = text.enum_word(dataset_pb2.Task.Name(schema.task), "TASK_")
-    cli.console.print(f"[bold]{version.name}[/]  {text.moment(version.create_time)}")
-    shards = text.count(len(version.shards), "shard")
-    cli.console.print(
-        f"{version.row_count:,} rows ({counts.train:,} train, {counts.validation:,} validation, "
-        f"{counts.test:,} test), {text.size(version.size_bytes)} in {shards}"
-    )
-    target = f" of {schema.target}" if schema.target else ""
-    cli.console.print(f"{task}{target}: {schema.task_reason}", soft_wrap=True, markup=False)
-    cli.console.print(f"digest {version.digest}", soft_wrap=True)
-    rows = [_column_row(column) for column in schema.columns]
-    cli.print_table(("column", "type", ">missing", ">distinct", "values"), rows)
-
-
-def _column_row(column: dataset_pb2.ColumnSchema) -> tuple[str, str, str, str, str]:
-    word = text.enum_word(dataset_pb2.ColumnType.Name(column.type), "COLUMN_TYPE_")
-    shape = " x ".join(str(side) for side in column.shape)
-    return (
-        column.name,
-        f"{word} {shape}".strip(),
-        f"{column.missing_count:,}",
-        f"{column.distinct_count:,}",
-        _values(column),
-    )
-
-
-def _values(column: dataset_pb2.ColumnSchema) -> str:
-    if column.categories:
-        shown = ", ".join(column.categories[:_SHOWN_CATEGORIES])
-        return shown + (", ..." if len(column.categories) > _SHOWN_CATEGORIES else "")
-    if column.HasField("numeric"):
-        low, high, mean = column.numeric.min, column.numeric.max, column.numeric.mean
-        return f"{text.number(low)} to {text.number(high)}, mean {text.number(mean)}"
-    return ""
+def _newest_two(cli: CliContext, dataset: str) -> tuple[str, str]:
+    request = dataset_pb2.ListDatasetVersionsRequest(parent=dataset, page_size=2)
+    found = cli.clients.datasets.ListDatasetVersions(request).dataset_versions
+    if len(found) < 2:
+        raise CliError(f"{dataset} has a single version; name another to compare it with.")
+    return found[1].name, found[0].name

@@ -1,5 +1,6 @@
 """Numbers, sizes and times as people read them."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from google.protobuf.duration_pb2 import Duration
@@ -8,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 _KILO = 1024.0
 _MINUTE = 60.0
 _HOUR = 3600.0
+_BARS = "▁▂▃▄▅▆▇█"
 
 
 def size(count: float) -> str:
@@ -68,3 +70,18 @@ def between(start: Timestamp, end: Timestamp) -> str:
 def enum_word(name: str, prefix: str) -> str:
     """Returns an enum value as a word: `running` for `RUN_STATE_RUNNING`."""
     return name.removeprefix(prefix).lower()
+
+
+def cut(text: str, longest: int) -> str:
+    """Returns a text in one line, shortened to so many characters."""
+    line = " ".join(text.split())
+    return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
+def bars(counts: Sequence[int]) -> str:
+    """Returns a histogram as one block character a bin; a blank where a bin is empty."""
+    highest = max(counts, default=0)
+    if not highest:
+        return ""
+    top = len(_BARS) - 1
+    return "".join(_BARS[round(top * each / highest)] if each else " " for each in counts)
