@@ -61,8 +61,9 @@ proto-drift: protos ## Check that stubs are up to date, and lint the contracts
 bench: .venv/aimass-ready ## Run a benchmark: make bench NAME=trainer [DATA=folder]
 	@AIMASS_BENCH_DATA=$(DATA) $(BIN)/python -m tests.benchmarks.$(NAME)
 
-chaos: .venv/aimass-ready ## Kill and freeze workers at random, 100 times
+chaos: .venv/aimass-ready ## Kill and freeze workers 100 times, then any process of the suite under load
 	@$(BIN)/python -m tests.chaos.worlds
+	@$(BIN)/python -m tests.chaos.services
 
 manifests: .venv/aimass-ready ## Render and validate the Kubernetes manifests
 	@$(BIN)/python -m deploy.kubernetes.render

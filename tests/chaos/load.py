@@ -1,0 +1,188 @@
+"""Imports and trainings that go on while parts of the suite are killed; nothing may be lost."""
+
+import hashlib
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+import grpc
+
+from aimass.catalog.v1 import dataset_pb2, model_pb2, transfer_pb2
+from aimass.trainer.v1 import trainer_pb2
+from aimass.type.v1 import artifact_pb2, network_pb2, run_pb2
+from common import client
+from common.testing.suite import RunningSuite
+
+T = TypeVar("T")
+_ROWS = 400
+_PATIENCE_SECONDS = 180.0
+_PAUSE_SECONDS = 0.2
+
+
+@dataclass
+class Ledger:
+    """What the suite has acknowledged.
+
+    Attributes:
+        imports: Imports that were created.
+        runs: Training runs that were created.
+        versions: Data set versions with their digests, as first told.
+        models: Model versions that a run has named.
+        problems: What went wrong, in words.
+    """
+
+    imports: list[str] = field(default_factory=list)
+    runs: list[str] = field(default_factory=list)
+    versions: dict[str, str] = field(default_factory=dict)
+    models: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+class Load:
+    """A thread that imports a table and trains on it, again and again."""
+
+    def __init__(self, suite: RunningSuite, number: int) -> None:
+        """Prepares.
+
+        Args:
+            suite: The suite.
+            number: Tells this load's data set and model from the others'.
+        """
+        self.ledger = Ledger()
+        self._suite = suite
+        self._name = f"chaos-{number}"
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
+
+    def start(self) -> None:
+        """Begins."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Waits for the training that is under way; none begins after it."""
+        self._ending.set()
+        self._thread.join(_PATIENCE_SECONDS)
+        if self._thread.is_alive():
+            self.ledger.problems.append(f"{self._name} is stuck with {self.ledger.runs[-1:]}")
+
+    def _work(self) -> None:
+        try:
+            while not self._ending.is_set():
+                self._train(self._import())
+        except Exception as error:
+            self.ledger.problems.append(f"{self._name}: {error!r}")
+
+    def _import(self) -> str:
+        upload = self._upload()
+        spec = dataset_pb2.DatasetImportSpec(dataset=f"datasets/{self._name}", upload=upload)
+        request = dataset_pb2.CreateDatasetImportRequest(
+            dataset_import=dataset_pb2.DatasetImport(spec=spec), request_id=str(uuid.uuid4())
+        )
+        stub = self._suite.datasets
+        name = self._insist(lambda: stub.CreateDatasetImport(request)).name
+        self.ledger.imports.append(name)
+        watch = dataset_pb2.WatchDatasetImportRequest(name=name)
+        self._insist(lambda: list(client.watch(stub.WatchDatasetImport, watch, _PATIENCE_SECONDS)))
+        get = dataset_pb2.GetDatasetImportRequest(name=name)
+        done = self._insist(lambda: stub.GetDatasetImport(get))
+        _require_success(name, done.status)
+        version = self._insist(
+            lambda: stub.GetDatasetVersion(
+                dataset_pb2.GetDatasetVersionRequest(name=done.dataset_version)
+            )
+        )
+        self.ledger.versions[version.name] = version.digest
+        return str(version.name)
+
+    def _train(self, version: str) -> None:
+        spec = trainer_pb2.TrainingSpec(
+            dataset_version=version,
+            model=f"models/{self._name}",
+            network=network_pb2.NetworkSpec(mlp=network_pb2.MlpNetwork(hidden_widths=[64])),
+            epochs=20,
+            batch_size=32,
+            workers=trainer_pb2.WorkerRange(min=1, wanted=1),
+        )
+        request = trainer_pb2.CreateTrainingRunRequest(
+            training_run=trainer_pb2.TrainingRun(spec=spec), request_id=str(uuid.uuid4())
+        )
+        stub = self._suite.training
+        name = self._insist(lambda: stub.CreateTrainingRun(request)).name
+        self.ledger.runs.append(name)
+        watch = trainer_pb2.WatchTrainingRunRequest(name=name)
+        self._insist(lambda: list(client.watch(stub.WatchTrainingRun, watch, _PATIENCE_SECONDS)))
+        run = self._insist(lambda: self._suite.get_run(name))
+        _require_success(name, run.status)
+        self.ledger.models.append(run.model_version)
+
+    def _upload(self) -> str:
+        rows = "\n".join(["a,b,y", *(f"{i},{i % 13},{i * 0.5}" for i in range(_ROWS))])
+        data = rows.encode()
+        header = transfer_pb2.UploadHeader(
+            name=f"uploads/u-{uuid.uuid4().hex[:12]}",
+            total_bytes=len(data),
+            sha256=hashlib.sha256(data).hexdigest(),
+            filename="table.csv",
+        )
+        messages = [
+            transfer_pb2.WriteUploadRequest(header=header),
+            transfer_pb2.WriteUploadRequest(chunk=data),
+        ]
+        return str(self._insist(lambda: self._suite.transfers.WriteUpload(iter(messages))).name)
+
+    def _insist(self, call: Callable[[], T]) -> T:
+        """Repeats a call while the suite is away; every call here may be repeated."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        while True:
+            try:
+                return call()
+            except grpc.RpcError as error:
+                if not _is_outage(error) or time.monotonic() > deadline:
+                    raise
+                time.sleep(_PAUSE_SECONDS)
+
+
+def check(suite: RunningSuite, ledger: Ledger) -> list[str]:
+    """Looks whether everything that was acknowledged is still there, and as it was.
+
+    Returns:
+        What is not, in words.
+    """
+    problems = list(ledger.problems)
+    for name, digest in ledger.versions.items():
+        version = suite.datasets.GetDatasetVersion(dataset_pb2.GetDatasetVersionRequest(name=name))
+        if version.digest != digest:
+            problems.append(f"{name} has another digest")
+    for name in ledger.models:
+        model = suite.models.GetModelVersion(model_pb2.GetModelVersionRequest(name=name))
+        problems += [
+            f"{name}: {role} is damaged"
+            for role, artifact in model.artifacts.items()
+            if not _is_whole(suite, artifact)
+        ]
+    for name in ledger.runs:
+        run = suite.get_run(name)
+        if run.status.state != run_pb2.RUN_STATE_SUCCEEDED:
+            problems.append(f"{name} is {run_pb2.RunState.Name(run.status.state)}")
+    return problems
+
+
+def _is_whole(suite: RunningSuite, artifact: artifact_pb2.ArtifactRef) -> bool:
+    sha256 = hashlib.sha256()
+    request = transfer_pb2.ReadArtifactRequest(artifact=artifact)
+    for response in suite.transfers.ReadArtifact(request):
+        sha256.update(response.chunk)
+    return sha256.hexdigest() == artifact.sha256
+
+
+def _require_success(name: str, status: run_pb2.RunStatus) -> None:
+    if status.state != run_pb2.RUN_STATE_SUCCEEDED:
+        raise AssertionError(f"{name} did not succeed: {status}")
+
+
+def _is_outage(error: grpc.RpcError) -> bool:
+    outages = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+    return isinstance(error, grpc.Call) and error.code() in outages
