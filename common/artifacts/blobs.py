@@ -1,12 +1,12 @@
 """Artifacts: bytes with a reference that carries size and SHA-256."""
 
-import hashlib
 import os
 import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from aimass.type.v1.artifact_pb2 import ArtifactRef
+from common.artifacts.digests import Sha256
 from common.artifacts.protocol import ObjectMissingError, ObjectStore, check_key
 from common.errors import DataLossError, InvalidFieldError
 
@@ -40,7 +40,7 @@ class _Hashing:
         self.digest = ""
 
     def __iter__(self) -> Iterator[bytes]:
-        sha256 = hashlib.sha256()
+        sha256 = Sha256()
         for chunk in self._chunks:
             sha256.update(chunk)
             yield chunk
@@ -78,15 +78,14 @@ def read_artifact(store: ObjectStore, ref: ArtifactRef) -> Iterator[bytes]:
             the object is gone. What was yielded before must be thrown away.
         InvalidFieldError: If the reference points outside the store.
     """
-    sha256, size = hashlib.sha256(), 0
+    sha256 = Sha256()
     try:
         for chunk in store.download(artifact_key(store, ref)):
             sha256.update(chunk)
-            size += len(chunk)
             yield chunk
     except ObjectMissingError:
         raise DataLossError(f"The artifact {ref.uri} is gone.") from None
-    if size != ref.size_bytes or sha256.hexdigest() != ref.sha256:
+    if sha256.size != ref.size_bytes or sha256.hexdigest() != ref.sha256:
         raise DataLossError(f"The artifact {ref.uri} is damaged: its digest does not match.")
 
 
