@@ -35,7 +35,10 @@ _VERSION_HELP = "Data set such as iris, or a version such as iris/3."
 @app.command("import")
 def import_(
     context: typer.Context,
-    path: Annotated[Path, typer.Argument(help="File with a table, arrays, or an archive.")],
+    source: Annotated[
+        str,
+        typer.Argument(help="File with a table, arrays, or an archive; or s3://bucket/prefix/."),
+    ],
     name: Annotated[str, typer.Option(help="Data set to add a version to.")],
     target: Annotated[
         list[str] | None,
@@ -104,7 +107,7 @@ def import_(
         bool, typer.Option("--detach", help="Return once the import is created.")
     ] = False,
 ) -> None:
-    """Upload a file, make a version of a data set from it, and follow the import."""
+    """Make a version of a data set from a file, which is uploaded, and follow the import."""
     cli = context_of(context)
     options = ImportOptions(
         targets=target or (),
@@ -127,7 +130,10 @@ def import_(
         series={"time_column": time, "series_column": series, "covariates": covariate or []},
     )
     spec = import_spec(_full("datasets", name), options)
-    spec.upload = upload_with_bar(cli, path)
+    if source.startswith("s3://"):
+        spec.uri = source
+    else:
+        spec.upload = upload_with_bar(cli, Path(source))
     raise typer.Exit(_start(cli, spec, detach))
 
 

@@ -26,7 +26,8 @@ from common.runs.leftovers import RunLeftovers
 from common.runs.service import RunService
 from common.runs.tail import Tails
 from common.server import Service
-from services.catalog.config import CatalogSettings
+from services.catalog.buckets import import_objects
+from services.catalog.config import CatalogSettings, ImportSettings
 from services.catalog.domain.models import Models
 from services.catalog.domain.uploads import UnusedUploads, Uploads
 from services.catalog.domain.versions import Versions
@@ -64,9 +65,10 @@ async def catalog(
         changed=tails.poke,
     )
     imports = RunService(DATASET_IMPORTS, records, tails, executor)
+    objects = import_objects(store, ImportSettings())
     versions = Versions(store, records, DATASETS)
     reader = HelperProcess(_HELPER_COMMAND)
-    datasets = DatasetServicer(imports, uploads, versions, records, reader)
+    datasets = DatasetServicer(imports, uploads, versions, records, reader, objects)
     models = ModelServicer(store, records, Models(store, records), versions)
     transfers = TransferServicer(store, uploads)
     sweeps = Sweeps(

@@ -7,17 +7,12 @@ from pydantic import Field
 from common.config import ServerSettings, Settings
 
 
-class CatalogSettings(ServerSettings):
-    """Settings of the catalog service."""
-
-    import_limit: int = Field(2, ge=1, description="Imports that work at a time; others wait.")
-    upload_keep_hours: float = Field(
-        24.0, gt=0, description="Uploads that no import used are deleted after so many hours."
-    )
-
-
 class ImportSettings(Settings):
-    """Settings of an import's own process."""
+    """Settings of imports, for the service and an import's own process."""
+
+    import_buckets: str = Field(
+        "", description="Other buckets of the store that imports may read, separated by commas."
+    )
 
     import_scratch_dir: Path | None = Field(
         None, description="For the upload and unpacked files; default: the system's."
@@ -26,3 +21,12 @@ class ImportSettings(Settings):
         16 * 1024**3, ge=1, description="Size that an archive may have once unpacked."
     )
     import_max_files: int = Field(500_000, ge=1, description="Entries that an archive may have.")
+
+
+class CatalogSettings(ServerSettings):
+    """Settings of the catalog service."""
+
+    import_limit: int = Field(2, ge=1, description="Imports that work at a time; others wait.")
+    upload_keep_hours: float = Field(
+        24.0, gt=0, description="Uploads that no import used are deleted after so many hours."
+    )

@@ -5,7 +5,7 @@ import shutil
 import sys
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -22,13 +22,15 @@ from common.runs.errors import RunCancelledError
 from common.runs.job import run_job
 from common.runs.kind import attempt_prefix
 from common.runs.owner import RunOwner
+from services.catalog.buckets import import_objects
 from services.catalog.config import ImportSettings
 from services.catalog.convert import data_prefixes, spec_from_proto, spec_to_proto
 from services.catalog.domain import fields
 from services.catalog.domain.importer import READING, ImportedData, import_source
+from services.catalog.domain.objects import shared_format
 from services.catalog.domain.sources.archive import ArchiveLimits
-from services.catalog.domain.sources.opening import open_source
-from services.catalog.domain.spec import ImportSpec, resolve_format
+from services.catalog.domain.sources.several import open_files
+from services.catalog.domain.spec import DataFormat, ImportSpec, resolve_format
 from services.catalog.domain.uploads import Uploads, fetch_upload
 from services.catalog.domain.versions import Versions
 from services.catalog.kind import DATASET_IMPORTS, DATASETS
@@ -69,7 +71,6 @@ def run_import(owner: Owner) -> None:
 
 def _import(owner: Owner, settings: ImportSettings) -> dataset_pb2.DatasetVersion:
     spec = spec_from_proto(owner.run.spec)
-    upload = Uploads(owner.store, owner.records).require_complete(spec.upload, fields.UPLOAD)
     limits = ArchiveLimits(
         max_files=settings.import_max_files,
         max_file_bytes=settings.import_max_unpacked_bytes,
@@ -77,13 +78,9 @@ def _import(owner: Owner, settings: ImportSettings) -> dataset_pb2.DatasetVersio
     )
     identity = _request(owner.run).request_id
     with _scratch(identity, settings.import_scratch_dir) as scratch:
-        path = scratch / "upload"
-        owner.progress(0.0, "fetching", f"{upload.total_bytes:,} bytes")
-        with path.open("wb") as file:
-            file.writelines(fetch_upload(owner.store, upload))
+        files, file_format = _fetch(owner, spec, scratch, settings)
         owner.progress(_FETCHED, READING)
-        file_format = resolve_format(spec, upload.filename)
-        with open_source(path, file_format, scratch, spec, limits) as source:
+        with open_files(files, file_format, scratch, spec, limits) as source:
             imported = import_source(
                 source,
                 spec,
@@ -92,6 +89,39 @@ def _import(owner: Owner, settings: ImportSettings) -> dataset_pb2.DatasetVersio
                 lambda stage, done, total: _tell(owner, stage, done, total),
             )
     return _version(owner.run, spec, imported)
+
+
+def _fetch(
+    owner: Owner, spec: ImportSpec, scratch: Path, settings: ImportSettings
+) -> tuple[list[tuple[Path, str]], DataFormat | None]:
+    """Downloads what is to be imported; returns the files with their names, and their format."""
+    if spec.uri:
+        return _fetch_objects(owner, spec, scratch, settings)
+    upload = Uploads(owner.store, owner.records).require_complete(spec.upload, fields.UPLOAD)
+    path = scratch / "upload"
+    owner.progress(0.0, "fetching", f"{upload.total_bytes:,} bytes")
+    _write(owner, path, fetch_upload(owner.store, upload))
+    return [(path, upload.filename)], resolve_format(spec, upload.filename)
+
+
+def _fetch_objects(
+    owner: Owner, spec: ImportSpec, scratch: Path, settings: ImportSettings
+) -> tuple[list[tuple[Path, str]], DataFormat | None]:
+    found = import_objects(owner.store, settings).find(spec.uri)
+    owner.progress(0.0, "fetching", f"{found.total_bytes:,} bytes")
+    files = []
+    for number, info in enumerate(found.objects):
+        path = scratch / f"object-{number}"
+        _write(owner, path, found.store.download(info.key))
+        files.append((path, info.key))
+    return files, shared_format(spec, found)
+
+
+def _write(owner: Owner, path: Path, chunks: Iterable[bytes]) -> None:
+    with path.open("wb") as file:
+        for chunk in chunks:
+            owner.check_cancelled()
+            file.write(chunk)
 
 
 def _publish(owner: Owner, file: Path, name: str) -> artifact_pb2.ArtifactRef:
@@ -137,7 +167,7 @@ def _version(
         split=resolved.split,
         shards=data.shards,
         size_bytes=data.size_bytes,
-        lineage=run_pb2.Lineage(inputs=[run.name, spec.upload]),
+        lineage=run_pb2.Lineage(inputs=[run.name, *_inputs(run)]),
         labels=run.labels,
     )
 
@@ -147,8 +177,13 @@ def _finish(run: dataset_pb2.DatasetImport, version: dataset_pb2.DatasetVersion)
     run.spec.target = version.schema.target
     run.spec.task = version.schema.task
     run.spec.split.CopyFrom(version.split)
-    run.status.lineage.inputs[:] = [run.spec.upload]
+    run.status.lineage.inputs[:] = _inputs(run)
     run.status.lineage.outputs[:] = [version.name]
+
+
+def _inputs(run: dataset_pb2.DatasetImport) -> list[str]:
+    """Returns the resources that went into an import; objects of the store are none."""
+    return [run.spec.upload] if run.spec.upload else []
 
 
 def _request(run: dataset_pb2.DatasetImport) -> RequestId:

@@ -24,8 +24,9 @@ from services.catalog.convert import data_prefixes, spec_from_proto, spec_to_pro
 from services.catalog.domain import fields
 from services.catalog.domain.artifacts import describe, read_from
 from services.catalog.domain.diff import diff_versions
+from services.catalog.domain.objects import ImportObjects, shared_format
 from services.catalog.domain.preview import choose_rows
-from services.catalog.domain.spec import check_spec, resolve_format
+from services.catalog.domain.spec import DataFormat, ImportSpec, check_spec, resolve_format
 from services.catalog.domain.uploads import Uploads, UploadWriter
 from services.catalog.domain.versions import Versions
 
@@ -46,6 +47,7 @@ class DatasetServicer(dataset_pb2_grpc.DatasetServiceServicer):
         datasets: Datasets,
         records: RecordStore,
         reader: HelperProcess,
+        objects: ImportObjects,
     ) -> None:
         """Serves from these parts."""
         self._imports = imports
@@ -53,6 +55,7 @@ class DatasetServicer(dataset_pb2_grpc.DatasetServiceServicer):
         self._datasets = datasets
         self._records = records
         self._reader = reader
+        self._objects = objects
 
     async def CreateDatasetImport(
         self, request: dataset_pb2.CreateDatasetImportRequest, context: object
@@ -62,8 +65,8 @@ class DatasetServicer(dataset_pb2_grpc.DatasetServiceServicer):
         spec = spec_from_proto(request.dataset_import.spec)
         check_spec(spec)
         identity = RequestId.of(caller().subject, method, request.request_id, request)
-        upload = await asyncio.to_thread(self._uploads.require_complete, spec.upload, fields.UPLOAD)
-        resolved = spec.model_copy(update={"format": resolve_format(spec, upload.filename)})
+        file_format = await asyncio.to_thread(self._find_format, spec)
+        resolved = spec.model_copy(update={"format": file_format})
         draft = dataset_pb2.DatasetImport(
             spec=spec_to_proto(resolved), labels=request.dataset_import.labels
         )
@@ -72,9 +75,16 @@ class DatasetServicer(dataset_pb2_grpc.DatasetServiceServicer):
             run_id=request.dataset_import_id,
             request=identity,
             validate_only=request.validate_only,
-            references=[spec.upload],
+            references=[spec.upload] if spec.upload else [],
             field="dataset_import_id",
         )
+
+    def _find_format(self, spec: ImportSpec) -> DataFormat | None:
+        """Returns the format of what is to be imported, which must be there."""
+        if spec.uri:
+            return shared_format(spec, self._objects.find(spec.uri))
+        upload = self._uploads.require_complete(spec.upload, fields.UPLOAD)
+        return resolve_format(spec, upload.filename)
 
     async def GetDatasetImport(
         self, request: dataset_pb2.GetDatasetImportRequest, context: object

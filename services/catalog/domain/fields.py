@@ -14,6 +14,7 @@ TARGETS = f"{IMPORT}.targets"
 TASK = f"{IMPORT}.task"
 TIME_SERIES = f"{IMPORT}.time_series"
 UPLOAD = f"{IMPORT}.upload"
+URI = f"{IMPORT}.uri"
 
 _NAMES_SHOWN = 20
 

@@ -153,7 +153,8 @@ class ImportSpec(_Model):
 
     Attributes:
         dataset: Name of the data set.
-        upload: Name of the upload.
+        upload: Name of the upload; empty where `uri` is given.
+        uri: Object or prefix of the store, instead of an upload.
         format: File format; None to go by the upload's file name.
         target: Target column; empty to guess.
         task: None to guess from the target.
@@ -165,7 +166,8 @@ class ImportSpec(_Model):
     """
 
     dataset: str
-    upload: str
+    upload: str = ""
+    uri: Annotated[str, Field(max_length=2048)] = ""
     format: DataFormat | None = None
     target: str = ""
     task: Task | None = None
@@ -183,7 +185,10 @@ def check_spec(spec: ImportSpec) -> None:
         InvalidFieldError: Names the field.
     """
     DatasetName.from_name(spec.dataset, fields.DATASET)
-    UploadName.from_name(spec.upload, fields.UPLOAD)
+    if spec.upload and spec.uri:
+        raise InvalidFieldError(fields.URI, "must be left out where there is an upload")
+    if not spec.uri:
+        UploadName.from_name(spec.upload, fields.UPLOAD)
     stratified = spec.split.method is SplitMethod.STRATIFIED
     if stratified and spec.task in (Task.REGRESSION, Task.UNSUPERVISED):
         raise InvalidFieldError(

@@ -907,13 +907,14 @@ class DatasetImportSpec(_message.Message):
     TASK_FIELD_NUMBER: _builtins.int
     COLUMN_TYPES_FIELD_NUMBER: _builtins.int
     SPLIT_FIELD_NUMBER: _builtins.int
+    URI_FIELD_NUMBER: _builtins.int
     TARGETS_FIELD_NUMBER: _builtins.int
     CSV_FIELD_NUMBER: _builtins.int
     TIME_SERIES_FIELD_NUMBER: _builtins.int
     dataset: _builtins.str
     """The data set to add a version to: `datasets/{dataset}`. Made if it does not exist. Required."""
     upload: _builtins.str
-    """A complete upload: `uploads/{upload}`. Required."""
+    """A complete upload: `uploads/{upload}`. This or `uri` is required."""
     format: Global___DataFormat.ValueType
     """File format. Default: by the file name (.csv, .tsv, .parquet, .jsonl, .arrow, .feather, .npz,
     .arff, .libsvm; .csv.gz and the like where the file is compressed). Left open for archives (.zip,
@@ -925,6 +926,11 @@ class DatasetImportSpec(_message.Message):
     """
     task: Global___Task.ValueType
     """Task. Default: guessed from the target."""
+    uri: _builtins.str
+    """Objects of the suite's object store, instead of an upload: `s3://bucket/key`, or a prefix that
+    ends with `/`, of which all files of one format, at most 500, are read in the order of their keys.
+    In the suite's own bucket under `imports/` or `runs/`; other buckets must be open to imports.
+    """
     @_builtins.property
     def column_types(self) -> _containers.ScalarMap[_builtins.str, Global___ColumnType.ValueType]:
         """Types of columns by name, where the guess is not wanted."""
@@ -955,13 +961,14 @@ class DatasetImportSpec(_message.Message):
         task: Global___Task.ValueType = ...,
         column_types: _abc.Mapping[_builtins.str, Global___ColumnType.ValueType] | None = ...,
         split: Global___SplitSpec | None = ...,
+        uri: _builtins.str = ...,
         targets: _abc.Iterable[_builtins.str] | None = ...,
         csv: Global___CsvOptions | None = ...,
         time_series: Global___TimeSeries | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["csv", b"csv", "split", b"split", "time_series", b"time_series"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["column_types", b"column_types", "csv", b"csv", "dataset", b"dataset", "format", b"format", "split", b"split", "target", b"target", "targets", b"targets", "task", b"task", "time_series", b"time_series", "upload", b"upload"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column_types", b"column_types", "csv", b"csv", "dataset", b"dataset", "format", b"format", "split", b"split", "target", b"target", "targets", b"targets", "task", b"task", "time_series", b"time_series", "upload", b"upload", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
