@@ -160,8 +160,8 @@ class GridPool(nn.Module):
         """Takes [rows, channels, height, width], returns [rows, channels, grid, grid]."""
         if self._is_identity:
             return features
-        pooled = self.bins @ features.flatten(2).transpose(1, 2)
-        return pooled.transpose(1, 2).unflatten(2, (self._grid, self._grid))
+        pooled: Tensor = self.bins @ features.flatten(2).transpose(1, 2)
+        return torch.unflatten(pooled.transpose(1, 2), 2, (self._grid, self._grid))
 
 
 def _averaging_matrix(side: int, grid: int) -> Tensor:

@@ -76,7 +76,7 @@ def _state_buffers(network: nn.Module) -> list[Tensor]:
 
 def _views(tensors: Sequence[Tensor], room: Tensor) -> list[Tensor]:
     """Returns parts of a flat tensor, one after the other, in the shapes of these tensors."""
-    parts = room.split([tensor.numel() for tensor in tensors])
+    parts = torch.split(room, [tensor.numel() for tensor in tensors])
     return [_view(part, tensor.shape) for part, tensor in zip(parts, tensors, strict=True)]
 
 
