@@ -116,6 +116,13 @@ class ModelName(_CollectionName):
 
 
 @dataclass(frozen=True)
+class ModelImportName(_CollectionName):
+    """`modelImports/{id}`."""
+
+    collection = "modelImports"
+
+
+@dataclass(frozen=True)
 class TrainingRunName(_CollectionName):
     """`trainingRuns/{id}`."""
 

@@ -1,5 +1,6 @@
 """ONNX models: checked before they are run. Imports onnx and onnxruntime."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -29,10 +30,12 @@ class OnnxModel:
     Attributes:
         session: The runtime's session.
         signature: Inputs and outputs.
+        parameter_count: Numbers in its constant tensors.
     """
 
     session: onnxruntime.InferenceSession
     signature: model_pb2.Signature
+    parameter_count: int
 
     def predict(self, inputs: Tensors) -> Tensors:
         """Returns the outputs by name."""
@@ -64,8 +67,8 @@ def open_onnx(content: bytes, field: str) -> OnnxModel:
         inputs=[_tensor(value, field) for value in session.get_inputs()],
         outputs=[_tensor(value, field) for value in session.get_outputs()],
     )
-    del model
-    return OnnxModel(session, signature)
+    count = sum(math.prod(tensor.dims) for tensor in model.graph.initializer)
+    return OnnxModel(session, signature, count)
 
 
 def load_onnx(store: ObjectStore, version: model_pb2.ModelVersion) -> OnnxModel:

@@ -31,11 +31,12 @@ from services.catalog.config import CatalogSettings, ImportSettings
 from services.catalog.domain.models import Models
 from services.catalog.domain.uploads import UnusedUploads, Uploads
 from services.catalog.domain.versions import Versions
-from services.catalog.kind import DATASET_IMPORTS, DATASETS
+from services.catalog.kind import DATASET_IMPORTS, DATASETS, MODEL_IMPORTS
 from services.catalog.model_servicer import ModelServicer
 from services.catalog.servicer import DatasetServicer, TransferServicer
 
 _JOB_COMMAND = (sys.executable, "-m", "services.catalog.job")
+_MODEL_JOB_COMMAND = (sys.executable, "-m", "services.catalog.model_job")
 _HELPER_COMMAND = (sys.executable, "-m", "services.catalog.helper")
 
 
@@ -69,7 +70,17 @@ async def catalog(
     versions = Versions(store, records, DATASETS)
     reader = HelperProcess(_HELPER_COMMAND)
     datasets = DatasetServicer(imports, uploads, versions, records, reader, objects)
-    models = ModelServicer(store, records, Models(store, records), versions)
+    model_tails = Tails(MODEL_IMPORTS, store, records)
+    model_executor = LocalExecutor(
+        MODEL_IMPORTS,
+        store,
+        records,
+        _MODEL_JOB_COMMAND,
+        limit=1,
+        changed=model_tails.poke,
+    )
+    model_imports = RunService(MODEL_IMPORTS, records, model_tails, model_executor)
+    models = ModelServicer(store, records, Models(store, records), versions, uploads, model_imports)
     transfers = TransferServicer(store, uploads)
     sweeps = Sweeps(
         store,
@@ -82,6 +93,7 @@ async def catalog(
     sweeper = asyncio.create_task(sweeps.run())
     warming = asyncio.create_task(_warm(records))
     await executor.start()
+    await model_executor.start()
     try:
         yield [
             Service(
@@ -106,6 +118,8 @@ async def catalog(
         await reader.close()
         await executor.stop()
         await tails.close()
+        await model_executor.stop()
+        await model_tails.close()
 
 
 async def _warm(records: RecordStore) -> None:

@@ -30,3 +30,22 @@ class CatalogSettings(ServerSettings):
     upload_keep_hours: float = Field(
         24.0, gt=0, description="Uploads that no import used are deleted after so many hours."
     )
+
+
+class ModelImportSettings(Settings):
+    """Settings of a model import's own process."""
+
+    import_scratch_dir: Path | None = Field(
+        None, description="For the upload and unpacked files; default: the system's."
+    )
+    model_import_max_bytes: int = Field(
+        2 * 1024**3, ge=1, description="Size that the file of an imported model may have."
+    )
+    model_import_memory_bytes: int = Field(
+        8 * 1024**3,
+        ge=512 * 1024**2,
+        description="Address space of the process that loads a foreign model.",
+    )
+    model_import_seconds: int = Field(
+        300, ge=1, description="Time that loading and trying a foreign model may take."
+    )

@@ -1,8 +1,9 @@
 """Between the catalog's messages and the domain."""
 
-from aimass.catalog.v1 import dataset_pb2
+from aimass.catalog.v1 import dataset_pb2, model_pb2
 from common.protobuf import from_plain, resolve
 from services.catalog.domain import fields
+from services.catalog.domain.model_spec import FIELD, ModelImportSpec
 from services.catalog.domain.spec import ImportSpec
 
 
@@ -18,6 +19,20 @@ def spec_from_proto(message: dataset_pb2.DatasetImportSpec) -> ImportSpec:
 def spec_to_proto(spec: ImportSpec) -> dataset_pb2.DatasetImportSpec:
     """Returns the message of a specification."""
     return from_plain(spec.model_dump(mode="json"), dataset_pb2.DatasetImportSpec)
+
+
+def model_spec_from_proto(message: model_pb2.ModelImportSpec) -> ModelImportSpec:
+    """Returns what a message asks for.
+
+    Raises:
+        InvalidInputError: Names the path of every field that is wrong.
+    """
+    return resolve(message, ModelImportSpec, FIELD)
+
+
+def model_spec_to_proto(spec: ModelImportSpec) -> model_pb2.ModelImportSpec:
+    """Returns the message of a specification."""
+    return from_plain(spec.model_dump(mode="json"), model_pb2.ModelImportSpec)
 
 
 def without_shards(version: dataset_pb2.DatasetVersion) -> dataset_pb2.DatasetVersion:

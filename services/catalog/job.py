@@ -1,12 +1,8 @@
 """Entry point of an import's own process: `python -m services.catalog.job IMPORT | --standby`."""
 
-import hashlib
-import shutil
 import sys
-import tempfile
-import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from aimass.catalog.v1 import dataset_pb2
@@ -17,7 +13,6 @@ from common.data.messages import counts_to_proto, schema_to_proto
 from common.data.shards import PARQUET_MEDIA_TYPE
 from common.errors import UnavailableError
 from common.names import DatasetVersionName
-from common.records import RequestId
 from common.runs.errors import RunCancelledError
 from common.runs.job import run_job
 from common.runs.kind import attempt_prefix
@@ -34,6 +29,7 @@ from services.catalog.domain.spec import DataFormat, ImportSpec, resolve_format
 from services.catalog.domain.uploads import Uploads, fetch_upload
 from services.catalog.domain.versions import Versions
 from services.catalog.kind import DATASET_IMPORTS, DATASETS
+from services.catalog.publishing import publish_request, scratch_folder
 
 Owner = RunOwner[dataset_pb2.DatasetImport]
 
@@ -49,7 +45,8 @@ def run_import(owner: Owner) -> None:
     bound to the run, not to the attempt.
     """
     versions = Versions(owner.store, owner.records, DATASETS)
-    version = versions.find_result(_request(owner.run))
+    request = publish_request(DATASET_IMPORTS, owner.run)
+    version = versions.find_result(request)
     if version is None:
         try:
             draft = _import(owner, ImportSettings())
@@ -60,7 +57,7 @@ def run_import(owner: Owner) -> None:
         owner.check()
         owner.check_cancelled()
         parent = owner.run.spec.dataset
-        version = versions.create(parent, draft, _request(owner.run), references=[owner.name])
+        version = versions.create(parent, draft, request, references=[owner.name])
     _drop_unused(owner, version)
     try:
         owner.succeed(lambda run: _finish(run, version))
@@ -76,8 +73,8 @@ def _import(owner: Owner, settings: ImportSettings) -> dataset_pb2.DatasetVersio
         max_file_bytes=settings.import_max_unpacked_bytes,
         max_total_bytes=settings.import_max_unpacked_bytes,
     )
-    identity = _request(owner.run).request_id
-    with _scratch(identity, settings.import_scratch_dir) as scratch:
+    identity = publish_request(DATASET_IMPORTS, owner.run).request_id
+    with scratch_folder(identity, settings.import_scratch_dir) as scratch:
         files, file_format = _fetch(owner, spec, scratch, settings)
         owner.progress(_FETCHED, READING)
         with open_files(files, file_format, scratch, spec, limits) as source:
@@ -184,28 +181,6 @@ def _finish(run: dataset_pb2.DatasetImport, version: dataset_pb2.DatasetVersion)
 def _inputs(run: dataset_pb2.DatasetImport) -> list[str]:
     """Returns the resources that went into an import; objects of the store are none."""
     return [run.spec.upload] if run.spec.upload else []
-
-
-def _request(run: dataset_pb2.DatasetImport) -> RequestId:
-    """Returns the identity under which any attempt of this run publishes its one version."""
-    identity = f"{run.name} {run.status.create_time.ToJsonString()}"
-    return RequestId(
-        caller=DATASET_IMPORTS.collection,
-        method="publish",
-        request_id=str(uuid.uuid5(uuid.NAMESPACE_URL, identity)),
-        payload_digest=hashlib.sha256(identity.encode()).hexdigest(),
-    )
-
-
-@contextmanager
-def _scratch(identity: str, root: Path | None) -> Iterator[Path]:
-    """Yields a directory for one attempt; what a killed attempt left is removed first."""
-    base = root or Path(tempfile.gettempdir())
-    prefix = f"aimass-import-{identity}-"
-    for left in base.glob(f"{prefix}*"):
-        shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=base, ignore_cleanup_errors=True) as path:
-        yield Path(path)
 
 
 def main() -> int:

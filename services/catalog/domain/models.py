@@ -3,13 +3,10 @@
 import re
 from collections.abc import Callable, Sequence
 
-from google.protobuf.empty_pb2 import Empty
-
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from common.artifacts import ObjectStore
 from common.errors import (
     FailedPreconditionError,
-    FieldViolation,
     InvalidFieldError,
     NotFoundError,
 )
@@ -17,6 +14,7 @@ from common.names import LATEST, ModelName, ModelVersionName, validate_id
 from common.records import Page, RecordStore
 from common.runs.kind import check_labels
 from services.catalog.domain.artifacts import require_stored
+from services.catalog.domain.existence import require_resource
 from services.catalog.domain.versions import Line, VersionName, Versions
 
 _VERSION = "model_version"
@@ -203,7 +201,8 @@ def check_model_version(
         raise InvalidFieldError(f"{_VERSION}.parameter_count", "must be at least 0")
     for index, name in enumerate(version.lineage.inputs):
         field = f"{_VERSION}.lineage.inputs[{index}]"
-        version.lineage.inputs[index] = _existing(records, resolve(name, field), field)
+        number = resolve(name, field)
+        version.lineage.inputs[index] = require_resource(records, number, field)
     for role, ref in version.artifacts.items():
         if _ROLE.fullmatch(role) is None:
             raise InvalidFieldError(
@@ -218,17 +217,6 @@ def check_model_version(
 def inputs_of(version: model_pb2.ModelVersion) -> list[str]:
     """Returns the names that a version refers to, each once."""
     return list(dict.fromkeys(version.lineage.inputs))
-
-
-def _existing(records: RecordStore, name: str, field: str) -> str:
-    try:
-        records.get(name, Empty)  # whatever it is, it must exist
-    except NotFoundError:
-        raise NotFoundError(
-            f"{field}: {name} does not exist.",
-            violations=[FieldViolation(field, "does not exist.")],
-        ) from None
-    return name
 
 
 def _parent(name: str) -> str:

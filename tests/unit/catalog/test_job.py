@@ -23,6 +23,7 @@ from services.catalog.domain.uploads import Uploads, UploadWriter
 from services.catalog.domain.versions import Versions
 from services.catalog.job import run_import
 from services.catalog.kind import DATASET_IMPORTS, DATASETS
+from services.catalog.publishing import publish_request
 from tests.unit.catalog.support import picture, zip_of
 
 Owner = RunOwner[dataset_pb2.DatasetImport]
@@ -211,6 +212,4 @@ def test_scratch_of_a_killed_attempt_is_removed(scratch: Path) -> None:
 
 
 def _identity(owner: Owner) -> str:
-    from services.catalog.job import _request  # noqa: PLC0415
-
-    return _request(owner.run).request_id
+    return publish_request(DATASET_IMPORTS, owner.run).request_id

@@ -24,6 +24,7 @@ _sym_db = _symbol_database.Default()
 
 from aimass.catalog.v1 import dataset_pb2 as aimass_dot_catalog_dot_v1_dot_dataset__pb2
 from aimass.type.v1 import artifact_pb2 as aimass_dot_type_dot_v1_dot_artifact__pb2
+from aimass.type.v1 import event_pb2 as aimass_dot_type_dot_v1_dot_event__pb2
 from aimass.type.v1 import network_pb2 as aimass_dot_type_dot_v1_dot_network__pb2
 from aimass.type.v1 import run_pb2 as aimass_dot_type_dot_v1_dot_run__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
@@ -31,7 +32,7 @@ from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mas
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61imass/catalog/v1/model.proto\x12\x11\x61imass.catalog.v1\x1a\x1f\x61imass/catalog/v1/dataset.proto\x1a\x1d\x61imass/type/v1/artifact.proto\x1a\x1c\x61imass/type/v1/network.proto\x1a\x18\x61imass/type/v1/run.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc6\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0elatest_version\x18\x02 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x07\x61liases\x18\x04 \x03(\x0b\x32%.aimass.catalog.v1.Model.AliasesEntry\x1a.\n\x0c\x41liasesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\xc4\x05\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x04task\x18\x02 \x01(\x0e\x32\x17.aimass.catalog.v1.Task\x12,\n\x07network\x18\x03 \x01(\x0b\x32\x1b.aimass.type.v1.NetworkSpec\x12/\n\tsignature\x18\x04 \x01(\x0b\x32\x1c.aimass.catalog.v1.Signature\x12=\n\x07metrics\x18\x05 \x03(\x0b\x32,.aimass.catalog.v1.ModelVersion.MetricsEntry\x12\x41\n\tartifacts\x18\x06 \x03(\x0b\x32..aimass.catalog.v1.ModelVersion.ArtifactsEntry\x12(\n\x07lineage\x18\x07 \x01(\x0b\x32\x17.aimass.type.v1.Lineage\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12;\n\x06labels\x18\t \x03(\x0b\x32+.aimass.catalog.v1.ModelVersion.LabelsEntry\x12\x17\n\x0fparameter_count\x18\n \x01(\x03\x12.\n\x06\x66ormat\x18\x0b \x01(\x0e\x32\x1e.aimass.catalog.v1.ModelFormat\x12\x0f\n\x07\x61liases\x18\x0c \x03(\t\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1aM\n\x0e\x41rtifactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.aimass.type.v1.ArtifactRef:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"{\n\tSignature\x12-\n\x06inputs\x18\x01 \x03(\x0b\x32\x1d.aimass.catalog.v1.TensorSpec\x12.\n\x07outputs\x18\x02 \x03(\x0b\x32\x1d.aimass.catalog.v1.TensorSpec\x12\x0f\n\x07\x63lasses\x18\x03 \x03(\t\"8\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\"\x8e\x01\n\x19\x43reateModelVersionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x36\n\rmodel_version\x18\x02 \x01(\x0b\x32\x1f.aimass.catalog.v1.ModelVersion\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\\\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x10\n\x08order_by\x18\x04 \x01(\t\"W\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.aimass.catalog.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x16GetModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"s\n\x18ListModelVersionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\x12\x10\n\x08order_by\x18\x05 \x01(\t\"m\n\x19ListModelVersionsResponse\x12\x37\n\x0emodel_versions\x18\x01 \x03(\x0b\x32\x1f.aimass.catalog.v1.ModelVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x19\x44\x65leteModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x84\x01\n\x19UpdateModelVersionRequest\x12\x36\n\rmodel_version\x18\x01 \x01(\x0b\x32\x1f.aimass.catalog.v1.ModelVersion\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"3\n\x14SetModelAliasRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\"6\n\x17\x44\x65leteModelAliasRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t*z\n\x0bModelFormat\x12\x1c\n\x18MODEL_FORMAT_UNSPECIFIED\x10\x00\x12\x1e\n\x1aMODEL_FORMAT_TORCH_PACKAGE\x10\x01\x12\x15\n\x11MODEL_FORMAT_ONNX\x10\x02\x12\x16\n\x12MODEL_FORMAT_SKOPS\x10\x03\x32\xd6\x06\n\x0cModelService\x12\x63\n\x12\x43reateModelVersion\x12,.aimass.catalog.v1.CreateModelVersionRequest\x1a\x1f.aimass.catalog.v1.ModelVersion\x12H\n\x08GetModel\x12\".aimass.catalog.v1.GetModelRequest\x1a\x18.aimass.catalog.v1.Model\x12Y\n\nListModels\x12$.aimass.catalog.v1.ListModelsRequest\x1a%.aimass.catalog.v1.ListModelsResponse\x12]\n\x0fGetModelVersion\x12).aimass.catalog.v1.GetModelVersionRequest\x1a\x1f.aimass.catalog.v1.ModelVersion\x12n\n\x11ListModelVersions\x12+.aimass.catalog.v1.ListModelVersionsRequest\x1a,.aimass.catalog.v1.ListModelVersionsResponse\x12Z\n\x12\x44\x65leteModelVersion\x12,.aimass.catalog.v1.DeleteModelVersionRequest\x1a\x16.google.protobuf.Empty\x12\x63\n\x12UpdateModelVersion\x12,.aimass.catalog.v1.UpdateModelVersionRequest\x1a\x1f.aimass.catalog.v1.ModelVersion\x12R\n\rSetModelAlias\x12\'.aimass.catalog.v1.SetModelAliasRequest\x1a\x18.aimass.catalog.v1.Model\x12X\n\x10\x44\x65leteModelAlias\x12*.aimass.catalog.v1.DeleteModelAliasRequest\x1a\x18.aimass.catalog.v1.Modelb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x61imass/catalog/v1/model.proto\x12\x11\x61imass.catalog.v1\x1a\x1f\x61imass/catalog/v1/dataset.proto\x1a\x1d\x61imass/type/v1/artifact.proto\x1a\x1a\x61imass/type/v1/event.proto\x1a\x1c\x61imass/type/v1/network.proto\x1a\x18\x61imass/type/v1/run.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc6\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0elatest_version\x18\x02 \x01(\x05\x12/\n\x0b\x63reate_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x36\n\x07\x61liases\x18\x04 \x03(\x0b\x32%.aimass.catalog.v1.Model.AliasesEntry\x1a.\n\x0c\x41liasesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x05:\x02\x38\x01\"\xc4\x05\n\x0cModelVersion\x12\x0c\n\x04name\x18\x01 \x01(\t\x12%\n\x04task\x18\x02 \x01(\x0e\x32\x17.aimass.catalog.v1.Task\x12,\n\x07network\x18\x03 \x01(\x0b\x32\x1b.aimass.type.v1.NetworkSpec\x12/\n\tsignature\x18\x04 \x01(\x0b\x32\x1c.aimass.catalog.v1.Signature\x12=\n\x07metrics\x18\x05 \x03(\x0b\x32,.aimass.catalog.v1.ModelVersion.MetricsEntry\x12\x41\n\tartifacts\x18\x06 \x03(\x0b\x32..aimass.catalog.v1.ModelVersion.ArtifactsEntry\x12(\n\x07lineage\x18\x07 \x01(\x0b\x32\x17.aimass.type.v1.Lineage\x12/\n\x0b\x63reate_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12;\n\x06labels\x18\t \x03(\x0b\x32+.aimass.catalog.v1.ModelVersion.LabelsEntry\x12\x17\n\x0fparameter_count\x18\n \x01(\x03\x12.\n\x06\x66ormat\x18\x0b \x01(\x0e\x32\x1e.aimass.catalog.v1.ModelFormat\x12\x0f\n\x07\x61liases\x18\x0c \x03(\t\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1aM\n\x0e\x41rtifactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.aimass.type.v1.ArtifactRef:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xfa\x01\n\x0bModelImport\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x30\n\x04spec\x18\x02 \x01(\x0b\x32\".aimass.catalog.v1.ModelImportSpec\x12)\n\x06status\x18\x03 \x01(\x0b\x32\x19.aimass.type.v1.RunStatus\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12:\n\x06labels\x18\x05 \x03(\x0b\x32*.aimass.catalog.v1.ModelImport.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xa3\x02\n\x0fModelImportSpec\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0e\n\x06upload\x18\x02 \x01(\t\x12.\n\x06\x66ormat\x18\x03 \x01(\x0e\x32\x1e.aimass.catalog.v1.ModelFormat\x12%\n\x04task\x18\x04 \x01(\x0e\x32\x17.aimass.catalog.v1.Task\x12\x17\n\x0f\x64\x61taset_version\x18\x05 \x01(\t\x12\x0f\n\x07\x63lasses\x18\x06 \x03(\t\x12@\n\x07metrics\x18\x07 \x03(\x0b\x32/.aimass.catalog.v1.ModelImportSpec.MetricsEntry\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"{\n\tSignature\x12-\n\x06inputs\x18\x01 \x03(\x0b\x32\x1d.aimass.catalog.v1.TensorSpec\x12.\n\x07outputs\x18\x02 \x03(\x0b\x32\x1d.aimass.catalog.v1.TensorSpec\x12\x0f\n\x07\x63lasses\x18\x03 \x03(\t\"8\n\nTensorSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x64type\x18\x02 \x01(\t\x12\r\n\x05shape\x18\x03 \x03(\x03\"\x8e\x01\n\x19\x43reateModelVersionRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x36\n\rmodel_version\x18\x02 \x01(\x0b\x32\x1f.aimass.catalog.v1.ModelVersion\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"\x1f\n\x0fGetModelRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\\\n\x11ListModelsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x10\n\x08order_by\x18\x04 \x01(\t\"W\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.aimass.catalog.v1.Model\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"&\n\x16GetModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"s\n\x18ListModelVersionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\x12\x10\n\x08order_by\x18\x05 \x01(\t\"m\n\x19ListModelVersionsResponse\x12\x37\n\x0emodel_versions\x18\x01 \x03(\x0b\x32\x1f.aimass.catalog.v1.ModelVersion\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x19\x44\x65leteModelVersionRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x84\x01\n\x19UpdateModelVersionRequest\x12\x36\n\rmodel_version\x18\x01 \x01(\x0b\x32\x1f.aimass.catalog.v1.ModelVersion\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\"3\n\x14SetModelAliasRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\"6\n\x17\x44\x65leteModelAliasRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61lias\x18\x02 \x01(\t\"\x94\x01\n\x18\x43reateModelImportRequest\x12\x34\n\x0cmodel_import\x18\x01 \x01(\x0b\x32\x1e.aimass.catalog.v1.ModelImport\x12\x17\n\x0fmodel_import_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"%\n\x15GetModelImportRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"P\n\x17ListModelImportsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\"j\n\x18ListModelImportsResponse\x12\x35\n\rmodel_imports\x18\x01 \x03(\x0b\x32\x1e.aimass.catalog.v1.ModelImport\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x17WatchModelImportRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"(\n\x18\x43\x61ncelModelImportRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"(\n\x18\x44\x65leteModelImportRequest\x12\x0c\n\x04name\x18\x01 \x01(\t*z\n\x0bModelFormat\x12\x1c\n\x18MODEL_FORMAT_UNSPECIFIED\x10\x00\x12\x1e\n\x1aMODEL_FORMAT_TORCH_PACKAGE\x10\x01\x12\x15\n\x11MODEL_FORMAT_ONNX\x10\x02\x12\x16\n\x12MODEL_FORMAT_SKOPS\x10\x03\x32\x96\x0b\n\x0cModelService\x12\x63\n\x12\x43reateModelVersion\x12,.aimass.catalog.v1.CreateModelVersionRequest\x1a\x1f.aimass.catalog.v1.ModelVersion\x12H\n\x08GetModel\x12\".aimass.catalog.v1.GetModelRequest\x1a\x18.aimass.catalog.v1.Model\x12Y\n\nListModels\x12$.aimass.catalog.v1.ListModelsRequest\x1a%.aimass.catalog.v1.ListModelsResponse\x12]\n\x0fGetModelVersion\x12).aimass.catalog.v1.GetModelVersionRequest\x1a\x1f.aimass.catalog.v1.ModelVersion\x12n\n\x11ListModelVersions\x12+.aimass.catalog.v1.ListModelVersionsRequest\x1a,.aimass.catalog.v1.ListModelVersionsResponse\x12Z\n\x12\x44\x65leteModelVersion\x12,.aimass.catalog.v1.DeleteModelVersionRequest\x1a\x16.google.protobuf.Empty\x12\x63\n\x12UpdateModelVersion\x12,.aimass.catalog.v1.UpdateModelVersionRequest\x1a\x1f.aimass.catalog.v1.ModelVersion\x12R\n\rSetModelAlias\x12\'.aimass.catalog.v1.SetModelAliasRequest\x1a\x18.aimass.catalog.v1.Model\x12X\n\x10\x44\x65leteModelAlias\x12*.aimass.catalog.v1.DeleteModelAliasRequest\x1a\x18.aimass.catalog.v1.Model\x12`\n\x11\x43reateModelImport\x12+.aimass.catalog.v1.CreateModelImportRequest\x1a\x1e.aimass.catalog.v1.ModelImport\x12Z\n\x0eGetModelImport\x12(.aimass.catalog.v1.GetModelImportRequest\x1a\x1e.aimass.catalog.v1.ModelImport\x12k\n\x10ListModelImports\x12*.aimass.catalog.v1.ListModelImportsRequest\x1a+.aimass.catalog.v1.ListModelImportsResponse\x12W\n\x10WatchModelImport\x12*.aimass.catalog.v1.WatchModelImportRequest\x1a\x15.aimass.type.v1.Event0\x01\x12`\n\x11\x43\x61ncelModelImport\x12+.aimass.catalog.v1.CancelModelImportRequest\x1a\x1e.aimass.catalog.v1.ModelImport\x12X\n\x11\x44\x65leteModelImport\x12+.aimass.catalog.v1.DeleteModelImportRequest\x1a\x16.google.protobuf.Emptyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,46 +47,72 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELVERSION_ARTIFACTSENTRY']._serialized_options = b'8\001'
   _globals['_MODELVERSION_LABELSENTRY']._loaded_options = None
   _globals['_MODELVERSION_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_MODELFORMAT']._serialized_start=2279
-  _globals['_MODELFORMAT']._serialized_end=2401
-  _globals['_MODEL']._serialized_start=269
-  _globals['_MODEL']._serialized_end=467
-  _globals['_MODEL_ALIASESENTRY']._serialized_start=421
-  _globals['_MODEL_ALIASESENTRY']._serialized_end=467
-  _globals['_MODELVERSION']._serialized_start=470
-  _globals['_MODELVERSION']._serialized_end=1178
-  _globals['_MODELVERSION_METRICSENTRY']._serialized_start=1006
-  _globals['_MODELVERSION_METRICSENTRY']._serialized_end=1052
-  _globals['_MODELVERSION_ARTIFACTSENTRY']._serialized_start=1054
-  _globals['_MODELVERSION_ARTIFACTSENTRY']._serialized_end=1131
-  _globals['_MODELVERSION_LABELSENTRY']._serialized_start=1133
-  _globals['_MODELVERSION_LABELSENTRY']._serialized_end=1178
-  _globals['_SIGNATURE']._serialized_start=1180
-  _globals['_SIGNATURE']._serialized_end=1303
-  _globals['_TENSORSPEC']._serialized_start=1305
-  _globals['_TENSORSPEC']._serialized_end=1361
-  _globals['_CREATEMODELVERSIONREQUEST']._serialized_start=1364
-  _globals['_CREATEMODELVERSIONREQUEST']._serialized_end=1506
-  _globals['_GETMODELREQUEST']._serialized_start=1508
-  _globals['_GETMODELREQUEST']._serialized_end=1539
-  _globals['_LISTMODELSREQUEST']._serialized_start=1541
-  _globals['_LISTMODELSREQUEST']._serialized_end=1633
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1635
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1722
-  _globals['_GETMODELVERSIONREQUEST']._serialized_start=1724
-  _globals['_GETMODELVERSIONREQUEST']._serialized_end=1762
-  _globals['_LISTMODELVERSIONSREQUEST']._serialized_start=1764
-  _globals['_LISTMODELVERSIONSREQUEST']._serialized_end=1879
-  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_start=1881
-  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_end=1990
-  _globals['_DELETEMODELVERSIONREQUEST']._serialized_start=1992
-  _globals['_DELETEMODELVERSIONREQUEST']._serialized_end=2033
-  _globals['_UPDATEMODELVERSIONREQUEST']._serialized_start=2036
-  _globals['_UPDATEMODELVERSIONREQUEST']._serialized_end=2168
-  _globals['_SETMODELALIASREQUEST']._serialized_start=2170
-  _globals['_SETMODELALIASREQUEST']._serialized_end=2221
-  _globals['_DELETEMODELALIASREQUEST']._serialized_start=2223
-  _globals['_DELETEMODELALIASREQUEST']._serialized_end=2277
-  _globals['_MODELSERVICE']._serialized_start=2404
-  _globals['_MODELSERVICE']._serialized_end=3258
+  _globals['_MODELIMPORT_LABELSENTRY']._loaded_options = None
+  _globals['_MODELIMPORT_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_MODELIMPORTSPEC_METRICSENTRY']._loaded_options = None
+  _globals['_MODELIMPORTSPEC_METRICSENTRY']._serialized_options = b'8\001'
+  _globals['_MODELFORMAT']._serialized_start=3383
+  _globals['_MODELFORMAT']._serialized_end=3505
+  _globals['_MODEL']._serialized_start=297
+  _globals['_MODEL']._serialized_end=495
+  _globals['_MODEL_ALIASESENTRY']._serialized_start=449
+  _globals['_MODEL_ALIASESENTRY']._serialized_end=495
+  _globals['_MODELVERSION']._serialized_start=498
+  _globals['_MODELVERSION']._serialized_end=1206
+  _globals['_MODELVERSION_METRICSENTRY']._serialized_start=1034
+  _globals['_MODELVERSION_METRICSENTRY']._serialized_end=1080
+  _globals['_MODELVERSION_ARTIFACTSENTRY']._serialized_start=1082
+  _globals['_MODELVERSION_ARTIFACTSENTRY']._serialized_end=1159
+  _globals['_MODELVERSION_LABELSENTRY']._serialized_start=1161
+  _globals['_MODELVERSION_LABELSENTRY']._serialized_end=1206
+  _globals['_MODELIMPORT']._serialized_start=1209
+  _globals['_MODELIMPORT']._serialized_end=1459
+  _globals['_MODELIMPORT_LABELSENTRY']._serialized_start=1161
+  _globals['_MODELIMPORT_LABELSENTRY']._serialized_end=1206
+  _globals['_MODELIMPORTSPEC']._serialized_start=1462
+  _globals['_MODELIMPORTSPEC']._serialized_end=1753
+  _globals['_MODELIMPORTSPEC_METRICSENTRY']._serialized_start=1034
+  _globals['_MODELIMPORTSPEC_METRICSENTRY']._serialized_end=1080
+  _globals['_SIGNATURE']._serialized_start=1755
+  _globals['_SIGNATURE']._serialized_end=1878
+  _globals['_TENSORSPEC']._serialized_start=1880
+  _globals['_TENSORSPEC']._serialized_end=1936
+  _globals['_CREATEMODELVERSIONREQUEST']._serialized_start=1939
+  _globals['_CREATEMODELVERSIONREQUEST']._serialized_end=2081
+  _globals['_GETMODELREQUEST']._serialized_start=2083
+  _globals['_GETMODELREQUEST']._serialized_end=2114
+  _globals['_LISTMODELSREQUEST']._serialized_start=2116
+  _globals['_LISTMODELSREQUEST']._serialized_end=2208
+  _globals['_LISTMODELSRESPONSE']._serialized_start=2210
+  _globals['_LISTMODELSRESPONSE']._serialized_end=2297
+  _globals['_GETMODELVERSIONREQUEST']._serialized_start=2299
+  _globals['_GETMODELVERSIONREQUEST']._serialized_end=2337
+  _globals['_LISTMODELVERSIONSREQUEST']._serialized_start=2339
+  _globals['_LISTMODELVERSIONSREQUEST']._serialized_end=2454
+  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_start=2456
+  _globals['_LISTMODELVERSIONSRESPONSE']._serialized_end=2565
+  _globals['_DELETEMODELVERSIONREQUEST']._serialized_start=2567
+  _globals['_DELETEMODELVERSIONREQUEST']._serialized_end=2608
+  _globals['_UPDATEMODELVERSIONREQUEST']._serialized_start=2611
+  _globals['_UPDATEMODELVERSIONREQUEST']._serialized_end=2743
+  _globals['_SETMODELALIASREQUEST']._serialized_start=2745
+  _globals['_SETMODELALIASREQUEST']._serialized_end=2796
+  _globals['_DELETEMODELALIASREQUEST']._serialized_start=2798
+  _globals['_DELETEMODELALIASREQUEST']._serialized_end=2852
+  _globals['_CREATEMODELIMPORTREQUEST']._serialized_start=2855
+  _globals['_CREATEMODELIMPORTREQUEST']._serialized_end=3003
+  _globals['_GETMODELIMPORTREQUEST']._serialized_start=3005
+  _globals['_GETMODELIMPORTREQUEST']._serialized_end=3042
+  _globals['_LISTMODELIMPORTSREQUEST']._serialized_start=3044
+  _globals['_LISTMODELIMPORTSREQUEST']._serialized_end=3124
+  _globals['_LISTMODELIMPORTSRESPONSE']._serialized_start=3126
+  _globals['_LISTMODELIMPORTSRESPONSE']._serialized_end=3232
+  _globals['_WATCHMODELIMPORTREQUEST']._serialized_start=3234
+  _globals['_WATCHMODELIMPORTREQUEST']._serialized_end=3297
+  _globals['_CANCELMODELIMPORTREQUEST']._serialized_start=3299
+  _globals['_CANCELMODELIMPORTREQUEST']._serialized_end=3339
+  _globals['_DELETEMODELIMPORTREQUEST']._serialized_start=3341
+  _globals['_DELETEMODELIMPORTREQUEST']._serialized_end=3381
+  _globals['_MODELSERVICE']._serialized_start=3508
+  _globals['_MODELSERVICE']._serialized_end=4938
 # @@protoc_insertion_point(module_scope)

@@ -257,6 +257,144 @@ class ModelVersion(_message.Message):
 Global___ModelVersion: _TypeAlias = ModelVersion  # noqa: Y015
 
 @_typing.final
+class ModelImport(_message.Message):
+    """An import: a run that checks a model file from elsewhere and registers it. The file is loaded in a
+    process of its own. Its outputs for sample rows become test vectors, replayed on every load.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class LabelsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SPEC_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Resource name: `modelImports/{model_import}`."""
+    model_version: _builtins.str
+    """The version that was made: `models/{model}/versions/{version}`. Output only."""
+    @_builtins.property
+    def spec(self) -> Global___ModelImportSpec:
+        """What to import. Kept as resolved: defaults filled in."""
+
+    @_builtins.property
+    def status(self) -> _run_pb2.RunStatus:
+        """State, progress, times, lineage. Output only."""
+
+    @_builtins.property
+    def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Free labels, at most 64, keys and values up to 63 characters; the version gets them too."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        spec: Global___ModelImportSpec | None = ...,
+        status: _run_pb2.RunStatus | None = ...,
+        model_version: _builtins.str = ...,
+        labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["spec", b"spec", "status", b"status"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["labels", b"labels", "model_version", b"model_version", "name", b"name", "spec", b"spec", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelImport: _TypeAlias = ModelImport  # noqa: Y015
+
+@_typing.final
+class ModelImportSpec(_message.Message):
+    """What to import, and how."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetricsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    MODEL_FIELD_NUMBER: _builtins.int
+    UPLOAD_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    TASK_FIELD_NUMBER: _builtins.int
+    DATASET_VERSION_FIELD_NUMBER: _builtins.int
+    CLASSES_FIELD_NUMBER: _builtins.int
+    METRICS_FIELD_NUMBER: _builtins.int
+    model: _builtins.str
+    """The model to add a version to: `models/{model}`. Made if it does not exist. Required."""
+    upload: _builtins.str
+    """A complete upload: `uploads/{upload}`. Required."""
+    format: Global___ModelFormat.ValueType
+    """Kind of the file: ONNX or SKOPS. Default: by the upload's file name (.onnx, .skops)."""
+    task: _dataset_pb2.Task.ValueType
+    """What it predicts. Default: of a scikit-learn estimator its kind; else required."""
+    dataset_version: _builtins.str
+    """Data set version that sample rows come from, and that the inputs are checked against. Default:
+    random samples that fit the signature.
+    """
+    @_builtins.property
+    def classes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Class labels in the order of the output; of a scikit-learn classifier its own."""
+
+    @_builtins.property
+    def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Metrics by name, as the maker states them."""
+
+    def __init__(
+        self,
+        *,
+        model: _builtins.str = ...,
+        upload: _builtins.str = ...,
+        format: Global___ModelFormat.ValueType = ...,
+        task: _dataset_pb2.Task.ValueType = ...,
+        dataset_version: _builtins.str = ...,
+        classes: _abc.Iterable[_builtins.str] | None = ...,
+        metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "dataset_version", b"dataset_version", "format", b"format", "metrics", b"metrics", "model", b"model", "task", b"task", "upload", b"upload"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ModelImportSpec: _TypeAlias = ModelImportSpec  # noqa: Y015
+
+@_typing.final
 class Signature(_message.Message):
     """Inputs and outputs of a model, as its ONNX twin takes and gives them."""
 
@@ -641,3 +779,193 @@ class DeleteModelAliasRequest(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeleteModelAliasRequest: _TypeAlias = DeleteModelAliasRequest  # noqa: Y015
+
+@_typing.final
+class CreateModelImportRequest(_message.Message):
+    """Starts an import."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_IMPORT_FIELD_NUMBER: _builtins.int
+    MODEL_IMPORT_ID_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    model_import_id: _builtins.str
+    """Id of the new resource, 1 to 63 characters of lower-case letters, digits and hyphens,
+    beginning with a letter. Default: made by the server.
+    """
+    request_id: _builtins.str
+    """A UUID. A repeat with the same id and content returns the first result; with other content it
+    is refused with ALREADY_EXISTS.
+    """
+    validate_only: _builtins.bool
+    """Only check: returns the resolved specification, stores nothing."""
+    @_builtins.property
+    def model_import(self) -> Global___ModelImport:
+        """`spec` is required, `labels` optional, the rest is ignored."""
+
+    def __init__(
+        self,
+        *,
+        model_import: Global___ModelImport | None = ...,
+        model_import_id: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["model_import", b"model_import"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_import", b"model_import", "model_import_id", b"model_import_id", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateModelImportRequest: _TypeAlias = CreateModelImportRequest  # noqa: Y015
+
+@_typing.final
+class GetModelImportRequest(_message.Message):
+    """Asks for an import."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`modelImports/{model_import}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetModelImportRequest: _TypeAlias = GetModelImportRequest  # noqa: Y015
+
+@_typing.final
+class ListModelImportsRequest(_message.Message):
+    """Asks for a page of imports."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most this many, 1 to 1000. Default: 50."""
+    page_token: _builtins.str
+    """`next_page_token` of the previous page. Other parameters must be the same."""
+    filter: _builtins.str
+    """Only those that match, for example `state=RUNNING`, joined by ` AND `."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        filter: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["filter", b"filter", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListModelImportsRequest: _TypeAlias = ListModelImportsRequest  # noqa: Y015
+
+@_typing.final
+class ListModelImportsResponse(_message.Message):
+    """A page of imports."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_IMPORTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty on the last."""
+    @_builtins.property
+    def model_imports(self) -> _containers.RepeatedCompositeFieldContainer[Global___ModelImport]:
+        """Newest first."""
+
+    def __init__(
+        self,
+        *,
+        model_imports: _abc.Iterable[Global___ModelImport] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["model_imports", b"model_imports", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListModelImportsResponse: _TypeAlias = ListModelImportsResponse  # noqa: Y015
+
+@_typing.final
+class WatchModelImportRequest(_message.Message):
+    """Follows an import."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    AFTER_SEQUENCE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`modelImports/{model_import}`."""
+    after_sequence: _builtins.int
+    """Send only events with a larger number. Default: 0, all."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        after_sequence: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_sequence", b"after_sequence", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchModelImportRequest: _TypeAlias = WatchModelImportRequest  # noqa: Y015
+
+@_typing.final
+class CancelModelImportRequest(_message.Message):
+    """Cancels an import."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`modelImports/{model_import}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CancelModelImportRequest: _TypeAlias = CancelModelImportRequest  # noqa: Y015
+
+@_typing.final
+class DeleteModelImportRequest(_message.Message):
+    """Deletes an import."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`modelImports/{model_import}`."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteModelImportRequest: _TypeAlias = DeleteModelImportRequest  # noqa: Y015

@@ -4,6 +4,7 @@ import grpc
 import warnings
 
 from aimass.catalog.v1 import model_pb2 as aimass_dot_catalog_dot_v1_dot_model__pb2
+from aimass.type.v1 import event_pb2 as aimass_dot_type_dot_v1_dot_event__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 
 GRPC_GENERATED_VERSION = '1.81.1'
@@ -81,6 +82,36 @@ class ModelServiceStub:
                 request_serializer=aimass_dot_catalog_dot_v1_dot_model__pb2.DeleteModelAliasRequest.SerializeToString,
                 response_deserializer=aimass_dot_catalog_dot_v1_dot_model__pb2.Model.FromString,
                 _registered_method=True)
+        self.CreateModelImport = channel.unary_unary(
+                '/aimass.catalog.v1.ModelService/CreateModelImport',
+                request_serializer=aimass_dot_catalog_dot_v1_dot_model__pb2.CreateModelImportRequest.SerializeToString,
+                response_deserializer=aimass_dot_catalog_dot_v1_dot_model__pb2.ModelImport.FromString,
+                _registered_method=True)
+        self.GetModelImport = channel.unary_unary(
+                '/aimass.catalog.v1.ModelService/GetModelImport',
+                request_serializer=aimass_dot_catalog_dot_v1_dot_model__pb2.GetModelImportRequest.SerializeToString,
+                response_deserializer=aimass_dot_catalog_dot_v1_dot_model__pb2.ModelImport.FromString,
+                _registered_method=True)
+        self.ListModelImports = channel.unary_unary(
+                '/aimass.catalog.v1.ModelService/ListModelImports',
+                request_serializer=aimass_dot_catalog_dot_v1_dot_model__pb2.ListModelImportsRequest.SerializeToString,
+                response_deserializer=aimass_dot_catalog_dot_v1_dot_model__pb2.ListModelImportsResponse.FromString,
+                _registered_method=True)
+        self.WatchModelImport = channel.unary_stream(
+                '/aimass.catalog.v1.ModelService/WatchModelImport',
+                request_serializer=aimass_dot_catalog_dot_v1_dot_model__pb2.WatchModelImportRequest.SerializeToString,
+                response_deserializer=aimass_dot_type_dot_v1_dot_event__pb2.Event.FromString,
+                _registered_method=True)
+        self.CancelModelImport = channel.unary_unary(
+                '/aimass.catalog.v1.ModelService/CancelModelImport',
+                request_serializer=aimass_dot_catalog_dot_v1_dot_model__pb2.CancelModelImportRequest.SerializeToString,
+                response_deserializer=aimass_dot_catalog_dot_v1_dot_model__pb2.ModelImport.FromString,
+                _registered_method=True)
+        self.DeleteModelImport = channel.unary_unary(
+                '/aimass.catalog.v1.ModelService/DeleteModelImport',
+                request_serializer=aimass_dot_catalog_dot_v1_dot_model__pb2.DeleteModelImportRequest.SerializeToString,
+                response_deserializer=google_dot_protobuf_dot_empty__pb2.Empty.FromString,
+                _registered_method=True)
 
 
 class ModelServiceServicer:
@@ -155,6 +186,52 @@ class ModelServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateModelImport(self, request, context):
+        """Starts an import of a model that was made elsewhere, which registers a new version. Returns at
+        once; follow it with WatchModelImport. Idempotent with a `request_id`. Needs the editor role.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetModelImport(self, request, context):
+        """Returns an import. Needs the viewer role.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListModelImports(self, request, context):
+        """Lists imports, newest first. Needs the viewer role.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchModelImport(self, request, context):
+        """Streams the events of an import from a sequence number on, ends after the terminal state.
+        Needs the viewer role.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CancelModelImport(self, request, context):
+        """Asks a running import to stop. Cancelling a run that ended changes nothing. Needs the editor
+        role.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteModelImport(self, request, context):
+        """Deletes an import that ended, with its events. FAILED_PRECONDITION while a model version refers
+        to it. Needs the editor role.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ModelServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -202,6 +279,36 @@ def add_ModelServiceServicer_to_server(servicer, server):
                     servicer.DeleteModelAlias,
                     request_deserializer=aimass_dot_catalog_dot_v1_dot_model__pb2.DeleteModelAliasRequest.FromString,
                     response_serializer=aimass_dot_catalog_dot_v1_dot_model__pb2.Model.SerializeToString,
+            ),
+            'CreateModelImport': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateModelImport,
+                    request_deserializer=aimass_dot_catalog_dot_v1_dot_model__pb2.CreateModelImportRequest.FromString,
+                    response_serializer=aimass_dot_catalog_dot_v1_dot_model__pb2.ModelImport.SerializeToString,
+            ),
+            'GetModelImport': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetModelImport,
+                    request_deserializer=aimass_dot_catalog_dot_v1_dot_model__pb2.GetModelImportRequest.FromString,
+                    response_serializer=aimass_dot_catalog_dot_v1_dot_model__pb2.ModelImport.SerializeToString,
+            ),
+            'ListModelImports': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListModelImports,
+                    request_deserializer=aimass_dot_catalog_dot_v1_dot_model__pb2.ListModelImportsRequest.FromString,
+                    response_serializer=aimass_dot_catalog_dot_v1_dot_model__pb2.ListModelImportsResponse.SerializeToString,
+            ),
+            'WatchModelImport': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchModelImport,
+                    request_deserializer=aimass_dot_catalog_dot_v1_dot_model__pb2.WatchModelImportRequest.FromString,
+                    response_serializer=aimass_dot_type_dot_v1_dot_event__pb2.Event.SerializeToString,
+            ),
+            'CancelModelImport': grpc.unary_unary_rpc_method_handler(
+                    servicer.CancelModelImport,
+                    request_deserializer=aimass_dot_catalog_dot_v1_dot_model__pb2.CancelModelImportRequest.FromString,
+                    response_serializer=aimass_dot_catalog_dot_v1_dot_model__pb2.ModelImport.SerializeToString,
+            ),
+            'DeleteModelImport': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteModelImport,
+                    request_deserializer=aimass_dot_catalog_dot_v1_dot_model__pb2.DeleteModelImportRequest.FromString,
+                    response_serializer=google_dot_protobuf_dot_empty__pb2.Empty.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -448,6 +555,168 @@ class ModelService:
             '/aimass.catalog.v1.ModelService/DeleteModelAlias',
             aimass_dot_catalog_dot_v1_dot_model__pb2.DeleteModelAliasRequest.SerializeToString,
             aimass_dot_catalog_dot_v1_dot_model__pb2.Model.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateModelImport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.catalog.v1.ModelService/CreateModelImport',
+            aimass_dot_catalog_dot_v1_dot_model__pb2.CreateModelImportRequest.SerializeToString,
+            aimass_dot_catalog_dot_v1_dot_model__pb2.ModelImport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetModelImport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.catalog.v1.ModelService/GetModelImport',
+            aimass_dot_catalog_dot_v1_dot_model__pb2.GetModelImportRequest.SerializeToString,
+            aimass_dot_catalog_dot_v1_dot_model__pb2.ModelImport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListModelImports(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.catalog.v1.ModelService/ListModelImports',
+            aimass_dot_catalog_dot_v1_dot_model__pb2.ListModelImportsRequest.SerializeToString,
+            aimass_dot_catalog_dot_v1_dot_model__pb2.ListModelImportsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchModelImport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/aimass.catalog.v1.ModelService/WatchModelImport',
+            aimass_dot_catalog_dot_v1_dot_model__pb2.WatchModelImportRequest.SerializeToString,
+            aimass_dot_type_dot_v1_dot_event__pb2.Event.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CancelModelImport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.catalog.v1.ModelService/CancelModelImport',
+            aimass_dot_catalog_dot_v1_dot_model__pb2.CancelModelImportRequest.SerializeToString,
+            aimass_dot_catalog_dot_v1_dot_model__pb2.ModelImport.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteModelImport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.catalog.v1.ModelService/DeleteModelImport',
+            aimass_dot_catalog_dot_v1_dot_model__pb2.DeleteModelImportRequest.SerializeToString,
+            google_dot_protobuf_dot_empty__pb2.Empty.FromString,
             options,
             channel_credentials,
             insecure,

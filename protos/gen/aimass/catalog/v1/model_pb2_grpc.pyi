@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from aimass.catalog.v1 import model_pb2 as _model_pb2
+from aimass.type.v1 import event_pb2 as _event_pb2
 from collections import abc as _abc
 from google.protobuf import empty_pb2 as _empty_pb2
 from grpc import aio as _aio
@@ -60,6 +61,26 @@ class ModelServiceStub:
     """
     DeleteModelAlias: _grpc.UnaryUnaryMultiCallable[_model_pb2.DeleteModelAliasRequest, _model_pb2.Model]
     """Removes an alias. NOT_FOUND where there is none. Needs the editor role."""
+    CreateModelImport: _grpc.UnaryUnaryMultiCallable[_model_pb2.CreateModelImportRequest, _model_pb2.ModelImport]
+    """Starts an import of a model that was made elsewhere, which registers a new version. Returns at
+    once; follow it with WatchModelImport. Idempotent with a `request_id`. Needs the editor role.
+    """
+    GetModelImport: _grpc.UnaryUnaryMultiCallable[_model_pb2.GetModelImportRequest, _model_pb2.ModelImport]
+    """Returns an import. Needs the viewer role."""
+    ListModelImports: _grpc.UnaryUnaryMultiCallable[_model_pb2.ListModelImportsRequest, _model_pb2.ListModelImportsResponse]
+    """Lists imports, newest first. Needs the viewer role."""
+    WatchModelImport: _grpc.UnaryStreamMultiCallable[_model_pb2.WatchModelImportRequest, _event_pb2.Event]
+    """Streams the events of an import from a sequence number on, ends after the terminal state.
+    Needs the viewer role.
+    """
+    CancelModelImport: _grpc.UnaryUnaryMultiCallable[_model_pb2.CancelModelImportRequest, _model_pb2.ModelImport]
+    """Asks a running import to stop. Cancelling a run that ended changes nothing. Needs the editor
+    role.
+    """
+    DeleteModelImport: _grpc.UnaryUnaryMultiCallable[_model_pb2.DeleteModelImportRequest, _empty_pb2.Empty]
+    """Deletes an import that ended, with its events. FAILED_PRECONDITION while a model version refers
+    to it. Needs the editor role.
+    """
 
 @_typing.type_check_only
 class ModelServiceAsyncStub(ModelServiceStub):
@@ -92,6 +113,26 @@ class ModelServiceAsyncStub(ModelServiceStub):
     """
     DeleteModelAlias: _aio.UnaryUnaryMultiCallable[_model_pb2.DeleteModelAliasRequest, _model_pb2.Model]  # type: ignore[assignment]
     """Removes an alias. NOT_FOUND where there is none. Needs the editor role."""
+    CreateModelImport: _aio.UnaryUnaryMultiCallable[_model_pb2.CreateModelImportRequest, _model_pb2.ModelImport]  # type: ignore[assignment]
+    """Starts an import of a model that was made elsewhere, which registers a new version. Returns at
+    once; follow it with WatchModelImport. Idempotent with a `request_id`. Needs the editor role.
+    """
+    GetModelImport: _aio.UnaryUnaryMultiCallable[_model_pb2.GetModelImportRequest, _model_pb2.ModelImport]  # type: ignore[assignment]
+    """Returns an import. Needs the viewer role."""
+    ListModelImports: _aio.UnaryUnaryMultiCallable[_model_pb2.ListModelImportsRequest, _model_pb2.ListModelImportsResponse]  # type: ignore[assignment]
+    """Lists imports, newest first. Needs the viewer role."""
+    WatchModelImport: _aio.UnaryStreamMultiCallable[_model_pb2.WatchModelImportRequest, _event_pb2.Event]  # type: ignore[assignment]
+    """Streams the events of an import from a sequence number on, ends after the terminal state.
+    Needs the viewer role.
+    """
+    CancelModelImport: _aio.UnaryUnaryMultiCallable[_model_pb2.CancelModelImportRequest, _model_pb2.ModelImport]  # type: ignore[assignment]
+    """Asks a running import to stop. Cancelling a run that ended changes nothing. Needs the editor
+    role.
+    """
+    DeleteModelImport: _aio.UnaryUnaryMultiCallable[_model_pb2.DeleteModelImportRequest, _empty_pb2.Empty]  # type: ignore[assignment]
+    """Deletes an import that ended, with its events. FAILED_PRECONDITION while a model version refers
+    to it. Needs the editor role.
+    """
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
     """Models: immutable versions with specification, weights and lineage."""
@@ -175,5 +216,61 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.Model, _abc.Awaitable[_model_pb2.Model]]:
         """Removes an alias. NOT_FOUND where there is none. Needs the editor role."""
+
+    @_abc_1.abstractmethod
+    def CreateModelImport(
+        self,
+        request: _model_pb2.CreateModelImportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.ModelImport, _abc.Awaitable[_model_pb2.ModelImport]]:
+        """Starts an import of a model that was made elsewhere, which registers a new version. Returns at
+        once; follow it with WatchModelImport. Idempotent with a `request_id`. Needs the editor role.
+        """
+
+    @_abc_1.abstractmethod
+    def GetModelImport(
+        self,
+        request: _model_pb2.GetModelImportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.ModelImport, _abc.Awaitable[_model_pb2.ModelImport]]:
+        """Returns an import. Needs the viewer role."""
+
+    @_abc_1.abstractmethod
+    def ListModelImports(
+        self,
+        request: _model_pb2.ListModelImportsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.ListModelImportsResponse, _abc.Awaitable[_model_pb2.ListModelImportsResponse]]:
+        """Lists imports, newest first. Needs the viewer role."""
+
+    @_abc_1.abstractmethod
+    def WatchModelImport(
+        self,
+        request: _model_pb2.WatchModelImportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_event_pb2.Event], _abc.AsyncIterator[_event_pb2.Event]]:
+        """Streams the events of an import from a sequence number on, ends after the terminal state.
+        Needs the viewer role.
+        """
+
+    @_abc_1.abstractmethod
+    def CancelModelImport(
+        self,
+        request: _model_pb2.CancelModelImportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_model_pb2.ModelImport, _abc.Awaitable[_model_pb2.ModelImport]]:
+        """Asks a running import to stop. Cancelling a run that ended changes nothing. Needs the editor
+        role.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteModelImport(
+        self,
+        request: _model_pb2.DeleteModelImportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
+        """Deletes an import that ended, with its events. FAILED_PRECONDITION while a model version refers
+        to it. Needs the editor role.
+        """
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
