@@ -13,18 +13,20 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 from google.rpc import error_details_pb2
+from grpc_channelz.v1 import channelz_pb2, channelz_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_status import rpc_status
 
 from aimass.trainer.v1 import trainer_pb2, trainer_pb2_grpc
 from aimass.type.v1 import event_pb2
 from common import client, tracecontext
+from common.config import ServerSettings
 from common.errors import FailedPreconditionError, InvalidFieldError, NotFoundError
 from common.interceptors import TokenTable
 from common.interceptors.auth import caller
 from common.interceptors.roles import Role
-from common.server import Service
-from common.testing.server import TOKENS, channel_to, running_server
+from common.server import Service, start_server
+from common.testing.server import TOKENS, channel_to, running_server, token_table
 
 NAME = "aimass.trainer.v1.TrainingService"
 GRPCURL = Path(sys.executable).with_name("grpcurl")
@@ -175,6 +177,39 @@ async def test_health_is_open_and_per_service(address: str) -> None:
         for name in ["", NAME]:
             answer = await stub.Check(health_pb2.HealthCheckRequest(service=name), timeout=10)
             assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+async def sockets_seen(settings: ServerSettings, role: Role) -> grpc.StatusCode:
+    """Asks a server with these settings for its servers by channelz. Returns the code."""
+    server = await start_server([service()], settings, token_table())
+    try:
+        async with channel_to(server.address, role) as channel:
+            stub = channelz_pb2_grpc.ChannelzStub(channel)
+            await stub.GetServers(channelz_pb2.GetServersRequest(), timeout=10)
+    except grpc.aio.AioRpcError as error:
+        return error.code()
+    finally:
+        await server.stop(0)
+    return grpc.StatusCode.OK
+
+
+async def test_channelz_is_for_admins_where_it_is_on() -> None:
+    """It shows addresses of all peers, so it is off unless asked for, and then for admins only."""
+    shown = ServerSettings(channelz=True)
+    assert await sockets_seen(shown, Role.ADMIN) is grpc.StatusCode.OK
+    assert await sockets_seen(shown, Role.EDITOR) is grpc.StatusCode.PERMISSION_DENIED
+    assert await sockets_seen(ServerSettings(), Role.ADMIN) is grpc.StatusCode.UNIMPLEMENTED
+
+
+async def test_a_hint_comes_with_the_error(address: str) -> None:
+    """Who calls without a token is told the command that shows one."""
+    async with client.connect(address, "wrong") as channel:
+        stub = trainer_pb2_grpc.TrainingServiceStub(channel)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.GetTrainingRun(trainer_pb2.GetTrainingRunRequest())
+    found = details(caught.value, error_details_pb2.Help)
+    assert isinstance(found, error_details_pb2.Help)
+    assert found.links[0].description == 'eval "$(aimass env)"'
 
 
 async def test_grpcurl_lists_and_describes(address: str) -> None:
