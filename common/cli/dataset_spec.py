@@ -69,14 +69,16 @@ def import_spec(dataset: str, options: ImportOptions) -> dataset_pb2.DatasetImpo
         target=targets[0] if len(targets) == 1 else "",
         targets=targets if len(targets) > 1 else [],
         column_types=dict(_column_type(each) for each in options.column_types),
-        split=dataset_pb2.SplitSpec(
-            method=dataset_pb2.SplitMethod.ValueType(choice("--split", options.split, SPLITS)),
-            column=options.split_column,
-            validation_fraction=options.validation,
-            test_fraction=options.test,
-            seed=options.seed,
-        ),
     )
+    method = choice("--split", options.split, SPLITS)
+    split = {
+        "method": method or None,
+        "column": options.split_column,
+        "validation_fraction": options.validation,
+        "test_fraction": options.test,
+        "seed": options.seed,
+    }
+    _set_given(spec, "split", split)
     _set_given(spec, "csv", options.csv)
     _set_given(spec, "time_series", options.series)
     if spec.csv.delimiter in _TAB:

@@ -103,6 +103,9 @@ def import_(
         list[str] | None,
         typer.Option(help="Column known alongside. Default: the rest.", rich_help_panel=_SERIES),
     ] = None,
+    append: Annotated[
+        bool, typer.Option("--append", help="Add the rows to those of the newest version.")
+    ] = False,
     detach: Annotated[
         bool, typer.Option("--detach", help="Return once the import is created.")
     ] = False,
@@ -130,6 +133,7 @@ def import_(
         series={"time_column": time, "series_column": series, "covariates": covariate or []},
     )
     spec = import_spec(_full("datasets", name), options)
+    spec.append = append
     if source.startswith("s3://"):
         spec.uri = source
     else:

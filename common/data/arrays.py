@@ -65,14 +65,16 @@ def write_arrays(
         store: Where the shards are.
         names: The columns to write.
     """
-    writer = _Writer(entry, version.row_count)
+    # The numbers of an appended piece may need a wider type than those before.
+    writer = _Writer(entry, version.row_count, wide=bool(version.base_version))
     for shard in version.shards:
         writer.write(read_shard(shard, schema, store, names))
     writer.finish()
 
 
 class _Writer:
-    def __init__(self, entry: Path, rows: int) -> None:
+    def __init__(self, entry: Path, rows: int, *, wide: bool) -> None:
+        self._wide = wide
         self._entry = entry
         self._rows = rows
         self._filled = 0
@@ -102,7 +104,8 @@ class _Writer:
                 self._make(file, values.dtype, (self._rows, *values.shape[1:]))
                 self._places[name] = (file, None)
             else:
-                file = f"{values.dtype}.npy"
+                wide = self._wide and values.dtype == np.float32
+                file = f"{np.dtype(np.float64) if wide else values.dtype}.npy"
                 self._places[name] = (file, counts.get(file, 0))
                 counts[file] = counts.get(file, 0) + 1
         for file, count in counts.items():

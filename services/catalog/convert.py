@@ -4,7 +4,7 @@ from aimass.catalog.v1 import dataset_pb2, model_pb2
 from common.protobuf import from_plain, resolve
 from services.catalog.domain import fields
 from services.catalog.domain.model_spec import FIELD, ModelImportSpec
-from services.catalog.domain.spec import ImportSpec
+from services.catalog.domain.spec import ImportSpec, SplitSpec
 
 
 def spec_from_proto(message: dataset_pb2.DatasetImportSpec) -> ImportSpec:
@@ -14,6 +14,11 @@ def spec_from_proto(message: dataset_pb2.DatasetImportSpec) -> ImportSpec:
         InvalidInputError: Names the path of every field that is wrong.
     """
     return resolve(message, ImportSpec, fields.IMPORT)
+
+
+def split_from_proto(message: dataset_pb2.SplitSpec) -> SplitSpec:
+    """Returns the split of a version."""
+    return resolve(message, SplitSpec, fields.SPLIT)
 
 
 def spec_to_proto(spec: ImportSpec) -> dataset_pb2.DatasetImportSpec:
@@ -42,7 +47,8 @@ def without_shards(version: dataset_pb2.DatasetVersion) -> dataset_pb2.DatasetVe
 
 
 def data_prefixes(version: dataset_pb2.DatasetVersion) -> list[str]:
-    """Returns the prefixes of the keys that hold a version's data."""
+    """Returns the prefixes of the keys that hold a version's own data, not what it appends to."""
+    own = tuple(f"runs/{name}/" for name in version.lineage.inputs)
     folders = {shard.data.uri.rpartition("/")[0] for shard in version.shards}
     keys = (folder.removeprefix("s3://").partition("/")[2] for folder in folders)
-    return [f"{key}/" for key in keys if key.startswith("runs/datasetImports/")]
+    return [f"{key}/" for key in keys if key.startswith(own)]

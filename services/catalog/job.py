@@ -12,7 +12,7 @@ from common.artifacts.purge import purge_prefix
 from common.data.messages import counts_to_proto, schema_to_proto
 from common.data.shards import PARQUET_MEDIA_TYPE
 from common.errors import UnavailableError
-from common.names import DatasetVersionName
+from common.names import DatasetName, DatasetVersionName
 from common.runs.errors import RunCancelledError
 from common.runs.job import run_job
 from common.runs.kind import attempt_prefix
@@ -21,6 +21,7 @@ from services.catalog.buckets import import_objects
 from services.catalog.config import ImportSettings
 from services.catalog.convert import data_prefixes, spec_from_proto, spec_to_proto
 from services.catalog.domain import fields
+from services.catalog.domain.append import appended, check_columns, like_base
 from services.catalog.domain.importer import READING, ImportedData, import_source
 from services.catalog.domain.objects import shared_format
 from services.catalog.domain.sources.archive import ArchiveLimits
@@ -32,6 +33,7 @@ from services.catalog.kind import DATASET_IMPORTS, DATASETS
 from services.catalog.publishing import publish_request, scratch_folder
 
 Owner = RunOwner[dataset_pb2.DatasetImport]
+DatasetVersions = Versions[dataset_pb2.Dataset, dataset_pb2.DatasetVersion]
 
 _FETCHED = 0.1
 _READ = 0.5
@@ -49,7 +51,9 @@ def run_import(owner: Owner) -> None:
     version = versions.find_result(request)
     if version is None:
         try:
-            draft = _import(owner, ImportSettings())
+            draft = _import(owner, versions, ImportSettings())
+            if owner.run.spec.append:
+                draft = appended(_newest(owner, versions), draft)
         except Exception:
             with suppress(UnavailableError):
                 purge_prefix(owner.store, _data_prefix(owner.name, owner.attempt))
@@ -57,7 +61,8 @@ def run_import(owner: Owner) -> None:
         owner.check()
         owner.check_cancelled()
         parent = owner.run.spec.dataset
-        version = versions.create(parent, draft, request, references=[owner.name])
+        references = [owner.name, *filter(None, [draft.base_version])]
+        version = versions.create(parent, draft, request, references=references)
     _drop_unused(owner, version)
     try:
         owner.succeed(lambda run: _finish(run, version))
@@ -66,8 +71,17 @@ def run_import(owner: Owner) -> None:
         raise
 
 
-def _import(owner: Owner, settings: ImportSettings) -> dataset_pb2.DatasetVersion:
+def _newest(owner: Owner, versions: DatasetVersions) -> dataset_pb2.DatasetVersion:
+    """Returns the version to append to. Raises `NotFoundError` where there is none any more."""
+    return versions.get(DatasetVersionName(DatasetName.from_name(owner.run.spec.dataset).id))
+
+
+def _import(
+    owner: Owner, versions: DatasetVersions, settings: ImportSettings
+) -> dataset_pb2.DatasetVersion:
     spec = spec_from_proto(owner.run.spec)
+    base = _newest(owner, versions) if spec.append else None
+    spec = spec if base is None else like_base(spec, base)
     limits = ArchiveLimits(
         max_files=settings.import_max_files,
         max_file_bytes=settings.import_max_unpacked_bytes,
@@ -78,6 +92,8 @@ def _import(owner: Owner, settings: ImportSettings) -> dataset_pb2.DatasetVersio
         files, file_format = _fetch(owner, spec, scratch, settings)
         owner.progress(_FETCHED, READING)
         with open_files(files, file_format, scratch, spec, limits) as source:
+            if base is not None:
+                check_columns([column.name for column in source.columns], base)
             imported = import_source(
                 source,
                 spec,

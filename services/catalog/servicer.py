@@ -14,14 +14,26 @@ from aimass.catalog.v1 import (
 )
 from aimass.type.v1 import event_pb2
 from common.artifacts import ObjectStore
-from common.errors import InvalidFieldError
+from common.errors import (
+    FailedPreconditionError,
+    FieldViolation,
+    InvalidFieldError,
+    NotFoundError,
+)
 from common.helper import HelperProcess
 from common.interceptors.auth import caller
 from common.names import DatasetName, DatasetVersionName, UploadName
 from common.records import RecordStore, RequestId
 from common.runs.service import RunService
-from services.catalog.convert import data_prefixes, spec_from_proto, spec_to_proto, without_shards
+from services.catalog.convert import (
+    data_prefixes,
+    spec_from_proto,
+    spec_to_proto,
+    split_from_proto,
+    without_shards,
+)
 from services.catalog.domain import fields
+from services.catalog.domain.append import like_base
 from services.catalog.domain.artifacts import describe, read_from
 from services.catalog.domain.diff import diff_versions
 from services.catalog.domain.objects import ImportObjects, shared_format
@@ -64,6 +76,9 @@ class DatasetServicer(dataset_pb2_grpc.DatasetServiceServicer):
         method = "/aimass.catalog.v1.DatasetService/CreateDatasetImport"
         spec = spec_from_proto(request.dataset_import.spec)
         check_spec(spec)
+        if spec.append:
+            given = request.dataset_import.spec.HasField("split")
+            spec = await asyncio.to_thread(self._check_append, spec, given)
         identity = RequestId.of(caller().subject, method, request.request_id, request)
         file_format = await asyncio.to_thread(self._find_format, spec)
         resolved = spec.model_copy(update={"format": file_format})
@@ -78,6 +93,22 @@ class DatasetServicer(dataset_pb2_grpc.DatasetServiceServicer):
             references=[spec.upload] if spec.upload else [],
             field="dataset_import_id",
         )
+
+    def _check_append(self, spec: ImportSpec, split_given: bool) -> ImportSpec:
+        """Checks that rows can be appended; by default they are split as those before."""
+        try:
+            base = self._datasets.get(DatasetVersionName(DatasetName.from_name(spec.dataset).id))
+        except NotFoundError:
+            problem = f"{spec.dataset} has no version to append to; import without it first"
+            raise FailedPreconditionError(
+                f"{fields.APPEND}: {problem}.",
+                reason="NOTHING_TO_APPEND_TO",
+                violations=[FieldViolation(fields.APPEND, problem)],
+            ) from None
+        if not split_given:
+            spec = spec.model_copy(update={"split": split_from_proto(base.split)})
+        like_base(spec, base)
+        return spec
 
     def _find_format(self, spec: ImportSpec) -> DataFormat | None:
         """Returns the format of what is to be imported, which must be there."""

@@ -3,6 +3,7 @@
 from common.errors import InvalidFieldError
 
 IMPORT = "dataset_import.spec"
+APPEND = f"{IMPORT}.append"
 DATASET = f"{IMPORT}.dataset"
 COLUMN_TYPES = f"{IMPORT}.column_types"
 CSV = f"{IMPORT}.csv"

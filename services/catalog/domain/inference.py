@@ -163,7 +163,7 @@ def _target(spec: ImportSpec, profile: ColumnProfile, task: Task) -> ColumnPlan:
     truth = profile.is_boolean and profile.numbers is None
     guess = ColumnType.BOOLEAN if truth else ColumnType.CATEGORICAL
     plan = plan_column(profile, forced or guess, by_number=forced is None)
-    if len(plan.present_labels) < 2:
+    if len(plan.present_labels) < 2 and not spec.append:
         raise InvalidFieldError(
             fields.TARGET,
             f"target column `{name}` has a single class, {fields.listed(plan.present_labels)}; "

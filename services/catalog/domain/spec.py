@@ -163,6 +163,7 @@ class ImportSpec(_Model):
         targets: Target columns of multi-label data, instead of `target`.
         csv: How to read CSV.
         time_series: Columns of time series; None where the data is none.
+        append: Whether the rows are added to those of the newest version.
     """
 
     dataset: str
@@ -176,6 +177,7 @@ class ImportSpec(_Model):
     targets: list[str] = []
     csv: CsvOptions = CsvOptions()
     time_series: TimeSeriesSpec | None = None
+    append: bool = False
 
 
 def check_spec(spec: ImportSpec) -> None:

@@ -82,7 +82,7 @@ def test_formats_must_agree() -> None:
     store.write("imports/a.csv", b"x")
     store.write("imports/b.npz", b"x")
     uri = f"s3://{store.bucket}/imports/"
-    with pytest.raises(InvalidFieldError, match="`imports/b.npz` has another format"):
+    with pytest.raises(InvalidFieldError, match=r"`imports/b\.npz` has another format"):
         shared_format(SPEC, ImportObjects(store, [], lambda name: store).find(uri))
 
 

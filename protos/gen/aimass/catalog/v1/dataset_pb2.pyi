@@ -318,6 +318,7 @@ class DatasetVersion(_message.Message):
     LINEAGE_FIELD_NUMBER: _builtins.int
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     LABELS_FIELD_NUMBER: _builtins.int
+    BASE_VERSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `datasets/{dataset}/versions/{version}`; versions count from 1."""
     digest: _builtins.str
@@ -326,6 +327,10 @@ class DatasetVersion(_message.Message):
     """Number of rows."""
     size_bytes: _builtins.int
     """Size of all shards in bytes."""
+    base_version: _builtins.str
+    """The version that this one appends to: its shards come first, and it cannot be deleted meanwhile.
+    Empty where this one stands alone.
+    """
     @_builtins.property
     def schema(self) -> Global___Schema:
         """Columns, target and task."""
@@ -368,10 +373,11 @@ class DatasetVersion(_message.Message):
         lineage: _run_pb2.Lineage | None = ...,
         create_time: _timestamp_pb2.Timestamp | None = ...,
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        base_version: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "lineage", b"lineage", "schema", b"schema", "split", b"split", "split_counts", b"split_counts"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "digest", b"digest", "labels", b"labels", "lineage", b"lineage", "name", b"name", "row_count", b"row_count", "schema", b"schema", "shards", b"shards", "size_bytes", b"size_bytes", "split", b"split", "split_counts", b"split_counts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base_version", b"base_version", "create_time", b"create_time", "digest", b"digest", "labels", b"labels", "lineage", b"lineage", "name", b"name", "row_count", b"row_count", "schema", b"schema", "shards", b"shards", "size_bytes", b"size_bytes", "split", b"split", "split_counts", b"split_counts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -911,6 +917,7 @@ class DatasetImportSpec(_message.Message):
     TARGETS_FIELD_NUMBER: _builtins.int
     CSV_FIELD_NUMBER: _builtins.int
     TIME_SERIES_FIELD_NUMBER: _builtins.int
+    APPEND_FIELD_NUMBER: _builtins.int
     dataset: _builtins.str
     """The data set to add a version to: `datasets/{dataset}`. Made if it does not exist. Required."""
     upload: _builtins.str
@@ -930,6 +937,11 @@ class DatasetImportSpec(_message.Message):
     """Objects of the suite's object store, instead of an upload: `s3://bucket/key`, or a prefix that
     ends with `/`, of which all files of one format, at most 500, are read in the order of their keys.
     In the suite's own bucket under `imports/` or `runs/`; other buckets must be open to imports.
+    """
+    append: _builtins.bool
+    """Add the rows to those of the newest version; the new version has both. Columns and types must be
+    the same, in any order; categories may grow. Rows keep their part of the split; the new ones are
+    split on their own, by default as those before. Grouped splits cannot be appended to.
     """
     @_builtins.property
     def column_types(self) -> _containers.ScalarMap[_builtins.str, Global___ColumnType.ValueType]:
@@ -965,10 +977,11 @@ class DatasetImportSpec(_message.Message):
         targets: _abc.Iterable[_builtins.str] | None = ...,
         csv: Global___CsvOptions | None = ...,
         time_series: Global___TimeSeries | None = ...,
+        append: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["csv", b"csv", "split", b"split", "time_series", b"time_series"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["column_types", b"column_types", "csv", b"csv", "dataset", b"dataset", "format", b"format", "split", b"split", "target", b"target", "targets", b"targets", "task", b"task", "time_series", b"time_series", "upload", b"upload", "uri", b"uri"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["append", b"append", "column_types", b"column_types", "csv", b"csv", "dataset", b"dataset", "format", b"format", "split", b"split", "target", b"target", "targets", b"targets", "task", b"task", "time_series", b"time_series", "upload", b"upload", "uri", b"uri"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,136 @@
+"""Appending: what is known of two pieces together, and what does not fit."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from aimass.catalog.v1 import dataset_pb2
+from common.data.schema import ColumnType, Task
+from common.errors import InvalidFieldError
+from services.catalog.domain.append import appended, check_columns, like_base, merge_statistics
+from services.catalog.domain.spec import ImportSpec, SplitMethod, SplitSpec
+from tests.unit.catalog.support import field_of, import_bytes, version_of
+
+NUMBERS = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60)
+SPEC = ImportSpec(dataset="datasets/d", upload="uploads/u")
+
+
+def version(text: str, **asked: object) -> dataset_pb2.DatasetVersion:
+    """Imports a CSV as a version."""
+    made = version_of(import_bytes(text.encode(), **asked).data)  # type: ignore[arg-type]
+    made.split_counts.train = made.row_count
+    return made
+
+
+def statistics_of(values: list[float]) -> dataset_pb2.NumericStatistics:
+    """Returns the statistics of numbers as an import gives them."""
+    numbers = np.array(values)
+    return dataset_pb2.NumericStatistics(
+        min=numbers.min(),
+        max=numbers.max(),
+        mean=numbers.mean(),
+        stddev=numbers.std(),
+        histogram=np.histogram(numbers, 20)[0].tolist(),
+        percentiles=np.percentile(numbers, range(0, 101, 5)).tolist(),
+    )
+
+
+@settings(max_examples=60, deadline=None)
+@given(NUMBERS, NUMBERS)
+def test_statistics_of_two_groups(first: list[float], second: list[float]) -> None:
+    """Moments and extremes are those of all numbers; no row is lost; percentiles are in order."""
+    merged = merge_statistics(
+        statistics_of(first), statistics_of(second), (len(first), len(second))
+    )
+    together = np.array(first + second)
+    assert (merged.min, merged.max) == (together.min(), together.max())
+    assert merged.mean == pytest.approx(together.mean(), rel=1e-9, abs=1e-6)
+    assert merged.stddev == pytest.approx(together.std(), rel=1e-6, abs=1e-3)
+    assert sum(merged.histogram) == len(together)
+    percentiles = list(merged.percentiles)
+    assert percentiles == sorted(percentiles)
+    assert (percentiles[0], percentiles[-1]) == (merged.min, merged.max)
+
+
+def test_percentiles_of_two_groups() -> None:
+    """Percentiles of a mixture are near those of all its numbers."""
+    random = np.random.default_rng(0)
+    first, second = random.normal(0, 1, 3000), random.normal(4, 2, 1000)
+    merged = merge_statistics(
+        statistics_of(first.tolist()), statistics_of(second.tolist()), (3000, 1000)
+    )
+    expected = np.percentile(np.concatenate([first, second]), range(5, 100, 5))
+    assert np.abs(np.array(merged.percentiles[1:-1]) - expected).max() < 0.25
+
+
+def test_rows_and_categories() -> None:
+    """The shards of both are named in order, counts add up, labels are those of either."""
+    base = version("x,c\n" + "1,b\n2,c\n" * 10)
+    piece = version("c,x\n" + "a,300.5\nb,\n" * 5)
+    whole = appended(base, piece)
+    assert [shard.data.sha256 for shard in whole.shards] == [
+        base.shards[0].data.sha256,
+        piece.shards[0].data.sha256,
+    ]
+    assert (whole.row_count, whole.split_counts.train) == (30, 30)
+    assert (whole.base_version, whole.lineage.inputs[-1]) == (base.name, base.name)
+    assert whole.digest not in (base.digest, piece.digest)
+    x, c = whole.schema.columns
+    assert (x.name, x.missing_count, x.numeric.max) == ("x", 5, 300.5)
+    assert list(c.categories) == ["a", "b", "c"]
+    assert c.distinct_count == 3
+
+
+def test_numbers_as_labels_are_in_order() -> None:
+    """Labels that are numbers stay sorted by value."""
+    base = version("y,x\n" + "2,1\n10,1\n" * 5, target="y")
+    piece = version("y,x\n" + "3,1\n" * 5, **asked_of(base))
+    assert list(appended(base, piece).schema.columns[0].categories) == ["2", "3", "10"]
+
+
+def asked_of(base: dataset_pb2.DatasetVersion) -> dict[str, object]:
+    """Returns the part of a request that an append takes from the older version."""
+    spec = like_base(SPEC.model_copy(update={"append": True}), base)
+    return {
+        "target": spec.target,
+        "task": spec.task,
+        "column_types": spec.column_types,
+        "append": True,
+    }
+
+
+def test_types_follow_the_base() -> None:
+    """What was text, labels or numbers before is that again, whatever the new rows look like."""
+    base = version(
+        "t,c,y\n" + "".join(f"text {row},{'ab'[row % 2]},{row % 2}\n" for row in range(50))
+    )
+    spec = like_base(SPEC, base)
+    assert spec.column_types == {"t": ColumnType.TEXT, "c": ColumnType.CATEGORICAL}
+    assert (spec.target, spec.task) == ("y", Task.CLASSIFICATION)
+    piece = version("t,c,y\nsame,7,1\nsame,8,1\n", **asked_of(base))
+    whole = appended(base, piece)
+    assert [column.type for column in whole.schema.columns] == [
+        column.type for column in base.schema.columns
+    ]
+
+
+def test_what_does_not_fit() -> None:
+    """Another type, another target and groups are refused with the field."""
+    base = version("x,c\n" + "1,b\n2,c\n" * 10)
+    with pytest.raises(InvalidFieldError, match="`x` is categorical where"):
+        appended(base, version("x,c\n" + "a,b\nb,c\n" * 10))
+    with pytest.raises(InvalidFieldError) as caught:
+        like_base(SPEC.model_copy(update={"target": "c"}), base)
+    assert field_of(caught.value) == "dataset_import.spec.target"
+    grouped = SplitSpec(method=SplitMethod.GROUPED, column="c")
+    with pytest.raises(InvalidFieldError, match="groups of appended rows"):
+        like_base(SPEC.model_copy(update={"split": grouped}), base)
+
+
+def test_other_columns() -> None:
+    """Missing and additional columns are named; another order is none."""
+    base = version("x,c\n" + "1,b\n2,c\n" * 10)
+    check_columns(["c", "x"], base)
+    with pytest.raises(InvalidFieldError, match="lacks `x` and has `z` besides"):
+        check_columns(["c", "z"], base)
