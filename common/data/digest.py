@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import asdict
 
 import numpy as np
 import pyarrow as pa
@@ -30,7 +31,15 @@ class ContentDigest:
             (column.name, column.type, column.shape, column.categories, str(field.type))
             for column, field in zip(schema.columns, storage, strict=True)
         ]
-        header = {"columns": columns, "target": schema.target, "task": schema.task}
+        header: dict[str, object] = {
+            "columns": columns,
+            "target": schema.target,
+            "task": schema.task,
+        }
+        if len(schema.targets) > 1:
+            header["targets"] = schema.targets
+        if schema.time_series is not None:
+            header["time_series"] = asdict(schema.time_series)
         self._whole = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
         self._columns = [_ColumnDigest() for _ in storage]
         self._split = hashlib.sha256()

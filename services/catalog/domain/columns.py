@@ -33,7 +33,9 @@ from services.catalog.domain.sources.base import RawKind
 
 Encoder = Callable[[pa.Array], pa.Array]
 
-_VECTORS = {RawKind.IMAGE: ColumnType.IMAGE, RawKind.EMBEDDING: ColumnType.EMBEDDING}
+VECTORS = {RawKind.IMAGE: ColumnType.IMAGE, RawKind.EMBEDDING: ColumnType.EMBEDDING}
+"""Columns whose type follows from their kind."""
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -74,7 +76,7 @@ def plan_column(
     Raises:
         InvalidFieldError: The values are not of that type.
     """
-    if not _fits(profile, wanted):
+    if not fits(profile, wanted):
         raise bad_type(profile, wanted)
     if wanted is ColumnType.IMAGE:
         column = Column(profile.raw.name, wanted, shape=profile.raw.shape)
@@ -240,9 +242,10 @@ def _time_range(times: tuple[int, int] | None) -> TimeRange | None:
     return TimeRange(low, high)
 
 
-def _fits(profile: ColumnProfile, wanted: ColumnType) -> bool:
-    if profile.raw.kind in _VECTORS:
-        return wanted is _VECTORS[profile.raw.kind]
+def fits(profile: ColumnProfile, wanted: ColumnType) -> bool:
+    """Returns whether all values of a column are of a type."""
+    if profile.raw.kind in VECTORS:
+        return wanted is VECTORS[profile.raw.kind]
     numbers = profile.numbers
     zero_one = numbers is not None and numbers.whole and numbers.min >= 0 and numbers.max <= 1
     fits = {

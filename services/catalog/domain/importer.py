@@ -12,6 +12,7 @@ from services.catalog.domain import fields
 from services.catalog.domain.inference import ImportPlan, plan_import, resolve_target
 from services.catalog.domain.profile import ColumnProfile
 from services.catalog.domain.sample import RowSample
+from services.catalog.domain.series import with_series
 from services.catalog.domain.sources.base import ColumnsChangedError, RawKind, Source
 from services.catalog.domain.spec import ImportSpec, SplitSpec
 from services.catalog.domain.splitting import resolve_split, split_rows
@@ -59,6 +60,11 @@ def import_source(
     target = resolve_target(spec, source.columns, source.default_target)
     profiles = _profile(source, spec, target, progress)
     plan = plan_import(spec, profiles, target)
+    if spec.time_series is not None:
+        rows = plan.row_count
+        plan = with_series(
+            plan, source, spec.time_series, scratch, lambda: progress(READING, rows, rows)
+        )
     split = resolve_split(spec.split, plan.schema)
     with ShardWriter(plan.schema, plan.storage, scratch, publish) as writer:
         data = _write(source, plan, split, writer, progress)

@@ -8,7 +8,14 @@ import pyarrow as pa
 from common.data.schema import MAX_CATEGORIES, ColumnType, Schema, Task
 from common.errors import InvalidFieldError
 from services.catalog.domain import fields
-from services.catalog.domain.columns import ColumnPlan, distinct_numbers, example, plan_column
+from services.catalog.domain.columns import (
+    VECTORS,
+    ColumnPlan,
+    distinct_numbers,
+    example,
+    fits,
+    plan_column,
+)
 from services.catalog.domain.profile import ColumnProfile
 from services.catalog.domain.sources.base import RawColumn, RawKind
 from services.catalog.domain.spec import ImportSpec
@@ -64,19 +71,23 @@ def resolve_target(spec: ImportSpec, columns: Sequence[RawColumn], default: str)
             f"there is no column {fields.listed(unknown)}; the columns are {fields.listed(names)}",
             reason="UNKNOWN_COLUMN",
         )
-    if spec.target and spec.target not in names:
-        raise InvalidFieldError(
-            fields.TARGET,
-            f"there is no column `{spec.target}`; the columns are {fields.listed(names)}",
-            reason="UNKNOWN_COLUMN",
-        )
+    for field, name in _named_columns(spec):
+        if name not in names:
+            raise InvalidFieldError(
+                field,
+                f"there is no column `{name}`; the columns are {fields.listed(names)}",
+                reason="UNKNOWN_COLUMN",
+            )
+    if spec.targets:
+        return spec.targets[0]
     if spec.target or spec.task is Task.UNSUPERVISED:
         return spec.target
     found = next((name for name in (default, *_TARGET_NAMES) if name in names), "")
-    if not found and spec.task is not None:
+    task = Task.FORECASTING if spec.time_series else spec.task
+    if not found and task is not None:
         raise InvalidFieldError(
             fields.TARGET,
-            f"{spec.task} needs a target; name one of the columns {fields.listed(names)}",
+            f"{task} needs a target; name one of the columns {fields.listed(names)}",
             reason="MISSING_TARGET",
         )
     return found
@@ -93,32 +104,57 @@ def plan_import(spec: ImportSpec, profiles: Mapping[str, ColumnProfile], target:
     Raises:
         InvalidFieldError: Names the column whose values do not allow what was asked for.
     """
+    targets = tuple(spec.targets) or ((target,) if target else ())
     task, reason = Task.UNSUPERVISED, "There is no target column."
-    if target:
-        _refuse_missing(profiles[target])
-        task, reason = _task(spec, profiles[target])
-    elif spec.task is not None:
+    for name in targets:
+        _refuse_missing(profiles[name])
+        task, reason = _task(spec, profiles[name])
+    if not targets and spec.task is not None:
         reason = "It was asked for."
     plans = tuple(
-        _target(spec, profile, task) if name == target else _feature(spec, profile)
+        _target(spec, profile, task) if name in targets else _feature(spec, profile)
         for name, profile in profiles.items()
     )
-    schema = Schema(tuple(plan.column for plan in plans), task, target, reason)
+    schema = Schema(tuple(plan.column for plan in plans), task, target, reason, targets)
     rows = next(iter(profiles.values())).rows
     return ImportPlan(schema, plans, rows)
 
 
+def _named_columns(spec: ImportSpec) -> list[tuple[str, str]]:
+    """Returns the columns that a specification names, each with its field."""
+    named = [(fields.TARGET, spec.target)]
+    named += [(f"{fields.TARGETS}[{number}]", name) for number, name in enumerate(spec.targets)]
+    if spec.time_series is not None:
+        series = spec.time_series
+        named += [
+            (f"{fields.TIME_SERIES}.time_column", series.time_column),
+            (f"{fields.TIME_SERIES}.series_column", series.series_column),
+        ]
+        named += [
+            (f"{fields.TIME_SERIES}.covariates[{number}]", name)
+            for number, name in enumerate(series.covariates)
+        ]
+    return [(field, name) for field, name in named if name]
+
+
 def _refuse_infinite(profile: ColumnProfile, field: str) -> None:
     if profile.first_infinite:
+        what = "an infinite value"
+        if profile.raw.kind is RawKind.EMBEDDING:
+            what = "a vector with an infinite or missing number"
         raise InvalidFieldError(
             field,
-            f"column `{profile.raw.name}` holds an infinite value in row "
-            f"{profile.first_infinite}; replace it by a number or leave it empty",
+            f"column `{profile.raw.name}` holds {what} in row {profile.first_infinite}; replace it "
+            "by a number or leave it empty",
             reason="INFINITE_VALUE",
         )
 
 
 def _task(spec: ImportSpec, profile: ColumnProfile) -> tuple[Task, str]:
+    if spec.time_series is not None:
+        return Task.FORECASTING, "Columns of time series were named."
+    if spec.targets:
+        return Task.MULTI_LABEL, "Several targets were named."
     if spec.task is not None:
         return spec.task, "It was asked for."
     name = profile.raw.name
@@ -145,15 +181,17 @@ def _target(spec: ImportSpec, profile: ColumnProfile, task: Task) -> ColumnPlan:
     forced = spec.column_types.get(name)
     if profile.numbers is not None and forced in (None, ColumnType.NUMERIC):
         _refuse_infinite(profile, fields.TARGET)
-    if task is Task.REGRESSION:
-        return _regression_target(profile, forced)
+    if task in (Task.REGRESSION, Task.FORECASTING):
+        return _number_target(profile, forced, task)
+    if task is Task.MULTI_LABEL:
+        return _truth_target(profile, forced)
     if forced not in (None, ColumnType.CATEGORICAL, ColumnType.BOOLEAN):
         raise InvalidFieldError(
             fields.COLUMN_TYPES,
             f"`{name}` is the target of a classification and cannot be {forced}; use categorical",
             reason="BAD_COLUMN_TYPE",
         )
-    if profile.raw.kind in (RawKind.IMAGE, RawKind.TIMESTAMP) or profile.labels is None:
+    if profile.raw.kind in (*VECTORS, RawKind.TIMESTAMP) or profile.labels is None:
         raise InvalidFieldError(
             fields.TARGET,
             f"column `{name}` has no classes, or more than {MAX_CATEGORIES}; choose another target "
@@ -173,11 +211,23 @@ def _target(spec: ImportSpec, profile: ColumnProfile, task: Task) -> ColumnPlan:
     return plan
 
 
-def _regression_target(profile: ColumnProfile, forced: ColumnType | None) -> ColumnPlan:
+def _truth_target(profile: ColumnProfile, forced: ColumnType | None) -> ColumnPlan:
+    """Plans one of several targets."""
+    if not fits(profile, ColumnType.BOOLEAN) or forced not in (None, ColumnType.BOOLEAN):
+        raise InvalidFieldError(
+            fields.TARGETS,
+            f"column `{profile.raw.name}` is one of several targets and holds other values than "
+            "true and false, or 0 and 1; leave it out, or write a column for each label",
+            reason="BAD_TARGET",
+        )
+    return plan_column(profile, ColumnType.BOOLEAN)
+
+
+def _number_target(profile: ColumnProfile, forced: ColumnType | None, task: Task) -> ColumnPlan:
     if profile.numbers is None or forced not in (None, ColumnType.NUMERIC):
         raise InvalidFieldError(
             fields.TASK,
-            f"regression needs numbers, and target column `{profile.raw.name}` holds something "
+            f"{task} needs numbers, and target column `{profile.raw.name}` holds something "
             f"else{example(profile)}; choose classification or another target",
             reason="TARGET_NOT_NUMERIC",
         )
@@ -185,8 +235,14 @@ def _regression_target(profile: ColumnProfile, forced: ColumnType | None) -> Col
 
 
 def _feature(spec: ImportSpec, profile: ColumnProfile) -> ColumnPlan:
-    wanted = spec.column_types.get(profile.raw.name) or _guess_type(profile)
-    if wanted is ColumnType.NUMERIC and profile.numbers is not None:
+    name = profile.raw.name
+    wanted = spec.column_types.get(name) or _guess_type(profile)
+    series = spec.time_series
+    if series is not None and name == series.time_column:
+        wanted = _require_times(profile)
+    elif series is not None and name == series.series_column:
+        _require_present(profile, f"{fields.TIME_SERIES}.series_column")
+    if wanted in (ColumnType.NUMERIC, ColumnType.EMBEDDING) and profile.numbers is not None:
         _refuse_infinite(profile, fields.UPLOAD)
     return plan_column(profile, wanted)
 
@@ -194,8 +250,8 @@ def _feature(spec: ImportSpec, profile: ColumnProfile) -> ColumnPlan:
 def _guess_type(profile: ColumnProfile) -> ColumnType:
     if profile.raw.type is not None:
         return profile.raw.type
-    if profile.raw.kind is RawKind.IMAGE:
-        return ColumnType.IMAGE
+    if profile.raw.kind in VECTORS:
+        return VECTORS[profile.raw.kind]
     if profile.numbers is not None:
         return ColumnType.NUMERIC
     if profile.is_boolean:
@@ -207,6 +263,31 @@ def _guess_type(profile: ColumnProfile) -> ColumnType:
     if profile.labels is not None and len(profile.labels) <= few:
         return ColumnType.CATEGORICAL
     return ColumnType.TEXT
+
+
+def _require_times(profile: ColumnProfile) -> ColumnType:
+    field = f"{fields.TIME_SERIES}.time_column"
+    if not fits(profile, ColumnType.TIMESTAMP):
+        raise InvalidFieldError(
+            field,
+            f"column `{profile.raw.name}` does not hold times"
+            f"{example(profile, ColumnType.TIMESTAMP)}; write them as ISO 8601, for example "
+            "2024-01-31 or 2024-01-31T10:30:00",
+            reason="BAD_TIME",
+        )
+    _require_present(profile, field)
+    return ColumnType.TIMESTAMP
+
+
+def _require_present(profile: ColumnProfile, field: str) -> None:
+    missing = profile.unread if profile.is_timestamp else profile.missing
+    if missing.count:
+        raise InvalidFieldError(
+            field,
+            f"column `{profile.raw.name}` has no value in {missing.count} rows, first in row "
+            f"{missing.first}; remove those rows",
+            reason="MISSING_VALUE",
+        )
 
 
 def _refuse_missing(profile: ColumnProfile) -> None:

@@ -192,7 +192,7 @@ def check_spec(spec: ImportSpec) -> None:
     if not spec.uri:
         UploadName.from_name(spec.upload, fields.UPLOAD)
     stratified = spec.split.method is SplitMethod.STRATIFIED
-    if stratified and spec.task in (Task.REGRESSION, Task.UNSUPERVISED):
+    if stratified and spec.task not in (None, Task.CLASSIFICATION):
         raise InvalidFieldError(
             f"{fields.SPLIT}.method",
             f"a stratified split needs classes, which {spec.task} has not; choose a random split",
@@ -202,12 +202,52 @@ def check_spec(spec: ImportSpec) -> None:
             fields.TARGET,
             "an unsupervised task has no target; leave it out or choose another task",
         )
+    _check_targets(spec)
+    _check_series(spec)
     forced = spec.column_types.get(spec.target)
     if spec.task is Task.REGRESSION and forced not in (None, ColumnType.NUMERIC):
         raise InvalidFieldError(
             fields.COLUMN_TYPES,
             f"`{spec.target}` is the target of a regression and cannot be {forced}; use numeric",
             reason="BAD_COLUMN_TYPE",
+        )
+
+
+def _check_targets(spec: ImportSpec) -> None:
+    if spec.targets and spec.target:
+        raise InvalidFieldError(
+            fields.TARGETS, "stands instead of `target`, which is set too; give one of them"
+        )
+    if spec.targets and len(set(spec.targets)) != max(2, len(spec.targets)):
+        raise InvalidFieldError(
+            fields.TARGETS, "must name two or more different columns; for one use `target`"
+        )
+    multi = spec.task is Task.MULTI_LABEL
+    if multi != bool(spec.targets) and (multi or spec.task is not None):
+        raise InvalidFieldError(
+            fields.TARGETS, "belong to the task multi_label: give both, or the targets alone"
+        )
+
+
+def _check_series(spec: ImportSpec) -> None:
+    series = spec.time_series
+    if series is None:
+        if spec.task is Task.FORECASTING:
+            raise InvalidFieldError(
+                f"{fields.TIME_SERIES}.time_column", "must be given for the task forecasting"
+            )
+        return
+    if spec.targets or spec.task not in (None, Task.FORECASTING):
+        raise InvalidFieldError(
+            fields.TIME_SERIES,
+            "is for the task forecasting with one target; leave it out, or task and targets",
+        )
+    names = [spec.target, series.time_column, series.series_column, *series.covariates]
+    given = [name for name in names if name]
+    if len(set(given)) < len(given):
+        raise InvalidFieldError(
+            fields.TIME_SERIES,
+            "names a column twice; target, time, series and covariates must differ",
         )
 
 

@@ -38,6 +38,10 @@ def resolve_split(split: SplitSpec, schema: Schema) -> SplitSpec:
     Raises:
         InvalidFieldError: The data does not allow the method.
     """
+    if split.method is None and schema.time_series is not None:
+        return split.model_copy(
+            update={"method": SplitMethod.TEMPORAL, "column": schema.time_series.time_column}
+        )
     if split.method is SplitMethod.GROUPED:
         _check_group(_column(split.column, schema))
         return split

@@ -22,12 +22,10 @@ from services.catalog.domain.sources.base import (
     without_nan,
 )
 from services.catalog.domain.sources.dialect import MAX_LINE_BYTES, find_dialect, sample_columns
+from services.catalog.domain.sources.tables import connected, quoted, sql_text
 from services.catalog.domain.sources.unpack import as_utf8, unpacked
 from services.catalog.domain.spec import ImportSpec
 
-MEMORY_LIMIT_MB = 512
-_THREADS = 2
-_BUFFER = "32MB"
 _SAMPLE_BYTES = 1024 * 1024
 _MAX_RETRIES = 3
 _FAULT_OF_FILE = "Invalid Input Error"
@@ -133,14 +131,7 @@ class CsvSource:
         return values
 
     def _run(self, query: str, step: int) -> Iterator[pa.RecordBatch]:
-        options: dict[str, str | bool | int | float | list[str]] = {
-            "memory_limit": f"{MEMORY_LIMIT_MB}MB",
-            "threads": _THREADS,
-            "temp_directory": str(self._scratch),
-            "autoinstall_known_extensions": False,
-        }
-        with duckdb.connect(config=options) as connection:
-            connection.execute(f"SET streaming_buffer_size = '{_BUFFER}'")
+        with connected(self._scratch) as connection:
             try:
                 yield from connection.sql(query).to_arrow_reader(step)
             except (duckdb.Error, pa.ArrowException, OSError) as error:
@@ -177,13 +168,13 @@ class CsvSource:
             for name, number in positions.items()
         )
         chosen = ", ".join(
-            f"{self._value(name, positions[name], kinds)} AS {_quoted(name)}" for name in names
+            f"{self._value(name, positions[name], kinds)} AS {quoted(name)}" for name in names
         )
         return (
-            f"SELECT {chosen} FROM read_csv({_text(str(self._path))}, columns={{{types}}}, "
+            f"SELECT {chosen} FROM read_csv({sql_text(str(self._path))}, columns={{{types}}}, "
             f"auto_detect=false, header={str(dialect.has_header).lower()}, "
-            f"delim={_text(dialect.delimiter)}, quote={_text(dialect.quote)}, "
-            f"escape={_text(dialect.quote)}, strict_mode=true, null_padding=false, "
+            f"delim={sql_text(dialect.delimiter)}, quote={sql_text(dialect.quote)}, "
+            f"escape={sql_text(dialect.quote)}, strict_mode=true, null_padding=false, "
             f"ignore_errors=false, max_line_size={MAX_LINE_BYTES})"
         )
 
@@ -196,14 +187,14 @@ class CsvSource:
         column = f"c{position}"
         if self._is_plain(name, kinds):
             return column
-        missing = ", ".join(_text(word) for word in self._dialect.missing)
+        missing = ", ".join(sql_text(word) for word in self._dialect.missing)
         if kinds[name] is not RawKind.NUMBER:
             return (
                 f"CASE WHEN {column} IN ({missing}) THEN NULL ELSE {column} END"
                 if missing
                 else column
             )
-        words = ", ".join(_text(word) for word in ("", "nan", *parsing.NOTHING_WORDS))
+        words = ", ".join(sql_text(word) for word in ("", "nan", *parsing.NOTHING_WORDS))
         number = f"replace({column}, ',', '.')" if self._dialect.decimal == "," else column
         nothing = f"{column} IS NULL OR lower(trim({column})) IN ({words})"
         if missing:
@@ -279,13 +270,3 @@ def _first_other_ending(path: Path) -> int:
             if ending != first and line.endswith(b"\n"):
                 return number
     return 0
-
-
-def _quoted(name: str) -> str:
-    doubled = name.replace('"', '""')
-    return f'"{doubled}"'
-
-
-def _text(value: str) -> str:
-    doubled = value.replace("'", "''")
-    return f"'{doubled}'"

@@ -1,0 +1,41 @@
+"""DuckDB as the sources use it: in bounded memory, reading nothing but what it is told."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+MEMORY_LIMIT_MB = 512
+_THREADS = 2
+_BUFFER = "32MB"
+
+
+@contextmanager
+def connected(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Opens a database in memory.
+
+    Args:
+        scratch: Directory for what does not fit into its memory limit.
+    """
+    options: dict[str, str | bool | int | float | list[str]] = {
+        "memory_limit": f"{MEMORY_LIMIT_MB}MB",
+        "threads": _THREADS,
+        "temp_directory": str(scratch),
+        "autoinstall_known_extensions": False,
+    }
+    with duckdb.connect(config=options) as connection:
+        connection.execute(f"SET streaming_buffer_size = '{_BUFFER}'")
+        yield connection
+
+
+def quoted(name: str) -> str:
+    """Returns a name for a statement."""
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
+
+
+def sql_text(value: str) -> str:
+    """Returns a text for a statement."""
+    doubled = value.replace("'", "''")
+    return f"'{doubled}'"
