@@ -31,7 +31,7 @@ def show_version(cli: CliContext, version: dataset_pb2.DatasetVersion, most: int
         f"{version.row_count:,} rows ({counts.train:,} train, {counts.validation:,} validation, "
         f"{counts.test:,} test), {text.size(version.size_bytes)} in {shards}"
     )
-    cli.console.print(f"{_split(version.split)} split", markup=False)
+    cli.console.print(f"split: {_split(version.split)}", markup=False)
     target = f" of {', '.join(schema.targets) or schema.target}" if schema.target else ""
     task = text.enum_word(dataset_pb2.Task.Name(schema.task), "TASK_")
     cli.console.print(f"{task}{target}: {schema.task_reason}", soft_wrap=True, markup=False)
@@ -165,16 +165,22 @@ def _is_worth_telling(column: dataset_pb2.ColumnDiff) -> bool:
 
 
 def _diff_row(column: dataset_pb2.ColumnDiff) -> tuple[str, ...]:
-    before, now = column.base_missing_share, column.missing_share
     lists = (("new", column.new_categories), ("gone", column.gone_categories))
     told = [f"{word}: {_listed(labels)}" for word, labels in lists if labels]
     return (
         text.cut(column.name, _LONGEST_CELL),
         _change(column),
-        f"{now:.1%}" if before == now else f"{before:.1%} → {now:.1%}",
+        _missing(column),
         _distance(column),
         "; ".join(told),
     )
+
+
+def _missing(column: dataset_pb2.ColumnDiff) -> str:
+    before, now = f"{column.base_missing_share:.1%}", f"{column.missing_share:.1%}"
+    if column.change == dataset_pb2.COLUMN_CHANGE_ADDED or before == now:
+        return now
+    return before if column.change == dataset_pb2.COLUMN_CHANGE_REMOVED else f"{before} → {now}"
 
 
 def _change(column: dataset_pb2.ColumnDiff) -> str:

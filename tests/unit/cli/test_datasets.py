@@ -74,7 +74,7 @@ def test_version(cli: CliContext) -> None:
     """Columns are shown by their statistics, names as they are."""
     show_version(cli, version(), most=60)
     shown = printed(cli)
-    assert "grouped by g split" in shown
+    assert "split: grouped by g" in shown
     assert "▂ █" in shown
     assert "b 67%, a 33%" in shown
     assert "[bold]c" in shown
