@@ -32,8 +32,9 @@ _OPTIONS = [
 # Reads, and writes that are safe to repeat: a Create without a request id is given one below.
 RETRIED = {
     "aimass.catalog.v1.DatasetService": [],
+    "aimass.catalog.v1.LineageService": [],
     "aimass.catalog.v1.ModelService": [],
-    "aimass.catalog.v1.TransferService": ["GetUpload"],
+    "aimass.catalog.v1.TransferService": ["CreateArtifactUrl", "GetUpload"],
     "aimass.trainer.v1.TrainingService": [],
 }
 _RETRY_POLICY = {

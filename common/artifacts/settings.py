@@ -12,6 +12,11 @@ class StoreSettings(Settings):
     model_config = SettingsConfigDict(env_prefix="AIMASS_S3_", frozen=True, extra="ignore")
 
     endpoint: str = Field("127.0.0.1:7702", description="host:port of the store.")
+    public_url: str = Field(
+        "",
+        description="Where clients see the store, for example `https://files.example.com`, in "
+        "addresses to download from; default: the endpoint.",
+    )
     access_key: str = Field("", description="Name to sign with.")
     secret_key: str = Field("", description="Secret to sign with.", repr=False)
     bucket: str = Field("aimass", description="Bucket that holds everything; it must exist.")

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic
@@ -20,6 +20,7 @@ from common.runs.hosts import kill_job
 from common.runs.job import EXIT_TRY_LATER, JobSettings
 from common.runs.kind import M, RunKind, lease_key, name_of, status_of
 from common.runs.lease import LeaseHeldError, LeaseView, read_lease
+from common.runs.lineage import write_end_of, write_missing_ends
 from common.runs.owner import RunOwner
 from common.runs.processes import JobProcess, Standby
 from common.runs.restarts import Restarts
@@ -86,6 +87,8 @@ class LocalExecutor(Generic[M]):
         self._jobs: dict[str, JobProcess] = {}
         self._fresh: deque[str] = deque()
         self._waiting: list[str] = []
+        # Runs that had not ended at the last look.
+        self._active: set[str] = set()
         self._max_failures = JobSettings().max_faults
         self._restarts = Restarts(self._times.longest_delay, self._max_failures)
         # Since when a condition that has a time limit has held, by run and condition.
@@ -131,6 +134,8 @@ class LocalExecutor(Generic[M]):
         return len(self._waiting)
 
     async def _work(self) -> None:
+        with contextlib.suppress(UnavailableError):
+            await asyncio.to_thread(write_missing_ends, self._store, self._records, self._kind)
         while True:
             try:
                 await self._start_fresh()
@@ -167,6 +172,8 @@ class LocalExecutor(Generic[M]):
         )
         active = [record.resource for record in reversed(runs)]  # Oldest first.
         names = {name_of(run) for run in active}
+        await self._write_ends(self._active - names)
+        self._active = names
         await self._kill_leftovers(names)
         self._restarts.keep(names)
         due = [name_of(run) for run in active if await self._is_due(run)]
@@ -183,6 +190,11 @@ class LocalExecutor(Generic[M]):
         if not due:
             await asyncio.to_thread(self._standby.refill)
 
+    async def _write_ends(self, names: Iterable[str]) -> None:
+        """Sees to it that lineage has the ends of runs, whoever published them."""
+        for name in names:
+            await asyncio.to_thread(write_end_of, self._store, self._records, self._kind, name)
+
     async def _collect_ended(self) -> None:
         for name, job in list(self._jobs.items()):
             if job.is_alive():
@@ -191,6 +203,7 @@ class LocalExecutor(Generic[M]):
             await asyncio.to_thread(job.kill)
             del self._jobs[name]
             self._changed(name)
+            await self._write_ends([name])
             await self._note_end(name, job)
 
     async def _note_end(self, name: str, job: JobProcess) -> None:

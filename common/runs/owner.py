@@ -17,6 +17,7 @@ from common.runs.errors import RunCancelledError, RunEndedError
 from common.runs.events import EventKind, EventWriter
 from common.runs.kind import M, RunKind, attempt_prefix, is_terminal, lease_key, status_of
 from common.runs.lease import Lease, LeaseKeeper
+from common.runs.lineage import write_end_of, write_start
 from common.runs.progress import ProgressNews
 
 _log = logging.getLogger(__name__)
@@ -288,6 +289,7 @@ class RunOwner(Generic[M]):
         if closing:
             self.log(closing, source="executor")
         else:
+            write_start(self._store, self.run)
             self.emit(event_pb2.StateChange(state=status_of(self.run).state))
         self._follower.start()
 
@@ -354,6 +356,7 @@ class RunOwner(Generic[M]):
 
         self._persist(apply)
         self._on_stored()
+        write_end_of(self._store, self._records, self._kind, self.name)
         self._stop()
 
     def _is_own_end(

@@ -85,6 +85,7 @@ class RunService(Generic[M]):
         created = self._kind.message()
         created.CopyFrom(run)
         _accept(created)
+        status_of(created).lineage.inputs[:] = [name for name in references if name]
         if validate_only:
             set_name(created, self._kind.name_of(run_id) if run_id else "")
             return created

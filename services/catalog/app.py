@@ -11,11 +11,14 @@ from functools import partial
 from aimass.catalog.v1 import (
     dataset_pb2,
     dataset_pb2_grpc,
+    lineage_pb2_grpc,
     model_pb2,
     model_pb2_grpc,
     transfer_pb2_grpc,
 )
 from common.artifacts import ObjectStore
+from common.artifacts.settings import StoreSettings
+from common.artifacts.urls import presigned_url
 from common.errors import UnavailableError
 from common.helper import HelperProcess
 from common.maintenance.servicer import maintenance_service
@@ -32,6 +35,7 @@ from services.catalog.domain.models import Models
 from services.catalog.domain.uploads import UnusedUploads, Uploads
 from services.catalog.domain.versions import Versions
 from services.catalog.kind import DATASET_IMPORTS, DATASETS, MODEL_IMPORTS
+from services.catalog.lineage_servicer import LineageServicer
 from services.catalog.model_servicer import ModelServicer
 from services.catalog.servicer import DatasetServicer, TransferServicer
 
@@ -80,8 +84,10 @@ async def catalog(
         changed=model_tails.poke,
     )
     model_imports = RunService(MODEL_IMPORTS, records, model_tails, model_executor)
-    models = ModelServicer(store, records, Models(store, records), versions, uploads, model_imports)
-    transfers = TransferServicer(store, uploads)
+    lines = Models(store, records)
+    models = ModelServicer(store, records, lines, versions, uploads, model_imports)
+    lineage = LineageServicer(records, lines, versions)
+    transfers = TransferServicer(store, uploads, partial(presigned_url, StoreSettings()))
     sweeps = Sweeps(
         store,
         "catalog",
@@ -103,6 +109,10 @@ async def catalog(
             Service(
                 "aimass.catalog.v1.ModelService",
                 partial(model_pb2_grpc.add_ModelServiceServicer_to_server, models),
+            ),
+            Service(
+                "aimass.catalog.v1.LineageService",
+                partial(lineage_pb2_grpc.add_LineageServiceServicer_to_server, lineage),
             ),
             Service(
                 "aimass.catalog.v1.TransferService",

@@ -34,7 +34,7 @@ from services.catalog.convert import (
 )
 from services.catalog.domain import fields
 from services.catalog.domain.append import like_base
-from services.catalog.domain.artifacts import describe, read_from
+from services.catalog.domain.artifacts import Sign, describe, download_address, read_from
 from services.catalog.domain.diff import diff_versions
 from services.catalog.domain.objects import ImportObjects, shared_format
 from services.catalog.domain.preview import choose_rows
@@ -231,10 +231,11 @@ class DatasetServicer(dataset_pb2_grpc.DatasetServiceServicer):
 class TransferServicer(transfer_pb2_grpc.TransferServiceServicer):
     """Bytes into and out of the store."""
 
-    def __init__(self, store: ObjectStore, uploads: Uploads) -> None:
-        """Serves from these parts."""
+    def __init__(self, store: ObjectStore, uploads: Uploads, sign: Sign) -> None:
+        """Serves from these parts; `sign` makes addresses to download from."""
         self._store = store
         self._uploads = uploads
+        self._sign = sign
 
     async def WriteUpload(
         self, requests: AsyncIterator[transfer_pb2.WriteUploadRequest], context: object
@@ -271,6 +272,18 @@ class TransferServicer(transfer_pb2_grpc.TransferServiceServicer):
                 part = first[start : start + _READ_CHUNK_BYTES]
                 yield transfer_pb2.ReadArtifactResponse(chunk=part)
             first = await asyncio.to_thread(next, chunks, b"")
+
+    async def CreateArtifactUrl(
+        self, request: transfer_pb2.CreateArtifactUrlRequest, context: object
+    ) -> transfer_pb2.CreateArtifactUrlResponse:
+        """Returns an address from which an artifact can be downloaded."""
+        lifetime = request.lifetime.ToTimedelta() if request.HasField("lifetime") else None
+        address = await asyncio.to_thread(
+            download_address, self._store, request.artifact, lifetime, self._sign
+        )
+        response = transfer_pb2.CreateArtifactUrlResponse(url=address.url)
+        response.expire_time.FromDatetime(address.expires)
+        return response
 
 
 async def _receive(

@@ -2,7 +2,9 @@
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 
 from aimass.type.v1 import artifact_pb2
 from common.artifacts import ObjectMissingError, ObjectStore
@@ -11,6 +13,19 @@ from common.errors import DataLossError, FieldViolation, InvalidFieldError, NotF
 
 _OPEN_PREFIX = "runs/"
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_LIFETIME = timedelta(hours=1)
+_SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(days=7)
+
+# Makes the address of a key that works for a time.
+Sign = Callable[[str, timedelta], str]
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where an artifact can be downloaded, and until when."""
+
+    url: str
+    expires: datetime
 
 
 def describe(
@@ -34,13 +49,7 @@ def describe(
     key = _open_key(store, ref, field)
     if ref.sha256 and _SHA256.fullmatch(ref.sha256) is None:
         raise InvalidFieldError(f"{field}.sha256", "must be 64 lower-case hexadecimal digits")
-    try:
-        size = store.stat(key).size
-    except ObjectMissingError:
-        problem = f"there is no artifact {ref.uri}"
-        raise NotFoundError(
-            f"{field}: {problem}.", violations=[FieldViolation(field, problem)]
-        ) from None
+    size = _size(store, key, ref, field)
     if ref.size_bytes not in (0, size):
         raise InvalidFieldError(
             f"{field}.size_bytes", f"the artifact has {size} bytes, not {ref.size_bytes}"
@@ -107,6 +116,29 @@ def read_from(store: ObjectStore, ref: artifact_pb2.ArtifactRef, offset: int) ->
         yield held
 
 
+def download_address(
+    store: ObjectStore, ref: artifact_pb2.ArtifactRef, lifetime: timedelta | None, sign: Sign
+) -> Address:
+    """Returns an address from which an artifact can be downloaded without a token.
+
+    Args:
+        store: The suite's store.
+        ref: The artifact; only `uri` is required.
+        lifetime: How long the address is good for; None for an hour.
+        sign: Makes the address of a key.
+
+    Raises:
+        InvalidFieldError: The reference points elsewhere, or the lifetime is too short or too long.
+        NotFoundError: There is no such object.
+    """
+    lasting = _LIFETIME if lifetime is None else lifetime
+    if not _SHORTEST <= lasting <= _LONGEST:
+        raise InvalidFieldError("lifetime", "must be 1 second to 7 days")
+    key = _open_key(store, ref, "artifact")
+    _size(store, key, ref, "artifact")
+    return Address(sign(key, lasting), datetime.now(UTC) + lasting)
+
+
 def _open_key(store: ObjectStore, ref: artifact_pb2.ArtifactRef, field: str) -> str:
     key = artifact_key(store, ref, f"{field}.uri")
     if not key.startswith(_OPEN_PREFIX):
@@ -116,6 +148,16 @@ def _open_key(store: ObjectStore, ref: artifact_pb2.ArtifactRef, field: str) -> 
             reason="INVALID_URI",
         )
     return key
+
+
+def _size(store: ObjectStore, key: str, ref: artifact_pb2.ArtifactRef, field: str) -> int:
+    try:
+        return store.stat(key).size
+    except ObjectMissingError:
+        problem = f"there is no artifact {ref.uri}"
+        raise NotFoundError(
+            f"{field}: {problem}.", violations=[FieldViolation(field, problem)]
+        ) from None
 
 
 def _digest(store: ObjectStore, key: str) -> str:

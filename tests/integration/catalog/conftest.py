@@ -3,7 +3,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from aimass.catalog.v1 import dataset_pb2_grpc, model_pb2_grpc, transfer_pb2_grpc
+from aimass.catalog.v1 import dataset_pb2_grpc, lineage_pb2_grpc, model_pb2_grpc, transfer_pb2_grpc
 from common.testing.minio import MinioServer
 from common.testing.server import channel_to, running_server
 from services.catalog.app import catalog
@@ -37,4 +37,5 @@ async def running(minio_server: MinioServer) -> AsyncIterator[Catalog]:
                 dataset_pb2_grpc.DatasetServiceStub(channel),
                 model_pb2_grpc.ModelServiceStub(channel),
                 transfer_pb2_grpc.TransferServiceStub(channel),
+                lineage_pb2_grpc.LineageServiceStub(channel),
             )

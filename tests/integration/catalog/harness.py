@@ -14,6 +14,7 @@ from grpc_status import rpc_status
 from aimass.catalog.v1 import (
     dataset_pb2,
     dataset_pb2_grpc,
+    lineage_pb2_grpc,
     model_pb2_grpc,
     transfer_pb2,
     transfer_pb2_grpc,
@@ -34,6 +35,7 @@ class Catalog:
     datasets: "dataset_pb2_grpc.DatasetServiceAsyncStub"
     models: "model_pb2_grpc.ModelServiceAsyncStub"
     transfers: "transfer_pb2_grpc.TransferServiceAsyncStub"
+    lineage: "lineage_pb2_grpc.LineageServiceAsyncStub"
 
     async def upload(self, content: bytes, filename: str) -> str:
         """Uploads bytes under a fresh name."""

@@ -1,6 +1,8 @@
 """Imports of models from elsewhere through real processes and a real store."""
 
 import asyncio
+import hashlib
+import urllib.request
 import uuid
 
 import grpc
@@ -8,8 +10,8 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
-from aimass.catalog.v1 import dataset_pb2, model_pb2
-from aimass.type.v1 import run_pb2
+from aimass.catalog.v1 import dataset_pb2, lineage_pb2, model_pb2, transfer_pb2
+from aimass.type.v1 import artifact_pb2, run_pb2
 from common.models.skops_model import load_skops
 from tests.integration.catalog.harness import Catalog, field_of, reason_of, status_of_error
 from tests.support.foreign_models import linear_onnx, skops_file
@@ -64,9 +66,66 @@ async def test_a_skops_model_with_its_data(running: Catalog) -> None:
     assert dict(version.labels) == {"team": "a"}
     model = await asyncio.to_thread(load_skops, running.store, version)
     assert model.predict({"features": features[:2]})["probabilities"].shape == (2, 3)
+    await look_at(running, done, version)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await running.models.DeleteModelImport(model_pb2.DeleteModelImportRequest(name=done.name))
     assert version.name in (caught.value.details() or "")
+
+
+async def look_at(
+    running: Catalog, done: model_pb2.ModelImport, version: model_pb2.ModelVersion
+) -> None:
+    """Traces a version to its raw data, downloads a file by address, reads the run's lineage."""
+    trace = await running.lineage.Trace(
+        lineage_pb2.TraceRequest(name=version.name.replace("/1", "/latest"))
+    )
+    assert trace.name == version.name
+    kinds = {node.kind for node in trace.nodes}
+    assert kinds == {"modelVersion", "modelImport", "upload", "datasetVersion", "datasetImport"}
+    assert lineage_pb2.LineageEdge(input=done.name, output=version.name) in list(trace.edges)
+    artifact = version.artifacts["skops"]
+    address = await running.transfers.CreateArtifactUrl(
+        transfer_pb2.CreateArtifactUrlRequest(artifact=artifact)
+    )
+    content = await asyncio.to_thread(lambda: urllib.request.urlopen(address.url).read())
+    assert hashlib.sha256(content).hexdigest() == artifact.sha256
+    events = [info.key for info in running.store.list(f"lineage/{done.name}/")]
+    assert [key.rpartition("-")[2] for key in events] == ["COMPLETE.json", "START.json"]
+
+
+@pytest.mark.parametrize(
+    ("uri", "seconds", "field"),
+    [
+        ("s3://elsewhere/runs/x", 60, "artifact.uri"),
+        ("records/models/m.json", 60, "artifact.uri"),
+        ("runs/none", 60, "artifact"),
+        ("runs/none", 0, "lifetime"),
+        ("runs/none", 8 * 24 * 3600, "lifetime"),
+    ],
+)
+async def test_bad_addresses(running: Catalog, uri: str, seconds: int, field: str) -> None:
+    """No address is made of what is not an artifact, or for longer than a store allows."""
+    full = uri if uri.startswith("s3://") else f"s3://{running.store.bucket}/{uri}"
+    request = transfer_pb2.CreateArtifactUrlRequest(artifact=artifact_pb2.ArtifactRef(uri=full))
+    request.lifetime.FromSeconds(seconds)
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await running.transfers.CreateArtifactUrl(request)
+    assert field_of(status_of_error(caught.value)) == field
+
+
+async def test_bad_traces(running: Catalog) -> None:
+    """Each thing that is wrong is named."""
+    for name, depth, field in (
+        ("x", 0, "name"),
+        ("models/m", 101, "depth"),
+        ("uploads/u", -1, "depth"),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await running.lineage.Trace(lineage_pb2.TraceRequest(name=name, depth=depth))
+        assert field_of(status_of_error(caught.value)) == field
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await running.lineage.Trace(lineage_pb2.TraceRequest(name="uploads/none"))
+    assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
 async def test_an_onnx_model_and_one_that_is_refused(running: Catalog) -> None:

@@ -50,6 +50,11 @@ class TransferServiceStub:
                 request_serializer=aimass_dot_catalog_dot_v1_dot_transfer__pb2.ReadArtifactRequest.SerializeToString,
                 response_deserializer=aimass_dot_catalog_dot_v1_dot_transfer__pb2.ReadArtifactResponse.FromString,
                 _registered_method=True)
+        self.CreateArtifactUrl = channel.unary_unary(
+                '/aimass.catalog.v1.TransferService/CreateArtifactUrl',
+                request_serializer=aimass_dot_catalog_dot_v1_dot_transfer__pb2.CreateArtifactUrlRequest.SerializeToString,
+                response_deserializer=aimass_dot_catalog_dot_v1_dot_transfer__pb2.CreateArtifactUrlResponse.FromString,
+                _registered_method=True)
 
 
 class TransferServiceServicer:
@@ -82,6 +87,14 @@ class TransferServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateArtifactUrl(self, request, context):
+        """Returns an address from which an artifact can be downloaded over HTTP without a token, for a
+        limited time. Needs the viewer role.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TransferServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -99,6 +112,11 @@ def add_TransferServiceServicer_to_server(servicer, server):
                     servicer.ReadArtifact,
                     request_deserializer=aimass_dot_catalog_dot_v1_dot_transfer__pb2.ReadArtifactRequest.FromString,
                     response_serializer=aimass_dot_catalog_dot_v1_dot_transfer__pb2.ReadArtifactResponse.SerializeToString,
+            ),
+            'CreateArtifactUrl': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateArtifactUrl,
+                    request_deserializer=aimass_dot_catalog_dot_v1_dot_transfer__pb2.CreateArtifactUrlRequest.FromString,
+                    response_serializer=aimass_dot_catalog_dot_v1_dot_transfer__pb2.CreateArtifactUrlResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -183,6 +201,33 @@ class TransferService:
             '/aimass.catalog.v1.TransferService/ReadArtifact',
             aimass_dot_catalog_dot_v1_dot_transfer__pb2.ReadArtifactRequest.SerializeToString,
             aimass_dot_catalog_dot_v1_dot_transfer__pb2.ReadArtifactResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateArtifactUrl(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.catalog.v1.TransferService/CreateArtifactUrl',
+            aimass_dot_catalog_dot_v1_dot_transfer__pb2.CreateArtifactUrlRequest.SerializeToString,
+            aimass_dot_catalog_dot_v1_dot_transfer__pb2.CreateArtifactUrlResponse.FromString,
             options,
             channel_credentials,
             insecure,

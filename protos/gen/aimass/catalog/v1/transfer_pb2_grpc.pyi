@@ -46,6 +46,10 @@ class TransferServiceStub:
     """Streams the bytes of an artifact, whole or from an offset. The first message carries the
     reference, the following ones the data. Needs the viewer role.
     """
+    CreateArtifactUrl: _grpc.UnaryUnaryMultiCallable[_transfer_pb2.CreateArtifactUrlRequest, _transfer_pb2.CreateArtifactUrlResponse]
+    """Returns an address from which an artifact can be downloaded over HTTP without a token, for a
+    limited time. Needs the viewer role.
+    """
 
 @_typing.type_check_only
 class TransferServiceAsyncStub(TransferServiceStub):
@@ -64,6 +68,10 @@ class TransferServiceAsyncStub(TransferServiceStub):
     ReadArtifact: _aio.UnaryStreamMultiCallable[_transfer_pb2.ReadArtifactRequest, _transfer_pb2.ReadArtifactResponse]  # type: ignore[assignment]
     """Streams the bytes of an artifact, whole or from an offset. The first message carries the
     reference, the following ones the data. Needs the viewer role.
+    """
+    CreateArtifactUrl: _aio.UnaryUnaryMultiCallable[_transfer_pb2.CreateArtifactUrlRequest, _transfer_pb2.CreateArtifactUrlResponse]  # type: ignore[assignment]
+    """Returns an address from which an artifact can be downloaded over HTTP without a token, for a
+    limited time. Needs the viewer role.
     """
 
 class TransferServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -98,6 +106,16 @@ class TransferServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_transfer_pb2.ReadArtifactResponse], _abc.AsyncIterator[_transfer_pb2.ReadArtifactResponse]]:
         """Streams the bytes of an artifact, whole or from an offset. The first message carries the
         reference, the following ones the data. Needs the viewer role.
+        """
+
+    @_abc_1.abstractmethod
+    def CreateArtifactUrl(
+        self,
+        request: _transfer_pb2.CreateArtifactUrlRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_transfer_pb2.CreateArtifactUrlResponse, _abc.Awaitable[_transfer_pb2.CreateArtifactUrlResponse]]:
+        """Returns an address from which an artifact can be downloaded over HTTP without a token, for a
+        limited time. Needs the viewer role.
         """
 
 def add_TransferServiceServicer_to_server(servicer: TransferServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,106 @@
+"""Lineage of runs as OpenLineage events in the store, for tools that draw it.
+
+An event is an object of its own under `lineage/`, written once per transition: its content follows
+from the run's record, so whoever writes it again changes nothing.
+See https://openlineage.io/spec/2-0-2/OpenLineage.json.
+"""
+
+import json
+import logging
+import uuid
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from aimass.type.v1 import run_pb2
+from common.artifacts import ObjectChangedError, ObjectStore
+from common.errors import NotFoundError, UnavailableError
+from common.records import RecordStore
+from common.runs.kind import M, RunKind, is_terminal, name_of, status_of
+
+START = "START"
+
+_PREFIX = "lineage/"
+_PRODUCER = "urn:aimass:runs"
+_SCHEMA = "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent"
+_ERROR_SCHEMA = "https://openlineage.io/spec/facets/1-0-1/ErrorMessageRunFacet.json"
+_ENDS = {
+    run_pb2.RUN_STATE_SUCCEEDED: "COMPLETE",
+    run_pb2.RUN_STATE_FAILED: "FAIL",
+    run_pb2.RUN_STATE_CANCELLED: "ABORT",
+}
+
+_log = logging.getLogger(__name__)
+
+
+def write_start(store: ObjectStore, run: M) -> None:
+    """Writes that a run has begun. Lineage never stops a run: a store that is away is logged."""
+    _write(store, run, START, status_of(run).start_time)
+
+
+def write_end(store: ObjectStore, run: M) -> None:
+    """Writes how a run ended, if it has. See `write_start`."""
+    if is_terminal(run):
+        _write(store, run, _ENDS[status_of(run).state], status_of(run).end_time)
+
+
+def write_end_of(store: ObjectStore, records: RecordStore, kind: RunKind[M], name: str) -> None:
+    """Writes how the run of a name ended, if it has. See `write_start`."""
+    try:
+        write_end(store, records.get(name, kind.message).resource)
+    except NotFoundError:
+        return  # It has been deleted meanwhile.
+    except UnavailableError as error:
+        _log.warning("the lineage of %s waits: %s", name, error)
+
+
+def write_missing_ends(store: ObjectStore, records: RecordStore, kind: RunKind[M]) -> None:
+    """Writes the ends that a crash kept from being written.
+
+    Raises:
+        UnavailableError: The store is away.
+    """
+    written = {info.key for info in store.list(f"{_PREFIX}{kind.collection}/")}
+    for record in records.find(kind.collection, kind.message):
+        run = record.resource
+        if is_terminal(run) and _key(run, _ENDS[status_of(run).state]) not in written:
+            write_end(store, run)
+
+
+def event_of(store: ObjectStore, run: M, event_type: str, time: Timestamp) -> dict[str, object]:
+    """Returns an OpenLineage run event."""
+    status = status_of(run)
+    namespace = f"s3://{store.bucket}"
+    facets: dict[str, object] = {}
+    if status.HasField("error"):
+        facets["errorMessage"] = {
+            "_producer": _PRODUCER,
+            "_schemaURL": _ERROR_SCHEMA,
+            "message": status.error.message,
+            "programmingLanguage": "python",
+        }
+    identity = f"{name_of(run)} {status.create_time.ToJsonString()}"
+    return {
+        "eventType": event_type,
+        "eventTime": time.ToJsonString(),
+        "producer": _PRODUCER,
+        "schemaURL": _SCHEMA,
+        "run": {"runId": str(uuid.uuid5(uuid.NAMESPACE_URL, identity)), "facets": facets},
+        "job": {"namespace": namespace, "name": name_of(run)},
+        "inputs": [{"namespace": namespace, "name": name} for name in status.lineage.inputs],
+        "outputs": [{"namespace": namespace, "name": name} for name in status.lineage.outputs],
+    }
+
+
+def _write(store: ObjectStore, run: M, event_type: str, time: Timestamp) -> None:
+    body = json.dumps(event_of(store, run, event_type, time), indent=1).encode()
+    try:
+        store.create(_key(run, event_type), body)
+    except ObjectChangedError:
+        return  # It is written already.
+    except UnavailableError as error:
+        _log.warning("the lineage of %s waits: %s", name_of(run), error)
+
+
+def _key(run: M, event_type: str) -> str:
+    created = status_of(run).create_time.ToMilliseconds()
+    return f"{_PREFIX}{name_of(run)}/{created}-{event_type}.json"
