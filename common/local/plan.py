@@ -14,6 +14,7 @@ from common.local.store import Store
 
 CATALOG_PORT = 7700
 TRAINER_PORT = 7701
+_FIRST_OPEN_PORT = 1024
 # A run's own variables would make services believe that they belong to it.
 _NOT_INHERITED = (
     "AIMASS_RUN",
@@ -101,6 +102,10 @@ def make_plan(
         options: What the user chose.
         store: The object store.
         ports: Where to take ports from.
+
+    Raises:
+        OSError: No port is free.
+        ValueError: `AIMASS_METRICS_PORT` is no port that a service can take.
     """
     catalog = f"{HOST}:{ports.reserve(CATALOG_PORT)}"
     trainer = f"{HOST}:{ports.reserve(TRAINER_PORT)}"
@@ -130,7 +135,11 @@ def make_plan(
 def _metrics(number: int, ports: PortReservations) -> dict[str, str]:
     """Returns where the service of that number serves its metrics: one port after the other."""
     first = os.environ.get("AIMASS_METRICS_PORT")
-    return {"AIMASS_METRICS_PORT": str(ports.reserve(int(first) + number))} if first else {}
+    if not first:
+        return {}
+    if not first.isdecimal() or int(first) < _FIRST_OPEN_PORT:
+        raise ValueError(f"AIMASS_METRICS_PORT={first}: give a port from {_FIRST_OPEN_PORT} on")
+    return {"AIMASS_METRICS_PORT": str(ports.reserve(int(first) + number))}
 
 
 def _service(

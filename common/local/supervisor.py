@@ -17,6 +17,7 @@ from common.local.home import Phase, SuiteHome, SuiteState
 from common.local.plan import SuiteOptions, SuitePlan, inherited_environment, make_plan
 from common.local.ports import PortReservations
 from common.local.store import StoreMissingError, choose_store
+from common.tls import TlsFiles
 
 _JOB_GRACE_SECONDS = 5.0
 _log = logging.getLogger(__name__)
@@ -170,9 +171,10 @@ async def supervise(home: SuiteHome, options: SuiteOptions) -> Phase:
         # Those of a supervisor that was killed; runs go on from their last checkpoint.
         processes.end_suite_processes(suite, _JOB_GRACE_SECONDS)
         try:
+            TlsFiles.from_environment().check_server()
             store = choose_store(inherited_environment(suite, home), home, ports)
             plan = make_plan(suite, home, options, store, ports)
-        except (StoreMissingError, OSError) as error:
+        except (StoreMissingError, OSError, ValueError) as error:
             home.write_state(replace(state, phase=Phase.FAILED, message=str(error)))
             return Phase.FAILED
         supervisor = Supervisor(home, plan)

@@ -137,3 +137,19 @@ def test_commits_in_shared_memory_are_removed(tmp_path: Path) -> None:
         (tmp_path / f"aimass-{suite}" / "agent-1").mkdir(parents=True)
     remove_commits("mine", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["aimass-theirs"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("AIMASS_TLS_CERT_FILE", "/no/such/file"), ("AIMASS_METRICS_PORT", "many")],
+)
+def test_a_wrong_setting_is_named_before_anything_starts(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    """`aimass up` says which variable is wrong, and leaves no process behind."""
+    monkeypatch.setenv(name, value)
+    with pytest.raises(SuiteError, match=f"{name}={value}"):
+        suite.up(SERVICES_ONLY)
+    state = suite.home.read_state()
+    assert state is not None and state.phase is Phase.FAILED
+    assert processes.suite_processes(state.suite) == []
