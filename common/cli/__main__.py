@@ -8,7 +8,7 @@ from typing import Annotated
 import grpc
 import typer
 
-from common.cli import agents, apply, datasets, debug, doctor, models, runs, suite, sweep
+from common.cli import agents, apply, datasets, debug, doctor, models, runs, suite, sweep, trace
 from common.cli.context import CliContext, context_of, make_console
 from common.cli.errors import CliError, from_rpc, show
 from common.local.home import SuiteHome
@@ -24,6 +24,7 @@ app = typer.Typer(
 )
 suite.register(app)
 apply.register(app)
+trace.register(app)
 debug.register(app)
 doctor.register(app)
 sweep.register(app)

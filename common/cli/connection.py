@@ -7,7 +7,7 @@ from functools import cached_property
 
 import grpc
 
-from aimass.catalog.v1 import dataset_pb2_grpc, model_pb2_grpc, transfer_pb2_grpc
+from aimass.catalog.v1 import dataset_pb2_grpc, lineage_pb2_grpc, model_pb2_grpc, transfer_pb2_grpc
 from aimass.maintenance.v1 import maintenance_pb2_grpc
 from aimass.trainer.v1 import trainer_pb2_grpc
 from common.cli.errors import CliError
@@ -85,6 +85,11 @@ class Clients:
     def datasets(self) -> dataset_pb2_grpc.DatasetServiceStub:
         """Data sets and their imports."""
         return dataset_pb2_grpc.DatasetServiceStub(self._catalog)
+
+    @cached_property
+    def lineage(self) -> lineage_pb2_grpc.LineageServiceStub:
+        """What came from what."""
+        return lineage_pb2_grpc.LineageServiceStub(self._catalog)
 
     @cached_property
     def models(self) -> model_pb2_grpc.ModelServiceStub:

@@ -1,5 +1,6 @@
 """`aimass models`: models in the catalog."""
 
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
@@ -11,30 +12,102 @@ from common.cli import text
 from common.cli.context import CliContext, context_of
 from common.cli.datasets import version_name
 from common.cli.errors import CliError
-from common.cli.upload import download_with_bar
+from common.cli.follow import follow_or_leave
+from common.cli.run_kinds import calls_for
+from common.cli.upload import download_with_bar, upload_with_bar
 
-app = typer.Typer(help="Models: list, show, download.", no_args_is_help=True)
+app = typer.Typer(help="Models: import, list, show, alias, download.", no_args_is_help=True)
 _FILES = {
     "environment": "environment.json",
     "history": "history.parquet",
     "onnx": "model.onnx",
     "preprocessing": "preprocessing.json",
     "samples": "samples.safetensors",
+    "skops": "model.skops",
     "specification": "specification.json",
     "weights": "weights.safetensors",
 }
 
 
+@app.command("import")
+def import_(
+    context: typer.Context,
+    path: Annotated[Path, typer.Argument(help="ONNX file, or skops file of scikit-learn.")],
+    name: Annotated[str, typer.Option(help="Model to add a version to.")],
+    task: Annotated[
+        str, typer.Option(help="classification | regression | ... Required for ONNX.")
+    ] = "",
+    data: Annotated[
+        str, typer.Option(help="Data set version to try it on. Default: random samples.")
+    ] = "",
+    class_: Annotated[
+        list[str] | None, typer.Option("--class", help="Class label, in the order of the output.")
+    ] = None,
+    detach: Annotated[
+        bool, typer.Option("--detach", help="Return once the import is created.")
+    ] = False,
+) -> None:
+    """Upload a model that was made elsewhere, make a version of it, and follow the import."""
+    cli = context_of(context)
+    spec = model_pb2.ModelImportSpec(
+        model=_model_name(name),
+        task=_task(task),
+        dataset_version=version_name("datasets", data) if data else "",
+        classes=class_ or (),
+    )
+    spec.upload = upload_with_bar(cli, path)
+    request = model_pb2.CreateModelImportRequest(
+        model_import=model_pb2.ModelImport(spec=spec), request_id=str(uuid.uuid4())
+    )
+    created = cli.clients.models.CreateModelImport(request)
+    cli.console.print(f"[bold]{created.name}[/] was created")
+    if not detach:
+        calls = calls_for(cli.clients, created.name)
+        raise typer.Exit(follow_or_leave(calls, created.name, cli.console))
+
+
 @app.command("list")
-def list_(context: typer.Context) -> None:
+def list_(
+    context: typer.Context,
+    filter_: Annotated[
+        str, typer.Option("--filter", help="For example `latest_version>2 AND aliases:champion`.")
+    ] = "",
+    order_by: Annotated[str, typer.Option(help="For example `name`. Default: newest first.")] = "",
+) -> None:
     """List models, newest first."""
     cli = context_of(context)
-    found = list(_models(cli))
+    found = list(_models(cli, filter_, order_by))
     if cli.as_json:
         cli.print_json(found)
         return
-    rows = [(each.name, str(each.latest_version), text.moment(each.create_time)) for each in found]
-    cli.print_table(("name", ">latest version", "created"), rows)
+    rows = [
+        (each.name, str(each.latest_version), _aliases(each), text.moment(each.create_time))
+        for each in found
+    ]
+    cli.print_table(("name", ">latest version", "aliases", "created"), rows)
+
+
+@app.command()
+def alias(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="Version of a model, or the model with --delete.")],
+    alias_: Annotated[str, typer.Argument(metavar="ALIAS", help="For example champion.")],
+    delete: Annotated[bool, typer.Option("--delete", help="Remove the alias.")] = False,
+) -> None:
+    """Point an alias at a version of a model, or remove it."""
+    cli = context_of(context)
+    if delete:
+        request = model_pb2.DeleteModelAliasRequest(name=_model_name(name), alias=alias_)
+        model = cli.clients.models.DeleteModelAlias(request)
+    else:
+        version = version_name("models", name)
+        model = cli.clients.models.SetModelAlias(
+            model_pb2.SetModelAliasRequest(name=version, alias=alias_)
+        )
+    if cli.as_json:
+        cli.print_json([model])
+        return
+    cli.console.print(f"[bold]{model.name}[/] {_aliases(model) or 'has no alias'}")
 
 
 @app.command()
@@ -81,8 +154,27 @@ def _get(cli: CliContext, name: str) -> model_pb2.ModelVersion:
     return cli.clients.models.GetModelVersion(request)
 
 
-def _models(cli: CliContext) -> Iterator[model_pb2.Model]:
-    request = model_pb2.ListModelsRequest()
+def _model_name(name: str) -> str:
+    return version_name("models", name).partition("/versions/")[0]
+
+
+def _task(word: str) -> "dataset_pb2.Task.ValueType":
+    if not word:
+        return dataset_pb2.TASK_UNSPECIFIED
+    tasks = {
+        text.enum_word(key, "TASK_"): value for key, value in dataset_pb2.Task.items() if value
+    }
+    if word not in tasks:
+        raise CliError(f"--task: {word} is none of {', '.join(tasks)}.")
+    return tasks[word]
+
+
+def _aliases(model: model_pb2.Model) -> str:
+    return ", ".join(f"{alias}={number}" for alias, number in sorted(model.aliases.items()))
+
+
+def _models(cli: CliContext, filter_: str, order_by: str) -> Iterator[model_pb2.Model]:
+    request = model_pb2.ListModelsRequest(filter=filter_, order_by=order_by)
     while True:
         page = cli.clients.models.ListModels(request)
         yield from page.models

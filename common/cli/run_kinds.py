@@ -5,7 +5,7 @@ from typing import Protocol, TypeAlias
 
 import grpc
 
-from aimass.catalog.v1 import dataset_pb2
+from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import event_pb2
 from common.cli.connection import Clients
@@ -13,7 +13,7 @@ from common.cli.errors import CliError
 from common.client import watch
 
 _SO_FAR_SECONDS = 5.0
-Run: TypeAlias = dataset_pb2.DatasetImport | trainer_pb2.TrainingRun
+Run: TypeAlias = dataset_pb2.DatasetImport | model_pb2.ModelImport | trainer_pb2.TrainingRun
 
 
 class RunCalls(Protocol):
@@ -140,7 +140,52 @@ def _received(events: Iterable[event_pb2.Event]) -> list[event_pb2.Event]:
     return found
 
 
-_KINDS: tuple[type[TrainingRuns] | type[DatasetImports], ...] = (TrainingRuns, DatasetImports)
+class ModelImports:
+    """Imports of models."""
+
+    collection = "modelImports"
+
+    def __init__(self, clients: Clients) -> None:
+        self._stub = clients.models
+
+    def get(self, name: str) -> Run:
+        """Returns a run."""
+        return self._stub.GetModelImport(model_pb2.GetModelImportRequest(name=name))
+
+    def pages(self, filter_: str) -> Iterator[Run]:
+        """Yields runs, newest first."""
+        request = model_pb2.ListModelImportsRequest(filter=filter_)
+        while True:
+            page = self._stub.ListModelImports(request)
+            yield from page.model_imports
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    def watch(self, name: str, after: int) -> Iterator[event_pb2.Event]:
+        """Yields the events after a sequence number until the run has ended."""
+        request = model_pb2.WatchModelImportRequest(name=name, after_sequence=after)
+        return watch(self._stub.WatchModelImport, request)
+
+    def events_so_far(self, name: str) -> list[event_pb2.Event]:
+        """Returns the events that are stored by now, also of a run that goes on."""
+        request = model_pb2.WatchModelImportRequest(name=name)
+        return _received(self._stub.WatchModelImport(request, timeout=_SO_FAR_SECONDS))
+
+    def cancel(self, name: str) -> Run:
+        """Asks a run to stop."""
+        return self._stub.CancelModelImport(model_pb2.CancelModelImportRequest(name=name))
+
+    def delete(self, name: str) -> None:
+        """Deletes a run that ended."""
+        self._stub.DeleteModelImport(model_pb2.DeleteModelImportRequest(name=name))
+
+
+_KINDS: tuple[type[TrainingRuns] | type[DatasetImports] | type[ModelImports], ...] = (
+    TrainingRuns,
+    DatasetImports,
+    ModelImports,
+)
 
 
 def all_calls(clients: Clients) -> list[RunCalls]:
@@ -173,9 +218,9 @@ def full_name(text: str) -> str:
 
 def result_of(run: Run) -> str:
     """Returns the resource that a run made; empty where it made none."""
-    if isinstance(run, trainer_pb2.TrainingRun):
-        return run.model_version
-    return run.dataset_version
+    if isinstance(run, dataset_pb2.DatasetImport):
+        return run.dataset_version
+    return run.model_version
 
 
 def epochs_of(run: Run) -> int:

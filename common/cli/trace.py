@@ -1,0 +1,93 @@
+"""`aimass trace`: draws what a resource came from and what came of it."""
+
+from collections.abc import Callable, Mapping
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+from rich.tree import Tree
+
+from aimass.catalog.v1 import lineage_pb2
+from common.cli.context import CliContext, context_of
+
+_Neighbours = Mapping[str, list[str]]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command()(trace)
+
+
+def trace(
+    context: typer.Context,
+    name: Annotated[
+        str, typer.Argument(help="For example models/iris or datasets/iris/versions/2.")
+    ],
+    depth: Annotated[int, typer.Option(help="Steps to walk each way.")] = 20,
+) -> None:
+    """Draw the lineage of a resource: what it came from above, what came of it below."""
+    cli = context_of(context)
+    request = lineage_pb2.TraceRequest(name=_full(name), depth=depth)
+    found = cli.clients.lineage.Trace(request)
+    if cli.as_json:
+        cli.print_json([found])
+        return
+    _print(cli, found)
+
+
+def draw(found: lineage_pb2.TraceResponse) -> list[Tree]:
+    """Returns a tree of what went in, where anything did, and one of what came out.
+
+    A resource that was drawn before is named again, and its branch not repeated.
+    """
+    nodes = {node.name: node for node in found.nodes}
+    above: dict[str, list[str]] = {}
+    below: dict[str, list[str]] = {}
+    for edge in found.edges:
+        above.setdefault(edge.output, []).append(edge.input)
+        below.setdefault(edge.input, []).append(edge.output)
+    trees = []
+    for neighbours, title in ((above, "came from"), (below, "led to")):
+        if found.name in neighbours:
+            trees.append(_tree(found.name, neighbours, title, lambda name: _label(nodes[name])))
+    return trees or [Tree(_label(nodes[found.name]))]
+
+
+def _tree(root: str, neighbours: _Neighbours, title: str, label: Callable[[str], str]) -> Tree:
+    tree = Tree(f"{label(root)} [dim]{title}[/]")
+    drawn = {root}
+    waiting = [(root, tree)]
+    while waiting:
+        name, branch = waiting.pop()
+        for each in neighbours.get(name, ()):
+            is_known = each in drawn and each in neighbours
+            twig = branch.add(label(each) + (" [dim](see above)[/]" if is_known else ""))
+            if each not in drawn:
+                drawn.add(each)
+                waiting.append((each, twig))
+    return tree
+
+
+def _label(node: lineage_pb2.LineageNode) -> str:
+    words = [f"[bold]{escape(node.name)}[/]"]
+    if node.state:
+        words.append("[green]" + node.state + "[/]" if node.state == "SUCCEEDED" else node.state)
+    if node.summary:
+        words.append(escape(node.summary))
+    if node.deleted:
+        words.append("[dim](deleted)[/]")
+    return " ".join(words)
+
+
+def _full(name: str) -> str:
+    """Returns the name of a version where a data set or a model was named."""
+    collection, _, rest = name.partition("/")
+    is_line = collection in ("datasets", "models") and "/" not in rest
+    return f"{name}/versions/latest" if is_line else name
+
+
+def _print(cli: CliContext, found: lineage_pb2.TraceResponse) -> None:
+    for tree in draw(found):
+        cli.console.print(tree, soft_wrap=True)
+    if found.truncated:
+        cli.console.print("[dim]There is more; ask with a larger --depth, or from nearer.[/]")
