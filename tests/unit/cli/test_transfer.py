@@ -56,6 +56,9 @@ class BreakingTransfer(transfer_pb2_grpc.TransferServiceServicer):
                 context.abort(grpc.StatusCode.UNAVAILABLE, "the line was cut")
             yield transfer_pb2.ReadArtifactResponse(chunk=DATA[start : start + CHUNK_BYTES])
 
+    def CreateArtifactUrl(self, request: Any, context: Any) -> Any:  # noqa: N802
+        context.abort(grpc.StatusCode.UNIMPLEMENTED, "no address")
+
 
 @contextmanager
 def serving(servicer: BreakingTransfer) -> Iterator[transfer_pb2_grpc.TransferServiceStub]:
