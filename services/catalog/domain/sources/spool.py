@@ -41,7 +41,8 @@ class Spooled:
         if self._offsets is None:
             yield from self._read_through()
             return
-        with pa.memory_map(str(self._path)) as file:
+        # Not mapped: its pages would count as the memory of this process.
+        with pa.OSFile(str(self._path)) as file:
             for offset in self._offsets:
                 file.seek(offset)
                 with pa.ipc.open_stream(file) as stream:

@@ -26,6 +26,7 @@ def connected(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     }
     with duckdb.connect(config=options) as connection:
         connection.execute(f"SET streaming_buffer_size = '{_BUFFER}'")
+        connection.execute("SET enable_progress_bar = false")  # it would go to standard output
         yield connection
 
 

@@ -1,0 +1,16 @@
+"""The catalog's benchmark: `make bench NAME=catalog`."""
+
+from tests.benchmarks.catalog import foundation, importing
+from tests.benchmarks.harness import publish, say
+
+
+def main() -> None:
+    """Measures everything, prints the table, writes the file."""
+    say("Measuring imports")
+    measures = importing.importing()
+    say("Measuring the foundation")
+    publish("catalog", [*measures, *foundation.measures()], [*importing.NOTES, *foundation.NOTES])
+
+
+if __name__ == "__main__":
+    main()
