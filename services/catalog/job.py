@@ -187,7 +187,8 @@ def _version(
 
 def _finish(run: dataset_pb2.DatasetImport, version: dataset_pb2.DatasetVersion) -> None:
     run.dataset_version = version.name
-    run.spec.target = version.schema.target
+    if not run.spec.targets:
+        run.spec.target = version.schema.target
     run.spec.task = version.schema.task
     run.spec.split.CopyFrom(version.split)
     run.status.lineage.inputs[:] = _inputs(run)
