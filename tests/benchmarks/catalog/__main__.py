@@ -1,6 +1,6 @@
 """The catalog's benchmark: `make bench NAME=catalog`."""
 
-from tests.benchmarks.catalog import foundation, importing
+from tests.benchmarks.catalog import foundation, importing, lists
 from tests.benchmarks.harness import publish, say
 
 
@@ -8,8 +8,14 @@ def main() -> None:
     """Measures everything, prints the table, writes the file."""
     say("Measuring imports")
     measures = importing.importing()
+    say("Measuring lists")
+    measures += lists.measures()
     say("Measuring the foundation")
-    publish("catalog", [*measures, *foundation.measures()], [*importing.NOTES, *foundation.NOTES])
+    publish(
+        "catalog",
+        [*measures, *foundation.measures()],
+        [*importing.NOTES, *lists.NOTES, *foundation.NOTES],
+    )
 
 
 if __name__ == "__main__":

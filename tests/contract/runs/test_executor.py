@@ -196,7 +196,7 @@ async def test_runs_wait_in_the_order_of_their_creation(runs: Runs) -> None:
 async def test_fresh_run_gets_the_process_that_stands_by(runs: Runs) -> None:
     """Protects the start of a run: it waits neither for imports nor for the next look."""
     async with runs.executor(times=ExecutorTimes(interval=600)) as executor:
-        standby = psutil.Process().children()[-1]
+        standby = max(psutil.Process().children(), key=psutil.Process.create_time)
         name = runs.create("fresh")
         executor.kick(name)
         await runs.wait(name)
