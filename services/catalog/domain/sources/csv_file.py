@@ -30,6 +30,8 @@ _SAMPLE_BYTES = 1024 * 1024
 _MAX_RETRIES = 3
 _FAULT_OF_FILE = "Invalid Input Error"
 _CONVERSION = re.compile(r"converting column \"c(\d+)\"|CAST_FAULT c(\d+)")
+# DuckDB holds several; without this each has sixteen times the longest line.
+_BUFFER_BYTES = 2 * MAX_LINE_BYTES
 _TYPES = {RawKind.NUMBER: "DOUBLE", RawKind.TIMESTAMP: "TIMESTAMP"}
 # Microseconds since 1970 of the years 1 and 9999.
 _FIRST_TIME, _LAST_TIME = -62_135_596_800_000_000, 253_402_300_799_999_999
@@ -175,7 +177,8 @@ class CsvSource:
             f"auto_detect=false, header={str(dialect.has_header).lower()}, "
             f"delim={sql_text(dialect.delimiter)}, quote={sql_text(dialect.quote)}, "
             f"escape={sql_text(dialect.quote)}, strict_mode=true, null_padding=false, "
-            f"ignore_errors=false, max_line_size={MAX_LINE_BYTES})"
+            f"ignore_errors=false, max_line_size={MAX_LINE_BYTES}, "
+            f"buffer_size={_BUFFER_BYTES})"
         )
 
     def _is_plain(self, name: str, kinds: Mapping[str, RawKind]) -> bool:

@@ -23,6 +23,7 @@ def connected(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         "threads": _THREADS,
         "temp_directory": str(scratch),
         "autoinstall_known_extensions": False,
+        "enable_external_file_cache": False,  # each file is read once
     }
     with duckdb.connect(config=options) as connection:
         connection.execute(f"SET streaming_buffer_size = '{_BUFFER}'")
