@@ -45,5 +45,5 @@ def peak_megabytes(folder: Path, blocks: int) -> int:
 
 
 def test_bound(tmp_path: Path) -> None:
-    """A file of 185 MB takes much less memory than the bound, of which little depends on its size."""
+    """A file of 185 MB takes less than half of the bound: little depends on its size."""
     assert peak_megabytes(tmp_path / "import", 200) < BOUND_MB / 2
