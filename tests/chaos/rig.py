@@ -231,7 +231,7 @@ class Rig:
 
         async def work() -> agents_pb2.TrainingFinished:
             finished = await conductor.train(CrewSize.of(workers))
-            await conductor.build_package()
+            assert await conductor.build_package(finished.step) is not None
             return finished
 
         try:

@@ -110,8 +110,14 @@ class Conductor:
                 return world.finished[0]
             self._change = Change(verdict.reason, verdict.noticed_at, world.newest_step)
 
-    async def build_package(self) -> agents_pb2.PackagePublished:
+    async def build_package(self, step: int) -> agents_pb2.PackagePublished | None:
         """Has an agent build the model package from the newest commit.
+
+        Args:
+            step: The last step of the training.
+
+        Returns:
+            The package; None where the hosts that had the state of that step are gone: train again.
 
         Raises:
             NotEnoughWorkersError: There is no agent any more.
@@ -121,6 +127,8 @@ class Conductor:
         while True:
             await self._pause_after_faults()
             crew = await self._gather(_ONE)
+            if max(crew[0].commit_step, self._checkpoints.newest[0]) < step:
+                return None
             world = self._start_package(crew[0])
             verdict = await self._follow(world, None)
             await self._stop(world)

@@ -85,10 +85,13 @@ class Coordinator:
             await asyncio.to_thread(self._remember)
         opening = "the run begins" if attempt == 1 else f"attempt {attempt} takes the run over"
         self._conductor.begin(job_key, opening)
-        finished = await self._conductor.train(CrewSize.of(self._run.spec.workers))
-        self._journal.stage(_PACKAGE_FRACTION, "packaging", "the model is built and checked")
-        package = await self._conductor.build_package()
-        return finished, package
+        while True:
+            finished = await self._conductor.train(CrewSize.of(self._run.spec.workers))
+            self._journal.stage(_PACKAGE_FRACTION, "packaging", "the model is built and checked")
+            package = await self._conductor.build_package(finished.step)
+            if package is not None:
+                return finished, package
+            self._journal.say("The trained state is lost with its hosts; training goes on.")
 
     async def _prepare(self, catalog: Catalog) -> str:
         """Stores the job file and returns its key, while agents attach."""

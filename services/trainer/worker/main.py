@@ -136,9 +136,21 @@ def train(context: WorkerContext, store: ObjectStore, cache: HostCache) -> Outco
         committer,
     )
     try:
-        return loop.run()
+        outcome = loop.run()
     finally:
         publisher.stop()
+    if context.rank == 0:
+        with beating(context.progress.beat):
+            _publish_last(publisher)
+    return outcome
+
+
+def _publish_last(publisher: CheckpointPublisher) -> None:
+    """Stores the last commit: from here on the package can be built on any host."""
+    try:
+        publisher.publish()
+    except (UnavailableError, OSError) as error:
+        _log.warning("the last commit stays on this host: %s", error)
 
 
 def build(context: WorkerContext, store: ObjectStore, cache: HostCache) -> None:
