@@ -102,13 +102,16 @@ class RunService(Generic[M]):
         record = await asyncio.to_thread(self._records.get, name, self._kind.message)
         return record.resource
 
-    async def list(self, *, filter: str = "", page_size: int = 0, page_token: str = "") -> Page[M]:
+    async def list(
+        self, *, filter: str = "", order_by: str = "", page_size: int = 0, page_token: str = ""
+    ) -> Page[M]:
         """Returns a page of runs, newest first. Raises `InvalidFieldError`."""
         return await asyncio.to_thread(
             self._records.list,
             self._kind.collection,
             self._kind.message,
             filter=filter,
+            order_by=order_by,
             page_size=page_size,
             page_token=page_token,
         )

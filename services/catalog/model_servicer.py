@@ -180,7 +180,10 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
     ) -> model_pb2.ListModelImportsResponse:
         """Returns a page of imports."""
         page = await self._imports.list(
-            filter=request.filter, page_size=request.page_size, page_token=request.page_token
+            filter=request.filter,
+            order_by=request.order_by,
+            page_size=request.page_size,
+            page_token=request.page_token,
         )
         return model_pb2.ListModelImportsResponse(
             model_imports=page.resources, next_page_token=page.next_page_token

@@ -128,7 +128,10 @@ class DatasetServicer(dataset_pb2_grpc.DatasetServiceServicer):
     ) -> dataset_pb2.ListDatasetImportsResponse:
         """Returns a page of imports."""
         page = await self._imports.list(
-            filter=request.filter, page_size=request.page_size, page_token=request.page_token
+            filter=request.filter,
+            order_by=request.order_by,
+            page_size=request.page_size,
+            page_token=request.page_token,
         )
         return dataset_pb2.ListDatasetImportsResponse(
             dataset_imports=page.resources, next_page_token=page.next_page_token
@@ -169,6 +172,8 @@ class DatasetServicer(dataset_pb2_grpc.DatasetServiceServicer):
             self._records.list,
             DatasetName.collection,
             dataset_pb2.Dataset,
+            filter=request.filter,
+            order_by=request.order_by,
             page_size=request.page_size,
             page_token=request.page_token,
         )
@@ -193,6 +198,8 @@ class DatasetServicer(dataset_pb2_grpc.DatasetServiceServicer):
             request.page_size,
             request.page_token,
             without_shards,
+            filter=request.filter,
+            order_by=request.order_by,
         )
         return dataset_pb2.ListDatasetVersionsResponse(
             dataset_versions=page.resources, next_page_token=page.next_page_token

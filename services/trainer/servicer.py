@@ -74,7 +74,10 @@ class TrainingServicer(trainer_pb2_grpc.TrainingServiceServicer):
     ) -> trainer_pb2.ListTrainingRunsResponse:
         """Returns a page of runs."""
         page = await self._runs.list(
-            filter=request.filter, page_size=request.page_size, page_token=request.page_token
+            filter=request.filter,
+            order_by=request.order_by,
+            page_size=request.page_size,
+            page_token=request.page_token,
         )
         return trainer_pb2.ListTrainingRunsResponse(
             training_runs=page.resources, next_page_token=page.next_page_token
