@@ -13,7 +13,6 @@ class ImportSettings(Settings):
     import_buckets: str = Field(
         "", description="Other buckets of the store that imports may read, separated by commas."
     )
-
     import_scratch_dir: Path | None = Field(
         None, description="For the upload and unpacked files; default: the system's."
     )
