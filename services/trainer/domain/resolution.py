@@ -155,6 +155,13 @@ def _task(specification: TrainingSpecification, schema: Schema, target: Column) 
 
 
 def _default_task(schema: Schema, target: Column) -> Task:
+    if schema.task in (DataTask.MULTI_LABEL, DataTask.FORECASTING):
+        raise _error(
+            "task",
+            f"The data set's task, {schema.task}, cannot be trained; set CLASSIFICATION or "
+            "REGRESSION to predict its target alone.",
+            reason="TASK_NOT_SUPPORTED",
+        )
     if target.name == schema.target and schema.task is not DataTask.UNSUPERVISED:
         return "classification" if schema.task is DataTask.CLASSIFICATION else "regression"
     return "classification" if target.type in _LABEL_TYPES else "regression"

@@ -229,3 +229,14 @@ def test_the_estimate_counts_steps_and_grows_with_the_work() -> None:
     assert (small.slots, large.slots) == (1, 1)
     assert large.seconds > 2 * small.seconds > 0
     assert large.worker_memory_bytes > small.worker_memory_bytes + 4 * 4096**2
+
+
+@pytest.mark.parametrize("task", [Task.MULTI_LABEL, Task.FORECASTING])
+def test_tasks_that_cannot_be_trained_are_refused(task: Task) -> None:
+    """Protects from a regression that nobody asked for; one that is asked for goes."""
+    data = replace(DATA, schema=replace(SCHEMA, task=task, target="weight"))
+    with pytest.raises(InvalidInputError, match="cannot be trained") as caught:
+        resolve({"features": ["age"]}, data)
+    assert caught.value.violations[0].field == "training_run.spec.task"
+    asked = {"features": ["age"], "task": "TASK_REGRESSION"}
+    assert resolve(asked, data).task == "regression"
