@@ -238,5 +238,5 @@ def test_tasks_that_cannot_be_trained_are_refused(task: Task) -> None:
     with pytest.raises(InvalidInputError, match="cannot be trained") as caught:
         resolve({"features": ["age"]}, data)
     assert caught.value.violations[0].field == "training_run.spec.task"
-    asked = {"features": ["age"], "task": "TASK_REGRESSION"}
+    asked = {"features": ["age"], "task": "REGRESSION"}
     assert resolve(asked, data).task == "regression"
