@@ -1,7 +1,7 @@
 """Protobuf messages as plain values and back, and requests checked by pydantic models."""
 
 from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar, cast
 
 from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
@@ -10,7 +10,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel, ValidationError
 
-from common.errors import FieldViolation, InvalidInputError
+from common.errors import FieldViolation, InvalidFieldError, InvalidInputError
 
 M = TypeVar("M", bound=Message)
 Model = TypeVar("Model", bound=BaseModel)
@@ -189,3 +189,19 @@ def _scalar(field: FieldDescriptor, value: object) -> object:
     if field.enum_type is not None and isinstance(value, str):
         return enum_number(field.enum_type, value)
     return value
+
+
+def timedelta_of(duration: Duration, field: str) -> timedelta:
+    """Returns a duration.
+
+    Args:
+        duration: Of a request.
+        field: Path of the field, for the error.
+
+    Raises:
+        InvalidFieldError: It is longer than 10,000 years, or no duration at all.
+    """
+    try:
+        return duration.ToTimedelta()
+    except (OverflowError, ValueError):
+        raise InvalidFieldError(field, "must be a duration of less than 10,000 years") from None

@@ -7,6 +7,8 @@ from common.artifacts import ObjectStore
 from common.artifacts.opening import open_store
 from common.testing.minio import MinioServer
 
+_SUITES = ("e2e", "integration/local")
+
 pytest.register_assert_rewrite(
     "common.testing.store_contract",
     "common.testing.records_contract",
@@ -15,10 +17,13 @@ pytest.register_assert_rewrite(
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keeps tests of one folder in one process: they share a suite, a store, agents."""
+    """Keeps tests of one folder in one process: they share a suite, a store, agents.
+
+    Those that start whole suites also keep to one: two at a time would take each other's ports.
+    """
     for item in items:
-        folder = item.path.parent.relative_to(Path(__file__).parent)
-        item.add_marker(pytest.mark.xdist_group(str(folder)))
+        folder = str(item.path.parent.relative_to(Path(__file__).parent))
+        item.add_marker(pytest.mark.xdist_group("suites" if folder in _SUITES else folder))
 
 
 @pytest.fixture(scope="session")

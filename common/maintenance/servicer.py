@@ -9,6 +9,7 @@ import grpc
 from aimass.maintenance.v1 import maintenance_pb2, maintenance_pb2_grpc
 from common.errors import InvalidFieldError
 from common.maintenance.sweeping import Garbage, Sweeps
+from common.protobuf import timedelta_of
 from common.server import Service
 
 _MAX_ITEMS = 1_000
@@ -42,12 +43,9 @@ def maintenance_service(sweeps: Sweeps) -> Service:
 def _older_than(request: maintenance_pb2.SweepRequest) -> timedelta | None:
     if not request.HasField("older_than"):
         return None
-    try:
-        older_than = request.older_than.ToTimedelta()
-    except (OverflowError, ValueError):
-        older_than = timedelta(0)
+    older_than = timedelta_of(request.older_than, "older_than")
     if older_than < _LEAST:
-        raise InvalidFieldError("older_than", "must be from 1 minute to 10,000 years")
+        raise InvalidFieldError("older_than", "must be at least 1 minute")
     return older_than
 
 

@@ -23,6 +23,7 @@ from common.errors import (
 from common.helper import HelperProcess
 from common.interceptors.auth import caller
 from common.names import DatasetName, DatasetVersionName, UploadName
+from common.protobuf import timedelta_of
 from common.records import RecordStore, RequestId
 from common.runs.service import RunService
 from services.catalog.convert import (
@@ -284,7 +285,9 @@ class TransferServicer(transfer_pb2_grpc.TransferServiceServicer):
         self, request: transfer_pb2.CreateArtifactUrlRequest, context: object
     ) -> transfer_pb2.CreateArtifactUrlResponse:
         """Returns an address from which an artifact can be downloaded."""
-        lifetime = request.lifetime.ToTimedelta() if request.HasField("lifetime") else None
+        lifetime = None
+        if request.HasField("lifetime"):
+            lifetime = timedelta_of(request.lifetime, "lifetime")
         address = await asyncio.to_thread(
             download_address, self._store, request.artifact, lifetime, self._sign
         )

@@ -1,5 +1,6 @@
 """One pool and two agents for all tests of worlds: an agent takes seconds to warm up."""
 
+import re
 from collections.abc import AsyncIterator
 
 import pytest
@@ -34,4 +35,5 @@ def record() -> Record:
 @pytest.fixture
 def run_name(request: pytest.FixtureRequest) -> str:
     """A run of this test's own: agents remember the attempts of runs."""
-    return f"trainingRuns/{request.node.name.replace('_', '-')}"
+    run_id = re.sub("[^a-z0-9]+", "-", request.node.name).strip("-")
+    return f"trainingRuns/{run_id}"

@@ -1,6 +1,7 @@
 """The process that loads foreign models: its limits, and its end."""
 
 import contextlib
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -17,6 +18,14 @@ SPEC = ModelImportSpec(model="models/m", upload="uploads/u", task=Task.REGRESSIO
 GIB = 1024**3
 
 
+def inspections() -> Iterator[psutil.Process]:
+    """The processes that this test has started."""
+    for child in psutil.Process().children():
+        with contextlib.suppress(psutil.Error):  # It may have ended, or not yet begun.
+            if "services.catalog.inspection" in child.cmdline():
+                yield child
+
+
 def inspect(folder: Path, limits: Limits, content: bytes = b"", cancelled: bool = False) -> Answer:
     """Has a file looked into; fails where a process is left."""
     (folder / MODEL).write_bytes(content or linear_onnx().SerializeToString())
@@ -28,7 +37,7 @@ def inspect(folder: Path, limits: Limits, content: bytes = b"", cancelled: bool 
     try:
         return inspect_in_process(folder, ModelFormat.ONNX, SPEC, limits, beat)
     finally:
-        assert not psutil.Process().children()
+        assert not list(inspections())
 
 
 def test_what_was_found_comes_back(tmp_path: Path) -> None:
@@ -65,8 +74,8 @@ def test_no_secret_reaches_the_process(tmp_path: Path, monkeypatch: pytest.Monke
     seen: list[dict[str, str]] = []
 
     def beat() -> None:
-        for child in psutil.Process().children():
-            with contextlib.suppress(psutil.Error):  # It may have ended, or not yet begun.
+        for child in inspections():
+            with contextlib.suppress(psutil.Error):
                 seen.append(child.environ())
 
     (tmp_path / MODEL).write_bytes(linear_onnx().SerializeToString())
