@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import logging
-import threading
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -132,8 +131,7 @@ class Sweeps:
             raise FailedPreconditionError(
                 f"A sweep is under way: {error}", reason="SWEEP_UNDER_WAY"
             ) from None
-        lost = threading.Event()
-        keeper = LeaseKeeper(lease, lost.set)
+        keeper = LeaseKeeper(lease, lambda: None)  # each removal checks the lease
         keeper.start()
         try:
             yield lease

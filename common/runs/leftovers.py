@@ -18,8 +18,8 @@ _FOLDER = re.compile(r"attempts/\d+/[^/]+/")
 class RunLeftovers(Generic[M]):
     """Finds and removes folders of attempts that no result of the run refers to.
 
-    A run's results are the records that its lineage names as outputs; what they hold as `s3://`
-    addresses is needed. Of a run that made nothing, nothing is needed.
+    A run's results are the outputs of its lineage, and the records that refer to it: a run may have
+    failed after its version was made. What they hold as `s3://` addresses is needed.
     """
 
     def __init__(
@@ -77,9 +77,10 @@ class RunLeftovers(Generic[M]):
     def _needed(self, run: M) -> set[str]:
         """Returns the addresses that the run's results hold."""
         needed: set[str] = set()
-        for output in status_of(run).lineage.outputs:
+        results = {*status_of(run).lineage.outputs, *self._records.referrers(name_of(run))}
+        for result in results:
             try:
-                data, _ = self._store.read(f"records/{output}.json")
+                data, _ = self._store.read(f"records/{result}.json")
             except ObjectMissingError:
                 continue
             needed.update(_addresses(json.loads(data)))

@@ -94,6 +94,7 @@ async def catalog(
         [
             UnusedUploads(uploads, timedelta(hours=settings.upload_keep_hours)),
             RunLeftovers(DATASET_IMPORTS, store, records, SweepSettings().attempt_keep),
+            RunLeftovers(MODEL_IMPORTS, store, records, SweepSettings().attempt_keep),
         ],
     )
     sweeper = asyncio.create_task(sweeps.run())

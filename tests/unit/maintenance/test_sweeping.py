@@ -22,17 +22,18 @@ RUN = "runs/trainingRuns/r/attempts"
 class World:
     """A store whose clock is set by hand, with one run that has left something."""
 
-    def __init__(self, state: run_pb2.RunState.ValueType) -> None:
+    def __init__(self, state: run_pb2.RunState.ValueType, *, is_told: bool = True) -> None:
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.store = MemoryStore(clock=lambda: self.now)
         records = RecordStore(self.store)
         run = trainer_pb2.TrainingRun(name="trainingRuns/r")
         run.status.state = state
-        run.status.lineage.outputs.append("models/m/versions/1")
+        if is_told:
+            run.status.lineage.outputs.append("models/m/versions/1")
         records.create(run)
         version = model_pb2.ModelVersion(name="models/m/versions/1")
         version.artifacts["weights"].uri = f"s3://aimass/{RUN}/2/model/weights"
-        records.create(version)
+        records.create(version, references=["trainingRuns/r"])
         for key in ("1/model/weights", "1/checkpoints/1", "2/model/weights", "2/checkpoints/7"):
             self.store.write(f"{RUN}/{key}", b"abc")
         leftovers = RunLeftovers(KIND, self.store, records, timedelta(hours=10))
@@ -57,6 +58,14 @@ def test_what_the_result_needs_stays() -> None:
     assert world.sweeps.sweep() == would_go
     assert world.keys() == ["2/model/weights"]
     assert world.sweeps.sweep() == []
+
+
+def test_version_of_a_run_that_failed_afterwards_keeps_its_files() -> None:
+    """What refers to the run holds what it made, though the run itself does not tell of it."""
+    world = World(run_pb2.RUN_STATE_FAILED, is_told=False)
+    world.now += timedelta(hours=11)
+    world.sweeps.sweep()
+    assert world.keys() == ["2/model/weights"]
 
 
 def test_runs_at_work_and_fresh_ends_are_left_alone() -> None:
