@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
-from aimass.catalog.v1 import dataset_pb2
+from aimass.catalog.v1 import dataset_pb2, model_pb2
 from common.cli.context import CliContext, context_of
 from common.cli.documents import Document, Request, load_documents
 from common.cli.follow import follow_or_leave
@@ -30,8 +30,9 @@ def apply(
 ) -> None:
     """Create what a YAML file says, in order, and follow each run to its end.
 
-    A document is `kind: TrainingRun` or `kind: DatasetImport` and the fields of that kind's create
-    request. An import's `upload` may be `file:<path>`, counted from the YAML file.
+    A document is `kind: DatasetImport`, `kind: ModelImport` or `kind: TrainingRun` and the fields
+    of that kind's create request. An import's `upload` may be `file:<path>`, counted from the YAML
+    file; it is uploaded with --validate-only too.
     """
     cli = context_of(context)
     for document in load_documents(file):
@@ -42,8 +43,8 @@ def apply(
 
 def _apply_one(cli: CliContext, document: Document, *, detach: bool, validate_only: bool) -> int:
     request = document.request
-    if isinstance(request, dataset_pb2.CreateDatasetImportRequest) and document.upload is not None:
-        request.dataset_import.spec.upload = upload_with_bar(cli, document.upload)
+    if document.upload is not None:
+        document.set_upload(upload_with_bar(cli, document.upload))
     request.validate_only = request.validate_only or validate_only
     created = create(cli, request)
     if request.validate_only:
@@ -60,4 +61,6 @@ def create(cli: CliContext, request: Request) -> Run:
     request.request_id = request.request_id or str(uuid.uuid4())
     if isinstance(request, dataset_pb2.CreateDatasetImportRequest):
         return cli.clients.datasets.CreateDatasetImport(request)
+    if isinstance(request, model_pb2.CreateModelImportRequest):
+        return cli.clients.models.CreateModelImport(request)
     return cli.clients.training.CreateTrainingRun(request)

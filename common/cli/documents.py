@@ -8,14 +8,19 @@ from typing import TypeAlias
 import yaml
 from google.protobuf import json_format
 
-from aimass.catalog.v1 import dataset_pb2
+from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.trainer.v1 import trainer_pb2
 from common.cli.errors import CliError
 from common.cli.fields import unknown_fields, wrong_value
 
-Request: TypeAlias = dataset_pb2.CreateDatasetImportRequest | trainer_pb2.CreateTrainingRunRequest
+Request: TypeAlias = (
+    dataset_pb2.CreateDatasetImportRequest
+    | model_pb2.CreateModelImportRequest
+    | trainer_pb2.CreateTrainingRunRequest
+)
 KINDS: Mapping[str, type[Request]] = {
     "DatasetImport": dataset_pb2.CreateDatasetImportRequest,
+    "ModelImport": model_pb2.CreateModelImportRequest,
     "TrainingRun": trainer_pb2.CreateTrainingRunRequest,
 }
 _FILE_SCHEME = "file:"
@@ -34,6 +39,13 @@ class Document:
     place: str
     request: Request
     upload: Path | None = None
+
+    def set_upload(self, name: str) -> None:
+        """Puts the name of an upload into the import's specification."""
+        if isinstance(self.request, dataset_pb2.CreateDatasetImportRequest):
+            self.request.dataset_import.spec.upload = name
+        elif isinstance(self.request, model_pb2.CreateModelImportRequest):
+            self.request.model_import.spec.upload = name
 
 
 def load_documents(path: Path) -> list[Document]:
@@ -97,14 +109,12 @@ def _to_document(content: object, place: str, folder: Path) -> Document:
     problems = tuple(unknown_fields(values, request.DESCRIPTOR))
     if problems:
         raise CliError(f"{place}: unknown field.", problems)
-    upload = _take_file(values, folder)
+    upload = _take_file(values, folder, place)
     try:
         json_format.ParseDict(values, request)
     except json_format.ParseError as error:
         problem = wrong_value(values, request.DESCRIPTOR) or str(error)
         raise CliError(f"{place}: {problem}") from None
-    if upload is not None and not upload.is_file():
-        raise CliError(f"{place}: dataset_import.spec.upload: there is no file {upload}.")
     return Document(place, request, upload)
 
 
@@ -116,12 +126,15 @@ def _request_type(kind: object, place: str) -> type[Request]:
     raise CliError(f"{place}: {said}; begin with {choices}.")
 
 
-def _take_file(values: dict[Hashable, object], folder: Path) -> Path | None:
+def _take_file(values: dict[Hashable, object], folder: Path, place: str) -> Path | None:
     """Takes `upload: file:<path>` out of an import's values; paths count from the YAML file."""
-    import_ = values.get("dataset_import", values.get("datasetImport"))
-    spec = import_.get("spec") if isinstance(import_, dict) else None
-    upload = spec.get("upload") if isinstance(spec, dict) else None
-    if not isinstance(upload, str) or not upload.startswith(_FILE_SCHEME):
-        return None
-    del spec["upload"]  # type: ignore[union-attr]
-    return folder / Path(upload.removeprefix(_FILE_SCHEME)).expanduser()
+    for key, import_ in values.items():
+        spec = import_.get("spec") if isinstance(import_, dict) else None
+        upload = spec.get("upload") if isinstance(spec, dict) else None
+        if isinstance(upload, str) and upload.startswith(_FILE_SCHEME):
+            path = folder / Path(upload.removeprefix(_FILE_SCHEME)).expanduser()
+            if not path.is_file():
+                raise CliError(f"{place}: {key}.spec.upload: there is no file {path}.")
+            del spec["upload"]  # type: ignore[union-attr]
+            return path
+    return None

@@ -66,11 +66,23 @@ def wrong_value(values: object, message: Descriptor, path: str = "") -> str:
 
 
 def _wrong_below(value: object, field: FieldDescriptor, place: str) -> str:
+    map_entry = _map_entry(field)
+    if map_entry is not None and isinstance(value, dict):
+        return _wrong_entry(value, map_entry, place)
     for below, inner, entry in _messages_below(value, field, place):
         if not _is_well_known(inner) and not _fits(inner, entry):
             return wrong_value(entry, inner, below)
     sentence = f"{place}: expected {_wanted(field, value)}"
     return sentence if sentence.endswith("?") else f"{sentence}."
+
+
+def _wrong_entry(entries: dict[object, object], entry: Descriptor, place: str) -> str:
+    for key, value in entries.items():
+        if not isinstance(key, str):
+            return f"{place}: the key {key!r} is no text; put it in quotes."
+        if not _fits(entry, {"value": value}):
+            return _wrong_below(value, entry.fields_by_name["value"], _join(place, key))
+    return f"{place}: expected other entries."
 
 
 def _wanted(field: FieldDescriptor, value: object) -> str:
@@ -83,8 +95,6 @@ def _wanted(field: FieldDescriptor, value: object) -> str:
         return f"one of {', '.join(names[1:])}, not {value!r}{choice}"
     if field.message_type is not None and field.message_type.full_name == _DURATION:
         return f'a time span such as "30s", not {value!r}'
-    if field.message_type is not None and field.message_type.GetOptions().map_entry:
-        field = field.message_type.fields_by_name["value"]
     return f"{_WANTED.get(field.cpp_type, 'fields below it')}, not {value!r}"
 
 
@@ -95,7 +105,7 @@ def _messages_below(
     below = field.message_type
     if below is None:
         return
-    if below.GetOptions().map_entry:
+    if _map_entry(field) is not None:
         inner = below.fields_by_name["value"].message_type
         if inner is not None and isinstance(value, dict):
             yield from ((f"{place}.{key}", inner, entry) for key, entry in value.items())
@@ -117,6 +127,12 @@ def _fits(message: Descriptor, values: object) -> bool:
 
 def _fields_by_key(message: Descriptor) -> dict[object, FieldDescriptor]:
     return {key: field for field in message.fields for key in (field.name, field.json_name)}
+
+
+def _map_entry(field: FieldDescriptor) -> Descriptor | None:
+    """Returns the type of a map's entries; None for a field that is no map."""
+    below = field.message_type
+    return below if below is not None and below.GetOptions().map_entry else None
 
 
 def _is_well_known(message: Descriptor) -> bool:

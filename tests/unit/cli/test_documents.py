@@ -1,12 +1,17 @@
 """YAML files of runs."""
 
 from pathlib import Path
+from typing import cast
 
 import pytest
+import yaml
+from google.protobuf import json_format
+from google.protobuf.descriptor import FieldDescriptor
+from google.protobuf.message import Message
 
-from aimass.catalog.v1 import dataset_pb2
+from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.trainer.v1 import trainer_pb2
-from common.cli.documents import load_documents
+from common.cli.documents import KINDS, load_documents
 from common.cli.errors import CliError
 
 TRAINING = """
@@ -71,6 +76,75 @@ def test_documents_keep_their_order_and_paths_count_from_the_file(tmp_path: Path
     assert first.request.dataset_import.spec.upload == ""
     assert isinstance(second.request, trainer_pb2.CreateTrainingRunRequest)
     assert second.place.endswith("run.yaml, document 2")
+
+
+def test_a_model_with_its_file(tmp_path: Path) -> None:
+    """A model that was made elsewhere is imported as data is."""
+    (tmp_path / "net.onnx").write_bytes(b"x")
+    text = "kind: ModelImport\nmodel_import: {spec: {model: models/m, upload: 'file:net.onnx'}}\n"
+    [document] = load_documents(write(tmp_path, text))
+    assert document.upload == tmp_path / "net.onnx"
+    document.set_upload("uploads/u")
+    assert isinstance(document.request, model_pb2.CreateModelImportRequest)
+    assert document.request.model_import.spec.upload == "uploads/u"
+
+
+def fill(message: Message, choice: int) -> None:
+    """Sets every field; of each oneof the one at a position."""
+    for field in cast(list[FieldDescriptor], message.DESCRIPTOR.fields):
+        oneof = field.containing_oneof
+        is_chosen = oneof is None or oneof.fields[choice % len(oneof.fields)] == field
+        if is_chosen and field.name != "status":
+            fill_field(message, field, choice)
+
+
+def fill_field(message: Message, field: FieldDescriptor, choice: int) -> None:
+    """Sets a field to something that is not its default."""
+    below = field.message_type
+    if below is not None and below.GetOptions().map_entry:
+        entries = {"k": value_of(below.fields_by_name["value"])}
+        json_format.ParseDict({field.name: entries}, message)
+    elif below is not None:
+        target = getattr(message, field.name)
+        fill(target.add() if field.is_repeated else target, choice)
+    elif field.is_repeated:
+        getattr(message, field.name).append(value_of(field))
+    else:
+        setattr(message, field.name, value_of(field))
+
+
+def value_of(field: FieldDescriptor) -> object:
+    """Returns a value that fits a field without messages."""
+    if field.cpp_type == FieldDescriptor.CPPTYPE_STRING:
+        return b"b" if field.type == FieldDescriptor.TYPE_BYTES else "2026-11-24"
+    return {FieldDescriptor.CPPTYPE_BOOL: True, FieldDescriptor.CPPTYPE_DOUBLE: 0.5}.get(
+        field.cpp_type, 1
+    )
+
+
+@pytest.mark.parametrize("choice", range(3))
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_field_of_every_kind_can_be_given(tmp_path: Path, kind: str, choice: int) -> None:
+    """The file is the request, whatever it holds: no second schema that lags behind."""
+    request = KINDS[kind]()
+    fill(request, choice)
+    values = json_format.MessageToDict(request, preserving_proto_field_name=True)
+    text = yaml.safe_dump({"kind": kind, **values})
+    [document] = load_documents(write(tmp_path, text))
+    assert document.request == request
+
+
+@pytest.mark.parametrize(
+    ("wrong", "expected"),
+    [
+        ("{1: COLUMN_TYPE_TEXT}", "column_types: the key 1 is no text; put it in quotes."),
+        ("{a: COLUMN_TYPE_TXT}", "column_types.a: expected one of COLUMN_TYPE_NUMERIC, "),
+    ],
+)
+def test_a_wrong_entry_of_a_map_is_named(tmp_path: Path, wrong: str, expected: str) -> None:
+    """Columns are often named by numbers, which YAML takes for no text."""
+    text = f"kind: DatasetImport\ndataset_import: {{spec: {{column_types: {wrong}}}}}\n"
+    assert expected in complaint(tmp_path, text)
 
 
 @pytest.mark.parametrize(
