@@ -206,8 +206,10 @@ def _features(
     specification: TrainingSpecification, schema: Schema, target: Column
 ) -> tuple[str, ...]:
     taken = {target.name: "the target", specification.weight_column: "the weight"}
+    # Other targets are no more known than this one when the model is used.
+    outcomes = {*taken, *schema.targets}
     names = specification.features or tuple(
-        column.name for column in schema.columns if column.name not in taken
+        column.name for column in schema.columns if column.name not in outcomes
     )
     if not names:
         raise _error("features", "The data set has no column beside target and weight.")
@@ -222,9 +224,21 @@ def _features(
             raise _error(
                 field,
                 f"`{name}` is a column of type {column.type}, which no network takes yet; list the "
-                "columns to use in `features`.",
+                f"columns to use in `features`{_usable(schema, outcomes)}.",
+                reason="COLUMN_TYPE_NOT_SUPPORTED",
             )
     return names
+
+
+def _usable(schema: Schema, outcomes: set[str]) -> str:
+    """Names the columns that a network of tables can take, for an error."""
+    found = [
+        column.name
+        for column in schema.columns
+        if column.type in _TABLE_TYPES and column.name not in outcomes
+    ]
+    more = f" and {len(found) - 20} more" if len(found) > 20 else ""
+    return f"; it takes {', '.join(found[:20])}{more}" if found else ""
 
 
 def _network(

@@ -35,6 +35,8 @@ SCHEMA = Schema(
         Column("flag", ColumnType.BOOLEAN, distinct_count=2),
         Column("constant", ColumnType.CATEGORICAL, categories=("x",), distinct_count=1),
         Column("note", ColumnType.TEXT),
+        Column("day", ColumnType.TIMESTAMP),
+        Column("vector", ColumnType.EMBEDDING, shape=(16,)),
         Column("photo", ColumnType.IMAGE, shape=(1, 28, 28)),
         Column("label", ColumnType.CATEGORICAL, categories=("n", "y"), distinct_count=2),
         numeric("id", distinct_count=5_000),
@@ -176,6 +178,28 @@ def test_wrong_fields_are_named_with_the_cure(
         resolve(spec)
     assert caught.value.violations[0].field == f"training_run.spec.{field}"
     assert words in caught.value.violations[0].description
+
+
+@pytest.mark.parametrize("name", ["note", "day", "vector"])
+def test_a_column_that_no_network_takes_is_refused_with_those_that_can_be_taken(name: str) -> None:
+    """Protects callers: before the run is made, the column is named, and what to list instead."""
+    with pytest.raises(InvalidInputError) as caught:
+        resolve({"features": ["age", name]})
+    [violation] = caught.value.violations
+    assert violation.field == "training_run.spec.features[1]"
+    assert f"`{name}` is a column of type" in violation.description
+    assert "it takes age, weight, negative, gaps, city, flag" in violation.description
+    assert "label" not in violation.description
+
+
+def test_other_targets_are_no_features_unless_listed() -> None:
+    """Protects a model from learning one outcome from another that is measured with it."""
+    columns = (numeric("x"), numeric("a"), numeric("b"))
+    schema = Schema(columns, Task.MULTI_LABEL, target="a", targets=("a", "b"))
+    data = replace(DATA, schema=schema)
+    assert resolve({"task": "regression"}, data).features == ("x",)
+    listed = resolve({"task": "regression", "features": ["x", "b"]}, data)
+    assert listed.features == ("x", "b")
 
 
 def test_data_without_training_rows_are_refused() -> None:
