@@ -270,7 +270,7 @@ class TrainingSpec(_message.Message):
     """
     @_builtins.property
     def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Feature columns. Default: all but target and weight."""
+        """Feature columns. Default: all but the targets and the weight."""
 
     @_builtins.property
     def network(self) -> _network_pb2.NetworkSpec:
