@@ -55,6 +55,8 @@ def count_runs(kind: str, counts: RunCounts) -> None:
         counts: Counts them.
     """
     _runs_by_kind[kind] = counts
+    # A counter that is there from the start shows its first rise.
+    lease_takeovers.add(0, {"kind": kind})
 
 
 def forget_runs(kind: str) -> None:
@@ -100,5 +102,8 @@ def serve(host: str, port: int) -> int:
     from prometheus_client import start_http_server  # noqa: PLC0415
 
     server, _ = start_http_server(port, host)
-    metrics.set_meter_provider(MeterProvider([PrometheusMetricReader()]))
+    # Prometheus names the target itself, and there is one scope.
+    reader = PrometheusMetricReader(disable_target_info=True, scope_info_enabled=False)
+    metrics.set_meter_provider(MeterProvider([reader]))
+    store_retries.add(0)
     return int(server.server_port)

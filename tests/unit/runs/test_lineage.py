@@ -102,24 +102,28 @@ def test_a_run_that_succeeds(store: MemoryStore) -> None:
 def test_a_run_that_fails(store: MemoryStore) -> None:
     """FAIL carries the public message."""
     RunOwner.acquire(KIND, NAME, store).fail(InvalidFieldError("spec.target", "is missing"))
-    facets = events(store)["FAIL"]["run"]["facets"]
-    assert "is missing" in facets["errorMessage"]["message"]
+    found = events(store)
+    assert "is missing" in found["FAIL"]["run"]["facets"]["errorMessage"]["message"]
+    assert not found["START"]["run"]["facets"]
 
 
 def test_a_run_that_is_cancelled(store: MemoryStore) -> None:
-    """ABORT, also for a run that nobody began."""
+    """START and ABORT, also for a run that nobody began."""
     RunOwner.acquire(KIND, NAME, store, closing="gone").publish_cancelled()
-    assert set(events(store)) == {"ABORT"}
+    found = events(store)
+    assert set(found) == {"START", "ABORT"}
+    assert found["START"]["eventTime"] <= found["ABORT"]["eventTime"]
+    assert not found["START"]["eventTime"].startswith("1970")
 
 
 def test_an_end_that_was_not_written_is_made_up_for(store: MemoryStore) -> None:
-    """Protects lineage from a process that died between a run's end and its event."""
+    """Protects lineage from a process that died between a run's end and its events."""
     RunOwner.acquire(KIND, NAME, store).succeed()
     before = events(store)
     for info in list(store.list("lineage/")):
         store.delete(info.key)
     records = RecordStore(store)
     write_missing_ends(store, records, KIND)
-    assert events(store) == {"COMPLETE": before["COMPLETE"]}
+    assert events(store) == before
     write_end(store, records.get(NAME, KIND.message).resource)
-    assert len(list(store.list("lineage/"))) == 1
+    assert len(list(store.list("lineage/"))) == 2
