@@ -65,6 +65,27 @@ def stream_columns(
     return _one_ahead(load, version.shards)
 
 
+def stream_stored(
+    version: dataset_pb2.DatasetVersion, store: ObjectStore, name: str
+) -> Iterator[tuple[pa.ChunkedArray, Parts]]:
+    """Yields one column as it is stored and the part of each row, a shard at a time.
+
+    Args:
+        version: The version, with its shards.
+        store: Where the shards are.
+        name: The column.
+
+    Raises:
+        DataLossError: A shard does not match its digest.
+    """
+
+    def load(shard: dataset_pb2.Shard) -> tuple[pa.ChunkedArray, Parts]:
+        values = _read_table(shard.data, store, [name]).column(name)
+        return values, _read_parts(shard, store)
+
+    return _one_ahead(load, version.shards)
+
+
 def read_shard(
     shard: dataset_pb2.Shard, schema: Schema, store: ObjectStore, names: Sequence[str]
 ) -> ColumnBatch:
@@ -80,9 +101,13 @@ def read_shard(
         DataLossError: The shard does not match its digest.
     """
     data = _read_table(shard.data, store, names)
-    split = _read_table(shard.split, store, ["split"])
     columns = {name: decode(schema.column(name), data.column(name)) for name in names}
-    return ColumnBatch(columns, split.column("split").to_numpy())
+    return ColumnBatch(columns, _read_parts(shard, store))
+
+
+def _read_parts(shard: dataset_pb2.Shard, store: ObjectStore) -> Parts:
+    parts: Parts = _read_table(shard.split, store, ["split"]).column("split").to_numpy()
+    return parts
 
 
 def _read_table(

@@ -12,6 +12,7 @@ Codes = npt.NDArray[np.int32]
 Parts = npt.NDArray[np.uint8]
 Sizes = npt.NDArray[np.int64]
 Keys = npt.NDArray[np.generic]
+Hashes = npt.NDArray[np.uint64]
 
 # Keys that are worth merging, 16 bytes each.
 _MIN_MERGE = 1 << 16
@@ -104,6 +105,40 @@ class BlockAssigner:
         if not np.array_equal(self._keys[where], keys):
             raise ValueError("a row has a key that was not there in the first pass")
         return self._parts[where]
+
+
+class GroupAssigner:
+    """Gives rows of known groups the part of these, and other groups one by their hash alone.
+
+    So a group that is new has its part whatever comes with it, and keeps it from then on.
+    """
+
+    def __init__(self, keys: Keys, parts: Parts, plan: SplitPlan) -> None:
+        """Takes the groups that are known.
+
+        Args:
+            keys: Their hashes, distinct, shape (groups,).
+            parts: The part of each, shape (groups,).
+            plan: The shares of the groups that are not; its seed is in the hashes.
+        """
+        order = np.argsort(keys)
+        self._keys, self._parts = keys[order], parts[order]
+        test = plan.test_fraction
+        self._edges = [1 - plan.validation_fraction - test, 1 - test]
+
+    def assign(self, keys: Hashes) -> Parts:
+        """Returns the parts of the next rows.
+
+        Args:
+            keys: Hash of each row's group, shape (rows,).
+        """
+        shares = (keys >> np.uint64(11)).astype(np.float64) * 2.0**-53  # from 0 to below 1
+        parts: Parts = np.searchsorted(self._edges, shares, "right").astype(np.uint8)
+        where = np.searchsorted(self._keys, keys)
+        inside = np.flatnonzero(where < len(self._keys))
+        known = inside[self._keys[where[inside]] == keys[inside]]
+        parts[known] = self._parts[where[known]]
+        return parts
 
 
 class KeyTally:

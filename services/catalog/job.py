@@ -1,8 +1,9 @@
 """Entry point of an import's own process: `python -m services.catalog.job IMPORT | --standby`."""
 
 import sys
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from aimass.catalog.v1 import dataset_pb2
@@ -13,6 +14,7 @@ from common.data.messages import counts_to_proto, schema_to_proto
 from common.data.shards import PARQUET_MEDIA_TYPE
 from common.errors import UnavailableError
 from common.names import DatasetName, DatasetVersionName
+from common.records import RequestId
 from common.runs.errors import RunCancelledError
 from common.runs.job import run_job
 from common.runs.kind import attempt_prefix
@@ -21,7 +23,8 @@ from services.catalog.buckets import import_objects
 from services.catalog.config import ImportSettings
 from services.catalog.convert import data_prefixes, spec_from_proto, spec_to_proto
 from services.catalog.domain import fields
-from services.catalog.domain.append import appended, check_columns, like_base
+from services.catalog.domain.append import appended, check_columns, grown_from, like_base
+from services.catalog.domain.groups import GroupsBefore
 from services.catalog.domain.importer import READING, ImportedData, import_source
 from services.catalog.domain.objects import shared_format
 from services.catalog.domain.sources.archive import ArchiveLimits
@@ -30,7 +33,7 @@ from services.catalog.domain.spec import DataFormat, ImportSpec, resolve_format
 from services.catalog.domain.uploads import Uploads, fetch_upload
 from services.catalog.domain.versions import Versions
 from services.catalog.kind import DATASET_IMPORTS, DATASETS
-from services.catalog.publishing import publish_request, scratch_folder
+from services.catalog.publishing import publish_request, publishing_turn, scratch_folder
 
 Owner = RunOwner[dataset_pb2.DatasetImport]
 DatasetVersions = Versions[dataset_pb2.Dataset, dataset_pb2.DatasetVersion]
@@ -38,6 +41,19 @@ DatasetVersions = Versions[dataset_pb2.Dataset, dataset_pb2.DatasetVersion]
 _FETCHED = 0.1
 _READ = 0.5
 _WRITTEN = 0.95
+
+
+@dataclass(frozen=True)
+class _Draft:
+    """Rows that were imported and have no version yet.
+
+    Attributes:
+        rows: A version of their own.
+        base: The version they are to be appended to, as it was when they were read.
+    """
+
+    rows: dataset_pb2.DatasetVersion
+    base: dataset_pb2.DatasetVersion | None
 
 
 def run_import(owner: Owner) -> None:
@@ -49,20 +65,10 @@ def run_import(owner: Owner) -> None:
     versions = Versions(owner.store, owner.records, DATASETS)
     request = publish_request(DATASET_IMPORTS, owner.run)
     version = versions.find_result(request)
-    if version is None:
-        try:
+    while version is None:
+        with _data_of_success(owner):
             draft = _import(owner, versions, ImportSettings())
-            if owner.run.spec.append:
-                draft = appended(_newest(owner, versions), draft)
-        except Exception:
-            with suppress(UnavailableError):
-                purge_prefix(owner.store, _data_prefix(owner.name, owner.attempt))
-            raise
-        owner.check()
-        owner.check_cancelled()
-        parent = owner.run.spec.dataset
-        references = [owner.name, *filter(None, [draft.base_version])]
-        version = versions.create(parent, draft, request, references=references)
+        version = _publish_version(owner, versions, draft, request)
     _drop_unused(owner, version)
     try:
         owner.succeed(lambda run: _finish(run, version))
@@ -71,17 +77,59 @@ def run_import(owner: Owner) -> None:
         raise
 
 
+def _publish_version(
+    owner: Owner, versions: DatasetVersions, draft: _Draft, request: RequestId
+) -> dataset_pb2.DatasetVersion | None:
+    """Makes a version of a draft; None where its rows must be read anew, for a newer base."""
+    dataset = owner.run.spec.dataset
+    with publishing_turn(owner, dataset) as turn:
+        with _data_of_success(owner):
+            version = _on_newest(owner, versions, draft)
+        if version is None:
+            return None
+        owner.check()
+        owner.check_cancelled()
+        turn.check()
+        references = [owner.name, *filter(None, [version.base_version])]
+        return versions.create(dataset, version, request, references=references)
+
+
+def _on_newest(
+    owner: Owner, versions: DatasetVersions, draft: _Draft
+) -> dataset_pb2.DatasetVersion | None:
+    """Returns a draft appended to the newest version, where it fits to that."""
+    if draft.base is None:
+        return draft.rows
+    newest = _newest(owner, versions)
+    grouped = draft.rows.split.method == dataset_pb2.SPLIT_METHOD_GROUPED
+    if newest.name != draft.base.name and (grouped or not grown_from(newest, draft.base)):
+        owner.log(f"{newest.name} came in between; the rows are read anew to append to it")
+        purge_prefix(owner.store, _data_prefix(owner.name, owner.attempt))
+        return None
+    return appended(newest, draft.rows)
+
+
+@contextmanager
+def _data_of_success(owner: Owner) -> Iterator[None]:
+    """Deletes the shards of this attempt where something goes wrong."""
+    try:
+        yield
+    except Exception:
+        with suppress(UnavailableError):
+            purge_prefix(owner.store, _data_prefix(owner.name, owner.attempt))
+        raise
+
+
 def _newest(owner: Owner, versions: DatasetVersions) -> dataset_pb2.DatasetVersion:
     """Returns the version to append to. Raises `NotFoundError` where there is none any more."""
     return versions.get(DatasetVersionName(DatasetName.from_name(owner.run.spec.dataset).id))
 
 
-def _import(
-    owner: Owner, versions: DatasetVersions, settings: ImportSettings
-) -> dataset_pb2.DatasetVersion:
+def _import(owner: Owner, versions: DatasetVersions, settings: ImportSettings) -> _Draft:
     spec = spec_from_proto(owner.run.spec)
     base = _newest(owner, versions) if spec.append else None
     spec = spec if base is None else like_base(spec, base)
+    before = GroupsBefore(base, owner.store) if base is not None else None
     limits = ArchiveLimits(
         max_files=settings.import_max_files,
         max_file_bytes=settings.import_max_unpacked_bytes,
@@ -100,8 +148,9 @@ def _import(
                 scratch,
                 lambda file, name: _publish(owner, file, name),
                 lambda stage, done, total: _tell(owner, stage, done, total),
+                before,
             )
-    return _version(owner.run, spec, imported)
+    return _Draft(_version(owner.run, spec, imported), base)
 
 
 def _fetch(

@@ -1,15 +1,21 @@
-"""What import jobs share: one identity per run, one scratch folder per attempt."""
+"""What import jobs share: an identity per run, a scratch folder per attempt, turns to publish."""
 
 import hashlib
 import shutil
 import tempfile
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from common.errors import UnavailableError
 from common.records import RequestId
 from common.runs.kind import M, RunKind, name_of, status_of
+from common.runs.lease import Lease, LeaseHeldError
+from common.runs.owner import RunOwner
+
+_PAUSE_SECONDS = 0.1
 
 
 def publish_request(kind: RunKind[M], run: M) -> RequestId:
@@ -21,6 +27,38 @@ def publish_request(kind: RunKind[M], run: M) -> RequestId:
         request_id=str(uuid.uuid5(uuid.NAMESPACE_URL, identity)),
         payload_digest=hashlib.sha256(identity.encode()).hexdigest(),
     )
+
+
+@contextmanager
+def publishing_turn(owner: RunOwner[M], line: str) -> Iterator[Lease]:
+    """Holds the turn to add a version to a line: what is the newest stays the newest meanwhile.
+
+    Waits while another run has it, at most for a lease's time to live where that died.
+
+    Args:
+        owner: The run that is to add a version.
+        line: Name of the line.
+
+    Yields:
+        The lease; check it right before the version is created.
+
+    Raises:
+        RunCancelledError: The run was cancelled while it waited.
+    """
+    lease = Lease(owner.store, f"publishing/{line}.json")
+    while True:
+        owner.check_cancelled()
+        try:
+            lease.acquire()
+        except LeaseHeldError:
+            time.sleep(_PAUSE_SECONDS)
+        else:
+            break
+    try:
+        yield lease
+    finally:
+        with suppress(UnavailableError):
+            lease.release()
 
 
 @contextmanager

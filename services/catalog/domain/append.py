@@ -9,11 +9,17 @@ from typing import Literal
 
 from aimass.catalog.v1 import dataset_pb2
 from common.data.messages import schema_from_proto
-from common.data.schema import HISTOGRAM_BINS, MAX_CATEGORIES, MAX_TOP_VALUES, ColumnType
+from common.data.schema import (
+    HISTOGRAM_BINS,
+    MAX_CATEGORIES,
+    MAX_TOP_VALUES,
+    ColumnType,
+    TimeSeries,
+)
 from common.errors import InvalidFieldError
 from common.protobuf import enum_short_name
 from services.catalog.domain import fields
-from services.catalog.domain.spec import ImportSpec, SplitMethod
+from services.catalog.domain.spec import ImportSpec, SplitMethod, TimeSeriesSpec
 
 Version = dataset_pb2.DatasetVersion
 Column = dataset_pb2.ColumnSchema
@@ -25,7 +31,7 @@ _STATISTICS: tuple[Literal["numeric", "text_length"], ...] = ("numeric", "text_l
 
 
 def like_base(spec: ImportSpec, base: Version) -> ImportSpec:
-    """Returns a specification whose types, target and task are those of the version to append to.
+    """Returns a specification whose types, target, task and series are those of the version before.
 
     Args:
         spec: What was asked for.
@@ -34,12 +40,7 @@ def like_base(spec: ImportSpec, base: Version) -> ImportSpec:
     Raises:
         InvalidFieldError: Something else was asked for, or the split cannot go on.
     """
-    if spec.split.method is SplitMethod.GROUPED:
-        raise InvalidFieldError(
-            f"{fields.SPLIT}.method",
-            "groups of appended rows could be in other parts than before; choose another split, or "
-            "import all rows anew",
-        )
+    _check_groups(spec, base)
     schema = schema_from_proto(base.schema)
     targets = {schema.target, *schema.targets}
     if not {spec.target, *spec.targets} <= {"", *targets}:
@@ -59,8 +60,41 @@ def like_base(spec: ImportSpec, base: Version) -> ImportSpec:
             "targets": list(schema.targets) if several else [],
             "task": schema.task,
             "column_types": types,
+            "time_series": _series(spec, schema.time_series, base.name),
         }
     )
+
+
+def _check_groups(spec: ImportSpec, base: Version) -> None:
+    asked, before = spec.split, base.split
+    alike = before.method == dataset_pb2.SPLIT_METHOD_GROUPED and before.column == asked.column
+    if asked.method is SplitMethod.GROUPED and not alike:
+        raise InvalidFieldError(
+            f"{fields.SPLIT}.method",
+            f"{base.name} was not split by the groups of `{asked.column}`, so that its groups may "
+            "be in several parts; leave the split out, or import all rows anew",
+        )
+
+
+def _series(spec: ImportSpec, before: TimeSeries | None, base: str) -> TimeSeriesSpec | None:
+    kept = None
+    if before is not None:
+        kept = TimeSeriesSpec(
+            time_column=before.time_column,
+            series_column=before.series_column,
+            covariates=list(before.covariates),
+        )
+    asked = spec.time_series
+    if asked is None or (kept and _roles(asked) in (_roles(kept), (*_roles(kept)[:2], []))):
+        return kept
+    told = f"the time in `{kept.time_column}`" if kept else "no time series"
+    raise InvalidFieldError(
+        fields.TIME_SERIES, f"{base} has {told}; leave this out, so that the columns are the same"
+    )
+
+
+def _roles(series: TimeSeriesSpec) -> tuple[str, str, list[str]]:
+    return series.time_column, series.series_column, series.covariates
 
 
 def check_columns(names: Sequence[str], base: Version) -> None:
@@ -109,9 +143,16 @@ def appended(base: Version, piece: Version) -> Version:
     return whole
 
 
+def grown_from(version: Version, base: Version) -> bool:
+    """Returns whether a version has the rows of another, and perhaps others appended to them."""
+    return list(version.shards[: len(base.shards)]) == list(base.shards)
+
+
 def _merge_schema(whole: Version, base: Version, piece: Version) -> None:
     new = {column.name: column for column in piece.schema.columns}
     whole.schema.CopyFrom(base.schema)
+    if base.schema.HasField("time_series"):
+        _merge_series(whole.schema.time_series, piece.schema.time_series)
     del whole.schema.columns[:]
     for column in base.schema.columns:
         other = new[column.name]
@@ -123,6 +164,13 @@ def _merge_schema(whole: Version, base: Version, piece: Version) -> None:
             )
         counts = base.row_count - column.missing_count, piece.row_count - other.missing_count
         whole.schema.columns.append(_merge_column(column, other, counts))
+
+
+def _merge_series(series: dataset_pb2.TimeSeries, new: dataset_pb2.TimeSeries) -> None:
+    # How many series are in both is not known: this is the least there can be.
+    series.series_count = max(series.series_count, new.series_count)
+    if new.frequency and series.frequency != new.frequency:
+        series.frequency = ""
 
 
 def _words(column: Column) -> str:

@@ -9,13 +9,14 @@ import pyarrow as pa
 from common.data.schema import Schema
 from common.data.shards import Publish, ShardWriter, WrittenData
 from services.catalog.domain import fields
+from services.catalog.domain.groups import GroupsBefore
 from services.catalog.domain.inference import ImportPlan, plan_import, resolve_target
 from services.catalog.domain.profile import ColumnProfile
 from services.catalog.domain.sample import RowSample
 from services.catalog.domain.series import with_series
 from services.catalog.domain.sources.base import ColumnsChangedError, RawKind, Source
 from services.catalog.domain.spec import ImportSpec, SplitSpec
-from services.catalog.domain.splitting import resolve_split, split_rows
+from services.catalog.domain.splitting import Assign, resolve_split, split_rows
 
 # Called with a stage and the rows done in it, and the rows of all where they are known (else 0).
 Progress = Callable[[str, int, int], None]
@@ -42,7 +43,12 @@ class ImportedData:
 
 
 def import_source(
-    source: Source, spec: ImportSpec, scratch: Path, publish: Publish, progress: Progress
+    source: Source,
+    spec: ImportSpec,
+    scratch: Path,
+    publish: Publish,
+    progress: Progress,
+    before: GroupsBefore | None = None,
 ) -> ImportedData:
     """Reads a source twice and writes its rows as shards.
 
@@ -52,6 +58,7 @@ def import_source(
         scratch: Directory for a shard before it is published.
         publish: Stores a finished shard.
         progress: Told how far the import has come; may raise to stop it.
+        before: Groups of the version to which the rows are appended.
 
     Raises:
         InvalidFieldError: The data does not allow what was asked for. Shards may have been
@@ -60,14 +67,15 @@ def import_source(
     target = resolve_target(spec, source.columns, source.default_target)
     profiles = _profile(source, spec, target, progress)
     plan = plan_import(spec, profiles, target)
+    rows = plan.row_count
     if spec.time_series is not None:
-        rows = plan.row_count
         plan = with_series(
             plan, source, spec.time_series, scratch, lambda: progress(READING, rows, rows)
         )
     split = resolve_split(spec.split, plan.schema)
+    assign = split_rows(source, plan, split, lambda: progress(WRITING, 0, rows), before)
     with ShardWriter(plan.schema, plan.storage, scratch, publish) as writer:
-        data = _write(source, plan, split, writer, progress)
+        data = _write(source, plan, assign, writer, progress)
     return ImportedData(plan.schema, split, data)
 
 
@@ -113,9 +121,8 @@ def _profile_once(
 
 
 def _write(
-    source: Source, plan: ImportPlan, split: SplitSpec, writer: ShardWriter, progress: Progress
+    source: Source, plan: ImportPlan, assign: Assign, writer: ShardWriter, progress: Progress
 ) -> WrittenData:
-    assign = split_rows(source, plan, split, lambda: progress(WRITING, 0, plan.row_count))
     done = 0
     for batch in source.batches([planned.column.name for planned in plan.columns]):
         arrays = [

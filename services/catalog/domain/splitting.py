@@ -4,12 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from common.data.schema import Column, ColumnType, Schema, Task
 from common.data.split import (
     BlockAssigner,
     Codes,
+    GroupAssigner,
     Keys,
     KeyTally,
     Parts,
@@ -20,8 +20,8 @@ from common.data.split import (
 from common.errors import InvalidFieldError
 from services.catalog.domain import fields
 from services.catalog.domain.columns import ColumnPlan
+from services.catalog.domain.groups import GroupsBefore, group_keys
 from services.catalog.domain.inference import ImportPlan
-from services.catalog.domain.sketch import hash_texts
 from services.catalog.domain.sources.base import Source
 from services.catalog.domain.spec import SplitMethod, SplitSpec
 
@@ -61,7 +61,11 @@ def resolve_split(split: SplitSpec, schema: Schema) -> SplitSpec:
 
 
 def split_rows(
-    source: Source, plan: ImportPlan, split: SplitSpec, watch: Callable[[], None]
+    source: Source,
+    plan: ImportPlan,
+    split: SplitSpec,
+    watch: Callable[[], None],
+    before: GroupsBefore | None = None,
 ) -> Assign:
     """Prepares the split of a source's rows; groups and times take a pass over their column.
 
@@ -70,11 +74,15 @@ def split_rows(
         plan: How its columns are stored.
         split: As `resolve_split` returned it.
         watch: Called now and then; may raise to stop.
+        before: Groups of the version to which the rows are appended: they keep their parts.
 
     Raises:
         InvalidFieldError: There are fewer groups or times than parts.
     """
     shares = SplitPlan(split.validation_fraction, split.test_fraction, split.seed)
+    if split.method is SplitMethod.GROUPED and before is not None:
+        known = GroupAssigner(*before.read(split.column, split.seed, watch), shares)
+        return lambda batch: known.assign(group_keys(batch.column(split.column), split.seed))
     if split.method in (SplitMethod.GROUPED, SplitMethod.TEMPORAL):
         by = next(each for each in plan.columns if each.column.name == split.column)
         return _by_blocks(source, by, shares, split.method is SplitMethod.GROUPED, watch)
@@ -89,7 +97,7 @@ def _by_blocks(
     """Prepares a split that keeps rows together which have one group or one time."""
 
     def keys_of(values: pa.Array) -> Keys:
-        return _group_keys(values, shares.seed) if grouped else _time_keys(values)
+        return group_keys(values, shares.seed) if grouped else _time_keys(values)
 
     tally = KeyTally()
     for batch in source.batches([by.column.name]):
@@ -117,14 +125,6 @@ def _codes(batch: pa.RecordBatch, by: ColumnPlan | None) -> Codes:
     classes = column.indices if pa.types.is_dictionary(column.type) else column.cast(pa.int32())
     codes: Codes = classes.to_numpy()
     return codes
-
-
-def _group_keys(values: pa.Array, seed: int) -> Keys:
-    """Returns a hash of each row's group; rows without a group are one group."""
-    encoded = values.cast(pa.string()).dictionary_encode()
-    hashes = hash_texts([f"{seed} {group}" for group in encoded.dictionary.to_pylist()] + [""])
-    keys: Keys = hashes[pc.fill_null(encoded.indices, len(hashes) - 1).to_numpy()]
-    return keys
 
 
 def _time_keys(values: pa.Array) -> Keys:

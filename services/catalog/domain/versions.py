@@ -108,14 +108,19 @@ class Versions(Generic[P, V]):
         return created
 
     def find_result(self, request: RequestId) -> V | None:
-        """Returns what an earlier call with the same identity created; None if there is nothing."""
+        """Returns what an earlier call with the same identity created; None if there is nothing.
+
+        Completes that call, which may have broken off before `latest_version` was raised.
+        """
         known = find_reservation(self._store, request)
         if known is None:
             return None
         try:
-            return self._records.get(known.name, self._line.version).resource
+            found = self._records.get(known.name, self._line.version).resource
         except NotFoundError:
             return None
+        self._raise_latest(known.name.partition("/versions/")[0], cast(_Version, found))
+        return found
 
     def get(self, name: VersionName) -> V:
         """Returns a version, the newest that exists where the name says `latest`.

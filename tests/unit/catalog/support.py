@@ -1,6 +1,7 @@
 """Imports bytes in memory and reads the result back, for the catalog's unit tests."""
 
 import io
+import secrets
 import tempfile
 import zipfile
 from collections.abc import Mapping
@@ -21,6 +22,7 @@ from common.data.reader import stream_columns
 from common.data.schema import ColumnType, Part, Schema, Task
 from common.data.storage import Values
 from common.errors import InvalidFieldError
+from services.catalog.domain.groups import GroupsBefore
 from services.catalog.domain.importer import ImportedData, import_source
 from services.catalog.domain.sources.archive import ArchiveLimits
 from services.catalog.domain.sources.opening import open_source
@@ -67,6 +69,8 @@ def import_bytes(
     column_types: Mapping[str, ColumnType] | None = None,
     split: SplitSpec | None = None,
     limits: ArchiveLimits | None = None,
+    store: MemoryStore | None = None,
+    before: GroupsBefore | None = None,
     **asked: Any,
 ) -> Imported:
     """Imports bytes as the job does, into memory; `asked` are further fields of the request."""
@@ -79,11 +83,12 @@ def import_bytes(
         split=split or SplitSpec(),
         **asked,
     )
-    store = MemoryStore()
+    store = store or MemoryStore()
+    prefix = f"runs/{secrets.token_hex(8)}"
     progress: list[tuple[str, int, int]] = []
 
     def publish(file: Path, name: str) -> artifact_pb2.ArtifactRef:
-        return put_artifact(store, f"runs/test/{name}", file, "test")
+        return put_artifact(store, f"{prefix}/{name}", file, "test")
 
     with tempfile.TemporaryDirectory() as folder:
         scratch = Path(folder)
@@ -91,7 +96,7 @@ def import_bytes(
         path.write_bytes(content)
         with open_source(path, file_format, scratch, spec, limits) as source:
             data = import_source(
-                source, spec, scratch, publish, lambda *news: progress.append(news)
+                source, spec, scratch, publish, lambda *news: progress.append(news), before
             )
     version = version_of(data)
     names = [column.name for column in data.schema.columns]

@@ -9,7 +9,7 @@ from aimass.catalog.v1 import dataset_pb2
 from common.data.schema import ColumnType, Task
 from common.errors import InvalidFieldError
 from services.catalog.domain.append import appended, check_columns, like_base, merge_statistics
-from services.catalog.domain.spec import ImportSpec, SplitMethod, SplitSpec
+from services.catalog.domain.spec import ImportSpec, SplitMethod, SplitSpec, TimeSeriesSpec
 from tests.unit.catalog.support import field_of, import_bytes, version_of
 
 NUMBERS = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60)
@@ -124,8 +124,39 @@ def test_what_does_not_fit() -> None:
         like_base(SPEC.model_copy(update={"target": "c"}), base)
     assert field_of(caught.value) == "dataset_import.spec.target"
     grouped = SplitSpec(method=SplitMethod.GROUPED, column="c")
-    with pytest.raises(InvalidFieldError, match="groups of appended rows"):
+    with pytest.raises(InvalidFieldError, match="was not split by the groups of `c`") as caught:
         like_base(SPEC.model_copy(update={"split": grouped}), base)
+    assert field_of(caught.value) == "dataset_import.spec.split.method"
+    series = TimeSeriesSpec(time_column="x")
+    with pytest.raises(InvalidFieldError, match="has no time series") as caught:
+        like_base(SPEC.model_copy(update={"time_series": series}), base)
+    assert field_of(caught.value) == "dataset_import.spec.time_series"
+
+
+def series_table(days: range, names: str) -> str:
+    """Returns daily rows of series."""
+    lines = (f"2024-01-{day:02d},{name},{day}\n" for name in names for day in days)
+    return "when,who,y\n" + "".join(lines)
+
+
+def test_series_go_on() -> None:
+    """Appended rows are checked as series too, without being told so; another kind is refused."""
+    asked = {"target": "y", "time_series": TimeSeriesSpec(time_column="when", series_column="who")}
+    base = version(series_table(range(1, 9), "ab"), **asked)
+    spec = like_base(SPEC, base)
+    assert spec.time_series is not None
+    assert (spec.time_series.time_column, spec.time_series.covariates) == ("when", [])
+    assert like_base(SPEC.model_copy(update=asked), base) == spec
+    piece = version(
+        series_table(range(9, 12), "abc"), target="y", task=spec.task, time_series=spec.time_series
+    )
+    whole = appended(base, piece).schema.time_series
+    assert (whole.series_count, whole.frequency) == (3, "D")
+    with pytest.raises(InvalidFieldError, match="2 rows for"):
+        version(series_table(range(9, 10), "aa"), target="y", time_series=spec.time_series)
+    other = TimeSeriesSpec(time_column="y")
+    with pytest.raises(InvalidFieldError, match="the time in `when`"):
+        like_base(SPEC.model_copy(update={"time_series": other}), base)
 
 
 def test_other_columns() -> None:

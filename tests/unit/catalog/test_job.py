@@ -45,9 +45,16 @@ def prepared(
 ) -> MemoryStore:
     """Returns a store with an upload and a run that is to import it."""
     store = store or MemoryStore()
+    add_run(store, NAME, content, format=file_format)
+    return store
+
+
+def add_run(store: MemoryStore, name: str, content: bytes, **spec: Any) -> None:
+    """Adds an upload and a run that is to import it."""
     records = RecordStore(store)
+    upload = f"uploads/{name.rpartition('/')[2]}"
     header = transfer_pb2.UploadHeader(
-        name="uploads/u",
+        name=upload,
         total_bytes=len(content),
         sha256=hashlib.sha256(content).hexdigest(),
         filename="f.csv",
@@ -57,22 +64,19 @@ def prepared(
     writer.add(content)
     writer.finish()
     run = dataset_pb2.DatasetImport(
-        name=NAME,
-        spec=dataset_pb2.DatasetImportSpec(
-            dataset="datasets/d", upload="uploads/u", format=file_format
-        ),
+        name=name,
+        spec=dataset_pb2.DatasetImportSpec(dataset="datasets/d", upload=upload, **spec),
         status=run_pb2.RunStatus(state=run_pb2.RUN_STATE_PENDING),
         labels={"team": "a"},
     )
     run.status.create_time.GetCurrentTime()
     records.create(run)
-    return store
 
 
 @contextmanager
-def attempt(store: MemoryStore) -> Iterator[Owner]:
+def attempt(store: MemoryStore, name: str = NAME) -> Iterator[Owner]:
     """Takes the run; lets go of it at the end, as a dead process does."""
-    owner = RunOwner.acquire(DATASET_IMPORTS, NAME, store)
+    owner = RunOwner.acquire(DATASET_IMPORTS, name, store)
     try:
         yield owner
     finally:
@@ -101,7 +105,7 @@ def test_success(scratch: Path) -> None:
     assert run.spec.task == dataset_pb2.TASK_CLASSIFICATION
     assert run.spec.split.method == dataset_pb2.SPLIT_METHOD_STRATIFIED
     assert list(run.status.lineage.outputs) == [version.name]
-    assert list(version.lineage.inputs) == [NAME, "uploads/u"]
+    assert list(version.lineage.inputs) == [NAME, "uploads/i"]
     assert dict(version.labels) == {"team": "a"}
     assert version.shards[0].data.uri.startswith(f"s3://aimass/runs/{NAME}/attempts/1/data/")
     assert not list(scratch.iterdir())

@@ -328,7 +328,7 @@ class DatasetVersion(_message.Message):
     size_bytes: _builtins.int
     """Size of all shards in bytes."""
     base_version: _builtins.str
-    """The version that this one appends to: its shards come first, and it cannot be deleted meanwhile.
+    """The version that this one appends to, the newest when this one was made: its shards come first, and it cannot be deleted meanwhile.
     Empty where this one stands alone.
     """
     @_builtins.property
@@ -941,7 +941,10 @@ class DatasetImportSpec(_message.Message):
     append: _builtins.bool
     """Add the rows to those of the newest version; the new version has both. Columns and types must be
     the same, in any order; categories may grow. Rows keep their part of the split; the new ones are
-    split on their own, by default as those before. Grouped splits cannot be appended to.
+    split on their own, by default as those before: each class (stratified), and the oldest and newest
+    (temporal), among the new rows alone. Rows of a group that is known go where that is, and a new
+    group where its hash says (grouped), which needs a version that was split by the same groups.
+    Where another version comes in between, the rows are appended to that.
     """
     @_builtins.property
     def column_types(self) -> _containers.ScalarMap[_builtins.str, Global___ColumnType.ValueType]:

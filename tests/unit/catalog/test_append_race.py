@@ -1,0 +1,174 @@
+"""Imports that append to one data set at the same time: none builds on what is not the newest."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from aimass.catalog.v1 import dataset_pb2
+from aimass.type.v1 import run_pb2
+from common.artifacts.memory import MemoryStore
+from common.data.reader import stream_columns
+from common.records import RecordStore
+from common.runs.errors import RunCancelledError
+from common.runs.lease import Lease
+from services.catalog.domain.versions import Versions
+from services.catalog.job import run_import
+from tests.unit.catalog.test_job import add_run, attempt, versions_of
+
+GROUPED = dataset_pb2.SplitSpec(
+    method=dataset_pb2.SPLIT_METHOD_GROUPED, column="g", validation_fraction=0.5
+)
+
+
+@pytest.fixture(autouse=True)
+def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The jobs' scratch directory."""
+    monkeypatch.setenv("AIMASS_IMPORT_SCRATCH_DIR", str(tmp_path))
+
+
+def table(groups: list[str]) -> bytes:
+    """Returns a CSV of a column of groups."""
+    return ("g,x\n" + "".join(f"{group},{row}\n" for row, group in enumerate(groups))).encode()
+
+
+def work(store: MemoryStore, name: str) -> None:
+    """Works on a run to its end."""
+    with attempt(store, name) as owner:
+        run_import(owner)
+
+
+def base_and_runs(split: dataset_pb2.SplitSpec, runs: dict[str, tuple[bytes, bool]]) -> MemoryStore:
+    """Returns a store with version 1 and runs that wait, each with its bytes, which may append.
+
+    Each splits with a seed of its own.
+    """
+    store = MemoryStore()
+    old = [f"old {row % 10}" for row in range(40)]
+    add_run(store, "datasetImports/base", table(old), format=1, split=split)
+    work(store, "datasetImports/base")
+    for seed, (name, (content, append)) in enumerate(runs.items()):
+        own = dataset_pb2.SplitSpec(seed=seed)
+        own.MergeFrom(split)
+        run = f"datasetImports/{name}"
+        add_run(store, run, content, format=1, append=append, split=own)
+    return store
+
+
+def all_at_once(store: MemoryStore, names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Works on runs in threads; whoever is to make a version waits a moment for the others."""
+    meeting = threading.Barrier(len(names))
+    make = Versions.create
+
+    def create(*args: Any, **kwargs: Any) -> object:
+        with suppress(threading.BrokenBarrierError):
+            meeting.wait(0.5)
+        return make(*args, **kwargs)
+
+    monkeypatch.setattr(Versions, "create", create)
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(lambda name: work(store, f"datasetImports/{name}"), names))
+
+
+def test_two_appends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of two appends has its own base: the newest version has the rows of all."""
+    random = dataset_pb2.SplitSpec(method=dataset_pb2.SPLIT_METHOD_RANDOM)
+    more = {name: (table([name] * 10), True) for name in ("a", "b")}
+    store = base_and_runs(random, more)
+    all_at_once(store, ["a", "b"], monkeypatch)
+    newest, middle, _ = versions_of(store)
+    assert (newest.base_version, middle.base_version) == (middle.name, "datasets/d/versions/1")
+    assert (newest.row_count, middle.row_count) == (60, 50)
+
+
+def test_append_and_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An append whose base was replaced meanwhile reads its rows anew and appends to the newest."""
+    other = {"a": (table(["a"] * 10), True), "b": (table([f"b {row}" for row in range(30)]), False)}
+    store = base_and_runs(GROUPED, other)
+    all_at_once(store, ["a", "b"], monkeypatch)
+    newest, middle, _ = versions_of(store)
+    assert newest.base_version in ("", middle.name)
+    appended = next(version for version in (newest, middle) if version.base_version)
+    base = "datasets/d/versions/1" if appended is middle else middle.name
+    assert appended.base_version == base
+
+
+def test_two_appends_of_one_new_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A group that comes new with both is in one part; no shard of a first reading is left."""
+    new = [f"new {row}" for row in range(12)]
+    store = base_and_runs(GROUPED, {name: (table(new), True) for name in ("a", "b")})
+    all_at_once(store, ["a", "b"], monkeypatch)
+    newest = versions_of(store)[0]
+    assert newest.row_count == 64
+    parts: dict[object, set[int]] = {}
+    for batch in stream_columns(newest, store, ["g"]):
+        labels = [newest.schema.columns[0].categories[code] for code in batch.columns["g"]]
+        for label, part in zip(labels, batch.parts.tolist(), strict=True):
+            parts.setdefault(label, set()).add(part)
+    assert len(parts) == 22
+    assert all(len(found) == 1 for found in parts.values())
+    stored = {info.key for info in store.list("runs/") if info.key.endswith(".parquet")}
+    named = {
+        ref.uri.partition("/runs/")[2]
+        for shard in newest.shards
+        for ref in (shard.data, shard.split)
+    }
+    assert stored == {f"runs/{key}" for key in named}
+
+
+def held(store: MemoryStore, ttl: float) -> Lease:
+    """Takes the turn to publish, as another process."""
+    lease = Lease(store, "publishing/datasets/d.json", owner="other", ttl=ttl)
+    lease.acquire()
+    return lease
+
+
+def test_turn_of_a_dead_run_is_taken_over() -> None:
+    """A run that died in its turn holds up the others for no longer than its lease."""
+    store = base_and_runs(GROUPED, {"a": (table(["a"] * 10), True)})
+    held(store, ttl=0.2)
+    work(store, "datasetImports/a")
+    assert versions_of(store)[0].row_count == 50
+
+
+def test_cancel_while_it_waits() -> None:
+    """A run that waits for its turn can be cancelled."""
+    store = base_and_runs(GROUPED, {"a": (table(["a"] * 10), True)})
+    held(store, ttl=60)
+    with attempt(store, "datasetImports/a") as owner, pytest.raises(RunCancelledError):
+        cancel = _after_reading(owner.cancelled.set, store)
+        cancel.start()
+        run_import(owner)
+    cancel.join()
+    assert len(versions_of(store)) == 1
+
+
+def _after_reading(act: Callable[[], None], store: MemoryStore) -> threading.Thread:
+    def wait() -> None:
+        while not any(".parquet" in info.key for info in store.list("runs/datasetImports/a/")):
+            threading.Event().wait(0.01)
+        act()
+
+    return threading.Thread(target=wait)
+
+
+def test_take_over_completes_the_line() -> None:
+    """A version whose `latest` was not raised before its run died is the newest in the end."""
+    store = base_and_runs(GROUPED, {"a": (table(["a"] * 10), True)})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Versions, "_raise_latest", _die)
+        with pytest.raises(KeyboardInterrupt):
+            work(store, "datasetImports/a")
+    work(store, "datasetImports/a")
+    line = RecordStore(store).get("datasets/d", dataset_pb2.Dataset).resource
+    assert line.latest_version == 2
+    run = RecordStore(store).get("datasetImports/a", dataset_pb2.DatasetImport).resource
+    assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED
+
+
+def _die(*_: object) -> None:
+    raise KeyboardInterrupt
