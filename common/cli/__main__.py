@@ -1,101 +1,28 @@
-"""`aimass`: starts the suite, sends data and runs to it, and follows them."""
+"""The `aimass` program. Light: whatever takes a moment to import comes after the handler."""
 
+import os
+import signal
 import sys
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Annotated
+from types import FrameType
 
-import grpc
-import typer
-
-from common.cli import agents, apply, datasets, debug, doctor, models, runs, suite, sweep, trace
-from common.cli.context import CliContext, context_of, make_console
-from common.cli.errors import CliError, from_rpc, show
-from common.local.home import SuiteHome
-from common.tls import TlsError
-
-app = typer.Typer(
-    name="aimass",
-    help="Self-hosted training of models: data in, elastic training, models and lineage out.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-suite.register(app)
-apply.register(app)
-trace.register(app)
-debug.register(app)
-doctor.register(app)
-sweep.register(app)
-app.add_typer(datasets.app, name="datasets")
-app.add_typer(models.app, name="models")
-app.add_typer(runs.app, name="runs")
-app.add_typer(agents.app, name="agents")
-
-
-@app.callback()
-def root(
-    context: typer.Context,
-    home: Annotated[
-        Path | None,
-        typer.Option(help="State folder of the local suite. Default: AIMASS_HOME, else your data."),
-    ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print resources as JSON.")] = False,
-) -> None:
-    """Sets up what every command gets."""
-    chosen = SuiteHome(home) if home else SuiteHome.default()
-    context.obj = CliContext(chosen, as_json)
-
-
-@app.command(hidden=True)
-def demo(
-    context: typer.Context,
-    home: Annotated[Path, typer.Option(help="State folder of its suite.")] = Path("build/demo"),
-    keep: Annotated[bool, typer.Option("--keep", help="Leave the suite running.")] = False,
-) -> None:
-    """Train on real data with two elastic workers, and kill one of them on the way."""
-    try:
-        # It needs the services and scikit-learn, which a client has not.
-        from common.cli.demo import run_demo  # noqa: PLC0415
-    except ImportError as error:
-        missing = f"The demonstration needs {error.name}, which is not installed."
-        raise CliError(missing, hint="make demo, in a checkout") from None
-    run_demo(SuiteHome(home), context_of(context).console, keep=keep)
-
-
-def run(arguments: Sequence[str]) -> int:
-    """Runs the command.
-
-    Args:
-        arguments: The command line without the program's name.
-
-    Returns:
-        Exit code: 0 success, 1 an error or a run that failed, 2 wrong usage, 130 interrupted.
-    """
-    try:
-        app(args=list(arguments), prog_name="aimass")
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
-    except CliError as error:
-        show(error, make_console(sys.stderr))
-        return 1
-    except TlsError as error:
-        show(CliError(str(error)), make_console(sys.stderr))
-        return 1
-    except grpc.RpcError as error:
-        show(from_rpc(error), make_console(sys.stderr))
-        return 1
-    return 0
+EXIT_INTERRUPTED = 130
 
 
 def main() -> None:
-    """Entry point of the `aimass` program."""
-    try:
-        code = run(sys.argv[1:])
-    except KeyboardInterrupt:
-        code = 130
-    sys.exit(code)
+    """Entry point; Ctrl-C ends the command in one line from its first moment on."""
+    usual = signal.getsignal(signal.SIGINT)
+    if usual is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _leave)
+    # It takes a second on a busy machine, and Ctrl-C in the middle would be a long traceback.
+    from common.cli.program import run  # noqa: PLC0415
+
+    signal.signal(signal.SIGINT, usual)
+    sys.exit(run(sys.argv[1:]))
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    os.write(sys.stderr.fileno(), b"Interrupted.\n")
+    os._exit(EXIT_INTERRUPTED)
 
 
 if __name__ == "__main__":

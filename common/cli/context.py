@@ -14,6 +14,7 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from common.cli.connection import Clients, find_endpoint
 from common.local.home import SuiteHome
@@ -59,7 +60,11 @@ class CliContext:
         self.console.print(dumped, soft_wrap=True, markup=False, end="")
 
     def print_table(
-        self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, verbatim: bool = False
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[str | Text]],
+        *,
+        verbatim: bool = False,
     ) -> None:
         """Prints a table. See `make_table`."""
         print_trimmed(self.console, make_table(columns, rows, verbatim=verbatim))
@@ -75,7 +80,7 @@ def print_trimmed(console: Console, table: Table) -> None:
 
 def make_table(
     columns: Sequence[str],
-    rows: Iterable[Sequence[str]],
+    rows: Iterable[Sequence[str | Text]],
     title: str = "",
     *,
     verbatim: bool = False,
@@ -99,7 +104,7 @@ def make_table(
             no_wrap=not table.columns,
         )
     for row in rows:
-        table.add_row(*map(escape, row))
+        table.add_row(*(cell if isinstance(cell, Text) else escape(cell) for cell in row))
     return table
 
 

@@ -45,13 +45,25 @@ def debug(
     cli = context_of(context)
     full = full_name(name)
     path = output or Path(f"aimass-debug-{full.rpartition('/')[2]}.tar.gz")
+    # The archive appears once it is whole, whatever ends the command before.
+    partial = path.with_name(f".{path.name}.part")
+    try:
+        count = _pack(cli, full, partial, path.name.removesuffix(".tar.gz"))
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    cli.console.print(f"{path}: {count} files, {text.size(path.stat().st_size)}, no secrets")
+
+
+def _pack(cli: CliContext, run: str, path: Path, folder: str) -> int:
+    """Writes the archive. Returns the number of its files."""
     hidden = secrets_of(cli.home, os.environ)
     count = 0
     with tarfile.open(path, "w:gz") as archive:
-        for entry, content in _contents(cli, full):
-            _add(archive, f"{path.name.removesuffix('.tar.gz')}/{entry}", without(content, hidden))
+        for entry, content in _contents(cli, run):
+            _add(archive, f"{folder}/{entry}", without(content, hidden))
             count += 1
-    cli.console.print(f"{path}: {count} files, {text.size(path.stat().st_size)}, no secrets")
+    return count
 
 
 def _contents(cli: CliContext, run: str) -> Iterator[tuple[str, str]]:

@@ -20,7 +20,7 @@ from common.cli import demo_data, text
 from common.cli.apply import create
 from common.cli.connection import Clients, local_endpoint
 from common.cli.context import CliContext
-from common.cli.errors import CliError
+from common.cli.errors import CliError, CommandInterruptedError
 from common.cli.follow import follow, print_outcome
 from common.cli.progress import RunProgress
 from common.cli.run_kinds import calls_for
@@ -72,6 +72,9 @@ def run_demo(home: SuiteHome, console: Console, *, keep: bool) -> None:
         cli.console.print(f"The suite is up after {text.seconds(time.monotonic() - began)}.")
         cli.clients = Clients(local_endpoint(cli.home))
         _show(cli)
+    except KeyboardInterrupt:
+        left = "the suite goes on." if keep else "nothing is left running."
+        raise CommandInterruptedError(left) from None
     finally:
         if not keep:
             # A second Ctrl-C must not leave half a suite behind.

@@ -23,6 +23,13 @@ class CliError(Exception):
         self.hint = hint
 
 
+class CommandInterruptedError(CliError):
+    """Ctrl-C: the message says what goes on or was left, the hint how to come back to it."""
+
+    def __init__(self, message: str = "", details: tuple[str, ...] = (), hint: str = "") -> None:
+        super().__init__(f"Interrupted: {message}" if message else "Interrupted.", details, hint)
+
+
 def from_status(status: status_pb2.Status) -> CliError:
     """Returns what a status says: message, wrong fields, and the command that helps."""
     lines: list[str] = []
@@ -53,7 +60,8 @@ def from_rpc(error: grpc.RpcError) -> CliError:
 
 def show(error: CliError, console: Console) -> None:
     """Prints an error with its details and hint."""
-    console.print(f"[bold red]Error:[/] {escape(error.message)}", soft_wrap=True)
+    heading = "" if isinstance(error, CommandInterruptedError) else "[bold red]Error:[/] "
+    console.print(f"{heading}{escape(error.message)}", soft_wrap=True)
     for line in error.details:
         console.print(f"  {escape(line)}", soft_wrap=True)
     if error.hint:

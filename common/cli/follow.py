@@ -15,7 +15,7 @@ from rich.text import Text
 from aimass.type.v1 import event_pb2, run_pb2
 from common.cli import text
 from common.cli.context import make_table, print_trimmed
-from common.cli.errors import CliError, from_status, show
+from common.cli.errors import CliError, CommandInterruptedError, from_status, show
 from common.cli.progress import RunProgress
 from common.cli.run_kinds import Run, RunCalls, epochs_of, result_of
 
@@ -28,7 +28,6 @@ _METRICS_ORDER = (
     "learning_rate",
     "rows_per_second",
 )
-EXIT_INTERRUPTED = 130
 
 
 class Display(Protocol):
@@ -147,14 +146,18 @@ def follow_or_leave(calls: RunCalls, name: str, console: Console) -> int:
     """Follows a run and prints how it ended; Ctrl-C leaves it running.
 
     Returns:
-        Exit code: 0 when it succeeded, 1 when it did not, 130 when it was left.
+        Exit code: 0 when it succeeded, 1 when it did not.
+
+    Raises:
+        CommandInterruptedError: It was left.
     """
     try:
         run, progress = follow(calls, name, console)
     except KeyboardInterrupt:
-        console.print(f"{name} goes on. Look again: aimass runs watch {name}")
-        console.print(f"Stop it: aimass runs cancel {name}")
-        return EXIT_INTERRUPTED
+        stop = f"Stop it: aimass runs cancel {name}"
+        raise CommandInterruptedError(
+            f"{name} goes on.", (stop,), f"aimass runs watch {name}"
+        ) from None
     print_outcome(run, progress, console)
     return 0 if run.status.state == run_pb2.RUN_STATE_SUCCEEDED else 1
 

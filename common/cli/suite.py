@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
+from rich.text import Text
 
 from common.cli import text
 from common.cli.connection import local_endpoint
 from common.cli.context import CliContext, context_of
-from common.cli.errors import CliError
+from common.cli.errors import CliError, CommandInterruptedError
 from common.cli.log_lines import added_lines, last_lines, readable
 from common.local.home import Phase, ProcessState, SuiteHome, SuiteState
 
@@ -80,9 +81,7 @@ def start(cli: CliContext, suite: "Suite", agents: int, slots: int) -> SuiteStat
             where = f"logs are in {cli.home.log_folder}"
             raise CliError(f"The suite cannot start: {error}.", (where,)) from None
         except KeyboardInterrupt:
-            spinner.update("stopping")
-            suite.down()
-            raise
+            raise CommandInterruptedError("what was started is stopped again.") from None
 
 
 def down(context: typer.Context) -> None:
@@ -152,12 +151,12 @@ def _waiting_for(state: SuiteState) -> str:
     return f"starting {escape(', '.join(words))}"
 
 
-def _row(process: ProcessState, memory: int, supervised: bool) -> tuple[str, ...]:
+def _row(process: ProcessState, memory: int, supervised: bool) -> tuple[str | Text, ...]:
     phase = process.phase if supervised or process.phase is Phase.FAILED else Phase.STOPPED
     style = _STYLES.get(phase, "yellow")
     return (
         process.name,
-        f"[{style}]{phase}[/]",
+        Text(phase, style),
         str(process.pid) if process.pid and memory else "",
         process.address,
         str(process.restarts),

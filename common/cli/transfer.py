@@ -118,11 +118,27 @@ def download_artifact(
     """
     partial = path.with_name(f".{path.name}.part")
     partial.unlink(missing_ok=True)
+    try:
+        _receive_whole(stub, artifact, partial, progress)
+        with partial.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        if digest != artifact.sha256:
+            raise CliError(f"{artifact.uri} arrived damaged: its SHA-256 is {digest}.")
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _receive_whole(
+    stub: TransferServiceStub,
+    artifact: artifact_pb2.ArtifactRef,
+    partial: Path,
+    progress: Callable[[int], None],
+) -> None:
     last_progress, done = time.monotonic(), 0
     while True:
         try:
-            _receive(stub, artifact, partial, progress)
-            break
+            return _receive(stub, artifact, partial, progress)
         except grpc.RpcError as error:
             arrived = partial.stat().st_size if partial.exists() else 0
             if arrived > done:
@@ -130,12 +146,6 @@ def download_artifact(
             if not _is_passing(error) or time.monotonic() - last_progress > _GIVE_UP_SECONDS:
                 raise
             time.sleep(0.3)
-    with partial.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if digest != artifact.sha256:
-        partial.unlink()
-        raise CliError(f"{artifact.uri} arrived damaged: its SHA-256 is {digest}.")
-    partial.replace(path)
 
 
 def _receive(

@@ -17,6 +17,7 @@ from common.local.plan import SuiteOptions
 from common.local.supervisor import remove_commits
 
 _POLL_SECONDS = 0.05
+_STOP_SECONDS = 60.0
 _SUPERVISOR = "supervisor"
 
 
@@ -82,9 +83,22 @@ class Suite:
 
         Raises:
             SuiteError: It cannot be started; what was started is stopped.
+            KeyboardInterrupt: Ctrl-C; what was started is stopped.
         """
         self.home.create()
         supervisor = self._spawn(options or SuiteOptions())
+        try:
+            return self._wait_until_ready(supervisor, progress, timeout)
+        except KeyboardInterrupt:
+            self._withdraw(supervisor)
+            raise
+
+    def _wait_until_ready(
+        self,
+        supervisor: "subprocess.Popen[bytes]",
+        progress: Callable[[SuiteState], None],
+        timeout: float,
+    ) -> SuiteState:
         deadline = time.monotonic() + timeout
         seen: SuiteState | None = None
         while time.monotonic() < deadline:
@@ -99,7 +113,20 @@ class Suite:
         self.down()
         raise SuiteError(f"the suite was not ready within {timeout:.0f} s; see {self._log}")
 
-    def down(self, timeout: float = 60.0) -> bool:
+    def _withdraw(self, supervisor: "subprocess.Popen[bytes]") -> None:
+        """Ends what `up` started, and nothing that somebody else did."""
+        if supervisor.poll() == EXIT_LOCKED:
+            return
+        # It may be too young to stand in `suite.json`, where `down` looks for it.
+        supervisor.terminate()
+        try:
+            supervisor.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            supervisor.kill()
+            supervisor.wait()
+        self.down()
+
+    def down(self, timeout: float = _STOP_SECONDS) -> bool:
         """Stops the suite with all its processes; data stays.
 
         Args:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from aimass.catalog.v1 import dataset_pb2
-from common.cli.__main__ import run
+from common.cli.program import run
 from common.testing.suite import RunningSuite
 
 BOTH = """

@@ -3,13 +3,13 @@
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
 import pytest
 
-from common.cli.__main__ import run
+from common.cli.program import run
 from common.local import processes
 from common.local.home import Phase, SuiteHome, SuiteState
 from common.local.plan import SuiteOptions
@@ -28,6 +28,17 @@ def suite(tmp_path: Path) -> Iterator[Suite]:
 
 def pids(state: SuiteState) -> list[int]:
     return [each.pid for each in state.processes if each.pid]
+
+
+def interrupts_once(function: Callable[[], SuiteState | None]) -> Callable[[], SuiteState | None]:
+    answers = iter([KeyboardInterrupt])
+
+    def call() -> SuiteState | None:
+        for error in answers:
+            raise error
+        return function()
+
+    return call
 
 
 def test_two_suites_live_side_by_side(suite: Suite, tmp_path: Path) -> None:
@@ -49,6 +60,18 @@ def test_two_suites_live_side_by_side(suite: Suite, tmp_path: Path) -> None:
     assert report.supervised
     assert all(each.state.phase is Phase.RUNNING for each in report.processes)
     assert all(each.memory > 0 for each in report.processes)
+
+
+def test_ctrl_c_stops_a_supervisor_that_has_said_nothing_yet(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Right after `up` nothing says yet that there is a supervisor: it must end all the same."""
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(suite.home, "read_state", interrupts_once(suite.home.read_state))
+        suite.up(SERVICES_ONLY)
+    assert not suite.home.is_locked()
+    named = str(suite.home.path)
+    assert not [each.pid for each in psutil.process_iter() if named in each.cmdline()]
 
 
 def test_what_a_killed_supervisor_left_is_replaced(suite: Suite) -> None:

@@ -10,10 +10,10 @@ from google.rpc import status_pb2
 from rich.console import Console
 
 from common import errors
-from common.cli import text
-from common.cli.__main__ import run
+from common.cli import suite, text
 from common.cli.errors import from_status, show
-from common.local.home import Phase, SuiteHome, SuiteState
+from common.cli.program import run
+from common.local.home import Phase, ProcessState, SuiteHome, SuiteState
 
 HEAVY = ("psutil", "minio", "pydantic", "torch", "numpy", "opentelemetry", "sklearn")
 
@@ -29,13 +29,60 @@ def no_suite(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_a_plain_install_is_enough() -> None:
     """The command imports nothing that only the services need."""
     script = (
-        "import sys; import common.cli.__main__;"
+        "import sys; import common.cli.program;"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_ctrl_c_while_the_program_loads_is_one_line() -> None:
+    """Its imports take a second on a busy machine: an impatient user gets no traceback."""
+    script = """
+import os, signal, sys
+from common.cli.__main__ import main
+
+class Impatient:
+    def find_spec(self, name, path=None, target=None):
+        if name == "common.cli.program":
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.meta_path.insert(0, Impatient())
+main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "Interrupted.\n")
+
+
+def test_ctrl_c_in_a_command_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A command that has nothing to say about what it leaves says at least that it ended."""
+
+    def interrupt(home: SuiteHome) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(suite, "local_endpoint", interrupt)
+    assert run(["env"]) == 130
+    assert capsys.readouterr().err == "Interrupted.\n"
+
+
+def test_the_state_of_a_process_shows_no_markup(
+    no_suite: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Colours are for terminals: a pipe gets the bare word."""
+    home = SuiteHome(no_suite / "home")
+    home.create()
+    process = ProcessState("catalog", Phase.FAILED, message="was ended by SIGKILL")
+    home.write_state(SuiteState("a", Phase.FAILED, 1, processes=(process,)))
+    assert run(["status"]) == 1
+    shown = capsys.readouterr().out
+    assert "failed" in shown
+    assert "[" not in shown
 
 
 def test_without_a_suite_the_cure_is_named(capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from common.cli import checks, debug
-from common.cli.__main__ import run
 from common.cli.checks import Level
 from common.cli.context import CliContext
+from common.cli.program import run
 from common.local.home import SuiteHome
 from common.records.objects import not_found
 

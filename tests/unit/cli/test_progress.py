@@ -3,6 +3,7 @@
 import io
 from collections.abc import Iterator
 
+import pytest
 from google.protobuf.duration_pb2 import Duration
 from google.rpc import code_pb2
 from rich.console import Console
@@ -11,6 +12,7 @@ from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import event_pb2, run_pb2
 from common import errors
 from common.cli import follow
+from common.cli.errors import CommandInterruptedError
 from common.cli.progress import RunProgress
 
 
@@ -123,6 +125,22 @@ def shown(run: trainer_pb2.TrainingRun, events: list[event_pb2.Event], *, live: 
     code = follow.follow_or_leave(OneRun(run, events), run.name, console)
     assert code == (0 if run.status.state == run_pb2.RUN_STATE_SUCCEEDED else 1)
     return output.getvalue()
+
+
+def test_ctrl_c_says_that_the_run_goes_on() -> None:
+    """Who leaves is told that nothing was stopped, and how to come back or stop it."""
+
+    class Interrupting(OneRun):
+        def watch(self, name: str, after: int) -> Iterator[event_pb2.Event]:
+            yield from self._events
+            raise KeyboardInterrupt
+
+    run = run_with(run_pb2.RunStatus(state=run_pb2.RUN_STATE_RUNNING))
+    console = Console(file=io.StringIO())
+    with pytest.raises(CommandInterruptedError, match="trainingRuns/a goes on") as caught:
+        follow.follow_or_leave(Interrupting(run, [membership(1)]), run.name, console)
+    assert caught.value.hint == "aimass runs watch trainingRuns/a"
+    assert "aimass runs cancel trainingRuns/a" in caught.value.details[0]
 
 
 def test_without_a_terminal_there_are_plain_lines() -> None:

@@ -127,3 +127,17 @@ def test_a_damaged_download_leaves_no_file(tmp_path: Path) -> None:
     with serving(BreakingTransfer(cuts=0)) as stub, pytest.raises(CliError, match="damaged"):
         download_artifact(stub, reference("0" * 64), tmp_path / "weights")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interrupted_download_leaves_nothing(tmp_path: Path) -> None:
+    """Ctrl-C in the middle leaves neither half a file nor its hidden part."""
+
+    def interrupt(done: int) -> None:
+        raise KeyboardInterrupt
+
+    artifact = artifact_pb2.ArtifactRef(
+        uri="s3://b/k", sha256=hashlib.sha256(DATA).hexdigest(), size_bytes=len(DATA)
+    )
+    with serving(BreakingTransfer(cuts=0)) as stub, pytest.raises(KeyboardInterrupt):
+        download_artifact(stub, artifact, tmp_path / "weights", interrupt)
+    assert list(tmp_path.iterdir()) == []
