@@ -2,17 +2,16 @@
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Mapping
 from typing import Generic
 
-from google.protobuf import timestamp_pb2
 from google.rpc import status_pb2
 
 from aimass.type.v1 import event_pb2, run_pb2
 from common.artifacts import ObjectStore
 from common.errors import ConflictError, FencedError, NotFoundError, UnavailableError, to_status
 from common.records import RecordStore
+from common.runs.attempt import AttemptRecord
 from common.runs.errors import RunCancelledError, RunEndedError
 from common.runs.events import EventKind, EventWriter
 from common.runs.kind import M, RunKind, attempt_prefix, is_terminal, lease_key, status_of
@@ -23,7 +22,6 @@ from common.runs.progress import ProgressNews
 _log = logging.getLogger(__name__)
 
 FOLLOW_SECONDS = 0.5
-_RETRY_SECONDS = 0.2
 
 
 class RunOwner(Generic[M]):
@@ -50,12 +48,11 @@ class RunOwner(Generic[M]):
         self.name = name
         self.store = store
         self.records = records
-        self._store = store
-        self._records = records
         self.cancelled = threading.Event()
         self.run = kind.message()
         self._kind = kind
         self._lease = lease
+        self._record = AttemptRecord(kind, name, records, lease)
         self._on_lost = on_lost
         self._on_stored = on_stored
         self._lock = threading.Lock()
@@ -209,14 +206,7 @@ class RunOwner(Generic[M]):
         Raises:
             FencedError: The run was taken over, or has ended.
         """
-
-        def apply(run: M) -> M:
-            self._require_mine(run)
-            change(run)
-            status_of(run).update_time.GetCurrentTime()
-            return run
-
-        self._persist(apply)
+        self._record.update(change)
 
     def succeed(self, change: Callable[[M], None] = lambda run: None) -> None:
         """Publishes that the run succeeded, with its result.
@@ -273,12 +263,13 @@ class RunOwner(Generic[M]):
     def _begin(self, closing: str) -> None:
         self._keeper.start()
         try:
-            self._persist(lambda run: self._begun(run, bool(closing)))
+            self.run = self._record.begin(closing=bool(closing))
         except BaseException:
             self._stop()
             raise
+        self._note_cancel(self.run)
         self._events = EventWriter(
-            self._store,
+            self.store,
             self.name,
             self.attempt,
             check=self._lease.check,
@@ -289,81 +280,31 @@ class RunOwner(Generic[M]):
         if closing:
             self.log(closing, source="executor")
         else:
-            write_start(self._store, self.run)
+            write_start(self.store, self.run)
             self.emit(event_pb2.StateChange(state=status_of(self.run).state))
         self._follower.start()
 
-    def _begun(self, run: M, closing: bool) -> M:
-        status = status_of(run)
-        if is_terminal(run):
-            raise RunEndedError(f"{self.name} has ended.")
-        if status.attempt > self.attempt:
-            raise FencedError(f"Attempt {status.attempt} has taken {self.name} over.")
-        status.attempt = self.attempt
-        status.update_time.GetCurrentTime()
-        if not closing:
-            status.progress.message = ""
-            if status.state == run_pb2.RUN_STATE_PENDING:
-                status.state = run_pb2.RUN_STATE_RUNNING
-            if not status.HasField("start_time"):
-                status.start_time.CopyFrom(status.update_time)
-        if status.state == run_pb2.RUN_STATE_CANCELLING:
+    def _note_cancel(self, run: M) -> None:
+        if status_of(run).state == run_pb2.RUN_STATE_CANCELLING:
             self.cancelled.set()
-        self.run.CopyFrom(run)
-        return run
-
-    def _require_mine(self, run: M) -> None:
-        self._lease.check()
-        attempt = status_of(run).attempt
-        if attempt != self.attempt or is_terminal(run):
-            raise FencedError(f"Attempt {attempt} owns {self.name}, this is {self.attempt}.")
-
-    def _persist(self, apply: Callable[[M], M | None]) -> None:
-        """Updates the record; waits while the store is away and the lease holds."""
-        while True:
-            self._lease.check()
-            try:
-                self._records.update(self.name, self._kind.message, apply)
-            except (UnavailableError, ConflictError) as error:
-                _log.warning("the record of %s waits: %s", self.name, error)
-                time.sleep(_RETRY_SECONDS)
-            else:
-                return
 
     def _end(self, state: run_pb2.RunState.ValueType, change: Callable[[M], None]) -> None:
-        """Publishes a terminal state: all events first, then one swap that carries the attempt."""
+        """Publishes a terminal state, after all events."""
         self._stop_following()
         last = self._events.finish() + 1
-        end_time = timestamp_pb2.Timestamp()
-        end_time.GetCurrentTime()
 
-        def apply(run: M) -> M | None:
-            status = status_of(run)
-            if is_terminal(run) and self._is_own_end(status, state, last):
-                return None
-            self._require_mine(run)
-            is_cancelling = status.state == run_pb2.RUN_STATE_CANCELLING
-            if is_cancelling and state != run_pb2.RUN_STATE_CANCELLED:
-                self.cancelled.set()
-                raise RunCancelledError(f"{self.name} was cancelled.")
-            self._progress.store_in(status)
+        def finish(run: M) -> None:
+            self._progress.store_in(status_of(run))
             change(run)
-            status.state = state
-            status.end_time.CopyFrom(end_time)
-            status.update_time.CopyFrom(end_time)
-            status.last_sequence = last
-            return run
 
-        self._persist(apply)
+        try:
+            self._record.end(state, finish, last)
+        except RunCancelledError:
+            self.cancelled.set()
+            raise
         self._on_stored()
-        write_end_of(self._store, self._records, self._kind, self.name)
+        write_end_of(self.store, self.records, self._kind, self.name)
         self._stop()
-
-    def _is_own_end(
-        self, status: run_pb2.RunStatus, state: run_pb2.RunState.ValueType, last: int
-    ) -> bool:
-        """Whether an earlier try, whose answer was lost, has published this very end."""
-        return (status.attempt, status.state, status.last_sequence) == (self.attempt, state, last)
 
     def _stop(self, *, fault: bool = False) -> None:
         self._stopped.set()
@@ -401,15 +342,7 @@ class RunOwner(Generic[M]):
 
     def _look(self) -> None:
         self._tell_progress()
-        run = self._records.get(self.name, self._kind.message).resource
-        self._require_mine(run)
-        if status_of(run).state == run_pb2.RUN_STATE_CANCELLING:
-            self.cancelled.set()
+        run = self._record.read()
+        self._note_cancel(run)
         if self._progress.is_to_be_stored(status_of(run)):
-            self._records.update(self.name, self._kind.message, self._with_progress)
-
-    def _with_progress(self, run: M) -> M:
-        self._require_mine(run)
-        self._progress.store_in(status_of(run))
-        status_of(run).update_time.GetCurrentTime()
-        return run
+            self._record.try_update(lambda run: self._progress.store_in(status_of(run)))

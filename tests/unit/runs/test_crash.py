@@ -59,7 +59,7 @@ def clock() -> StoreClock:
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Lets owners repeat at once what failed."""
-    monkeypatch.setattr("common.runs.owner._RETRY_SECONDS", 0.0)
+    monkeypatch.setattr("common.runs.attempt._RETRY_SECONDS", 0.0)
     monkeypatch.setattr("common.runs.events._RETRY_SECONDS", 0.0)
 
 
