@@ -54,6 +54,17 @@ async def test_append(running: Catalog, tmp_path: Path) -> None:
     await delete(running, base.name)
 
 
+async def test_two_at_once(running: Catalog) -> None:
+    """Two appends at the same time, each in a process of its own: no rows of either are lost."""
+    dataset = f"datasets/append-{uuid.uuid4().hex[:8]}"
+    await running.run(b"x,y\n" + b"1,a\n2,b\n" * 9, "a.csv", dataset)
+    pieces = [await running.create(b"x,y\n3,a\n", "b.csv", dataset, append=True) for _ in "ab"]
+    for piece in pieces:
+        await running.follow(piece.name)
+    newest = await running.version(f"{dataset}/versions/latest")
+    assert (newest.name[-1], newest.base_version[-1], newest.row_count) == ("3", "2", 20)
+
+
 async def test_nothing_to_append_to(running: Catalog) -> None:
     """Without an older version an append is refused at once."""
     with pytest.raises(grpc.aio.AioRpcError) as caught:
