@@ -138,10 +138,7 @@ def _plan_numeric(profile: ColumnProfile) -> ColumnPlan:
     )
     field = storage_field(column, numbers.storage)
 
-    def encode(values: pa.Array) -> pa.Array:
-        return _to_numbers(values).cast(field.type)
-
-    return ColumnPlan(column, field, encode)
+    return ColumnPlan(column, field, lambda values: _stored(_to_numbers(values), field.type))
 
 
 def _plan_embedding(profile: ColumnProfile) -> ColumnPlan:
@@ -155,7 +152,7 @@ def _plan_embedding(profile: ColumnProfile) -> ColumnPlan:
         numeric=numbers.statistics(),
     )
     field = storage_field(column, pa.float32() if numbers.single else pa.float64())
-    return ColumnPlan(column, field, lambda values: values.cast(field.type))
+    return ColumnPlan(column, field, lambda values: _stored(values, field.type))
 
 
 def _plan_boolean(profile: ColumnProfile) -> ColumnPlan:
@@ -270,6 +267,11 @@ def _truth_counts(profile: ColumnProfile) -> tuple[int, int]:
 
 def _as_it_is(values: pa.Array) -> pa.Array:
     return values
+
+
+def _stored(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    # Whole numbers beyond 2^53 are rounded: pyarrow would refuse them.
+    return values.cast(kind, safe=pa.types.is_integer(kind))
 
 
 def _to_numbers(values: pa.Array) -> pa.Array:

@@ -47,11 +47,13 @@ class Moments:
         if not self.count:
             return None
         shape = shape or Distribution()
+        deviation = float(np.sqrt(self._squares / self.count))
         return NumericStatistics(
             self.min,
             self.max,
-            float(self._mean),
-            float(np.sqrt(self._squares / self.count)),
+            # Rounding must not take it out of the range, nor make a constant vary.
+            min(max(float(self._mean), self.min), self.max),
+            deviation if self.min < self.max else 0.0,
             shape.histogram,
             shape.percentiles,
         )

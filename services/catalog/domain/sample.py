@@ -100,7 +100,8 @@ def distribution(values: pa.Array, low: float, high: float, scale: float) -> Dis
     below = numbers[np.floor(places).astype(int)]
     above = numbers[np.ceil(places).astype(int)]
     share = places - np.floor(places)
-    percentiles = below * (1 - share) + above * share
+    # Weighted, for the difference of the largest doubles is none; clipped, for weights round.
+    percentiles = np.clip(below * (1 - share) + above * share, below, above)
     percentiles[0], percentiles[-1] = low, high
     bounds = np.flatnonzero(np.diff(numbers, prepend=-np.inf))
     runs = np.diff(bounds, append=len(numbers))

@@ -173,6 +173,8 @@ def test_json_lines() -> None:
         (b'{"a": 1}\n\n{"a": "\xff"}\n', "line 3 is not UTF-8"),
         (b'{"a": 1, "A": 2}\n', "`A` is there in several spellings"),
         (b"\n\n", "no rows"),
+        (b'{"a": 1}\n{"a": 1, "a": 2}\n', "line 2 has the key `a` twice"),
+        (b'{"a": {"b": 1, "b": 2}}\n', "line 1 has the key `b` twice"),
     ],
 )
 def test_bad_json_lines(content: bytes, words: str) -> None:

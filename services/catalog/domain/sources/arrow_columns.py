@@ -98,7 +98,7 @@ def _plan_vectors(name: str, kind: pa.DataType, width: int) -> ArrowColumn:
                 "the same length",
                 "RAGGED_FILE",
             )
-        return array.cast(pa.list_(single, width))
+        return array.cast(pa.list_(single, width), safe=False)
 
     return ArrowColumn(RawColumn(name, RawKind.EMBEDDING, (width,)), convert)
 

@@ -73,15 +73,23 @@ class JsonLinesSource:
             except (duckdb.Error, pa.ArrowException, OSError) as error:
                 if "JSON" not in str(error):
                     raise
-                raise self._explained() from error
+                raise self._explained(str(error).splitlines()[0]) from error
 
-    def _explained(self) -> InvalidFieldError:
-        """Returns the error for the first line that is no JSON object."""
+    def _explained(self, otherwise: str = "") -> InvalidFieldError:
+        """Returns the error for the first line that is no JSON object, or for no rows at all.
+
+        Args:
+            otherwise: What is wrong where every line is an object.
+        """
+        objects = False
         with self._path.open("rb") as file:
             for number, line in enumerate(file, 1):
                 problem = _problem(line)
                 if problem:
                     return bad_file(f"line {number} {problem}", "UNREADABLE_FILE")
+                objects = objects or bool(line.strip())
+        if objects and otherwise:
+            return bad_file(f"the file cannot be read: {otherwise[:300]}", "UNREADABLE_FILE")
         return bad_file("the file has no rows", "EMPTY_FILE")
 
     def _widths(self, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
@@ -134,15 +142,30 @@ def _check_keys(names: Sequence[str]) -> None:
             raise bad_file(f"the key `{base}` is there in several spellings; use one")
 
 
+class _RepeatedKeyError(Exception):
+    """An object has a key twice, by its name."""
+
+
+def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _RepeatedKeyError(key)
+        found[key] = value
+    return found
+
+
 def _problem(line: bytes) -> str:
     if not line.strip():
         return ""
     if len(line) > _MAX_LINE_BYTES:
         return f"is longer than {_MAX_LINE_BYTES // 2**20} MiB"
     try:
-        value = json.loads(line)
+        value = json.loads(line, object_pairs_hook=_distinct)
     except UnicodeDecodeError:
         return "is not UTF-8 text; save the file as UTF-8"
+    except _RepeatedKeyError as error:
+        return f"has the key `{error}` twice; keep one of them"
     except (ValueError, RecursionError) as error:
         return f"is no JSON ({error}); write one object a line"
     if not isinstance(value, dict) or not value:
