@@ -69,7 +69,10 @@ def resolve(message: Message, model: type[Model], field: str) -> Model:
     try:
         return model.model_validate(to_plain(message))
     except ValidationError as error:
-        raise invalid_input(error, field) from None
+        invalid = invalid_input(error, field)
+    # Not raised within `except`: the garbage collector does not see into pydantic's errors, so as
+    # the context of this one it would keep the frames of the call, and its request, for ever.
+    raise invalid
 
 
 def invalid_input(error: ValidationError, field: str) -> InvalidInputError:

@@ -20,6 +20,7 @@ from tests.fuzz.messages import MessageGenerator
 _DEADLINE_SECONDS = 20.0
 # What grpc.aio says on the client's side when the server has refused a stream while it was written.
 _WRITTEN_TOO_LATE = "Internal error from Core"
+_UNHEARD = "refused while the request was written"
 _CONCURRENT = 16
 _MOST_RESPONSES = 3
 _PATIENCE_SECONDS = 0.3
@@ -53,7 +54,7 @@ class Report:
     """What came of all calls.
 
     Attributes:
-        codes: How often each status was answered, by method and status.
+        codes: How often each status was answered, by method and the status's name.
         faults: The calls that no client should be able to make.
     """
 
@@ -129,9 +130,10 @@ class Fuzzer:
             code, details = grpc.StatusCode.OK, ""
         except grpc.aio.AioRpcError as error:
             code, details = error.code(), error.details() or ""
-        self.report.codes[path, code.name] += 1
         if details == _WRITTEN_TOO_LATE:
+            self.report.codes[path, _UNHEARD] += 1
             return
+        self.report.codes[path, code.name] += 1
         is_stuck = code is grpc.StatusCode.DEADLINE_EXCEEDED and not method.server_streaming
         if code in FAULTS or is_stuck:
             self.report.faults.append(Fault(path, code, details, b"".join(requests)))

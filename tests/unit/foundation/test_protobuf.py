@@ -1,11 +1,13 @@
 """Conversion between messages and plain values."""
 
+import gc
+import weakref
 from typing import Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, field_validator
 
 from aimass.catalog.v1 import dataset_pb2
 from aimass.trainer.v1 import trainer_pb2
@@ -91,3 +93,32 @@ def test_unknown_enum_number_is_refused_not_dropped() -> None:
     spec = trainer_pb2.TrainingSpec(optimizer=trainer_pb2.OptimizerSpec(kind=99))  # type: ignore[arg-type]
     with pytest.raises(InvalidInputError, match=r"optimizer\.kind"):
         resolve(spec, _Spec, "training_run.spec")
+
+
+class _Picky(BaseModel):
+    learning_rate: float
+
+    @field_validator("learning_rate")
+    @classmethod
+    def _refuse(cls, rate: float) -> float:
+        raise ValueError(f"{rate} is refused")
+
+
+class _Local:
+    """Something that a frame holds, and that a weak reference can point to."""
+
+
+def test_refused_request_leaves_no_frames_behind() -> None:
+    """A service that refuses requests all day must not keep what came with them."""
+
+    def call() -> weakref.ref[_Local]:
+        local = _Local()
+        with pytest.raises(InvalidInputError) as caught:
+            resolve(trainer_pb2.OptimizerSpec(learning_rate=0.5), _Picky, "optimizer")
+        kept = caught.value  # a cycle: error, traceback, this frame
+        assert kept.violations
+        return weakref.ref(local)
+
+    left = call()
+    gc.collect()
+    assert left() is None
