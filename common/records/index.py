@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+import weakref
 from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -114,14 +115,17 @@ class Index(Generic[M]):
         with self._lock:
             if self._keeper is not None and self._keeper.is_alive():
                 return
-            self._keeper = threading.Thread(target=self._keep, name="index-keeper", daemon=True)
+            self._keeper = threading.Thread(
+                target=_keep, args=(weakref.ref(self),), name="index-keeper", daemon=True
+            )
             self._keeper.start()
 
-    def _keep(self) -> None:
-        while time.monotonic() - self._asked < _KEEP_SECONDS:
-            time.sleep(_KEEP_INTERVAL)
-            if time.monotonic() - self._loaded > _KEEP_INTERVAL / 2:
-                self._refresh_quietly()
+    def keep(self) -> bool:
+        """Refreshes the index where it is time to. Returns whether it was asked for lately."""
+        is_wanted = time.monotonic() - self._asked < _KEEP_SECONDS
+        if is_wanted and time.monotonic() - self._loaded > _KEEP_INTERVAL / 2:
+            self._refresh_quietly()
+        return is_wanted
 
     def _refresh_now(self) -> None:
         with self._lock:
@@ -249,6 +253,16 @@ class _HasCreateTime(Protocol):
 
 class _HasStatus(Protocol):
     status: _HasCreateTime
+
+
+def _keep(index: "weakref.ref[Index[Message]]") -> None:
+    """Keeps an index up until nobody asks for it any more, or nobody has it."""
+    while True:
+        time.sleep(_KEEP_INTERVAL)
+        kept = index()
+        if kept is None or not kept.keep():
+            return
+        del kept
 
 
 def _creation_time(descriptor: Descriptor) -> Callable[[Message], int]:
