@@ -43,6 +43,12 @@ class OnnxModel:
         values = self.session.run(names, dict(inputs))
         return dict(zip(names, map(np.asarray, values), strict=True))
 
+    def described(self, outputs: Tensors) -> model_pb2.Signature:
+        """Returns a copy of the signature, which names the outputs already."""
+        signature = model_pb2.Signature()
+        signature.CopyFrom(self.signature)
+        return signature
+
 
 def open_onnx(content: bytes, field: str) -> OnnxModel:
     """Checks an ONNX file and opens it.

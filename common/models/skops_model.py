@@ -1,7 +1,9 @@
 """scikit-learn estimators in skops files. Imports skops and scikit-learn; nothing is unpickled."""
 
+import importlib
 import zipfile
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from aimass.catalog.v1 import model_pb2
 from common.artifacts.protocol import ObjectStore
+from common.data.schema import Task
 from common.errors import InvalidFieldError
+from common.models.frames import NUMBER, TEXT, FrameColumn, columns_of, frame_of
 from common.models.store import read_part
 from common.models.vectors import Tensors, read_vectors, replay
 
@@ -22,7 +26,7 @@ PROBABILITIES = "probabilities"
 PREDICTION = "prediction"
 
 # Modules whose types skops does not trust by itself: parts of scikit-learn's own estimators that
-# compute and do nothing else.
+# compute and do nothing else. A crafted tree can still end its process: load models apart.
 _MODULES = frozenset(
     {
         "sklearn._loss._loss",
@@ -33,7 +37,12 @@ _MODULES = frozenset(
         "sklearn.ensemble._hist_gradient_boosting.predictor",
         "sklearn.gaussian_process._gpc",
         "sklearn.gaussian_process.kernels",
+        "sklearn.metrics._classification",
         "sklearn.metrics._dist_metrics",
+        "sklearn.metrics._ranking",
+        "sklearn.metrics._regression",
+        "sklearn.metrics._scorer",
+        "sklearn.model_selection._split",
         "sklearn.neighbors._ball_tree",
         "sklearn.neighbors._kd_tree",
         "sklearn.neural_network._stochastic_optimizers",
@@ -42,20 +51,35 @@ _MODULES = frozenset(
 )
 
 
+# Types that pipelines over data frames hold: they name other types, which are checked in turn.
+_TYPES = frozenset(
+    {
+        "builtins.object",
+        "functools.partial",
+        "numpy.dtype",
+        "numpy.number",
+        "sklearn.compose._column_transformer.make_column_selector",
+        "sklearn.utils.validation.check_array",
+    }
+)
+
+
 @dataclass(frozen=True)
 class SkopsModel:
-    """A fitted classifier or regressor over a table of numbers.
+    """A fitted classifier or regressor over a table.
 
     Attributes:
         estimator: The estimator or pipeline.
-        signature: One input `features`, float64 [rows, features]; one output: `probabilities`, or
-            `prediction`, which for a classifier without probabilities are positions in `classes`.
-        columns: Names of the features, where the estimator knows them.
+        columns: What it takes.
+        is_named: Whether it was fitted on a data frame: then each column is an input, shape [rows];
+            else there is one input `features`, shape [rows, columns].
+        signature: Inputs and classes; with outputs once it has been run (`described`).
     """
 
     estimator: Any
+    columns: tuple[FrameColumn, ...]
+    is_named: bool
     signature: model_pb2.Signature
-    columns: tuple[str, ...]
 
     @property
     def is_classifier(self) -> bool:
@@ -63,14 +87,62 @@ class SkopsModel:
         return bool(is_classifier(self.estimator))
 
     def predict(self, inputs: Tensors) -> Tensors:
-        """Returns the output by name."""
-        features = inputs[INPUT]
-        if self.signature.outputs[0].name == PROBABILITIES:
-            return {PROBABILITIES: np.asarray(self.estimator.predict_proba(features))}
-        found = np.asarray(self.estimator.predict(features))
-        if self.is_classifier:
-            return {PREDICTION: np.searchsorted(self.estimator.classes_, found)}
-        return {PREDICTION: found.astype(np.float64)}
+        """Returns the outputs by name.
+
+        These are `probabilities`, or `prediction`: of a regressor float64, of a classifier without
+        probabilities positions in the classes, of many labels at once 0 or 1 for each. A
+        classifier of several targets gives `probabilities_0`, `probabilities_1` and so on.
+        """
+        table = self._table(inputs)
+        if not self.is_classifier:
+            return {PREDICTION: np.asarray(self.estimator.predict(table), np.float64)}
+        if hasattr(self.estimator, "predict_proba"):
+            found = self.estimator.predict_proba(table)
+            if not isinstance(found, list):
+                return {PROBABILITIES: np.asarray(found)}
+            return {f"{PROBABILITIES}_{index}": each for index, each in enumerate(found)}
+        return self._positions(np.asarray(self.estimator.predict(table)))
+
+    def task(self, inputs: Tensors) -> Task:
+        """Returns what it predicts, as the shape of its predictions tells.
+
+        Args:
+            inputs: Any rows.
+        """
+        if not self.is_classifier:
+            return Task.REGRESSION
+        if np.ndim(self.estimator.predict(self._table(inputs))) == 1:
+            return Task.CLASSIFICATION
+        classes = self.estimator.classes_
+        is_binary = not isinstance(classes, list) or all(len(each) <= 2 for each in classes)
+        return Task.MULTI_LABEL if is_binary else Task.CLASSIFICATION
+
+    def described(self, outputs: Tensors) -> model_pb2.Signature:
+        """Returns the signature with the outputs that it gave for some rows."""
+        signature = model_pb2.Signature()
+        signature.CopyFrom(self.signature)
+        for name, values in outputs.items():
+            shape = [-1, *values.shape[1:]]
+            signature.outputs.add(name=name, dtype=str(values.dtype), shape=shape)
+        classes = self.estimator.classes_ if self.is_classifier else ()
+        if isinstance(classes, list) and len(classes) == len(signature.outputs):
+            for output, labels in zip(signature.outputs, classes, strict=True):
+                output.classes[:] = _texts(labels)
+        return signature
+
+    def _table(self, inputs: Tensors) -> Any:
+        if self.is_named:
+            return frame_of(self.columns, inputs)
+        return inputs[INPUT]
+
+    def _positions(self, found: npt.NDArray[np.generic]) -> Tensors:
+        classes = self.estimator.classes_
+        if isinstance(classes, list):
+            pairs = enumerate(zip(classes, found.T, strict=True))
+            return {f"{PREDICTION}_{index}": np.searchsorted(*pair) for index, pair in pairs}
+        if found.ndim == 2:
+            return {PREDICTION: found.astype(np.int64)}
+        return {PREDICTION: np.searchsorted(classes, found)}
 
 
 def open_skops(content: bytes, field: str) -> SkopsModel:
@@ -82,13 +154,13 @@ def open_skops(content: bytes, field: str) -> SkopsModel:
 
     Raises:
         InvalidFieldError: It is no skops file, holds types that are not on the list, or is no
-            fitted classifier or regressor over numbers.
+            fitted classifier or regressor over a table.
     """
     try:
         untrusted = skops.io.get_untrusted_types(data=content)
     except (ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise _bad(field, "is no skops file") from error
-    foreign = sorted(name for name in untrusted if name.rpartition(".")[0] not in _MODULES)
+    foreign = sorted(name for name in untrusted if not _is_listed(name))
     if foreign:
         raise _bad(
             field,
@@ -99,7 +171,7 @@ def open_skops(content: bytes, field: str) -> SkopsModel:
         estimator = skops.io.loads(content, trusted=untrusted)
     except Exception as error:  # What a damaged file makes scikit-learn raise has no common root.
         raise _bad(field, f"cannot be loaded: {type(error).__name__}: {error}") from error
-    return SkopsModel(estimator, _signature(estimator, field), _columns(estimator))
+    return _model(estimator, field)
 
 
 def load_skops(store: ObjectStore, version: model_pb2.ModelVersion) -> SkopsModel:
@@ -111,11 +183,21 @@ def load_skops(store: ObjectStore, version: model_pb2.ModelVersion) -> SkopsMode
         DataLossError: A file is damaged, or the test vectors give other outputs; names which.
     """
     model = open_skops(read_part(version, "skops", store), version.name)
+    model = replace(model, signature=version.signature)
     replay(version, read_vectors(version, store), model.predict)
     return model
 
 
-def _signature(estimator: Any, field: str) -> model_pb2.Signature:
+def _is_listed(name: str) -> bool:
+    module, _, own = name.rpartition(".")
+    if name in _TYPES or module not in _MODULES:
+        return name in _TYPES
+    # What a module on the list imports from elsewhere is not on the list.
+    found = getattr(importlib.import_module(module), own, None)
+    return getattr(found, "__module__", "") == module
+
+
+def _model(estimator: Any, field: str) -> SkopsModel:
     if not isinstance(estimator, BaseEstimator):
         raise _bad(field, f"holds a {type(estimator).__name__}, which is no estimator")
     if not (is_classifier(estimator) or is_regressor(estimator)):
@@ -123,32 +205,28 @@ def _signature(estimator: Any, field: str) -> model_pb2.Signature:
     try:
         check_is_fitted(estimator)
         width = int(estimator.n_features_in_)
-    except (NotFittedError, AttributeError, TypeError) as error:
-        raise _bad(field, "is not fitted to a table of numbers; fit it before saving") from error
-    labels = _labels(estimator, field) if is_classifier(estimator) else []
-    features = model_pb2.TensorSpec(name=INPUT, dtype="float64", shape=[-1, width])
-    return model_pb2.Signature(
-        inputs=[features], outputs=[_output(estimator, len(labels))], classes=labels
-    )
+        names = [str(name) for name in getattr(estimator, "feature_names_in_", ())]
+        columns = columns_of(estimator, names or [str(index) for index in range(width)])
+        classes = estimator.classes_ if is_classifier(estimator) else ()
+    except (NotFittedError, AttributeError, TypeError, ValueError, IndexError) as error:
+        raise _bad(field, "is not fitted to a table; fit it before saving") from error
+    inputs = _named_inputs(columns) if names else [_matrix_input(columns)]
+    labels = [] if isinstance(classes, list) else _texts(classes)
+    signature = model_pb2.Signature(inputs=inputs, classes=labels)
+    return SkopsModel(estimator, columns, bool(names), signature)
 
 
-def _labels(estimator: Any, field: str) -> list[str]:
-    classes = estimator.classes_
-    if isinstance(classes, list):
-        raise _bad(field, "predicts several targets; import a model of one target")
-    return [str(label) for label in np.asarray(classes).tolist()]
+def _named_inputs(columns: Sequence[FrameColumn]) -> list[model_pb2.TensorSpec]:
+    return [model_pb2.TensorSpec(name=each.name, dtype=each.dtype, shape=[-1]) for each in columns]
 
 
-def _output(estimator: Any, classes: int) -> model_pb2.TensorSpec:
-    if classes and hasattr(estimator, "predict_proba"):
-        return model_pb2.TensorSpec(name=PROBABILITIES, dtype="float64", shape=[-1, classes])
-    dtype = "int64" if classes else "float64"
-    return model_pb2.TensorSpec(name=PREDICTION, dtype=dtype, shape=[-1])
+def _matrix_input(columns: Sequence[FrameColumn]) -> model_pb2.TensorSpec:
+    dtype = NUMBER if all(each.dtype == NUMBER for each in columns) else TEXT
+    return model_pb2.TensorSpec(name=INPUT, dtype=dtype, shape=[-1, len(columns)])
 
 
-def _columns(estimator: Any) -> tuple[str, ...]:
-    names: npt.NDArray[np.object_] | tuple[str, ...] = getattr(estimator, "feature_names_in_", ())
-    return tuple(str(name) for name in names)
+def _texts(labels: Any) -> list[str]:
+    return [str(label) for label in np.asarray(labels).tolist()]
 
 
 def _bad(field: str, description: str) -> InvalidFieldError:

@@ -35,12 +35,16 @@ class Vectors:
 
 
 def encode(vectors: Vectors) -> bytes:
-    """Returns a safetensors file; texts, which that has not, are JSON in bytes."""
+    """Returns a safetensors file; texts, which that has not, are JSON in bytes.
+
+    Object arrays may mix texts with numbers, truth values and None.
+    """
     tensors: dict[str, npt.NDArray[np.generic]] = {}
     for prefix, group in ((_INPUT, vectors.inputs), (_OUTPUT, vectors.outputs)):
         for name, values in group.items():
             if values.dtype.kind in "OSU":
-                text = json.dumps(values.astype(str).tolist()).encode()
+                texts = values if values.dtype.kind == "O" else values.astype(str)
+                text = json.dumps(texts.tolist(), default=str).encode()
                 tensors[f"{_TEXT}{prefix}{name}"] = np.frombuffer(text, np.uint8)
             else:
                 tensors[f"{prefix}{name}"] = np.ascontiguousarray(values)

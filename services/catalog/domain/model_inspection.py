@@ -14,20 +14,14 @@ from common.errors import DataLossError, InvalidFieldError
 from common.models.onnx_model import OnnxModel, open_onnx
 from common.models.skops_model import SkopsModel, open_skops
 from common.models.vectors import Tensors, Vectors, replay
-from services.catalog.domain.model_spec import (
-    CLASSES,
-    DATASET_VERSION,
-    TASK,
-    UPLOAD,
-    ModelFormat,
+from services.catalog.domain.model_inputs import (
+    VECTOR_ROWS,
+    Model,
+    inputs_of_rows,
+    random_inputs,
 )
+from services.catalog.domain.model_spec import CLASSES, TASK, UPLOAD, ModelFormat
 from services.catalog.domain.sample_rows import SampleRows, Values
-
-VECTOR_ROWS = 16
-"""Rows of the test vectors."""
-
-# Sides that the signature leaves open, other than rows, get this length in random samples.
-_OPEN_SIDE = 32
 
 
 @dataclass(frozen=True)
@@ -70,24 +64,26 @@ def inspect_model(
     """
     model = open_onnx(content, UPLOAD) if kind is ModelFormat.ONNX else open_skops(content, UPLOAD)
     if isinstance(model, SkopsModel):
-        task = _estimators_task(model, task)
         _check_labels(model.signature.classes, classes)
-    assert task is not None, "an ONNX import has a task"
-    signature = model_pb2.Signature()
-    signature.CopyFrom(model.signature)
-    signature.classes[:] = model.signature.classes or classes
-    inputs = _random(signature) if rows is None else _fed(model, rows)
+    inputs = random_inputs(model) if rows is None else inputs_of_rows(model, rows)
     outputs = _run(model, inputs)
+    first = _first(inputs)
+    signature = model.described(outputs)
+    signature.classes[:] = model.signature.classes or classes
     _check_classes(signature, outputs)
-    vectors = Vectors(_first(inputs), _run(model, _first(inputs)))
+    vectors = Vectors(first, _run(model, first))
     _require_repeatable(model, vectors)
+    task = _checked_task(model, task, first)
     metrics = _metrics(signature, task, outputs, rows.target if rows is not None else None)
     count = model.parameter_count if isinstance(model, OnnxModel) else 0
     return Inspection(signature, task, vectors, metrics, count)
 
 
-def _estimators_task(model: SkopsModel, task: Task | None) -> Task:
-    own = Task.CLASSIFICATION if model.is_classifier else Task.REGRESSION
+def _checked_task(model: Model, task: Task | None, inputs: Tensors) -> Task:
+    if isinstance(model, OnnxModel):
+        assert task is not None, "an ONNX import has a task"
+        return task
+    own = model.task(inputs)
     if task not in (None, own):
         raise InvalidFieldError(TASK, f"the file holds an estimator for {own}; leave it out")
     return own
@@ -109,58 +105,7 @@ def _check_classes(signature: model_pb2.Signature, outputs: Tensors) -> None:
         )
 
 
-def _random(signature: model_pb2.Signature) -> dict[str, Values]:
-    generator = np.random.default_rng(0)
-    inputs: dict[str, Values] = {}
-    for spec in signature.inputs:
-        rows = VECTOR_ROWS if not spec.shape or spec.shape[0] < 0 else spec.shape[0]
-        sides = [_OPEN_SIDE if side < 0 else side for side in spec.shape[1:]]
-        shape = (rows, *sides) if spec.shape else ()
-        if spec.dtype == "object":
-            inputs[spec.name] = generator.choice(np.array(["a", "b"], object), shape)
-        elif np.dtype(spec.dtype).kind == "f":
-            inputs[spec.name] = generator.standard_normal(shape).astype(spec.dtype)
-        else:
-            inputs[spec.name] = generator.integers(0, 2, shape).astype(spec.dtype)
-    return inputs
-
-
-def _fed(model: OnnxModel | SkopsModel, rows: SampleRows) -> dict[str, Values]:
-    """Returns inputs made of a data set's columns."""
-    specs = model.signature.inputs
-    if isinstance(model, SkopsModel) and set(model.columns) <= set(rows.numeric):
-        names = model.columns or tuple(rows.numeric)
-        return {specs[0].name: _matrix(specs[0], [rows.numeric[name] for name in names])}
-    if all(spec.name in rows.numeric for spec in specs):
-        return {
-            spec.name: rows.numeric[spec.name].reshape(-1, *[1] * (len(spec.shape) - 1))
-            .astype(spec.dtype)
-            for spec in specs
-        }  # fmt: skip
-    if len(specs) == 1 and len(specs[0].shape) == 2:
-        return {specs[0].name: _matrix(specs[0], list(rows.numeric.values()))}
-    if len(specs) == 1 and len(specs[0].shape) == 4 and len(rows.images) == 1:
-        return {specs[0].name: next(iter(rows.images.values())).astype(specs[0].dtype)}
-    takes = ", ".join(f"`{spec.name}`" for spec in specs)
-    raise InvalidFieldError(
-        DATASET_VERSION,
-        f"has no columns for the inputs {takes}; leave it out to try the model on random samples",
-        reason="COLUMNS_DO_NOT_FIT",
-    )
-
-
-def _matrix(spec: model_pb2.TensorSpec, columns: Sequence[Values]) -> Values:
-    width = spec.shape[1]
-    if width >= 0 and width != len(columns):
-        raise InvalidFieldError(
-            DATASET_VERSION,
-            f"has {len(columns)} columns of numbers, and the model takes {width}",
-            reason="COLUMNS_DO_NOT_FIT",
-        )
-    return np.stack(columns, axis=1).astype(spec.dtype)
-
-
-def _run(model: OnnxModel | SkopsModel, inputs: Tensors) -> dict[str, Values]:
+def _run(model: Model, inputs: Tensors) -> dict[str, Values]:
     try:
         return dict(model.predict(inputs))
     except Exception as error:  # What a model from elsewhere raises has no common root.
@@ -176,7 +121,7 @@ def _first(inputs: Tensors) -> dict[str, Values]:
     }
 
 
-def _require_repeatable(model: OnnxModel | SkopsModel, vectors: Vectors) -> None:
+def _require_repeatable(model: Model, vectors: Vectors) -> None:
     try:
         replay(model_pb2.ModelVersion(name="The model"), vectors, model.predict)
     except DataLossError as error:
@@ -193,7 +138,7 @@ def _metrics(
 ) -> dict[str, float]:
     """Returns the error on sample rows, where outputs and target can be compared."""
     found = _predicted(signature, outputs)
-    if target is None or found is None or len(found) != len(target):
+    if len(outputs) > 1 or target is None or found is None or len(found) != len(target):
         return {}
     if task is Task.CLASSIFICATION:
         known = set(signature.classes) & set(target.astype(str).tolist())

@@ -18,28 +18,36 @@ Values = npt.NDArray[np.generic]
 
 _MAX_ROWS = 1000
 _MAX_BYTES = 64 * 1024 * 1024
-_FEATURES = frozenset({ColumnType.NUMERIC, ColumnType.BOOLEAN, ColumnType.IMAGE})
+_LEFT_OUT = frozenset({ColumnType.TIMESTAMP})
 
 
 @dataclass(frozen=True)
 class SampleRows:
-    """Rows of the columns that models take as numbers.
+    """Rows of the columns that models take.
 
     Attributes:
-        numeric: float64 [rows] by column name, in the order of the schema; NaN is missing.
+        columns: Values by column name, in the order of the schema: numbers and truth values as
+            float64 [rows] with NaN for missing, categories and texts as objects [rows] with None
+            for missing, embeddings as float64 [rows, length].
         images: uint8 [rows, channels, height, width] by column name.
         target: Texts of the labels, or float64 values, [rows]; None where there is no target.
     """
 
-    numeric: Mapping[str, Values] = field(default_factory=dict)
+    columns: Mapping[str, Values] = field(default_factory=dict)
     images: Mapping[str, Values] = field(default_factory=dict)
     target: Values | None = None
 
+    @property
+    def numeric(self) -> dict[str, Values]:
+        """The columns of numbers."""
+        return {name: each for name, each in self.columns.items() if each.dtype.kind == "f"}
+
     def save(self, path: Path) -> None:
         """Writes them to an npz file without objects."""
-        names = json.dumps([list(self.numeric), list(self.images)])
-        arrays = {"names": np.array(names)}
-        arrays |= {f"numeric{index}": each for index, each in enumerate(self.numeric.values())}
+        texts = [name for name, each in self.columns.items() if each.dtype.kind == "O"]
+        arrays = {"names": np.array(json.dumps([list(self.columns), list(self.images), texts]))}
+        for index, (name, each) in enumerate(self.columns.items()):
+            arrays[f"column{index}"] = _as_bytes(each) if name in texts else each
         arrays |= {f"image{index}": each for index, each in enumerate(self.images.values())}
         if self.target is not None:
             arrays["target"] = self.target
@@ -50,12 +58,22 @@ class SampleRows:
     def load(cls, path: Path) -> "SampleRows":
         """Reads what `save` wrote."""
         with np.load(path, allow_pickle=False) as arrays:
-            numeric, images = json.loads(str(arrays["names"]))
+            names, images, texts = json.loads(str(arrays["names"]))
+            columns = {name: arrays[f"column{index}"] for index, name in enumerate(names)}
+            columns |= {name: _as_objects(columns[name]) for name in texts}
             return cls(
-                {name: arrays[f"numeric{index}"] for index, name in enumerate(numeric)},
+                columns,
                 {name: arrays[f"image{index}"] for index, name in enumerate(images)},
                 arrays.get("target"),
             )
+
+
+def _as_bytes(texts: Values) -> Values:
+    return np.frombuffer(json.dumps(texts.tolist()).encode(), np.uint8)
+
+
+def _as_objects(content: Values) -> Values:
+    return np.array(json.loads(content.tobytes()), dtype=object)
 
 
 def read_sample_rows(version: dataset_pb2.DatasetVersion, store: ObjectStore) -> SampleRows:
@@ -66,7 +84,7 @@ def read_sample_rows(version: dataset_pb2.DatasetVersion, store: ObjectStore) ->
     """
     schema = schema_from_proto(version.schema)
     targets = set(schema.targets) | {schema.target}
-    features = [each for each in schema.columns if each.type in _FEATURES]
+    features = [each for each in schema.columns if each.type not in _LEFT_OUT]
     features = [each for each in features if each.name not in targets]
     names = [column.name for column in features]
     is_validated = version.split_counts.validation > 0
@@ -95,20 +113,27 @@ def _fitting(batch: ColumnBatch) -> int:
 
 
 def _typed(schema: Schema, features: list[Column], columns: Mapping[str, Values]) -> SampleRows:
-    numeric: dict[str, Values] = {}
-    images: dict[str, Values] = {}
-    for column in features:
-        values = columns[column.name]
-        if column.type is ColumnType.IMAGE:
-            images[column.name] = values
-        elif column.type is ColumnType.BOOLEAN:
-            codes = values.astype(np.float64)
-            numeric[column.name] = np.where(codes < 0, np.nan, codes)
-        else:
-            numeric[column.name] = values.astype(np.float64)
+    images = {each.name: columns[each.name] for each in features if each.type is ColumnType.IMAGE}
+    others = {
+        each.name: _values(each, columns[each.name])
+        for each in features
+        if each.type is not ColumnType.IMAGE
+    }
     if not schema.target:
-        return SampleRows(numeric, images)
-    return SampleRows(numeric, images, _target(schema.column(schema.target), columns))
+        return SampleRows(others, images)
+    return SampleRows(others, images, _target(schema.column(schema.target), columns))
+
+
+def _values(column: Column, values: Values) -> Values:
+    if column.type is ColumnType.TEXT:
+        return values
+    if column.type is ColumnType.CATEGORICAL:
+        # Code -1, which stands for missing, finds the last entry.
+        return np.array([*column.labels, None], dtype=object)[values.astype(np.intp)]
+    numbers: Values = values.astype(np.float64)
+    if column.type is ColumnType.BOOLEAN:
+        return np.where(values.astype(np.int64) < 0, np.nan, numbers)
+    return numbers
 
 
 def _target(column: Column, columns: Mapping[str, Values]) -> Values:

@@ -1,0 +1,130 @@
+"""Columns of the tables that estimators of scikit-learn were fitted on. Imports scikit-learn."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Values = npt.NDArray[np.generic]
+
+NUMBER, TRUTH, TEXT = "float64", "bool", "object"
+
+# Where estimators that are made of others keep them; some of these are not fitted.
+_PARTS = (
+    *("best_estimator_", "estimator_", "regressor_", "estimators_", "calibrated_classifiers_"),
+    *("estimator", "_preprocessor"),
+)
+_MAX_PARTS = 16
+_MAX_WORDS = 50
+
+
+@dataclass(frozen=True)
+class FrameColumn:
+    """A column that an estimator takes.
+
+    Attributes:
+        name: Its name; its position where the estimator was fitted without names.
+        dtype: `float64`, `bool`, or `object` for texts.
+        known: Values that the estimator knows; empty where any number or text will do.
+    """
+
+    name: str
+    dtype: str
+    known: tuple[object, ...] = ()
+
+
+def columns_of(estimator: Any, names: Sequence[str]) -> tuple[FrameColumn, ...]:
+    """Returns the columns of a fitted estimator, with what its encoders tell of them.
+
+    Args:
+        estimator: The estimator or pipeline.
+        names: Names of its features, in order.
+    """
+    known: dict[int, tuple[object, ...]] = {}
+    for position, values in _known_values(estimator, range(len(names))):
+        known.setdefault(position, tuple(each for each in values if not is_missing(each)))
+    return tuple(
+        FrameColumn(name, _dtype(known.get(position, ())), known.get(position, ()))
+        for position, name in enumerate(names)
+    )
+
+
+def frame_of(columns: Sequence[FrameColumn], inputs: Mapping[str, Values]) -> "pd.DataFrame":
+    """Returns the data frame of values by column name; missing texts become NaN."""
+    # Imported here: models of plain numbers do without.
+    import pandas as pd  # noqa: PLC0415
+
+    return pd.DataFrame({each.name: _series(inputs[each.name]) for each in columns})
+
+
+def is_missing(value: object) -> bool:
+    """Whether a value stands for none."""
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _series(values: Values) -> "pd.Series[Any]":
+    import pandas as pd  # noqa: PLC0415
+
+    if values.dtype.kind != "O":
+        return pd.Series(values)
+    filled = [math.nan if value is None else value for value in values.tolist()]
+    return pd.Series(filled, dtype=object)
+
+
+def _dtype(known: Sequence[object]) -> str:
+    if not known:
+        return NUMBER
+    if all(isinstance(each, bool | np.bool_) for each in known):
+        return TRUTH
+    if all(isinstance(each, int | float | np.number) for each in known):
+        return NUMBER
+    return TEXT
+
+
+def _known_values(part: Any, columns: Sequence[int]) -> Iterator[tuple[int, Sequence[object]]]:
+    """Yields positions of columns with values that a part of a pipeline knows of them."""
+    if getattr(part, "n_features_in_", len(columns)) != len(columns):
+        return
+    if isinstance(part, Pipeline):
+        for _, step in part.steps:
+            yield from _known_values(step, columns)
+            if not isinstance(step, SimpleImputer):
+                break
+    elif isinstance(part, ColumnTransformer):
+        for name, step, _ in getattr(part, "transformers_", ()):
+            chosen = part._transformer_to_input_indices.get(name, ())
+            yield from _known_values(step, [columns[index] for index in chosen])
+    elif hasattr(part, "categories_"):
+        yield from zip(columns, (each.tolist() for each in part.categories_), strict=False)
+    elif hasattr(part, "build_analyzer"):
+        yield from ((column, _words(part)) for column in columns)
+    elif isinstance(part, SimpleImputer):
+        for column, fill in zip(columns, getattr(part, "statistics_", ()), strict=False):
+            if isinstance(fill, str):
+                yield column, [fill]
+    else:
+        for below in _parts(part):
+            yield from _known_values(below, columns)
+
+
+def _words(vectorizer: Any) -> list[str]:
+    """Returns some words that a text vectorizer knows."""
+    return sorted(getattr(vectorizer, "vocabulary_", {}))[:_MAX_WORDS] or ["word"]
+
+
+def _parts(estimator: Any) -> Iterator[Any]:
+    for name in _PARTS:
+        found = getattr(estimator, name, None)
+        if isinstance(found, list):
+            yield from found[:_MAX_PARTS]
+        elif found is not None:
+            yield found

@@ -1,0 +1,142 @@
+"""Rows to try a model from elsewhere on: random ones, or those of a data set as it takes them."""
+
+from collections.abc import Sequence
+from typing import TypeAlias
+
+import numpy as np
+
+from aimass.catalog.v1 import model_pb2
+from common.errors import InvalidFieldError
+from common.models.frames import NUMBER, TEXT, TRUTH, FrameColumn
+from common.models.onnx_model import OnnxModel
+from common.models.skops_model import SkopsModel
+from services.catalog.domain.model_spec import DATASET_VERSION
+from services.catalog.domain.sample_rows import SampleRows, Values
+
+VECTOR_ROWS = 16
+"""Rows of the test vectors."""
+
+Model: TypeAlias = OnnxModel | SkopsModel
+
+# Sides that the signature leaves open, other than rows, get this length in random samples.
+_OPEN_SIDE = 32
+
+
+def random_inputs(model: Model) -> dict[str, Values]:
+    """Returns random rows that fit a model's signature, of the values that its encoders know."""
+    return _random_table(model) if isinstance(model, SkopsModel) else _random(model.signature)
+
+
+def inputs_of_rows(model: Model, rows: SampleRows) -> dict[str, Values]:
+    """Returns rows of a data set as a model takes them.
+
+    Raises:
+        InvalidFieldError: They do not fit; names the column.
+    """
+    return _table(model, rows) if isinstance(model, SkopsModel) else _fed(model, rows)
+
+
+def _random(signature: model_pb2.Signature) -> dict[str, Values]:
+    generator = np.random.default_rng(0)
+    inputs: dict[str, Values] = {}
+    for spec in signature.inputs:
+        rows = VECTOR_ROWS if not spec.shape or spec.shape[0] < 0 else spec.shape[0]
+        sides = [_OPEN_SIDE if side < 0 else side for side in spec.shape[1:]]
+        shape = (rows, *sides) if spec.shape else ()
+        if spec.dtype == "object":
+            inputs[spec.name] = generator.choice(np.array(["a", "b"], object), shape)
+        elif np.dtype(spec.dtype).kind == "f":
+            inputs[spec.name] = generator.standard_normal(shape).astype(spec.dtype)
+        else:
+            inputs[spec.name] = generator.integers(0, 2, shape).astype(spec.dtype)
+    return inputs
+
+
+def _random_table(model: SkopsModel) -> dict[str, Values]:
+    generator = np.random.default_rng(0)
+    columns = {each.name: _random_column(each, generator) for each in model.columns}
+    if model.is_named:
+        return columns
+    [spec] = model.signature.inputs
+    return {spec.name: np.column_stack(list(columns.values())).astype(spec.dtype)}
+
+
+def _random_column(column: FrameColumn, generator: np.random.Generator) -> Values:
+    if column.known:
+        known = np.array(column.known, dtype=object)
+        return generator.choice(known, VECTOR_ROWS).astype(column.dtype)
+    return generator.standard_normal(VECTOR_ROWS)
+
+
+def _table(model: SkopsModel, rows: SampleRows) -> dict[str, Values]:
+    """Returns the columns of a data set as an estimator takes them."""
+    if model.is_named:
+        return {each.name: _column(each.name, each.dtype, rows) for each in model.columns}
+    [spec] = model.signature.inputs
+    if spec.dtype == NUMBER:
+        return {spec.name: _matrix(spec, list(rows.numeric.values()))}
+    return {spec.name: _matrix(spec, list(rows.columns.values()))}
+
+
+def _column(name: str, dtype: str, rows: SampleRows) -> Values:
+    """Returns a column of a data set as a model takes it."""
+    if name not in rows.columns:
+        raise _misfit(f"has no column `{name}`, which the model takes")
+    values = rows.columns[name]
+    if dtype == TRUTH:
+        is_whole = values.dtype.kind == "f" and not np.isnan(values).any()
+        return values.astype(bool) if is_whole else _truths(values)
+    if dtype == TEXT:
+        return values if values.dtype.kind == "O" else _number_texts(values)
+    try:
+        return values.astype(dtype)
+    except (ValueError, TypeError):
+        raise _misfit(
+            f"has texts in the column `{name}`, of which the model takes numbers"
+        ) from None
+
+
+def _truths(values: Values) -> Values:
+    words = {"true": True, "false": False, "1.0": True, "0.0": False}
+    return np.array([words.get(str(each).lower()) for each in values.tolist()], dtype=object)
+
+
+def _number_texts(values: Values) -> Values:
+    texts = [None if each != each else f"{each:.15g}" for each in values.tolist()]
+    return np.array(texts, dtype=object)
+
+
+def _fed(model: OnnxModel, rows: SampleRows) -> dict[str, Values]:
+    """Returns the columns of a data set as the inputs of an ONNX model."""
+    specs = model.signature.inputs
+    if all(spec.name in rows.columns for spec in specs):
+        return {spec.name: _input(spec, rows) for spec in specs}
+    if len(specs) == 1 and len(specs[0].shape) == 2:
+        return {specs[0].name: _matrix(specs[0], list(rows.numeric.values()))}
+    if len(specs) == 1 and len(specs[0].shape) == 4 and len(rows.images) == 1:
+        return {specs[0].name: next(iter(rows.images.values())).astype(specs[0].dtype)}
+    takes = ", ".join(f"`{spec.name}`" for spec in specs)
+    raise _misfit(f"has no columns for the inputs {takes}")
+
+
+def _input(spec: model_pb2.TensorSpec, rows: SampleRows) -> Values:
+    values = _column(spec.name, spec.dtype, rows)
+    if spec.dtype == TEXT:  # ONNX has no missing texts.
+        values = np.array(["" if each is None else each for each in values], dtype=object)
+    return values if values.ndim > 1 else values.reshape(-1, *[1] * (len(spec.shape) - 1))
+
+
+def _matrix(spec: model_pb2.TensorSpec, columns: Sequence[Values]) -> Values:
+    width = sum(each.shape[1] if each.ndim > 1 else 1 for each in columns)
+    if spec.shape[1] not in (-1, width):
+        kind = "columns" if spec.dtype == TEXT else "columns of numbers"
+        raise _misfit(f"has {width} {kind}, and the model takes {spec.shape[1]}")
+    return np.column_stack(columns).astype(spec.dtype)
+
+
+def _misfit(description: str) -> InvalidFieldError:
+    return InvalidFieldError(
+        DATASET_VERSION,
+        f"{description}; leave it out to try the model on random samples",
+        reason="COLUMNS_DO_NOT_FIT",
+    )
