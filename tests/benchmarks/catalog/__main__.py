@@ -1,6 +1,6 @@
 """The catalog's benchmark: `make bench NAME=catalog`."""
 
-from tests.benchmarks.catalog import foundation, importing, lists
+from tests.benchmarks.catalog import cancelling, foundation, importing, lists
 from tests.benchmarks.harness import publish, say
 
 
@@ -8,13 +8,14 @@ def main() -> None:
     """Measures everything, prints the table, writes the file."""
     say("Measuring imports")
     measures = importing.importing()
+    measures += cancelling.cancelling()
     say("Measuring lists")
     measures += lists.measures()
     say("Measuring the foundation")
     publish(
         "catalog",
         [*measures, *foundation.measures()],
-        [*importing.NOTES, *lists.NOTES, *foundation.NOTES],
+        [*importing.NOTES, *cancelling.NOTES, *lists.NOTES, *foundation.NOTES],
     )
 
 

@@ -30,7 +30,7 @@ NOTES = (
     "their digests; DuckDB copies it to one Parquet file with types from its own sniffer and two "
     "threads. Each run has a process of its own; its start is not counted. Both write to disk.",
 )
-_FULL_ROWS, _QUICK_ROWS = 8_000_000, 160_000
+ROWS, QUICK_ROWS = 8_000_000, 160_000
 _CHUNK_ROWS = 80_000
 _THREADS = 2
 
@@ -56,7 +56,7 @@ def importing() -> list[Measure]:
     with tempfile.TemporaryDirectory(prefix="aimass-bench-") as name:
         folder = Path(name)
         path = folder / "table.csv"
-        write_table(path, _QUICK_ROWS if is_quick() else _FULL_ROWS)
+        write_table(path, QUICK_ROWS if is_quick() else ROWS)
         say(f"Importing a CSV file of {path.stat().st_size / 1e6:.0f} MB")
         contenders: dict[str, Callable[[int], Run]] = {
             "ours": lambda number: _apart(_ours, path, folder / f"ours-{number}"),

@@ -1,10 +1,15 @@
 """Drives a catalog of real processes in tests."""
 
 import hashlib
+import os
+import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeVar
+from unittest.mock import patch
 
 import grpc
 from google.protobuf.message import Message
@@ -21,6 +26,10 @@ from aimass.catalog.v1 import (
 )
 from aimass.type.v1 import event_pb2, run_pb2
 from common.artifacts import ObjectStore
+from common.testing.minio import MinioServer
+from common.testing.server import channel_to, running_server
+from services.catalog.app import catalog
+from services.catalog.config import CatalogSettings
 
 CHUNK = 256 * 1024
 D = TypeVar("D", bound=Message)
@@ -28,10 +37,15 @@ D = TypeVar("D", bound=Message)
 
 @dataclass
 class Catalog:
-    """A running catalog with its stubs, its store, and the shorthands of these tests."""
+    """A running catalog with its stubs, its store, and the shorthands of these tests.
+
+    Attributes:
+        scratch: Where its imports keep their files.
+    """
 
     address: str
     store: ObjectStore
+    scratch: Path
     datasets: "dataset_pb2_grpc.DatasetServiceAsyncStub"
     models: "model_pb2_grpc.ModelServiceAsyncStub"
     transfers: "transfer_pb2_grpc.TransferServiceAsyncStub"
@@ -96,6 +110,36 @@ class Catalog:
         return await self.datasets.GetDatasetVersion(
             dataset_pb2.GetDatasetVersionRequest(name=name)
         )
+
+
+@asynccontextmanager
+async def running_catalog(minio: MinioServer) -> AsyncIterator[Catalog]:
+    """Runs a catalog with real job processes on a bucket of its own."""
+    store = minio.new_store()
+    with tempfile.TemporaryDirectory(prefix="aimass-scratch-") as scratch:
+        environment = {
+            "AIMASS_S3_ENDPOINT": minio.settings.endpoint,
+            "AIMASS_S3_ACCESS_KEY": minio.settings.access_key,
+            "AIMASS_S3_SECRET_KEY": minio.settings.secret_key,
+            "AIMASS_S3_BUCKET": store.bucket,
+            "AIMASS_LEASE_TTL_SECONDS": "3",
+            "AIMASS_IMPORT_SCRATCH_DIR": scratch,
+        }
+        with patch.dict(os.environ, environment):
+            async with (
+                catalog(CatalogSettings(), store) as services,
+                running_server(services) as address,
+                channel_to(address) as channel,
+            ):
+                yield Catalog(
+                    address,
+                    store,
+                    Path(scratch),
+                    dataset_pb2_grpc.DatasetServiceStub(channel),
+                    model_pb2_grpc.ModelServiceStub(channel),
+                    transfer_pb2_grpc.TransferServiceStub(channel),
+                    lineage_pb2_grpc.LineageServiceStub(channel),
+                )
 
 
 def messages(
