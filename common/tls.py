@@ -17,6 +17,23 @@ import grpc
 Options = list[tuple[str, str | int]]
 
 _log = logging.getLogger(__name__)
+_FOREIGN = (
+    "The server's certificate is signed by none of the authorities in AIMASS_TLS_CA_FILE: set it "
+    "to those that signed the certificates of the suite."
+)
+# Parts of what gRPC says of a failed connection, and what it comes from.
+_SIGNS = {
+    "Hostname Verification Check failed": (
+        "The server's certificate does not carry the name that was dialled: set "
+        "AIMASS_TLS_SERVER_NAME to a name that it carries."
+    ),
+    "certificate has expired": "The server's certificate has expired: it must be renewed.",
+    "BAD_SIGNATURE": _FOREIGN,
+    "CERTIFICATE_VERIFY_FAILED": _FOREIGN,
+    "WRONG_VERSION_NUMBER": (
+        "The server speaks in the clear: unset the AIMASS_TLS_ variables, or secure the server."
+    ),
+}
 _TRUE = ("1", "true", "yes", "on")
 _FALSE = ("", "0", "false", "no", "off")
 
@@ -152,6 +169,28 @@ class TlsFiles:
         if not self.is_on:
             return server.add_insecure_port(address)
         return server.add_secure_port(address, self.server_credentials())
+
+    def explain(self, details: str) -> str:
+        """Returns what a failed connection probably comes from, with the cure; empty if unknown.
+
+        Args:
+            details: What gRPC said of it.
+        """
+        found = next((said for sign, said in _SIGNS.items() if sign in details), "")
+        if found or "Socket closed" not in details:
+            return found
+        # Whatever a server has against a client, it says nothing and hangs up.
+        if not self.is_on:
+            return "The server hung up. If it is secured by TLS, set AIMASS_TLS_CA_FILE."
+        if self.cert_file is None:
+            return (
+                "The server hung up. If it wants a certificate of its clients, set "
+                "AIMASS_TLS_CERT_FILE and AIMASS_TLS_KEY_FILE."
+            )
+        return (
+            f"The server hung up. It may not take the certificate in {self.cert_file}: see whether "
+            "it has expired, and who signed it."
+        )
 
     def _named(self, options: Options) -> Options:
         if not self.server_name:

@@ -13,6 +13,8 @@ def main() -> None:
     usual = signal.getsignal(signal.SIGINT)
     if usual is signal.default_int_handler:
         signal.signal(signal.SIGINT, _leave)
+    # What gRPC notes of its connections is in the error that the command shows.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     # It takes a second on a busy machine, and Ctrl-C in the middle would be a long traceback.
     from common.cli.program import run  # noqa: PLC0415
 

@@ -85,6 +85,40 @@ async def test_a_name_can_stand_for_all_addresses(authority: Authority) -> None:
         assert await check(address, wrong) is grpc.StatusCode.UNAVAILABLE
 
 
+async def said_to(tls: TlsFiles, server: TlsFiles) -> str:
+    """Returns what a client that fails to connect is told."""
+    async with serving(server) as address, client.connect(address, "t", tls) as channel:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await health_pb2_grpc.HealthStub(channel).Check(
+                health_pb2.HealthCheckRequest(), timeout=5
+            )
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    return tls.explain(caught.value.details() or "")
+
+
+async def test_a_connection_that_fails_says_what_is_wrong(authority: Authority) -> None:
+    """Protects users from reading handshake errors: each cause has a sentence with its cure."""
+    stranger = Authority(authority.path.parent / "stranger", "another authority")
+    server, trusting = authority.issue("server"), TlsFiles(ca_file=authority.path)
+    mutual = replace(server, requires_client_cert=True)
+    foreign = replace(stranger.issue("client"), ca_file=authority.path)
+    old = authority.issue("old", lifetime=timedelta(seconds=-60))
+    namesake = Authority(authority.path.parent / "namesake")
+    cases = [
+        (TlsFiles(ca_file=stranger.path), server, "none of the authorities in AIMASS_TLS_CA_FILE"),
+        (TlsFiles(ca_file=namesake.path), server, "none of the authorities in AIMASS_TLS_CA_FILE"),
+        (replace(trusting, server_name="elsewhere"), server, "set AIMASS_TLS_SERVER_NAME"),
+        (trusting, TlsFiles(), "The server speaks in the clear"),
+        (TlsFiles(), server, "If it is secured by TLS"),
+        (trusting, mutual, "If it wants a certificate of its clients"),
+        (foreign, mutual, "It may not take the certificate in"),
+        (old, mutual, "see whether it has expired"),
+    ]
+    for tls, its, sentence in cases:
+        assert sentence in await said_to(tls, its)
+    assert trusting.explain("Connection refused") == ""
+
+
 async def served_certificate(address: str, tls: TlsFiles) -> bytes:
     """Returns the certificate that a server shows."""
     host, _, port = address.rpartition(":")
