@@ -4,6 +4,8 @@ Raise these anywhere, also where grpc is unknown; the errors interceptor turns t
 with details, and a run's process into the run's `error`.
 """
 
+import errno
+import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +13,7 @@ from google.protobuf import any_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 DOMAIN = "aimass"
+_FULL_DISK_WORDS = ("No space left on device", "Disk quota exceeded")
 
 
 @dataclass(frozen=True)
@@ -138,11 +141,27 @@ class ResourceExhaustedError(AimassError):
     reason = "RESOURCE_EXHAUSTED"
 
 
+class DiskFullError(ResourceExhaustedError):
+    """A disk of a service's, a run's or the caller's host has no room left."""
+
+    reason = "DISK_FULL"
+
+
 class UnavailableError(AimassError):
     """Something this call needs cannot be reached now; trying again helps."""
 
     code = code_pb2.UNAVAILABLE
     reason = "UNAVAILABLE"
+
+
+class StoreFullError(UnavailableError):
+    """The object store has no room left: trying again helps once somebody has made room.
+
+    What waits for the store waits here too; a caller is told at once what is wrong.
+    """
+
+    code = code_pb2.RESOURCE_EXHAUSTED
+    reason = "STORE_FULL"
 
 
 class DataLossError(AimassError):
@@ -156,19 +175,39 @@ def to_status(error: BaseException) -> status_pb2.Status:
     """Turns an error into the status that callers see.
 
     Args:
-        error: Any exception. What is not an `AimassError` becomes INTERNAL without its text.
+        error: Any exception. What is not an `AimassError` becomes INTERNAL without its text, or
+            RESOURCE_EXHAUSTED where a disk is full.
 
     Returns:
         The status with `ErrorInfo`, and `BadRequest` and `Help` where there is something to say.
     """
     if not isinstance(error, AimassError):
-        error = AimassError("Internal error; the service's log has the details.")
+        error = _public(error)
     details: list[any_pb2.Any] = []
     for message in _details(error):
         packed = any_pb2.Any()
         packed.Pack(message)
         details.append(packed)
     return status_pb2.Status(code=error.code, message=error.message, details=details)
+
+
+def is_full_disk(error: BaseException | None) -> bool:
+    """Whether an error, or one behind it, says that a disk has no room left."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        # Libraries in C++ carry the system's words in errors of their own.
+        if any(words in str(error) for words in _FULL_DISK_WORDS):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _public(error: BaseException) -> AimassError:
+    if is_full_disk(error):
+        host = socket.gethostname()
+        return DiskFullError(f"A disk of {host} is full; make room there, then try again.")
+    return AimassError("Internal error; the service's log has the details.")
 
 
 def _details(

@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from common import metrics
 from common.artifacts.protocol import ObjectChangedError, ObjectInfo, ObjectStore
-from common.errors import UnavailableError
+from common.errors import StoreFullError, UnavailableError
 
 _T = TypeVar("_T")
 
@@ -32,6 +32,7 @@ class RetryingStore:
         store: ObjectStore,
         patience: float,
         *,
+        full_patience: float | None = None,
         closed: threading.Event | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -41,11 +42,14 @@ class RetryingStore:
             store: Any store.
             patience: For how long a call is repeated, in seconds since it began or since it last
                 came further; then its last error is raised.
+            full_patience: The same for a store that is full, which nobody may notice for long; by
+                default `patience`.
             closed: Once set, nothing is repeated any more, and pauses end.
             clock: Seconds that never go back.
         """
         self._store = store
         self._patience = patience
+        self._full_patience = patience if full_patience is None else full_patience
         self._closed = closed or threading.Event()
         self._clock = clock
 
@@ -155,13 +159,15 @@ class RetryingStore:
             yield item
 
     def _repeat(self, action: Callable[[], _T]) -> _T:
-        deadline = self._clock() + self._patience
+        began = self._clock()
         pause = _FIRST_PAUSE
         while True:
             try:
                 return action()
-            except UnavailableError:
-                if self._clock() + pause > deadline or self._closed.is_set():
+            except UnavailableError as error:
+                is_full = isinstance(error, StoreFullError)
+                patience = self._full_patience if is_full else self._patience
+                if self._clock() + pause > began + patience or self._closed.is_set():
                     raise
             metrics.store_retries.add(1)
             self._closed.wait(random.uniform(pause / 2, pause))

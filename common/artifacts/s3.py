@@ -29,7 +29,7 @@ from common.artifacts.protocol import (
     check_key,
 )
 from common.artifacts.settings import StoreSettings
-from common.errors import AimassError, FailedPreconditionError, UnavailableError
+from common.errors import AimassError, FailedPreconditionError, StoreFullError, UnavailableError
 
 _CONNECT_SECONDS = 2.0
 _MIN_READ_SECONDS = 2.0
@@ -46,6 +46,8 @@ _CHANGED = frozenset({"PreconditionFailed"})
 _BUSY = frozenset(
     {
         "ConditionalRequestConflict",
+        # MinIO gives up reading when its disk is full.
+        "IncompleteBody",
         "InternalError",
         "OperationAborted",
         "RequestTimeout",
@@ -56,6 +58,10 @@ _BUSY = frozenset(
         "XMinioServerNotInitialized",
     }
 )
+_FULL = frozenset({"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "QuotaExceeded"})
+_INSUFFICIENT_STORAGE, _FORBIDDEN = 507, 403
+# From how far apart a refusal is put down to the clocks; servers bear 15 minutes.
+_SKEW = timedelta(minutes=5)
 _XML = "{http://s3.amazonaws.com/doc/2006-03-01/}"
 _CODE = re.compile(rb"<Code>([A-Za-z]+)</Code>")
 
@@ -285,7 +291,8 @@ class S3Store:
             yield
         except S3Error as error:
             status = getattr(error.response, "status", 0)
-            raise self._error(error.code or "", status, key) from error
+            code = _told_full(error.message or "") or error.code or ""
+            raise self._error(code, status, key) from error
         except (HTTPError, ServerError, InvalidResponseError, ElementTree.ParseError) as error:
             raise self._unavailable(type(error).__name__) from error
 
@@ -294,6 +301,10 @@ class S3Store:
             return ObjectMissingError(key)
         if code in _CHANGED:
             return ObjectChangedError(key)
+        if code in _FULL or status == _INSUFFICIENT_STORAGE:
+            return self._full(code)
+        if status == _FORBIDDEN and (skew := self._skew()):
+            return skew
         if code in _BUSY or status >= 500:
             return self._unavailable(code)
         if code == "NoSuchBucket":
@@ -302,6 +313,31 @@ class S3Store:
             )
         private = f"{code} (HTTP {status}) from {self._settings.endpoint} for {key!r}"
         return AimassError("The object store refused a request.", private=private)
+
+    def _full(self, code: str) -> StoreFullError:
+        return StoreFullError(
+            f"The object store at {self._settings.endpoint} has no room left; make room on its "
+            "disk, then try again.",
+            help_command="aimass sweep --dry-run",
+            private=code,
+        )
+
+    def _skew(self) -> UnavailableError | None:
+        """Returns the error where the clocks are too far apart for a signed request."""
+        try:
+            apart = datetime.now(UTC) - self._pool.answered()
+        except ValueError:  # something between us and the store answered, without a Date
+            return None
+        if abs(apart) < _SKEW:
+            return None
+        minutes = abs(apart) // timedelta(minutes=1)
+        side = "ahead of" if apart > timedelta() else "behind"
+        return UnavailableError(
+            f"The service's clock is {minutes} minutes {side} the object store's, which refuses "
+            "its requests for that; set both clocks by NTP.",
+            reason="CLOCKS_DIFFER",
+            help_command="aimass doctor",
+        )
 
     def _unavailable(self, cause: str) -> UnavailableError:
         return UnavailableError(
@@ -336,7 +372,14 @@ def _listed(page: ElementTree.Element, now: datetime) -> Iterator[ObjectInfo]:
         )
 
 
+def _told_full(text: str) -> str:
+    """Returns the code of a full store where MinIO tells of it as an internal error."""
+    return "XMinioStorageFull" if "no space left on device" in text else ""
+
+
 def _code(response: urllib3.BaseHTTPResponse) -> str:
+    if full := _told_full(response.data.decode(errors="replace")):
+        return full
     found = _CODE.search(response.data)
     return found[1].decode() if found else f"HTTP {response.status}"
 

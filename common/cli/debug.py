@@ -19,6 +19,7 @@ from common.cli import text
 from common.cli.context import CliContext, context_of
 from common.cli.log_lines import last_bytes
 from common.cli.run_kinds import calls_for, full_name
+from common.disk import telling_full_disk
 from common.local.home import SuiteHome
 
 _LOG_BYTES = 4 * 1024 * 1024
@@ -48,7 +49,8 @@ def debug(
     # The archive appears once it is whole, whatever ends the command before.
     partial = path.with_name(f".{path.name}.part")
     try:
-        count = _pack(cli, full, partial, path.name.removesuffix(".tar.gz"))
+        with telling_full_disk(path.absolute().parent):
+            count = _pack(cli, full, partial, path.name.removesuffix(".tar.gz"))
         partial.replace(path)
     finally:
         partial.unlink(missing_ok=True)

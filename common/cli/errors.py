@@ -6,6 +6,9 @@ from grpc_status import rpc_status
 from rich.console import Console
 from rich.markup import escape
 
+from common.errors import AimassError, is_full_disk, to_status
+from common.tls import TlsFiles
+
 
 class CliError(Exception):
     """Something the user can mend.
@@ -54,8 +57,24 @@ def from_rpc(error: grpc.RpcError) -> CliError:
     if status is not None:
         return from_status(status)
     if error.code() is grpc.StatusCode.UNAVAILABLE:
-        return CliError("The suite does not answer.", (error.details() or "",), "aimass status")
+        details = error.details() or ""
+        said = TlsFiles.from_environment().explain(details)
+        lines = (said, details) if said else (details,)
+        return CliError("The suite does not answer.", lines, "aimass status")
     return CliError(f"{error.code().name}: {error.details() or 'no details'}")
+
+
+def said_by(error: Exception) -> CliError:
+    """Returns what an error of any kind that a command may end by says to its user."""
+    if isinstance(error, CliError):
+        return error
+    if isinstance(error, grpc.RpcError):
+        return from_rpc(error)
+    if isinstance(error, AimassError) or is_full_disk(error):
+        return from_status(to_status(error))
+    if isinstance(error, OSError) and error.strerror:
+        return CliError(f"{error.filename or 'A file'}: {error.strerror}.")
+    return CliError(str(error))
 
 
 def show(error: CliError, console: Console) -> None:

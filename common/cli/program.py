@@ -11,7 +11,8 @@ import typer
 from common.cli import agents, apply, datasets, debug, doctor, models, runs, suite, sweep, trace
 from common.cli.__main__ import EXIT_INTERRUPTED
 from common.cli.context import CliContext, context_of, make_console
-from common.cli.errors import CliError, CommandInterruptedError, from_rpc, show
+from common.cli.errors import CliError, CommandInterruptedError, said_by, show
+from common.errors import AimassError
 from common.local.home import SuiteHome
 from common.tls import TlsError
 
@@ -76,16 +77,9 @@ def run(arguments: Sequence[str]) -> int:
     """
     try:
         return _call(arguments)
-    except CommandInterruptedError as end:
-        show(end, make_console(sys.stderr))
-        return EXIT_INTERRUPTED
-    except CliError as error:
-        show(error, make_console(sys.stderr))
-    except TlsError as error:
-        show(CliError(str(error)), make_console(sys.stderr))
-    except grpc.RpcError as error:
-        show(from_rpc(error), make_console(sys.stderr))
-    return 1
+    except (CliError, AimassError, TlsError, grpc.RpcError, OSError) as error:
+        show(said_by(error), make_console(sys.stderr))
+        return EXIT_INTERRUPTED if isinstance(error, CommandInterruptedError) else 1
 
 
 def _call(arguments: Sequence[str]) -> int:

@@ -11,6 +11,7 @@ from aimass.catalog.v1 import transfer_pb2
 from aimass.catalog.v1.transfer_pb2_grpc import TransferServiceStub
 from aimass.type.v1 import artifact_pb2
 from common.cli.errors import CliError
+from common.disk import telling_full_disk
 
 CHUNK_BYTES = 256 * 1024
 _GIVE_UP_SECONDS = 60.0
@@ -114,12 +115,14 @@ def download_artifact(
 
     Raises:
         CliError: What arrived has another digest.
+        DiskFullError: There is no room for the file.
         grpc.RpcError: The catalog refuses it, or did not answer for a minute.
     """
     partial = path.with_name(f".{path.name}.part")
     partial.unlink(missing_ok=True)
     try:
-        _receive_whole(stub, artifact, partial, progress)
+        with telling_full_disk(path.parent):
+            _receive_whole(stub, artifact, partial, progress)
         with partial.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
         if digest != artifact.sha256:

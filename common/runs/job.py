@@ -16,10 +16,16 @@ from pydantic import Field
 
 from aimass.type.v1 import event_pb2, run_pb2
 from common import telemetry
-from common.artifacts.opening import RUN_PATIENCE, open_store
+from common.artifacts.opening import FULL_PATIENCE, RUN_PATIENCE, open_store
 from common.artifacts.settings import StoreSettings
 from common.config import Settings
-from common.errors import AimassError, FencedError, NotFoundError, UnavailableError
+from common.errors import (
+    AimassError,
+    FencedError,
+    NotFoundError,
+    StoreFullError,
+    UnavailableError,
+)
 from common.records import RecordStore
 from common.runs.errors import RunCancelledError, RunEndedError
 from common.runs.hosts import JOB_VARIABLE, RUN_VARIABLE, kill_job
@@ -51,7 +57,11 @@ class JobSettings(Settings):
 
 
 def run_job(
-    kind: RunKind[M], main: Callable[[RunOwner[M]], None], arguments: Sequence[str] | None = None
+    kind: RunKind[M],
+    main: Callable[[RunOwner[M]], None],
+    arguments: Sequence[str] | None = None,
+    *,
+    resumes: bool = True,
 ) -> int:
     """Works on one run in this process, from taking it to publishing its end.
 
@@ -64,6 +74,8 @@ def run_job(
         main: The work. It ends by `owner.succeed(...)`.
         arguments: The run's resource name, or `--standby`: then everything is imported already,
             and the name comes as a line on standard input; its end without one ends the process.
+        resumes: Whether an attempt goes on where the last one stopped, so that it waits for room
+            in a full store. One that would begin anew fails soon, and says why.
 
     Returns:
         Exit code of the process.
@@ -78,7 +90,7 @@ def run_job(
     telemetry.configure(f"{kind.prefix}-job")
     signal.signal(signal.SIGTERM, _terminate)
     try:
-        return _Job(kind, name, StoreSettings(), main, ring).work()
+        return _Job(kind, name, StoreSettings(), main, ring, resumes).work()
     finally:
         telemetry.flush()
 
@@ -133,12 +145,14 @@ class _Job(Generic[M]):
         store: StoreSettings,
         main: Callable[[RunOwner[M]], None],
         ring: Callable[[], None],
+        resumes: bool,
     ) -> None:
         self._kind = kind
         self._name = name
         self._store = store
         self._main = main
         self._ring = ring
+        self._resumes = resumes
 
     def work(self) -> int:
         try:
@@ -154,7 +168,8 @@ class _Job(Generic[M]):
             return EXIT_TRY_LATER
         telemetry.bind_run(self._name, owner.attempt)
         # Lease and events retry by themselves; the work should not have to.
-        owner.store = open_store(self._store, RUN_PATIENCE)
+        full_patience = RUN_PATIENCE if self._resumes else FULL_PATIENCE
+        owner.store = open_store(self._store, RUN_PATIENCE, full_patience)
         owner.records = RecordStore(owner.store)
         try:
             return self._attempt(owner)
@@ -187,6 +202,10 @@ class _Job(Generic[M]):
             if not owner.ended:
                 owner.check_cancelled()
                 raise RuntimeError("the job returned without an end of the run")
+        except StoreFullError as error:
+            if self._resumes:
+                raise
+            owner.fail(error)
         except (RunCancelledError, UnavailableError, FencedError):
             raise
         except Exception as error:

@@ -18,6 +18,17 @@ from common.local.store import find_minio
 _START_SECONDS = 60.0
 _STOP_SECONDS = 20.0
 _POLL_SECONDS = 0.02
+# In a user namespace nobody needs to be root for it.
+_OWN_MOUNTS = ["unshare", "--user", "--map-root-user", "--mount"]
+
+
+def can_mount() -> bool:
+    """Whether this user can give a process a disk of its own: some containers forbid it."""
+    command = [*_OWN_MOUNTS, "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
 
 
 class MinioServer:
@@ -27,11 +38,13 @@ class MinioServer:
         settings: How to reach it; the same over stop and start.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, room: int = 0) -> None:
         """Prepares a server; `start` runs it.
 
         Args:
             folder: Where it keeps its data and its log.
+            room: Size in bytes of a disk of its own, in memory, for the data, which goes with the
+                server; 0 for that of the folder. See `can_mount`.
 
         Raises:
             RuntimeError: If there is no MinIO on this machine.
@@ -44,6 +57,7 @@ class MinioServer:
             )
         self._binary = binary
         self._folder = folder
+        self._room = room
         self._process: subprocess.Popen[bytes] | None = None
         self.settings = StoreSettings(
             endpoint=f"127.0.0.1:{_free_port()}",
@@ -67,7 +81,7 @@ class MinioServer:
         command = [str(self._binary), "server", "--quiet", "--address", self.settings.endpoint]
         with (self._folder / "minio.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [*command, str(data)],
+                [*self._mounting(data), *command, str(data)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -111,6 +125,13 @@ class MinioServer:
     def thaw(self) -> None:
         """Lets a frozen server go on (SIGCONT)."""
         self._running().send_signal(signal.SIGCONT)
+
+    def _mounting(self, data: Path) -> list[str]:
+        """Returns what a command stands behind to see a disk of its own at `data`."""
+        if not self._room:
+            return []
+        mount = f'mount -t tmpfs -o size={self._room} tmpfs "$0" && exec "$@"'
+        return [*_OWN_MOUNTS, "sh", "-c", mount, str(data)]
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._process is None:

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from aimass.catalog.v1 import dataset_pb2
-from aimass.type.v1 import artifact_pb2, run_pb2
+from aimass.type.v1 import artifact_pb2, event_pb2, run_pb2
 from common.artifacts.blobs import put_artifact
 from common.artifacts.purge import purge_prefix
 from common.data.messages import counts_to_proto, schema_to_proto
 from common.data.shards import PARQUET_MEDIA_TYPE
 from common.errors import UnavailableError
 from common.names import DatasetName, DatasetVersionName
+from common.protobuf import from_plain
 from common.records import RequestId
 from common.runs.errors import RunCancelledError
 from common.runs.job import run_job
@@ -28,8 +29,9 @@ from services.catalog.domain.groups import GroupsBefore
 from services.catalog.domain.importer import READING, ImportedData, import_source
 from services.catalog.domain.objects import shared_format
 from services.catalog.domain.sources.archive import ArchiveLimits
+from services.catalog.domain.sources.encoding import is_guess
 from services.catalog.domain.sources.several import open_files
-from services.catalog.domain.spec import DataFormat, ImportSpec, resolve_format
+from services.catalog.domain.spec import CsvOptions, DataFormat, ImportSpec, resolve_format
 from services.catalog.domain.uploads import Uploads, fetch_upload
 from services.catalog.domain.versions import Versions
 from services.catalog.kind import DATASET_IMPORTS, DATASETS
@@ -150,7 +152,22 @@ def _import(owner: Owner, versions: DatasetVersions, settings: ImportSettings) -
                 lambda stage, done, total: _tell(owner, stage, done, total),
                 before,
             )
+    _note_csv(owner, spec.csv, imported.csv)
     return _Draft(_version(owner.run, spec, imported), base)
+
+
+def _note_csv(owner: Owner, asked: CsvOptions, found: CsvOptions | None) -> None:
+    """Keeps with the run how a CSV file was read, and warns of a guess."""
+    if found is None:
+        return
+    options = from_plain(found.model_dump(), dataset_pb2.CsvOptions)
+    owner.update(lambda run: run.spec.csv.CopyFrom(options))
+    if not asked.encoding and is_guess(found.encoding):
+        owner.log(
+            f"the file is not in UTF-8 and was read as {found.encoding}, which is a guess; where "
+            "texts look wrong, import it again with its encoding",
+            event_pb2.SEVERITY_WARNING,
+        )
 
 
 def _fetch(
@@ -251,7 +268,7 @@ def _inputs(run: dataset_pb2.DatasetImport) -> list[str]:
 
 def main() -> int:
     """Works on one import; returns the exit code of the process."""
-    return run_job(DATASET_IMPORTS, run_import)
+    return run_job(DATASET_IMPORTS, run_import, resumes=False)
 
 
 if __name__ == "__main__":

@@ -134,7 +134,7 @@ def _finish(run: model_pb2.ModelImport, version: model_pb2.ModelVersion) -> None
 
 def main() -> int:
     """Works on one import; returns the exit code of the process."""
-    return run_job(MODEL_IMPORTS, run_model_import)
+    return run_job(MODEL_IMPORTS, run_model_import, resumes=False)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from common.disk import telling_full_disk
 from common.errors import UnavailableError
 from common.records import RequestId
 from common.runs.kind import M, RunKind, name_of, status_of
@@ -68,10 +69,19 @@ def scratch_folder(identity: str, root: Path | None) -> Iterator[Path]:
     Args:
         identity: Of the run.
         root: Where; None for the system's place.
+
+    Raises:
+        DiskFullError: There is no room for what the block writes.
     """
     base = root or Path(tempfile.gettempdir())
     prefix = f"aimass-import-{identity}-"
     for left in base.glob(f"{prefix}*"):
         shutil.rmtree(left, ignore_errors=True)
-    with tempfile.TemporaryDirectory(prefix=prefix, dir=base, ignore_cleanup_errors=True) as path:
+    cure = (
+        "make room there, or set AIMASS_IMPORT_SCRATCH_DIR to a folder with room, and import again"
+    )
+    with (
+        telling_full_disk(base, cure),
+        tempfile.TemporaryDirectory(prefix=prefix, dir=base, ignore_cleanup_errors=True) as path,
+    ):
         yield Path(path)

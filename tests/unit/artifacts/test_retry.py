@@ -10,7 +10,7 @@ import pytest
 from common.artifacts import ObjectChangedError, ObjectInfo, ObjectStore
 from common.artifacts.memory import MemoryStore
 from common.artifacts.retry import RetryingStore
-from common.errors import UnavailableError
+from common.errors import StoreFullError, UnavailableError
 from common.testing.crash import CrashingStore, Moment, once
 
 _T = TypeVar("_T")
@@ -52,6 +52,20 @@ def test_an_outage_is_told_to_the_impatient() -> None:
     with pytest.raises(UnavailableError):
         store.read("a")
     assert 2.5 < time.now <= 4
+
+
+def test_a_full_store_has_a_patience_of_its_own() -> None:
+    """A run that can begin anew says soon that there is no room, and still survives an outage."""
+
+    class Full(MemoryStore):
+        def write(self, key: str, data: bytes) -> str:
+            raise StoreFullError("full")
+
+    time = Time()
+    full = RetryingStore(Full(), 60, full_patience=5, closed=time, clock=time)
+    with pytest.raises(StoreFullError):
+        full.write("a", b"x")
+    assert 3 < time.now <= 5
 
 
 def test_a_closed_store_gives_up_at_once() -> None:
