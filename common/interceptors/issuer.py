@@ -65,6 +65,8 @@ class Issuer:
                 leeway=self._settings.jwt_leeway_seconds,
                 options={"require": _REQUIRED},
             )
+            if not claims["sub"]:
+                raise jwt.InvalidTokenError("its subject is empty")
         except jwt.ExpiredSignatureError:
             message = f"The token has expired; get a new one from {self._settings.jwt_issuer}."
             raise UnauthenticatedError(message, reason="TOKEN_EXPIRED") from None

@@ -51,9 +51,11 @@ class AgentSettings(ClientSettings):
         return _SHARED_MEMORY / f"aimass-{self.suite}" / self.agent_id
 
     def warm_environment(self) -> dict[str, str]:
-        """Returns the environment of the process that forks workers."""
+        """Returns the environment of the process that forks workers, which call no service."""
         threads = dict.fromkeys(_THREAD_VARIABLES, str(self.agent_threads))
-        return {**_WARM_ENVIRONMENT, **os.environ, **threads}
+        environment = {**_WARM_ENVIRONMENT, **os.environ, **threads}
+        environment.pop("AIMASS_TOKEN", None)
+        return environment
 
 
 def interface_of(address: str) -> str:

@@ -2,12 +2,14 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from common.errors import UnavailableError
+from common.secrets import without_secrets
 
 _ANSWER_SECONDS = 10.0
 _MODULE = "services.trainer.coordinator.rendezvous_process"
@@ -99,9 +101,10 @@ class Rendezvous:
 
 
 def _start() -> "subprocess.Popen[str]":
-    # It ends with its input, so also when this process dies.
+    # It ends with its input, so also when this process dies. It unpickles what workers send.
     return subprocess.Popen(
         [sys.executable, "-m", _MODULE],
+        env=without_secrets(os.environ),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -1,6 +1,8 @@
 """Tokens of an issuer, shown to a real server."""
 
 import asyncio
+import base64
+import hmac
 import http.server
 import json
 import threading
@@ -12,6 +14,7 @@ from pathlib import Path
 import grpc
 import jwt
 import pytest
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
@@ -60,6 +63,16 @@ def signed(kid: str = "rsa", **changes: object) -> str:
     if kid == "ec":
         return jwt.encode(kept, EC_KEY, "ES256", {"kid": kid})
     return jwt.encode(kept, RSA_KEY, "RS256", {"kid": kid})
+
+
+def signed_with_public_key() -> str:
+    """Returns a token signed by what everybody knows, which some checkers take for a secret."""
+    public = RSA_KEY.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
+    head, body, _ = jwt.encode(claims(), "x" * 32, "HS256", {"kid": "rsa"}).split(".")
+    digest = hmac.digest(public, f"{head}.{body}".encode(), "sha256")
+    return f"{head}.{body}.{base64.urlsafe_b64encode(digest).rstrip(b'=').decode()}"
 
 
 class Servicer(trainer_pb2_grpc.TrainingServiceServicer):
@@ -119,7 +132,9 @@ async def test_what_is_wrong_with_a_token_keeps_it_out(address: str) -> None:
         "changed body": f"{head}.{forged}.{signature}",
         "cut signature": f"{head}.{body}.",
         "none": jwt.encode(claims(), "", "none", {"kid": "rsa"}),
+        "an empty subject": signed(sub=""),
         "HS256": jwt.encode(claims(), "x" * 32, "HS256", {"kid": "rsa"}),
+        "HS256 with the public key": signed_with_public_key(),
         "RS512": jwt.encode(claims(), RSA_KEY, "RS512", {"kid": "rsa"}),
         "no JSON": "a.b.c",
     }
