@@ -10,6 +10,7 @@ from unittest.mock import patch
 import pytest
 
 from common.errors import InvalidFieldError
+from services.catalog.domain.sources import zip_archive
 from services.catalog.domain.sources.archive import ArchiveLimits, open_archive
 from tests.unit.catalog.support import field_of, zip_of
 
@@ -113,6 +114,14 @@ def test_too_large_once_unpacked(sizes: tuple[int, ...], tmp_path: Path) -> None
     files = {str(number): bytes(size) for number, size in enumerate(sizes)}
     message = refused(zip_of(files), tmp_path)
     assert "unpacks to" in message
+
+
+def test_bomb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What would grow beyond all measure is refused by name, before any of it is unpacked."""
+    monkeypatch.setattr(zip_archive, "BOMB_BYTES", 1 << 20)
+    message = refused(zip_of({"fine": b"x", "zeros": bytes(5_000_000)}), tmp_path, ArchiveLimits())
+    assert "`zeros` grows to more than 200 times its size" in message
+    assert "make the archive without compression" in message
 
 
 def test_lie_about_the_unpacked_size(tmp_path: Path) -> None:

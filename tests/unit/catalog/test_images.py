@@ -3,7 +3,7 @@
 import io
 import struct
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
@@ -14,6 +14,9 @@ from common.data.schema import ColumnType, Part, Task
 from common.errors import InvalidFieldError
 from services.catalog.domain.spec import DataFormat, SplitSpec
 from tests.unit.catalog.support import Imported, field_of, import_bytes, picture, zip_of
+from tests.unit.catalog.test_tar import tar_of
+
+Pack = Callable[[dict[str, bytes]], bytes]
 
 
 def import_images(files: Mapping[str, bytes], split: SplitSpec | None = None) -> Imported:
@@ -123,7 +126,7 @@ def test_decompression_bomb() -> None:
     buffer = io.BytesIO()
     huge.save(buffer, "PNG")
     assert len(buffer.getvalue()) < 2**20
-    with pytest.raises(InvalidFieldError, match=r"`a/1.png` is") as caught:
+    with pytest.raises(InvalidFieldError, match=r"`a/1.png` says that it has") as caught:
         import_images({"a/1.png": buffer.getvalue(), "b/1.png": picture()})
     assert caught.value.reason == "BAD_IMAGE"
 
@@ -139,16 +142,18 @@ def png_that_says(width: int, height: int) -> bytes:
 @pytest.mark.parametrize(
     ("image", "words"),
     [
-        (png_that_says(60_000, 60_000), "`a/0.png` is"),
-        (png_that_says(5000, 5000), "pixels can be imported"),
+        (png_that_says(60_000, 60_000), "`a/0.png` says that it has more than 16,777,216 pixels"),
+        (png_that_says(5000, 5000), "`a/0.png` says that it has more than"),
         (png_that_says(40, 30), "`a/0.png` is damaged"),
         (png_that_says(0, 3), "`a/0.png` is"),
         (picture(kind="BMP")[:30], "`a/0.png` is"),
         (zip_of({"x": b"y"}), "is no PNG, JPEG or BMP image"),
     ],
 )
-def test_false_sizes(image: bytes, words: str) -> None:
+@pytest.mark.parametrize("pack", [zip_of, tar_of])
+def test_false_sizes(image: bytes, words: str, pack: Pack) -> None:
     """An image that is not what its header or its name says is refused before it takes memory."""
     with pytest.raises(InvalidFieldError) as caught:
-        import_images(two_classes(image, *[image] * 3))
+        import_bytes(pack(two_classes(image, *[image] * 3)), DataFormat.IMAGE_ZIP)
     assert words in caught.value.message
+    assert "take it out of the archive" in caught.value.message

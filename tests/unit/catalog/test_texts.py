@@ -1,5 +1,7 @@
 """Archives of text files in class folders."""
 
+from collections.abc import Callable
+
 import pytest
 
 from common.data.schema import ColumnType, Task
@@ -8,6 +10,8 @@ from services.catalog.domain.sources import base
 from services.catalog.domain.spec import DataFormat, ImportSpec, resolve_format
 from tests.unit.catalog.support import Imported, field_of, import_bytes, picture, zip_of
 from tests.unit.catalog.test_tar import compressed, tar_of
+
+Pack = Callable[[dict[str, bytes]], bytes]
 
 TEXTS = {f"{'ab'[row % 2]}/{row}.txt": f"Text {row}, größer.\n".encode() for row in range(20)}
 
@@ -60,17 +64,25 @@ def test_images_by_what_is_in_the_archive() -> None:
         ({"1.txt": b"x"}, "lies in no folder"),
         ({"a/1.zip": b"x"}, "an archive within the archive; unpack it"),
         ({"a/x.tar.gz": b"x"}, "an archive within the archive"),
+        ({"a/hidden.txt": zip_of({"a/x.txt": b"x"})}, "`a/hidden.txt` is no"),
         ({"a/1.gif": b"GIF89a"}, "`a/1.gif` is no PNG, JPEG or BMP image"),
         ({"a/1.png": picture(), "a/2.txt": b"x"}, "`a/2.txt` is no PNG"),
-        ({"a/": b""}, "holds no files"),
     ],
 )
-def test_bad_files(files: dict[str, bytes], words: str) -> None:
-    """A file that does not belong is refused by name, with the cure."""
+@pytest.mark.parametrize("pack", [zip_of, tar_of])
+def test_bad_files(files: dict[str, bytes], words: str, pack: Pack) -> None:
+    """A file that does not belong is refused by name, with the cure, whatever packs it."""
     with pytest.raises(InvalidFieldError) as caught:
-        import_texts(zip_of({**files, "b/9.txt": b"x"} if "a/" not in files else files))
+        import_texts(pack({**files, "b/9.txt": b"x"}))
     assert field_of(caught.value) == "dataset_import.spec.upload"
     assert words in caught.value.message
+    assert ";" in caught.value.message  # after which the cure stands
+
+
+def test_folders_alone() -> None:
+    """An archive of empty folders holds nothing to learn from."""
+    with pytest.raises(InvalidFieldError, match="holds no files; put text files into a folder"):
+        import_texts(zip_of({"a/": b""}))
 
 
 @pytest.mark.parametrize(

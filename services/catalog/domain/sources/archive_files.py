@@ -76,10 +76,10 @@ class Archive:
         for chunk in self._reading(file):
             left -= len(chunk)
             if left < 0:
-                refuse(f"`{file.filename}` is larger than the archive says")
+                refuse(f"`{file.filename}` is larger than the archive says; make the archive again")
             yield chunk
         if left:
-            refuse(f"`{file.filename}` is smaller than the archive says")
+            refuse(f"`{file.filename}` is smaller than the archive says; make the archive again")
 
     def read(self, file: ArchiveFile) -> bytes:
         """Returns the content of a file. Raises `InvalidFieldError` as `chunks` does."""
@@ -137,7 +137,7 @@ class Survey:
         if size > self._limits.max_file_bytes:
             refuse(
                 f"`{name}` unpacks to {size} bytes; at most {self._limits.max_file_bytes} can be "
-                "imported",
+                "imported; split it, or take it out of the archive",
                 "ARCHIVE_TOO_LARGE",
             )
         if self._total > self._limits.max_total_bytes:

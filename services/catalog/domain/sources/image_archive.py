@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from PIL import Image
 
+from common.errors import InvalidFieldError
 from services.catalog.domain.fields import bad_file
 from services.catalog.domain.sources.archive import Archive, ArchiveFile
 from services.catalog.domain.sources.base import RawColumn, RawKind, batch_rows
@@ -116,16 +117,16 @@ class ImageArchiveSource:
         content = io.BytesIO(self._archive.read(file))
         try:
             image = Image.open(content, formats=_FORMATS)
+        except Image.DecompressionBombError as error:
+            raise _too_large(file) from error
         except _DAMAGES as error:
             raise bad_file(
-                f"`{file.filename}` is no PNG, JPEG or BMP image, or is damaged", "BAD_IMAGE"
+                f"`{file.filename}` is no PNG, JPEG or BMP image, or is damaged; replace it, or "
+                "take it out of the archive",
+                "BAD_IMAGE",
             ) from error
         if image.width * image.height > _MAX_PIXELS:
-            raise bad_file(
-                f"`{file.filename}` is {_measures(image.size)} pixels; images of up to "
-                f"{_MAX_PIXELS} pixels can be imported",
-                "BAD_IMAGE",
-            )
+            raise _too_large(file)
         return image
 
     def _pixels(self, file: ArchiveFile) -> Pixels:
@@ -134,9 +135,20 @@ class ImageArchiveSource:
         try:
             pixels = _to_bytes(image, self._channels)
         except _DAMAGES as error:
-            raise bad_file(f"`{file.filename}` is damaged: {error}", "BAD_IMAGE") from error
+            raise bad_file(
+                f"`{file.filename}` is damaged ({error}); replace it, or take it out of the archive",
+                "BAD_IMAGE",
+            ) from error
         height, width = self._size[1], self._size[0]
         return pixels.reshape(height, width, self._channels).transpose(2, 0, 1)
+
+
+def _too_large(file: ArchiveFile) -> InvalidFieldError:
+    return bad_file(
+        f"`{file.filename}` says that it has more than {_MAX_PIXELS:,} pixels, the most that can be "
+        "imported; make it smaller, or take it out of the archive",
+        "BAD_IMAGE",
+    )
 
 
 def _to_bytes(image: Image.Image, channels: int) -> Pixels:

@@ -13,6 +13,7 @@ from services.catalog.domain.sources.csv_file import CsvSource
 from services.catalog.domain.sources.json_lines import JsonLinesSource
 from services.catalog.domain.sources.libsvm_file import LibsvmSource
 from services.catalog.domain.sources.npz_file import NpzSource
+from services.catalog.domain.sources.recognition import check_kind
 from services.catalog.domain.sources.spool import Spooled
 from services.catalog.domain.sources.unpack import unpacked
 from services.catalog.domain.spec import DataFormat, ImportSpec
@@ -39,6 +40,8 @@ def open_source(
         InvalidFieldError: The file is not of that format, or cannot be imported.
     """
     bounds = limits or ArchiveLimits()
+    if file_format is not None:
+        check_kind(path, file_format)
     table = _open_table(path, file_format, scratch, spec, bounds.max_file_bytes)
     if table is not None:
         yield table

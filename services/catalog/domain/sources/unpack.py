@@ -16,6 +16,12 @@ _MARKS = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _UTF8 = ("utf-8", "utf-8-sig", "ascii")
 
 
+def compression_of(path: Path) -> str | None:
+    """Returns `gzip`, `zstd` or None, by the first bytes of a file."""
+    start = _start(path)
+    return next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
+
+
 def unpacked(path: Path, scratch: Path, max_bytes: int) -> Path:
     """Returns the file, decompressed where it is a gzip or zstd file.
 
@@ -27,8 +33,7 @@ def unpacked(path: Path, scratch: Path, max_bytes: int) -> Path:
     Raises:
         InvalidFieldError: The file is damaged, or larger than that once unpacked.
     """
-    start = _start(path)
-    compression = next((kind for magic, kind in _MAGIC.items() if start.startswith(magic)), None)
+    compression = compression_of(path)
     if compression is None:
         return path
     plain = scratch / "unpacked"

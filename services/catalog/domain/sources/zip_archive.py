@@ -63,7 +63,10 @@ def _read(file: zipfile.ZipFile, info: zipfile.ZipInfo) -> Iterator[bytes]:
             while chunk := content.read(CHUNK_BYTES):
                 yield chunk
     except _DAMAGES as error:
-        raise bad_file(f"`{info.filename}` in the archive is damaged: {error}") from error
+        raise bad_file(
+            f"`{info.filename}` in the archive is damaged ({error}); make the archive again",
+            "BAD_ARCHIVE",
+        ) from error
 
 
 def _count_entries(raw: BinaryIO, size: int, limits: ArchiveLimits) -> None:
@@ -140,7 +143,7 @@ def _check_overlap(entries: list[zipfile.ZipInfo], size: int) -> None:
     end = 0
     for info in sorted(entries, key=lambda entry: entry.header_offset):
         if info.header_offset < end:
-            refuse(f"`{info.filename}` overlaps another entry of the archive")
+            refuse(f"`{info.filename}` overlaps another entry; make the archive again")
         end = info.header_offset + _LOCAL_HEADER + len(info.filename) + info.compress_size
     if end > size:
         refuse("the archive is cut off; make it again")
