@@ -1,6 +1,7 @@
 """The import's job: publishes one version, whatever happens to its attempts."""
 
 import hashlib
+import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,7 +24,7 @@ from services.catalog.domain.uploads import Uploads, UploadWriter
 from services.catalog.domain.versions import Versions
 from services.catalog.job import run_import
 from services.catalog.kind import DATASET_IMPORTS, DATASETS
-from services.catalog.publishing import publish_request
+from services.catalog.publishing import publish_request, scratch_folder
 from tests.unit.catalog.support import picture, zip_of
 
 Owner = RunOwner[dataset_pb2.DatasetImport]
@@ -205,14 +206,26 @@ def test_failure_while_writing_leaves_no_shards(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_scratch_of_a_killed_attempt_is_removed(scratch: Path) -> None:
-    """What SIGKILL left on the disk goes when the run is taken over; other suites' stays."""
+    """What SIGKILL left on the disk goes with the next attempt at the run, or the next import."""
     store = prepared()
-    other = scratch / "aimass-import-other-1"
-    other.mkdir()
+    fresh, dead = (scratch / f"aimass-import-{name}-1" for name in ("fresh", "dead"))
+    for folder in (fresh, dead):
+        folder.mkdir()
+        (folder / "spool").write_bytes(b"x")
+    os.utime(dead, (0, 0))
     with attempt(store) as owner:
         (scratch / f"aimass-import-{_identity(owner)}-left").mkdir()
         run_import(owner)
-    assert list(scratch.iterdir()) == [other]
+    assert list(scratch.iterdir()) == [fresh]
+
+
+def test_scratch_of_a_living_import_stays(scratch: Path) -> None:
+    """However old it is, a folder is safe from others as long as its process lives."""
+    with scratch_folder("living", scratch) as living:
+        os.utime(living, (0, 0))
+        with scratch_folder("other", scratch):
+            assert living.exists()
+    assert not list(scratch.iterdir())
 
 
 def _identity(owner: Owner) -> str:
