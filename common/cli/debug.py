@@ -21,9 +21,9 @@ from common.cli.log_lines import last_bytes
 from common.cli.run_kinds import calls_for, full_name
 from common.disk import telling_full_disk
 from common.local.home import SuiteHome
+from common.secrets import is_secret
 
 _LOG_BYTES = 4 * 1024 * 1024
-_SECRET_NAME = re.compile(r"TOKEN|SECRET|PASSWORD|ACCESS_KEY|CREDENTIAL|HEADERS")
 _REMOVED = "[removed]"
 _PACKAGES = ("aimass", "grpcio", "protobuf", "torch", "horovod", "duckdb", "pyarrow", "numpy")
 
@@ -104,19 +104,15 @@ def versions() -> dict[str, str]:
 def settings(environment: Mapping[str, str]) -> dict[str, str]:
     """Returns the variables that the suite reads; secrets show only that they are set."""
     return {
-        name: _REMOVED if _is_secret(name) else value
+        name: _REMOVED if is_secret(name) else value
         for name, value in sorted(environment.items())
         if name.startswith(("AIMASS_", "OTEL_", "HOROVOD_", "GRPC_"))
     }
 
 
-def _is_secret(name: str) -> bool:
-    return not name.endswith("_FILE") and _SECRET_NAME.search(name) is not None
-
-
 def secrets_of(home: SuiteHome, environment: Mapping[str, str]) -> list[str]:
     """Returns the secrets that the archive must not hold, wherever they may have got to."""
-    found = {value for name, value in environment.items() if _is_secret(name)}
+    found = {value for name, value in environment.items() if is_secret(name)}
     if home.token_file.exists():
         found.update(home.tokens().values())
     found.update(home.store_credentials())

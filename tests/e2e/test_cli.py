@@ -5,11 +5,17 @@ import tarfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
-from aimass.catalog.v1 import dataset_pb2
+from aimass.catalog.v1 import dataset_pb2, transfer_pb2
 from common.cli.program import run
 from common.testing.suite import RunningSuite
+from tests.support.foreign_models import skops_file
 
 BOTH = """
 kind: DatasetImport
@@ -156,3 +162,76 @@ def test_the_doctor_finds_a_running_suite_well(
     shown = capsys.readouterr().out
     for line in ("our clock and the store's agree", "the trainer answers", "2 slots are ready"):
         assert line in shown
+
+
+def test_a_model_from_elsewhere_by_file_and_by_command(
+    tmp_path: Path, suite: RunningSuite, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A pipeline over a table of mixed columns is imported with its data, named and traced."""
+    write_customers(tmp_path)
+    table, net = str(tmp_path / "customers.csv"), str(tmp_path / "net.skops")
+    assert run(["datasets", "import", table, "--name", "cli-customers", "--target", "kind"]) == 0
+    file = tmp_path / "import.yaml"
+    file.write_text(
+        "kind: ModelImport\nmodel_import: {spec: {model: models/cli-foreign, upload: "
+        "'file:net.skops', dataset_version: datasets/cli-customers/versions/latest}}\n"
+    )
+    assert run(["apply", "--validate-only", "-f", str(file)]) == 0
+    assert "format: MODEL_FORMAT_SKOPS" in capsys.readouterr().out
+    assert run(["models", "import", net, "--name", "cli-foreign", "--data", "cli-customers"]) == 0
+    assert "models/cli-foreign/versions/1" in capsys.readouterr().out
+    assert run(["models", "alias", "cli-foreign/versions/1", "champion"]) == 0
+    assert run(["models", "list", "--filter", "aliases:champion AND latest_version>=1"]) == 0
+    assert capsys.readouterr().out.count("champion=1") == 2
+    assert run(["models", "show", "models/cli-foreign/versions/champion"]) == 0
+    shown = capsys.readouterr().out
+    for line in ("in: city object[rows]", "in: age float64[rows]", "validation/accuracy"):
+        assert line in shown
+    assert run(["trace", "models/cli-foreign/versions/champion"]) == 0
+    drawn = capsys.readouterr().out
+    for name in (
+        "modelImports/",
+        "uploads/",
+        "datasets/cli-customers/versions/1",
+        "datasetImports/",
+    ):
+        assert name in drawn
+    assert run(["models", "alias", "cli-foreign", "champion", "--delete"]) == 0
+    assert "has no alias" in capsys.readouterr().out
+    assert run(["trace", "models/none"]) == 1
+    assert "does not exist" in capsys.readouterr().err
+
+
+def write_customers(folder: Path) -> None:
+    """Writes a table of a text and a number, and a pipeline that was fitted on it."""
+    generator = np.random.default_rng(2)
+    frame = pd.DataFrame(
+        {"age": generator.normal(40, 9, 120), "city": generator.choice(["berlin", "rome"], 120)}
+    )
+    kinds = np.where((frame.age > 40) ^ (frame.city == "rome"), "new", "old")
+    frame.assign(kind=kinds).to_csv(folder / "customers.csv", index=False)
+    columns = [("texts", OneHotEncoder(), ["city"]), ("numbers", StandardScaler(), ["age"])]
+    model = make_pipeline(ColumnTransformer(columns), DecisionTreeClassifier(random_state=0))
+    (folder / "net.skops").write_bytes(skops_file(model.fit(frame, kinds)))
+
+
+def test_a_sweep_says_what_would_go(
+    suite: RunningSuite, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A dry run goes over both services and names nothing that was just made."""
+    name = suite.upload("unused.csv", b"a,b\n1,2\n")
+    assert run(["sweep", "--dry-run"]) == 0
+    shown = capsys.readouterr().out
+    assert name not in shown
+    assert "would go." in shown
+    assert suite.transfers.GetUpload(transfer_pb2.GetUploadRequest(name=name)).filename
+    assert run(["sweep", "--dry-run", "--older-than-hours", "0"]) == 1
+    assert "must be at least 1 minute" in capsys.readouterr().err
+
+
+def test_no_secret_stands_in_a_command_line(suite: RunningSuite) -> None:
+    """Everybody on the machine can read the arguments of processes."""
+    shown = [" ".join(process.cmdline()) for process in suite.processes()]
+    assert any("services.catalog" in each for each in shown)
+    for secret in (*suite.suite.home.tokens().values(), *suite.suite.home.store_credentials()):
+        assert not [each for each in shown if secret in each]
