@@ -95,6 +95,16 @@ def test_probes_ask_the_port_that_is_served(overlay: str, name: str) -> None:
             assert probe["grpc"]["port"] == port["containerPort"] == int(values["AIMASS_PORT"])
 
 
+@each_overlay
+def test_metrics_are_announced_where_they_are_served(overlay: str) -> None:
+    """Prometheus finds the port that the services were given."""
+    (settings,) = (each["data"] for each in of_kind(overlay, "ConfigMap"))
+    for name in ("catalog", "trainer"):
+        notes = pods(overlay)[name]["metadata"]["annotations"]
+        assert notes["prometheus.io/scrape"] == "true"
+        assert notes["prometheus.io/port"] == settings["AIMASS_METRICS_PORT"]
+
+
 @each_pod
 def test_writable_places_are_volumes(overlay: str, name: str) -> None:
     """Temporary files, caches and commits go where the root file system's lock does not reach."""

@@ -13,6 +13,7 @@ from deploy.kubernetes.render import overlays
 from tests.support.deployment import of_kind, pods
 
 SUITE = "aimass"
+METRICS_PORT = 9464
 FREE_PORT = 40123
 
 
@@ -33,6 +34,7 @@ def peers(overlay: str) -> dict[str, Peer]:
         "stranger": Peer("team-a", {"app": "shell"}),
         "neighbour": Peer(SUITE, {"app": "shell"}),
         "dns": Peer("kube-system", {"k8s-app": "kube-dns"}),
+        "prometheus": Peer("monitoring", {"app.kubernetes.io/name": "prometheus"}),
         "impostor": Peer("team-a", {"app.kubernetes.io/name": "agent"}),
     }
 
@@ -98,6 +100,8 @@ NEEDED = [
     ("agent-cpu", "agent-cpu", FREE_PORT),
     ("client", "catalog", 7700),
     ("client", "trainer", 7701),
+    ("prometheus", "catalog", METRICS_PORT),
+    ("prometheus", "trainer", METRICS_PORT),
 ]
 
 
@@ -112,7 +116,7 @@ def test_only_what_is_needed_flows(overlay: str) -> None:
         for other in agents
     }
     # An agent's health port is one of its ports, and asked for by agents alone.
-    ports = [7700, 7701, 9000, 443, FREE_PORT]
+    ports = [7700, 7701, 9000, 443, METRICS_PORT, FREE_PORT]
     all_to_agents = {(one, other, port) for one in agents for other in agents for port in ports}
     agents_to_trainer = {(one, "trainer", port) for one in agents for port in ports}
     known = peers(overlay)
