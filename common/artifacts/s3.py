@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, quote, unquote_plus, urlencode
 from xml.etree import ElementTree
 
 import minio
+import minio.time
 import urllib3
 from minio.credentials.credentials import Credentials
 from minio.error import InvalidResponseError, S3Error, ServerError
@@ -276,7 +277,7 @@ class S3Store:
                 url=url,
                 region=self._settings.region,
                 credentials=Credentials(self._settings.access_key, self._settings.secret_key),
-                date=datetime.now(UTC),
+                date=minio.time.utcnow(),
                 expires=int(_URL_LIFETIME.total_seconds()),
             )
         response = self._pool.urlopen("GET", url.geturl())
@@ -325,18 +326,18 @@ class S3Store:
     def _skew(self) -> UnavailableError | None:
         """Returns the error where the clocks are too far apart for a signed request."""
         try:
-            apart = datetime.now(UTC) - self._pool.answered()
+            apart = minio.time.utcnow() - self._pool.answered()
         except ValueError:  # something between us and the store answered, without a Date
             return None
         if abs(apart) < _SKEW:
             return None
-        minutes = abs(apart) // timedelta(minutes=1)
+        minutes = round(abs(apart) / timedelta(minutes=1))
         side = "ahead of" if apart > timedelta() else "behind"
         return UnavailableError(
             f"The service's clock is {minutes} minutes {side} the object store's, which refuses "
             "its requests for that; set both clocks by NTP.",
             reason="CLOCKS_DIFFER",
-            help_command="aimass doctor",
+            help_command="timedatectl set-ntp true",
         )
 
     def _unavailable(self, cause: str) -> UnavailableError:

@@ -1,5 +1,6 @@
 """Numbers, sizes and times as people read them."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -9,6 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 _KILO = 1024.0
 _MINUTE = 60.0
 _HOUR = 3600.0
+# C0 and C1 controls but for tab and newline, and marks that override the direction of text.
+_STEERING = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 _BARS = "▁▂▃▄▅▆▇█"
 
 
@@ -60,11 +63,14 @@ def moment(timestamp: Timestamp) -> str:
 
 
 def between(start: Timestamp, end: Timestamp) -> str:
-    """Returns how long something took, or takes so far; empty before it began."""
+    """Returns how long something took, or takes so far; empty before it began.
+
+    Clocks may differ, or be set meanwhile: no time is less than nothing.
+    """
     if not start.seconds:
         return ""
     last = end.ToDatetime(tzinfo=UTC) if end.seconds else datetime.now(UTC)
-    return seconds((last - start.ToDatetime(tzinfo=UTC)).total_seconds())
+    return seconds(max((last - start.ToDatetime(tzinfo=UTC)).total_seconds(), 0.0))
 
 
 def enum_word(name: str, prefix: str) -> str:
@@ -76,6 +82,11 @@ def cut(text: str, longest: int) -> str:
     """Returns a text in one line, shortened to so many characters."""
     line = " ".join(text.split())
     return line if len(line) <= longest else f"{line[: longest - 1]}…"
+
+
+def harmless(text: str) -> str:
+    """Returns a stranger's text without what steers a terminal or turns the direction of lines."""
+    return _STEERING.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def bars(counts: Sequence[int]) -> str:

@@ -5,6 +5,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -68,8 +69,17 @@ class Issuer:
             if not claims["sub"]:
                 raise jwt.InvalidTokenError("its subject is empty")
         except jwt.ExpiredSignatureError:
-            message = f"The token has expired; get a new one from {self._settings.jwt_issuer}."
+            message = (
+                f"The token has expired: it is {_now()} by this service's clock; get a new one "
+                f"from {self._settings.jwt_issuer}."
+            )
             raise UnauthenticatedError(message, reason="TOKEN_EXPIRED") from None
+        except jwt.ImmatureSignatureError:
+            message = (
+                f"The token is not valid yet: it is {_now()} by this service's clock. If that is "
+                "wrong, set it by NTP."
+            )
+            raise UnauthenticatedError(message, reason="TOKEN_NOT_YET_VALID") from None
         except jwt.PyJWTError as error:
             raise UnauthenticatedError(
                 f"The token is not accepted: {error}. Tokens of {self._settings.jwt_issuer} for "
@@ -90,6 +100,11 @@ class Issuer:
             f"one of {', '.join(role.value for role in _RANKED)}.",
             reason="ROLE_MISSING",
         )
+
+
+def _now() -> str:
+    # Who gets a new token in vain sees that the clock is to blame.
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _at_path(claims: Mapping[str, object], path: str) -> object:

@@ -1,10 +1,13 @@
 """The store contract on a real MinIO, and what only a real server can show."""
 
 import tracemalloc
+from datetime import UTC, datetime, timedelta
 
+import minio.time
 import pytest
 
 from common.artifacts import ObjectStore
+from common.errors import UnavailableError
 from common.testing.minio import MinioServer
 from common.testing.store_contract import StoreContract, random_chunks
 
@@ -30,3 +33,24 @@ class TestMinio(StoreContract):
             tracemalloc.stop()
         assert uploading < 64 * _MEBIBYTE
         assert downloading < 8 * _MEBIBYTE
+
+    @pytest.mark.parametrize("days", [1, -1])
+    def test_a_clock_that_is_off_is_named(
+        self, minio_server: MinioServer, monkeypatch: pytest.MonkeyPatch, days: int
+    ) -> None:
+        """A clock that jumped is passing trouble: runs wait, and callers read whose clock it is."""
+        store = minio_server.new_store(patience=0.1)
+        store.write("before", b"x")
+        shifted = datetime.now(UTC) + timedelta(days=days)
+        calls = [
+            lambda: store.write("after", b"x"),
+            lambda: store.read("before"),
+            lambda: list(store.list("")),
+        ]
+        with monkeypatch.context() as patch:
+            patch.setattr(minio.time, "utcnow", lambda: shifted)
+            for call in calls:
+                with pytest.raises(UnavailableError, match="clock is 1440 minutes") as caught:
+                    call()
+                assert caught.value.reason == "CLOCKS_DIFFER"
+        assert [info.key for info in store.list("")] == ["before"]

@@ -148,6 +148,18 @@ async def test_clocks_may_differ_a_little(address: str) -> None:
     assert await ask(address, signed(exp=time.time() - 5)) == "ada editor"
 
 
+async def test_a_refusal_for_the_time_tells_the_services_clock(address: str) -> None:
+    """Who fetches a new token in vain learns that a clock is wrong, and which."""
+    refused = {
+        "has expired": signed(exp=time.time() - 120),
+        "not valid yet": signed(nbf=time.time() + 120),
+    }
+    for words, token in refused.items():
+        answer = await ask(address, token)
+        assert words in answer
+        assert time.strftime("it is %Y-%m-%dT", time.gmtime()) in answer
+
+
 async def test_a_token_without_a_role_opens_nothing(address: str) -> None:
     """Being known to the issuer is not enough: the message names the claim."""
     for role in (None, "king", {"a": "admin"}, 3, ["none"]):

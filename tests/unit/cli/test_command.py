@@ -6,6 +6,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc import status_pb2
 from rich.console import Console
 
@@ -169,3 +170,8 @@ def test_sizes(value: int, expected: str) -> None:
 def test_code_names() -> None:
     """A status without a message still says something."""
     assert from_status(status_pb2.Status(code=5)).message == grpc.StatusCode.NOT_FOUND.name
+
+
+def test_no_time_is_less_than_nothing() -> None:
+    """A clock that was set back while a run worked shows no negative time."""
+    assert text.between(Timestamp(seconds=3600), Timestamp(seconds=60)) == text.seconds(0)
