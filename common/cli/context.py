@@ -17,6 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from common.cli.connection import Clients, find_endpoint
+from common.cli.text import harmless
 from common.local.home import SuiteHome
 
 _PIPE_WIDTH = 200
@@ -98,13 +99,14 @@ def make_table(
         name = column.removeprefix(">")
         heading = name if verbatim else name.replace("/", "\n").replace("_", " ")
         table.add_column(
-            escape(heading),
+            escape(harmless(heading)),
             justify="right" if column.startswith(">") else "left",
             vertical="bottom",
             no_wrap=not table.columns,
         )
     for row in rows:
-        table.add_row(*(cell if isinstance(cell, Text) else escape(cell) for cell in row))
+        cells = (cell if isinstance(cell, Text) else escape(harmless(cell)) for cell in row)
+        table.add_row(*cells)
     return table
 
 

@@ -31,10 +31,11 @@ def show_version(cli: CliContext, version: dataset_pb2.DatasetVersion, most: int
         f"{version.row_count:,} rows ({counts.train:,} train, {counts.validation:,} validation, "
         f"{counts.test:,} test), {text.size(version.size_bytes)} in {shards}"
     )
-    cli.console.print(f"split: {_split(version.split)}", markup=False)
+    cli.console.print(text.harmless(f"split: {_split(version.split)}"), markup=False)
     target = f" of {', '.join(schema.targets) or schema.target}" if schema.target else ""
     task = text.enum_word(dataset_pb2.Task.Name(schema.task), "TASK_")
-    cli.console.print(f"{task}{target}: {schema.task_reason}", soft_wrap=True, markup=False)
+    told = text.harmless(f"{task}{target}: {schema.task_reason}")
+    cli.console.print(told, soft_wrap=True, markup=False)
     cli.console.print(f"digest {version.digest}", soft_wrap=True)
     rows = [_column_row(column, version.row_count) for column in schema.columns[:most]]
     cli.print_table(("column", "type", ">missing", ">distinct", "distribution", "values"), rows)

@@ -74,16 +74,19 @@ def with_series(
             steps = connection.execute(_STEPS.format(table=table)).fetchall()
     finally:
         path.unlink()
-    roles = {plan.schema.target, asked.time_column, asked.series_column}
-    left = tuple(each.column.name for each in plan.columns if each.column.name not in roles)
     found = TimeSeries(
         asked.time_column,
         asked.series_column,
-        tuple(asked.covariates) or left,
+        tuple(asked.covariates) or _columns_left(plan, asked),
         find_frequency(steps),
         int(count[0][0]),
     )
     return replace(plan, schema=replace(plan.schema, time_series=found))
+
+
+def _columns_left(plan: ImportPlan, asked: TimeSeriesSpec) -> tuple[str, ...]:
+    roles = {plan.schema.target, asked.time_column, asked.series_column}
+    return tuple(each.column.name for each in plan.columns if each.column.name not in roles)
 
 
 def find_frequency(steps: list[Step]) -> str:

@@ -70,6 +70,22 @@ def test_cut() -> None:
     assert text.cut("abcdef", 4) == "abc…"
 
 
+def test_data_does_not_steer_the_terminal(cli: CliContext) -> None:
+    """Escapes and marks of direction in names and values are shown as what they are not."""
+    hostile = "\x1b]0;title\x07\x9b31m\u202ename"
+    whole = version()
+    whole.schema.target = whole.schema.task_reason = whole.split.column = hostile
+    for column in whole.schema.columns:
+        column.name = hostile
+    whole.schema.columns[1].top_values[0].value = hostile
+    show_version(cli, whole, 10)
+    table = table_pb2.Table(columns=[table_pb2.Column(name=hostile)])
+    table.columns[0].strings.values.append(hostile)
+    show_rows(cli, dataset_pb2.PreviewDatasetResponse(table=table, parts=[0], total_rows=1), 0)
+    assert "name" in printed(cli)
+    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & {*printed(cli)}
+
+
 def test_version(cli: CliContext) -> None:
     """Columns are shown by their statistics, names as they are."""
     show_version(cli, version(), most=60)
