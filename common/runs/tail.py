@@ -88,7 +88,9 @@ class Tails(Generic[M]):
     ) -> AsyncGenerator[event_pb2.Event, None]:
         await tail.started()
         if tail.is_complete and position >= tail.end:
-            raise OutOfRangeError(f"The run's last event is {tail.end - 1}.")
+            raise OutOfRangeError(
+                f"The run has ended, its last event is {tail.end - 1}; watch after an earlier one."
+            )
         while True:
             events = await tail.read(position)
             for event in events:

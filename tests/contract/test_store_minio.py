@@ -1,6 +1,7 @@
 """The store contract on a real MinIO, and what only a real server can show."""
 
 import tracemalloc
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import minio.time
@@ -42,7 +43,7 @@ class TestMinio(StoreContract):
         store = minio_server.new_store(patience=0.1)
         store.write("before", b"x")
         shifted = datetime.now(UTC) + timedelta(days=days)
-        calls = [
+        calls: list[Callable[[], object]] = [
             lambda: store.write("after", b"x"),
             lambda: store.read("before"),
             lambda: list(store.list("")),
