@@ -1,7 +1,9 @@
 """Runs of all kinds behind one shape."""
 
-from collections.abc import Iterable, Iterator
-from typing import Protocol, TypeAlias
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from types import ModuleType
+from typing import Any, TypeAlias
 
 import grpc
 
@@ -16,114 +18,116 @@ _SO_FAR_SECONDS = 5.0
 Run: TypeAlias = dataset_pb2.DatasetImport | model_pb2.ModelImport | trainer_pb2.TrainingRun
 
 
-class RunCalls(Protocol):
-    """What can be done with runs of one kind."""
+class RunCalls:
+    """What can be done with runs of one kind: the same methods in every service, named after it."""
+
+    def __init__(self, kind: str, messages: ModuleType, stub: Any) -> None:
+        """Prepares.
+
+        Args:
+            kind: Name of the run's message, for example `TrainingRun`.
+            messages: Where the messages of its methods are.
+            stub: Stub of the service that has the methods.
+        """
+        self._kind = kind
+        self._messages = messages
+        self._stub = stub
 
     def get(self, name: str) -> Run:
         """Returns a run."""
-        ...
+        run: Run = self._call("Get", name=name)
+        return run
 
     def pages(self, filter_: str) -> Iterator[Run]:
         """Yields runs, newest first."""
-        ...
-
-    def watch(self, name: str, after: int) -> Iterator[event_pb2.Event]:
-        """Yields the events after a sequence number until the run has ended."""
-        ...
-
-    def events_so_far(self, name: str) -> list[event_pb2.Event]:
-        """Returns the events that are stored by now, also of a run that goes on."""
-        ...
-
-    def cancel(self, name: str) -> Run:
-        """Asks a run to stop."""
-        ...
-
-    def delete(self, name: str) -> None:
-        """Deletes a run that ended."""
-        ...
-
-
-class TrainingRuns:
-    """Training runs."""
-
-    collection = "trainingRuns"
-
-    def __init__(self, clients: Clients) -> None:
-        self._stub = clients.training
-
-    def get(self, name: str) -> Run:
-        """Returns a run."""
-        return self._stub.GetTrainingRun(trainer_pb2.GetTrainingRunRequest(name=name))
-
-    def pages(self, filter_: str) -> Iterator[Run]:
-        """Yields runs, newest first."""
-        request = trainer_pb2.ListTrainingRunsRequest(filter=filter_)
+        plural = f"{self._kind}s"
+        request = getattr(self._messages, f"List{plural}Request")(filter=filter_)
         while True:
-            page = self._stub.ListTrainingRuns(request)
-            yield from page.training_runs
+            page = getattr(self._stub, f"List{plural}")(request)
+            yield from getattr(page, _snake(plural))
             if not page.next_page_token:
                 return
             request.page_token = page.next_page_token
 
     def watch(self, name: str, after: int) -> Iterator[event_pb2.Event]:
         """Yields the events after a sequence number until the run has ended."""
-        request = trainer_pb2.WatchTrainingRunRequest(name=name, after_sequence=after)
-        return watch(self._stub.WatchTrainingRun, request)
+        method, request = self._method("Watch", name=name, after_sequence=after)
+        return watch(method, request)
 
     def events_so_far(self, name: str) -> list[event_pb2.Event]:
         """Returns the events that are stored by now, also of a run that goes on."""
-        request = trainer_pb2.WatchTrainingRunRequest(name=name)
-        return _received(self._stub.WatchTrainingRun(request, timeout=_SO_FAR_SECONDS))
+        method, request = self._method("Watch", name=name)
+        return _received(method(request, timeout=_SO_FAR_SECONDS))
 
     def cancel(self, name: str) -> Run:
         """Asks a run to stop."""
-        return self._stub.CancelTrainingRun(trainer_pb2.CancelTrainingRunRequest(name=name))
+        run: Run = self._call("Cancel", name=name)
+        return run
 
     def delete(self, name: str) -> None:
         """Deletes a run that ended."""
-        self._stub.DeleteTrainingRun(trainer_pb2.DeleteTrainingRunRequest(name=name))
+        self._call("Delete", name=name)
+
+    def _call(self, verb: str, **fields: object) -> Any:
+        method, request = self._method(verb, **fields)
+        return method(request)
+
+    def _method(self, verb: str, **fields: object) -> tuple[Any, Any]:
+        name = f"{verb}{self._kind}"
+        return getattr(self._stub, name), getattr(self._messages, f"{name}Request")(**fields)
 
 
-class DatasetImports:
-    """Imports of data sets."""
+# By collection: the run's message, where the messages of its methods are, and the stub's name.
+_KINDS: Mapping[str, tuple[str, ModuleType, str]] = {
+    "trainingRuns": ("TrainingRun", trainer_pb2, "training"),
+    "datasetImports": ("DatasetImport", dataset_pb2, "datasets"),
+    "modelImports": ("ModelImport", model_pb2, "models"),
+}
+_DEFAULT = "trainingRuns"
 
-    collection = "datasetImports"
 
-    def __init__(self, clients: Clients) -> None:
-        self._stub = clients.datasets
+def all_calls(clients: Clients) -> list[RunCalls]:
+    """Returns the calls of every kind of run."""
+    return [_calls(clients, collection) for collection in _KINDS]
 
-    def get(self, name: str) -> Run:
-        """Returns a run."""
-        return self._stub.GetDatasetImport(dataset_pb2.GetDatasetImportRequest(name=name))
 
-    def pages(self, filter_: str) -> Iterator[Run]:
-        """Yields runs, newest first."""
-        request = dataset_pb2.ListDatasetImportsRequest(filter=filter_)
-        while True:
-            page = self._stub.ListDatasetImports(request)
-            yield from page.dataset_imports
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
+def calls_for(clients: Clients, name: str) -> RunCalls:
+    """Returns the calls for a run's kind.
 
-    def watch(self, name: str, after: int) -> Iterator[event_pb2.Event]:
-        """Yields the events after a sequence number until the run has ended."""
-        request = dataset_pb2.WatchDatasetImportRequest(name=name, after_sequence=after)
-        return watch(self._stub.WatchDatasetImport, request)
+    Args:
+        clients: The suite's stubs.
+        name: Resource name of the run.
 
-    def events_so_far(self, name: str) -> list[event_pb2.Event]:
-        """Returns the events that are stored by now, also of a run that goes on."""
-        request = dataset_pb2.WatchDatasetImportRequest(name=name)
-        return _received(self._stub.WatchDatasetImport(request, timeout=_SO_FAR_SECONDS))
+    Raises:
+        CliError: The name belongs to no kind of run.
+    """
+    collection = name.partition("/")[0]
+    if collection in _KINDS:
+        return _calls(clients, collection)
+    known = " or ".join(f"{each}/<id>" for each in _KINDS)
+    raise CliError(f"{name} is not the name of a run; expected {known}.", hint="aimass runs list")
 
-    def cancel(self, name: str) -> Run:
-        """Asks a run to stop."""
-        return self._stub.CancelDatasetImport(dataset_pb2.CancelDatasetImportRequest(name=name))
 
-    def delete(self, name: str) -> None:
-        """Deletes a run that ended."""
-        self._stub.DeleteDatasetImport(dataset_pb2.DeleteDatasetImportRequest(name=name))
+def _calls(clients: Clients, collection: str) -> RunCalls:
+    kind, messages, stub = _KINDS[collection]
+    return RunCalls(kind, messages, getattr(clients, stub))
+
+
+def full_name(text: str) -> str:
+    """Returns a run's resource name; an id alone is taken as that of a training run."""
+    return text if "/" in text else f"{_DEFAULT}/{text}"
+
+
+def result_of(run: Run) -> str:
+    """Returns the resource that a run made; empty where it made none."""
+    if isinstance(run, dataset_pb2.DatasetImport):
+        return run.dataset_version
+    return run.model_version
+
+
+def epochs_of(run: Run) -> int:
+    """Returns the number of epochs a run is to take; 0 for runs without."""
+    return run.spec.epochs if isinstance(run, trainer_pb2.TrainingRun) else 0
 
 
 def _received(events: Iterable[event_pb2.Event]) -> list[event_pb2.Event]:
@@ -140,89 +144,6 @@ def _received(events: Iterable[event_pb2.Event]) -> list[event_pb2.Event]:
     return found
 
 
-class ModelImports:
-    """Imports of models."""
-
-    collection = "modelImports"
-
-    def __init__(self, clients: Clients) -> None:
-        self._stub = clients.models
-
-    def get(self, name: str) -> Run:
-        """Returns a run."""
-        return self._stub.GetModelImport(model_pb2.GetModelImportRequest(name=name))
-
-    def pages(self, filter_: str) -> Iterator[Run]:
-        """Yields runs, newest first."""
-        request = model_pb2.ListModelImportsRequest(filter=filter_)
-        while True:
-            page = self._stub.ListModelImports(request)
-            yield from page.model_imports
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
-
-    def watch(self, name: str, after: int) -> Iterator[event_pb2.Event]:
-        """Yields the events after a sequence number until the run has ended."""
-        request = model_pb2.WatchModelImportRequest(name=name, after_sequence=after)
-        return watch(self._stub.WatchModelImport, request)
-
-    def events_so_far(self, name: str) -> list[event_pb2.Event]:
-        """Returns the events that are stored by now, also of a run that goes on."""
-        request = model_pb2.WatchModelImportRequest(name=name)
-        return _received(self._stub.WatchModelImport(request, timeout=_SO_FAR_SECONDS))
-
-    def cancel(self, name: str) -> Run:
-        """Asks a run to stop."""
-        return self._stub.CancelModelImport(model_pb2.CancelModelImportRequest(name=name))
-
-    def delete(self, name: str) -> None:
-        """Deletes a run that ended."""
-        self._stub.DeleteModelImport(model_pb2.DeleteModelImportRequest(name=name))
-
-
-_KINDS: tuple[type[TrainingRuns] | type[DatasetImports] | type[ModelImports], ...] = (
-    TrainingRuns,
-    DatasetImports,
-    ModelImports,
-)
-
-
-def all_calls(clients: Clients) -> list[RunCalls]:
-    """Returns the calls of every kind of run."""
-    return [kind(clients) for kind in _KINDS]
-
-
-def calls_for(clients: Clients, name: str) -> RunCalls:
-    """Returns the calls for a run's kind.
-
-    Args:
-        clients: The suite's stubs.
-        name: Resource name of the run.
-
-    Raises:
-        CliError: The name belongs to no kind of run.
-    """
-    collection = name.partition("/")[0]
-    for kind in _KINDS:
-        if kind.collection == collection:
-            return kind(clients)
-    known = " or ".join(f"{kind.collection}/<id>" for kind in _KINDS)
-    raise CliError(f"{name} is not the name of a run; expected {known}.", hint="aimass runs list")
-
-
-def full_name(text: str) -> str:
-    """Returns a run's resource name; an id alone is taken as that of a training run."""
-    return text if "/" in text else f"{TrainingRuns.collection}/{text}"
-
-
-def result_of(run: Run) -> str:
-    """Returns the resource that a run made; empty where it made none."""
-    if isinstance(run, dataset_pb2.DatasetImport):
-        return run.dataset_version
-    return run.model_version
-
-
-def epochs_of(run: Run) -> int:
-    """Returns the number of epochs a run is to take; 0 for runs without."""
-    return run.spec.epochs if isinstance(run, trainer_pb2.TrainingRun) else 0
+def _snake(name: str) -> str:
+    """Returns `training_runs` for `TrainingRuns`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

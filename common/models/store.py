@@ -6,6 +6,9 @@ from common.artifacts.protocol import ObjectStore
 from common.errors import DataLossError, FailedPreconditionError
 from common.models.preprocessing import Preprocessing
 
+TEST_VECTORS = "samples"
+"""Role of the file that every model version has: sample inputs and what the model gave for them."""
+
 
 def read_part(version: model_pb2.ModelVersion, role: str, store: ObjectStore) -> bytes:
     """Returns a file of a package, its digest checked.

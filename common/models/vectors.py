@@ -12,13 +12,11 @@ import safetensors.numpy
 from aimass.catalog.v1 import model_pb2
 from common.artifacts.protocol import ObjectStore
 from common.errors import DataLossError
-from common.models.store import read_part
+from common.models.store import TEST_VECTORS, read_part
 
 Tensors = Mapping[str, npt.NDArray[np.generic]]
 Predict = Callable[[Tensors], Tensors]
 
-ROLE = "samples"
-"""Role of the file in a model version."""
 # Far above what another processor or library makes of the same weights, far below a wrong model.
 RELATIVE_TOLERANCE = 1e-3
 ABSOLUTE_TOLERANCE = 1e-4
@@ -58,7 +56,7 @@ def read_vectors(version: model_pb2.ModelVersion, store: ObjectStore) -> Vectors
         FailedPreconditionError: The version has none.
         DataLossError: The file is damaged.
     """
-    content = read_part(version, ROLE, store)
+    content = read_part(version, TEST_VECTORS, store)
     try:
         tensors = {
             name.removeprefix(_TEXT): _values(name, values)
@@ -66,7 +64,8 @@ def read_vectors(version: model_pb2.ModelVersion, store: ObjectStore) -> Vectors
         }
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise DataLossError(
-            f"The file `{ROLE}` of {version.name} holds no test vectors.", private=repr(error)
+            f"The file `{TEST_VECTORS}` of {version.name} holds no test vectors.",
+            private=repr(error),
         ) from error
     return Vectors(_group(tensors, _INPUT), _group(tensors, _OUTPUT))
 
@@ -83,7 +82,7 @@ def replay(version: model_pb2.ModelVersion, vectors: Vectors, predict: Predict) 
         DataLossError: There are no vectors, or an output differs; names it.
     """
     if not vectors.inputs or not vectors.outputs:
-        raise DataLossError(f"The file `{ROLE}` of {version.name} holds no test vectors.")
+        raise DataLossError(f"The file `{TEST_VECTORS}` of {version.name} holds no test vectors.")
     found = predict(vectors.inputs)
     for name, expected in vectors.outputs.items():
         problem = _difference(expected, found.get(name))

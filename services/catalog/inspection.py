@@ -12,7 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from google.protobuf import json_format
@@ -75,13 +75,7 @@ def inspect_in_process(
         InvalidFieldError: What is wrong with the file.
         FailedPreconditionError: It needs more than the limits.
     """
-    order = {
-        "kind": kind.value,
-        "task": spec.task,
-        "classes": spec.classes,
-        "memory_bytes": limits.memory_bytes,
-        "seconds": limits.seconds,
-    }
+    order = {"kind": kind.value, "task": spec.task, "classes": spec.classes, **asdict(limits)}
     (folder / _ORDER).write_text(json.dumps(order))
     code = _run(folder, limits, beat)
     answer = folder / _ANSWER

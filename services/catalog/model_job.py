@@ -10,6 +10,7 @@ from common.artifacts.blobs import put_artifact
 from common.artifacts.purge import purge_prefix
 from common.data.schema import Task
 from common.errors import InvalidFieldError, UnavailableError
+from common.models.store import TEST_VECTORS
 from common.names import DatasetVersionName, ModelVersionName
 from common.runs.errors import RunCancelledError
 from common.runs.job import run_job
@@ -18,7 +19,7 @@ from common.runs.owner import RunOwner
 from services.catalog.config import ModelImportSettings
 from services.catalog.convert import model_spec_from_proto
 from services.catalog.domain.model_spec import UPLOAD, ModelFormat, resolve_model_format
-from services.catalog.domain.models import TEST_VECTORS, Models
+from services.catalog.domain.models import Models
 from services.catalog.domain.sample_rows import read_sample_rows
 from services.catalog.domain.uploads import Uploads, fetch_upload
 from services.catalog.domain.versions import Versions

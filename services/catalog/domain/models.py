@@ -10,6 +10,7 @@ from common.errors import (
     InvalidFieldError,
     NotFoundError,
 )
+from common.models.store import TEST_VECTORS
 from common.names import LATEST, ModelName, ModelVersionName, validate_id
 from common.records import Page, RecordStore
 from common.runs.kind import check_labels
@@ -19,8 +20,6 @@ from services.catalog.domain.versions import Line, VersionName, Versions
 
 _VERSION = "model_version"
 _MAX_ALIASES = 64
-TEST_VECTORS = "samples"
-"""Role of the file that every version has."""
 _ROLE = re.compile(r"[a-z][a-z0-9_]{0,62}", re.ASCII)
 _LINE = Line(model_pb2.Model, model_pb2.ModelVersion)
 
@@ -188,14 +187,6 @@ def check_model_version(
     """
     if version.task == dataset_pb2.TASK_UNSPECIFIED:
         raise InvalidFieldError(f"{_VERSION}.task", "is required")
-    if not version.artifacts:
-        raise InvalidFieldError(f"{_VERSION}.artifacts", "must name at least one file of the model")
-    if TEST_VECTORS not in version.artifacts:
-        raise InvalidFieldError(
-            f"{_VERSION}.artifacts",
-            f"must name `{TEST_VECTORS}`, the test vectors: a safetensors file of tensors "
-            "`input.<name>` and `output.<name>`, which are replayed on every load",
-        )
     check_labels(version.labels, f"{_VERSION}.labels")
     if version.parameter_count < 0:
         raise InvalidFieldError(f"{_VERSION}.parameter_count", "must be at least 0")
@@ -203,15 +194,27 @@ def check_model_version(
         field = f"{_VERSION}.lineage.inputs[{index}]"
         number = resolve(name, field)
         version.lineage.inputs[index] = require_resource(records, number, field)
+    _check_artifacts(store, version)
+    version.ClearField("name")
+    version.ClearField("aliases")
+
+
+def _check_artifacts(store: ObjectStore, version: model_pb2.ModelVersion) -> None:
+    field = f"{_VERSION}.artifacts"
+    if not version.artifacts:
+        raise InvalidFieldError(field, "must name at least one file of the model")
+    if TEST_VECTORS not in version.artifacts:
+        raise InvalidFieldError(
+            field,
+            f"must name `{TEST_VECTORS}`, the test vectors: a safetensors file of tensors "
+            "`input.<name>` and `output.<name>`, which are replayed on every load",
+        )
     for role, ref in version.artifacts.items():
         if _ROLE.fullmatch(role) is None:
             raise InvalidFieldError(
-                f"{_VERSION}.artifacts",
-                f"`{role}` must be lower-case letters, digits and underscores",
+                field, f"`{role}` must be lower-case letters, digits and underscores"
             )
-        require_stored(store, ref, f"{_VERSION}.artifacts.{role}")
-    version.ClearField("name")
-    version.ClearField("aliases")
+        require_stored(store, ref, f"{field}.{role}")
 
 
 def inputs_of(version: model_pb2.ModelVersion) -> list[str]:

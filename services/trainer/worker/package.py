@@ -18,6 +18,7 @@ from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.type.v1 import run_pb2
 from common.artifacts.blobs import put_artifact
 from common.artifacts.protocol import ObjectStore
+from common.models.store import TEST_VECTORS
 from common.models.twin import Twin, export_twin, output_name, signature
 from common.networks.modules import build_network
 from common.networks.specification import to_proto
@@ -152,7 +153,7 @@ def _json_file(role: str, content: str) -> _File:
 def _samples_file(samples: dict[str, Tensor], name: str, outputs: Tensor) -> _File:
     tensors = {f"input.{key}": tensor.contiguous() for key, tensor in samples.items()}
     content = safetensors.torch.save({**tensors, f"output.{name}": outputs.contiguous()})
-    return _File("samples", "samples.safetensors", _BINARY, content)
+    return _File(TEST_VECTORS, "samples.safetensors", _BINARY, content)
 
 
 def _model_version(

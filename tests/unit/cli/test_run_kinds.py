@@ -1,0 +1,55 @@
+"""The calls of all kinds of runs."""
+
+from unittest.mock import MagicMock
+
+import pytest
+
+from common.cli.connection import Clients, Endpoint
+from common.cli.documents import KINDS
+from common.cli.errors import CliError
+from common.cli.run_kinds import RunCalls, all_calls, calls_for, full_name
+
+
+@pytest.fixture
+def clients() -> Clients:
+    """Clients that call nobody: opening a channel dials nothing."""
+    return Clients(Endpoint("127.0.0.1:1", "127.0.0.1:1", "t"))
+
+
+def test_every_kind_has_every_method(clients: Clients) -> None:
+    """Protects commands from a method or message that is named otherwise."""
+    assert len(all_calls(clients)) == len(KINDS)
+    for calls in all_calls(clients):
+        for verb in ("Get", "Cancel", "Delete", "Watch"):
+            method, request = calls._method(verb, name="x/y")
+            assert callable(method)
+            assert request.name == "x/y"
+
+
+@pytest.mark.parametrize("name", ["trainingRuns/a", "datasetImports/a", "modelImports/a"])
+def test_pages_follow_each_other(clients: Clients, name: str) -> None:
+    """Protects long lists: every page is read, with the same filter."""
+    calls = calls_for(clients, name)
+    kind, messages = calls._kind, calls._messages
+    run, answer = getattr(messages, kind), getattr(messages, f"List{kind}sResponse")
+    (field,) = [each.name for each in answer.DESCRIPTOR.fields if each.message_type]
+    stub = MagicMock()
+    asked: list[str] = []
+
+    def list_runs(request: object) -> object:
+        asked.append(f"{request.filter} {request.page_token}")  # type: ignore[attr-defined]
+        token = "" if len(asked) == 2 else "more"
+        return answer(**{field: [run(name=f"{kind}-{len(asked)}")], "next_page_token": token})
+
+    setattr(stub, f"List{kind}s", list_runs)
+    found = [each.name for each in RunCalls(kind, messages, stub).pages("state=FAILED")]
+    assert found == [f"{kind}-1", f"{kind}-2"]
+    assert asked == ["state=FAILED ", "state=FAILED more"]
+
+
+def test_names(clients: Clients) -> None:
+    """An id alone is a training run; what is no run is refused with what would be one."""
+    assert full_name("a") == "trainingRuns/a"
+    assert full_name("modelImports/a") == "modelImports/a"
+    with pytest.raises(CliError, match="modelImports/<id>"):
+        calls_for(clients, "models/a")
