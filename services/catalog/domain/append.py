@@ -190,11 +190,11 @@ def _merge_column(base: Column, new: Column, counts: tuple[int, int]) -> Column:
             f"at most {MAX_CATEGORIES} are possible; import all rows anew, as text",
             "TOO_MANY_CATEGORIES",
         )
-    known = len(column.categories) or max(base.distinct_count, new.distinct_count)
-    column.distinct_count = known  # of numbers and texts the least it can be
     top: Counter[str] = Counter()
     for each in (*base.top_values, *new.top_values):
         top[each.value] += each.count
+    known = max(base.distinct_count, new.distinct_count, len(top))
+    column.distinct_count = len(column.categories) or known  # the least it can be
     for value, count in top.most_common(MAX_TOP_VALUES):
         column.top_values.add(value=value, count=count)
     _merge_numbers(column, base, new, counts)

@@ -55,14 +55,20 @@ async def test_append(running: Catalog, tmp_path: Path) -> None:
 
 
 async def test_two_at_once(running: Catalog) -> None:
-    """Two appends at the same time, each in a process of its own: no rows of either are lost."""
+    """Two appends at the same time, each in a process of its own: no rows of either are lost.
+
+    They are split by groups, as the version before.
+    """
     dataset = f"datasets/append-{uuid.uuid4().hex[:8]}"
-    await running.run(b"x,y\n" + b"1,a\n2,b\n" * 9, "a.csv", dataset)
+    split = dataset_pb2.SplitSpec(method=dataset_pb2.SPLIT_METHOD_GROUPED, column="x")
+    await running.run(b"x,y\n" + b"1,a\n2,b\n" * 9, "a.csv", dataset, split=split)
     pieces = [await running.create(b"x,y\n3,a\n", "b.csv", dataset, append=True) for _ in "ab"]
     for piece in pieces:
         await running.follow(piece.name)
     newest = await running.version(f"{dataset}/versions/latest")
     assert (newest.name[-1], newest.base_version[-1], newest.row_count) == ("3", "2", 20)
+    assert (newest.split.method, newest.split.column) == (split.method, "x")
+    assert newest.split_counts.validation in (9, 11)  # both new rows are of one group
 
 
 async def test_nothing_to_append_to(running: Catalog) -> None:

@@ -89,6 +89,15 @@ def test_numbers_as_labels_are_in_order() -> None:
     assert list(appended(base, piece).schema.columns[0].categories) == ["2", "3", "10"]
 
 
+def test_truth_values_of_two_pieces() -> None:
+    """A column that was constant in both pieces is not in the whole."""
+    base = version("b,x\n" + "true,1\n" * 4)
+    whole = appended(base, version("b,x\n" + "false,1\n" * 6, **asked_of(base)))
+    (column, _) = whole.schema.columns
+    assert column.distinct_count == 2
+    assert [(top.value, top.count) for top in column.top_values] == [("false", 6), ("true", 4)]
+
+
 def asked_of(base: dataset_pb2.DatasetVersion) -> dict[str, object]:
     """Returns the part of a request that an append takes from the older version."""
     spec = like_base(SPEC.model_copy(update={"append": True}), base)
