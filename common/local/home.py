@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import IO
 
 _LOCK_PATIENCE_SECONDS = 1.0
+_LEAST_BYTES = 64 * 1024
 _SUBJECTS = {"local": "admin", "service": "admin", "agent": "agent"}
 
 
@@ -141,6 +142,10 @@ class SuiteHome:
         for folder in (self.path, self.log_folder):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
 
+    def check_room(self) -> None:
+        """Raises `OSError` where the disk has no room for the least that a suite writes."""
+        self.write_private("room", "." * _LEAST_BYTES).unlink()
+
     def read_state(self) -> SuiteState | None:
         """Returns the last state that was written; None where there was never a suite."""
         try:
@@ -215,9 +220,13 @@ class SuiteHome:
         """Writes a file of the folder atomically, for its owner only. Returns its path."""
         path = self.path / name
         temporary = path.with_name(f".{name}.{os.getpid()}")
-        temporary.touch(mode=0o600)
-        temporary.write_text(text)
-        return temporary.replace(path)
+        try:
+            temporary.touch(mode=0o600)
+            temporary.write_text(text)
+            return temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def _acquire(file: IO[str], home: Path) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from common.disk import telling_full_disk
 from common.local import processes
 from common.local.__main__ import EXIT_LOCKED
 from common.local.home import Phase, ProcessState, SuiteHome, SuiteState
@@ -83,9 +84,13 @@ class Suite:
 
         Raises:
             SuiteError: It cannot be started; what was started is stopped.
+            DiskFullError: There is no room for its state.
             KeyboardInterrupt: Ctrl-C; what was started is stopped.
         """
-        self.home.create()
+        # A supervisor without room for its log could not even say why it ended.
+        with telling_full_disk(self.home.path):
+            self.home.create()
+            self.home.check_room()
         supervisor = self._spawn(options or SuiteOptions())
         try:
             return self._wait_until_ready(supervisor, progress, timeout)

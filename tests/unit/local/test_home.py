@@ -1,13 +1,16 @@
 """The state folder."""
 
+import errno
 import json
 import stat
 from pathlib import Path
 
 import pytest
 
+from common.errors import DiskFullError
 from common.interceptors.auth import TokenTable
 from common.local.home import HomeLockedError, Phase, ProcessState, SuiteHome, SuiteState
+from common.local.suite import Suite
 
 
 @pytest.fixture
@@ -82,3 +85,19 @@ def test_state_is_readable_json(home: SuiteHome) -> None:
     """People and scripts may read the file."""
     home.write_state(SuiteState("abc", Phase.STARTING, 1))
     assert json.loads(home.state_file.read_text())["phase"] == "starting"
+
+
+def test_a_full_disk_is_said_before_anything_starts(
+    home: SuiteHome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without room a supervisor could not even log why it ends; nothing half-written stays."""
+
+    def fail(path: Path, text: str) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = sorted(home.path.iterdir())
+    monkeypatch.setattr(Path, "write_text", fail)
+    monkeypatch.setattr(Suite, "_spawn", None)
+    with pytest.raises(DiskFullError, match=str(home.path)):
+        Suite(home).up()
+    assert sorted(home.path.iterdir()) == before
