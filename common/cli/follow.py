@@ -17,7 +17,7 @@ from common.cli import text
 from common.cli.context import make_table, print_trimmed
 from common.cli.errors import CliError, CommandInterruptedError, from_status, show
 from common.cli.progress import RunProgress
-from common.cli.run_kinds import Run, RunCalls, epochs_of, result_of
+from common.cli.run_kinds import Run, epochs_of, result_of
 
 _PLAIN_INTERVAL_SECONDS = 10.0
 _METRICS_ORDER = (
@@ -28,6 +28,18 @@ _METRICS_ORDER = (
     "learning_rate",
     "rows_per_second",
 )
+
+
+class Followed(Protocol):
+    """What following a run asks of its calls."""
+
+    def get(self, name: str) -> Run:
+        """Returns a run."""
+        ...
+
+    def watch(self, name: str, after: int) -> Iterator[event_pb2.Event]:
+        """Yields the events after a sequence number until the run has ended."""
+        ...
 
 
 class Display(Protocol):
@@ -116,7 +128,7 @@ def open_display(console: Console, name: str) -> AbstractContextManager[Display]
 
 
 def follow(
-    calls: RunCalls,
+    calls: Followed,
     name: str,
     console: Console,
     on_event: Callable[[event_pb2.Event, RunProgress], None] = lambda event, progress: None,
@@ -142,7 +154,7 @@ def follow(
     return calls.get(name), progress
 
 
-def follow_or_leave(calls: RunCalls, name: str, console: Console) -> int:
+def follow_or_leave(calls: Followed, name: str, console: Console) -> int:
     """Follows a run and prints how it ended; Ctrl-C leaves it running.
 
     Returns:

@@ -94,20 +94,8 @@ class OneRun:
     def get(self, name: str) -> trainer_pb2.TrainingRun:
         return self._run
 
-    def pages(self, filter_: str) -> Iterator[trainer_pb2.TrainingRun]:
-        yield self._run
-
     def watch(self, name: str, after: int) -> Iterator[event_pb2.Event]:
         yield from self._events
-
-    def events_so_far(self, name: str) -> list[event_pb2.Event]:
-        raise NotImplementedError
-
-    def cancel(self, name: str) -> trainer_pb2.TrainingRun:
-        raise NotImplementedError
-
-    def delete(self, name: str) -> None:
-        raise NotImplementedError
 
 
 def run_with(status: run_pb2.RunStatus) -> trainer_pb2.TrainingRun:
