@@ -19,7 +19,7 @@ _MAX_LENGTH = 2000
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 _TERM = re.compile(
     rf"\s*(?P<path>[A-Za-z_][^\s=!<>:\"]*(?:{_QUOTED})?)\s*(?P<sign>!=|<=|>=|=|<|>|:)"
-    rf"\s*(?:(?P<quoted>{_QUOTED})|(?P<bare>[^\s\"]+))",
+    rf"\s*(?:(?P<quoted>{_QUOTED})|(?P<bare>[^\s\"=<>][^\s\"]*))",
     re.ASCII,
 )
 _AND = re.compile(r"\s+AND\s+")
@@ -44,7 +44,8 @@ def compile_filter(text: str, descriptor: Descriptor) -> Filter:
     - `<`, `>`, `<=`, `>=`: numbers, texts, times (`create_time>"2026-11-24T00:00:00Z"`), durations;
     - `:` (has): a map has a key, a list a value, a text a part; `path:*` asks whether it is there.
 
-    A value with spaces or quotes stands in double quotes.
+    A value with spaces or quotes, or that begins with a sign, stands in double quotes: `name==x`
+    is a slip of the pen.
 
     Args:
         text: The filter; empty matches everything.

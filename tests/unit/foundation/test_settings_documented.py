@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[3]
 MODULES = [
     "common.config",
     "common.artifacts.settings",
+    "common.maintenance.sweeping",
     "common.runs.job",
     "common.runs.lease",
     "services.catalog.config",

@@ -103,6 +103,7 @@ def test_what_matches(run: TrainingRun, text: str, expected: bool) -> None:
     ("text", "complaint"),
     [
         ("colour=red", "no field of TrainingRun"),
+        ("name==a", "not understood"),
         ("status.colour=red", "no field of RunStatus"),
         ("labels=x", "is a map"),
         ("status=x", "cannot be compared"),
