@@ -19,6 +19,7 @@ from common.records import RequestId
 from common.runs.errors import RunCancelledError
 from common.runs.job import run_job
 from common.runs.kind import attempt_prefix
+from common.runs.lease import Lease
 from common.runs.owner import RunOwner
 from services.catalog.buckets import import_objects
 from services.catalog.config import ImportSettings
@@ -67,33 +68,43 @@ def run_import(owner: Owner) -> None:
     versions = Versions(owner.store, owner.records, DATASETS)
     request = publish_request(DATASET_IMPORTS, owner.run)
     version = versions.find_result(request)
-    while version is None:
+    if version is not None:
+        _succeed(owner, versions, version)
+    while not owner.ended:
         with _data_of_success(owner):
             draft = _import(owner, versions, ImportSettings())
-        version = _publish_version(owner, versions, draft, request)
+        # To the end of the run: nothing is appended to a version that a late cancel withdraws.
+        with publishing_turn(owner, owner.run.spec.dataset) as turn:
+            version = _create_version(owner, versions, draft, request, turn)
+            if version is not None:
+                _succeed(owner, versions, version)
+
+
+def _create_version(
+    owner: Owner, versions: DatasetVersions, draft: _Draft, request: RequestId, turn: Lease
+) -> dataset_pb2.DatasetVersion | None:
+    """Makes a version of a draft; None where its rows must be read anew, for a newer base."""
+    with _data_of_success(owner):
+        version = _on_newest(owner, versions, draft)
+    if version is None:
+        return None
+    owner.check()
+    owner.check_cancelled()
+    turn.check()
+    references = [owner.name, *filter(None, [version.base_version])]
+    return versions.create(owner.run.spec.dataset, version, request, references=references)
+
+
+def _succeed(owner: Owner, versions: DatasetVersions, version: dataset_pb2.DatasetVersion) -> None:
+    """Publishes the end of the run; where a cancel came first, takes the version away again."""
     _drop_unused(owner, version)
     try:
         owner.succeed(lambda run: _finish(run, version))
     except RunCancelledError:
         versions.withdraw(DatasetVersionName.from_name(version.name))
+        for prefix in data_prefixes(version):
+            purge_prefix(owner.store, prefix)
         raise
-
-
-def _publish_version(
-    owner: Owner, versions: DatasetVersions, draft: _Draft, request: RequestId
-) -> dataset_pb2.DatasetVersion | None:
-    """Makes a version of a draft; None where its rows must be read anew, for a newer base."""
-    dataset = owner.run.spec.dataset
-    with publishing_turn(owner, dataset) as turn:
-        with _data_of_success(owner):
-            version = _on_newest(owner, versions, draft)
-        if version is None:
-            return None
-        owner.check()
-        owner.check_cancelled()
-        turn.check()
-        references = [owner.name, *filter(None, [version.base_version])]
-        return versions.create(dataset, version, request, references=references)
 
 
 def _on_newest(

@@ -16,9 +16,10 @@ from common.data.reader import stream_columns
 from common.records import RecordStore
 from common.runs.errors import RunCancelledError
 from common.runs.lease import Lease
+from common.runs.owner import RunOwner
 from services.catalog.domain.versions import Versions
 from services.catalog.job import run_import
-from tests.unit.catalog.test_job import add_run, attempt, versions_of
+from tests.unit.catalog.test_job import add_run, attempt, cancelling, versions_of
 
 GROUPED = dataset_pb2.SplitSpec(
     method=dataset_pb2.SPLIT_METHOD_GROUPED, column="g", validation_fraction=0.5
@@ -118,6 +119,29 @@ def test_two_appends_of_one_new_group(monkeypatch: pytest.MonkeyPatch) -> None:
         for ref in (shard.data, shard.split)
     }
     assert stored == {f"runs/{key}" for key in named}
+
+
+def test_cancel_that_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is appended to a version that a late cancel takes away."""
+    random = dataset_pb2.SplitSpec(method=dataset_pb2.SPLIT_METHOD_RANDOM)
+    store = base_and_runs(random, {name: (table([name] * 10), True) for name in ("a", "b")})
+    made, succeed = threading.Event(), RunOwner.succeed
+
+    def succeed_late(owner: Any, change: Any) -> None:
+        if owner.name.endswith("/a"):
+            made.set()
+            threading.Event().wait(0.5)
+            RecordStore(store).update(owner.name, dataset_pb2.DatasetImport, cancelling)
+        succeed(owner, change)
+
+    monkeypatch.setattr(RunOwner, "succeed", succeed_late)
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(work, store, "datasetImports/a")
+        assert made.wait(10)
+        work(store, "datasetImports/b")
+        assert isinstance(first.exception(), RunCancelledError)
+    newest, _ = versions_of(store)
+    assert (newest.base_version, newest.row_count) == ("datasets/d/versions/1", 50)
 
 
 def held(store: MemoryStore, ttl: float) -> Lease:

@@ -160,19 +160,20 @@ def test_cancel_that_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
 
         def create_and_cancel(*args: Any, **kwargs: Any) -> object:
             version = make(*args, **kwargs)
-            RecordStore(store).update(NAME, dataset_pb2.DatasetImport, _cancelling)
+            RecordStore(store).update(NAME, dataset_pb2.DatasetImport, cancelling)
             return version
 
         monkeypatch.setattr(Versions, "create", create_and_cancel)
         with pytest.raises(RunCancelledError):
             run_import(owner)
     assert not versions_of(store)
+    assert not [info.key for info in store.list("runs/") if info.key.endswith(".parquet")]
     versions = Versions(store, RecordStore(store), DATASETS)
     with pytest.raises(NotFoundError):
         versions.get(DatasetVersionName("d", None))
 
 
-def _cancelling(run: dataset_pb2.DatasetImport) -> dataset_pb2.DatasetImport:
+def cancelling(run: dataset_pb2.DatasetImport) -> dataset_pb2.DatasetImport:
     run.status.state = run_pb2.RUN_STATE_CANCELLING
     return run
 
