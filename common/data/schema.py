@@ -26,6 +26,10 @@ class ColumnType(StrEnum):
     EMBEDDING = "embedding"
 
 
+LABEL_TYPES = frozenset({ColumnType.CATEGORICAL, ColumnType.BOOLEAN})
+"""Types whose values are codes of labels."""
+
+
 class Task(StrEnum):
     """What is to be learned, named as in `aimass.catalog.v1.Task`."""
 

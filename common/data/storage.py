@@ -6,11 +6,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from common.data.digest import fixed_size_bytes
-from common.data.schema import Column, ColumnType
+from common.data.schema import LABEL_TYPES, Column, ColumnType
 
 Values = npt.NDArray[np.generic]
 
-_CODED = (ColumnType.CATEGORICAL, ColumnType.BOOLEAN)
 _SINGLE = (pa.int8(), pa.uint8(), pa.int16(), pa.uint16(), pa.float32())
 
 
@@ -48,7 +47,7 @@ def value_dtype(column: Column, stored: pa.DataType) -> np.dtype[np.generic]:
     if column.type is ColumnType.EMBEDDING:
         kind: np.dtype[np.generic] = np.dtype(stored.value_type.to_pandas_dtype())
         return kind
-    if column.type in _CODED:
+    if column.type in LABEL_TYPES:
         return np.dtype(np.int32)
     fixed = {ColumnType.IMAGE: np.uint8, ColumnType.TIMESTAMP: np.int64}
     return np.dtype(fixed.get(column.type, object))

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.data.reader import ColumnBatch
-from common.data.schema import ColumnType, Part, Schema
+from common.data.schema import LABEL_TYPES, ColumnType, Part, Schema
 from common.errors import InvalidFieldError
 from common.models.preprocessing import (
     CategoricalColumn,
@@ -19,8 +19,6 @@ from common.models.preprocessing import (
 from services.trainer.domain.specification import FIELD, TrainingSpecification
 
 Float64 = npt.NDArray[np.float64]
-
-_LABEL_TYPES = frozenset({ColumnType.CATEGORICAL, ColumnType.BOOLEAN})
 
 
 @dataclass
@@ -99,7 +97,7 @@ class _Fit:
         self._target = schema.column(specification.target)
         self._task = specification.task
         self._numeric = [column for column in columns if column.type is ColumnType.NUMERIC]
-        self._labelled = [column for column in columns if column.type in _LABEL_TYPES]
+        self._labelled = [column for column in columns if column.type in LABEL_TYPES]
         self._image = next((column for column in columns if column.type is ColumnType.IMAGE), None)
         self._series = [column.name for column in self._numeric]
         if specification.task == "regression":
@@ -189,7 +187,7 @@ class _Fit:
         return Target(name=name, task="classification", classes=self._classes())
 
     def _classes(self) -> tuple[str, ...]:
-        if self._target.type in _LABEL_TYPES:
+        if self._target.type in LABEL_TYPES:
             return self._target.labels
         return tuple(number_label(value) for value in self._values.tolist())
 

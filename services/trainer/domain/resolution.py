@@ -5,7 +5,7 @@ Needs the schema only, no data: it runs before a run is created.
 
 from dataclasses import dataclass
 
-from common.data.schema import Column, ColumnType, Schema, SplitCounts
+from common.data.schema import LABEL_TYPES, Column, ColumnType, Schema, SplitCounts
 from common.data.schema import Task as DataTask
 from common.errors import InvalidFieldError
 from common.models.preprocessing import Preprocessing
@@ -20,8 +20,7 @@ from services.trainer.domain.specification import (
 )
 
 MAX_CLASSES = 1_000
-_TABLE_TYPES = frozenset({ColumnType.NUMERIC, ColumnType.CATEGORICAL, ColumnType.BOOLEAN})
-_LABEL_TYPES = frozenset({ColumnType.CATEGORICAL, ColumnType.BOOLEAN})
+_TABLE_TYPES = LABEL_TYPES | {ColumnType.NUMERIC}
 
 
 @dataclass(frozen=True)
@@ -164,7 +163,7 @@ def _default_task(schema: Schema, target: Column) -> Task:
         )
     if target.name == schema.target and schema.task is not DataTask.UNSUPERVISED:
         return "classification" if schema.task is DataTask.CLASSIFICATION else "regression"
-    return "classification" if target.type in _LABEL_TYPES else "regression"
+    return "classification" if target.type in LABEL_TYPES else "regression"
 
 
 def _class_count(target: Column) -> int:
@@ -262,7 +261,7 @@ def _network(
 
 def network_input(columns: list[Column]) -> NetworkInput:
     """Returns what a network takes in for these feature columns."""
-    labels = [column for column in columns if column.type in _LABEL_TYPES]
+    labels = [column for column in columns if column.type in LABEL_TYPES]
     images = [column for column in columns if column.type is ColumnType.IMAGE]
     return NetworkInput(
         numeric_columns=sum(column.type is ColumnType.NUMERIC for column in columns),

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from common.data.cache import CachedDataset
-from common.data.schema import ColumnType, Part
+from common.data.schema import LABEL_TYPES, Part
 from common.errors import InvalidFieldError
 from common.models.preprocessing import Preprocessing, Target
 from common.models.transform import ColumnTransform, Values, code_table
@@ -19,7 +19,6 @@ from services.trainer.domain.specification import FIELD, TrainingSpecification
 RESIDENT_BYTES = 512 * 1024**2
 """Tables up to this size are transformed once, larger ones batch by batch."""
 
-_LABEL_TYPES = frozenset({ColumnType.CATEGORICAL, ColumnType.BOOLEAN})
 
 Source = Callable[[npt.NDArray[np.int64]], Tensor]
 
@@ -68,7 +67,7 @@ class TrainingRows:
         self.validation = dataset.rows(Part.VALIDATION)
         self.test = dataset.rows(Part.TEST)
         columns = {name: dataset.column(name) for name in columns_needed(specification)}
-        labelled = [item for item in dataset.schema.columns if item.type in _LABEL_TYPES]
+        labelled = [item for item in dataset.schema.columns if item.type in LABEL_TYPES]
         labels = {column.name: column.labels for column in labelled}
         transform = ColumnTransform(preprocessing, columns, labels)
         self._transform = transform
