@@ -136,7 +136,8 @@ class ImageArchiveSource:
             pixels = _to_bytes(image, self._channels)
         except _DAMAGES as error:
             raise bad_file(
-                f"`{file.filename}` is damaged ({error}); replace it, or take it out of the archive",
+                f"`{file.filename}` is damaged ({error}); replace it, or take it out of the "
+                "archive",
                 "BAD_IMAGE",
             ) from error
         height, width = self._size[1], self._size[0]
@@ -145,8 +146,8 @@ class ImageArchiveSource:
 
 def _too_large(file: ArchiveFile) -> InvalidFieldError:
     return bad_file(
-        f"`{file.filename}` says that it has more than {_MAX_PIXELS:,} pixels, the most that can be "
-        "imported; make it smaller, or take it out of the archive",
+        f"`{file.filename}` says that it has more than {_MAX_PIXELS:,} pixels, the most that can "
+        "be imported; make it smaller, or take it out of the archive",
         "BAD_IMAGE",
     )
 
