@@ -14,8 +14,8 @@ from services.catalog.domain.inference import ImportPlan, plan_import, resolve_t
 from services.catalog.domain.profile import ColumnProfile
 from services.catalog.domain.sample import RowSample
 from services.catalog.domain.series import with_series
-from services.catalog.domain.sources.base import ColumnsChangedError, RawKind, Source
-from services.catalog.domain.spec import ImportSpec, SplitSpec
+from services.catalog.domain.sources.base import MisreadError, RawKind, Source
+from services.catalog.domain.spec import CsvOptions, ImportSpec, SplitSpec
 from services.catalog.domain.splitting import Assign, resolve_split, split_rows
 
 # Called with a stage and the rows done in it, and the rows of all where they are known (else 0).
@@ -35,11 +35,13 @@ class ImportedData:
         schema: Columns, target and task.
         split: How the rows were split, nothing left open.
         data: The shards.
+        csv: How the CSV file is written; None for other formats.
     """
 
     schema: Schema
     split: SplitSpec
     data: WrittenData
+    csv: CsvOptions | None = None
 
 
 def import_source(
@@ -64,7 +66,7 @@ def import_source(
         InvalidFieldError: The data does not allow what was asked for. Shards may have been
             published; nothing refers to them.
     """
-    target = resolve_target(spec, source.columns, source.default_target)
+    target = resolve_target(spec, source.columns, source.found.target)
     profiles = _profile(source, spec, target, progress)
     plan = plan_import(spec, profiles, target)
     rows = plan.row_count
@@ -76,7 +78,7 @@ def import_source(
     assign = split_rows(source, plan, split, lambda: progress(WRITING, 0, rows), before)
     with ShardWriter(plan.schema, plan.storage, scratch, publish) as writer:
         data = _write(source, plan, assign, writer, progress)
-    return ImportedData(plan.schema, split, data)
+    return ImportedData(plan.schema, split, data, source.found.csv)
 
 
 def _profile(
@@ -90,7 +92,7 @@ def _profile(
     while True:
         try:
             return _profile_once(source, spec, target, progress)
-        except ColumnsChangedError:
+        except MisreadError:
             continue
 
 

@@ -29,8 +29,9 @@ class Moments:
             return
         self.min = min(self.min, float(values.min()))
         self.max = max(self.max, float(values.max()))
-        # Squares of the largest doubles need a wider exponent.
-        wide = max(-self.min, self.max) > _LARGE
+        # Squares of the largest doubles need a wider exponent, and so do those of the smallest.
+        largest = max(-self.min, self.max)
+        wide = largest > _LARGE or 0 < largest < 1 / _LARGE
         numbers = values.astype(np.longdouble) if wide else values
         count, mean = len(numbers), numbers.mean()
         deviations = numbers - mean

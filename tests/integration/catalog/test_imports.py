@@ -93,7 +93,7 @@ async def test_images(running: Catalog) -> None:
     [
         (b"x,y\n1,2\n3\n", "f.csv", {}, "upload", "RAGGED_FILE"),
         (b"x,y\n", "f.csv", {}, "upload", "EMPTY_FILE"),
-        (b"x,y\n1,\xff\n", "f.csv", {}, "upload", "UNREADABLE_FILE"),
+        (b"x,y\n1,\xc3\xbc\n2,\xff\n", "f.csv", {}, "upload", "UNREADABLE_FILE"),
         (b"x,y\n1,1\n2,1\n", "f.csv", {}, "target", "SINGLE_CLASS"),
         (b"x,y\n1,1\n2,nan\n", "f.csv", {}, "target", "MISSING_TARGET_VALUE"),
         (b"x,y\ninf,1\n2,0\n", "f.csv", {}, "upload", "INFINITE_VALUE"),

@@ -24,7 +24,8 @@ from common.errors import DataLossError, InvalidFieldError
 from common.models.onnx_model import load_onnx
 from common.models.skops_model import load_skops
 from common.models.vectors import encode
-from services.catalog.domain.model_inspection import VECTOR_ROWS, Inspection, inspect_model
+from services.catalog.domain.model_inputs import VECTOR_ROWS
+from services.catalog.domain.model_inspection import Inspection, inspect_model
 from services.catalog.domain.model_spec import ModelFormat
 from services.catalog.domain.sample_rows import SampleRows
 from tests.support.foreign_models import linear_onnx, onnx_model, skops_file

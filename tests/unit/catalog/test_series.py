@@ -1,6 +1,6 @@
 """Time series in long format, and data with several targets."""
 
-import pandas as pd  # type: ignore[import-untyped]
+import pandas as pd
 import pytest
 
 from common.data.schema import ColumnType, Part, Task, TimeSeries

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from services.catalog.domain.fields import bad_file
-from services.catalog.domain.sources.base import RawColumn, RawKind, batch_rows
+from services.catalog.domain.sources.base import Found, RawColumn, RawKind, batch_rows
 
 _MAX_COLUMNS = 10_000
 _MAX_LINE = 16 * 1024 * 1024
@@ -60,7 +60,7 @@ class _Attribute:
 class ArffSource:
     """Rows of an ARFF file. Numbers, labels, texts and dates are what the file declares."""
 
-    default_target = ""
+    found = Found()
 
     def __init__(self, path: Path) -> None:
         """Reads the declarations.

@@ -18,7 +18,7 @@ from services.catalog.domain.sources.arrow_columns import (
     is_number_list,
     plan_columns,
 )
-from services.catalog.domain.sources.base import batch_rows
+from services.catalog.domain.sources.base import Found, batch_rows
 
 _ARROW_MAGIC = b"ARROW1"
 
@@ -74,7 +74,7 @@ class IpcBatches:
 class ArrowSource:
     """A table whose columns have Arrow types."""
 
-    default_target = ""
+    found = Found()
 
     def __init__(
         self,

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from common.data.schema import ColumnType
+from services.catalog.domain.spec import CsvOptions
 
 # What a batch holds at most: bounds memory for long, wide and heavy rows alike.
 _BATCH_ROWS = 65_536
@@ -45,8 +46,21 @@ class RawColumn:
     type: ColumnType | None = None
 
 
-class ColumnsChangedError(Exception):
-    """A column is not what it seemed: the source has taken that back and must be read anew."""
+@dataclass(frozen=True)
+class Found:
+    """What a file says by itself, where the request does not.
+
+    Attributes:
+        target: Column that is the target by the format's own rules; empty for none.
+        csv: How a CSV file is written; None for other formats.
+    """
+
+    target: str = ""
+    csv: CsvOptions | None = None
+
+
+class MisreadError(Exception):
+    """A file is not what it seemed: the source has taken that back and must be read anew."""
 
 
 class Source(Protocol):
@@ -58,8 +72,8 @@ class Source(Protocol):
         ...
 
     @property
-    def default_target(self) -> str:
-        """Column that is the target by the format's own rules; empty for none."""
+    def found(self) -> Found:
+        """What the file says by itself; complete after the first reading."""
         ...
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
@@ -68,7 +82,7 @@ class Source(Protocol):
         Texts may come as dictionaries.
 
         Raises:
-            ColumnsChangedError: In the first reading only.
+            MisreadError: In the first reading only.
             InvalidFieldError: The content cannot be imported; it says where and why.
         """
         ...

@@ -15,20 +15,23 @@ from common.errors import InvalidFieldError
 from services.catalog.domain import parsing
 from services.catalog.domain.fields import bad_file
 from services.catalog.domain.sources.base import (
-    ColumnsChangedError,
+    Found,
+    MisreadError,
     RawColumn,
     RawKind,
     batch_rows,
     without_nan,
 )
 from services.catalog.domain.sources.dialect import MAX_LINE_BYTES, find_dialect, sample_columns
+from services.catalog.domain.sources.encoding import UTF8, as_utf8, find_encoding
 from services.catalog.domain.sources.tables import connected, quoted, sql_text
-from services.catalog.domain.sources.unpack import as_utf8, unpacked
+from services.catalog.domain.sources.unpack import unpacked
 from services.catalog.domain.spec import ImportSpec
 
 _SAMPLE_BYTES = 1024 * 1024
 _MAX_RETRIES = 3
 _FAULT_OF_FILE = "Invalid Input Error"
+_NOT_UTF8 = "unicode"
 _CONVERSION = re.compile(r"converting column \"c(\d+)\"|CAST_FAULT c(\d+)")
 # DuckDB holds several; without this each has sixteen times the longest line.
 _BUFFER_BYTES = 2 * MAX_LINE_BYTES
@@ -44,10 +47,8 @@ class CsvSource:
 
     Columns whose first rows are numbers are read as numbers; all others come as text, and what that
     stands for is decided by the whole column. Where a later row is no number, the column changes to
-    text and the file is read anew.
+    text and the file is read anew; so it is where a later row shows another encoding.
     """
-
-    default_target = ""
 
     def __init__(self, path: Path, scratch: Path, spec: ImportSpec, max_bytes: int) -> None:
         """Reads the header and a sample of the rows.
@@ -61,16 +62,34 @@ class CsvSource:
         Raises:
             InvalidFieldError: The header is missing or wrong.
         """
-        plain = unpacked(path, scratch, max_bytes)
-        self._path = as_utf8(plain, scratch, spec.csv.encoding)
+        self._plain = unpacked(path, scratch, max_bytes)
         self._scratch = scratch
-        self._dialect = find_dialect(self._path, spec.csv)
+        self._spec = spec
         self._retries = 0
         self._repeating: set[str] = set()
         # Columns of numbers that are written with words for "missing", or decimal commas.
         self._written: set[str] = set()
+        self._begin(find_encoding(self._plain, spec.csv.encoding))
+
+    def _begin(self, encoding: str) -> None:
+        self._encoding = encoding
+        self._path = as_utf8(self._plain, self._scratch, encoding)
+        self._dialect = find_dialect(self._path, self._spec.csv)
         self.columns = [RawColumn(name, RawKind.UNPARSED) for name in self._dialect.names]
-        self._find_numbers(spec)
+        self._find_numbers(self._spec)
+
+    @property
+    def found(self) -> Found:
+        """See `Source`."""
+        dialect = self._dialect
+        options = {
+            "delimiter": dialect.delimiter,
+            "quote": dialect.quote,
+            "encoding": self._encoding,
+            "header": dialect.has_header,
+            "decimal_separator": dialect.decimal,
+        }
+        return Found(csv=self._spec.csv.model_copy(update=options))
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """See `Source`. Empty cells are missing; texts are trimmed by whoever reads them."""
@@ -138,6 +157,7 @@ class CsvSource:
                 yield from connection.sql(query).to_arrow_reader(step)
             except (duckdb.Error, pa.ArrowException, OSError) as error:
                 self._change_column(str(error))
+                self._change_encoding(str(error))
                 if _FAULT_OF_FILE not in str(error):
                     raise
                 raise self._explained(error) from error
@@ -146,7 +166,7 @@ class CsvSource:
         """Reads a column as text from now on where it is not all numbers.
 
         Raises:
-            ColumnsChangedError: It was.
+            MisreadError: It was.
         """
         found = _CONVERSION.search(message)
         if found is None:
@@ -158,7 +178,20 @@ class CsvSource:
         for number, column in enumerate(self.columns):
             if column.name == wrong or self._retries > _MAX_RETRIES:
                 self.columns[number] = RawColumn(column.name, RawKind.UNPARSED)
-        raise ColumnsChangedError(wrong)
+        raise MisreadError(wrong)
+
+    def _change_encoding(self, message: str) -> None:
+        """Reads the file in another encoding from now on where the rows show that it has one.
+
+        Raises:
+            MisreadError: It has.
+        """
+        if self._spec.csv.encoding or self._encoding != UTF8 or _NOT_UTF8 not in message:
+            return
+        encoding = find_encoding(self._plain, "", whole=True)
+        if encoding != UTF8:
+            self._begin(encoding)
+            raise MisreadError(encoding)
 
     def _query(self, names: Sequence[str]) -> str:
         dialect = self._dialect
@@ -238,7 +271,7 @@ def _are_dates(times: pa.Array) -> bool:
 
 
 def _complaint(text: str) -> str:
-    if "unicode" in text:
+    if _NOT_UTF8 in text:
         return "is not UTF-8 text; save the file as UTF-8, or give its encoding"
     if "unterminated quote" in text:
         return 'has a quote that does not end; write a quote within quotes as ""'

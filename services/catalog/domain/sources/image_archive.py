@@ -14,7 +14,7 @@ from PIL import Image
 from common.errors import InvalidFieldError
 from services.catalog.domain.fields import bad_file
 from services.catalog.domain.sources.archive import Archive, ArchiveFile
-from services.catalog.domain.sources.base import RawColumn, RawKind, batch_rows
+from services.catalog.domain.sources.base import Found, RawColumn, RawKind, batch_rows
 from services.catalog.domain.sources.folders import LABEL_COLUMN, Sample, samples
 
 Pixels = npt.NDArray[np.uint8]
@@ -49,7 +49,7 @@ class ImageArchiveSource:
     all give three.
     """
 
-    default_target = LABEL_COLUMN
+    found = Found(LABEL_COLUMN)
 
     def __init__(self, archive: Archive) -> None:
         """Looks at the header of every image.

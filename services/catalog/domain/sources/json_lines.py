@@ -13,7 +13,7 @@ from common.data.schema import ColumnType
 from common.errors import InvalidFieldError
 from services.catalog.domain.fields import bad_file
 from services.catalog.domain.sources.arrow_columns import convert_batch, plan_columns
-from services.catalog.domain.sources.base import batch_rows
+from services.catalog.domain.sources.base import Found, batch_rows
 from services.catalog.domain.sources.tables import connected, quoted, sql_text
 
 _MAX_LINE_BYTES = 16 * 1024 * 1024
@@ -25,7 +25,7 @@ _PLAIN = ("BOOLEAN", "BIGINT", "UBIGINT", "DOUBLE", "VARCHAR", "DATE", "TIMESTAM
 class JsonLinesSource:
     """Objects whose keys are columns. Nested values become text, lists of numbers embeddings."""
 
-    default_target = ""
+    found = Found()
 
     def __init__(self, path: Path, scratch: Path, types: Mapping[str, ColumnType]) -> None:
         """Looks through the whole file for its columns and their types.

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from services.catalog.domain.fields import bad_file
 from services.catalog.domain.sources.arrow_columns import MAX_WIDTH
-from services.catalog.domain.sources.base import RawColumn, RawKind, batch_rows
+from services.catalog.domain.sources.base import Found, RawColumn, RawKind, batch_rows
 
 _MAX_LINE = 16 * 1024 * 1024
 
@@ -18,7 +18,7 @@ Row = tuple[float, list[tuple[int, float]]]
 class LibsvmSource:
     """The columns `target` and `features`, an embedding."""
 
-    default_target = "target"
+    found = Found("target")
 
     def __init__(self, path: Path, max_bytes: int) -> None:
         """Looks through the file for its width.

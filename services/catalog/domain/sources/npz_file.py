@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from services.catalog.domain.fields import bad_file
 from services.catalog.domain.sources.archive import Archive, ArchiveFile
-from services.catalog.domain.sources.base import RawColumn, RawKind, batch_rows
+from services.catalog.domain.sources.base import Found, RawColumn, RawKind, batch_rows
 
 Array = npt.NDArray[np.generic]
 
@@ -58,7 +58,7 @@ class _Part:
 class NpzSource:
     """Arrays of one length, unpacked to files and mapped into memory."""
 
-    default_target = ""
+    found = Found()
 
     def __init__(self, archive: Archive, scratch: Path) -> None:
         """Checks and unpacks the arrays.

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from services.catalog.domain.fields import bad_file
 from services.catalog.domain.sources.archive import ArchiveLimits
-from services.catalog.domain.sources.base import RawColumn, Source
+from services.catalog.domain.sources.base import Found, RawColumn, Source
 from services.catalog.domain.sources.opening import open_source
 from services.catalog.domain.sources.unpack import unpacked
 from services.catalog.domain.spec import DataFormat, ImportSpec
@@ -71,9 +71,9 @@ class _Chain:
         return self._sources[0][0].columns
 
     @property
-    def default_target(self) -> str:
+    def found(self) -> Found:
         """See `Source`."""
-        return self._sources[0][0].default_target
+        return self._sources[0][0].found
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """See `Source`."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from services.catalog.domain.sources.base import RawColumn, Source
+from services.catalog.domain.sources.base import Found, RawColumn, Source
 
 
 class Spooled:
@@ -32,9 +32,9 @@ class Spooled:
         return self._source.columns
 
     @property
-    def default_target(self) -> str:
+    def found(self) -> Found:
         """See `Source`."""
-        return self._source.default_target
+        return self._source.found
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """See `Source`. The first reading must be of all columns."""

@@ -7,7 +7,7 @@ import pyarrow as pa
 from common.data.schema import ColumnType
 from services.catalog.domain.fields import bad_file
 from services.catalog.domain.sources.archive_files import Archive, ArchiveFile
-from services.catalog.domain.sources.base import RawColumn, RawKind, batch_rows
+from services.catalog.domain.sources.base import Found, RawColumn, RawKind, batch_rows
 from services.catalog.domain.sources.folders import LABEL_COLUMN, Sample, samples
 
 TEXT_COLUMN = "text"
@@ -18,7 +18,7 @@ _MAX_FILE_BYTES = 16 * 1024**2
 class TextArchiveSource:
     """UTF-8 texts in class folders, by the order of their names; empty files are missing texts."""
 
-    default_target = LABEL_COLUMN
+    found = Found(LABEL_COLUMN)
 
     def __init__(self, archive: Archive) -> None:
         """Looks at the names of the files.

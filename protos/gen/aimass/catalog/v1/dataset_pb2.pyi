@@ -770,7 +770,9 @@ Global___SplitSpec: _TypeAlias = SplitSpec  # noqa: Y015
 
 @_typing.final
 class CsvOptions(_message.Message):
-    """How a CSV file is to be read. What is not set is found out from the file."""
+    """How a CSV file is to be read. What is not set is found out from the file, and set in the import's
+    record once it was.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -785,7 +787,9 @@ class CsvOptions(_message.Message):
     quote: _builtins.str
     """One character around fields that hold a delimiter. Default: `"`."""
     encoding: _builtins.str
-    """Encoding: `utf-8`, `utf-16`, `latin-1` and others that Python knows."""
+    """Encoding: `utf-8`, `utf-16`, `latin-1` and others that Python knows. Not set: by the byte order
+    mark, else UTF-8, else a guess from the text, of which the run's log warns.
+    """
     header: _builtins.bool
     """Whether the first line names the columns. Without names they are `column0`, `column1`, ..."""
     decimal_separator: _builtins.str
