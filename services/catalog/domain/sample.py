@@ -56,8 +56,8 @@ class RowSample:
 
     def _add(self, batch: pa.RecordBatch, levels: npt.NDArray[np.uint8]) -> None:
         if self._level:
-            chosen = levels >= self._level
-            batch, levels = batch.filter(pa.array(chosen)), levels[chosen]
+            chosen = np.flatnonzero(levels >= self._level)
+            batch, levels = batch.take(pa.array(chosen)), levels[chosen]
         self._chunks.append(batch)
         self._levels.append(levels)
         self._bytes += batch.nbytes

@@ -104,12 +104,12 @@ class CsvSource:
         for position, (name, cells) in enumerate(zip(self._dialect.names, columns, strict=False)):
             texts = pa.array([cell or None for cell in cells], pa.string())
             given = spec.column_types.get(name)
-            if given in (None, ColumnType.NUMERIC):
-                self._mark_numbers(position, texts)
-            if given in (None, ColumnType.TIMESTAMP):
+            is_number = given in (None, ColumnType.NUMERIC) and self._mark_numbers(position, texts)
+            if given in (None, ColumnType.TIMESTAMP) and not is_number:
                 self._mark_times(position, texts)
 
-    def _mark_numbers(self, position: int, texts: pa.Array) -> None:
+    def _mark_numbers(self, position: int, texts: pa.Array) -> bool:
+        """Marks numbers. Returns whether the column holds some."""
         name = self._dialect.names[position]
         dotted = texts
         if self._dialect.decimal == ",":
@@ -119,11 +119,12 @@ class CsvSource:
         dotted = pc.if_else(given, pa.scalar(None, pa.string()), dotted)
         numbers = parsing.parse_numbers(parsing.clean(dotted))
         if numbers is None or numbers.null_count == len(numbers):
-            return
+            return False
         has_words = words or numbers.null_count > texts.null_count
         if self._dialect.decimal == "," or has_words:
             self._written.add(name)
         self.columns[position] = RawColumn(name, RawKind.NUMBER)
+        return True
 
     def _mark_times(self, position: int, texts: pa.Array) -> None:
         """Marks times of which there are too many to be classes."""

@@ -17,7 +17,7 @@ from services.catalog.domain.spec import CsvOptions
 MAX_LINE_BYTES = 16 * 1024 * 1024
 _MAX_COLUMNS = 10_000
 _SAMPLE_LINES = 100
-_SAMPLE_ROWS = 10_000
+_SAMPLE_ROWS = 2_000
 _SAMPLE_BYTES = 4 * 1024 * 1024
 _DELIMITERS = ",;\t|"
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
