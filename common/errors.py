@@ -191,6 +191,26 @@ def to_status(error: BaseException) -> status_pb2.Status:
     return status_pb2.Status(code=error.code, message=error.message, details=details)
 
 
+def from_status(status: status_pb2.Status) -> AimassError:
+    """Turns the status that `to_status` made in another process back into an error."""
+    info, bad, help_ = (
+        error_details_pb2.ErrorInfo(),
+        error_details_pb2.BadRequest(),
+        error_details_pb2.Help(),
+    )
+    for detail in status.details:
+        for message in (info, bad, help_):
+            detail.Unpack(message)
+    error = AimassError(
+        status.message,
+        reason=info.reason,
+        violations=[FieldViolation(each.field, each.description) for each in bad.field_violations],
+        help_command=help_.links[0].description if help_.links else "",
+    )
+    error.code = status.code
+    return error
+
+
 def is_full_disk(error: BaseException | None) -> bool:
     """Whether an error, or one behind it, says that a disk has no room left."""
     while error is not None:

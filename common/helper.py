@@ -8,9 +8,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import BinaryIO
 
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import status_pb2
 
-from common.errors import AimassError, UnavailableError, to_status
+from common.errors import AimassError, UnavailableError, from_status, to_status
 
 _LENGTH = struct.Struct("<I")
 _DONE, _FAILED = b"\0", b"\1"
@@ -75,7 +75,7 @@ class HelperProcess:
                 raise
             self._end_later()
         if answer[:1] == _FAILED:
-            raise _error_of(answer[1:])
+            raise from_status(status_pb2.Status.FromString(answer[1:]))
         return answer[1:]
 
     async def _exchange(self, question: bytes) -> bytes:
@@ -151,13 +151,3 @@ def _read(stream: BinaryIO) -> bytes | None:
     (size,) = _LENGTH.unpack(head)
     body = stream.read(size)
     return body if len(body) == size else None
-
-
-def _error_of(packed: bytes) -> AimassError:
-    status = status_pb2.Status.FromString(packed)
-    info = error_details_pb2.ErrorInfo()
-    for detail in status.details:
-        detail.Unpack(info)
-    error = AimassError(status.message, reason=info.reason)
-    error.code = status.code
-    return error

@@ -9,6 +9,7 @@ from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from common.errors import FieldViolation, InvalidFieldError, InvalidInputError
 
@@ -78,7 +79,7 @@ def resolve(message: Message, model: type[Model], field: str) -> Model:
 def invalid_input(error: ValidationError, field: str) -> InvalidInputError:
     """Turns pydantic's complaint into the error that callers see."""
     violations = [
-        FieldViolation(_path(field, item["loc"]), _sentence(item["msg"])) for item in error.errors()
+        FieldViolation(_path(field, item["loc"]), _sentence(item)) for item in error.errors()
     ]
     first = violations[0]
     return InvalidInputError(
@@ -111,8 +112,10 @@ def _path(field: str, location: tuple[int | str, ...]) -> str:
     return path
 
 
-def _sentence(text: str) -> str:
-    text = text.removeprefix("Value error, ")
+def _sentence(item: ErrorDetails) -> str:
+    if item["type"] == "missing":
+        return "must be given."
+    text = item["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
     return text if text.endswith(".") else f"{text}."
 
 

@@ -6,6 +6,7 @@ from grpc_status import rpc_status
 from rich.console import Console
 from rich.markup import escape
 
+from common.cli.text import harmless
 from common.errors import AimassError, is_full_disk, to_status
 from common.tls import TlsFiles
 
@@ -80,11 +81,11 @@ def said_by(error: Exception) -> CliError:
 def show(error: CliError, console: Console) -> None:
     """Prints an error with its details and hint."""
     heading = "" if isinstance(error, CommandInterruptedError) else "[bold red]Error:[/] "
-    console.print(f"{heading}{escape(error.message)}", soft_wrap=True)
+    console.print(f"{heading}{escape(harmless(error.message))}", soft_wrap=True)
     for line in error.details:
-        console.print(f"  {escape(line)}", soft_wrap=True)
+        console.print(f"  {escape(harmless(line))}", soft_wrap=True)
     if error.hint:
-        console.print(f"[dim]Try:[/] {escape(error.hint)}", soft_wrap=True)
+        console.print(f"[dim]Try:[/] {escape(harmless(error.hint))}", soft_wrap=True)
 
 
 def grpc_code_name(code: int) -> str:

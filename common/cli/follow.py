@@ -83,7 +83,7 @@ class LiveDisplay:
 
     def line(self, line: str) -> None:
         """Prints a line that stays."""
-        self.live.console.print(f"  {escape(line)}")
+        self.live.console.print(f"  {escape(text.harmless(line))}")
 
 
 class PlainDisplay:
@@ -107,7 +107,7 @@ class PlainDisplay:
     def line(self, line: str) -> None:
         """Prints a line."""
         self._printed = time.monotonic()
-        self._console.print(f"{self._name}: {escape(line)}", soft_wrap=True)
+        self._console.print(f"{self._name}: {escape(text.harmless(line))}", soft_wrap=True)
 
 
 @contextmanager

@@ -118,6 +118,8 @@ class AttemptRecord(Generic[M]):
             if is_cancelling and state != run_pb2.RUN_STATE_CANCELLED:
                 raise RunCancelledError(f"{self._name} was cancelled.")
             change(run)
+            if end_time.ToNanoseconds() < status.start_time.ToNanoseconds():
+                end_time.CopyFrom(status.start_time)  # a clock was set back meanwhile
             status.state = state
             status.end_time.CopyFrom(end_time)
             status.update_time.CopyFrom(end_time)

@@ -189,6 +189,8 @@ def check_spec(spec: ImportSpec) -> None:
     DatasetName.from_name(spec.dataset, fields.DATASET)
     if spec.upload and spec.uri:
         raise InvalidFieldError(fields.URI, "must be left out where there is an upload")
+    if not spec.upload and not spec.uri:
+        raise InvalidFieldError(fields.UPLOAD, "or `uri` must be given: what is to be imported")
     if not spec.uri:
         UploadName.from_name(spec.upload, fields.UPLOAD)
     stratified = spec.split.method is SplitMethod.STRATIFIED

@@ -115,13 +115,15 @@ async def test_bad_addresses(running: Catalog, uri: str, seconds: int, field: st
 
 async def test_bad_traces(running: Catalog) -> None:
     """Each thing that is wrong is named."""
-    for name, depth, field in (
-        ("x", 0, "name"),
-        ("models/m", 101, "depth"),
-        ("uploads/u", -1, "depth"),
+    for wrong, field in (
+        ({"name": "x"}, "name"),
+        ({"name": "models/m", "depth": 101}, "depth"),
+        ({"name": "uploads/u", "depth": -1}, "depth"),
+        ({"name": "models/m", "direction": 99}, "direction"),
     ):
+        request = lineage_pb2.TraceRequest(**wrong)
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await running.lineage.Trace(lineage_pb2.TraceRequest(name=name, depth=depth))
+            await running.lineage.Trace(request)
         assert field_of(status_of_error(caught.value)) == field
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await running.lineage.Trace(lineage_pb2.TraceRequest(name="uploads/none"))
