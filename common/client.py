@@ -4,9 +4,9 @@ import json
 import random
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import grpc
 from google.protobuf.message import Message
@@ -16,6 +16,7 @@ from common import tracecontext
 from common.tls import TlsFiles
 
 DEADLINE_SECONDS = 30.0
+_WATCH_SECONDS = 30.0
 
 # Pings keep long streams alive and find dead peers; the server's limits allow this rate.
 _OPTIONS = [
@@ -37,6 +38,13 @@ RETRIED = {
     "aimass.catalog.v1.TransferService": ["CreateArtifactUrl", "GetUpload"],
     "aimass.trainer.v1.TrainingService": [],
 }
+# Streams are taken up again by `watch`, which knows where they broke off; gRPC's own retries would
+# buffer what is sent and begin anew.
+NOT_RETRIED = {
+    "aimass.catalog.v1.DatasetService": ["WatchDatasetImport"],
+    "aimass.catalog.v1.ModelService": ["WatchModelImport"],
+    "aimass.trainer.v1.TrainingService": ["WatchTrainingRun"],
+}
 _RETRY_POLICY = {
     "maxAttempts": 5,
     "initialBackoff": "0.1s",
@@ -53,7 +61,13 @@ def service_config() -> str:
         names += [{"service": service, "method": method} for method in methods] or [
             {"service": service}
         ]
-    return json.dumps({"methodConfig": [{"name": names, "retryPolicy": _RETRY_POLICY}]})
+    streams = [
+        {"service": service, "method": method}
+        for service, methods in NOT_RETRIED.items()
+        for method in methods
+    ]
+    retried = {"name": names, "retryPolicy": _RETRY_POLICY}
+    return json.dumps({"methodConfig": [retried, {"name": streams}]})
 
 
 def options() -> list[tuple[str, str | int]]:
@@ -219,13 +233,20 @@ def connect_sync(address: str, token: str, tls: TlsFiles | None = None) -> grpc.
 R = TypeVar("R", bound=Message)
 
 
-def watch(
-    call: Callable[[R], Iterable[event_pb2.Event]], request: R, give_up_after: float = 60.0
-) -> Iterator[event_pb2.Event]:
+class WatchMethod(Protocol):
+    """A stub's watch method."""
+
+    def __call__(self, request: Any, *, timeout: float) -> Iterable[event_pb2.Event]:
+        """Calls it with a deadline in seconds."""
+        ...
+
+
+def watch(call: WatchMethod, request: R, give_up_after: float = 60.0) -> Iterator[event_pb2.Event]:
     """Follows a run over broken connections, without a gap or a repeat.
 
     Args:
-        call: The stub's watch method.
+        call: The stub's watch method; called anew each half minute, so that a call whose end gets
+            lost with its server is not waited for.
         request: Its request, which must have `after_sequence`.
         give_up_after: Seconds without a connection after which the error is raised.
 
@@ -237,7 +258,7 @@ def watch(
     last_heard = time.monotonic()
     while True:
         try:
-            for event in call(current):
+            for event in call(current, timeout=_WATCH_SECONDS):
                 last_heard = time.monotonic()
                 if event.sequence:
                     current.after_sequence = event.sequence  # type: ignore[attr-defined]
@@ -251,4 +272,5 @@ def watch(
 
 
 def _is_passing(error: grpc.RpcError) -> bool:
-    return isinstance(error, grpc.Call) and error.code() == grpc.StatusCode.UNAVAILABLE
+    passing = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+    return isinstance(error, grpc.Call) and error.code() in passing

@@ -1,8 +1,10 @@
 """Imports and trainings that go on while parts of the suite are killed; nothing may be lost."""
 
 import hashlib
+import sys
 import threading
 import time
+import traceback
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -66,7 +68,14 @@ class Load:
         self._ending.set()
         self._thread.join(_PATIENCE_SECONDS)
         if self._thread.is_alive():
-            self.ledger.problems.append(f"{self._name} is stuck with {self.ledger.runs[-1:]}")
+            self.ledger.problems.append(f"{self._name} is stuck {self._place()}")
+
+    def _place(self) -> str:
+        """Says where the thread is, and with what."""
+        frame = sys._current_frames()[self._thread.ident or 0]
+        calls = [each.name for each in traceback.extract_stack(frame) if each.filename == __file__]
+        newest = [*self.ledger.imports[-1:], *self.ledger.runs[-1:]]
+        return f"in {' > '.join(calls)}; last acknowledged: {', '.join(newest)}"
 
     def _work(self) -> None:
         try:

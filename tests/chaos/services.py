@@ -4,6 +4,7 @@
 """
 
 import random
+import shutil
 import signal
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from common.testing.suite import RunningSuite, running_suite
 from tests.chaos.load import Load, check
 
 _LOADS = 2
+_LOGS = Path("build/chaos")
 _RESTART_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 _OF_RUNS = ("job", "worker")
@@ -125,12 +127,16 @@ def main() -> int:
         with running_suite(Path(folder)) as suite:
             result = campaign(suite, rounds, seed, _tell)
             marker = suite.state.suite
+            if result.problems:
+                shutil.copytree(suite.suite.home.log_folder, _LOGS, dirs_exist_ok=True)
         result.problems += [f"left behind: {each}" for each in suite_processes(marker)]
     kills = ", ".join(f"{victim} {count}" for victim, count in result.kills.most_common())
     print(f"killed: {kills}")
     print(f"acknowledged: {result.imports} imports, {result.runs} training runs")
     for problem in result.problems:
         print(f"PROBLEM {problem}")
+    if result.problems:
+        print(f"the suite's logs are in {_LOGS}")
     print("nothing was lost" if not result.problems else f"{len(result.problems)} problems")
     return int(bool(result.problems))
 

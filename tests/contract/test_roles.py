@@ -71,3 +71,12 @@ def test_service_config_names_existing_methods() -> None:
         assert service in services
         assert all(f"/{service}/{name}" in known for name in names)
     assert grpc.StatusCode.UNAVAILABLE.name in client.service_config()
+
+
+def test_streams_are_not_retried() -> None:
+    """A watch is taken up where it broke off; a retry of its call begins anew, or never ends."""
+    watches = {method for method in methods() if "/Watch" in method}
+    named = {
+        f"/{service}/{name}" for service, names in client.NOT_RETRIED.items() for name in names
+    }
+    assert named == watches
