@@ -7,6 +7,8 @@ import fcntl
 import json
 import os
 import secrets
+import tempfile
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -144,7 +146,9 @@ class SuiteHome:
 
     def check_room(self) -> None:
         """Raises `OSError` where the disk has no room for the least that a suite writes."""
-        self.write_private("room", "." * _LEAST_BYTES).unlink()
+        with tempfile.TemporaryFile(dir=self.path) as file:
+            file.write(b"." * _LEAST_BYTES)
+            file.flush()
 
     def read_state(self) -> SuiteState | None:
         """Returns the last state that was written; None where there was never a suite."""
@@ -219,7 +223,7 @@ class SuiteHome:
     def write_private(self, name: str, text: str) -> Path:
         """Writes a file of the folder atomically, for its owner only. Returns its path."""
         path = self.path / name
-        temporary = path.with_name(f".{name}.{os.getpid()}")
+        temporary = path.with_name(f".{name}.{os.getpid()}.{threading.get_ident()}")
         try:
             temporary.touch(mode=0o600)
             temporary.write_text(text)

@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 import psutil
 import pytest
@@ -95,7 +96,8 @@ def test_store_away_for_twenty_seconds(suite: RunningSuite, table_version: str) 
     freeze(store)
     # The outage is the point of the test: its length is what the system promises to survive.
     time.sleep(STORE_OUTAGE_SECONDS)
-    store.send_signal(signal.SIGCONT)
+    with suppress(psutil.NoSuchProcess):  # the supervisor may just have replaced it
+        store.send_signal(signal.SIGCONT)
     events += stream
     run = suite.get_run(name)
     assert_whole(events, run)

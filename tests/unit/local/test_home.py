@@ -1,6 +1,5 @@
 """The state folder."""
 
-import errno
 import json
 import stat
 from pathlib import Path
@@ -91,12 +90,9 @@ def test_a_full_disk_is_said_before_anything_starts(
     home: SuiteHome, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Without room a supervisor could not even log why it ends; nothing half-written stays."""
-
-    def fail(path: Path, text: str) -> int:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
     before = sorted(home.path.iterdir())
-    monkeypatch.setattr(Path, "write_text", fail)
+    full = Path("/dev/full")  # a device of Linux that has no room, ever
+    monkeypatch.setattr("tempfile.TemporaryFile", lambda dir: full.open("wb"))
     monkeypatch.setattr(Suite, "_spawn", None)
     with pytest.raises(DiskFullError, match=str(home.path)):
         Suite(home).up()

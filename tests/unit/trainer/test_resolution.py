@@ -157,7 +157,7 @@ def test_a_resolved_specification_resolves_to_itself(spec: dict[str, object]) ->
             "finite",
         ),
         ({**TABLE, "optimizer": {"clip_norm": 0.0}}, "optimizer.clip_norm", "greater than 0"),
-        ({**TABLE, "schedule": {"warmup": {}}}, "schedule.warmup.epochs", "required"),
+        ({**TABLE, "schedule": {"warmup": {}}}, "schedule.warmup.epochs", "must be given"),
         (
             {**TABLE, "epochs": 3, "schedule": {"warmup": {"epochs": 5.0}}},
             "schedule.warmup.epochs",

@@ -8,7 +8,7 @@ import duckdb
 
 MEMORY_LIMIT_MB = 512
 _THREADS = 2
-_BUFFER = "128MB"
+_BUFFER = "96MB"
 
 
 @contextmanager
