@@ -16,6 +16,8 @@ pytest.register_assert_rewrite(
 )
 
 
+# Before pytest-xdist looks for the marks.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keeps tests of one folder in one process: they share a suite, a store, agents.
 

@@ -86,8 +86,8 @@ def test_what_a_killed_supervisor_left_is_replaced(suite: Suite) -> None:
     assert all(psutil.pid_exists(pid) for pid in pids(first))
     second = suite.up(SERVICES_ONLY)
     assert not any(psutil.pid_exists(pid) for pid in pids(first))
+    # Not the ports: a suite takes the lowest that are free, and others may end meanwhile.
     assert (second.suite, suite.home.tokens()) == (first.suite, tokens)
-    assert second.catalog_address == first.catalog_address
 
 
 def test_leftovers_are_stopped_without_a_supervisor(suite: Suite) -> None:
