@@ -28,7 +28,7 @@ demo: .venv/aimass-ready ## Start the suite, import real data, train on two work
 	@$(BIN)/python -m common.cli demo
 
 test: .venv/aimass-ready ## Run all tests
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup \
+	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope \
 		--no-loadscope-reorder $(ARGS)
 
 check: format-check lint types layers proto-drift ## Run all checks: format, lint, types, layers, protos

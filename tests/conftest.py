@@ -1,7 +1,8 @@
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from common.artifacts import ObjectStore
 from common.artifacts.opening import open_store
@@ -16,16 +17,22 @@ pytest.register_assert_rewrite(
 )
 
 
-# Before pytest-xdist looks for the marks.
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class FolderScheduling(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
     """Keeps tests of one folder in one process: they share a suite, a store, agents.
 
     Those that start whole suites also keep to one: two at a time would take each other's ports.
     """
-    for item in items:
-        folder = str(item.path.parent.relative_to(Path(__file__).parent))
-        item.add_marker(pytest.mark.xdist_group("suites" if folder in _SUITES else folder))
+
+    def _split_scope(self, nodeid: str) -> str:
+        """Returns the group of a test."""
+        path, _, _ = nodeid.partition("::")
+        folder = path.removeprefix("tests/").rpartition("/")[0]
+        return "suites" if folder in _SUITES else folder
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    """Distributes the tests of `make test`."""
+    return FolderScheduling(config, log)
 
 
 @pytest.fixture(scope="session")

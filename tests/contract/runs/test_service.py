@@ -122,6 +122,27 @@ async def test_watch_resumes_after_lost_connections(runs: Runs) -> None:
     assert heard[-1].state_change.state == run_pb2.RUN_STATE_SUCCEEDED
 
 
+async def test_watch_outlives_the_deadline_of_its_calls(
+    runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A call whose end is lost must not be waited for: the watch goes on in the next one."""
+    monkeypatch.setattr(client, "_WATCH_SECONDS", 0.2)
+    name = runs.create("long")
+
+    def follow(address: str) -> list[event_pb2.Event]:
+        with client.connect_sync(address, TOKENS[Role.VIEWER]) as channel:
+            stub = trainer_pb2_grpc.TrainingServiceStub(channel)
+            return list(client.watch(stub.WatchTrainingRun, _watch_request(name)))
+
+    with _owner(runs, name) as owner:
+        async with run_server(runs) as server:
+            watcher = asyncio.create_task(asyncio.to_thread(follow, server.address))
+            # Longer than one call: the length of the wait is what is tested.
+            assert not (await asyncio.wait([watcher], timeout=1.0))[0]
+            owner.succeed()
+            assert await watcher == runs.events(name)
+
+
 async def test_watch_from_any_number_is_the_rest(runs: Runs) -> None:
     """Protects resuming at every point, within and between segments, of a run that has ended."""
     name = runs.create("resumed")
