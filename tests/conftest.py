@@ -30,6 +30,7 @@ class FolderScheduling(LoadScopeScheduling):  # type: ignore[misc]  # it has no 
         return "suites" if folder in _SUITES else folder
 
 
+@pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
     """Distributes the tests of `make test`."""
     return FolderScheduling(config, log)
