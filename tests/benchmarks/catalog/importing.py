@@ -131,6 +131,7 @@ def _ours(path: Path, folder: Path) -> float:
 def _theirs(path: Path, folder: Path) -> float:
     start = time.perf_counter()
     with duckdb.connect(config={"threads": _THREADS}) as connection:
+        connection.execute("SET enable_progress_bar = false")
         connection.execute(
             f"COPY (SELECT * FROM read_csv('{path}')) TO '{folder}/table.parquet' (FORMAT parquet)"
         )
