@@ -6,7 +6,7 @@ import os
 import struct
 import sys
 from collections.abc import Callable, Sequence
-from typing import BinaryIO
+from typing import BinaryIO, Self
 
 from google.rpc import status_pb2
 
@@ -40,6 +40,14 @@ class HelperProcess:
         self._process: asyncio.subprocess.Process | None = None
         self._idle: asyncio.TimerHandle | None = None
 
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Ends the process."""
+        async with self._lock:
+            await self._end()
+
     @property
     def pid(self) -> int | None:
         """Id of the process; None where it does not run."""
@@ -54,11 +62,6 @@ class HelperProcess:
         """
         # A caller that goes away must not leave half an answer in the pipe.
         return await asyncio.shield(asyncio.ensure_future(self._ask(question)))
-
-    async def close(self) -> None:
-        """Ends the process."""
-        async with self._lock:
-            await self._end()
 
     async def _ask(self, question: bytes) -> bytes:
         async with self._lock:

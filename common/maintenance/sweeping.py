@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Protocol
@@ -106,8 +106,17 @@ class Sweeps:
                     gone.append(garbage)
             return gone
 
-    async def run(self) -> None:
-        """Sweeps each hour, the first time after an hour, until cancelled."""
+    @contextlib.asynccontextmanager
+    async def each_hour(self) -> AsyncIterator[None]:
+        """Sweeps each hour, the first time after an hour, until it is left."""
+        task = asyncio.create_task(self._sweep_each_hour())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def _sweep_each_hour(self) -> None:
         while True:
             await asyncio.sleep(INTERVAL_SECONDS)
             try:

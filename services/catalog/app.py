@@ -24,10 +24,8 @@ from common.helper import HelperProcess
 from common.maintenance.servicer import maintenance_service
 from common.maintenance.sweeping import Sweeps, SweepSettings
 from common.records import RecordStore
-from common.runs.executor import LocalExecutor
+from common.runs.hosting import hosted_runs
 from common.runs.leftovers import RunLeftovers
-from common.runs.service import RunService
-from common.runs.tail import Tails
 from common.server import Service
 from services.catalog.buckets import import_objects
 from services.catalog.config import CatalogSettings, ImportSettings
@@ -60,81 +58,79 @@ async def catalog(
     """
     records = RecordStore(store)
     uploads = Uploads(store, records)
-    tails = Tails(DATASET_IMPORTS, store, records)
-    executor = LocalExecutor(
-        DATASET_IMPORTS,
-        store,
-        records,
-        job_command,
-        limit=settings.import_limit,
-        changed=tails.poke,
-    )
-    imports = RunService(DATASET_IMPORTS, records, tails, executor)
-    objects = import_objects(store, ImportSettings())
     versions = Versions(store, records, DATASETS)
-    reader = HelperProcess(_HELPER_COMMAND)
-    datasets = DatasetServicer(imports, uploads, versions, records, reader, objects)
-    model_tails = Tails(MODEL_IMPORTS, store, records)
-    model_executor = LocalExecutor(
-        MODEL_IMPORTS,
-        store,
-        records,
-        _MODEL_JOB_COMMAND,
-        limit=1,
-        changed=model_tails.poke,
-    )
-    model_imports = RunService(MODEL_IMPORTS, records, model_tails, model_executor)
-    lines = Models(store, records)
-    models = ModelServicer(store, records, lines, versions, uploads, model_imports)
-    lineage = LineageServicer(records, lines, versions)
-    transfers = TransferServicer(store, uploads, partial(presigned_url, StoreSettings()))
-    sweeps = Sweeps(
+    models = Models(store, records)
+    objects = import_objects(store, ImportSettings())
+    sign = partial(presigned_url, StoreSettings())
+    sweeps = _sweeps(settings, store, records, uploads)
+    async with (
+        _warming(records),
+        sweeps.each_hour(),
+        HelperProcess(_HELPER_COMMAND) as reader,
+        hosted_runs(DATASET_IMPORTS, store, records, job_command, settings.import_limit) as imports,
+        hosted_runs(MODEL_IMPORTS, store, records, _MODEL_JOB_COMMAND, 1) as model_imports,
+    ):
+        services = _services(
+            DatasetServicer(imports, uploads, versions, records, reader, objects),
+            ModelServicer(store, records, models, versions, uploads, model_imports),
+            LineageServicer(records, models, versions),
+            TransferServicer(store, uploads, sign),
+        )
+        yield [*services, maintenance_service(sweeps)]
+
+
+def _services(
+    datasets: DatasetServicer,
+    models: ModelServicer,
+    lineage: LineageServicer,
+    transfers: TransferServicer,
+) -> list[Service]:
+    return [
+        Service(
+            "aimass.catalog.v1.DatasetService",
+            partial(dataset_pb2_grpc.add_DatasetServiceServicer_to_server, datasets),
+        ),
+        Service(
+            "aimass.catalog.v1.ModelService",
+            partial(model_pb2_grpc.add_ModelServiceServicer_to_server, models),
+        ),
+        Service(
+            "aimass.catalog.v1.LineageService",
+            partial(lineage_pb2_grpc.add_LineageServiceServicer_to_server, lineage),
+        ),
+        Service(
+            "aimass.catalog.v1.TransferService",
+            partial(transfer_pb2_grpc.add_TransferServiceServicer_to_server, transfers),
+        ),
+    ]
+
+
+def _sweeps(
+    settings: CatalogSettings, store: ObjectStore, records: RecordStore, uploads: Uploads
+) -> Sweeps:
+    keep = SweepSettings().attempt_keep
+    return Sweeps(
         store,
         "catalog",
         [
             UnusedUploads(uploads, timedelta(hours=settings.upload_keep_hours)),
-            RunLeftovers(DATASET_IMPORTS, store, records, SweepSettings().attempt_keep),
-            RunLeftovers(MODEL_IMPORTS, store, records, SweepSettings().attempt_keep),
+            RunLeftovers(DATASET_IMPORTS, store, records, keep),
+            RunLeftovers(MODEL_IMPORTS, store, records, keep),
         ],
     )
-    sweeper = asyncio.create_task(sweeps.run())
-    warming = asyncio.create_task(_warm(records))
-    await executor.start()
-    await model_executor.start()
+
+
+@asynccontextmanager
+async def _warming(records: RecordStore) -> AsyncIterator[None]:
+    """Reads long lists ahead, so that the first caller need not wait for that."""
+    task = asyncio.create_task(_warm(records))
     try:
-        yield [
-            Service(
-                "aimass.catalog.v1.DatasetService",
-                partial(dataset_pb2_grpc.add_DatasetServiceServicer_to_server, datasets),
-            ),
-            Service(
-                "aimass.catalog.v1.ModelService",
-                partial(model_pb2_grpc.add_ModelServiceServicer_to_server, models),
-            ),
-            Service(
-                "aimass.catalog.v1.LineageService",
-                partial(lineage_pb2_grpc.add_LineageServiceServicer_to_server, lineage),
-            ),
-            Service(
-                "aimass.catalog.v1.TransferService",
-                partial(transfer_pb2_grpc.add_TransferServiceServicer_to_server, transfers),
-            ),
-            maintenance_service(sweeps),
-        ]
+        yield
     finally:
-        warming.cancel()
-        sweeper.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await sweeper
-        await reader.close()
-        await executor.stop()
-        await tails.close()
-        await model_executor.stop()
-        await model_tails.close()
+        task.cancel()
 
 
 async def _warm(records: RecordStore) -> None:
-    """Reads long lists ahead, so that the first caller need not wait for that."""
     with contextlib.suppress(UnavailableError):
         await asyncio.to_thread(records.warm, "models", model_pb2.Model)
         await asyncio.to_thread(records.warm, "datasets", dataset_pb2.Dataset)

@@ -36,11 +36,8 @@ ANSWERS = textwrap.dedent("""
 @asynccontextmanager
 async def running(**options: float) -> AsyncIterator[HelperProcess]:
     """Runs a helper that doubles what it is asked."""
-    process = HelperProcess((sys.executable, "-c", ANSWERS), **options)
-    try:
+    async with HelperProcess((sys.executable, "-c", ANSWERS), **options) as process:
         yield process
-    finally:
-        await process.close()
 
 
 async def test_answers_come_in_order() -> None:
