@@ -58,7 +58,7 @@ class CliContext:
         """Prints a message as YAML with the field names of the contract."""
         plain = json_format.MessageToDict(message, preserving_proto_field_name=True)
         dumped = yaml.safe_dump(plain, sort_keys=False, allow_unicode=True)
-        self.console.print(dumped, soft_wrap=True, markup=False, end="")
+        self.console.print(harmless(dumped), soft_wrap=True, markup=False, end="")
 
     def print_table(
         self,

@@ -269,7 +269,7 @@ def _datasets(cli: CliContext) -> Iterator[dataset_pb2.Dataset]:
 
 def _tell_left_out(cli: CliContext, names: list[str]) -> None:
     if names:
-        left_out = text.cut(", ".join(names), 60)
+        left_out = text.harmless(text.cut(", ".join(names), 60))
         cli.console.print(
             f"without {text.count(len(names), 'column')} ({left_out}); --column shows them",
             markup=False,

@@ -74,7 +74,8 @@ def said_by(error: Exception) -> CliError:
     if isinstance(error, AimassError) or is_full_disk(error):
         return from_status(to_status(error))
     if isinstance(error, OSError) and error.strerror:
-        return CliError(f"{error.filename or 'A file'}: {error.strerror}.")
+        where = f"{error.filename}: " if error.filename else ""
+        return CliError(f"{where}{error.strerror}.")
     return CliError(str(error))
 
 

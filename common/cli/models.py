@@ -10,6 +10,7 @@ import typer
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from common.cli import text
 from common.cli.context import CliContext, context_of
+from common.cli.dataset_spec import TASKS, choice, words
 from common.cli.datasets import version_name
 from common.cli.errors import CliError
 from common.cli.follow import follow_or_leave
@@ -34,9 +35,7 @@ def import_(
     context: typer.Context,
     path: Annotated[Path, typer.Argument(help="ONNX file, or skops file of scikit-learn.")],
     name: Annotated[str, typer.Option(help="Model to add a version to.")],
-    task: Annotated[
-        str, typer.Option(help="classification | regression | ... Required for ONNX.")
-    ] = "",
+    task: Annotated[str, typer.Option(help=" | ".join(words(TASKS)) + ". Required for ONNX.")] = "",
     data: Annotated[
         str, typer.Option(help="Data set version to try it on. Default: random samples.")
     ] = "",
@@ -51,7 +50,7 @@ def import_(
     cli = context_of(context)
     spec = model_pb2.ModelImportSpec(
         model=_model_name(name),
-        task=_task(task),
+        task=dataset_pb2.Task.ValueType(choice("--task", task, TASKS)),
         dataset_version=version_name("datasets", data) if data else "",
         classes=class_ or (),
     )
@@ -158,17 +157,6 @@ def _model_name(name: str) -> str:
     return version_name("models", name).partition("/versions/")[0]
 
 
-def _task(word: str) -> "dataset_pb2.Task.ValueType":
-    if not word:
-        return dataset_pb2.TASK_UNSPECIFIED
-    tasks = {
-        text.enum_word(key, "TASK_"): value for key, value in dataset_pb2.Task.items() if value
-    }
-    if word not in tasks:
-        raise CliError(f"--task: {word} is none of {', '.join(tasks)}.")
-    return tasks[word]
-
-
 def _aliases(model: model_pb2.Model) -> str:
     return ", ".join(f"{alias}={number}" for alias, number in sorted(model.aliases.items()))
 
@@ -189,11 +177,12 @@ def _print_version(cli: CliContext, version: model_pb2.ModelVersion) -> None:
     cli.console.print(f"[bold]{version.name}[/]  {text.moment(version.create_time)}")
     cli.console.print(f"{kind} for {task}, {version.parameter_count:,} parameters")
     for source in version.lineage.inputs:
-        cli.console.print(f"from {source}")
+        cli.console.print(text.harmless(f"from {source}"), markup=False)
     for tensors, way in ((version.signature.inputs, "in"), (version.signature.outputs, "out")):
         for each in tensors:
             shape = ", ".join("rows" if side < 0 else str(side) for side in each.shape)
-            cli.console.print(f"{way}: {each.name} {each.dtype}[{shape}]", markup=False)
+            told = text.harmless(f"{way}: {each.name} {each.dtype}[{shape}]")
+            cli.console.print(told, markup=False)
     metrics = [(key, text.number(value)) for key, value in sorted(version.metrics.items())]
     cli.print_table(("metric", ">value"), metrics)
     files = [

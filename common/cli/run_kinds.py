@@ -84,6 +84,8 @@ _KINDS: Mapping[str, tuple[str, ModuleType, str]] = {
     "modelImports": ("ModelImport", model_pb2, "models"),
 }
 _DEFAULT = "trainingRuns"
+# What a command says of the names that it takes.
+NAMES = ", ".join(f"`{each}/<id>`" for each in _KINDS) + ", or a training run's id."
 
 
 def all_calls(clients: Clients) -> list[RunCalls]:

@@ -9,12 +9,12 @@ from aimass.type.v1 import run_pb2
 from common.cli import text
 from common.cli.context import context_of
 from common.cli.follow import follow_or_leave
-from common.cli.run_kinds import Run, all_calls, calls_for, full_name, result_of
+from common.cli.run_kinds import NAMES, Run, all_calls, calls_for, full_name, result_of
 
-app = typer.Typer(help="Training runs and data set imports.", no_args_is_help=True)
-Name = Annotated[
-    str, typer.Argument(help="`trainingRuns/<id>`, `datasetImports/<id>`, or a training run's id.")
-]
+app = typer.Typer(
+    help="Runs of all kinds: list, show, watch, cancel, delete.", no_args_is_help=True
+)
+Name = Annotated[str, typer.Argument(help=NAMES)]
 
 
 @app.command("list")

@@ -127,7 +127,7 @@ def logs(
         raise CliError(f"There is no log of {service}; there is {known or 'none yet'}.")
     shown = chain(last_lines(path, lines), added_lines(path) if follow else ())
     for line in shown:
-        text_ = readable(line) if cli.console.is_terminal else line
+        text_ = text.harmless(readable(line)) if cli.console.is_terminal else line
         cli.console.print(text_, soft_wrap=True, markup=False)
 
 

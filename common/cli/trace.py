@@ -9,6 +9,7 @@ from rich.tree import Tree
 
 from aimass.catalog.v1 import lineage_pb2
 from common.cli.context import CliContext, context_of
+from common.cli.text import harmless
 
 _Neighbours = Mapping[str, list[str]]
 
@@ -56,24 +57,25 @@ def draw(found: lineage_pb2.TraceResponse) -> list[Tree]:
 def _tree(root: str, neighbours: _Neighbours, title: str, label: Callable[[str], str]) -> Tree:
     tree = Tree(f"{label(root)} [dim]{title}[/]")
     drawn = {root}
-    waiting = [(root, tree)]
+    waiting = [(each, tree) for each in reversed(neighbours[root])]
     while waiting:
         name, branch = waiting.pop()
-        for each in neighbours.get(name, ()):
-            is_known = each in drawn and each in neighbours
-            twig = branch.add(label(each) + (" [dim](see above)[/]" if is_known else ""))
-            if each not in drawn:
-                drawn.add(each)
-                waiting.append((each, twig))
+        # In the order of the lines, so that what was drawn before stands above.
+        is_known = name in drawn and name in neighbours
+        twig = branch.add(label(name) + (" [dim](see above)[/]" if is_known else ""))
+        if name not in drawn:
+            drawn.add(name)
+            waiting += [(each, twig) for each in reversed(neighbours.get(name, ()))]
     return tree
 
 
 def _label(node: lineage_pb2.LineageNode) -> str:
-    words = [f"[bold]{escape(node.name)}[/]"]
+    words = [f"[bold]{escape(harmless(node.name))}[/]"]
     if node.state:
-        words.append("[green]" + node.state + "[/]" if node.state == "SUCCEEDED" else node.state)
+        state = escape(harmless(node.state))
+        words.append(f"[green]{state}[/]" if state == "SUCCEEDED" else state)
     if node.summary:
-        words.append(escape(node.summary))
+        words.append(escape(harmless(node.summary)))
     if node.deleted:
         words.append("[dim](deleted)[/]")
     return " ".join(words)

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from common import errors
 from common.cli import suite, text
-from common.cli.errors import from_status, show
+from common.cli.errors import from_status, said_by, show
 from common.cli.program import run
 from common.local.home import Phase, ProcessState, SuiteHome, SuiteState
 
@@ -165,6 +165,30 @@ def test_time_spans(value: float, expected: str) -> None:
 def test_sizes(value: int, expected: str) -> None:
     """Sizes have a unit."""
     assert text.size(value) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (FileNotFoundError(2, "No such file", "a.csv"), "a.csv: No such file."),
+        (ConnectionResetError(104, "Connection reset by peer"), "Connection reset by peer."),
+    ],
+)
+def test_errors_of_the_system(error: OSError, said: str) -> None:
+    """A file is named where there is one: not every error of the system is of a file."""
+    assert said_by(error).message == said
+
+
+def test_a_task_is_one_of_those_there_are(
+    no_suite: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Models are imported with the same words as data sets, in the same ways of writing."""
+    file = no_suite / "m.onnx"
+    file.touch()
+    assert run(["models", "import", str(file), "--name", "m", "--task", "juggling"]) == 1
+    assert "--task: juggling is none of classification" in capsys.readouterr().err
+    assert run(["models", "import", str(file), "--name", "m", "--task", "Multi-Label"]) == 1
+    assert "--task" not in capsys.readouterr().err
 
 
 def test_code_names() -> None:

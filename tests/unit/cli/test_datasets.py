@@ -2,11 +2,12 @@
 
 import io
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 from rich.console import Console
 
-from aimass.catalog.v1 import dataset_pb2
+from aimass.catalog.v1 import dataset_pb2, lineage_pb2, model_pb2
 from aimass.type.v1 import table_pb2
 from common.cli import text
 from common.cli.context import CliContext
@@ -14,7 +15,13 @@ from common.cli.dataset_spec import ImportOptions, import_spec
 from common.cli.dataset_views import show_diff, show_rows, show_version
 from common.cli.datasets import version_name
 from common.cli.errors import CliError
+from common.cli.models import _print_version
+from common.cli.suite import logs
+from common.cli.trace import draw
 from common.local.home import SuiteHome
+
+HOSTILE = "\x1b]0;title\x07\x9b31m\u202ename"
+STEERING = {"\x1b", "\x07", "\x9b", "\u202e"}
 
 
 @pytest.fixture
@@ -72,7 +79,7 @@ def test_cut() -> None:
 
 def test_data_does_not_steer_the_terminal(cli: CliContext) -> None:
     """Escapes and marks of direction in names and values are shown as what they are not."""
-    hostile = "\x1b]0;title\x07\x9b31m\u202ename"
+    hostile = HOSTILE
     whole = version()
     whole.schema.target = whole.schema.task_reason = whole.split.column = hostile
     for column in whole.schema.columns:
@@ -83,7 +90,28 @@ def test_data_does_not_steer_the_terminal(cli: CliContext) -> None:
     table.columns[0].strings.values.append(hostile)
     show_rows(cli, dataset_pb2.PreviewDatasetResponse(table=table, parts=[0], total_rows=1), 0)
     assert "name" in printed(cli)
-    assert not {"\x1b", "\x07", "\x9b", "\u202e"} & {*printed(cli)}
+    assert not STEERING & {*printed(cli)}
+
+
+def test_models_and_logs_do_not_steer_the_terminal(cli: CliContext) -> None:
+    """The same where a model, its lineage, a run's fields or a log are a stranger's."""
+    model = model_pb2.ModelVersion(name="models/m/versions/1")
+    model.lineage.inputs.append(HOSTILE)
+    model.signature.inputs.add(name=HOSTILE, dtype=HOSTILE)
+    model.metrics[HOSTILE] = 1
+    _print_version(cli, model)
+    cli.print_yaml(dataset_pb2.DatasetImport(labels={"a": HOSTILE}))
+    node = lineage_pb2.LineageNode(name=HOSTILE, state=HOSTILE, summary=HOSTILE)
+    for tree in draw(lineage_pb2.TraceResponse(name=HOSTILE, nodes=[node])):
+        cli.console.print(tree)
+    cli.home.create()
+    cli.home.log_file("trainer").write_text(f"{HOSTILE}\n")
+    before = printed(cli)
+    assert before.count("name") >= 5
+    cli.console = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=160)
+    logs(MagicMock(find_object=lambda kind: cli), "trainer")
+    assert printed(cli).count("name") == 1
+    assert not STEERING & {*printed(cli), *before}
 
 
 def test_version(cli: CliContext) -> None:

@@ -7,7 +7,7 @@ import pytest
 from common.cli.connection import Clients, Endpoint
 from common.cli.documents import KINDS
 from common.cli.errors import CliError
-from common.cli.run_kinds import RunCalls, all_calls, calls_for, full_name
+from common.cli.run_kinds import NAMES, RunCalls, all_calls, calls_for, full_name
 
 
 @pytest.fixture
@@ -19,6 +19,7 @@ def clients() -> Clients:
 def test_every_kind_has_every_method(clients: Clients) -> None:
     """Protects commands from a method or message that is named otherwise."""
     assert len(all_calls(clients)) == len(KINDS)
+    assert all(f"`{each[0].lower()}{each[1:]}s/<id>`" in NAMES for each in KINDS)
     for calls in all_calls(clients):
         for verb in ("Get", "Cancel", "Delete", "Watch"):
             method, request = calls._method(verb, name="x/y")
