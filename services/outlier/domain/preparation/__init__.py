@@ -1,0 +1,7 @@
+"""Raw columns as rows that detectors take: fitted once, kept with the detector."""
+
+from services.outlier.domain.preparation.fitting import PreparationOptions, Scaling, prepare
+from services.outlier.domain.preparation.preparation import Preparation
+from services.outlier.domain.preparation.raw import RawRows
+
+__all__ = ["Preparation", "PreparationOptions", "RawRows", "Scaling", "prepare"]

@@ -1,0 +1,235 @@
+"""Learns from rows how columns are to be prepared."""
+
+from collections.abc import Callable, Mapping, Sequence
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+
+from common.data.schema import Column, ColumnType
+from services.outlier.domain.detector import UnfitError
+from services.outlier.domain.preparation.columns import (
+    MISSING_TIME,
+    LabelColumn,
+    NumberColumn,
+    Scale,
+    TimeColumn,
+    VectorColumn,
+)
+from services.outlier.domain.preparation.preparation import Preparation, Prepared
+from services.outlier.domain.preparation.raw import RawRows
+from services.outlier.domain.preparation.texts import (
+    BUCKETS,
+    TextColumn,
+    buckets_of,
+    mean_rarity,
+    shapes_of,
+    topics_of,
+)
+
+_BINS = 8
+_OWN_LABELS = 10
+_CODED_LABELS = 30
+_MOST_DIRECTIONS = 32
+_TOPICS = 8
+_NORMAL_IQR = 1.349  # interquartile range of the standard normal distribution
+# The standard deviation of the normal distribution is 1 in these units, of Student's with three
+# degrees of freedom 1.5.
+_HEAVY = 1.5
+_DAY = 86_400_000_000
+_ROUNDING = 1e-5
+
+
+class Scaling(StrEnum):
+    """How numbers are scaled, named as in `aimass.outlier.v1.Scaling`."""
+
+    AUTO = "auto"
+    STANDARD = "standard"
+    ROBUST = "robust"
+
+
+class PreparationOptions(BaseModel):
+    """How columns are prepared.
+
+    Attributes:
+        scaling: STANDARD has zero mean and unit variance; ROBUST has zero median, the spread that
+            the quartiles tell, and compressed tails; AUTO takes that for heavy tails.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    scaling: Scaling = Scaling.AUTO
+
+
+def prepare(
+    raw: RawRows, columns: Sequence[Column], options: PreparationOptions | None = None
+) -> Preparation:
+    """Learns how to prepare columns.
+
+    Args:
+        raw: Rows to learn from, at least two.
+        columns: What the columns are.
+        options: How; None for the defaults.
+
+    Raises:
+        UnfitError: No column says anything.
+    """
+    scaling = (options or PreparationOptions()).scaling
+    found, dropped = [], []
+    for column in columns:
+        prepared = _FITS[column.type](column.name, raw, scaling)
+        if prepared is None:
+            dropped.append(column.name)
+        else:
+            found.append(prepared)
+    if not found:
+        raise UnfitError(
+            "in every column all rows have the same value, or none; there is nothing to tell rows "
+            "apart by"
+        )
+    return Preparation(tuple(found), tuple(dropped))
+
+
+def _fit_numbers(name: str, raw: RawRows, scaling: Scaling) -> Prepared | None:
+    numbers = raw.columns[name].astype(np.float64)
+    gaps = np.isnan(numbers)
+    present = numbers[np.isfinite(numbers)]
+    scale = _scale(present, scaling)
+    missing = _scale(gaps.astype(np.float64), Scaling.STANDARD)
+    if scale is None and missing is None:
+        return None
+    return NumberColumn(name, scale or Scale(_first(present), 1.0), _edges(present), missing)
+
+
+def _fit_labels(name: str, raw: RawRows, scaling: Scaling) -> Prepared | None:
+    codes = raw.columns[name].astype(np.int64)
+    labels = raw.labels[name]
+    counts = np.bincount(codes[codes >= 0], minlength=len(labels))
+    order = [code for code in np.argsort(-counts, kind="stable").tolist() if counts[code]]
+    missing = int((codes < 0).sum())
+    if len(order) + bool(missing) < 2:
+        return None
+    # Half a row: what was never seen is rarer than anything that was.
+    seen = np.array([max(missing, 0.5), *(counts[code] for code in order)], np.float64)
+    rarity = -np.log(seen / len(codes))
+    shares = seen[1:] / len(codes)
+    scale = _scale(rarity[np.repeat(np.arange(len(seen)), seen.astype(np.int64))], scaling)
+    return LabelColumn(
+        name,
+        tuple(labels[code] for code in order),
+        (scale or Scale(float(rarity[1:].mean()), 1.0)).apply(rarity),
+        shares if len(order) <= _OWN_LABELS else shares[:0],
+        min(len(order), _CODED_LABELS),
+    )
+
+
+def _fit_times(name: str, raw: RawRows, scaling: Scaling) -> Prepared | None:
+    times = raw.columns[name].astype(np.int64)
+    present = times[times != MISSING_TIME].astype(np.float64)
+    scale = _scale(present, scaling)
+    if scale is None:
+        return None
+    span = float(np.ptp(present))
+    # Dates without a time of day say nothing of it.
+    has_day = span > 2 * _DAY and bool((np.mod(present, _DAY) != 0).any())
+    return TimeColumn(name, scale, _edges(present), has_day, span > 14 * _DAY)
+
+
+def _fit_vectors(name: str, raw: RawRows, scaling: Scaling) -> Prepared | None:
+    values = raw.columns[name]
+    flat = values.reshape(len(values), -1).astype(np.float64)
+    whole = flat[~np.isnan(flat).any(axis=1)]
+    if len(whole) < 2 or not (whole != whole[0]).any():
+        return None
+    mean = whole.mean(axis=0)
+    directions, spread = _main_directions(whole - mean)
+    column = VectorColumn(name, mean, directions, Scale(0.0, 1.0), spread)
+    left = column.features(whole, ())[:, -1]
+    # Where the directions hold everything, what is left over is the rounding of the arithmetic.
+    residual = _scale(left, scaling) if left.max() > _ROUNDING * spread else None
+    residual = residual or Scale(0.0, spread)
+    return VectorColumn(name, mean, directions, residual, spread)
+
+
+def _main_directions(
+    centered: npt.NDArray[np.float64],
+) -> tuple[npt.NDArray[np.float64], float]:
+    """Returns the principal directions, shape (directions, length), and the first one's spread."""
+    # Rows are fewer than numbers in images, so that the smaller of the two products is solved.
+    _, sizes, rows = np.linalg.svd(centered[: 4 * 1024], full_matrices=False)
+    kept = min(_MOST_DIRECTIONS, int((sizes > 1e-9 * sizes[0]).sum()))
+    spread = float(sizes[0]) / np.sqrt(min(len(centered), 4 * 1024))
+    return rows[:kept], spread or 1.0
+
+
+def _fit_texts(name: str, raw: RawRows, scaling: Scaling) -> Prepared | None:
+    texts = raw.columns[name]
+    words = [buckets_of(text) for text in texts.tolist()]
+    counts = np.bincount(np.concatenate([*words, np.zeros(0, np.int64)]), minlength=BUCKETS)
+    rarity = -np.log((counts + 0.5) / (len(texts) + 1))
+    shapes = np.column_stack([shapes_of(texts), mean_rarity(words, rarity)])
+    scales = [_scale(values, Scaling.STANDARD) for values in shapes.T]
+    if not any(scales):
+        return None
+    first = [Scale(_first(values), 1.0) for values in shapes.T]
+    topics, spread = _topics(words, rarity)
+    kept = tuple(scale or other for scale, other in zip(scales, first, strict=True))
+    return TextColumn(name, kept, rarity, topics, spread)
+
+
+def _topics(
+    words: Sequence[npt.NDArray[np.int64]], rarity: npt.NDArray[np.float64]
+) -> tuple[npt.NDArray[np.float64], float]:
+    """Returns the main directions of the words' weights, and the spread of the first."""
+    sample = words[:2048]
+    weights = np.zeros((len(sample), BUCKETS))
+    for row, each in enumerate(sample):
+        if len(each):
+            weights[row, each] = rarity[each] / (np.sqrt((rarity[each] ** 2).sum()) or 1.0)
+    _, sizes, rows = np.linalg.svd(weights - weights.mean(axis=0), full_matrices=False)
+    topics = rows[: min(_TOPICS, int((sizes > 1e-9).sum()))]
+    spread = float(topics_of(sample, rarity, topics[:1]).std()) if len(topics) else 1.0
+    return topics, spread or 1.0
+
+
+def _scale(values: npt.NDArray[np.float64], scaling: Scaling) -> Scale | None:
+    """Returns how numbers without gaps are scaled; None where all are alike."""
+    if len(values) == 0 or not (values != values[0]).any():
+        return None
+    # By the largest, so that squares of very large and very small numbers are numbers.
+    unit = float(np.abs(values).max())
+    low, middle, high = np.quantile(values / unit, [0.25, 0.5, 0.75])
+    deviation = float((values / unit).std())
+    robust = float(high - low) / _NORMAL_IQR
+    is_heavy = 0 < robust < deviation / _HEAVY
+    if robust > 0 and (scaling is Scaling.ROBUST or (scaling is Scaling.AUTO and is_heavy)):
+        return Scale(float(middle) * unit, robust * unit or unit, True)
+    return Scale(float((values / unit).mean()) * unit, deviation * unit or unit)
+
+
+def _edges(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Returns inner edges of at most eight bins that hold about as many values each."""
+    if len(values) == 0:
+        return np.zeros(0)
+    shares = np.arange(1, _BINS) / _BINS
+    found = np.unique(np.quantile(values, shares, method="higher"))
+    edges: npt.NDArray[np.float64] = found[found > values.min()]
+    return edges
+
+
+def _first(values: npt.NDArray[np.float64]) -> float:
+    return float(values[0]) if len(values) else 0.0
+
+
+_Fit = Callable[[str, RawRows, Scaling], Prepared | None]
+
+_FITS: Mapping[ColumnType, _Fit] = {
+    ColumnType.NUMERIC: _fit_numbers,
+    ColumnType.CATEGORICAL: _fit_labels,
+    ColumnType.BOOLEAN: _fit_labels,
+    ColumnType.TEXT: _fit_texts,
+    ColumnType.TIMESTAMP: _fit_times,
+    ColumnType.IMAGE: _fit_vectors,
+    ColumnType.EMBEDDING: _fit_vectors,
+}
