@@ -159,7 +159,7 @@ def _main_directions(
     # Rows are fewer than numbers in images, so that the smaller of the two products is solved.
     _, sizes, rows = np.linalg.svd(centered[: 4 * 1024], full_matrices=False)
     kept = min(_MOST_DIRECTIONS, int((sizes > 1e-9 * sizes[0]).sum()))
-    spread = float(sizes[0]) / np.sqrt(min(len(centered), 4 * 1024))
+    spread = float(sizes[0] / np.sqrt(min(len(centered), 4 * 1024)))
     return rows[:kept], spread or 1.0
 
 
