@@ -39,6 +39,7 @@ _NORMAL_IQR = 1.349  # interquartile range of the standard normal distribution
 _HEAVY = 1.5
 _DAY = 86_400_000_000
 _ROUNDING = 1e-5
+_SMALLEST = 4 * float(np.finfo(np.float64).tiny)  # half of it is still a normal number
 
 
 class Scaling(StrEnum):
@@ -204,8 +205,8 @@ def _scale(values: npt.NDArray[np.float64], scaling: Scaling) -> Scale | None:
     robust = float(high - low) / _NORMAL_IQR
     is_heavy = 0 < robust < deviation / _HEAVY
     if robust > 0 and (scaling is Scaling.ROBUST or (scaling is Scaling.AUTO and is_heavy)):
-        return Scale(float(middle) * unit, robust * unit or unit, True)
-    return Scale(float((values / unit).mean()) * unit, deviation * unit or unit)
+        return Scale(float(middle) * unit, max(robust * unit, _SMALLEST), True)
+    return Scale(float((values / unit).mean()) * unit, max(deviation * unit, _SMALLEST))
 
 
 def _edges(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
