@@ -156,7 +156,9 @@ class AttemptRecord(Generic[M]):
     def _require_mine(self, run: M) -> None:
         self._lease.check()
         attempt, mine = status_of(run).attempt, self._lease.attempt
-        if attempt != mine or is_terminal(run):
+        if is_terminal(run):
+            raise FencedError(f"{self._name} has ended; attempt {mine} may not change it.")
+        if attempt != mine:
             raise FencedError(f"Attempt {attempt} owns {self._name}, this is {mine}.")
 
     def _is_own_end(

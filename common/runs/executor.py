@@ -5,7 +5,7 @@ import contextlib
 import logging
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Generic
@@ -20,7 +20,7 @@ from common.runs.hosts import kill_job
 from common.runs.job import EXIT_TRY_LATER, JobSettings
 from common.runs.kind import M, RunKind, lease_key, name_of, status_of
 from common.runs.lease import LeaseHeldError, LeaseView, read_lease
-from common.runs.lineage import write_end_of, write_missing_ends
+from common.runs.lineage_writer import LineageWriter
 from common.runs.owner import RunOwner
 from common.runs.processes import JobProcess, Standby
 from common.runs.restarts import Restarts
@@ -83,6 +83,7 @@ class LocalExecutor(Generic[M]):
         self._limit = limit
         self._times = times or ExecutorTimes()
         self._changed = changed
+        self._lineage = LineageWriter(kind, store, records)
         self._standby = Standby(command)
         self._jobs: dict[str, JobProcess] = {}
         self._fresh: deque[str] = deque()
@@ -100,6 +101,7 @@ class LocalExecutor(Generic[M]):
         """Begins: adopts living jobs, starts what is due."""
         await asyncio.to_thread(self._standby.refill)
         self._task = asyncio.create_task(self._work())
+        self._lineage.start()
         metrics.count_runs(self._kind.collection, self)
 
     async def stop(self) -> None:
@@ -109,6 +111,7 @@ class LocalExecutor(Generic[M]):
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        await self._lineage.stop()
         for job in self._jobs.values():
             job.forget()
         await asyncio.to_thread(self._standby.dismiss)
@@ -134,8 +137,6 @@ class LocalExecutor(Generic[M]):
         return len(self._waiting)
 
     async def _work(self) -> None:
-        with contextlib.suppress(UnavailableError):
-            await asyncio.to_thread(write_missing_ends, self._store, self._records, self._kind)
         while True:
             try:
                 await self._start_fresh()
@@ -172,7 +173,7 @@ class LocalExecutor(Generic[M]):
         )
         active = [record.resource for record in reversed(runs)]  # Oldest first.
         names = {name_of(run) for run in active}
-        await self._write_ends(self._active - names)
+        self._lineage.note(self._active - names)
         self._active = names
         await self._kill_leftovers(names)
         self._restarts.keep(names)
@@ -190,11 +191,6 @@ class LocalExecutor(Generic[M]):
         if not due:
             await asyncio.to_thread(self._standby.refill)
 
-    async def _write_ends(self, names: Iterable[str]) -> None:
-        """Sees to it that lineage has the ends of runs, whoever published them."""
-        for name in names:
-            await asyncio.to_thread(write_end_of, self._store, self._records, self._kind, name)
-
     async def _collect_ended(self) -> None:
         for name, job in list(self._jobs.items()):
             if job.is_alive():
@@ -203,7 +199,8 @@ class LocalExecutor(Generic[M]):
             await asyncio.to_thread(job.kill)
             del self._jobs[name]
             self._changed(name)
-            await self._write_ends([name])
+            # It may have begun and ended between two looks.
+            self._active.add(name)
             await self._note_end(name, job)
 
     async def _note_end(self, name: str, job: JobProcess) -> None:

@@ -205,6 +205,7 @@ class _Job(Generic[M]):
         except StoreFullError as error:
             if self._resumes:
                 raise
+            _log.exception("the run fails")
             owner.fail(error)
         except (RunCancelledError, UnavailableError, FencedError):
             raise

@@ -9,12 +9,13 @@ Events were validated against the published schemas that are named below (August
 import json
 import logging
 import uuid
+from contextlib import suppress
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from aimass.type.v1 import run_pb2
 from common.artifacts import ObjectChangedError, ObjectStore
-from common.errors import NotFoundError, UnavailableError
+from common.errors import AimassError, NotFoundError
 from common.records import RecordStore
 from common.runs.kind import M, RunKind, is_terminal, name_of, status_of
 
@@ -36,37 +37,37 @@ _log = logging.getLogger(__name__)
 
 
 def write_start(store: ObjectStore, run: M) -> None:
-    """Writes that a run has begun. Lineage never stops a run: a store that is away is logged."""
-    status = status_of(run)
-    _write(store, run, START, status.start_time if status.start_time.seconds else status.end_time)
+    """Writes that a run has begun. Lineage never stops a run: what fails is made up at its end."""
+    try:
+        _write_start(store, run)
+    except AimassError as error:
+        _log.warning("the lineage of %s waits: %s", name_of(run), error)
 
 
 def write_end(store: ObjectStore, run: M) -> None:
-    """Writes how a run ended, if it has. See `write_start`.
+    """Writes how a run ended, if it has.
 
     Every run has a START, as the specification wants: one that nobody began started as it ended.
+
+    Raises:
+        AimassError: The store is away, or refuses it.
     """
     if is_terminal(run):
-        write_start(store, run)
+        _write_start(store, run)
         _write(store, run, _ENDS[status_of(run).state], status_of(run).end_time)
 
 
 def write_end_of(store: ObjectStore, records: RecordStore, kind: RunKind[M], name: str) -> None:
-    """Writes how the run of a name ended, if it has. See `write_start`."""
+    """Writes how the run of a name ended, if it has and was not deleted since. See `write_end`."""
     try:
-        write_end(store, records.get(name, kind.message).resource)
+        run = records.get(name, kind.message).resource
     except NotFoundError:
-        return  # It has been deleted meanwhile.
-    except UnavailableError as error:
-        _log.warning("the lineage of %s waits: %s", name, error)
+        return
+    write_end(store, run)
 
 
 def write_missing_ends(store: ObjectStore, records: RecordStore, kind: RunKind[M]) -> None:
-    """Writes the events of ended runs that a crash kept from being written.
-
-    Raises:
-        UnavailableError: The store is away.
-    """
+    """Writes the events of ended runs that a crash kept from being written. See `write_end`."""
     written = {info.key for info in store.list(f"{_PREFIX}{kind.collection}/")}
     for record in records.find(kind.collection, kind.message):
         run = record.resource
@@ -103,14 +104,15 @@ def _events_of(run: M) -> tuple[str, str]:
     return START, _ENDS[status_of(run).state]
 
 
+def _write_start(store: ObjectStore, run: M) -> None:
+    status = status_of(run)
+    _write(store, run, START, status.start_time if status.start_time.seconds else status.end_time)
+
+
 def _write(store: ObjectStore, run: M, event_type: str, time: Timestamp) -> None:
     body = json.dumps(event_of(store, run, event_type, time), indent=1).encode()
-    try:
+    with suppress(ObjectChangedError):  # It is written already.
         store.create(_key(run, event_type), body)
-    except ObjectChangedError:
-        return  # It is written already.
-    except UnavailableError as error:
-        _log.warning("the lineage of %s waits: %s", name_of(run), error)
 
 
 def _key(run: M, event_type: str) -> str:

@@ -16,7 +16,7 @@ from common.runs.errors import RunCancelledError, RunEndedError
 from common.runs.events import EventKind, EventWriter
 from common.runs.kind import M, RunKind, attempt_prefix, is_terminal, lease_key, status_of
 from common.runs.lease import Lease, LeaseKeeper
-from common.runs.lineage import write_end_of, write_start
+from common.runs.lineage import write_start
 from common.runs.progress import ProgressNews
 
 _log = logging.getLogger(__name__)
@@ -50,7 +50,6 @@ class RunOwner(Generic[M]):
         self.records = records
         self.cancelled = threading.Event()
         self.run = kind.message()
-        self._kind = kind
         self._lease = lease
         self._record = AttemptRecord(kind, name, records, lease)
         self._on_lost = on_lost
@@ -303,7 +302,6 @@ class RunOwner(Generic[M]):
             self.cancelled.set()
             raise
         self._on_stored()
-        write_end_of(self.store, self.records, self._kind, self.name)
         self._stop()
 
     def _stop(self, *, fault: bool = False) -> None:

@@ -97,6 +97,18 @@ class Runs:
             await executor.stop()
 
 
+async def wait_for_lineage(store: ObjectStore, name: str, end: str) -> None:
+    """Waits until a run's lineage has its start and this end: no run waits for it to be written."""
+    deadline = time.monotonic() + _WAIT_SECONDS
+    while True:
+        infos = await asyncio.to_thread(lambda: list(store.list(f"lineage/{name}/")))
+        events = [info.key.rpartition("-")[2] for info in infos]
+        if events == [f"{end}.json", "START.json"]:
+            return
+        assert time.monotonic() < deadline, f"the lineage of {name} has {events}"
+        await asyncio.sleep(_POLL_SECONDS)
+
+
 class OwnerProcess:
     """A `common.testing.owner_process` and the conversation with it."""
 

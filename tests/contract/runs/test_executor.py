@@ -15,7 +15,7 @@ from common.runs.hosts import job_processes
 from common.runs.kind import lease_key
 from common.runs.lease import LeaseRecord, read_lease
 from common.testing.minio import MinioServer
-from common.testing.runs_contract import Run, Runs
+from common.testing.runs_contract import Run, Runs, wait_for_lineage
 from common.testing.sample_job import KIND
 
 _QUICK = ExecutorTimes(interval=0.2, cancel_grace=0.3, longest_delay=0.05)
@@ -40,6 +40,7 @@ async def test_run_is_done(runs: Runs) -> None:
     name = runs.create("plain", steps="5")
     async with runs.executor():
         run = await runs.wait(name)
+        await wait_for_lineage(runs.store, name, "COMPLETE")
     assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED
     assert run.metrics["steps"] == 5
     assert run.status.progress.fraction == 1
@@ -122,6 +123,7 @@ async def test_cancel_ends_the_whole_process_tree(runs: Runs, manners: dict[str,
         executor.kick()
         run = await runs.wait(name)
         assert not any(process.is_running() and not _is_zombie(process) for process in tree)
+        await wait_for_lineage(runs.store, name, "ABORT")
     assert run.status.state == run_pb2.RUN_STATE_CANCELLED
     runs.check_history(name)
 

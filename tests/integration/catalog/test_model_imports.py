@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from aimass.catalog.v1 import dataset_pb2, lineage_pb2, model_pb2, transfer_pb2
 from aimass.type.v1 import artifact_pb2, run_pb2
 from common.models.skops_model import load_skops
+from common.testing.runs_contract import wait_for_lineage
 from tests.integration.catalog.harness import Catalog, field_of, reason_of, status_of_error
 from tests.support.foreign_models import linear_onnx, skops_file
 
@@ -89,8 +90,7 @@ async def look_at(
     )
     content = await asyncio.to_thread(lambda: urllib.request.urlopen(address.url).read())
     assert hashlib.sha256(content).hexdigest() == artifact.sha256
-    events = [info.key for info in running.store.list(f"lineage/{done.name}/")]
-    assert [key.rpartition("-")[2] for key in events] == ["COMPLETE.json", "START.json"]
+    await wait_for_lineage(running.store, done.name, "COMPLETE")
 
 
 @pytest.mark.parametrize(

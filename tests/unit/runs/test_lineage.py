@@ -1,8 +1,12 @@
 """OpenLineage events of runs."""
 
+import asyncio
 import json
 import re
+import threading
 import uuid
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import datetime
 from typing import Any
 
@@ -10,11 +14,13 @@ import pytest
 
 from aimass.catalog.v1 import dataset_pb2
 from aimass.type.v1 import run_pb2
+from common.artifacts import ObjectInfo
 from common.artifacts.memory import MemoryStore
-from common.errors import InvalidFieldError
+from common.errors import InvalidFieldError, PermissionDeniedError, UnavailableError
 from common.records import RecordStore
 from common.runs.kind import RunKind
-from common.runs.lineage import write_end, write_missing_ends
+from common.runs.lineage import write_end, write_end_of, write_missing_ends
+from common.runs.lineage_writer import LineageWriter
 from common.runs.owner import RunOwner
 
 Event = dict[str, Any]
@@ -58,10 +64,41 @@ def check_event(event: Event) -> None:
     uuid.UUID(event["run"]["runId"])
 
 
+class RefusingStore(MemoryStore):
+    """A store that refuses lineage.
+
+    Attributes:
+        errors: What the next calls about lineage raise.
+        complete: Set once the end of a run is written.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.errors: list[Exception] = []
+        self.complete = threading.Event()
+
+    def create(self, key: str, data: bytes) -> str:
+        """See `ObjectStore`."""
+        self._refuse(key)
+        etag = super().create(key, data)
+        if key.endswith("-COMPLETE.json"):
+            self.complete.set()
+        return etag
+
+    def list(self, prefix: str, after: str = "", *, recursive: bool = True) -> Iterator[ObjectInfo]:
+        """See `ObjectStore`."""
+        self._refuse(prefix)
+        return super().list(prefix, after, recursive=recursive)
+
+    def _refuse(self, key: str) -> None:
+        if key.startswith("lineage/") and self.errors:
+            raise self.errors.pop(0)
+
+
 @pytest.fixture
-def store() -> MemoryStore:
+def store() -> RefusingStore:
     """A store with a run that waits."""
-    store = MemoryStore()
+    store = RefusingStore()
     run = dataset_pb2.DatasetImport(
         name=NAME, status=run_pb2.RunStatus(state=run_pb2.RUN_STATE_PENDING)
     )
@@ -80,7 +117,13 @@ def events(store: MemoryStore) -> dict[str, Event]:
     return {event["eventType"]: event for event in found}
 
 
-def test_a_run_that_succeeds(store: MemoryStore) -> None:
+def ended(store: MemoryStore) -> dict[str, Event]:
+    """Returns the events once the run's end is written."""
+    write_end_of(store, RecordStore(store), KIND, NAME)
+    return events(store)
+
+
+def test_a_run_that_succeeds(store: RefusingStore) -> None:
     """START and COMPLETE, with what went in and what came out; an attempt more adds nothing."""
     RunOwner.acquire(KIND, NAME, store).abandon()
     owner = RunOwner.acquire(KIND, NAME, store)
@@ -90,7 +133,8 @@ def test_a_run_that_succeeds(store: MemoryStore) -> None:
         run.status.lineage.outputs.append("datasets/d/versions/1")
 
     owner.succeed(finish)
-    found = events(store)
+    assert set(events(store)) == {"START"}
+    found = ended(store)
     assert set(found) == {"START", "COMPLETE"}
     complete = found["COMPLETE"]
     assert complete["job"]["name"] == NAME
@@ -99,27 +143,27 @@ def test_a_run_that_succeeds(store: MemoryStore) -> None:
     assert complete["eventTime"] >= found["START"]["eventTime"]
 
 
-def test_a_run_that_fails(store: MemoryStore) -> None:
+def test_a_run_that_fails(store: RefusingStore) -> None:
     """FAIL carries the public message."""
     RunOwner.acquire(KIND, NAME, store).fail(InvalidFieldError("spec.target", "is missing"))
-    found = events(store)
+    found = ended(store)
     assert "is missing" in found["FAIL"]["run"]["facets"]["errorMessage"]["message"]
     assert not found["START"]["run"]["facets"]
 
 
-def test_a_run_that_is_cancelled(store: MemoryStore) -> None:
+def test_a_run_that_is_cancelled(store: RefusingStore) -> None:
     """START and ABORT, also for a run that nobody began."""
     RunOwner.acquire(KIND, NAME, store, closing="gone").publish_cancelled()
-    found = events(store)
+    found = ended(store)
     assert set(found) == {"START", "ABORT"}
     assert found["START"]["eventTime"] <= found["ABORT"]["eventTime"]
     assert not found["START"]["eventTime"].startswith("1970")
 
 
-def test_an_end_that_was_not_written_is_made_up_for(store: MemoryStore) -> None:
+def test_an_end_that_was_not_written_is_made_up_for(store: RefusingStore) -> None:
     """Protects lineage from a process that died between a run's end and its events."""
     RunOwner.acquire(KIND, NAME, store).succeed()
-    before = events(store)
+    before = ended(store)
     for info in list(store.list("lineage/")):
         store.delete(info.key)
     records = RecordStore(store)
@@ -127,3 +171,45 @@ def test_an_end_that_was_not_written_is_made_up_for(store: MemoryStore) -> None:
     assert events(store) == before
     write_end(store, records.get(NAME, KIND.message).resource)
     assert len(list(store.list("lineage/"))) == 2
+
+
+def test_lineage_stops_no_run(store: RefusingStore) -> None:
+    """A store that refuses the start of a run's lineage, for whatever reason, is borne with."""
+    store.errors = [PermissionDeniedError("not here")]
+    RunOwner.acquire(KIND, NAME, store).succeed()
+    assert not events(store)
+    assert set(ended(store)) == {"START", "COMPLETE"}
+
+
+@asynccontextmanager
+async def writing(store: MemoryStore) -> AsyncIterator[LineageWriter[dataset_pb2.DatasetImport]]:
+    """Runs a writer that tries again at once."""
+    writer = LineageWriter(KIND, store, RecordStore(store), pause=0.01)
+    writer.start()
+    try:
+        yield writer
+    finally:
+        await writer.stop()
+
+
+ERRORS = [UnavailableError("away"), PermissionDeniedError("not here"), RuntimeError("odd")]
+
+
+@pytest.mark.parametrize("at", range(3))
+async def test_what_fails_is_tried_again(store: RefusingStore, at: int) -> None:
+    """Protects the end of a run's lineage from a store that is away or odd for a while."""
+    async with writing(store) as writer:
+        RunOwner.acquire(KIND, NAME, store).succeed()
+        store.errors = [*ERRORS[at:], *ERRORS]
+        writer.note([NAME])
+        assert await asyncio.to_thread(store.complete.wait, 20)
+    assert set(events(store)) == {"START", "COMPLETE"}
+
+
+async def test_earlier_ends_are_made_up_for(store: RefusingStore) -> None:
+    """The same for runs that ended while no service was there."""
+    RunOwner.acquire(KIND, NAME, store).succeed()
+    store.errors = list(ERRORS)
+    async with writing(store):
+        assert await asyncio.to_thread(store.complete.wait, 20)
+    assert set(events(store)) == {"START", "COMPLETE"}
