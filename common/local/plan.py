@@ -9,7 +9,7 @@ from pathlib import Path
 from common.local import readiness
 from common.local.child import Program
 from common.local.home import SuiteHome
-from common.local.ports import HOST, PortReservations
+from common.local.ports import HOST, LAST_PORT, PortReservations
 from common.local.store import Store
 
 CATALOG_PORT = 7700
@@ -137,8 +137,10 @@ def _metrics(number: int, ports: PortReservations) -> dict[str, str]:
     first = os.environ.get("AIMASS_METRICS_PORT")
     if not first:
         return {}
-    if not first.isdecimal() or int(first) < _FIRST_OPEN_PORT:
-        raise ValueError(f"AIMASS_METRICS_PORT={first}: give a port from {_FIRST_OPEN_PORT} on")
+    if not first.isdecimal() or not _FIRST_OPEN_PORT <= int(first) <= LAST_PORT:
+        raise ValueError(
+            f"AIMASS_METRICS_PORT={first}: give a port from {_FIRST_OPEN_PORT} to {LAST_PORT}"
+        )
     return {"AIMASS_METRICS_PORT": str(ports.reserve(int(first) + number))}
 
 

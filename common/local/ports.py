@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 HOST = "127.0.0.1"
+LAST_PORT = 65535
 _STEP = 10
 _TRIES = 200
 
@@ -31,9 +32,10 @@ class PortReservations:
         """Reserves a port: the preferred one or the next in steps of ten that is free.
 
         Raises:
-            OSError: None of 200 ports is free.
+            OSError: None of 200 ports is free, or of those up to the last there is.
         """
-        for port in range(preferred, preferred + _STEP * _TRIES, _STEP):
+        end = min(preferred + _STEP * _TRIES, LAST_PORT + 1)
+        for port in range(preferred, end, _STEP):
             lock = self._lock(port)
             if lock is None:
                 continue

@@ -115,7 +115,7 @@ class Suite:
                 return state
             self._check_alive(supervisor)
             time.sleep(_POLL_SECONDS)
-        self.down()
+        self._withdraw(supervisor)
         raise SuiteError(f"the suite was not ready within {timeout:.0f} s; see {self._log}")
 
     def _withdraw(self, supervisor: "subprocess.Popen[bytes]") -> None:
@@ -129,7 +129,10 @@ class Suite:
         except subprocess.TimeoutExpired:
             supervisor.kill()
             supervisor.wait()
-        self.down()
+        # It may have ended in vain, because somebody else's suite runs in this folder.
+        state = self.home.read_state()
+        if state is not None and state.supervisor_pid == supervisor.pid:
+            self.down()
 
     def down(self, timeout: float = _STOP_SECONDS) -> bool:
         """Stops the suite with all its processes; data stays.

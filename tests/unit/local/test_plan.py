@@ -33,6 +33,16 @@ def test_each_service_serves_its_own_metrics(
     assert "AIMASS_METRICS_PORT" not in plan.agents[0].environment
 
 
+@pytest.mark.parametrize("port", ["many", "80", "65536", "70000"])
+def test_what_is_no_port_for_metrics_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, port: str
+) -> None:
+    """Protects from a suite that starts and then cannot bind."""
+    monkeypatch.setenv("AIMASS_METRICS_PORT", port)
+    with pytest.raises(ValueError, match=f"AIMASS_METRICS_PORT={port}: .* 1024 to 65535"):
+        plan_in(tmp_path)
+
+
 def test_certificates_reach_every_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A suite is secured as a whole or not at all."""
     monkeypatch.setenv("AIMASS_TLS_CA_FILE", "/pki/ca.pem")

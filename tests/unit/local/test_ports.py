@@ -4,7 +4,9 @@ import socket
 from contextlib import closing
 from pathlib import Path
 
-from common.local.ports import HOST, PortReservations
+import pytest
+
+from common.local.ports import HOST, LAST_PORT, PortReservations
 
 
 def test_a_taken_port_is_passed_over(tmp_path: Path) -> None:
@@ -14,6 +16,14 @@ def test_a_taken_port_is_passed_over(tmp_path: Path) -> None:
         taken.listen()
         number = taken.getsockname()[1]
         assert ports.reserve(number) > number
+
+
+def test_no_port_lies_beyond_the_last(tmp_path: Path) -> None:
+    """Where the ports end, so does the search."""
+    with closing(PortReservations(tmp_path)) as ports:
+        ports.reserve(LAST_PORT)
+        with pytest.raises(OSError, match="no free port from 65535 on"):
+            ports.reserve(LAST_PORT)
 
 
 def test_two_suites_never_get_the_same_port(tmp_path: Path) -> None:
