@@ -9,6 +9,8 @@ import pyarrow.compute as pc
 NOTHING_WORDS = ("na", "n/a", "null")
 """Written for a missing number, truth value or time. In columns of labels these are labels."""
 
+# Microseconds since 1970 of the years 1 and 9999.
+_FIRST_TIME, _LAST_TIME = -62_135_596_800_000_000, 253_402_300_799_999_999
 _CASES = itertools.product("nN", "aA", "nN")
 _EMPTY = pa.array(["", *("".join(letters) for letters in _CASES)])
 _NOTHING = pa.array(NOTHING_WORDS)
@@ -77,6 +79,13 @@ def read_timestamps(text: pa.Array) -> pa.Array | None:
 def cast_timestamps(text: pa.Array) -> pa.Array | None:
     """Returns text as times, where it is but ISO 8601 without a zone; else None."""
     return _cast(text, pa.timestamp("us"))
+
+
+def are_dates(times: pa.Array) -> bool:
+    """Returns whether all times, in microseconds, lie in the years 1 to 9999."""
+    span = pc.min_max(times.cast(pa.int64()))
+    low, high = span["min"].as_py(), span["max"].as_py()
+    return low is None or (low >= _FIRST_TIME and high <= _LAST_TIME)
 
 
 def first_unparsed(text: pa.Array) -> int:

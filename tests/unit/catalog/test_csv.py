@@ -97,12 +97,16 @@ def test_long_whole_numbers_stay_exact() -> None:
         (b"a\0,b\n1,2\n", "line 1 is not UTF-8"),
         (b'a,b\n1,2\n3,"x\n', "line 3 has a quote that does not end"),
         (b"a,b\r\n1,2\n3,4\r\n", "line 2 ends unlike"),
+        (b'a,b\n1,2\nunicode,"x\n', "line 3 has a quote that does not end"),
+        (b"a;b\n1;'x\n\ny'\n3\n", "line 5 has 1 values"),
+        (b'a,b\n1,"' + b"x\n" * 100_000 + b'"\n3\n', "line 100003 has 1 values"),
     ],
 )
 def test_bad_files(content: bytes, words: str) -> None:
     """A file that is empty, ragged or undecodable is refused with its line, nothing is repaired."""
+    quote = "'" if b"'" in content else ""
     with pytest.raises(InvalidFieldError) as caught:
-        import_bytes(content)
+        import_bytes(content, csv=CsvOptions(quote=quote))
     assert field_of(caught.value) == "dataset_import.spec.upload"
     assert words in caught.value.message
 

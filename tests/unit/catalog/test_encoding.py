@@ -3,9 +3,12 @@
 # ruff: noqa: RUF001 - other alphabets are what this is about
 
 import codecs
+import itertools
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.catalog.domain.sources import encoding
 from services.catalog.domain.sources.encoding import find_encoding, is_guess
@@ -69,3 +72,35 @@ def test_given_encoding_is_not_second_guessed() -> None:
     content = "a,b\nMüller,1\n".encode("cp1252")
     got = import_bytes(content, csv=CsvOptions(encoding="cp1251"))
     assert got.labels("a") == ["Mьller"]
+
+
+@pytest.mark.parametrize("ending", ["", "\n"])
+@pytest.mark.parametrize("before", [0, 120_000])
+def test_lines_that_end_in_a_lone_byte(before: int, ending: str) -> None:
+    """A line that ends as UTF-8 would begin a character is no UTF-8, early or late in the file."""
+    rows = "".join(f"{number},Mueller\n" for number in range(before))
+    text = f"n,name\n{rows}1,café\n2,olé\n3,Renée,\n4,café{ending}".replace("e,\n", "e\n")
+    got = import_bytes(text.encode("cp1252"))
+    assert got.labels("name")[before:] == ["café", "olé", "Renée", "café"]
+
+
+@given(
+    st.lists(st.text("abé,\x80ü", max_size=5), max_size=8),
+    st.lists(st.integers(1, 9), min_size=1, max_size=5),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+)
+def test_lines_do_not_depend_on_chunks(lines: list[str], sizes: list[int], end: str) -> None:
+    """However a file is cut into chunks, its lines are whole."""
+    content = end.join(lines).encode()
+    cuts = [0, *itertools.accumulate(sizes), len(content)]
+    chunks = [content[start:stop] for start, stop in itertools.pairwise(cuts)]
+    found = [line for line in encoding._lines(filter(None, chunks)) if line]
+    assert found == [line for line in content.splitlines() if line]
+
+
+@given(st.lists(st.text("aé", min_size=1, max_size=6), min_size=1))
+def test_damaged_utf8_is_told_from_another_encoding(words: list[str]) -> None:
+    """Lines of another encoding are all foreign; a single one in UTF-8 speaks of damage."""
+    lines = [word.encode("cp1252") for word in words]
+    assert encoding._foreign(lines) == b"\n".join(line for line in lines if not line.isascii())
+    assert encoding._foreign([*lines, "é".encode()]) == b""

@@ -70,4 +70,5 @@ def test_compressed_in_disguise() -> None:
 def test_right_endings() -> None:
     """Files that are what they are called are read."""
     assert import_bytes(npz_of(x=pa.array([1, 2]).to_numpy()), NPZ).schema.columns
-    assert import_bytes(gzip.compress(b"PK,BM\n1,2\n"), CSV).schema.columns
+    for names in (b"PK,BM", b"PAR1,PAR2", b"ARROW1,ARROW2"):
+        assert import_bytes(gzip.compress(names + b"\n1,2\n"), CSV).schema.columns

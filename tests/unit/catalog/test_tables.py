@@ -5,6 +5,7 @@ import datetime
 import gzip
 import io
 from decimal import Decimal
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -17,7 +18,8 @@ from hypothesis import strategies as st
 from common.data.schema import ColumnType, Task
 from common.errors import InvalidFieldError
 from services.catalog.domain.sources.archive import ArchiveLimits
-from services.catalog.domain.spec import DataFormat, SplitSpec
+from services.catalog.domain.sources.opening import open_source
+from services.catalog.domain.spec import DataFormat, ImportSpec, SplitSpec
 from tests.unit.catalog.support import field_of, import_bytes
 
 NO_SPLIT = SplitSpec(validation_fraction=0)
@@ -103,6 +105,50 @@ def test_asked_for_types_of_texts() -> None:
     assert got.columns["x"].tolist() == [1, 2.5]
 
 
+def test_lists_as_texts() -> None:
+    """Lists of numbers of whatever lengths are texts where that is asked for."""
+    content = parquet(pa.table({"v": [[1, 2], [3], None]}))
+    got = import_bytes(content, PARQUET, column_types={"v": ColumnType.TEXT}, split=NO_SPLIT)
+    assert got.columns["v"].tolist() == ["[1, 2]", "[3]", None]
+
+
+@pytest.mark.parametrize(
+    ("write", "file_format"),
+    [(parquet, PARQUET), (arrow_file, ARROW), (arrow_stream, ARROW)],
+)
+@pytest.mark.parametrize("is_encoded", [False, True])
+def test_long_texts_come_in_small_batches(
+    write: object, file_format: DataFormat, is_encoded: bool, tmp_path: Path
+) -> None:
+    """A batch is bounded by what its rows hold, however little of that is stored."""
+    assert callable(write)
+    texts = pa.array(["x" * 1_000_000, "y" * 1_000_000] * 100)
+    texts = texts.dictionary_encode() if is_encoded else texts
+    check_batches(write(pa.table({"t": texts})), file_format, tmp_path, 200)
+
+
+@pytest.mark.parametrize("file_format", [JSON_LINES, ARFF])
+def test_long_lines_come_in_small_batches(file_format: DataFormat, tmp_path: Path) -> None:
+    """A batch of a text format is bounded by the size of its lines, whatever the first are."""
+    text = "x" * 500_000
+    lines = ['"a"'] * 200 + [f'"{text}"'] * 200
+    content = "\n".join(f'{{"t": {line}}}' for line in lines)
+    if file_format is ARFF:
+        content = "\n".join(["@attribute t string", "@data", *lines])
+    check_batches(content.encode(), file_format, tmp_path, 400)
+
+
+def check_batches(content: bytes, file_format: DataFormat, folder: Path, rows: int) -> None:
+    """Checks that the batches of a file hold all rows and are small."""
+    path = folder / "file"
+    path.write_bytes(content)
+    spec = ImportSpec(dataset="datasets/d", upload="uploads/u")
+    with open_source(path, file_format, folder, spec) as source:
+        sizes = [(batch.num_rows, batch.nbytes) for batch in source.batches(["t"])]
+    assert sum(size for size, _ in sizes) == rows
+    assert max(size for _, size in sizes) <= 80_000_000
+
+
 @pytest.mark.parametrize("file_format", [PARQUET, ARROW, JSON_LINES, ARFF, LIBSVM])
 @pytest.mark.parametrize("content", [b"", b"PAR1", b"ARROW1\0\0", b"\0" * 100, b"\xff{[ 3:"])
 def test_damaged(file_format: DataFormat, content: bytes) -> None:
@@ -131,6 +177,10 @@ def test_flipped_bytes(data: st.DataObject) -> None:
         (pa.table({"x": pa.array([b"a"])}), "column `x` has the type binary"),
         (pa.table({"v": pa.array([[1.0], [1.0, 2.0]])}), "of other lengths"),
         (pa.table({"v": pa.array([[1.0, float("inf")]])}), "infinite or missing number in row 1"),
+        (pa.table({"t": pa.array([2**60], pa.timestamp("s"))}), "`t` holds a time outside"),
+        (pa.table({"t": pa.array([2**31 - 1], pa.date32())}), "`t` holds a time outside"),
+        (pa.table({"t": pa.array([2**61], pa.timestamp("ms", "UTC"))}), "`t` holds a time outside"),
+        (pa.table({"t": pa.array([2**62], pa.timestamp("us"))}), "`t` holds a time outside"),
         (pa.table({}), "0 columns"),
         (pa.table({"x": pa.array([], pa.int8())}), "no rows"),
     ],
@@ -175,12 +225,25 @@ def test_json_lines() -> None:
         (b"\n\n", "no rows"),
         (b'{"a": 1}\n{"a": 1, "a": 2}\n', "line 2 has the key `a` twice"),
         (b'{"a": {"b": 1, "b": 2}}\n', "line 1 has the key `b` twice"),
+        (b'{"a": 1, "A": 2, "A_1": 3}\n', "`A` is there in several spellings"),
+        (b'{"json": 1}\n"x"\n', "line 2 is no object"),
+        (b"1\n2\n", "line 1 is no object"),
+        (b'{"a": 1}\n{"a": "' + b"x" * 2**25 + b'"}\n', "line 2 is longer than 16 MiB"),
+        (b'{"d": "infinity"}\n{"d": "2024-01-01"}\n', "`d` holds a time outside the years"),
     ],
 )
 def test_bad_json_lines(content: bytes, words: str) -> None:
     """The first line that cannot be read is named."""
     with pytest.raises(InvalidFieldError, match=words):
         import_bytes(content, JSON_LINES)
+
+
+def test_keys_that_look_like_the_readers_own() -> None:
+    """Names that the reader gives by itself are names like others where the file has them."""
+    got = import_bytes(b'{"json": 1}\n{"json": "x"}\n', JSON_LINES, split=NO_SPLIT)
+    assert got.labels("json") == ["1", "x"]
+    got = import_bytes(b'{"Temp": 1, "temp_1": 2}\n', JSON_LINES, split=NO_SPLIT)
+    assert (got.columns["Temp"].tolist(), got.columns["temp_1"].tolist()) == ([1], [2])
 
 
 WEATHER = """% comment
@@ -197,7 +260,7 @@ sunny, 1.5, 'a, ''b', "2024-01-31 10:30", no
 
 def test_arff() -> None:
     """Names and labels in quotes, comments, dates, missing values and sparse rows."""
-    content = WEATHER + "'over cast', ?, ?, ?, yes\n{1 3, 4 yes}\n{ }\n"
+    content = WEATHER + "'over cast', nan, ?, ?, yes\n{1\t3 , 4 'yes'}\n{ }\n"
     got = import_bytes(content.encode(), ARFF, split=NO_SPLIT)
     assert got.labels("out look") == ["sunny", "over cast", "sunny", "sunny"]
     np.testing.assert_array_equal(got.columns["temperature"], [1.5, np.nan, 3, 0])
@@ -218,6 +281,11 @@ def test_arff() -> None:
         ("sunny, 1, 'a, ?, no", "line 10 has a quote"),
         ("{7 1}", "line 10 names the attribute `7`"),
         ("{1 1", "line 10 has a brace"),
+        ("{1 1'}", "line 10 has a quote"),
+        ("{1}", "line 10 has `` for `temperature`"),
+        ("sunny," + " " * 100_000 + "it's, a, ?, no", "line 10 has a quote"),
+        ("{1 1," + " " * 100_000 + "it's}", "line 10 names the attribute `it's`"),
+        ("x" * 2**24, "line 10 is longer than 16 MiB"),
     ],
 )
 def test_bad_arff(line: str, words: str) -> None:
@@ -242,6 +310,7 @@ def test_libsvm() -> None:
         (b"1 1:1\n2 qid:3 1:1\n", "line 2 is no row"),
         (b"1 2:1 1:1\n", "do not ascend"),
         (b"1 60000:1\n" * 100, "with their zeros"),
+        (b"1 1:1\n1 " + b" " * 2**24, "line 2 is longer than 16 MiB"),
     ],
 )
 def test_bad_libsvm(content: bytes, words: str) -> None:

@@ -1,5 +1,6 @@
 """ARFF, the attribute-relation files of Weka: dense and sparse rows."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -9,15 +10,23 @@ from pathlib import Path
 import pyarrow as pa
 
 from services.catalog.domain.fields import bad_file
-from services.catalog.domain.sources.base import Found, RawColumn, RawKind, batch_rows
+from services.catalog.domain.sources.base import (
+    MAX_COLUMNS,
+    Found,
+    RawColumn,
+    RawKind,
+    batch_rows,
+    line_bytes,
+    numbered_lines,
+)
 
-_MAX_COLUMNS = 10_000
-_MAX_LINE = 16 * 1024 * 1024
 _ATTRIBUTE = re.compile(
     r"""@attribute\s+('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^\s{]+)\s*(.+)""", re.IGNORECASE
 )
-# A value between commas, in quotes or bare; nothing backtracks in it.
-_VALUE = re.compile(r"""\s*('(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,'"]*)\s*(,|$)""")
+# A value between commas, in quotes or bare; possessive, so that nothing backtracks in it.
+_VALUE = re.compile(r"""\s*+('(?:[^'\\]|\\.)*+'|"(?:[^"\\]|\\.)*+"|[^,'"]*+)\s*+(,|$)""")
+_INDEX = re.compile(r"\s*+([^\s,]*+)")
+_MAX_DIGITS = 9
 _ESCAPE = re.compile(r"\\(.)")
 _NUMERIC = ("numeric", "real", "integer")
 _DEFAULT_DATE = "yyyy-MM-dd'T'HH:mm:ss"
@@ -28,6 +37,7 @@ _DATE_PARTS = {
 _DATE_TOKEN = re.compile(r"'([^']*)'|([A-Za-z])\2*|.")
 
 Value = str | float | datetime | None
+Cell = tuple[str, bool]
 
 
 @dataclass(frozen=True)
@@ -49,7 +59,8 @@ class _Attribute:
         if text == "?" and not is_quoted:
             return None
         if self.kind is RawKind.NUMBER:
-            return float(text)
+            number = float(text)
+            return None if math.isnan(number) else number
         if self.date_format:
             return datetime.strptime(text, self.date_format)
         if self.labels and text not in self.labels:
@@ -79,7 +90,8 @@ class ArffSource:
         """See `Source`."""
         positions = {each.name: number for number, each in enumerate(self._attributes)}
         chosen = [positions[name] for name in names]
-        step = batch_rows(len(self._attributes), 64 * len(self._attributes))
+        row_bytes = 64 * len(self._attributes) + line_bytes(self._path)
+        step = batch_rows(len(self._attributes), row_bytes)
         rows: list[list[Value]] = []
         for row in self._rows():
             rows.append(row)
@@ -107,9 +119,7 @@ class ArffSource:
         """Yields the lines that say something, with their numbers."""
         try:
             with self._path.open(encoding="utf-8-sig", newline=None) as file:
-                number = 0
-                while line := file.readline(_MAX_LINE):
-                    number += 1
+                for number, line in numbered_lines(file):
                     text = line.strip()
                     if text and not text.startswith("%"):
                         yield number, text
@@ -153,11 +163,12 @@ class ArffSource:
             raise _bad_line(number, "has a brace that does not end")
         row = [each.zero for each in self._attributes]
         body = line[1:-1].strip()
-        for piece in re.findall(r"""(?:'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|[^,'"])+""", body):
-            index, _, rest = piece.strip().partition(" ")
-            if not index.isdecimal() or int(index) >= len(row):
+        place, more = 0, bool(body)
+        while more:
+            index, place = _index_at(body, place)
+            if not index.isdecimal() or len(index) > _MAX_DIGITS or int(index) >= len(row):
                 raise _bad_line(number, f"names the attribute `{index[:20]}`, which does not exist")
-            (cell,) = _split(rest, number)
+            cell, place, more = _value_at(body, place, number)
             row[int(index)] = _read(self._attributes[int(index)], cell, number)
         return row
 
@@ -197,26 +208,38 @@ def _strptime(pattern: str, number: int) -> str:
     return "".join(parts)
 
 
-def _split(text: str, number: int) -> list[tuple[str, bool]]:
+def _split(text: str, number: int) -> list[Cell]:
     """Returns the values between commas, and whether each is in quotes."""
-    cells, place = [], 0
-    while True:
-        found = _VALUE.match(text, place)
-        if found is None:
-            raise _bad_line(number, "has a quote that does not fit; check its quotes")
-        cells.append(_unquoted(found.group(1).strip()))
-        place = found.end()
-        if found.group(2) != ",":
-            return cells
+    cells: list[Cell] = []
+    place, more = 0, True
+    while more:
+        cell, place, more = _value_at(text, place, number)
+        cells.append(cell)
+    return cells
 
 
-def _unquoted(text: str) -> tuple[str, bool]:
+def _value_at(text: str, place: int, number: int) -> tuple[Cell, int, bool]:
+    """Returns the value at a place, the place behind it, and whether another one follows."""
+    found = _VALUE.match(text, place)
+    if found is None:
+        raise _bad_line(number, "has a quote that does not fit; check its quotes")
+    return _unquoted(found.group(1).strip()), found.end(), found.group(2) == ","
+
+
+def _index_at(text: str, place: int) -> tuple[str, int]:
+    """Returns the index of a sparse value at a place, and the place behind it."""
+    found = _INDEX.match(text, place)
+    assert found is not None, "it matches nothing, too"
+    return found.group(1), found.end()
+
+
+def _unquoted(text: str) -> Cell:
     if len(text) > 1 and text[0] == text[-1] and text[0] in "'\"":
         return _ESCAPE.sub(r"\1", text[1:-1]), True
     return text, False
 
 
-def _read(attribute: _Attribute, cell: tuple[str, bool], number: int) -> Value:
+def _read(attribute: _Attribute, cell: Cell, number: int) -> Value:
     try:
         return attribute.read(*cell)
     except ValueError:
@@ -231,8 +254,8 @@ def _check_names(attributes: Sequence[_Attribute]) -> None:
         raise bad_file("the file declares no attributes, or one without a name")
     if len(set(names)) < len(names):
         raise bad_file("two attributes have the same name; names must be unique")
-    if len(names) > _MAX_COLUMNS:
-        raise bad_file(f"the file has {len(names)} attributes; at most {_MAX_COLUMNS} are allowed")
+    if len(names) > MAX_COLUMNS:
+        raise bad_file(f"the file has {len(names)} attributes; at most {MAX_COLUMNS} are allowed")
 
 
 def _bad_line(number: int, problem: str) -> Exception:

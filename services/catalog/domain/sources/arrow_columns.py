@@ -3,16 +3,17 @@
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from common.data.schema import ColumnType
+from services.catalog.domain import parsing
 from services.catalog.domain.fields import bad_file, listed
-from services.catalog.domain.sources.base import RawColumn, RawKind, without_nan
+from services.catalog.domain.sources.base import MAX_COLUMNS, RawColumn, RawKind, without_nan
 
-MAX_COLUMNS = 10_000
 MAX_WIDTH = 65_536
 _PARSED = (ColumnType.NUMERIC, ColumnType.BOOLEAN, ColumnType.TIMESTAMP)
 
@@ -67,7 +68,8 @@ def _plan(field: pa.Field, width: int | None, wanted: ColumnType | None) -> Arro
     if pa.types.is_dictionary(kind):
         inner = _plan(field.with_type(kind.value_type), width, wanted)
         return ArrowColumn(inner.raw, lambda array: inner.convert(array.dictionary_decode()))
-    if is_number_list(kind) and width is not None and 0 < width <= MAX_WIDTH:
+    may_be_vectors = is_number_list(kind) and wanted is not ColumnType.TEXT
+    if may_be_vectors and width is not None and 0 < width <= MAX_WIDTH:
         return _plan_vectors(name, kind, width)
     if _is_text(kind):
         parsed = RawKind.UNPARSED if wanted in _PARSED else RawKind.STRING
@@ -75,7 +77,7 @@ def _plan(field: pa.Field, width: int | None, wanted: ColumnType | None) -> Arro
     if pa.types.is_boolean(kind):
         return ArrowColumn(RawColumn(name, RawKind.BOOLEAN), lambda array: array)
     if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
-        return ArrowColumn(RawColumn(name, RawKind.TIMESTAMP), _as_times)
+        return ArrowColumn(RawColumn(name, RawKind.TIMESTAMP), lambda array: _as_times(name, array))
     if _is_number(kind) or pa.types.is_decimal(kind) or pa.types.is_null(kind):
         return ArrowColumn(RawColumn(name, RawKind.NUMBER), _as_numbers)
     if pa.types.is_nested(kind) or pa.types.is_time(kind):
@@ -95,7 +97,7 @@ def _plan_vectors(name: str, kind: pa.DataType, width: int) -> ArrowColumn:
         if pc.any(wrong).as_py():
             raise bad_file(
                 f"column `{name}` holds lists of {width} numbers and of other lengths; give all "
-                "the same length",
+                "the same length, or ask for the type text",
                 "RAGGED_FILE",
             )
         return array.cast(pa.list_(single, width), safe=False)
@@ -117,10 +119,19 @@ def _fits_single(kind: pa.DataType) -> bool:
     return bool(small or pa.types.is_float16(kind) or pa.types.is_float32(kind))
 
 
-def _as_times(array: pa.Array) -> pa.Array:
-    # Nanoseconds are cut; a zone only says how the same point in time is shown.
-    return array.cast(pa.timestamp("us", getattr(array.type, "tz", None)), safe=False).cast(
-        pa.timestamp("us")
+def _as_times(name: str, array: pa.Array) -> pa.Array:
+    if pa.types.is_date(array.type):
+        # Whole units first: from days to microseconds overflows unchecked.
+        array = array.cast(pa.timestamp("s" if pa.types.is_date32(array.type) else "ms"))
+    kind = array.type
+    with suppress(pa.ArrowInvalid):
+        # Nanoseconds are cut; a zone only says how the same point in time is shown.
+        times = array.cast(pa.timestamp("us", kind.tz), safe=kind.unit != "ns")
+        if parsing.are_dates(times):
+            return times.cast(pa.timestamp("us"))
+    raise bad_file(
+        f"column `{name}` holds a time outside the years 1 to 9999; leave it empty there",
+        "BAD_TIME",
     )
 
 

@@ -21,6 +21,7 @@ from services.catalog.domain.sources.arrow_columns import (
 from services.catalog.domain.sources.base import Found, batch_rows
 
 _ARROW_MAGIC = b"ARROW1"
+_SAMPLE_ROWS = 64
 
 
 class Batches(Protocol):
@@ -43,7 +44,13 @@ class ParquetBatches:
 
     def read(self, names: Sequence[str], step: int) -> Iterator[pa.RecordBatch]:
         """See `Batches`."""
-        yield from self._file.iter_batches(step, columns=list(names))
+        for group in range(self._file.num_row_groups):
+            # Texts that repeat are stored once: only rows tell how large rows are.
+            for first in itertools.islice(self._read(group, names, _SAMPLE_ROWS), 1):
+                yield from self._read(group, names, min(step, _fitting_rows(first)))
+
+    def _read(self, group: int, names: Sequence[str], rows: int) -> Iterator[pa.RecordBatch]:
+        yield from self._file.iter_batches(rows, row_groups=[group], columns=list(names))
 
 
 class IpcBatches:
@@ -106,8 +113,9 @@ class ArrowSource:
         step = batch_rows(widths, 8 * widths)
         with _damage_told():
             for batch in self._batches.read(names, step):
-                for start in range(0, batch.num_rows, step):
-                    rows = batch.slice(start, step)
+                size = min(step, _fitting_rows(batch))
+                for start in range(0, batch.num_rows, size):
+                    rows = batch.slice(start, size)
                     rows.validate(full=True)  # offsets and encodings come from a stranger
                     yield convert_batch(rows, chosen)
 
@@ -128,6 +136,18 @@ class ArrowSource:
                 longest = pc.max(pc.list_value_length(batch.column(name))).as_py()
                 widths[name] = longest or 0
         return widths
+
+
+def _fitting_rows(batch: pa.RecordBatch) -> int:
+    """Returns how many rows like those of a batch another one should have."""
+    size = sum(_mean_bytes(column) for column in batch.columns)
+    return batch_rows(batch.num_columns, round(size))
+
+
+def _mean_bytes(values: pa.Array) -> float:
+    if pa.types.is_dictionary(values.type):  # it is read without its dictionary
+        return _mean_bytes(values.dictionary)
+    return float(values.nbytes) / max(1, len(values))
 
 
 @contextmanager

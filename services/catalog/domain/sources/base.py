@@ -3,18 +3,28 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from typing import Protocol
+from pathlib import Path
+from typing import IO, AnyStr, Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from common.data.schema import ColumnType
+from services.catalog.domain.fields import bad_file
 from services.catalog.domain.spec import CsvOptions
+
+MAX_COLUMNS = 10_000
+"""Columns that a table may have."""
+
+MAX_LINE_BYTES = 16 * 1024 * 1024
+"""Size that a line of a text format may have."""
 
 # What a batch holds at most: bounds memory for long, wide and heavy rows alike.
 _BATCH_ROWS = 65_536
 _BATCH_CELLS = 1 << 21
 _BATCH_BYTES = 32 * 1024 * 1024
+_SAMPLES = 16
+_SAMPLE_BYTES = 64 * 1024
 
 
 class RawKind(Enum):
@@ -98,6 +108,37 @@ def batch_rows(column_count: int, row_bytes: int) -> int:
     by_cells = _BATCH_CELLS // max(1, column_count)
     by_bytes = _BATCH_BYTES // max(1, row_bytes)
     return max(1, min(_BATCH_ROWS, by_cells, by_bytes))
+
+
+def line_bytes(path: Path) -> int:
+    """Returns the mean size of a text file's lines, of several samples where that is largest."""
+    step = max(path.stat().st_size // _SAMPLES, _SAMPLE_BYTES)
+    largest = 0
+    with path.open("rb") as file:
+        for number in range(_SAMPLES):
+            file.seek(number * step)
+            sample = file.read(_SAMPLE_BYTES)
+            ends = max(sample.count(b"\n"), sample.count(b"\r"))
+            rest = b"" if ends else file.readline(MAX_LINE_BYTES)
+            largest = max(largest, (len(sample) + len(rest)) // (1 + ends))
+    return largest
+
+
+def numbered_lines(file: IO[AnyStr]) -> Iterator[tuple[int, AnyStr]]:
+    """Yields the lines of a file with their numbers, in bounded memory.
+
+    Raises:
+        InvalidFieldError: Names a line that is too long.
+    """
+    number = 0
+    while line := file.readline(MAX_LINE_BYTES):
+        number += 1
+        if len(line) == MAX_LINE_BYTES:
+            raise bad_file(
+                f"line {number} is longer than {MAX_LINE_BYTES // 2**20} MiB; break it up",
+                "UNREADABLE_FILE",
+            )
+        yield number, line
 
 
 def without_nan(numbers: pa.Array) -> pa.Array:

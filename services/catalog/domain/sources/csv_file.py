@@ -15,29 +15,28 @@ from common.errors import InvalidFieldError
 from services.catalog.domain import parsing
 from services.catalog.domain.fields import bad_file
 from services.catalog.domain.sources.base import (
+    MAX_LINE_BYTES,
     Found,
     MisreadError,
     RawColumn,
     RawKind,
     batch_rows,
+    line_bytes,
     without_nan,
 )
-from services.catalog.domain.sources.dialect import MAX_LINE_BYTES, find_dialect, sample_columns
+from services.catalog.domain.sources.dialect import Dialect, find_dialect, sample_columns
 from services.catalog.domain.sources.encoding import UTF8, as_utf8, find_encoding
-from services.catalog.domain.sources.tables import connected, quoted, sql_text
+from services.catalog.domain.sources.tables import FAULT_OF_FILE, connected, quoted, sql_text
 from services.catalog.domain.sources.unpack import unpacked
 from services.catalog.domain.spec import ImportSpec
 
-_SAMPLE_BYTES = 1024 * 1024
 _MAX_RETRIES = 3
-_FAULT_OF_FILE = "Invalid Input Error"
-_NOT_UTF8 = "unicode"
+# DuckDB's own sentence, on a line of its own: it quotes the line of the file before it.
+_NOT_UTF8 = re.compile(r"^Invalid unicode \(.*\) detected", re.MULTILINE)
 _CONVERSION = re.compile(r"converting column \"c(\d+)\"|CAST_FAULT c(\d+)")
 # DuckDB holds several; without this each has sixteen times the longest line.
 _BUFFER_BYTES = 2 * MAX_LINE_BYTES
 _TYPES = {RawKind.NUMBER: "DOUBLE", RawKind.TIMESTAMP: "TIMESTAMP"}
-# Microseconds since 1970 of the years 1 and 9999.
-_FIRST_TIME, _LAST_TIME = -62_135_596_800_000_000, 253_402_300_799_999_999
 _LINE = re.compile(r"CSV Error on Line: (\d+)")
 _WIDTH = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 
@@ -93,7 +92,7 @@ class CsvSource:
 
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """See `Source`. Empty cells are missing; texts are trimmed by whoever reads them."""
-        step = batch_rows(len(names), _line_bytes(self._path))
+        step = batch_rows(len(names), line_bytes(self._path))
         self._repeating = {column.name for column in self.columns}
         for batch in self._run(self._query(names), step):
             yield self._with_dictionaries(batch)
@@ -141,7 +140,7 @@ class CsvSource:
         if pa.types.is_floating(values.type):
             return without_nan(values)
         if pa.types.is_timestamp(values.type):
-            if not _are_dates(values):
+            if not parsing.are_dates(values):  # DuckDB reads `infinity`
                 self._change(name)
             return values
         if name not in self._repeating:
@@ -159,7 +158,7 @@ class CsvSource:
             except (duckdb.Error, pa.ArrowException, OSError) as error:
                 self._change_column(str(error))
                 self._change_encoding(str(error))
-                if _FAULT_OF_FILE not in str(error):
+                if FAULT_OF_FILE not in str(error):
                     raise
                 raise self._explained(error) from error
 
@@ -187,7 +186,7 @@ class CsvSource:
         Raises:
             MisreadError: It has.
         """
-        if self._spec.csv.encoding or self._encoding != UTF8 or _NOT_UTF8 not in message:
+        if self._spec.csv.encoding or self._encoding != UTF8 or not _NOT_UTF8.search(message):
             return
         encoding = find_encoding(self._plain, "", whole=True)
         if encoding != UTF8:
@@ -253,7 +252,7 @@ class CsvSource:
                     "RAGGED_FILE",
                 )
             return bad_file(f"the CSV file cannot be read: {text.splitlines()[0]}")
-        line = _line_of_record(self._path, int(found.group(1)))
+        line = _line_of_record(self._path, self._dialect, int(found.group(1)))
         widths = _WIDTH.search(text)
         if widths:
             return bad_file(
@@ -264,15 +263,8 @@ class CsvSource:
         return bad_file(f"line {line} {_complaint(text)}", "UNREADABLE_FILE")
 
 
-def _are_dates(times: pa.Array) -> bool:
-    """Returns whether all times lie in the years 1 to 9999: DuckDB reads `infinity`, we do not."""
-    span = pc.min_max(times.cast(pa.int64()))
-    low, high = span["min"].as_py(), span["max"].as_py()
-    return low is None or (low >= _FIRST_TIME and high <= _LAST_TIME)
-
-
 def _complaint(text: str) -> str:
-    if _NOT_UTF8 in text:
+    if _NOT_UTF8.search(text):
         return "is not UTF-8 text; save the file as UTF-8, or give its encoding"
     if "unterminated quote" in text:
         return 'has a quote that does not end; write a quote within quotes as ""'
@@ -281,17 +273,10 @@ def _complaint(text: str) -> str:
     return "is not valid CSV; check its quotes and commas"
 
 
-def _line_bytes(path: Path) -> int:
-    """Returns the mean size of the first lines."""
-    with path.open("rb") as file:
-        sample = file.read(_SAMPLE_BYTES)
-    return len(sample) // (1 + max(sample.count(b"\n"), sample.count(b"\r")))
-
-
-def _line_of_record(path: Path, record: int) -> int:
+def _line_of_record(path: Path, dialect: Dialect, record: int) -> int:
     """Returns the line where a record begins; a value in quotes may span several lines."""
     with path.open(encoding="utf-8", errors="replace", newline="") as file:
-        reader = csv.reader(file)
+        reader = csv.reader(file, delimiter=dialect.delimiter, quotechar=dialect.quote)
         for _ in itertools.islice(reader, record - 1):
             pass
         return reader.line_num + 1

@@ -12,10 +12,9 @@ from pathlib import Path
 
 from common.errors import InvalidFieldError
 from services.catalog.domain.fields import bad_file, listed
+from services.catalog.domain.sources.base import MAX_COLUMNS, MAX_LINE_BYTES
 from services.catalog.domain.spec import CsvOptions
 
-MAX_LINE_BYTES = 16 * 1024 * 1024
-_MAX_COLUMNS = 10_000
 _SAMPLE_LINES = 100
 _SAMPLE_ROWS = 2_000
 _SAMPLE_BYTES = 4 * 1024 * 1024
@@ -23,6 +22,9 @@ _DELIMITERS = ",;\t|"
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+")
 
 Row = list[str]
+
+# A cell may be as long as a line; the module's own limit is 128 KiB.
+csv.field_size_limit(MAX_LINE_BYTES)
 
 
 @dataclass(frozen=True)
@@ -158,8 +160,8 @@ def _check_first(first: Row) -> None:
         )
     if not any(first):
         raise bad_file("line 1 is empty; begin with a line of column names", "EMPTY_FILE")
-    if len(first) > _MAX_COLUMNS:
-        raise bad_file(f"line 1 has {len(first)} columns; at most {_MAX_COLUMNS} can be imported")
+    if len(first) > MAX_COLUMNS:
+        raise bad_file(f"line 1 has {len(first)} columns; at most {MAX_COLUMNS} can be imported")
 
 
 def _check_names(names: Sequence[str]) -> None:

@@ -1,7 +1,7 @@
 """Text files in any encoding as UTF-8, in bounded memory; the encoding is guessed where it must."""
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from charset_normalizer import from_bytes
@@ -9,6 +9,7 @@ from charset_normalizer import from_bytes
 from common.errors import InvalidFieldError
 from services.catalog.domain import fields
 from services.catalog.domain.fields import bad_file
+from services.catalog.domain.sources.base import MAX_LINE_BYTES
 
 UTF8 = "utf-8"
 
@@ -53,10 +54,13 @@ def find_encoding(path: Path, given: str, *, whole: bool = False) -> str:
         return marked
     if b"\0" in start[:_SAMPLE_BYTES]:
         return _guess(start[:_SAMPLE_BYTES]) or UTF8
-    if not whole and _is_utf8(start):
+    if whole:
+        return _guess(_foreign_lines(path)) or UTF8
+    is_cut = len(start) == _CHUNK_BYTES
+    if _is_utf8(start, is_cut=is_cut):
         return UTF8
-    sample = _foreign_lines(path) if whole else _foreign(start.splitlines())
-    return _guess(sample) or UTF8
+    lines = start.splitlines()
+    return _guess(_foreign(lines[:-1] if is_cut and len(lines) > 1 else lines)) or UTF8
 
 
 def is_guess(encoding: str) -> bool:
@@ -104,10 +108,10 @@ def _codec(encoding: str) -> str:
     return found.name
 
 
-def _is_utf8(start: bytes) -> bool:
-    """Returns whether bytes are UTF-8, up to a character that is cut off at their end."""
+def _is_utf8(text: bytes, *, is_cut: bool = False) -> bool:
+    """Returns whether bytes are UTF-8; where they are cut off, the last character may be too."""
     try:
-        codecs.getincrementaldecoder(UTF8)().decode(start)
+        codecs.getincrementaldecoder(UTF8)().decode(text, final=not is_cut)
     except UnicodeDecodeError:
         return False
     return True
@@ -118,13 +122,20 @@ def _foreign_lines(path: Path) -> bytes:
         return _foreign(_lines(iter(lambda: file.read(_CHUNK_BYTES), b"")))
 
 
-def _lines(chunks: Iterator[bytes]) -> Iterator[bytes]:
-    """Yields what lies between line ends; a long line in pieces."""
+def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
+    """Yields whole lines without their ends, up to the first that is too long for any format."""
+    rest = b""
     for chunk in chunks:
-        yield from chunk.splitlines()
+        lines = (rest + chunk).splitlines(keepends=True)
+        rest = b"" if lines[-1].endswith((b"\n", b"\r")) else lines.pop()
+        for line in lines:
+            yield line.rstrip(b"\r\n")
+        if len(rest) > MAX_LINE_BYTES:
+            return
+    yield rest
 
 
-def _foreign(lines: Iterator[bytes] | list[bytes]) -> bytes:
+def _foreign(lines: Iterable[bytes]) -> bytes:
     """Returns lines that are not UTF-8; none where others show that the file is, but damaged."""
     found: list[bytes] = []
     size = 0

@@ -10,14 +10,17 @@ import duckdb
 import pyarrow as pa
 
 from common.data.schema import ColumnType
-from common.errors import InvalidFieldError
 from services.catalog.domain.fields import bad_file
 from services.catalog.domain.sources.arrow_columns import convert_batch, plan_columns
-from services.catalog.domain.sources.base import Found, batch_rows
-from services.catalog.domain.sources.tables import connected, quoted, sql_text
+from services.catalog.domain.sources.base import (
+    MAX_LINE_BYTES,
+    Found,
+    batch_rows,
+    line_bytes,
+    numbered_lines,
+)
+from services.catalog.domain.sources.tables import FAULT_OF_FILE, connected, quoted, sql_text
 
-_MAX_LINE_BYTES = 16 * 1024 * 1024
-_ROW_BYTES = 1024
 _NUMBER_LIST = re.compile(r"(BIGINT|UBIGINT|DOUBLE)\[\d*\]")
 _PLAIN = ("BOOLEAN", "BIGINT", "UBIGINT", "DOUBLE", "VARCHAR", "DATE", "TIMESTAMP")
 
@@ -45,8 +48,8 @@ class JsonLinesSource:
             rows = connection.execute(f"DESCRIBE SELECT * FROM {table}").fetchall()
             self._kinds = {str(row[0]): str(row[1]).strip('"') for row in rows}
             if list(self._kinds.items()) == [("json", "JSON")]:
-                raise self._explained()
-            _check_keys(list(self._kinds))
+                self._check_objects()
+            self._check_keys()
             widths = self._widths(connection)
             self._values = {
                 name: _expression(name, kind, name in widths) for name, kind in self._kinds.items()
@@ -60,7 +63,7 @@ class JsonLinesSource:
     def batches(self, names: Sequence[str]) -> Iterator[pa.RecordBatch]:
         """See `Source`."""
         chosen = [self._columns[name] for name in names]
-        step = batch_rows(len(names), _ROW_BYTES)
+        step = batch_rows(len(names), line_bytes(self._path))
         with self._connected() as connection:
             for batch in connection.sql(self._query(names)).to_arrow_reader(step):
                 yield convert_batch(batch, chosen)
@@ -71,26 +74,49 @@ class JsonLinesSource:
             try:
                 yield connection
             except (duckdb.Error, pa.ArrowException, OSError) as error:
-                if "JSON" not in str(error):
+                if FAULT_OF_FILE not in str(error):
                     raise
-                raise self._explained(str(error).splitlines()[0]) from error
+                self._check_objects()
+                first = str(error).splitlines()[0][:300]
+                raise bad_file(f"the file cannot be read: {first}", "UNREADABLE_FILE") from error
 
-    def _explained(self, otherwise: str = "") -> InvalidFieldError:
-        """Returns the error for the first line that is no JSON object, or for no rows at all.
+    def _check_objects(self) -> None:
+        """Looks for a line that is no JSON object, and for one that is.
 
-        Args:
-            otherwise: What is wrong where every line is an object.
+        Raises:
+            InvalidFieldError: Names the first that is none, or says that there are no rows.
         """
-        objects = False
+        has_rows = False
         with self._path.open("rb") as file:
-            for number, line in enumerate(file, 1):
+            for number, line in numbered_lines(file):
                 problem = _problem(line)
                 if problem:
-                    return bad_file(f"line {number} {problem}", "UNREADABLE_FILE")
-                objects = objects or bool(line.strip())
-        if objects and otherwise:
-            return bad_file(f"the file cannot be read: {otherwise[:300]}", "UNREADABLE_FILE")
-        return bad_file("the file has no rows", "EMPTY_FILE")
+                    raise bad_file(f"line {number} {problem}", "UNREADABLE_FILE")
+                has_rows = has_rows or bool(line.strip())
+        if not has_rows:
+            raise bad_file("the file has no rows", "EMPTY_FILE")
+
+    def _check_keys(self) -> None:
+        """Refuses keys that differ by case only, to which DuckDB gives numbers.
+
+        Raises:
+            InvalidFieldError: Names such a key.
+        """
+        lower = {name.lower() for name in self._kinds}
+        pairs = [name.rpartition("_") for name in self._kinds]
+        bases = [
+            base
+            for base, _, number in pairs
+            if number.isdecimal() and base.lower() in lower and base not in self._kinds
+        ]
+        if bases and self._keys() != set(self._kinds):
+            raise bad_file(f"the key `{bases[0]}` is there in several spellings; use one")
+
+    def _keys(self) -> set[str]:
+        """Returns the keys as they are written, for the rare case that this is in doubt."""
+        with self._path.open("rb") as file:
+            lines = (line for _, line in numbered_lines(file) if line.strip())
+            return {key for line in lines for key in json.loads(line)}
 
     def _widths(self, connection: duckdb.DuckDBPyConnection) -> dict[str, int]:
         """Returns the length of the lists of numbers in columns where all have the same."""
@@ -112,12 +138,15 @@ class JsonLinesSource:
             f"{sql_text(name)}: {sql_text('JSON' if kind == 'NULL' else kind)}"
             for name, kind in self._kinds.items()
         )
-        return f"read_json({sql_text(str(self._path))}, columns={{{kinds}}}, {self._options()})"
+        return (
+            f"read_json({sql_text(str(self._path))}, columns={{{kinds}}}, "
+            f"records=true, {self._options()})"
+        )
 
     def _options(self) -> str:
         return (
             "format='newline_delimited', map_inference_threshold=-1, "
-            f"maximum_object_size={_MAX_LINE_BYTES}"
+            f"maximum_object_size={MAX_LINE_BYTES}"
         )
 
 
@@ -131,15 +160,6 @@ def _expression(name: str, kind: str, is_vector: bool) -> str:
         return f"CAST({column} AS DOUBLE)"
     nested = kind.endswith("]") or "(" in kind
     return f"CAST(to_json({column}) AS VARCHAR)" if nested else f"CAST({column} AS VARCHAR)"
-
-
-def _check_keys(names: Sequence[str]) -> None:
-    """Refuses keys that DuckDB takes for one."""
-    lower = {name.lower() for name in names}
-    for name in names:
-        base, _, number = name.rpartition("_")
-        if number.isdecimal() and base and base.lower() in lower and base not in names:
-            raise bad_file(f"the key `{base}` is there in several spellings; use one")
 
 
 class _RepeatedKeyError(Exception):
@@ -158,8 +178,6 @@ def _distinct(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _problem(line: bytes) -> str:
     if not line.strip():
         return ""
-    if len(line) > _MAX_LINE_BYTES:
-        return f"is longer than {_MAX_LINE_BYTES // 2**20} MiB"
     try:
         value = json.loads(line, object_pairs_hook=_distinct)
     except UnicodeDecodeError:

@@ -8,9 +8,13 @@ import pyarrow as pa
 
 from services.catalog.domain.fields import bad_file
 from services.catalog.domain.sources.arrow_columns import MAX_WIDTH
-from services.catalog.domain.sources.base import Found, RawColumn, RawKind, batch_rows
-
-_MAX_LINE = 16 * 1024 * 1024
+from services.catalog.domain.sources.base import (
+    Found,
+    RawColumn,
+    RawKind,
+    batch_rows,
+    numbered_lines,
+)
 
 Row = tuple[float, list[tuple[int, float]]]
 
@@ -76,10 +80,8 @@ class LibsvmSource:
 
     def _rows(self) -> Iterator[tuple[int, Row]]:
         """Yields the rows with their line numbers, indices ascending."""
-        number = 0
         with self._path.open("rb") as file:
-            while line := file.readline(_MAX_LINE):
-                number += 1
+            for number, line in numbered_lines(file):
                 words = line.partition(b"#")[0].split()
                 if words:
                     yield number, _row(words, number)

@@ -12,11 +12,16 @@ import pyarrow as pa
 
 from services.catalog.domain.fields import bad_file
 from services.catalog.domain.sources.archive import Archive, ArchiveFile
-from services.catalog.domain.sources.base import Found, RawColumn, RawKind, batch_rows
+from services.catalog.domain.sources.base import (
+    MAX_COLUMNS,
+    Found,
+    RawColumn,
+    RawKind,
+    batch_rows,
+)
 
 Array = npt.NDArray[np.generic]
 
-_MAX_COLUMNS = 10_000
 _HEADER_BYTES = 64 * 1024
 _CHANNELS = (1, 3)
 _KINDS = {
@@ -124,8 +129,8 @@ class NpzSource:
 
     def _append(self, column: RawColumn) -> None:
         self.columns.append(column)
-        if len(self.columns) > _MAX_COLUMNS:
-            raise bad_file(f"the arrays have more than {_MAX_COLUMNS} columns, the most allowed")
+        if len(self.columns) > MAX_COLUMNS:
+            raise bad_file(f"the arrays have more than {MAX_COLUMNS} columns, the most allowed")
 
 
 def _array_name(info: ArchiveFile) -> str:

@@ -27,6 +27,8 @@ _KINDS = {
     b"BZh": ("a file compressed with bzip2", "compress it with gzip or zstd"),
     b"\xfd7zXZ": ("a file compressed with xz", "compress it with gzip or zstd"),
 }
+# Column names may begin so, too; texts have no zero bytes.
+_WORDS = (b"PAR1", b"ARROW1")
 _OWN = {
     DataFormat.PARQUET: b"PAR1",
     DataFormat.ARROW: b"ARROW1",
@@ -59,6 +61,8 @@ def check_kind(path: Path, file_format: DataFormat) -> None:
 
 
 def _kind_of(start: bytes) -> tuple[str, str] | None:
+    if start.startswith(_WORDS) and b"\0" not in start:
+        return None
     if start[_TAR_AT:].startswith(b"ustar"):
         return "a tar archive", _ARCHIVE
     if start.startswith(b"PK") and b"[Content_Types].xml" in start:

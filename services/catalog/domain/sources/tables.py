@@ -7,6 +7,9 @@ from pathlib import Path
 import duckdb
 
 MEMORY_LIMIT_MB = 512
+FAULT_OF_FILE = "Invalid Input Error"
+"""Begins the message where a file is at fault, whichever exception carries it."""
+
 _THREADS = 2
 _BUFFER = "96MB"
 
