@@ -42,14 +42,14 @@ class RetryingStore:
             store: Any store.
             patience: For how long a call is repeated, in seconds since it began or since it last
                 came further; then its last error is raised.
-            full_patience: The same for a store that is full, which nobody may notice for long; by
-                default `patience`.
+            full_patience: The same for a store that is full, which nobody may notice for long,
+                since it was first full; by default that is an outage like any other.
             closed: Once set, nothing is repeated any more, and pauses end.
             clock: Seconds that never go back.
         """
         self._store = store
         self._patience = patience
-        self._full_patience = patience if full_patience is None else full_patience
+        self._full_patience = full_patience
         self._closed = closed or threading.Event()
         self._clock = clock
 
@@ -160,14 +160,20 @@ class RetryingStore:
 
     def _repeat(self, action: Callable[[], _T]) -> _T:
         began = self._clock()
+        full_since: float | None = None
         pause = _FIRST_PAUSE
         while True:
             try:
                 return action()
             except UnavailableError as error:
-                is_full = isinstance(error, StoreFullError)
-                patience = self._full_patience if is_full else self._patience
-                if self._clock() + pause > began + patience or self._closed.is_set():
+                now = self._clock()
+                end = began + self._patience
+                if self._full_patience is not None and isinstance(error, StoreFullError):
+                    full_since = now if full_since is None else full_since
+                    end = full_since + self._full_patience
+                else:
+                    full_since = None
+                if now + pause > end or self._closed.is_set():
                     raise
             metrics.store_retries.add(1)
             self._closed.wait(random.uniform(pause / 2, pause))

@@ -1,6 +1,8 @@
 """Where the object store is."""
 
-from pydantic import Field
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator
 from pydantic_settings import SettingsConfigDict
 
 from common.config import Settings
@@ -22,3 +24,14 @@ class StoreSettings(Settings):
     bucket: str = Field("aimass", description="Bucket that holds everything; it must exist.")
     secure: bool = Field(False, description="Whether to use TLS.")
     region: str = Field("us-east-1", description="Region to sign for.")
+
+    @field_validator("public_url")
+    @classmethod
+    def _is_an_origin(cls, value: str) -> str:
+        # Signed is the path of the object, so nothing may stand before it.
+        url = urlsplit(value)
+        is_host = url.scheme in ("http", "https") and url.hostname and url.port != 0
+        rest = url.path.removeprefix("/") + url.query + url.fragment
+        if value and (not is_host or "@" in url.netloc or rest):
+            raise ValueError("AIMASS_S3_PUBLIC_URL must be http(s)://host[:port] without a path")
+        return value

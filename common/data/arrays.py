@@ -99,13 +99,14 @@ class _Writer:
     def _make_maps(self, batch: ColumnBatch) -> None:
         counts: dict[str, int] = {}
         for name, values in batch.columns.items():
+            is_number = values.dtype.kind == "f"
+            dtype = np.dtype(np.float64) if self._wide and is_number else values.dtype
             if values.ndim > 1:
                 file = f"image-{len(self._maps)}.npy"
-                self._make(file, values.dtype, (self._rows, *values.shape[1:]))
+                self._make(file, dtype, (self._rows, *values.shape[1:]))
                 self._places[name] = (file, None)
             else:
-                wide = self._wide and values.dtype == np.float32
-                file = f"{np.dtype(np.float64) if wide else values.dtype}.npy"
+                file = f"{dtype}.npy"
                 self._places[name] = (file, counts.get(file, 0))
                 counts[file] = counts.get(file, 0) + 1
         for file, count in counts.items():

@@ -96,6 +96,8 @@ def _known_values(part: Any, columns: Sequence[int]) -> Iterator[tuple[int, Sequ
         return
     if isinstance(part, Pipeline):
         for _, step in part.steps:
+            if step is None or isinstance(step, str):
+                continue  # "passthrough"
             yield from _known_values(step, columns)
             if not isinstance(step, SimpleImputer):
                 break

@@ -68,6 +68,36 @@ def test_a_full_store_has_a_patience_of_its_own() -> None:
     assert 3 < time.now <= 5
 
 
+def test_a_store_that_comes_back_full_has_its_whole_patience() -> None:
+    """An outage before uses up nothing of the time in which somebody may make room."""
+
+    class Full(MemoryStore):
+        def write(self, key: str, data: bytes) -> str:
+            if time.now < 20:
+                raise UnavailableError("away")
+            if time.now < 23:
+                raise StoreFullError("full")
+            return super().write(key, data)
+
+    time = Time()
+    store = RetryingStore(Full(), 60, full_patience=5, closed=time, clock=time)
+    assert store.write("a", b"x") == store.stat("a").etag
+    assert 23 <= time.now < 25
+
+
+def test_a_full_store_without_a_patience_of_its_own_is_away() -> None:
+    """Protects callers: their wait has one bound, whatever keeps the store from answering."""
+
+    class Full(MemoryStore):
+        def write(self, key: str, data: bytes) -> str:
+            raise UnavailableError("away") if time.now < 3 else StoreFullError("full")
+
+    time = Time()
+    with pytest.raises(StoreFullError):
+        RetryingStore(Full(), 4, closed=time, clock=time).write("a", b"x")
+    assert 2.5 < time.now <= 4
+
+
 def test_a_closed_store_gives_up_at_once() -> None:
     """Protects shutdown from waiting for a store that is away."""
     time = Time()

@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from datetime import timedelta
 
 import pytest
+from pydantic import ValidationError
 
 from common.artifacts.opening import open_store
 from common.artifacts.settings import StoreSettings
+from common.artifacts.urls import presigned_url
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -25,6 +28,33 @@ def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> 
     assert settings.secure
     assert "very-secret" not in repr(settings)
     assert open_store(settings).bucket == "models"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://files.example.com/s3",
+        "files.example.com:9000",
+        "files.example.com",
+        "ftp://files.example.com",
+        "https://",
+        "https://files.example.com:90000",
+        "https://files.example.com?x=1",
+        "https://name:word@files.example.com",
+    ],
+)
+def test_an_address_for_clients_that_cannot_work_is_refused(url: str) -> None:
+    """Protects from links that lead nowhere: found at the start, not by who follows one."""
+    with pytest.raises(ValidationError, match="public_url"):
+        StoreSettings(public_url=url)
+
+
+@pytest.mark.parametrize("url", ["https://files.example.com", "http://[::1]:9000", "http://s3/"])
+def test_links_lead_to_the_address_for_clients(url: str) -> None:
+    """What is accepted stands before the bucket, whole."""
+    settings = StoreSettings(public_url=url, access_key="a", secret_key="b")
+    address = presigned_url(settings, "runs/x", timedelta(minutes=1))
+    assert address.startswith(f"{url.rstrip('/')}/aimass/runs/x?")
 
 
 def test_naming_the_settings_loads_no_sdk() -> None:

@@ -10,12 +10,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from aimass.catalog.v1 import dataset_pb2
 from common.artifacts.memory import MemoryStore
 from common.data.cache import HostCache
-from common.data.schema import Part
+from common.data.schema import Column, ColumnType, Part, Schema
 from common.errors import DataLossError, UnavailableError
 from tests.unit.data.support import PARTS, full_schema, numbers_version, store_version
 
@@ -61,6 +62,23 @@ def test_columns_parts_and_labels(tmp_path: Path) -> None:
     assert cached.rows(Part.TEST).dtype == np.int64
     with pytest.raises(KeyError):
         cached.column("note")
+
+
+def test_numbers_of_an_appended_piece_keep_their_precision(tmp_path: Path) -> None:
+    """Single numbers and vectors alike: those before them may need a narrower type."""
+    number, vector = Column("n", ColumnType.NUMERIC), Column("v", ColumnType.EMBEDDING, shape=(2,))
+    schema = Schema((number, vector))
+    store, pieces = MemoryStore(), []
+    for kind in (pa.float32(), pa.float64()):
+        arrays = [pa.array([0.1], kind), pa.array([[0.1, 0.3]], pa.list_(kind, 2))]
+        batch = pa.RecordBatch.from_arrays(arrays, names=["n", "v"])
+        pieces.append(store_version(store, schema, (batch, PARTS[:1])))
+    version, appended = pieces
+    version.base_version, version.row_count = "datasets/test/versions/1", 2
+    version.shards.extend(appended.shards)
+    cached = HostCache(tmp_path).table(version, store)
+    assert cached.column("n").tolist() == [np.float32(0.1), 0.1]
+    assert cached.column("v").tolist() == [[np.float32(0.1), np.float32(0.3)], [0.1, 0.3]]
 
 
 def test_built_once(tmp_path: Path) -> None:
