@@ -15,6 +15,7 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from common import metrics, telemetry
+from common.allocator import limit_fragmentation
 from common.config import ServerSettings
 from common.interceptors import CallerSource, TokenTable, standard_interceptors
 from common.reflection import MethodFindingPool
@@ -137,6 +138,7 @@ async def serve(
     Raises:
         SystemExit: What the settings name is missing or does not fit together; says the cure.
     """
+    limit_fragmentation()
     telemetry.configure(name)
     tls, tokens, issuer = _read_security(settings)
     if settings.metrics_port is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from common.testing.suite import running_suite
 from tests.fuzz.campaign import SERVICES, Outcome, attack
 
-_MOST_GROWTH_BYTES = 64 * 1024**2
+_MOST_GROWTH_BYTES = 16 * 1024**2
 _TOLD_EACH = 5_000
 
 
