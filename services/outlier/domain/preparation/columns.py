@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,7 +19,13 @@ _LARGEST = 1e6
 
 
 class PreparedColumn(Protocol):
-    """Turns the values of one column into features."""
+    """Turns the values of one column into features.
+
+    Attributes:
+        has_codes: Whether it also makes codes.
+    """
+
+    has_codes: ClassVar[bool]
 
     @property
     def name(self) -> str:
@@ -40,8 +46,8 @@ class PreparedColumn(Protocol):
         """
         ...
 
-    def codes(self, values: Values, labels: Sequence[str]) -> Codes | None:
-        """Returns small whole numbers, shape (rows,), 0 for missing or unknown; None for none."""
+    def codes(self, values: Values, labels: Sequence[str]) -> Codes:
+        """Returns small whole numbers, shape (rows,), 0 for missing or unknown."""
         ...
 
 
@@ -79,6 +85,8 @@ class NumberColumn:
         edges: Inner edges of its bins, ascending.
         missing: Scale of the feature "is missing"; None where none was missing in fitting.
     """
+
+    has_codes: ClassVar[bool] = True
 
     name: str
     scale: Scale
@@ -120,6 +128,8 @@ class LabelColumn:
         coded: The first so many labels have a code of their own, the rest share the next.
     """
 
+    has_codes: ClassVar[bool] = True
+
     name: str
     known: tuple[str, ...]
     rarity: npt.NDArray[np.float64]
@@ -158,6 +168,8 @@ class TimeColumn:
         has_day: Whether the data spans days, so that the time of day means something.
         has_week: Whether it spans weeks.
     """
+
+    has_codes: ClassVar[bool] = True
 
     name: str
     scale: Scale
@@ -200,6 +212,8 @@ class VectorColumn:
         spread: Spread of the first direction.
     """
 
+    has_codes: ClassVar[bool] = False
+
     name: str
     mean: npt.NDArray[np.float64]
     directions: npt.NDArray[np.float64]
@@ -219,6 +233,6 @@ class VectorColumn:
         left = np.maximum((centered**2).sum(axis=1) - (found**2).sum(axis=1), 0.0)
         return np.column_stack([found / self.spread, self.residual.apply(np.sqrt(left))])
 
-    def codes(self, values: Values, labels: Sequence[str]) -> None:
-        """See `PreparedColumn`."""
-        return
+    def codes(self, values: Values, labels: Sequence[str]) -> Codes:
+        """Vectors have none."""
+        raise NotImplementedError

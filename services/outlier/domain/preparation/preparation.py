@@ -36,6 +36,11 @@ class Preparation:
         widths = [column.width for column in self.columns]
         return np.repeat(np.arange(len(widths)), widths)
 
+    @property
+    def code_owners(self) -> npt.NDArray[np.int64]:
+        """Position of the column that each code comes from, shape (coded columns,)."""
+        return np.flatnonzero([column.has_codes for column in self.columns])
+
     def apply(self, raw: RawRows) -> Rows:
         """Returns raw rows as detectors take them.
 
@@ -45,12 +50,10 @@ class Preparation:
         Raises:
             KeyError: A column is not there.
         """
-        parts, coded = [], []
+        parts, codes = [], [np.zeros((raw.count, 0), np.int32)]
         for column in self.columns:
             values, labels = raw.columns[column.name], raw.labels.get(column.name, ())
             parts.append(column.features(values, labels))
-            codes = column.codes(values, labels)
-            if codes is not None:
-                coded.append(codes)
-        none = np.zeros((raw.count, 0), np.int32)
-        return Rows(np.column_stack(parts), np.column_stack(coded) if coded else none)
+            if column.has_codes:
+                codes.append(column.codes(values, labels)[:, None])
+        return Rows(np.concatenate(parts, axis=1), np.concatenate(codes, axis=1))

@@ -3,6 +3,7 @@
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +30,8 @@ class TextColumn:
         spread: Spread of the first topic.
     """
 
+    has_codes: ClassVar[bool] = False
+
     name: str
     shapes: tuple[Scale, ...]
     rarity: npt.NDArray[np.float64]
@@ -48,9 +51,9 @@ class TextColumn:
         found = topics_of(words, self.rarity, self.topics) / self.spread
         return np.column_stack([*scaled, found])
 
-    def codes(self, values: Values, labels: Sequence[str]) -> Codes | None:
-        """See `PreparedColumn`."""
-        return None
+    def codes(self, values: Values, labels: Sequence[str]) -> Codes:
+        """Texts have none."""
+        raise NotImplementedError
 
 
 def shapes_of(values: Values) -> Matrix:
