@@ -9,10 +9,16 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 from common.errors import UnavailableError
-from common.secrets import without_secrets
+from common.runs.hosts import JOB_VARIABLE, RUN_VARIABLE, SUITE_VARIABLE
 
 _ANSWER_SECONDS = 10.0
 _MODULE = "services.trainer.coordinator.rendezvous_process"
+# What Python needs to find itself, and the marks by which a run's processes are found.
+_SEEN = frozenset(
+    {"PATH", "LD_LIBRARY_PATH", "VIRTUAL_ENV", "HOME", "TMPDIR", "LANG", "TZ"}
+    | {JOB_VARIABLE, RUN_VARIABLE, SUITE_VARIABLE}
+)
+_SEEN_PREFIXES = ("PYTHON", "LC_")
 
 
 @dataclass(frozen=True)
@@ -101,10 +107,16 @@ class Rendezvous:
 
 
 def _start() -> "subprocess.Popen[str]":
-    # It ends with its input, so also when this process dies. It unpickles what workers send.
+    # It ends with its input, so also when this process dies. It unpickles what workers send, so it
+    # sees no more than it needs.
+    environment = {
+        name: value
+        for name, value in os.environ.items()
+        if name in _SEEN or name.startswith(_SEEN_PREFIXES)
+    }
     return subprocess.Popen(
         [sys.executable, "-m", _MODULE],
-        env=without_secrets(os.environ),
+        env=environment,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -13,6 +13,7 @@ from common.cli.context import CliContext
 from common.cli.program import run
 from common.local.home import SuiteHome
 from common.records.objects import not_found
+from common.secrets import is_secret
 
 
 @pytest.fixture
@@ -70,6 +71,26 @@ def test_a_store_that_does_not_answer_is_a_problem(
     assert any(endpoint in each["what"] for each in problems)
     assert any("AIMASS_TLS_CERT_FILE=/no/such/file" in each["cure"] for each in problems)
     assert all(each["cure"] for each in problems)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("AIMASS_S3_SECRET_KEY", True),
+        ("openai_api_key", True),
+        ("SSH_PRIVATE_KEY", True),
+        ("Db_Passwd", True),
+        ("MYSQL_PWD", True),
+        ("PWD", False),
+        ("OLDPWD", False),
+        ("AIMASS_TOKEN_FILE", False),
+        ("aimass_secrets_dir", False),
+        ("AIMASS_HOME", False),
+    ],
+)
+def test_what_is_secret_is_known_by_its_name(name: str, expected: bool) -> None:
+    """In either case of letters; a path is none, though it leads to one."""
+    assert is_secret(name) is expected
 
 
 def test_secrets_are_left_out_wherever_they_stand(cli: CliContext) -> None:
