@@ -55,7 +55,9 @@ class RunKind(Generic[M]):
         collection, slash, run_id = name.partition("/")
         if collection != self.collection or not slash:
             raise InvalidFieldError(
-                field, f"`{name}` does not have the form `{self.collection}/{{id}}`."
+                field,
+                f"`{name}` does not have the form `{self.collection}/{{id}}`.",
+                reason="INVALID_NAME",
             )
         validate_id(run_id, field)
 
