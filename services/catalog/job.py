@@ -25,8 +25,9 @@ from services.catalog.buckets import import_objects
 from services.catalog.config import ImportSettings
 from services.catalog.convert import data_prefixes, spec_from_proto, spec_to_proto
 from services.catalog.domain import fields
-from services.catalog.domain.append import appended, check_columns, grown_from, like_base
-from services.catalog.domain.groups import GroupsBefore
+from services.catalog.domain.append import appended, check_columns, grown_from
+from services.catalog.domain.append_spec import like_base
+from services.catalog.domain.groups import RowsBefore
 from services.catalog.domain.importer import READING, ImportedData, import_source
 from services.catalog.domain.objects import shared_format
 from services.catalog.domain.sources.archive import ArchiveLimits
@@ -142,7 +143,7 @@ def _import(owner: Owner, versions: DatasetVersions, settings: ImportSettings) -
     spec = spec_from_proto(owner.run.spec)
     base = _newest(owner, versions) if spec.append else None
     spec = spec if base is None else like_base(spec, base)
-    before = GroupsBefore(base, owner.store) if base is not None else None
+    before = RowsBefore(base, owner.store) if base is not None else None
     limits = ArchiveLimits(
         max_files=settings.import_max_files,
         max_file_bytes=settings.import_max_unpacked_bytes,

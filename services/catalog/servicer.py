@@ -34,7 +34,7 @@ from services.catalog.convert import (
     without_shards,
 )
 from services.catalog.domain import fields
-from services.catalog.domain.append import like_base
+from services.catalog.domain.append_spec import like_base
 from services.catalog.domain.artifacts import Sign, describe, download_address, read_from
 from services.catalog.domain.diff import diff_versions
 from services.catalog.domain.objects import ImportObjects, shared_format

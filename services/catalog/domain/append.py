@@ -2,99 +2,29 @@
 
 import bisect
 import hashlib
-import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Literal
 
+import numpy as np
+
 from aimass.catalog.v1 import dataset_pb2
-from common.data.messages import schema_from_proto
 from common.data.schema import (
     HISTOGRAM_BINS,
     MAX_CATEGORIES,
     MAX_TOP_VALUES,
-    ColumnType,
-    TimeSeries,
 )
-from common.errors import InvalidFieldError
 from common.protobuf import enum_short_name
 from services.catalog.domain import fields
-from services.catalog.domain.spec import ImportSpec, SplitMethod, TimeSeriesSpec
+from services.catalog.domain.labels import sorted_labels
 
 Version = dataset_pb2.DatasetVersion
 Column = dataset_pb2.ColumnSchema
 Numeric = dataset_pb2.NumericStatistics
+Wide = list[np.longdouble]
 
-_BY_VALUES = (ColumnType.IMAGE, ColumnType.EMBEDDING)
 _QUANTILES = 21
 _STATISTICS: tuple[Literal["numeric", "text_length"], ...] = ("numeric", "text_length")
-
-
-def like_base(spec: ImportSpec, base: Version) -> ImportSpec:
-    """Returns a specification whose types, target, task and series are those of the version before.
-
-    Args:
-        spec: What was asked for.
-        base: The version to append to.
-
-    Raises:
-        InvalidFieldError: Something else was asked for, or the split cannot go on.
-    """
-    _check_groups(spec, base)
-    schema = schema_from_proto(base.schema)
-    targets = {schema.target, *schema.targets}
-    if not {spec.target, *spec.targets} <= {"", *targets}:
-        raise InvalidFieldError(
-            fields.TARGET, f"is `{schema.target}` in {base.name}, to which rows are to be appended"
-        )
-    # The target's type follows from the task, so that labels are told apart as they were.
-    types = {
-        column.name: column.type
-        for column in schema.columns
-        if column.name not in targets and column.type not in _BY_VALUES
-    }
-    several = len(schema.targets) > 1
-    return spec.model_copy(
-        update={
-            "target": "" if several else schema.target,
-            "targets": list(schema.targets) if several else [],
-            "task": schema.task,
-            "column_types": types,
-            "time_series": _series(spec, schema.time_series, base.name),
-        }
-    )
-
-
-def _check_groups(spec: ImportSpec, base: Version) -> None:
-    asked, before = spec.split, base.split
-    alike = before.method == dataset_pb2.SPLIT_METHOD_GROUPED and before.column == asked.column
-    if asked.method is SplitMethod.GROUPED and not alike:
-        raise InvalidFieldError(
-            f"{fields.SPLIT}.method",
-            f"{base.name} was not split by the groups of `{asked.column}`, so that its groups may "
-            "be in several parts; leave the split out, or import all rows anew",
-        )
-
-
-def _series(spec: ImportSpec, before: TimeSeries | None, base: str) -> TimeSeriesSpec | None:
-    kept = None
-    if before is not None:
-        kept = TimeSeriesSpec(
-            time_column=before.time_column,
-            series_column=before.series_column,
-            covariates=list(before.covariates),
-        )
-    asked = spec.time_series
-    if asked is None or (kept and _roles(asked) in (_roles(kept), (*_roles(kept)[:2], []))):
-        return kept
-    told = f"the time in `{kept.time_column}`" if kept else "no time series"
-    raise InvalidFieldError(
-        fields.TIME_SERIES, f"{base} has {told}; leave this out, so that the columns are the same"
-    )
-
-
-def _roles(series: TimeSeriesSpec) -> tuple[str, str, list[str]]:
-    return series.time_column, series.series_column, series.covariates
 
 
 def check_columns(names: Sequence[str], base: Version) -> None:
@@ -152,7 +82,7 @@ def _merge_schema(whole: Version, base: Version, piece: Version) -> None:
     new = {column.name: column for column in piece.schema.columns}
     whole.schema.CopyFrom(base.schema)
     if base.schema.HasField("time_series"):
-        _merge_series(whole.schema.time_series, piece.schema.time_series)
+        _merge_series(whole.schema.time_series, base, piece)
     del whole.schema.columns[:]
     for column in base.schema.columns:
         other = new[column.name]
@@ -166,11 +96,13 @@ def _merge_schema(whole: Version, base: Version, piece: Version) -> None:
         whole.schema.columns.append(_merge_column(column, other, counts))
 
 
-def _merge_series(series: dataset_pb2.TimeSeries, new: dataset_pb2.TimeSeries) -> None:
+def _merge_series(series: dataset_pb2.TimeSeries, base: Version, piece: Version) -> None:
+    pieces = [(each.row_count, each.schema.time_series) for each in (base, piece)]
     # How many series are in both is not known: this is the least there can be.
-    series.series_count = max(series.series_count, new.series_count)
-    if new.frequency and series.frequency != new.frequency:
-        series.frequency = ""
+    series.series_count = max(each.series_count for _, each in pieces)
+    # A piece with one row for each series has no steps, and nothing to say.
+    frequencies = {each.frequency for rows, each in pieces if rows > each.series_count}
+    series.frequency = frequencies.pop() if len(frequencies) == 1 else ""
 
 
 def _words(column: Column) -> str:
@@ -183,7 +115,7 @@ def _merge_column(base: Column, new: Column, counts: tuple[int, int]) -> Column:
     """Merges what is known of a column; `counts` are the rows that have a value."""
     column = Column(name=base.name, type=base.type, shape=base.shape)
     column.missing_count = base.missing_count + new.missing_count
-    column.categories.extend(_union(base.categories, new.categories))
+    column.categories.extend(sorted_labels([*base.categories, *new.categories]))
     if len(column.categories) > MAX_CATEGORIES:
         raise fields.bad_file(
             f"column `{base.name}` would have {len(column.categories)} labels with the new ones; "
@@ -203,14 +135,6 @@ def _merge_column(base: Column, new: Column, counts: tuple[int, int]) -> Column:
         column.time_range.min.CopyFrom(min((s.min for s in spans), key=lambda t: t.ToNanoseconds()))
         column.time_range.max.CopyFrom(max((s.max for s in spans), key=lambda t: t.ToNanoseconds()))
     return column
-
-
-def _union(base: Sequence[str], new: Sequence[str]) -> list[str]:
-    labels = {*base, *new}
-    try:
-        return sorted(labels, key=float)
-    except ValueError:
-        return sorted(labels)
 
 
 def _merge_numbers(column: Column, base: Column, new: Column, counts: tuple[int, int]) -> None:
@@ -236,40 +160,45 @@ def merge_statistics(base: Numeric, new: Numeric, counts: tuple[int, int]) -> Nu
     """
     total = max(1, sum(counts))
     weights = [count / total for count in counts]
-    shift = new.mean - base.mean
-    variance = weights[0] * base.stddev**2 + weights[1] * new.stddev**2
+    # Squares and spans of the largest doubles need a wider exponent.
+    means = _wide([base.mean, new.mean])
+    deviations = _wide([base.stddev, new.stddev])
+    shift = means[1] - means[0]
+    variance = weights[0] * deviations[0] ** 2 + weights[1] * deviations[1] ** 2
     merged = Numeric(
         min=min(base.min, new.min),
         max=max(base.max, new.max),
-        mean=base.mean + shift * weights[1],
-        stddev=math.sqrt(variance + weights[0] * weights[1] * shift**2),
+        mean=float(means[0] + shift * weights[1]),
+        stddev=float(np.sqrt(variance + weights[0] * weights[1] * shift**2)),
     )
     if base.percentiles and new.percentiles:
-        pair = list(base.percentiles), list(new.percentiles)
+        pair = _wide(base.percentiles), _wide(new.percentiles)
         steps = [index / (_QUANTILES - 1) for index in range(_QUANTILES)]
         merged.percentiles.extend(_quantile(pair, weights, step) for step in steps)
     if base.histogram and new.histogram:
-        merged.histogram.extend(_rebin([base, new], merged.min, merged.max))
+        merged.histogram.extend(_rebin([base, new], *_wide([merged.min, merged.max])))
     return merged
 
 
-def _quantile(
-    pair: tuple[list[float], list[float]], weights: Sequence[float], share: float
-) -> float:
+def _wide(numbers: Iterable[float]) -> Wide:
+    return [np.longdouble(number) for number in numbers]
+
+
+def _quantile(pair: tuple[Wide, Wide], weights: Sequence[float], share: float) -> float:
     """Returns where the mixture of two distributions reaches a share, by bisection."""
     low, high = min(each[0] for each in pair), max(each[-1] for each in pair)
     if share in (0.0, 1.0):
-        return high if share else low
+        return float(high if share else low)
     for _ in range(60):
         middle = low + (high - low) / 2
         reached = sum(
             weight * _share_below(each, middle) for each, weight in zip(pair, weights, strict=True)
         )
         low, high = (middle, high) if reached < share else (low, middle)
-    return high
+    return float(high)
 
 
-def _share_below(percentiles: Sequence[float], value: float) -> float:
+def _share_below(percentiles: Wide, value: np.longdouble) -> float:
     """Returns the share of a distribution up to a value, linear between its percentiles."""
     last = len(percentiles) - 1
     right = bisect.bisect_right(percentiles, value)
@@ -278,16 +207,17 @@ def _share_below(percentiles: Sequence[float], value: float) -> float:
     if right > last:
         return 1.0
     left, width = percentiles[right - 1], percentiles[right] - percentiles[right - 1]
-    return (right - 1 + (value - left) / width) / last
+    return float(right - 1 + (value - left) / width) / last
 
 
-def _rebin(parts: Sequence[Numeric], low: float, high: float) -> list[int]:
+def _rebin(parts: Sequence[Numeric], low: np.longdouble, high: np.longdouble) -> list[int]:
     """Returns the counts of several histograms over one range, by the middles of their bins."""
     counts = [0] * HISTOGRAM_BINS
     for part in parts:
-        width = (part.max - part.min) / len(part.histogram)
+        least, most = _wide([part.min, part.max])
+        width = (most - least) / len(part.histogram)
         for index, count in enumerate(part.histogram):
-            middle = part.min + (index + 0.5) * width
-            place = (middle - low) / (high - low) if high > low else 0.0
+            middle = least + (index + 0.5) * width
+            place = float((middle - low) / (high - low)) if high > low else 0.0
             counts[min(int(place * HISTOGRAM_BINS), HISTOGRAM_BINS - 1)] += count
     return counts

@@ -1,6 +1,6 @@
 """How each column is to be stored."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -64,7 +64,11 @@ class ColumnPlan:
 
 
 def plan_column(
-    profile: ColumnProfile, wanted: ColumnType, *, by_number: bool = False
+    profile: ColumnProfile,
+    wanted: ColumnType,
+    *,
+    by_number: bool = False,
+    known: Sequence[str] = (),
 ) -> ColumnPlan:
     """Plans a column of a type.
 
@@ -72,6 +76,7 @@ def plan_column(
         profile: What is known of the column after all rows.
         wanted: Its type.
         by_number: Whether labels that are written as numbers are told apart by their value.
+        known: Labels of the rows before, if any. See `label_set`.
 
     Raises:
         InvalidFieldError: The values are not of that type.
@@ -89,7 +94,7 @@ def plan_column(
         ColumnType.TEXT: _plan_text,
     }
     plan = plans.get(wanted)
-    return plan(profile) if plan else _plan_categorical(profile, by_number)
+    return plan(profile) if plan else _plan_categorical(profile, by_number, known)
 
 
 def bad_type(profile: ColumnProfile, wanted: ColumnType) -> InvalidFieldError:
@@ -200,8 +205,8 @@ def _plan_text(profile: ColumnProfile) -> ColumnPlan:
     )
 
 
-def _plan_categorical(profile: ColumnProfile, by_number: bool) -> ColumnPlan:
-    labels = label_set(profile, by_number=by_number)
+def _plan_categorical(profile: ColumnProfile, by_number: bool, known: Sequence[str]) -> ColumnPlan:
+    labels = label_set(profile, by_number=by_number, known=known)
     column = Column(
         profile.raw.name,
         ColumnType.CATEGORICAL,

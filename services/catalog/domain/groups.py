@@ -1,4 +1,4 @@
-"""Groups of a grouped split: how they are told apart, and where those of an older version are."""
+"""Groups of a grouped split: how they are told apart, and what an older version has of them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -31,19 +31,26 @@ def group_keys(values: pa.Array, seed: int) -> Hashes:
 
 
 @dataclass(frozen=True)
-class GroupsBefore:
-    """The groups of a version to which rows are appended.
+class RowsBefore:
+    """The labels and groups of a version to which rows are appended.
 
     Attributes:
-        version: The version, split by the same groups.
+        version: The version.
         store: Where its shards are.
     """
 
     version: dataset_pb2.DatasetVersion
     store: ObjectStore
 
+    def labels(self, column: str) -> list[str]:
+        """Returns the labels of a categorical column; none of any other."""
+        found = (each for each in self.version.schema.columns if each.name == column)
+        return [label for each in found for label in each.categories]
+
     def read(self, column: str, seed: int, watch: Callable[[], None]) -> tuple[Keys, Parts]:
         """Returns the distinct keys of the groups and the part of each; reads all shards.
+
+        The version must be split by these groups.
 
         Args:
             column: Says which group a row is of.

@@ -9,7 +9,7 @@ import pyarrow as pa
 from common.data.schema import Schema
 from common.data.shards import Publish, ShardWriter, WrittenData
 from services.catalog.domain import fields
-from services.catalog.domain.groups import GroupsBefore
+from services.catalog.domain.groups import RowsBefore
 from services.catalog.domain.inference import ImportPlan, plan_import, resolve_target
 from services.catalog.domain.profile import ColumnProfile
 from services.catalog.domain.sample import RowSample
@@ -50,7 +50,7 @@ def import_source(
     scratch: Path,
     publish: Publish,
     progress: Progress,
-    before: GroupsBefore | None = None,
+    before: RowsBefore | None = None,
 ) -> ImportedData:
     """Reads a source twice and writes its rows as shards.
 
@@ -60,7 +60,7 @@ def import_source(
         scratch: Directory for a shard before it is published.
         publish: Stores a finished shard.
         progress: Told how far the import has come; may raise to stop it.
-        before: Groups of the version to which the rows are appended.
+        before: What the version has to which the rows are appended.
 
     Raises:
         InvalidFieldError: The data does not allow what was asked for. Shards may have been
@@ -68,7 +68,7 @@ def import_source(
     """
     target = resolve_target(spec, source.columns, source.found.target)
     profiles = _profile(source, spec, target, progress)
-    plan = plan_import(spec, profiles, target)
+    plan = plan_import(spec, profiles, target, before.labels(target) if before else ())
     rows = plan.row_count
     if spec.time_series is not None:
         plan = with_series(

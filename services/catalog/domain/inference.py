@@ -82,7 +82,9 @@ def resolve_target(spec: ImportSpec, columns: Sequence[RawColumn], default: str)
         return spec.targets[0]
     if spec.target or spec.task is Task.UNSUPERVISED:
         return spec.target
-    found = next((name for name in (default, *_TARGET_NAMES) if name in names), "")
+    taken = set() if spec.time_series is None else spec.time_series.columns
+    free = [name for name in (default, *_TARGET_NAMES) if name in names and name not in taken]
+    found = next(iter(free), "")
     task = Task.FORECASTING if spec.time_series else spec.task
     if not found and task is not None:
         raise InvalidFieldError(
@@ -93,13 +95,19 @@ def resolve_target(spec: ImportSpec, columns: Sequence[RawColumn], default: str)
     return found
 
 
-def plan_import(spec: ImportSpec, profiles: Mapping[str, ColumnProfile], target: str) -> ImportPlan:
+def plan_import(
+    spec: ImportSpec,
+    profiles: Mapping[str, ColumnProfile],
+    target: str,
+    known_labels: Sequence[str] = (),
+) -> ImportPlan:
     """Decides on types and task.
 
     Args:
         spec: What was asked for.
         profiles: What is known of each column after all rows.
         target: Name of the target column; empty for none.
+        known_labels: The target's labels in the rows before, if any.
 
     Raises:
         InvalidFieldError: Names the column whose values do not allow what was asked for.
@@ -112,7 +120,7 @@ def plan_import(spec: ImportSpec, profiles: Mapping[str, ColumnProfile], target:
     if not targets and spec.task is not None:
         reason = "It was asked for."
     plans = tuple(
-        _target(spec, profile, task) if name in targets else _feature(spec, profile)
+        _target(spec, profile, task, known_labels) if name in targets else _feature(spec, profile)
         for name, profile in profiles.items()
     )
     schema = Schema(tuple(plan.column for plan in plans), task, target, reason, targets)
@@ -175,7 +183,9 @@ def _task(spec: ImportSpec, profile: ColumnProfile) -> tuple[Task, str]:
     return Task.REGRESSION, f"The target `{name}` has about {distinct} distinct whole numbers."
 
 
-def _target(spec: ImportSpec, profile: ColumnProfile, task: Task) -> ColumnPlan:
+def _target(
+    spec: ImportSpec, profile: ColumnProfile, task: Task, known_labels: Sequence[str]
+) -> ColumnPlan:
     """Plans the target's column, for classification or regression."""
     name = profile.raw.name
     forced = spec.column_types.get(name)
@@ -200,7 +210,7 @@ def _target(spec: ImportSpec, profile: ColumnProfile, task: Task) -> ColumnPlan:
         )
     truth = profile.is_boolean and profile.numbers is None
     guess = ColumnType.BOOLEAN if truth else ColumnType.CATEGORICAL
-    plan = plan_column(profile, forced or guess, by_number=forced is None)
+    plan = plan_column(profile, forced or guess, by_number=forced is None, known=known_labels)
     if len(plan.present_labels) < 2 and not spec.append:
         raise InvalidFieldError(
             fields.TARGET,
@@ -241,7 +251,7 @@ def _feature(spec: ImportSpec, profile: ColumnProfile) -> ColumnPlan:
     if series is not None and name == series.time_column:
         wanted = _require_times(profile)
     elif series is not None and name == series.series_column:
-        _require_present(profile, f"{fields.TIME_SERIES}.series_column")
+        _require_series(profile)
     if wanted in (ColumnType.NUMERIC, ColumnType.EMBEDDING) and profile.numbers is not None:
         _refuse_infinite(profile, fields.UPLOAD)
     return plan_column(profile, wanted)
@@ -277,6 +287,18 @@ def _require_times(profile: ColumnProfile) -> ColumnType:
         )
     _require_present(profile, field)
     return ColumnType.TIMESTAMP
+
+
+def _require_series(profile: ColumnProfile) -> None:
+    field = f"{fields.TIME_SERIES}.series_column"
+    if profile.raw.kind in VECTORS:
+        raise InvalidFieldError(
+            field,
+            f"column `{profile.raw.name}` holds {VECTORS[profile.raw.kind]} values, which name no "
+            "series; choose a column of names or numbers",
+            reason="BAD_COLUMN_TYPE",
+        )
+    _require_present(profile, field)
 
 
 def _require_present(profile: ColumnProfile, field: str) -> None:

@@ -30,7 +30,7 @@ _MONTHS = {1: "M", 3: "Q", 12: "Y"}
 _SCHEMA = pa.schema([("series", pa.string()), ("time", pa.timestamp("us"))])
 # Steps in months count where both ends are the first, or both the last, day of a month.
 _STEPS = """
-    SELECT step, months, is_first, is_weekday, count(*) AS rows FROM (
+    SELECT step, months, is_first, is_weekday, count(*) AS rows, sum(count(*)) OVER () FROM (
       SELECT epoch_us(time) - epoch_us(before) AS step,
         CASE WHEN day(time) = 1 AND day(before) = 1 OR time::DATE = last_day(time)
           AND before::DATE = last_day(before) THEN datediff('month', before, time) END AS months,
@@ -78,7 +78,7 @@ def with_series(
         asked.time_column,
         asked.series_column,
         tuple(asked.covariates) or _columns_left(plan, asked),
-        find_frequency(steps),
+        find_frequency([step[:-1] for step in steps], steps[0][-1] if steps else 0),
         int(count[0][0]),
     )
     return replace(plan, schema=replace(plan.schema, time_series=found))
@@ -89,14 +89,15 @@ def _columns_left(plan: ImportPlan, asked: TimeSeriesSpec) -> tuple[str, ...]:
     return tuple(each.column.name for each in plan.columns if each.column.name not in roles)
 
 
-def find_frequency(steps: list[Step]) -> str:
+def find_frequency(steps: list[Step], total: int) -> str:
     """Returns the usual step as pandas writes it; empty where the steps vary.
 
     Args:
-        steps: Length in microseconds, in months (or None), whether it ends on the first of a month,
-            whether it leads from a Friday to a Monday; and how often it occurs.
+        steps: The most frequent ones: length in microseconds, in months (or None), whether it ends
+            on the first of a month, whether it leads from a Friday to a Monday; and how often it
+            occurs.
+        total: How often all steps occur.
     """
-    total = sum(step[-1] for step in steps)
     if not total:
         return ""
     months: dict[int, int] = {}

@@ -147,6 +147,11 @@ class TimeSeriesSpec(_Model):
     frequency: str = ""
     series_count: int = 0
 
+    @property
+    def columns(self) -> set[str]:
+        """The columns that are named."""
+        return {self.time_column, self.series_column, *self.covariates} - {""}
+
 
 class ImportSpec(_Model):
     """What to import, and how.

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from common.data.schema import Column, ColumnType, Schema, Task
+from common.data.schema import Column, ColumnType, Part, Schema, Task
 from common.data.split import (
     BlockAssigner,
     Codes,
@@ -20,7 +20,7 @@ from common.data.split import (
 from common.errors import InvalidFieldError
 from services.catalog.domain import fields
 from services.catalog.domain.columns import ColumnPlan
-from services.catalog.domain.groups import GroupsBefore, group_keys
+from services.catalog.domain.groups import RowsBefore, group_keys
 from services.catalog.domain.inference import ImportPlan
 from services.catalog.domain.sources.base import Source
 from services.catalog.domain.spec import SplitMethod, SplitSpec
@@ -65,7 +65,7 @@ def split_rows(
     plan: ImportPlan,
     split: SplitSpec,
     watch: Callable[[], None],
-    before: GroupsBefore | None = None,
+    before: RowsBefore | None = None,
 ) -> Assign:
     """Prepares the split of a source's rows; groups and times take a pass over their column.
 
@@ -74,7 +74,8 @@ def split_rows(
         plan: How its columns are stored.
         split: As `resolve_split` returned it.
         watch: Called now and then; may raise to stop.
-        before: Groups of the version to which the rows are appended: they keep their parts.
+        before: The version to which the rows are appended: its groups keep their parts, and too
+            few new points in time all train.
 
     Raises:
         InvalidFieldError: There are fewer groups or times than parts.
@@ -85,14 +86,20 @@ def split_rows(
         return lambda batch: known.assign(group_keys(batch.column(split.column), split.seed))
     if split.method in (SplitMethod.GROUPED, SplitMethod.TEMPORAL):
         by = next(each for each in plan.columns if each.column.name == split.column)
-        return _by_blocks(source, by, shares, split.method is SplitMethod.GROUPED, watch)
+        grouped = split.method is SplitMethod.GROUPED
+        return _by_blocks(source, by, shares, grouped, before is not None, watch)
     target = plan.target if split.method is SplitMethod.STRATIFIED else None
     assigner = SplitAssigner(shares, target.class_counts if target else (plan.row_count,))
     return lambda batch: assigner.assign(_codes(batch, target))
 
 
 def _by_blocks(
-    source: Source, by: ColumnPlan, shares: SplitPlan, grouped: bool, watch: Callable[[], None]
+    source: Source,
+    by: ColumnPlan,
+    shares: SplitPlan,
+    grouped: bool,
+    appends: bool,
+    watch: Callable[[], None],
 ) -> Assign:
     """Prepares a split that keeps rows together which have one group or one time."""
 
@@ -105,8 +112,10 @@ def _by_blocks(
         watch()
     keys, sizes = tally.counts()
     try:
-        assigner = BlockAssigner(keys, split_blocks(sizes, shares))
+        parts = split_blocks(sizes, shares)
     except ValueError:
+        if appends:
+            return lambda batch: np.full(batch.num_rows, Part.TRAIN, np.uint8)
         what = "groups" if grouped else "points in time"
         raise InvalidFieldError(
             f"{fields.SPLIT}.column",
@@ -114,6 +123,7 @@ def _by_blocks(
             "another column, or fewer parts",
             reason="TOO_FEW_GROUPS",
         ) from None
+    assigner = BlockAssigner(keys, parts)
     return lambda batch: assigner.assign(keys_of(batch.column(by.column.name)))
 
 

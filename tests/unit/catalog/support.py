@@ -22,7 +22,7 @@ from common.data.reader import stream_columns
 from common.data.schema import ColumnType, Part, Schema, Task
 from common.data.storage import Values
 from common.errors import InvalidFieldError
-from services.catalog.domain.groups import GroupsBefore
+from services.catalog.domain.groups import RowsBefore
 from services.catalog.domain.importer import ImportedData, import_source
 from services.catalog.domain.sources.archive import ArchiveLimits
 from services.catalog.domain.sources.opening import open_source
@@ -70,7 +70,7 @@ def import_bytes(
     split: SplitSpec | None = None,
     limits: ArchiveLimits | None = None,
     store: MemoryStore | None = None,
-    before: GroupsBefore | None = None,
+    before: RowsBefore | None = None,
     **asked: Any,
 ) -> Imported:
     """Imports bytes as the job does, into memory; `asked` are further fields of the request."""

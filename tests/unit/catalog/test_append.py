@@ -1,18 +1,25 @@
 """Appending: what is known of two pieces together, and what does not fit."""
 
+import itertools
+
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from aimass.catalog.v1 import dataset_pb2
+from common.artifacts.memory import MemoryStore
 from common.data.schema import ColumnType, Task
 from common.errors import InvalidFieldError
-from services.catalog.domain.append import appended, check_columns, like_base, merge_statistics
+from services.catalog.domain.append import appended, check_columns, merge_statistics
+from services.catalog.domain.append_spec import like_base
+from services.catalog.domain.groups import RowsBefore
+from services.catalog.domain.labels import sorted_labels
 from services.catalog.domain.spec import ImportSpec, SplitMethod, SplitSpec, TimeSeriesSpec
 from tests.unit.catalog.support import field_of, import_bytes, version_of
 
 NUMBERS = st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=60)
+ANY_NUMBERS = st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=20)
 SPEC = ImportSpec(dataset="datasets/d", upload="uploads/u")
 
 
@@ -53,6 +60,24 @@ def test_statistics_of_two_groups(first: list[float], second: list[float]) -> No
     assert (percentiles[0], percentiles[-1]) == (merged.min, merged.max)
 
 
+@settings(max_examples=60, deadline=None)
+@given(ANY_NUMBERS, ANY_NUMBERS)
+@example([1e155, -1e155], [2e155])
+@example([-1.5e308], [1.5e308])
+@example([5e-324, 0], [1e-323])
+def test_statistics_of_any_doubles(first: list[float], second: list[float]) -> None:
+    """The largest and the smallest doubles have statistics too."""
+    parts = []
+    for values in (first, second):
+        lines = "".join(f"{value!r}\n" for value in values)
+        parts.append(version("x\n" + lines).schema.columns[0].numeric)
+    merged = merge_statistics(parts[0], parts[1], (len(first), len(second)))
+    assert merged.min <= merged.mean <= merged.max
+    assert 0 <= merged.stddev < np.inf
+    assert sum(merged.histogram) == len(first) + len(second)
+    assert list(merged.percentiles) == sorted(merged.percentiles)
+
+
 def test_percentiles_of_two_groups() -> None:
     """Percentiles of a mixture are near those of all its numbers."""
     random = np.random.default_rng(0)
@@ -89,6 +114,46 @@ def test_numbers_as_labels_are_in_order() -> None:
     assert list(appended(base, piece).schema.columns[0].categories) == ["2", "3", "10"]
 
 
+@pytest.mark.parametrize(
+    ("before", "new", "labels"),
+    [
+        (["01", "02", "x"], ["01", "02"], ["01", "02", "x"]),
+        (["01", "02", "x"], ["1", "x"], ["01", "02", "1", "x"]),
+        (["true", "false", "maybe"], ["true", "false"], ["false", "maybe", "true"]),
+        (["1", "2"], ["1.0", "02", "3.0", "3"], ["1", "2", "3"]),
+        (["1", "2"], ["x", "1.0"], ["1", "2", "x"]),
+    ],
+)
+def test_labels_are_matched(before: list[str], new: list[str], labels: list[str]) -> None:
+    """New rows bring no label that is one of those before in another shape."""
+    base = version("y,x\n" + "".join(f"{label},1\n" for label in before * 5), target="y")
+    piece = version("y,x\n" + "".join(f"{label},1\n" for label in new), **asked_of(base))
+    column = appended(base, piece).schema.columns[0]
+    assert (list(column.categories), column.type) == (
+        sorted(labels),
+        dataset_pb2.COLUMN_TYPE_CATEGORICAL,
+    )
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.sampled_from(["0", "00", "1", "01", "1.0", "2", "x"]), min_size=1))
+def test_known_labels_keep_their_rows(new: list[str]) -> None:
+    """Rows with a label of those before have it; as many rows are counted as there are."""
+    base = version("y\n" + "1\n2\n01\n" * 2, column_types={"y": ColumnType.CATEGORICAL}, target="y")
+    got = import_bytes(("y\n" + "\n".join(new)).encode(), **asked_of(base))  # type: ignore[arg-type]
+    for written, label in zip(new, got.labels("y"), strict=True):
+        known = written in ("1", "2", "01")
+        assert label == written if known else label is not None
+    assert sum(top.count for top in got.schema.column("y").top_values) == len(new)
+
+
+def test_labels_of_one_value_have_an_order() -> None:
+    """Labels that are the same number are sorted as they are written, in every process."""
+    labels = ["1.0", "01", "1", "0.5"]
+    for order in itertools.permutations(labels):
+        assert sorted_labels(order) == ["0.5", "01", "1", "1.0"]
+
+
 def test_truth_values_of_two_pieces() -> None:
     """A column that was constant in both pieces is not in the whole."""
     base = version("b,x\n" + "true,1\n" * 4)
@@ -106,6 +171,7 @@ def asked_of(base: dataset_pb2.DatasetVersion) -> dict[str, object]:
         "task": spec.task,
         "column_types": spec.column_types,
         "append": True,
+        "before": RowsBefore(base, MemoryStore()),
     }
 
 
@@ -115,7 +181,8 @@ def test_types_follow_the_base() -> None:
         "t,c,y\n" + "".join(f"text {row},{'ab'[row % 2]},{row % 2}\n" for row in range(50))
     )
     spec = like_base(SPEC, base)
-    assert spec.column_types == {"t": ColumnType.TEXT, "c": ColumnType.CATEGORICAL}
+    types = {"t": ColumnType.TEXT, "c": ColumnType.CATEGORICAL, "y": ColumnType.CATEGORICAL}
+    assert spec.column_types == types
     assert (spec.target, spec.task) == ("y", Task.CLASSIFICATION)
     piece = version("t,c,y\nsame,7,1\nsame,8,1\n", **asked_of(base))
     whole = appended(base, piece)
@@ -142,6 +209,38 @@ def test_what_does_not_fit() -> None:
     assert field_of(caught.value) == "dataset_import.spec.time_series"
 
 
+@pytest.mark.parametrize(
+    ("asked", "field", "words"),
+    [
+        ({"task": Task.REGRESSION}, "task", "is classification in"),
+        ({"column_types": {"x": ColumnType.TEXT}}, "column_types", "`x` is numeric in"),
+        ({"column_types": {"z": ColumnType.TEXT}}, "column_types", "no column `z`, but `x`, `y`"),
+        ({"targets": ["x", "y"]}, "targets", "is `y` in"),
+        ({"target": "x"}, "target", "is `y` in"),
+    ],
+)
+def test_other_wishes_than_before(asked: dict[str, object], field: str, words: str) -> None:
+    """What contradicts the version before is refused, what repeats it is not."""
+    base = version("x,y\n" + "1,b\n2,c\n" * 10)
+    with pytest.raises(InvalidFieldError, match=f"{words}.*leave it out") as caught:
+        like_base(SPEC.model_copy(update=asked), base)
+    assert field_of(caught.value) == f"dataset_import.spec.{field}"
+    same = {"target": "y", "task": Task.CLASSIFICATION, "column_types": {"x": ColumnType.NUMERIC}}
+    assert like_base(SPEC.model_copy(update=same), base) == like_base(SPEC, base)
+
+
+def test_targets_of_the_base() -> None:
+    """Several targets are all of them or none; a base without a target has none to name."""
+    several = version("x,y,z\n1,0,1\n2,1,0\n", targets=["y", "z"])
+    with pytest.raises(InvalidFieldError, match="is `y`, `z` in"):
+        like_base(SPEC.model_copy(update={"target": "y"}), several)
+    named = SPEC.model_copy(update={"targets": ["z", "y"]})
+    assert like_base(named, several) == like_base(SPEC, several)
+    without = version("x,c\n" + "1,b\n2,c\n" * 10)
+    with pytest.raises(InvalidFieldError, match="is none in"):
+        like_base(SPEC.model_copy(update={"target": "c"}), without)
+
+
 def series_table(days: range, names: str) -> str:
     """Returns daily rows of series."""
     lines = (f"2024-01-{day:02d},{name},{day}\n" for name in names for day in days)
@@ -161,6 +260,13 @@ def test_series_go_on() -> None:
     )
     whole = appended(base, piece).schema.time_series
     assert (whole.series_count, whole.frequency) == (3, "D")
+    asked = {"target": "y", "task": spec.task, "time_series": spec.time_series}
+    asked["before"] = RowsBefore(base, MemoryStore())
+    single = version(series_table(range(9, 10), "ab"), **asked)
+    assert appended(base, single).schema.time_series.frequency == "D"
+    assert appended(single, base).schema.time_series.frequency == "D"
+    varying = "when,who,y\n2024-01-09,a,1\n2024-01-10,a,1\n2024-01-14,a,1\n2024-01-21,a,2\n"
+    assert appended(base, version(varying, **asked)).schema.time_series.frequency == ""
     with pytest.raises(InvalidFieldError, match="2 rows for"):
         version(series_table(range(9, 10), "aa"), target="y", time_series=spec.time_series)
     other = TimeSeriesSpec(time_column="y")

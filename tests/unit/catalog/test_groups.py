@@ -10,8 +10,9 @@ from aimass.catalog.v1 import dataset_pb2
 from common.artifacts.memory import MemoryStore
 from common.data.schema import Part
 from common.data.split import GroupAssigner, SplitPlan
-from services.catalog.domain.append import appended, like_base
-from services.catalog.domain.groups import GroupsBefore, group_keys
+from services.catalog.domain.append import appended
+from services.catalog.domain.append_spec import like_base
+from services.catalog.domain.groups import RowsBefore, group_keys
 from services.catalog.domain.spec import ImportSpec, SplitMethod, SplitSpec
 from tests.unit.catalog.support import import_bytes, version_of
 
@@ -35,7 +36,7 @@ def append_pieces(pieces: list[list[str]], split: SplitSpec) -> dict[str, set[in
         types, before = {}, None
         if number:
             types = like_base(spec, base).column_types
-            before = GroupsBefore(base, store)
+            before = RowsBefore(base, store)
         made = import_bytes(
             table(groups), split=split, column_types=types, store=store, before=before
         )

@@ -1,11 +1,18 @@
 """Time series in long format, and data with several targets."""
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from common.data.schema import ColumnType, Part, Task, TimeSeries
 from common.errors import InvalidFieldError
-from services.catalog.domain.spec import ImportSpec, SplitMethod, TimeSeriesSpec, check_spec
+from services.catalog.domain.spec import (
+    DataFormat,
+    ImportSpec,
+    SplitMethod,
+    TimeSeriesSpec,
+    check_spec,
+)
 from tests.unit.catalog.support import field_of, import_bytes
 
 LONG = TimeSeriesSpec(time_column="when", series_column="shop")
@@ -69,6 +76,32 @@ def test_bad_series(lines: list[str], field: str, words: str) -> None:
     with pytest.raises(InvalidFieldError, match=words) as caught:
         import_bytes(content, time_series=LONG)
     assert field_of(caught.value) == f"dataset_import.spec.time_series.{field}"
+
+
+def test_many_kinds_of_steps() -> None:
+    """A step is usual among all steps, not among the most frequent kinds of them."""
+    steps = [86_400] * 1000 + list(range(100_000, 100_999))
+    times = pd.to_datetime(np.cumsum(steps), unit="s")
+    lines = "\n".join(["when,y", *(f"{time.isoformat()},1.5" for time in times)])
+    got = import_bytes(lines.encode(), time_series=TimeSeriesSpec(time_column="when"))
+    assert got.schema.time_series == TimeSeries("when", "", (), "", 1)
+
+
+def test_series_are_not_named_by_vectors() -> None:
+    """A column of embeddings or images names no series."""
+    lines = [f'{{"when": "2024-01-0{day}", "y": 1, "v": [1, 2]}}' for day in (1, 2)]
+    content = "\n".join(lines).encode()
+    asked = TimeSeriesSpec(time_column="when", series_column="v")
+    with pytest.raises(InvalidFieldError, match="holds embedding values") as caught:
+        import_bytes(content, DataFormat.JSON_LINES, time_series=asked)
+    assert field_of(caught.value) == "dataset_import.spec.time_series.series_column"
+
+
+def test_target_is_not_guessed_among_the_columns_of_the_series() -> None:
+    """A column with another role is no target, whatever it is called."""
+    content = b"label,when,y,class\na,2024-01-01,1,0\na,2024-01-02,2,1\n"
+    asked = TimeSeriesSpec(time_column="when", series_column="label", covariates=["class"])
+    assert import_bytes(content, time_series=asked).schema.target == "y"
 
 
 def test_value_must_be_a_number() -> None:

@@ -8,8 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from aimass.catalog.v1 import dataset_pb2
+from common.artifacts.memory import MemoryStore
 from common.data.schema import Part
 from common.errors import InvalidFieldError
+from services.catalog.domain.groups import RowsBefore
 from services.catalog.domain.spec import SplitMethod, SplitSpec
 from tests.unit.catalog.support import Imported, field_of, import_bytes
 
@@ -101,3 +104,14 @@ def test_column_belongs_to_its_methods() -> None:
         SplitSpec(method=SplitMethod.GROUPED)
     with pytest.raises(ValidationError, match="leave it out"):
         SplitSpec(method=SplitMethod.RANDOM, column="x")
+
+
+def test_one_new_time_trains() -> None:
+    """Too few points in time to share out are refused, unless they go on from rows before."""
+    spec = SplitSpec(method=SplitMethod.TEMPORAL, column="by")
+    content = b"by,x\n2024-01-09,1\n2024-01-09,2\n"
+    with pytest.raises(InvalidFieldError, match="1 points in time, too few"):
+        import_bytes(content, split=spec)
+    before = RowsBefore(dataset_pb2.DatasetVersion(), MemoryStore())
+    got = import_bytes(content, split=spec, before=before)
+    assert got.rows(Part.TRAIN) == 2
