@@ -126,10 +126,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="aimass-chaos-") as folder:
         with running_suite(Path(folder)) as suite:
             result = campaign(suite, rounds, seed, _tell)
-            marker = suite.state.suite
-            if result.problems:
-                shutil.copytree(suite.suite.home.log_folder, _LOGS, dirs_exist_ok=True)
-        result.problems += [f"left behind: {each}" for each in suite_processes(marker)]
+        left = suite_processes(suite.state.suite)
+        result.problems += [f"left behind: {each}" for each in left]
+        if result.problems:
+            _keep_logs(suite.suite.home.log_folder)
     kills = ", ".join(f"{victim} {count}" for victim, count in result.kills.most_common())
     print(f"killed: {kills}")
     print(f"acknowledged: {result.imports} imports, {result.runs} training runs")
@@ -139,6 +139,12 @@ def main() -> int:
         print(f"the suite's logs are in {_LOGS}")
     print("nothing was lost" if not result.problems else f"{len(result.problems)} problems")
     return int(bool(result.problems))
+
+
+def _keep_logs(folder: Path) -> None:
+    """Copies a campaign's logs to where they outlive it; those of the last one are removed."""
+    shutil.rmtree(_LOGS, ignore_errors=True)
+    shutil.copytree(folder, _LOGS)
 
 
 def _tell(number: int, victim: str) -> None:

@@ -1,10 +1,16 @@
 """Random processes of a suite are killed under load; `make chaos` does it a hundred times."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest.mock import MagicMock
+
+import pytest
 
 from common.local.processes import suite_processes
 from common.testing.suite import running_suite
-from tests.chaos.services import campaign
+from tests.chaos import services
+from tests.chaos.services import Result, campaign
 
 ROUNDS = 10
 
@@ -17,3 +23,28 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     assert not result.problems
     assert result.runs > 0
     assert suite_processes(marker) == []
+
+
+def test_logs_are_kept_for_what_is_left_behind_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is left is found when all is over: the logs must still be there then."""
+
+    @contextmanager
+    def stopped_suite(folder: Path) -> Iterator[MagicMock]:
+        (folder / "logs").mkdir()
+        (folder / "logs" / "catalog.log").touch()
+        suite = MagicMock()
+        suite.suite.home.log_folder = folder / "logs"
+        yield suite
+
+    kept = tmp_path / "chaos"
+    kept.mkdir()
+    (kept / "earlier.log").touch()
+    monkeypatch.setattr("sys.argv", ["services"])
+    monkeypatch.setattr(services, "_LOGS", kept)
+    monkeypatch.setattr(services, "running_suite", stopped_suite)
+    monkeypatch.setattr(services, "campaign", lambda *_: Result())
+    monkeypatch.setattr(services, "suite_processes", lambda suite: ["a worker"])
+    assert services.main() == 1
+    assert [path.name for path in kept.iterdir()] == ["catalog.log"]

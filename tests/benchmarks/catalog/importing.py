@@ -20,8 +20,8 @@ from services.catalog.domain.importer import import_source
 from services.catalog.domain.sources.opening import open_source
 from services.catalog.domain.spec import DataFormat, ImportSpec
 from tests.benchmarks.harness import Aim, Measure, interleave, is_quick, middle, repeats, say
+from tests.support.bounds import IMPORT_MEMORY_MB
 
-MEMORY_BOUND_MB = 1024
 RATIO = 1.3
 ROUNDS = 3
 NOTES = (
@@ -68,7 +68,7 @@ def importing() -> list[Measure]:
     return [
         Measure.of("import of a CSV file, s", seconds["ours"], seconds["DuckDB"], Aim(ratio=RATIO)),
         Measure.of(
-            "most memory of it, MB", memory["ours"], memory["DuckDB"], Aim(at_most=MEMORY_BOUND_MB)
+            "most memory of it, MB", memory["ours"], memory["DuckDB"], Aim(at_most=IMPORT_MEMORY_MB)
         ),
     ]
 

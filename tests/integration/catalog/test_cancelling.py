@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from tests.benchmarks.catalog.cancelling import SECONDS_BOUND, cancel_half_way
-from tests.benchmarks.catalog.importing import MEMORY_BOUND_MB, write_table
+from tests.benchmarks.catalog.importing import write_table
 from tests.integration.catalog.harness import Catalog
+from tests.support.bounds import IMPORT_MEMORY_MB
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -20,4 +21,4 @@ async def test_half_way(running: Catalog, tmp_path: Path) -> None:
     assert found.stored_before > 0
     assert found.left == []
     assert found.seconds < 5 * SECONDS_BOUND  # the cores may be busy with other tests
-    assert found.megabytes < MEMORY_BOUND_MB
+    assert found.megabytes < IMPORT_MEMORY_MB

@@ -259,6 +259,7 @@ async def test_format(running: Catalog, started: dict[str, str], name: str) -> N
     stored = pa.concat_tables([await download(running, shard.data) for shard in version.shards])
     parts = pa.concat_tables([await download(running, shard.split) for shard in version.shards])
     assert parts.column("split").to_pylist() == list(preview.parts)
+    assert [column.name for column in preview.table.columns] == list(case.columns)
     for column in preview.table.columns:
         kind, expected = case.columns[column.name]
         assert plain(kind, stored.column(column.name).to_pylist()) == plain(kind, expected)

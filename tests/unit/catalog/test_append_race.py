@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,13 @@ from common.artifacts.memory import MemoryStore
 from common.data.reader import stream_columns
 from common.records import RecordStore
 from common.runs.errors import RunCancelledError
-from common.runs.lease import Lease
+from common.runs.lease import Lease, LeaseHeldError
 from common.runs.owner import RunOwner
 from services.catalog.domain.versions import Versions
 from services.catalog.job import run_import
 from tests.unit.catalog.test_job import add_run, attempt, cancelling, versions_of
 
+SECONDS = 20.0
 GROUPED = dataset_pb2.SplitSpec(
     method=dataset_pb2.SPLIT_METHOD_GROUPED, column="g", validation_fraction=0.5
 )
@@ -60,16 +60,39 @@ def base_and_runs(split: dataset_pb2.SplitSpec, runs: dict[str, tuple[bytes, boo
     return store
 
 
+def note_waiting(note: Callable[[], None], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has `note` called whenever a run finds that another has the turn to publish."""
+    acquire = Lease.acquire
+
+    def noting(lease: Lease, *args: Any, **kwargs: Any) -> None:
+        try:
+            acquire(lease, *args, **kwargs)
+        except LeaseHeldError:
+            if lease.key.startswith("publishing/"):
+                note()
+            raise
+
+    monkeypatch.setattr(Lease, "acquire", noting)
+
+
 def all_at_once(store: MemoryStore, names: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    """Works on runs in threads; whoever is to make a version waits a moment for the others."""
-    meeting = threading.Barrier(len(names))
+    """Works on runs in threads; none makes a version before all are about to, or wait for that."""
+    there: set[int] = set()
+    news = threading.Condition()
     make = Versions.create
 
+    def arrive() -> None:
+        with news:
+            there.add(threading.get_ident())
+            news.notify_all()
+
     def create(*args: Any, **kwargs: Any) -> object:
-        with suppress(threading.BrokenBarrierError):
-            meeting.wait(0.5)
+        arrive()
+        with news:
+            assert news.wait_for(lambda: len(there) == len(names), SECONDS)
         return make(*args, **kwargs)
 
+    note_waiting(arrive, monkeypatch)
     monkeypatch.setattr(Versions, "create", create)
     with ThreadPoolExecutor(len(names)) as pool:
         list(pool.map(lambda name: work(store, f"datasetImports/{name}"), names))
@@ -125,19 +148,20 @@ def test_cancel_that_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is appended to a version that a late cancel takes away."""
     random = dataset_pb2.SplitSpec(method=dataset_pb2.SPLIT_METHOD_RANDOM)
     store = base_and_runs(random, {name: (table([name] * 10), True) for name in ("a", "b")})
-    made, succeed = threading.Event(), RunOwner.succeed
+    made, waits, succeed = threading.Event(), threading.Event(), RunOwner.succeed
 
     def succeed_late(owner: Any, change: Any) -> None:
         if owner.name.endswith("/a"):
             made.set()
-            threading.Event().wait(0.5)
+            assert waits.wait(SECONDS)
             RecordStore(store).update(owner.name, dataset_pb2.DatasetImport, cancelling)
         succeed(owner, change)
 
+    note_waiting(waits.set, monkeypatch)
     monkeypatch.setattr(RunOwner, "succeed", succeed_late)
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(work, store, "datasetImports/a")
-        assert made.wait(10)
+        assert made.wait(SECONDS)
         work(store, "datasetImports/b")
         assert isinstance(first.exception(), RunCancelledError)
     newest, _ = versions_of(store)
@@ -159,25 +183,14 @@ def test_turn_of_a_dead_run_is_taken_over() -> None:
     assert versions_of(store)[0].row_count == 50
 
 
-def test_cancel_while_it_waits() -> None:
+def test_cancel_while_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that waits for its turn can be cancelled."""
     store = base_and_runs(GROUPED, {"a": (table(["a"] * 10), True)})
     held(store, ttl=60)
     with attempt(store, "datasetImports/a") as owner, pytest.raises(RunCancelledError):
-        cancel = _after_reading(owner.cancelled.set, store)
-        cancel.start()
+        note_waiting(owner.cancelled.set, monkeypatch)
         run_import(owner)
-    cancel.join()
     assert len(versions_of(store)) == 1
-
-
-def _after_reading(act: Callable[[], None], store: MemoryStore) -> threading.Thread:
-    def wait() -> None:
-        while not any(".parquet" in info.key for info in store.list("runs/datasetImports/a/")):
-            threading.Event().wait(0.01)
-        act()
-
-    return threading.Thread(target=wait)
 
 
 def test_take_over_completes_the_line() -> None:

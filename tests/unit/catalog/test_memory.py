@@ -5,8 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-# Of the process, libraries included. services/catalog/README.md states it.
-BOUND_MB = 1024
+from tests.support.bounds import IMPORT_MEMORY_MB
+
 _BLOCK = "".join(
     f"{i * 7919 % 99991 / 1000},{i % 97},city {i % 50},note {i * 31} of some length,{i % 3}\n"
     for i in range(20_000)
@@ -48,4 +48,4 @@ def peak_megabytes(folder: Path, blocks: int) -> int:
 
 def test_bound(tmp_path: Path) -> None:
     """A file of 185 MB takes less than half of the bound: little depends on its size."""
-    assert peak_megabytes(tmp_path / "import", 200) < BOUND_MB / 2
+    assert peak_megabytes(tmp_path / "import", 200) < IMPORT_MEMORY_MB / 2

@@ -207,6 +207,7 @@ def test_changed_answers_are_found_in_a_table_too() -> None:
         reloaded(other, found)
 
 
+FITTING = {"calls": CALLS.astype(np.float64), "age": FULL.age.to_numpy(np.float64)}
 BOTH = np.column_stack([LABELS, CITY.astype(str)])
 MARKS = np.column_stack([CALLS > 2, MEMBER]).astype(int)
 SEVERAL: dict[str, tuple[BaseEstimator, Any, Task, dict[str, list[int]], list[list[str]]]] = {
@@ -261,7 +262,7 @@ def test_several_targets(name: str) -> None:
     """Each target has an output or a column of one, and its classes stand beside it."""
     estimator, targets, task, outputs, classes = SEVERAL[name]
     estimator = make_pipeline(StandardScaler(), estimator).fit(FULL[["calls", "age"]], targets)
-    found = inspect(estimator, ROWS if "age" not in ROWS.columns else None)
+    found = inspect(estimator, SampleRows(FITTING))
     assert found.task is task
     assert {each.name: list(each.shape) for each in found.signature.outputs} == outputs
     assert [list(each.classes) for each in found.signature.outputs] == classes
