@@ -71,15 +71,7 @@ def test_likelihood_is_that_of_pgmpy(detector: BayesianNetwork) -> None:
         counts = np.ones(sizes)
         np.add.at(counts, tuple(states[:, [column, *parents]].T), 1)
         shares = (counts / counts.sum(axis=0)).reshape(sizes[0], -1)
-        network.add_cpds(
-            TabularCPD(
-                str(column),
-                sizes[0],
-                shares,
-                [str(at) for at in parents] or None,
-                sizes[1:] or None,
-            )
-        )
+        network.add_cpds(TabularCPD(str(column), sizes[0], shares, names, sizes[1:] or None))
     assert network.check_model()
     for at in range(3):
         row = {str(column): int(states[at, column]) for column in range(4)}

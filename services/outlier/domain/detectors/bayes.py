@@ -189,18 +189,16 @@ def _information(states: States, codes: Codes) -> Matrix:
     """
     taken = states.of(codes)
     first = np.cumsum(states.counts) - states.counts
-    held = np.zeros((len(taken), int(states.counts.sum())), np.float32)
-    held[np.arange(len(taken))[:, None], taken + first] = 1
-    shares = held.mean(axis=0, dtype=float)
+    places, total = taken + first, int(states.counts.sum())
+    shares = np.bincount(places.ravel(), minlength=total) / len(taken)
     price = np.log(len(taken)) / (2 * len(taken))
     gains = np.zeros((len(first), len(first)))
     for column, (start, count) in enumerate(zip(first, states.counts, strict=True)):
-        together = (held[:, start : start + count].T @ held).astype(float) / len(taken)
+        pairs = (taken[:, column, None] * total + places).ravel()
+        together = np.bincount(pairs, minlength=count * total).reshape(count, total) / len(taken)
         alone = shares[start : start + count, None] * shares
-        parts = together * np.log(
-            np.where(together > 0, together, 1) / np.where(alone > 0, alone, 1)
-        )
-        gains[column] = np.add.reduceat(parts.sum(axis=0), first)
+        ratio = np.divide(together, alone, out=np.ones_like(alone), where=together > 0)
+        gains[column] = np.add.reduceat((together * np.log(ratio)).sum(axis=0), first)
         gains[column] -= price * (count - 1) * (states.counts - 1)
     np.fill_diagonal(gains, 0)
     return np.maximum(gains, 0)
