@@ -140,16 +140,13 @@ def _work(folder: Path) -> None:
     from services.catalog.domain.sample_rows import SampleRows  # noqa: PLC0415
 
     rows = folder / ROWS
-    try:
-        found = inspect_model(
-            (folder / MODEL).read_bytes(),
-            ModelFormat(order["kind"]),
-            Task(order["task"]) if order["task"] else None,
-            order["classes"],
-            SampleRows.load(rows) if rows.is_file() else None,
-        )
-    except MemoryError:
-        sys.exit(1)
+    found = inspect_model(
+        (folder / MODEL).read_bytes(),
+        ModelFormat(order["kind"]),
+        Task(order["task"]) if order["task"] else None,
+        order["classes"],
+        SampleRows.load(rows) if rows.is_file() else None,
+    )
     (folder / SAMPLES).write_bytes(encode(found.vectors))
     answer = {
         "signature": json_format.MessageToDict(found.signature),
@@ -167,13 +164,18 @@ def main() -> int:
         _work(folder)
     except InvalidFieldError as error:
         violation = error.violations[0]
-        problem = {
-            "field": violation.field or UPLOAD,
-            "description": violation.description,
-            "reason": error.reason,
-        }
-        (folder / _ANSWER).write_text(json.dumps({"error": problem}))
+        _tell(folder, violation.field or UPLOAD, violation.description, error.reason)
+    except (MemoryError, ImportError, OSError):  # of the limit: what is imported is mapped late
+        raise
+    except Exception as error:  # What a model from elsewhere raises has no common root.
+        problem = f"{type(error).__name__}: {error}".partition("\n")[0][:300]
+        _tell(folder, UPLOAD, f"cannot be tried: {problem}", "BAD_MODEL")
     return 0
+
+
+def _tell(folder: Path, field: str, description: str, reason: str) -> None:
+    problem = {"field": field, "description": description, "reason": reason}
+    (folder / _ANSWER).write_text(json.dumps({"error": problem}))
 
 
 if __name__ == "__main__":

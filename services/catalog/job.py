@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,11 +15,9 @@ from common.data.shards import PARQUET_MEDIA_TYPE
 from common.errors import UnavailableError
 from common.names import DatasetName, DatasetVersionName
 from common.protobuf import from_plain
-from common.records import RequestId
 from common.runs.errors import RunCancelledError
 from common.runs.job import run_job
 from common.runs.kind import attempt_prefix
-from common.runs.lease import Lease
 from common.runs.owner import RunOwner
 from services.catalog.buckets import import_objects
 from services.catalog.config import ImportSettings
@@ -30,6 +28,7 @@ from services.catalog.domain.append_spec import like_base
 from services.catalog.domain.groups import RowsBefore
 from services.catalog.domain.importer import READING, ImportedData, import_source
 from services.catalog.domain.objects import shared_format
+from services.catalog.domain.resources import Datasets
 from services.catalog.domain.sources.archive import ArchiveLimits
 from services.catalog.domain.sources.encoding import is_guess
 from services.catalog.domain.sources.several import open_files
@@ -40,7 +39,6 @@ from services.catalog.kind import DATASET_IMPORTS, DATASETS
 from services.catalog.publishing import publish_request, publishing_turn, scratch_folder
 
 Owner = RunOwner[dataset_pb2.DatasetImport]
-DatasetVersions = Versions[dataset_pb2.Dataset, dataset_pb2.DatasetVersion]
 
 _FETCHED = 0.1
 _READ = 0.5
@@ -72,31 +70,23 @@ def run_import(owner: Owner) -> None:
     if version is not None:
         _succeed(owner, versions, version)
     while not owner.ended:
-        with _data_of_success(owner):
-            draft = _import(owner, versions, ImportSettings())
         # To the end of the run: nothing is appended to a version that a late cancel withdraws.
-        with publishing_turn(owner, owner.run.spec.dataset) as turn:
-            version = _create_version(owner, versions, draft, request, turn)
-            if version is not None:
+        with ExitStack() as held:
+            with _deleting_shards_on_failure(owner):
+                draft = _import(owner, versions, ImportSettings())
+                turn = held.enter_context(publishing_turn(owner, owner.run.spec.dataset))
+                made = _on_newest(owner, versions, draft)
+                owner.check()
+                owner.check_cancelled()
+                turn.check()
+            if made is not None:
+                references = [owner.name, *filter(None, [made.base_version])]
+                dataset = owner.run.spec.dataset
+                version = versions.create(dataset, made, request, references=references)
                 _succeed(owner, versions, version)
 
 
-def _create_version(
-    owner: Owner, versions: DatasetVersions, draft: _Draft, request: RequestId, turn: Lease
-) -> dataset_pb2.DatasetVersion | None:
-    """Makes a version of a draft; None where its rows must be read anew, for a newer base."""
-    with _data_of_success(owner):
-        version = _on_newest(owner, versions, draft)
-    if version is None:
-        return None
-    owner.check()
-    owner.check_cancelled()
-    turn.check()
-    references = [owner.name, *filter(None, [version.base_version])]
-    return versions.create(owner.run.spec.dataset, version, request, references=references)
-
-
-def _succeed(owner: Owner, versions: DatasetVersions, version: dataset_pb2.DatasetVersion) -> None:
+def _succeed(owner: Owner, versions: Datasets, version: dataset_pb2.DatasetVersion) -> None:
     """Publishes the end of the run; where a cancel came first, takes the version away again."""
     _drop_unused(owner, version)
     try:
@@ -109,7 +99,7 @@ def _succeed(owner: Owner, versions: DatasetVersions, version: dataset_pb2.Datas
 
 
 def _on_newest(
-    owner: Owner, versions: DatasetVersions, draft: _Draft
+    owner: Owner, versions: Datasets, draft: _Draft
 ) -> dataset_pb2.DatasetVersion | None:
     """Returns a draft appended to the newest version, where it fits to that."""
     if draft.base is None:
@@ -124,8 +114,11 @@ def _on_newest(
 
 
 @contextmanager
-def _data_of_success(owner: Owner) -> Iterator[None]:
-    """Deletes the shards of this attempt where something goes wrong."""
+def _deleting_shards_on_failure(owner: Owner) -> Iterator[None]:
+    """Deletes the shards of this attempt where something goes wrong.
+
+    Creating the version is left out: where its answer is lost, a version may name the shards.
+    """
     try:
         yield
     except Exception:
@@ -134,12 +127,12 @@ def _data_of_success(owner: Owner) -> Iterator[None]:
         raise
 
 
-def _newest(owner: Owner, versions: DatasetVersions) -> dataset_pb2.DatasetVersion:
+def _newest(owner: Owner, versions: Datasets) -> dataset_pb2.DatasetVersion:
     """Returns the version to append to. Raises `NotFoundError` where there is none any more."""
     return versions.get(DatasetVersionName(DatasetName.from_name(owner.run.spec.dataset).id))
 
 
-def _import(owner: Owner, versions: DatasetVersions, settings: ImportSettings) -> _Draft:
+def _import(owner: Owner, versions: Datasets, settings: ImportSettings) -> _Draft:
     spec = spec_from_proto(owner.run.spec)
     base = _newest(owner, versions) if spec.append else None
     spec = spec if base is None else like_base(spec, base)

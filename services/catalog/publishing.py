@@ -15,7 +15,7 @@ from common.disk import telling_full_disk
 from common.errors import UnavailableError
 from common.records import RequestId
 from common.runs.kind import M, RunKind, name_of, status_of
-from common.runs.lease import Lease, LeaseHeldError
+from common.runs.lease import Lease, LeaseHeldError, LeaseKeeper
 from common.runs.owner import RunOwner
 
 _PAUSE_SECONDS = 0.1
@@ -39,7 +39,8 @@ def publish_request(kind: RunKind[M], run: M) -> RequestId:
 def publishing_turn(owner: RunOwner[M], line: str) -> Iterator[Lease]:
     """Holds the turn to add a version to a line: what is the newest stays the newest meanwhile.
 
-    Waits while another run has it, at most for a lease's time to live where that died.
+    Waits while another run has it, at most for a lease's time to live where that died. The turn is
+    kept as long as the block takes.
 
     Args:
         owner: The run that is to add a version.
@@ -60,9 +61,12 @@ def publishing_turn(owner: RunOwner[M], line: str) -> Iterator[Lease]:
             time.sleep(_PAUSE_SECONDS)
         else:
             break
+    keeper = LeaseKeeper(lease, lambda: None)  # whoever publishes checks the lease
+    keeper.start()
     try:
         yield lease
     finally:
+        keeper.stop()
         with suppress(UnavailableError):
             lease.release()
 

@@ -39,15 +39,13 @@ from services.catalog.domain.artifacts import Sign, describe, download_address, 
 from services.catalog.domain.diff import diff_versions
 from services.catalog.domain.objects import ImportObjects, shared_format
 from services.catalog.domain.preview import choose_rows
+from services.catalog.domain.resources import Datasets
 from services.catalog.domain.spec import DataFormat, ImportSpec, check_spec, resolve_format
 from services.catalog.domain.uploads import Uploads, UploadWriter
-from services.catalog.domain.versions import Versions
 
 T = TypeVar("T")
 
 _READ_CHUNK_BYTES = 256 * 1024
-
-Datasets = Versions[dataset_pb2.Dataset, dataset_pb2.DatasetVersion]
 
 
 class DatasetServicer(dataset_pb2_grpc.DatasetServiceServicer):

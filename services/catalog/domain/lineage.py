@@ -15,6 +15,7 @@ from google.protobuf.struct_pb2 import Struct
 
 from common.errors import NotFoundError
 from common.records import RecordStore
+from services.catalog.domain.existence import require_resource
 
 MAX_NODES = 1000
 
@@ -74,9 +75,7 @@ class Tracer:
             NotFoundError: There is no such resource.
         """
         trace = Trace()
-        root = self._read(name)
-        if root.node.deleted:
-            raise NotFoundError(f"{name} does not exist.")
+        root = self._read(require_resource(self._records, name, "name"))
         known = {name: root}
         trace.nodes[name] = root.node
         for upwards, wanted in ((True, up), (False, down)):

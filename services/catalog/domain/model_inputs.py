@@ -18,6 +18,12 @@ VECTOR_ROWS = 16
 
 Model: TypeAlias = OnnxModel | SkopsModel
 
+_TRUTHS = {
+    **dict.fromkeys(("true", "1", "1.0"), True),
+    **dict.fromkeys(("false", "0", "0.0"), False),
+    **dict.fromkeys(("none", "nan", ""), None),
+}
+
 # Sides that the signature leaves open, other than rows, get this length in random samples.
 _OPEN_SIDE = 32
 
@@ -83,9 +89,10 @@ def _column(name: str, dtype: str, rows: SampleRows) -> Values:
     if name not in rows.columns:
         raise _misfit(f"has no column `{name}`, which the model takes")
     values = rows.columns[name]
+    if values.ndim > 1 and dtype in (TRUTH, TEXT):
+        raise _misfit(f"has vectors in the column `{name}`, of which the model takes single values")
     if dtype == TRUTH:
-        is_whole = values.dtype.kind == "f" and not np.isnan(values).any()
-        return values.astype(bool) if is_whole else _truths(values)
+        return _truths(name, values)
     if dtype == TEXT:
         return values if values.dtype.kind == "O" else _number_texts(values)
     try:
@@ -96,9 +103,16 @@ def _column(name: str, dtype: str, rows: SampleRows) -> Values:
         ) from None
 
 
-def _truths(values: Values) -> Values:
-    words = {"true": True, "false": False, "1.0": True, "0.0": False}
-    return np.array([words.get(str(each).lower()) for each in values.tolist()], dtype=object)
+def _truths(name: str, values: Values) -> Values:
+    """Returns truth values; objects where some are missing."""
+    words = [str(each).strip().lower() for each in values.tolist()]
+    strange = next((word for word in words if word not in _TRUTHS), None)
+    if strange is not None:
+        raise _misfit(
+            f"has `{strange[:40]}` in the column `{name}`, of which the model takes truth values"
+        )
+    truths = [_TRUTHS[word] for word in words]
+    return np.array(truths, dtype=object if None in truths else bool)
 
 
 def _number_texts(values: Values) -> Values:
@@ -131,7 +145,10 @@ def _matrix(spec: model_pb2.TensorSpec, columns: Sequence[Values]) -> Values:
     if spec.shape[1] not in (-1, width):
         kind = "columns" if spec.dtype == TEXT else "columns of numbers"
         raise _misfit(f"has {width} {kind}, and the model takes {spec.shape[1]}")
-    return np.column_stack(columns).astype(spec.dtype)
+    try:
+        return np.column_stack(columns).astype(spec.dtype)
+    except (ValueError, TypeError):
+        raise _misfit(f"has no columns that the model takes as {spec.dtype}") from None
 
 
 def _misfit(description: str) -> InvalidFieldError:

@@ -138,7 +138,7 @@ def _metrics(
 ) -> dict[str, float]:
     """Returns the error on sample rows, where outputs and target can be compared."""
     found = _predicted(signature, outputs)
-    if len(outputs) > 1 or target is None or found is None or len(found) != len(target):
+    if target is None or found is None or len(found) != len(target):
         return {}
     if task is Task.CLASSIFICATION:
         known = set(signature.classes) & set(target.astype(str).tolist())
@@ -151,12 +151,18 @@ def _metrics(
 
 
 def _predicted(signature: model_pb2.Signature, outputs: Tensors) -> Values | None:
-    """Returns one prediction per row: a class label or a number."""
+    """Returns one prediction per row, a class label or a number; None for several targets.
+
+    A classifier may give probabilities of the classes, and the label besides.
+    """
     labels: Values = np.array(signature.classes)
-    for values in outputs.values():
-        if len(labels) and values.ndim == 2 and values.shape[1] == len(labels):
-            found: Values = labels.take(values.argmax(axis=1))
-            return found
+    tables = [each for each in outputs.values() if each.ndim == 2]
+    rated = [each for each in tables if len(labels) and each.shape[1] == len(labels)]
+    if len(rated) == 1:
+        found: Values = labels.take(rated[0].argmax(axis=1))
+        return found
+    if len(outputs) > 1:
+        return None
     first = next(iter(outputs.values()))
     if first.ndim > 2 or (first.ndim == 2 and first.shape[1] != 1):
         return None

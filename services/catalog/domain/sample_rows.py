@@ -89,14 +89,19 @@ def read_sample_rows(version: dataset_pb2.DatasetVersion, store: ObjectStore) ->
     names = [column.name for column in features]
     is_validated = version.split_counts.validation > 0
     wanted = names + ([schema.target] if schema.target else [])
-    room = _MAX_ROWS
+    room, room_bytes = _MAX_ROWS, _MAX_BYTES
     taken: list[dict[str, Values]] = []
     for batch in stream_columns(version, store, wanted):
-        rows = _chosen(batch, is_validated)[: min(room, _fitting(batch))]
+        chosen = _chosen(batch, is_validated)[:room]
+        sizes = np.cumsum(sum(_sizes(batch.columns[name][chosen]) for name in wanted))
+        # One row at least, however large.
+        least = 0 if room < _MAX_ROWS else 1
+        rows = chosen[: max(least, int(np.searchsorted(sizes, room_bytes, "right")))]
         taken.append({name: batch.columns[name][rows] for name in wanted})
         room -= len(rows)
-        if room <= 0 or len(rows) == _fitting(batch):
+        if room <= 0 or len(rows) < len(chosen):
             break
+        room_bytes -= int(sizes[-1]) if len(rows) else 0
     joined = {name: np.concatenate([each[name] for each in taken]) for name in wanted}
     return _typed(schema, features, joined)
 
@@ -107,9 +112,11 @@ def _chosen(batch: ColumnBatch, is_validated: bool) -> npt.NDArray[np.intp]:
     return np.arange(batch.row_count)
 
 
-def _fitting(batch: ColumnBatch) -> int:
-    row_bytes = sum(values[:1].nbytes for values in batch.columns.values())
-    return max(1, _MAX_BYTES // max(row_bytes, 1))
+def _sizes(values: Values) -> npt.NDArray[np.int64]:
+    """Returns the bytes that each value takes, about."""
+    if values.dtype.kind == "O":
+        return np.array([len(str(each)) for each in values], np.int64)
+    return np.full(len(values), values[:1].nbytes, np.int64)
 
 
 def _typed(schema: Schema, features: list[Column], columns: Mapping[str, Values]) -> SampleRows:

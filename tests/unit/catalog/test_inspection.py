@@ -1,6 +1,7 @@
 """The process that loads foreign models: its limits, and its end."""
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from common.data.schema import Task
 from common.errors import FailedPreconditionError, InvalidFieldError
 from common.runs.errors import RunCancelledError
+from services.catalog import inspection
 from services.catalog.domain.model_spec import ModelFormat, ModelImportSpec
 from services.catalog.inspection import MODEL, Answer, Limits, inspect_in_process
 from tests.support.foreign_models import linear_onnx
@@ -82,3 +84,19 @@ def test_no_secret_reaches_the_process(tmp_path: Path, monkeypatch: pytest.Monke
     inspect_in_process(tmp_path, ModelFormat.ONNX, SPEC, Limits(8 * GIB, 100), beat)
     assert seen
     assert "AIMASS_S3_SECRET_KEY" not in seen[-1]
+
+
+@pytest.mark.parametrize("error", [TypeError, ValueError, KeyError, RuntimeError])
+def test_only_limits_are_told_as_limits(
+    error: type[Exception], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Protects callers from giving memory to a file with another fault."""
+
+    def fail(_: Path) -> None:
+        raise error("no such thing")
+
+    monkeypatch.setattr(sys, "argv", ["inspection", str(tmp_path)])
+    monkeypatch.setattr(inspection, "_work", fail)
+    monkeypatch.setattr(inspection, "_run", lambda *_: inspection.main())
+    with pytest.raises(InvalidFieldError, match=f"cannot be tried: {error.__name__}: .*no such"):
+        inspect(tmp_path, Limits(8 * GIB, 100))

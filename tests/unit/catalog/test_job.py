@@ -2,9 +2,11 @@
 
 import hashlib
 import os
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,8 +19,10 @@ from common.errors import InvalidFieldError, NotFoundError
 from common.names import DatasetVersionName
 from common.records import RecordStore
 from common.runs.errors import RunCancelledError
+from common.runs.lease import Lease
 from common.runs.owner import RunOwner
 from common.testing.crash import SimulatedCrash
+from services.catalog import publishing
 from services.catalog.domain.sources import base
 from services.catalog.domain.uploads import Uploads, UploadWriter
 from services.catalog.domain.versions import Versions
@@ -171,6 +175,33 @@ def test_cancel_that_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
     versions = Versions(store, RecordStore(store), DATASETS)
     with pytest.raises(NotFoundError):
         versions.get(DatasetVersionName("d", None))
+
+
+def test_cancel_while_it_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run that is cancelled after its rows were written leaves no shards."""
+    store = prepared()
+    Lease(store, "publishing/datasets/d.json", owner="other", ttl=60).acquire()
+    written: list[str] = []
+    with attempt(store) as owner:
+
+        def cancel(_: float) -> None:
+            written.extend(info.key for info in store.list(f"runs/{NAME}/attempts/"))
+            owner.cancelled.set()
+
+        monkeypatch.setattr(publishing, "time", SimpleNamespace(sleep=cancel, time=time.time))
+        with pytest.raises(RunCancelledError):
+            run_import(owner)
+    assert any(key.endswith(".parquet") for key in written)
+    assert not [info.key for info in store.list("runs/") if info.key.endswith(".parquet")]
+
+
+def test_turn_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The turn to publish lasts as long as what is done in it, beyond the lease's time to live."""
+    with attempt(prepared()) as owner:
+        monkeypatch.setenv("AIMASS_LEASE_TTL_SECONDS", "0.6")
+        with publishing.publishing_turn(owner, "datasets/d") as turn:
+            time.sleep(1.0)
+            turn.check()
 
 
 def cancelling(run: dataset_pb2.DatasetImport) -> dataset_pb2.DatasetImport:

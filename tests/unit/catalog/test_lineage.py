@@ -104,8 +104,9 @@ def test_what_was_deleted_keeps_its_name(records: RecordStore) -> None:
     records.delete("uploads/u", transfer_pb2.Upload)
     trace = traced(records, DATA, down=False)
     assert trace.nodes["uploads/u"].deleted
-    with pytest.raises(NotFoundError):
+    with pytest.raises(NotFoundError, match=r"name: uploads/u does not exist") as caught:
         traced(records, "uploads/u")
+    assert caught.value.violations[0].field == "name"
 
 
 def test_a_large_neighbourhood_is_cut(records: RecordStore) -> None:

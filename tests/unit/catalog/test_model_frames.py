@@ -40,6 +40,7 @@ from common.data.schema import Task
 from common.errors import DataLossError, InvalidFieldError
 from common.models.skops_model import load_skops
 from common.models.vectors import encode
+from services.catalog.domain.model_inputs import _column
 from services.catalog.domain.model_inspection import Inspection, inspect_model
 from services.catalog.domain.model_spec import ModelFormat
 from services.catalog.domain.sample_rows import SampleRows
@@ -282,6 +283,7 @@ def renamed(values: np.ndarray, name: str) -> SampleRows:
     [
         (renamed(AGE, "age"), "has no column `age`"),
         (SampleRows({**ROWS.columns, "calls": CITY}), "has texts in the column `calls`"),
+        (SampleRows({**ROWS.columns, "city": np.ones((len(CITY), 2))}), "vectors in .* `city`"),
     ],
 )
 def test_columns_that_do_not_fit_are_named(rows: SampleRows, complaint: str) -> None:
@@ -289,6 +291,27 @@ def test_columns_that_do_not_fit_are_named(rows: SampleRows, complaint: str) -> 
     estimator = prepared(LogisticRegression()).fit(FRAME, LABELS)
     with pytest.raises(InvalidFieldError, match=complaint) as raised:
         inspect(estimator, rows)
+    assert raised.value.violations[0].field == "model_import.spec.dataset_version"
+
+
+@pytest.mark.parametrize(
+    ("values", "truths"),
+    [
+        (np.array(["1", "0", "TRUE", "false"], object), [True, False, True, False]),
+        (np.array(["1", None, "0.0"], object), [True, None, False]),
+        (np.array([1.0, np.nan, 0.0]), [True, None, False]),
+        (np.array(["yes", "no"], object), None),
+        (np.array([0.5, 1.0]), None),
+    ],
+)
+def test_truth_values(values: np.ndarray, truths: list[bool | None] | None) -> None:
+    """Truth values are known in the words of the data sets; others are told, not left out."""
+    rows = SampleRows({"x": values})
+    if truths is not None:
+        assert _column("x", "bool", rows).tolist() == truths
+        return
+    with pytest.raises(InvalidFieldError, match="in the column `x`") as raised:
+        _column("x", "bool", rows)
     assert raised.value.violations[0].field == "model_import.spec.dataset_version"
 
 

@@ -123,6 +123,27 @@ def test_an_onnx_model() -> None:
         load_onnx(store, changed)
 
 
+def with_labels(heads: int) -> bytes:
+    """Returns a classifier that gives labels besides the scores of one target, or of several."""
+    model = linear_onnx()
+    model.graph.node.append(helper.make_node("ArgMax", ["scores"], ["label"], axis=1, keepdims=0))
+    label = helper.make_tensor_value_info("label", TensorProto.INT64, ["rows"])
+    model.graph.output.insert(0, label)
+    for head in range(1, heads):
+        model.graph.node.append(helper.make_node("Identity", ["scores"], [f"scores{head}"]))
+        more = helper.make_tensor_value_info(f"scores{head}", TensorProto.FLOAT, ["rows", 3])
+        model.graph.output.append(more)
+    return model.SerializeToString()
+
+
+def test_a_classifier_that_gives_labels_besides() -> None:
+    """Its accuracy is measured; where several outputs may be meant, it is not."""
+    classes = ("setosa", "versicolor", "virginica")
+    found = inspect(with_labels(1), ModelFormat.ONNX, ROWS, classes=classes)
+    assert found.metrics["validation/accuracy"] == pytest.approx(1 / 3)
+    assert not inspect(with_labels(2), ModelFormat.ONNX, ROWS, classes=classes).metrics
+
+
 def external_onnx() -> bytes:
     model = linear_onnx()
     tensor = model.graph.initializer[0]
