@@ -128,6 +128,8 @@ class Conductor:
             await self._pause_after_faults()
             crew = await self._gather(_ONE)
             if max(crew[0].commit_step, self._checkpoints.newest[0]) < step:
+                reason = "the hosts with the trained state are gone"
+                self._change = Change(reason, time.monotonic(), step)
                 return None
             world = self._start_package(crew[0])
             verdict = await self._follow(world, None)

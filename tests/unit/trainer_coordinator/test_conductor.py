@@ -1,0 +1,59 @@
+"""What the conductor tells of a new world, with agents and workers that are made up."""
+
+import asyncio
+from collections.abc import Sequence
+from unittest.mock import Mock, create_autospec
+
+from aimass.trainer.v1 import agents_pb2, trainer_pb2
+from common.artifacts.memory import MemoryStore
+from services.trainer.coordinator.checkpoints import Checkpoints
+from services.trainer.coordinator.conductor import Conductor
+from services.trainer.coordinator.crew import CrewSize
+from services.trainer.coordinator.journal import Journal
+from services.trainer.coordinator.members import Member
+from services.trainer.coordinator.rendezvous import Host, Rendezvous
+
+
+def attached(conductor: Conductor, name: str, commit_step: int) -> Member:
+    """Attaches an agent that can run a worker."""
+    agent = trainer_pb2.Agent(id=name, slots=1)
+    commit = agents_pb2.Commit(step=commit_step)
+    member = conductor.members.attach(agents_pb2.AgentAttached(agent=agent, commit=commit))
+    status = agents_pb2.AgentStatus(ready_slots=1)
+    conductor.members.hear(member, agents_pb2.AttachRequest(status=status))
+    return member
+
+
+async def _train_again(conductor: Conductor, journal: Mock) -> None:
+    """Loses the trained state before the package is built, and trains to the next step."""
+    told = asyncio.Event()
+    journal.membership.side_effect = lambda *_, **__: told.set()
+    member = attached(conductor, "b", commit_step=3)
+    assert await conductor.build_package(5) is None
+    training = asyncio.create_task(conductor.train(CrewSize(1, 1, 1, 10.0)))
+    order = await member.orders.get()
+    assert order is not None
+    progress = agents_pb2.WorldProgress(world=order.start_world.world, steps=[4], beats=[1])
+    conductor.members.hear(member, agents_pb2.AttachRequest(world_progress=progress))
+    async with asyncio.timeout(10):
+        await told.wait()
+    training.cancel()
+    await asyncio.gather(training, return_exceptions=True)
+
+
+def test_training_goes_on_after_its_hosts_are_gone() -> None:
+    """The new world has its own reason and recovery time, not those of the world before."""
+
+    async def open_world(hosts: Sequence[Host]) -> list[dict[str, str]]:
+        return [{} for _ in hosts]
+
+    journal = create_autospec(Journal, instance=True)
+    rendezvous = create_autospec(Rendezvous, instance=True)
+    rendezvous.open_world.side_effect = open_world
+    conductor = Conductor(rendezvous, journal, Checkpoints(MemoryStore()))
+    conductor.begin("job", "the run begins")
+    asyncio.run(_train_again(conductor, journal))
+    (world, agents, reason), told = journal.membership.call_args
+    assert (world, agents, reason) == (1, ["b"], "the hosts with the trained state are gone")
+    assert 0 <= told["recovery"] < 10
+    assert told["steps_lost"] == 2
