@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from common.data.schema import ColumnType, Task
 from common.errors import InvalidFieldError
+from services.catalog.domain.sources import arff_file
 from services.catalog.domain.sources.archive import ArchiveLimits
 from services.catalog.domain.sources.opening import open_source
 from services.catalog.domain.spec import DataFormat, ImportSpec, SplitSpec
@@ -292,6 +293,15 @@ def test_bad_arff(line: str, words: str) -> None:
     """A row that does not fit its declaration is refused with its line."""
     with pytest.raises(InvalidFieldError, match=words):
         import_bytes((WEATHER + line).encode(), ARFF)
+
+
+@settings(deadline=None)
+@given(st.lists(st.text(max_size=8), min_size=1, max_size=5), st.text(" \t", max_size=3))
+def test_arff_values_round_trip(texts: list[str], space: str) -> None:
+    """Whatever stands in quotes comes back, with whatever space around it."""
+    escaped = [text.replace("\\", "\\\\").replace("'", "\\'") for text in texts]
+    line = ",".join(f"{space}'{text}'{space}" for text in escaped)
+    assert arff_file._split(line, 1) == [(text, True) for text in texts]
 
 
 def test_libsvm() -> None:
