@@ -99,14 +99,19 @@ def plan_column(
 
 def bad_type(profile: ColumnProfile, wanted: ColumnType) -> InvalidFieldError:
     """Returns the error for a column whose values are not of the type that was asked for."""
+    return InvalidFieldError(
+        fields.COLUMN_TYPES,
+        f"{misfit(profile, wanted)}; choose another type or leave it out",
+        reason="BAD_COLUMN_TYPE",
+    )
+
+
+def misfit(profile: ColumnProfile, wanted: ColumnType) -> str:
+    """Returns why a column is not of a type, as the beginning of a sentence."""
     problem = f"does not hold {wanted} values{example(profile, wanted)}"
     if wanted is ColumnType.CATEGORICAL:
         problem = f"has more than {MAX_CATEGORIES} labels, too many to be categorical"
-    return InvalidFieldError(
-        fields.COLUMN_TYPES,
-        f"column `{profile.raw.name}` {problem}; choose another type or leave it out",
-        reason="BAD_COLUMN_TYPE",
-    )
+    return f"column `{profile.raw.name}` {problem}"
 
 
 def example(profile: ColumnProfile, wanted: ColumnType = ColumnType.NUMERIC) -> str:

@@ -14,6 +14,7 @@ from services.catalog.domain.columns import (
     distinct_numbers,
     example,
     fits,
+    misfit,
     plan_column,
 )
 from services.catalog.domain.profile import ColumnProfile
@@ -112,6 +113,8 @@ def plan_import(
     Raises:
         InvalidFieldError: Names the column whose values do not allow what was asked for.
     """
+    if spec.append:
+        _check_types_before(spec, profiles)
     targets = tuple(spec.targets) or ((target,) if target else ())
     task, reason = Task.UNSUPERVISED, "There is no target column."
     for name in targets:
@@ -126,6 +129,17 @@ def plan_import(
     schema = Schema(tuple(plan.column for plan in plans), task, target, reason, targets)
     rows = next(iter(profiles.values())).rows
     return ImportPlan(schema, plans, rows)
+
+
+def _check_types_before(spec: ImportSpec, profiles: Mapping[str, ColumnProfile]) -> None:
+    """Checks that new rows have the types of those before, which nobody can choose anew."""
+    for name, before in spec.column_types.items():
+        if not fits(profiles[name], before):
+            raise fields.bad_file(
+                f"{misfit(profiles[name], before)}, unlike the rows before; correct the file, or "
+                "import all rows anew",
+                "OTHER_COLUMNS",
+            )
 
 
 def _named_columns(spec: ImportSpec) -> list[tuple[str, str]]:

@@ -191,6 +191,24 @@ def test_types_follow_the_base() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        ("oops,1,true", r"`x` does not hold numeric values \(`oops` in row 2\)"),
+        ("1,1,maybe", "`y` does not hold boolean values"),
+    ],
+)
+def test_values_of_other_types_than_before(row: str, words: str) -> None:
+    """New rows that are not of the types before are refused with a cure that can be followed."""
+    base = version("x,c,y\n" + "1,b,true\n2,c,false\n" * 10, target="y")
+    with pytest.raises(InvalidFieldError, match=f"{words}.*correct the file") as caught:
+        version(f"x,c,y\n1,b,true\n{row}\n", **asked_of(base))
+    assert (field_of(caught.value), caught.value.reason) == (
+        "dataset_import.spec.upload",
+        "OTHER_COLUMNS",
+    )
+
+
 def test_what_does_not_fit() -> None:
     """Another type, another target and groups are refused with the field."""
     base = version("x,c\n" + "1,b\n2,c\n" * 10)
