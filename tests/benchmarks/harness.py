@@ -30,16 +30,20 @@ class Aim:
 
     Attributes:
         at_most: Largest own value; None for any.
+        at_least: Smallest own value; None for any.
         ratio: Largest share of the other's value; None for any.
     """
 
     at_most: float | None = None
+    at_least: float | None = None
     ratio: float | None = None
 
     def __str__(self) -> str:
         parts = []
         if self.at_most is not None:
             parts.append(f"<= {self.at_most:g}")
+        if self.at_least is not None:
+            parts.append(f">= {self.at_least:g}")
         if self.ratio is not None:
             parts.append(f"ratio <= {self.ratio:.3g}")
         return ", ".join(parts)
@@ -50,9 +54,10 @@ class Aim:
             return None
         if ours is None:
             return False
-        is_small = self.at_most is None or ours <= self.at_most
-        if not is_small or self.ratio is None:
-            return is_small
+        is_within = self.at_most is None or ours <= self.at_most
+        is_within = is_within and (self.at_least is None or ours >= self.at_least)
+        if not is_within or self.ratio is None:
+            return is_within
         return None if ratio is None else ratio <= self.ratio
 
 

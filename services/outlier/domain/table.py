@@ -1,6 +1,7 @@
 """Data to scan, whatever holds it."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -32,10 +33,35 @@ class Table(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class RowsTable:
+    """A table whose rows are in memory.
+
+    Attributes:
+        raw: All rows.
+        columns: What its columns are.
+        batch_rows: Rows of a batch.
+    """
+
+    raw: RawRows
+    columns: Sequence[Column]
+    batch_rows: int = 65_536
+
+    @property
+    def row_count(self) -> int:
+        """Number of rows."""
+        return self.raw.count
+
+    def batches(self) -> Iterator[RawRows]:
+        """See `Table`."""
+        for start in range(0, self.row_count, self.batch_rows):
+            yield self.raw.take(slice(start, start + self.batch_rows))
+
+
 def sample_size(columns: Sequence[Column], row_count: int, most_rows: int) -> int:
     """Returns how many rows are sampled: what fits into 128 MB, and no more than `most_rows`."""
     widths = [_width(column) for column in columns]
-    return max(2, min(row_count, most_rows, _MOST_SAMPLE_BYTES // sum(widths)))
+    return min(row_count, most_rows, max(2, _MOST_SAMPLE_BYTES // sum(widths)))
 
 
 def draw_sample(

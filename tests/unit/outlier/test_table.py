@@ -1,28 +1,18 @@
 """Samples of tables."""
 
-from collections.abc import Iterator, Sequence
-
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
 from common.data.schema import Column, ColumnType
 from services.outlier.domain.preparation import RawRows
-from services.outlier.domain.table import draw_sample, sample_size
+from services.outlier.domain.table import RowsTable, draw_sample, sample_size
 
 
-class Counted:
-    """A table of one column that holds the rows' numbers, in uneven batches."""
-
-    columns: Sequence[Column] = [Column("row", ColumnType.NUMERIC)]
-
-    def __init__(self, row_count: int, step: int) -> None:
-        self.row_count = row_count
-        self._step = step
-
-    def batches(self) -> Iterator[RawRows]:
-        for start in range(0, self.row_count, self._step):
-            yield RawRows({"row": np.arange(start, min(start + self._step, self.row_count))})
+def counted(rows: int, step: int) -> RowsTable:
+    """Returns a table of one column that holds the rows' numbers, in batches of so many."""
+    raw = RawRows({"row": np.arange(rows)})
+    return RowsTable(raw, [Column("row", ColumnType.NUMERIC)], step)
 
 
 @given(st.integers(2, 300), st.integers(1, 70), st.integers(0, 5), st.data())
@@ -31,7 +21,7 @@ def test_samples_are_rows(rows: int, step: int, seed: int, data: st.DataObject) 
     count = data.draw(st.integers(1, rows))
     told: list[int] = []
     found, again = (
-        draw_sample(Counted(rows, width), count, np.random.default_rng(seed), told.append)
+        draw_sample(counted(rows, width), count, np.random.default_rng(seed), told.append)
         for width in (step, rows)
     )
     values = found.columns["row"].tolist()
@@ -42,7 +32,7 @@ def test_samples_are_rows(rows: int, step: int, seed: int, data: st.DataObject) 
 
 def test_samples_are_in_random_order() -> None:
     """The first rows of a sample are a sample too: detectors that take fewer rows cut it."""
-    found = draw_sample(Counted(1000, 100), 1000, np.random.default_rng(0), lambda done: None)
+    found = draw_sample(counted(1000, 100), 1000, np.random.default_rng(0), lambda done: None)
     assert 300 < found.columns["row"][:100].mean() < 700
 
 

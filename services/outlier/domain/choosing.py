@@ -1,0 +1,64 @@
+"""Which detectors are combined where nobody says which: by the data's looks, not by labels.
+
+No detector is best on all data. Each of those that are combined covers another kind of anomaly:
+small samples and isolation find what lies apart from all, also in groups; neighbours what lies
+apart from its surroundings; histograms what is unusual in one column; patterns and networks of
+labels what breaks a dependency. Their mean is seldom the best and hardly ever bad.
+"""
+
+from dataclasses import dataclass
+
+from services.outlier.domain.detector import Detector, Rows
+from services.outlier.domain.detectors.bayes import BayesianNetwork
+from services.outlier.domain.detectors.density import Hbos
+from services.outlier.domain.detectors.forests import IsolationForest
+from services.outlier.domain.detectors.neighbours import Knn, SubsampledNeighbours
+from services.outlier.domain.detectors.patterns import FrequentPatterns
+from services.outlier.domain.preparation import Preparation
+from services.outlier.domain.preparation.columns import LabelColumn
+
+_MOST_NETWORK_COLUMNS = 50
+
+
+@dataclass(frozen=True)
+class Traits:
+    """What data looks like, as far as the choice depends on it.
+
+    Attributes:
+        rows: Number of rows to fit on.
+        features: Number of features.
+        label_columns: Columns of labels.
+        other_columns: All others.
+    """
+
+    rows: int
+    features: int
+    label_columns: int
+    other_columns: int
+
+    @classmethod
+    def of(cls, preparation: Preparation, rows: Rows) -> "Traits":
+        """Returns the traits of prepared rows."""
+        labels = sum(isinstance(column, LabelColumn) for column in preparation.columns)
+        others = len(preparation.columns) - labels
+        return cls(rows.count, rows.values.shape[1], labels, others)
+
+
+def choose_detectors(traits: Traits) -> dict[str, Detector]:
+    """Returns detectors by name, the quick ones first.
+
+    Args:
+        traits: What the data looks like.
+    """
+    chosen: dict[str, Detector] = {
+        "subsampled_neighbours": SubsampledNeighbours(),
+        "hbos": Hbos(),
+        "isolation_forest": IsolationForest(),
+        "subsampled_neighbours_32": SubsampledNeighbours(sample_rows=32),
+        "knn": Knn(),
+    }
+    if traits.label_columns >= 2:
+        chosen["frequent_patterns"] = FrequentPatterns()
+        if traits.label_columns + traits.other_columns <= _MOST_NETWORK_COLUMNS:
+            chosen["bayesian_network"] = BayesianNetwork()
+    return chosen
