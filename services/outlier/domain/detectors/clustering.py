@@ -30,6 +30,8 @@ Labels = npt.NDArray[np.intp]
 
 # Fewer different rows than that for each cluster make no clusters.
 _ROWS_PER_CLUSTER = 25
+# How much the spread of a cluster of even size leans on that of all: so many times its own.
+_LEAN = 0.25
 # A cluster's variance in a feature is at least this share of the mean variance of the features.
 _LEAST_VARIANCE = 1e-3
 # Where nothing is asked for, clusters by density have no fewer rows.
@@ -123,7 +125,7 @@ def _spreads(values: Matrix, found: _Clusters) -> Matrix:
     """Returns each cluster's deviations; those of small clusters lean on those of all."""
     apart = np.square(values - found.centres[found.labels])
     sums = np.stack([apart[found.labels == each].sum(axis=0) for each in range(len(found.sizes))])
-    even = found.sizes.mean()
+    even = _LEAN * found.sizes.mean()
     variances = (sums + even * apart.mean(axis=0)) / (found.sizes[:, None] + even)
     least = _LEAST_VARIANCE * float(values.var(axis=0).mean())
     return np.asarray(np.sqrt(np.maximum(variances, max(least, np.finfo(np.float64).tiny))))

@@ -1,5 +1,6 @@
 """Distances between rows: exact, in blocks, and no row is its own neighbour."""
 
+import hashlib
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -48,7 +49,7 @@ def distinct_rows(values: Matrix, generator: Generator) -> Matrix:
     """
     values = bounded(values)
     most = max(_MOST_CELLS // max(values.shape[1], 1), 2)
-    _, first = np.unique(values, axis=0, return_index=True)
+    first = _first_of_equal(values)
     if len(first) < 2:
         raise UnfitError(
             "all rows are equal, so that none is near or far; give rows that differ, or a "
@@ -57,6 +58,17 @@ def distinct_rows(values: Matrix, generator: Generator) -> Matrix:
     if len(first) > most:
         first = generator.choice(first, most, replace=False)
     return np.ascontiguousarray(values[np.sort(first)])
+
+
+def _first_of_equal(values: Matrix) -> Positions:
+    """Returns the position of each different row's first occurrence.
+
+    By digests: wide rows are many times slower to sort, and digests take little memory.
+    """
+    first: dict[bytes, int] = {}
+    for position, row in enumerate(np.ascontiguousarray(values)):
+        first.setdefault(hashlib.blake2b(row, digest_size=16).digest(), position)
+    return np.fromiter(first.values(), dtype=np.intp)
 
 
 def squared_distances(values: Matrix, to: Matrix) -> Matrix:

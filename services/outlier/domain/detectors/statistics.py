@@ -14,8 +14,6 @@ from services.outlier.domain.detectors.distances import LARGEST, blocks, bounded
 # Numbers in the tables of all features: 32 MB.
 _TABLE_CELLS = 4_000_000
 _LEAST_POINTS = 64
-# Of a long table, this share of the points is for either tail, where every number counts.
-_TAIL_SHARE = 4
 
 # Takes how unlikely numbers so small and numbers so large are, and the sign of the skewness.
 Combine = Callable[[Scores, Scores, float], Scores]
@@ -86,12 +84,14 @@ def _table(column: Scores, most: int, combine: Combine) -> tuple[Scores, Scores]
 
 
 def _spread(count: int, most: int) -> npt.NDArray[np.intp]:
-    """Chooses points of a table: all in the tails, evenly between."""
+    """Chooses points of a table: all at the ends, and ever fewer towards the middle.
+
+    So chosen, the logarithm of a frequency is equally exact everywhere.
+    """
     if count <= most:
         return np.arange(count)
-    tail = most // _TAIL_SHARE
-    middle = np.linspace(tail, count - tail - 1, most - 2 * tail).astype(np.intp)
-    return np.concatenate((np.arange(tail), middle, np.arange(count - tail, count)))
+    below = np.geomspace(1, (count + 1) // 2, most // 2).astype(np.intp) - 1
+    return np.unique(np.concatenate((below, count - 1 - below)))
 
 
 def _skewness(column: Scores) -> float:
