@@ -22,6 +22,8 @@ from services.outlier.domain.detectors.distances import (
     blocks,
     bounded,
     distinct_rows,
+    knee,
+    last_distances,
     nearest,
     squared_distances,
 )
@@ -248,8 +250,8 @@ class Dbscan(Detector):
         """
         fitted = distinct_rows(rows.values, generator)
         count = min(self.neighbours, len(fitted) - 1)
-        reaches = _reaches(fitted, count)
-        eps = self.eps or _knee(np.sort(reaches))
+        reaches = last_distances(fitted, count)
+        eps = self.eps or knee(np.sort(reaches))
         core = fitted[reaches <= eps]
         if len(core) < 2:
             raise UnfitError(
@@ -257,26 +259,6 @@ class Dbscan(Detector):
                 "it out to have it chosen"
             )
         return FittedDbscan(core, max(eps, np.finfo(np.float64).tiny))
-
-
-def _reaches(fitted: Matrix, count: int) -> Scores:
-    """Returns each row's distance to the last of its neighbours."""
-    return np.concatenate([distances[:, -1] for _, distances, _ in nearest(fitted, fitted, count)])
-
-
-def _knee(ascending: Scores) -> float:
-    """Returns where the logarithm of the curve turns up, but no less than its middle.
-
-    The point farthest below the chord, as in Satopaa et al.: Finding a kneedle in a haystack
-    (2011); of the logarithm, so that the farthest row alone does not decide.
-    """
-    middle = float(ascending[len(ascending) // 2])
-    curve = np.log(np.maximum(ascending, max(1e-3 * middle, np.finfo(np.float64).tiny)))
-    rise = curve[-1] - curve[0]
-    if rise <= 0:
-        return middle
-    below = np.linspace(0, 1, len(curve)) - (curve - curve[0]) / rise
-    return max(middle, float(ascending[below.argmax()]))
 
 
 @dataclass(frozen=True)
@@ -339,7 +321,7 @@ class Hdbscan(Detector):
         """
         fitted = distinct_rows(rows.values, generator)
         count = min(self.neighbours, len(fitted) - 1)
-        reaches = _reaches(fitted, count)
+        reaches = last_distances(fitted, count)
         labels = _density_clusters(fitted, count, self.cluster_rows)
         inside = labels >= 0
         labels = labels[inside]

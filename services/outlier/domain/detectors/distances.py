@@ -8,15 +8,16 @@ import numpy.typing as npt
 from scipy.spatial import cKDTree
 from sklearn.neighbors import NearestNeighbors
 
-from services.outlier.domain.detector import Generator, Matrix, UnfitError
+from services.outlier.domain.detector import Generator, Matrix, Scores, UnfitError
 
 Positions = npt.NDArray[np.intp]
 Find = Callable[[Matrix], Positions]
 
 # Sums of squares of so large numbers, over 10,000 features and weighted, are finite.
 LARGEST = 1e100
-# Numbers in the largest temporary array of a block: 16 MB.
-_BLOCK_CELLS = 2_000_000
+# Numbers in the largest temporary array of a block: 2 MB, which stay in the processor's cache.
+_BLOCK_CELLS = 250_000
+_BLOCK_ROWS = 64
 # Rows that are kept have at most so many numbers: 64 MB.
 _MOST_CELLS = 8_000_000
 # Where trees beat the matrix product: few features, and enough rows to pay for building one.
@@ -32,7 +33,7 @@ def bounded(values: Matrix) -> Matrix:
 
 def blocks(count: int, width: int) -> Iterator[slice]:
     """Yields rows in blocks whose temporary arrays, `width` numbers a row, stay small."""
-    size = max(16, _BLOCK_CELLS // max(width, 1))
+    size = max(_BLOCK_ROWS, _BLOCK_CELLS // max(width, 1))
     for start in range(0, count, size):
         yield slice(start, min(start + size, count))
 
@@ -101,6 +102,26 @@ def nearest(
     for block in blocks(len(values), max(values.shape[1], count + 1)):
         some = bounded(values[block])
         yield block, *_others(some, fitted, find(some))
+
+
+def last_distances(fitted: Matrix, count: int) -> Scores:
+    """Returns each row's distance to the last of its neighbours."""
+    return np.concatenate([distances[:, -1] for _, distances, _ in nearest(fitted, fitted, count)])
+
+
+def knee(ascending: Scores) -> float:
+    """Returns where the logarithm of the curve turns up, but no less than its middle.
+
+    The point farthest below the chord, as in Satopaa et al.: Finding a kneedle in a haystack
+    (2011); of the logarithm, so that the farthest row alone does not decide.
+    """
+    middle = float(ascending[len(ascending) // 2])
+    curve = np.log(np.maximum(ascending, max(1e-3 * middle, np.finfo(np.float64).tiny)))
+    rise = curve[-1] - curve[0]
+    if rise <= 0:
+        return middle
+    below = np.linspace(0, 1, len(curve)) - (curve - curve[0]) / rise
+    return max(middle, float(ascending[below.argmax()]))
 
 
 def _finder(fitted: Matrix, count: int, rows: int) -> Find:
