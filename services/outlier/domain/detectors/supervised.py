@@ -22,6 +22,8 @@ _SHARES = np.array([0.0, 0.2, 0.4, 0.6, 0.8, 0.95])
 # proportion to what the detectors leave to be gained, and a loss where that is little.
 _USUAL_GAINS = np.array([0.0, 0.03, 0.045, 0.045, 0.04, 0.035])
 _LEAST_WEIGHT = 1e-3
+_SHARE_OF_ONE = 0.1  # anomaly, at most
+_RAREST = 1e-3
 _USUAL_MISS = 0.2
 _LEAST_MISS = 0.05
 _USUAL_WEIGHT = 10  # held-out anomalies that this counts as much as
@@ -55,7 +57,8 @@ class Ranks:
         """Returns the shares, between 0 and 1; beyond all fitted scores larger is yet odder."""
         below = np.searchsorted(self.knots, scores, "left")
         upto = np.searchsorted(self.knots, scores, "right")
-        beyond = np.arctan((scores - self.centre) / self.spread) / np.pi + 0.5
+        with np.errstate(over="ignore"):  # infinitely far has an angle too
+            beyond = np.arctan((scores - self.centre) / self.spread) / np.pi + 0.5
         return np.asarray(0.999 * (below + upto) / (2 * _KNOTS) + 0.001 * beyond)
 
 
@@ -85,11 +88,11 @@ class SemiSupervisedScorer:
             base_scores: What the fitted detectors say of them, shape (rows, detectors).
         """
         ranks = _ranks(self.ranks, base_scores)
-        blended: Scores = ranks.mean(axis=1)
-        if self.share:
-            chances = self.trees.mean(_seen(rows, self.features, ranks))
-            blended = (1 - self.share) * blended + self.share * self.learned.rank(chances)
-        return blended
+        usual: Scores = ranks.mean(axis=1)
+        if not self.share:
+            return _stress(usual)
+        chances = self.trees.mean(_seen(rows, self.features, ranks))
+        return _blend(usual, self.learned.rank(chances), self.share)
 
 
 class SemiSupervised(BaseModel):
@@ -203,6 +206,19 @@ def _seen(rows: Rows, features: npt.NDArray[np.int64], ranks: Matrix) -> Matrix:
     return np.concatenate([rows.values[:, features].clip(-_LARGEST, _LARGEST), ranks], axis=1)
 
 
+def _blend(usual: Scores, learned: Scores, share: float) -> Scores:
+    """Returns ranks of both kinds as one; `share` of it is learned."""
+    return (1 - share) * _stress(usual) + share * _stress(learned)
+
+
+def _stress(ranks: Scores) -> Scores:
+    """Returns minus the logarithms of the shares of odder rows, scaled to between 0 and 1.
+
+    The order of usual rows is chance; added up as they are, ranks would let it hide odd rows.
+    """
+    return np.asarray(np.log1p(-ranks * (1 - _RAREST)) / np.log(_RAREST))
+
+
 def _draw_folds(labels: Labels, generator: Generator) -> npt.NDArray[np.int64]:
     """Draws the fold of each row: anomalies and others are spread evenly, shape (rows,)."""
     folds = np.empty(len(labels), np.int64)
@@ -217,7 +233,7 @@ def _best_share(learned: Scores, usual: Scores, others: npt.NDArray[np.bool_]) -
     """Returns the share of the trees that ranks held-out anomalies best among other rows.
 
     What usually helps counts as some anomalies more, so that chance decides less where they are
-    few. One alone tells nothing: the share is 0.
+    few; and the fewer they are the less is learned, so that it can do little harm.
 
     Args:
         learned: Ranks by trees that were not taught the row, shape (rows,).
@@ -226,12 +242,12 @@ def _best_share(learned: Scores, usual: Scores, others: npt.NDArray[np.bool_]) -
     """
     places = []
     for share in _SHARES:
-        blended = (1 - share) * usual + share * learned
+        blended = _blend(usual, learned, share)
         places.append(Ranks.of(blended[others]).rank(blended[~others]))
     gains = np.stack(places, axis=1) - places[0][:, None]
-    if len(gains) < 2:  # one anomaly cannot be taught and held out
-        return 0.0
+    tested = gains if len(gains) > 1 else gains[:0]  # one anomaly cannot be taught and held out
     missed = 1 - float(places[0].mean())
     usually = _USUAL_GAINS * (missed - _LEAST_MISS) / (_USUAL_MISS - _LEAST_MISS)
-    expected = gains.sum(axis=0) + _USUAL_WEIGHT * usually
-    return float(_SHARES[expected.argmax()])
+    expected = tested.sum(axis=0) + _USUAL_WEIGHT * usually
+    allowed = _SHARE_OF_ONE * (len(gains) + 1) >= _SHARES
+    return float(_SHARES[expected[allowed].argmax()])
