@@ -141,11 +141,20 @@ def test_automatic_threshold_needs_no_contamination(share: float) -> None:
 
 
 def test_automatic_threshold_is_the_fence_of_the_adjusted_boxplot() -> None:
-    """Protects the published formula."""
-    scores = usual(500)
+    """Protects the published formula, for scores as little skewed as most are."""
+    scores = usual(500) + 5
+    assert 0.1 < medcouple(scores) < 0.25
     lower, upper = np.quantile(scores, (0.25, 0.75))
     fence = upper + 1.5 * np.exp(3 * medcouple(scores)) * (upper - lower)
     assert automatic_threshold(scores) == pytest.approx(fence)
+
+
+def test_automatic_threshold_where_anomalies_skew_the_scores() -> None:
+    """Protects from masking: the skewness that anomalies make does not hide them."""
+    generator = np.random.default_rng(0)
+    scores = np.concatenate([generator.exponential(size=1800), generator.uniform(7, 9, 200)])
+    assert medcouple(scores) > 0.4
+    assert (scores > automatic_threshold(scores))[-200:].all()
 
 
 def test_automatic_threshold_of_tied_scores() -> None:
