@@ -12,7 +12,7 @@ from services.outlier.domain.streaming.feedback import Feedback
 Arrays = dict[str, npt.NDArray[np.generic]]
 
 # Enough for a threshold that is taken anew every 64 rows.
-_MEDCOUPLE_SCORES = 300
+_MEDCOUPLE_SCORES = 200
 _LEAST = 32
 
 
