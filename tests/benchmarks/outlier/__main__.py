@@ -1,7 +1,7 @@
 """The outlier service's benchmark: `make bench NAME=outlier [DATA=folder of labelled sets]`."""
 
 from tests.benchmarks.harness import publish, say
-from tests.benchmarks.outlier import injected, labelled
+from tests.benchmarks.outlier import injected, labelled, speed
 
 
 def main() -> None:
@@ -10,7 +10,8 @@ def main() -> None:
     measures = labelled.labelled()
     say("Measuring on injected anomalies")
     measures += injected.injected()
-    publish("outlier", measures, [*labelled.NOTES, *injected.NOTES])
+    measures += speed.speed()
+    publish("outlier", measures, [*labelled.NOTES, *injected.NOTES, *speed.NOTES])
 
 
 if __name__ == "__main__":
