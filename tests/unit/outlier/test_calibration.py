@@ -3,7 +3,7 @@ import warnings
 import numpy as np
 import numpy.typing as npt
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import false_discovery_control, kstest
@@ -81,6 +81,7 @@ def test_normaliser_where_scores_do_not_spread(scores: list[float]) -> None:
     assert (np.argsort(scores, kind="stable") == np.argsort(normalised, kind="stable")).all()
 
 
+@settings(max_examples=40, deadline=None)
 @given(any_scores, any_scores)
 def test_calibrations_are_monotone_and_in_range(
     fitted: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]
@@ -184,6 +185,7 @@ def test_false_discovery_rate_with_nothing_or_all_to_find() -> None:
     assert (scores > false_discovery_threshold(scores, np.full(5, 0.01), 0.1)).all()
 
 
+@settings(max_examples=40, deadline=None)
 @given(any_scores, st.floats(0, 1))
 def test_contamination_marks_at_most_the_share(
     scores: npt.NDArray[np.float64], share: float
