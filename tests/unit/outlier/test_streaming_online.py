@@ -225,6 +225,15 @@ def test_awkward_streams_give_finite_scores(rows: Matrix) -> None:
     assert said.marked.mean() < 0.05 if len(rows) else not said.marked.any()
 
 
+def test_a_stream_that_begins_with_nothing_but_gaps() -> None:
+    """Protects from what is learned of rows without numbers: it begins when numbers come."""
+    rows = np.random.default_rng(0).normal(size=(1500, 3))
+    odd = np.full((5, 3), 9.0)
+    said = Online().start(3).process(np.concatenate([np.full((400, 3), np.nan), rows, odd]))
+    assert said.marked[-5:].all()
+    assert said.marked[900:-5].mean() < 0.01
+
+
 def test_a_constant_that_changes_is_marked() -> None:
     """Protects features that never varied: that is when a change matters."""
     rows = np.zeros((600, 2))

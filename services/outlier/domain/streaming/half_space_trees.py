@@ -17,6 +17,7 @@ _LARGEST = 1e300
 # where here their logarithms are; on 11 labelled sets that raises the area under the curve by 0.02.
 _SPARSE = 0.04
 _OUTSIDE = 0.5
+_NEVER = 2**62
 
 
 class HalfSpaceTrees(BaseModel):
@@ -67,6 +68,10 @@ class StreamingTrees:
     Scores of rows do not depend on how the stream is cut into batches. Ranges of features are
     learned from the first window, and again from any window of which a feature lies mostly outside.
     A missing number sends a row where most rows of the last window went.
+
+    Attributes:
+        ready_from: The row of the stream, from 0, from which scores are not 0: that after the first
+            window that is not empty.
     """
 
     def __init__(self, options: HalfSpaceTrees, features: int, seed: int) -> None:
@@ -78,13 +83,14 @@ class StreamingTrees:
         self._built = 0
         self._seen = 0
         self._filled = 0  # rows of the window so far
+        self.ready_from = _NEVER
         self._window = np.full((options.window, features), np.nan)
         self._ranges = np.zeros((2, features))
         self._forest: _Forest | None = None
 
     @property
     def ready(self) -> bool:
-        """Whether the first window is over, before which all scores are 0."""
+        """Whether rows are scored: whether a window with numbers is over."""
         return self._forest is not None
 
     @property
@@ -175,6 +181,7 @@ class StreamingTrees:
 
     def _build(self, rows: Matrix) -> None:
         """Draws trees for the ranges of rows and counts these."""
+        self.ready_from = min(self.ready_from, self._seen)
         low = np.where(np.isnan(rows), np.inf, rows).min(0)
         high = np.where(np.isnan(rows), -np.inf, rows).max(0)
         seen = low <= high
@@ -197,6 +204,7 @@ class StreamingTrees:
             "built": self._built,
             "seen": self._seen,
             "filled": self._filled,
+            "ready_from": self.ready_from,
         }
         return arrays, numbers
 
@@ -208,7 +216,7 @@ class StreamingTrees:
         ranges = np.array(arrays["ranges"], np.float64)
         trees = cls(options, ranges.shape[1], int(numbers["seed"]))
         trees._built, trees._seen = int(numbers["built"]), int(numbers["seen"])
-        trees._filled = int(numbers["filled"])
+        trees._filled, trees.ready_from = int(numbers["filled"]), int(numbers["ready_from"])
         trees._ranges = ranges
         trees._window[: trees._filled] = arrays["window"]
         if "columns" in arrays:

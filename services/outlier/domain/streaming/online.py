@@ -170,7 +170,7 @@ class OnlineDetector:
         """Processes rows up to the next turn; returns scores, p-values and probabilities."""
         first, threshold = self._seen, self.threshold
         parts = np.stack([self._trees.score_and_learn(rows), self._baseline_scores(rows)], axis=1)
-        parts[np.arange(first, first + len(rows)) < self._trees_from, _TREES] = np.nan
+        parts[np.arange(first, first + len(rows)) < self._trees.ready_from, _TREES] = np.nan
         said, combined = self._say(rows, parts)
         self._monitor.look_again(first, self._baseline)
         self._baseline.learn(rows)
@@ -194,11 +194,6 @@ class OnlineDetector:
         said[1] = reference.calibration.p_values(said[0])
         said[2] = reference.calibration.probabilities(said[0])
         return said, combined
-
-    @property
-    def _trees_from(self) -> int:
-        """The row from which trees have scores."""
-        return self.options.trees.window
 
     def _baseline_scores(self, rows: Matrix) -> Scores:
         if self._seen < FIRST_TURN:
