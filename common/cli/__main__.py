@@ -5,7 +5,7 @@ import signal
 import sys
 from types import FrameType
 
-EXIT_INTERRUPTED = 130
+from common.cli.exits import EXIT_INTERRUPTED
 
 
 def main() -> None:

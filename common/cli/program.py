@@ -9,9 +9,9 @@ import grpc
 import typer
 
 from common.cli import agents, apply, datasets, debug, doctor, models, runs, suite, sweep, trace
-from common.cli.__main__ import EXIT_INTERRUPTED
 from common.cli.context import CliContext, context_of, make_console
 from common.cli.errors import CliError, CommandInterruptedError, said_by, show
+from common.cli.exits import EXIT_INTERRUPTED
 from common.errors import AimassError
 from common.local.home import SuiteHome
 from common.tls import TlsError
