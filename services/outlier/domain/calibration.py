@@ -75,14 +75,20 @@ class UsualTail:
     width: float
 
     @classmethod
-    def fit(cls, scores: Scores, most: int = MOST_MEDCOUPLE_SCORES) -> "UsualTail":
+    def fit(
+        cls,
+        scores: Scores,
+        most: int = MOST_MEDCOUPLE_SCORES,
+        most_skewness: float = _MOST_SKEWNESS,
+    ) -> "UsualTail":
         """Learns the tail of finite scores, shape (rows,), at least one.
 
         Args:
             scores: What to learn from.
             most: The skewness is found from so many order statistics.
+            most_skewness: More skewness than this is put down to anomalies; 1 puts down none.
         """
-        skewness = min(medcouple(scores, most), _MOST_SKEWNESS)
+        skewness = min(medcouple(scores, most), most_skewness)
         exponent = 3 if skewness >= 0 else 4
         width = _spread(scores) * math.exp(exponent * skewness)
         return cls(float(np.quantile(scores, 0.75)), width)

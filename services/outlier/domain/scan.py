@@ -10,6 +10,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.outlier.domain.calibration import (
+    UsualTail,
     automatic_threshold,
     contamination_threshold,
     false_discovery_threshold,
@@ -139,8 +140,9 @@ def _threshold(scores: Scores, fit: Fit, marking: Marking) -> float:
         return contamination_threshold(scores, marking.contamination)
     if marking.false_discovery_rate is not None:
         # Against the tail that usual rows have: the rows that calibrate hold anomalies as well, and
-        # as many as are looked for, so that no row is rarer than these (Efron's empirical null).
-        usual = fit.calibration.tail.above(scores)
+        # as many as are looked for, so that no row is rarer than these (Efron's empirical null). A
+        # bound is promised, so all skewness counts as that of usual rows.
+        usual = UsualTail.fit(scores, most_skewness=1.0).above(scores)
         return false_discovery_threshold(scores, usual, marking.false_discovery_rate)
     return automatic_threshold(scores)
 
