@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-import numba
 import numpy as np
 import numpy.typing as npt
 
+from services.outlier.domain.compiling import compiled
 from services.outlier.domain.detector import Matrix, Scores
 
 Leaves = npt.NDArray[np.uint16]
@@ -133,16 +133,7 @@ def _copy_tree(
     return np.concatenate(columns).astype(np.int32), rounded, values[level]
 
 
-def _compiled(function: Callable[..., None]) -> Callable[..., None]:
-    """Returns a function compiled on its first call, and kept on disk where that is possible."""
-    try:
-        compiled: Callable[..., None] = numba.njit(nogil=True, cache=True)(function)
-    except RuntimeError:  # no folder to keep it in may be written to
-        compiled = numba.njit(nogil=True)(function)
-    return compiled
-
-
-@_compiled
+@compiled
 def _walk(values: Any, used: Any, places: Any, thresholds: Any, found: Any) -> None:
     """Fills in the leaves of rows whose trees compare single features."""
     count = len(values)
@@ -168,7 +159,7 @@ def _walk(values: Any, used: Any, places: Any, thresholds: Any, found: Any) -> N
                 found[tree, start + row] = nodes[row] - np.uint32(inner)
 
 
-@_compiled
+@compiled
 def _walk_planes(
     values: Any, used: Any, places: Any, weights: Any, thresholds: Any, found: Any
 ) -> None:
@@ -199,7 +190,7 @@ def _walk_planes(
                 found[tree, start + row] = nodes[row] - np.uint32(inner)
 
 
-@_compiled
+@compiled
 def _add_nearness(leaves: Any, known: Any, total: Any) -> None:
     """Fills in the sums of squared proximities."""
     trees, others = known.shape

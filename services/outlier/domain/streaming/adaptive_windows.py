@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from services.outlier.domain.compiling import compiled
 from services.outlier.domain.detector import Matrix, Scores
-from services.outlier.domain.streaming.compiling import compiled
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 Counts = npt.NDArray[np.int64]

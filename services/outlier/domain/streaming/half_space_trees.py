@@ -6,8 +6,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.outlier.domain.compiling import compiled
 from services.outlier.domain.detector import Generator, Matrix, Scores, UnfitError
-from services.outlier.domain.streaming.compiling import compiled
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 Masses = npt.NDArray[np.int32]

@@ -1,4 +1,4 @@
-"""Loops over rows that are compiled, because each row changes what the next one meets."""
+"""Loops over rows that numpy cannot do at once, compiled."""
 
 from collections.abc import Callable
 from typing import TypeVar, cast
