@@ -1,10 +1,20 @@
 """The process that serves Horovod's rendezvous."""
 
+import time
 from pathlib import Path
 
 import pytest
 
 from services.trainer.coordinator.rendezvous import Rendezvous
+
+
+def environment_of(pid: int) -> str:
+    """Returns what a process was started with; the kernel shows it a moment after the start."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        if seen := Path(f"/proc/{pid}/environ").read_text():
+            return seen
+    raise AssertionError("the process has no environment")
 
 
 def test_it_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -14,7 +24,7 @@ def test_it_knows_no_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AIMASS_JOB", "job")
     rendezvous = Rendezvous("127.0.0.1")
     try:
-        seen = Path(f"/proc/{rendezvous._process.pid}/environ").read_text()
+        seen = environment_of(rendezvous._process.pid)
     finally:
         rendezvous.close()
     assert "a secret of the suite" not in seen
