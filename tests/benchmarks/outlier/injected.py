@@ -1,4 +1,4 @@
-"""How well anomalies are found that were put among usual rows: what detectors are chosen by.
+"""How well anomalies are found that were put among usual rows, by kind.
 
 Four kinds, made as in ADBench (Han et al., 2022, section 3.2) from a Gaussian mixture that was
 fitted to usual rows: local ones from the mixture with its covariances five times as wide, clustered
