@@ -19,6 +19,7 @@ from common.runs.errors import RunCancelledError
 from common.runs.job import run_job
 from common.runs.kind import attempt_prefix
 from common.runs.owner import RunOwner
+from common.runs.publishing import publish_request
 from services.catalog.buckets import import_objects
 from services.catalog.config import ImportSettings
 from services.catalog.convert import data_prefixes, spec_from_proto, spec_to_proto
@@ -36,7 +37,7 @@ from services.catalog.domain.spec import CsvOptions, DataFormat, ImportSpec, res
 from services.catalog.domain.uploads import Uploads, fetch_upload
 from services.catalog.domain.versions import Versions
 from services.catalog.kind import DATASET_IMPORTS, DATASETS
-from services.catalog.publishing import publish_request, publishing_turn, scratch_folder
+from services.catalog.publishing import publishing_turn, scratch_folder
 
 Owner = RunOwner[dataset_pb2.DatasetImport]
 
@@ -142,8 +143,7 @@ def _import(owner: Owner, versions: Datasets, settings: ImportSettings) -> _Draf
         max_file_bytes=settings.import_max_unpacked_bytes,
         max_total_bytes=settings.import_max_unpacked_bytes,
     )
-    identity = publish_request(DATASET_IMPORTS, owner.run).request_id
-    with scratch_folder(identity, settings.import_scratch_dir) as scratch:
+    with scratch_folder(owner.run, settings.import_scratch_dir) as scratch:
         files, file_format = _fetch(owner, spec, scratch, settings)
         owner.progress(_FETCHED, READING)
         with open_files(files, file_format, scratch, spec, limits) as source:

@@ -16,6 +16,7 @@ from common.runs.errors import RunCancelledError
 from common.runs.job import run_job
 from common.runs.kind import attempt_prefix
 from common.runs.owner import RunOwner
+from common.runs.publishing import publish_request
 from services.catalog.config import ModelImportSettings
 from services.catalog.convert import model_spec_from_proto
 from services.catalog.domain.model_spec import UPLOAD, ModelFormat, resolve_model_format
@@ -25,7 +26,7 @@ from services.catalog.domain.uploads import Uploads, fetch_upload
 from services.catalog.domain.versions import Versions
 from services.catalog.inspection import MODEL, ROWS, Answer, Limits, inspect_in_process
 from services.catalog.kind import DATASETS, MODEL_IMPORTS
-from services.catalog.publishing import publish_request, scratch_folder
+from services.catalog.publishing import scratch_folder
 
 Owner = RunOwner[model_pb2.ModelImport]
 
@@ -78,8 +79,7 @@ def _import(owner: Owner, settings: ModelImportSettings) -> model_pb2.ModelVersi
         )
     kind = resolve_model_format(spec, upload.filename)
     limits = Limits(settings.model_import_memory_bytes, settings.model_import_seconds)
-    identity = publish_request(MODEL_IMPORTS, owner.run).request_id
-    with scratch_folder(identity, settings.import_scratch_dir) as folder:
+    with scratch_folder(owner.run, settings.import_scratch_dir) as folder:
         owner.progress(0.0, "fetching", f"{upload.total_bytes:,} bytes")
         with (folder / MODEL).open("wb") as file:
             file.writelines(fetch_upload(owner.store, upload))

@@ -2,13 +2,14 @@
 
 import asyncio
 
+from google.protobuf import json_format
+
 from aimass.catalog.v1 import model_pb2
 from aimass.trainer.v1 import agents_pb2, trainer_pb2
 from aimass.type.v1 import run_pb2
-from common import client
+from common.catalog import Catalog, open_catalog
 from common.runs.owner import RunOwner
 from common.runs.segments import read_events
-from services.trainer.coordinator.catalog import Catalog, settle_request
 from services.trainer.coordinator.checkpoints import Checkpoints
 from services.trainer.coordinator.conductor import Conductor
 from services.trainer.coordinator.crew import CrewSize
@@ -58,8 +59,7 @@ class Coordinator:
             RunCancelledError: The run was cancelled; its workers are gone.
         """
         settings = self._settings
-        async with client.connect(settings.catalog_address, settings.token) as channel:
-            catalog = Catalog(channel)
+        async with open_catalog(settings) as catalog:
             finished, package = await conduct(
                 self._run,
                 self._owner.attempt,
@@ -68,9 +68,8 @@ class Coordinator:
                 lambda: self._train(catalog),
                 self._watch_for_cancel,
             )
-            request = await asyncio.to_thread(settle_request, self._owner.store, self._run, package)
-            self._owner.check()
-            version = await catalog.create_model_version(request)
+            made = json_format.Parse(package.model_version, model_pb2.ModelVersion())
+            version = await catalog.register(self._owner, self._run.spec.model, made)
         await asyncio.to_thread(self._publish, finished, version)
 
     def _remember(self) -> None:

@@ -21,6 +21,7 @@ from common.records import RecordStore
 from common.runs.errors import RunCancelledError
 from common.runs.lease import Lease
 from common.runs.owner import RunOwner
+from common.runs.publishing import run_uuid
 from common.testing.crash import SimulatedCrash
 from services.catalog import publishing
 from services.catalog.domain.sources import base
@@ -28,7 +29,6 @@ from services.catalog.domain.uploads import Uploads, UploadWriter
 from services.catalog.domain.versions import Versions
 from services.catalog.job import run_import
 from services.catalog.kind import DATASET_IMPORTS, DATASETS
-from services.catalog.publishing import publish_request, scratch_folder
 from tests.unit.catalog.support import picture, zip_of
 
 Owner = RunOwner[dataset_pb2.DatasetImport]
@@ -188,7 +188,7 @@ def test_cancel_while_it_waits_for_its_turn(monkeypatch: pytest.MonkeyPatch) -> 
             written.extend(info.key for info in store.list(f"runs/{NAME}/attempts/"))
             owner.cancelled.set()
 
-        monkeypatch.setattr(publishing, "time", SimpleNamespace(sleep=cancel, time=time.time))
+        monkeypatch.setattr(publishing, "time", SimpleNamespace(sleep=cancel))
         with pytest.raises(RunCancelledError):
             run_import(owner)
     assert any(key.endswith(".parquet") for key in written)
@@ -246,19 +246,6 @@ def test_scratch_of_a_killed_attempt_is_removed(scratch: Path) -> None:
         (folder / "spool").write_bytes(b"x")
     os.utime(dead, (0, 0))
     with attempt(store) as owner:
-        (scratch / f"aimass-import-{_identity(owner)}-left").mkdir()
+        (scratch / f"aimass-import-{run_uuid(owner.run)}-left").mkdir()
         run_import(owner)
     assert list(scratch.iterdir()) == [fresh]
-
-
-def test_scratch_of_a_living_import_stays(scratch: Path) -> None:
-    """However old it is, a folder is safe from others as long as its process lives."""
-    with scratch_folder("living", scratch) as living:
-        os.utime(living, (0, 0))
-        with scratch_folder("other", scratch):
-            assert living.exists()
-    assert not list(scratch.iterdir())
-
-
-def _identity(owner: Owner) -> str:
-    return publish_request(DATASET_IMPORTS, owner.run).request_id
