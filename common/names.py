@@ -130,6 +130,27 @@ class TrainingRunName(_CollectionName):
 
 
 @dataclass(frozen=True)
+class OutlierScanName(_CollectionName):
+    """`outlierScans/{id}`."""
+
+    collection = "outlierScans"
+
+
+@dataclass(frozen=True)
+class OutlierStreamName(_CollectionName):
+    """`outlierStreams/{id}`."""
+
+    collection = "outlierStreams"
+
+
+@dataclass(frozen=True)
+class OutlierFeedbackName(_CollectionName):
+    """`outlierFeedback/{id}`."""
+
+    collection = "outlierFeedback"
+
+
+@dataclass(frozen=True)
 class _VersionName:
     """`{collection}/{id}/versions/{number}`.
 

@@ -8,10 +8,13 @@ from datetime import datetime
 from enum import IntEnum, StrEnum
 from functools import cached_property
 
+from common.errors import InvalidFieldError
+
 MAX_CATEGORIES = 1000
 MAX_TOP_VALUES = 20
 HISTOGRAM_BINS = 20
 BOOLEAN_LABELS = ("false", "true")
+_MOST_NAMED = 20
 
 
 class ColumnType(StrEnum):
@@ -169,6 +172,30 @@ class Schema:
     @cached_property
     def _by_name(self) -> dict[str, Column]:
         return {column.name: column for column in self.columns}
+
+
+def require_column(schema: Schema, name: str, field: str) -> Column:
+    """Returns a column that a caller named.
+
+    Args:
+        schema: Of the data set.
+        name: What the caller named.
+        field: Path of the field it came from, for the error.
+
+    Raises:
+        InvalidFieldError: There is none; names those that there are.
+    """
+    try:
+        return schema.column(name)
+    except KeyError:
+        known = ", ".join(column.name for column in schema.columns[:_MOST_NAMED])
+        left = len(schema.columns) - _MOST_NAMED
+        more = f" and {left} more" if left > 0 else ""
+        raise InvalidFieldError(
+            field,
+            f"The data set has no column `{name}`; it has {known}{more}.",
+            reason="UNKNOWN_COLUMN",
+        ) from None
 
 
 @dataclass(frozen=True)

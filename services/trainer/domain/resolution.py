@@ -5,7 +5,14 @@ Needs the schema only, no data: it runs before a run is created.
 
 from dataclasses import dataclass
 
-from common.data.schema import LABEL_TYPES, Column, ColumnType, Schema, SplitCounts
+from common.data.schema import (
+    LABEL_TYPES,
+    Column,
+    ColumnType,
+    Schema,
+    SplitCounts,
+    require_column,
+)
 from common.data.schema import Task as DataTask
 from common.errors import InvalidFieldError
 from common.models.preprocessing import Preprocessing
@@ -100,16 +107,7 @@ def _error(name: str, description: str, reason: str = "") -> InvalidFieldError:
 
 
 def _column(schema: Schema, name: str, field: str) -> Column:
-    try:
-        return schema.column(name)
-    except KeyError:
-        known = ", ".join(column.name for column in schema.columns[:20])
-        more = f" and {len(schema.columns) - 20} more" if len(schema.columns) > 20 else ""
-        raise _error(
-            field,
-            f"The data set has no column `{name}`; it has {known}{more}.",
-            reason="UNKNOWN_COLUMN",
-        ) from None
+    return require_column(schema, name, f"{FIELD}.{field}")
 
 
 def _target(specification: TrainingSpecification, schema: Schema) -> Column:

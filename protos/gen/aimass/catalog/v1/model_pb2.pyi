@@ -39,6 +39,10 @@ class _ModelFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelForm
     """An ONNX model (artifact `onnx`)."""
     MODEL_FORMAT_SKOPS: _ModelFormat.ValueType  # 3
     """A scikit-learn estimator saved by skops (artifact `skops`)."""
+    MODEL_FORMAT_DETECTOR: _ModelFormat.ValueType  # 4
+    """A fitted outlier detector: arrays (artifact `detector`, safetensors) and their configuration
+    (artifact `configuration`, JSON).
+    """
 
 class ModelFormat(_ModelFormat, metaclass=_ModelFormatEnumTypeWrapper):
     """What kind of model a version holds."""
@@ -51,6 +55,10 @@ MODEL_FORMAT_ONNX: ModelFormat.ValueType  # 2
 """An ONNX model (artifact `onnx`)."""
 MODEL_FORMAT_SKOPS: ModelFormat.ValueType  # 3
 """A scikit-learn estimator saved by skops (artifact `skops`)."""
+MODEL_FORMAT_DETECTOR: ModelFormat.ValueType  # 4
+"""A fitted outlier detector: arrays (artifact `detector`, safetensors) and their configuration
+(artifact `configuration`, JSON).
+"""
 Global___ModelFormat: _TypeAlias = ModelFormat  # noqa: Y015
 
 @_typing.final
