@@ -1,0 +1,1 @@
+"""HTML reports: one self-contained page of facts, plots and tables."""
