@@ -92,16 +92,21 @@ def may_connect(overlay: str, source: str, target: str, port: int, protocol: str
 NEEDED = [
     ("catalog", "store", 9000),
     ("trainer", "store", 9000),
+    ("outlier", "store", 9000),
     ("agent-cpu", "store", 9000),
     ("trainer", "catalog", 7700),
+    ("trainer", "outlier", 7704),
+    ("outlier", "catalog", 7700),
     ("trainer", "trainer", 7701),
     ("agent-cpu", "trainer", 7701),
     ("agent-cpu", "trainer", FREE_PORT),
     ("agent-cpu", "agent-cpu", FREE_PORT),
     ("client", "catalog", 7700),
     ("client", "trainer", 7701),
+    ("client", "outlier", 7704),
     ("prometheus", "catalog", METRICS_PORT),
     ("prometheus", "trainer", METRICS_PORT),
+    ("prometheus", "outlier", METRICS_PORT),
 ]
 
 
@@ -116,7 +121,7 @@ def test_only_what_is_needed_flows(overlay: str) -> None:
         for other in agents
     }
     # An agent's health port is one of its ports, and asked for by agents alone.
-    ports = [7700, 7701, 9000, 443, METRICS_PORT, FREE_PORT]
+    ports = [7700, 7701, 7704, 9000, 443, METRICS_PORT, FREE_PORT]
     all_to_agents = {(one, other, port) for one in agents for other in agents for port in ports}
     agents_to_trainer = {(one, "trainer", port) for one in agents for port in ports}
     known = peers(overlay)
