@@ -18,8 +18,9 @@ _FOLDER = re.compile(r"attempts/\d+/[^/]+/")
 class RunLeftovers(Generic[M]):
     """Finds and removes folders of attempts that no result of the run refers to.
 
-    A run's results are the outputs of its lineage, and the records that refer to it: a run may have
-    failed after its version was made. What they hold as `s3://` addresses is needed.
+    A run's results are what its own record holds, the outputs of its lineage, and the records that
+    refer to it: a run may have failed after its version was made. What they hold as `s3://`
+    addresses is needed.
     """
 
     def __init__(
@@ -77,7 +78,8 @@ class RunLeftovers(Generic[M]):
     def _needed(self, run: M) -> set[str]:
         """Returns the addresses that the run's results hold."""
         needed: set[str] = set()
-        results = {*status_of(run).lineage.outputs, *self._records.referrers(name_of(run))}
+        name = name_of(run)
+        results = {name, *status_of(run).lineage.outputs, *self._records.referrers(name)}
         for result in results:
             try:
                 data, _ = self._store.read(f"records/{result}.json")

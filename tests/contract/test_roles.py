@@ -10,6 +10,7 @@ from grpc_reflection.v1alpha import reflection_pb2
 
 from aimass.catalog.v1 import dataset_pb2, lineage_pb2, model_pb2, transfer_pb2
 from aimass.maintenance.v1 import maintenance_pb2
+from aimass.outlier.v1 import outlier_pb2
 from aimass.trainer.v1 import agents_pb2, trainer_pb2
 from common import client
 from common.interceptors.roles import REQUIRED, Role, allows
@@ -20,6 +21,7 @@ FILES: list[FileDescriptor] = [
     model_pb2.DESCRIPTOR,
     transfer_pb2.DESCRIPTOR,
     maintenance_pb2.DESCRIPTOR,
+    outlier_pb2.DESCRIPTOR,
     trainer_pb2.DESCRIPTOR,
     agents_pb2.DESCRIPTOR,
     channelz_pb2.DESCRIPTOR,
@@ -74,9 +76,9 @@ def test_service_config_names_existing_methods() -> None:
 
 
 def test_streams_are_not_retried() -> None:
-    """A watch is taken up where it broke off; a retry of its call begins anew, or never ends."""
-    watches = {method for method in methods() if "/Watch" in method}
+    """A stream is taken up where it broke off; a retry of its call begins anew, or never ends."""
+    streams = {each for each in methods() if "/Watch" in each or "/ScoreStream" in each}
     named = {
         f"/{service}/{name}" for service, names in client.NOT_RETRIED.items() for name in names
     }
-    assert named == watches
+    assert named == streams

@@ -1,6 +1,7 @@
 """What a scan is told: ranges and defaults of `OutlierScanSpec`, and what the data leaves open."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, create_model, model_validator
 
@@ -42,11 +43,8 @@ class _OneDetector(_Specification):
         return self
 
 
-DetectorChoice: type[_OneDetector] = create_model(
-    "DetectorChoice",
-    __base__=_OneDetector,
-    **{name: (kind | None, None) for name, kind in DETECTORS.items()},
-)
+_fields: dict[str, Any] = {name: (kind | None, None) for name, kind in DETECTORS.items()}
+DetectorChoice = create_model("DetectorChoice", __base__=_OneDetector, **_fields)
 """Has a field for each detector, as `DetectorSpec` has."""
 
 
@@ -62,7 +60,7 @@ class ScanSpecification(_Specification):
 
     dataset_version: str = Field(min_length=1)
     columns: tuple[str, ...] = ()
-    detectors: tuple[DetectorChoice, ...] = Field((), max_length=MOST_DETECTORS)  # type: ignore[valid-type]
+    detectors: tuple[DetectorChoice, ...] = Field((), max_length=MOST_DETECTORS)
     scaling: Scaling = Scaling.AUTO
     contamination: float | None = Field(None, gt=0, le=0.5)
     false_discovery_rate: float | None = Field(None, gt=0, lt=1)
@@ -164,7 +162,7 @@ def _resolved_columns(
         if name in left_out:
             raise _error(
                 f"columns[{index}]",
-                f"`{name}` holds the known labels, which must not explain themselves; leave it out.",
+                f"`{name}` holds the known labels, which explain nothing; leave it out.",
             )
     return names
 
@@ -174,7 +172,7 @@ def _resolved_labels(known: KnownLabels, schema: Schema) -> KnownLabels:
     if column.type not in _KNOWN_TYPES:
         raise _error(
             "known_labels.column",
-            f"`{column.name}` is of type {column.type}; labels are boolean, categorical or numeric.",
+            f"`{column.name}` is {column.type}; labels are boolean, categorical or numeric.",
         )
     if column.type is not ColumnType.CATEGORICAL:
         if known.anomalies:

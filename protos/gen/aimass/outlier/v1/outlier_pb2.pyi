@@ -88,6 +88,7 @@ class OutlierScan(_message.Message):
     ESTIMATE_FIELD_NUMBER: _builtins.int
     SCORES_FIELD_NUMBER: _builtins.int
     PAGE_FIELD_NUMBER: _builtins.int
+    ANOMALIES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `outlierScans/{outlier_scan}`."""
     model_version: _builtins.str
@@ -125,6 +126,10 @@ class OutlierScan(_message.Message):
     def page(self) -> _artifact_pb2.ArtifactRef:
         """HTML page with the distribution of scores, a projection and the oddest rows. Output only."""
 
+    @_builtins.property
+    def anomalies(self) -> _artifact_pb2.ArtifactRef:
+        """What ListAnomalies answers from (a serialised ListAnomaliesResponse). Output only."""
+
     def __init__(
         self,
         *,
@@ -137,10 +142,11 @@ class OutlierScan(_message.Message):
         estimate: Global___ScanEstimate | None = ...,
         scores: _artifact_pb2.ArtifactRef | None = ...,
         page: _artifact_pb2.ArtifactRef | None = ...,
+        anomalies: _artifact_pb2.ArtifactRef | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["estimate", b"estimate", "page", b"page", "scores", b"scores", "spec", b"spec", "status", b"status", "summary", b"summary"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["anomalies", b"anomalies", "estimate", b"estimate", "page", b"page", "scores", b"scores", "spec", b"spec", "status", b"status", "summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["estimate", b"estimate", "labels", b"labels", "model_version", b"model_version", "name", b"name", "page", b"page", "scores", b"scores", "spec", b"spec", "status", b"status", "summary", b"summary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["anomalies", b"anomalies", "estimate", b"estimate", "labels", b"labels", "model_version", b"model_version", "name", b"name", "page", b"page", "scores", b"scores", "spec", b"spec", "status", b"status", "summary", b"summary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -563,6 +563,7 @@ class TrainingFinished(_message.Message):
     BEST_EPOCH_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
     STOPPED_EARLY_FIELD_NUMBER: _builtins.int
+    OUTLIER_COMPARISON_FIELD_NUMBER: _builtins.int
     step: _builtins.int
     """Steps done."""
     epochs: _builtins.int
@@ -575,6 +576,10 @@ class TrainingFinished(_message.Message):
     def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Metrics of the best epoch."""
 
+    @_builtins.property
+    def outlier_comparison(self) -> _trainer_pb2.OutlierComparison:
+        """How the uses of an outlier scan compared; unset where that was not asked for."""
+
     def __init__(
         self,
         *,
@@ -583,10 +588,11 @@ class TrainingFinished(_message.Message):
         best_epoch: _builtins.int = ...,
         metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         stopped_early: _builtins.bool = ...,
+        outlier_comparison: _trainer_pb2.OutlierComparison | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outlier_comparison", b"outlier_comparison"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["best_epoch", b"best_epoch", "epochs", b"epochs", "metrics", b"metrics", "step", b"step", "stopped_early", b"stopped_early"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["best_epoch", b"best_epoch", "epochs", b"epochs", "metrics", b"metrics", "outlier_comparison", b"outlier_comparison", "step", b"step", "stopped_early", b"stopped_early"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

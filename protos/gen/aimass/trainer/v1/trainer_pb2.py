@@ -23,6 +23,7 @@ _sym_db = _symbol_database.Default()
 
 
 from aimass.catalog.v1 import dataset_pb2 as aimass_dot_catalog_dot_v1_dot_dataset__pb2
+from aimass.type.v1 import artifact_pb2 as aimass_dot_type_dot_v1_dot_artifact__pb2
 from aimass.type.v1 import event_pb2 as aimass_dot_type_dot_v1_dot_event__pb2
 from aimass.type.v1 import network_pb2 as aimass_dot_type_dot_v1_dot_network__pb2
 from aimass.type.v1 import run_pb2 as aimass_dot_type_dot_v1_dot_run__pb2
@@ -31,7 +32,7 @@ from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61imass/trainer/v1/trainer.proto\x12\x11\x61imass.trainer.v1\x1a\x1f\x61imass/catalog/v1/dataset.proto\x1a\x1a\x61imass/type/v1/event.proto\x1a\x1c\x61imass/type/v1/network.proto\x1a\x18\x61imass/type/v1/run.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa8\x03\n\x0bTrainingRun\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x04spec\x18\x02 \x01(\x0b\x32\x1f.aimass.trainer.v1.TrainingSpec\x12)\n\x06status\x18\x03 \x01(\x0b\x32\x19.aimass.type.v1.RunStatus\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12<\n\x07metrics\x18\x05 \x03(\x0b\x32+.aimass.trainer.v1.TrainingRun.MetricsEntry\x12:\n\x06labels\x18\x06 \x03(\x0b\x32*.aimass.trainer.v1.TrainingRun.LabelsEntry\x12-\n\x08\x65stimate\x18\x07 \x01(\x0b\x32\x1b.aimass.trainer.v1.Estimate\x12\x12\n\nbest_epoch\x18\x08 \x01(\x05\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"r\n\x08\x45stimate\x12+\n\x08\x64uration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1b\n\x13worker_memory_bytes\x18\x02 \x01(\x03\x12\r\n\x05slots\x18\x03 \x01(\x05\x12\r\n\x05steps\x18\x04 \x01(\x03\"\xb2\x05\n\x0cTrainingSpec\x12\x17\n\x0f\x64\x61taset_version\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x04 \x03(\t\x12%\n\x04task\x18\x05 \x01(\x0e\x32\x17.aimass.catalog.v1.Task\x12,\n\x07network\x18\x06 \x01(\x0b\x32\x1b.aimass.type.v1.NetworkSpec\x12\x33\n\toptimizer\x18\x07 \x01(\x0b\x32 .aimass.trainer.v1.OptimizerSpec\x12\x31\n\x08schedule\x18\x08 \x01(\x0b\x32\x1f.aimass.trainer.v1.ScheduleSpec\x12\x38\n\x0e\x65\x61rly_stopping\x18\t \x01(\x0b\x32 .aimass.trainer.v1.EarlyStopping\x12\x13\n\x06\x65pochs\x18\n \x01(\x05H\x00\x88\x01\x01\x12\x17\n\nbatch_size\x18\x0b \x01(\x05H\x01\x88\x01\x01\x12\x11\n\x04seed\x18\x0c \x01(\x03H\x02\x88\x01\x01\x12/\n\x07workers\x18\r \x01(\x0b\x32\x1e.aimass.trainer.v1.WorkerRange\x12\x15\n\rweight_column\x18\x0e \x01(\t\x12\x1c\n\x14parent_model_version\x18\x0f \x01(\t\x12\x33\n\x07monitor\x18\x10 \x01(\x0e\x32\".aimass.trainer.v1.MonitoredMetric\x12\x19\n\x0c\x63ommit_steps\x18\x11 \x01(\x05H\x03\x88\x01\x01\x12\x36\n\x13\x63heckpoint_interval\x18\x12 \x01(\x0b\x32\x19.google.protobuf.DurationB\t\n\x07_epochsB\r\n\x0b_batch_sizeB\x07\n\x05_seedB\x0f\n\r_commit_steps\"\xe3\x01\n\rOptimizerSpec\x12.\n\x04kind\x18\x01 \x01(\x0e\x32 .aimass.trainer.v1.OptimizerKind\x12\x1a\n\rlearning_rate\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0cweight_decay\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x15\n\x08momentum\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x16\n\tclip_norm\x18\x05 \x01(\x01H\x03\x88\x01\x01\x42\x10\n\x0e_learning_rateB\x0f\n\r_weight_decayB\x0b\n\t_momentumB\x0c\n\n_clip_norm\"x\n\x0cScheduleSpec\x12)\n\x06warmup\x18\x01 \x01(\x0b\x32\x19.aimass.trainer.v1.Warmup\x12=\n\x11reduce_on_plateau\x18\x02 \x01(\x0b\x32\".aimass.trainer.v1.ReduceOnPlateau\"P\n\x06Warmup\x12\x0e\n\x06\x65pochs\x18\x01 \x01(\x01\x12\x1f\n\x12scale_with_workers\x18\x02 \x01(\x08H\x00\x88\x01\x01\x42\x15\n\x13_scale_with_workers\"\x8b\x01\n\x0fReduceOnPlateau\x12\x13\n\x06\x66\x61\x63tor\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08patience\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x1e\n\x11min_learning_rate\x18\x03 \x01(\x01H\x02\x88\x01\x01\x42\t\n\x07_factorB\x0b\n\t_patienceB\x14\n\x12_min_learning_rate\"Y\n\rEarlyStopping\x12\x15\n\x08patience\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x16\n\tmin_delta\x18\x02 \x01(\x01H\x01\x88\x01\x01\x42\x0b\n\t_patienceB\x0c\n\n_min_delta\"\x92\x01\n\x0bWorkerRange\x12\x10\n\x03min\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x13\n\x06wanted\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x10\n\x03max\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12/\n\x0cwait_timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\n\x04_minB\t\n\x07_wantedB\x06\n\x04_max\"\x94\x01\n\x18\x43reateTrainingRunRequest\x12\x34\n\x0ctraining_run\x18\x01 \x01(\x0b\x32\x1e.aimass.trainer.v1.TrainingRun\x12\x17\n\x0ftraining_run_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"%\n\x15GetTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"b\n\x17ListTrainingRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x10\n\x08order_by\x18\x04 \x01(\t\"j\n\x18ListTrainingRunsResponse\x12\x35\n\rtraining_runs\x18\x01 \x03(\x0b\x32\x1e.aimass.trainer.v1.TrainingRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x17WatchTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"(\n\x18\x43\x61ncelTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"(\n\x18\x44\x65leteTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x13\n\x11ListAgentsRequest\">\n\x12ListAgentsResponse\x12(\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x18.aimass.trainer.v1.Agent\"\x98\x01\n\x05\x41gent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\r\n\x05slots\x18\x03 \x01(\x05\x12\x0f\n\x07\x64\x65vices\x18\x04 \x03(\t\x12\x14\n\x0ctraining_run\x18\x05 \x01(\t\x12\x32\n\x0elast_heartbeat\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03pid\x18\x07 \x01(\x03*m\n\x0fMonitoredMetric\x12 \n\x1cMONITORED_METRIC_UNSPECIFIED\x10\x00\x12\x19\n\x15MONITORED_METRIC_LOSS\x10\x01\x12\x1d\n\x19MONITORED_METRIC_ACCURACY\x10\x02*z\n\rOptimizerKind\x12\x1e\n\x1aOPTIMIZER_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13OPTIMIZER_KIND_ADAM\x10\x01\x12\x18\n\x14OPTIMIZER_KIND_ADAMW\x10\x02\x12\x16\n\x12OPTIMIZER_KIND_SGD\x10\x03\x32\xac\x05\n\x0fTrainingService\x12`\n\x11\x43reateTrainingRun\x12+.aimass.trainer.v1.CreateTrainingRunRequest\x1a\x1e.aimass.trainer.v1.TrainingRun\x12Z\n\x0eGetTrainingRun\x12(.aimass.trainer.v1.GetTrainingRunRequest\x1a\x1e.aimass.trainer.v1.TrainingRun\x12k\n\x10ListTrainingRuns\x12*.aimass.trainer.v1.ListTrainingRunsRequest\x1a+.aimass.trainer.v1.ListTrainingRunsResponse\x12W\n\x10WatchTrainingRun\x12*.aimass.trainer.v1.WatchTrainingRunRequest\x1a\x15.aimass.type.v1.Event0\x01\x12`\n\x11\x43\x61ncelTrainingRun\x12+.aimass.trainer.v1.CancelTrainingRunRequest\x1a\x1e.aimass.trainer.v1.TrainingRun\x12X\n\x11\x44\x65leteTrainingRun\x12+.aimass.trainer.v1.DeleteTrainingRunRequest\x1a\x16.google.protobuf.Empty\x12Y\n\nListAgents\x12$.aimass.trainer.v1.ListAgentsRequest\x1a%.aimass.trainer.v1.ListAgentsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61imass/trainer/v1/trainer.proto\x12\x11\x61imass.trainer.v1\x1a\x1f\x61imass/catalog/v1/dataset.proto\x1a\x1d\x61imass/type/v1/artifact.proto\x1a\x1a\x61imass/type/v1/event.proto\x1a\x1c\x61imass/type/v1/network.proto\x1a\x18\x61imass/type/v1/run.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xea\x03\n\x0bTrainingRun\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x04spec\x18\x02 \x01(\x0b\x32\x1f.aimass.trainer.v1.TrainingSpec\x12)\n\x06status\x18\x03 \x01(\x0b\x32\x19.aimass.type.v1.RunStatus\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12<\n\x07metrics\x18\x05 \x03(\x0b\x32+.aimass.trainer.v1.TrainingRun.MetricsEntry\x12:\n\x06labels\x18\x06 \x03(\x0b\x32*.aimass.trainer.v1.TrainingRun.LabelsEntry\x12-\n\x08\x65stimate\x18\x07 \x01(\x0b\x32\x1b.aimass.trainer.v1.Estimate\x12\x12\n\nbest_epoch\x18\x08 \x01(\x05\x12@\n\x12outlier_comparison\x18\t \x01(\x0b\x32$.aimass.trainer.v1.OutlierComparison\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x87\x01\n\x08\x45stimate\x12+\n\x08\x64uration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1b\n\x13worker_memory_bytes\x18\x02 \x01(\x03\x12\r\n\x05slots\x18\x03 \x01(\x05\x12\r\n\x05steps\x18\x04 \x01(\x03\x12\x13\n\x0bproof_steps\x18\x05 \x01(\x03\"\xe9\x05\n\x0cTrainingSpec\x12\x17\n\x0f\x64\x61taset_version\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06target\x18\x03 \x01(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x04 \x03(\t\x12%\n\x04task\x18\x05 \x01(\x0e\x32\x17.aimass.catalog.v1.Task\x12,\n\x07network\x18\x06 \x01(\x0b\x32\x1b.aimass.type.v1.NetworkSpec\x12\x33\n\toptimizer\x18\x07 \x01(\x0b\x32 .aimass.trainer.v1.OptimizerSpec\x12\x31\n\x08schedule\x18\x08 \x01(\x0b\x32\x1f.aimass.trainer.v1.ScheduleSpec\x12\x38\n\x0e\x65\x61rly_stopping\x18\t \x01(\x0b\x32 .aimass.trainer.v1.EarlyStopping\x12\x13\n\x06\x65pochs\x18\n \x01(\x05H\x00\x88\x01\x01\x12\x17\n\nbatch_size\x18\x0b \x01(\x05H\x01\x88\x01\x01\x12\x11\n\x04seed\x18\x0c \x01(\x03H\x02\x88\x01\x01\x12/\n\x07workers\x18\r \x01(\x0b\x32\x1e.aimass.trainer.v1.WorkerRange\x12\x15\n\rweight_column\x18\x0e \x01(\t\x12\x1c\n\x14parent_model_version\x18\x0f \x01(\t\x12\x33\n\x07monitor\x18\x10 \x01(\x0e\x32\".aimass.trainer.v1.MonitoredMetric\x12\x19\n\x0c\x63ommit_steps\x18\x11 \x01(\x05H\x03\x88\x01\x01\x12\x36\n\x13\x63heckpoint_interval\x18\x12 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x35\n\x08outliers\x18\x13 \x01(\x0b\x32#.aimass.trainer.v1.OutlierTreatmentB\t\n\x07_epochsB\r\n\x0b_batch_sizeB\x07\n\x05_seedB\x0f\n\r_commit_steps\"\xa9\x01\n\x10OutlierTreatment\x12\x0c\n\x04scan\x18\x01 \x01(\t\x12*\n\x03use\x18\x02 \x01(\x0e\x32\x1d.aimass.trainer.v1.OutlierUse\x12.\n\x05prove\x18\x03 \x01(\x0b\x32\x1f.aimass.trainer.v1.OutlierProof\x12+\n\x06scores\x18\x04 \x01(\x0b\x32\x1b.aimass.type.v1.ArtifactRef\"h\n\x0cOutlierProof\x12\x12\n\x05\x66olds\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x11\n\x04seed\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x13\n\x06\x65pochs\x18\x03 \x01(\x05H\x02\x88\x01\x01\x42\x08\n\x06_foldsB\x07\n\x05_seedB\t\n\x07_epochs\"y\n\x11OutlierComparison\x12.\n\x07\x61\x64opted\x18\x01 \x01(\x0e\x32\x1d.aimass.trainer.v1.OutlierUse\x12\x34\n\x07results\x18\x02 \x03(\x0b\x32#.aimass.trainer.v1.OutlierUseResult\"\xbe\x01\n\x10OutlierUseResult\x12*\n\x03use\x18\x01 \x01(\x0e\x32\x1d.aimass.trainer.v1.OutlierUse\x12\x0e\n\x06scores\x18\x02 \x03(\x01\x12\x0c\n\x04mean\x18\x03 \x01(\x01\x12\x12\n\ndifference\x18\x04 \x01(\x01\x12\x16\n\x0estandard_error\x18\x05 \x01(\x01\x12\x13\n\x0blower_bound\x18\x06 \x01(\x01\x12\x0f\n\x07\x61\x64opted\x18\x07 \x01(\x08\x12\x0e\n\x06reason\x18\x08 \x01(\t\"\xe3\x01\n\rOptimizerSpec\x12.\n\x04kind\x18\x01 \x01(\x0e\x32 .aimass.trainer.v1.OptimizerKind\x12\x1a\n\rlearning_rate\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x19\n\x0cweight_decay\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x15\n\x08momentum\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x16\n\tclip_norm\x18\x05 \x01(\x01H\x03\x88\x01\x01\x42\x10\n\x0e_learning_rateB\x0f\n\r_weight_decayB\x0b\n\t_momentumB\x0c\n\n_clip_norm\"x\n\x0cScheduleSpec\x12)\n\x06warmup\x18\x01 \x01(\x0b\x32\x19.aimass.trainer.v1.Warmup\x12=\n\x11reduce_on_plateau\x18\x02 \x01(\x0b\x32\".aimass.trainer.v1.ReduceOnPlateau\"P\n\x06Warmup\x12\x0e\n\x06\x65pochs\x18\x01 \x01(\x01\x12\x1f\n\x12scale_with_workers\x18\x02 \x01(\x08H\x00\x88\x01\x01\x42\x15\n\x13_scale_with_workers\"\x8b\x01\n\x0fReduceOnPlateau\x12\x13\n\x06\x66\x61\x63tor\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x15\n\x08patience\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x1e\n\x11min_learning_rate\x18\x03 \x01(\x01H\x02\x88\x01\x01\x42\t\n\x07_factorB\x0b\n\t_patienceB\x14\n\x12_min_learning_rate\"Y\n\rEarlyStopping\x12\x15\n\x08patience\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x16\n\tmin_delta\x18\x02 \x01(\x01H\x01\x88\x01\x01\x42\x0b\n\t_patienceB\x0c\n\n_min_delta\"\x92\x01\n\x0bWorkerRange\x12\x10\n\x03min\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x13\n\x06wanted\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x10\n\x03max\x18\x03 \x01(\x05H\x02\x88\x01\x01\x12/\n\x0cwait_timeout\x18\x04 \x01(\x0b\x32\x19.google.protobuf.DurationB\x06\n\x04_minB\t\n\x07_wantedB\x06\n\x04_max\"\x94\x01\n\x18\x43reateTrainingRunRequest\x12\x34\n\x0ctraining_run\x18\x01 \x01(\x0b\x32\x1e.aimass.trainer.v1.TrainingRun\x12\x17\n\x0ftraining_run_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"%\n\x15GetTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"b\n\x17ListTrainingRunsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x10\n\x08order_by\x18\x04 \x01(\t\"j\n\x18ListTrainingRunsResponse\x12\x35\n\rtraining_runs\x18\x01 \x03(\x0b\x32\x1e.aimass.trainer.v1.TrainingRun\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"?\n\x17WatchTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"(\n\x18\x43\x61ncelTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"(\n\x18\x44\x65leteTrainingRunRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"\x13\n\x11ListAgentsRequest\">\n\x12ListAgentsResponse\x12(\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x18.aimass.trainer.v1.Agent\"\x98\x01\n\x05\x41gent\x12\n\n\x02id\x18\x01 \x01(\t\x12\x0c\n\x04host\x18\x02 \x01(\t\x12\r\n\x05slots\x18\x03 \x01(\x05\x12\x0f\n\x07\x64\x65vices\x18\x04 \x03(\t\x12\x14\n\x0ctraining_run\x18\x05 \x01(\t\x12\x32\n\x0elast_heartbeat\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03pid\x18\x07 \x01(\x03*r\n\nOutlierUse\x12\x1b\n\x17OUTLIER_USE_UNSPECIFIED\x10\x00\x12\x14\n\x10OUTLIER_USE_KEEP\x10\x01\x12\x14\n\x10OUTLIER_USE_DROP\x10\x02\x12\x1b\n\x17OUTLIER_USE_DOWN_WEIGHT\x10\x03*m\n\x0fMonitoredMetric\x12 \n\x1cMONITORED_METRIC_UNSPECIFIED\x10\x00\x12\x19\n\x15MONITORED_METRIC_LOSS\x10\x01\x12\x1d\n\x19MONITORED_METRIC_ACCURACY\x10\x02*z\n\rOptimizerKind\x12\x1e\n\x1aOPTIMIZER_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13OPTIMIZER_KIND_ADAM\x10\x01\x12\x18\n\x14OPTIMIZER_KIND_ADAMW\x10\x02\x12\x16\n\x12OPTIMIZER_KIND_SGD\x10\x03\x32\xac\x05\n\x0fTrainingService\x12`\n\x11\x43reateTrainingRun\x12+.aimass.trainer.v1.CreateTrainingRunRequest\x1a\x1e.aimass.trainer.v1.TrainingRun\x12Z\n\x0eGetTrainingRun\x12(.aimass.trainer.v1.GetTrainingRunRequest\x1a\x1e.aimass.trainer.v1.TrainingRun\x12k\n\x10ListTrainingRuns\x12*.aimass.trainer.v1.ListTrainingRunsRequest\x1a+.aimass.trainer.v1.ListTrainingRunsResponse\x12W\n\x10WatchTrainingRun\x12*.aimass.trainer.v1.WatchTrainingRunRequest\x1a\x15.aimass.type.v1.Event0\x01\x12`\n\x11\x43\x61ncelTrainingRun\x12+.aimass.trainer.v1.CancelTrainingRunRequest\x1a\x1e.aimass.trainer.v1.TrainingRun\x12X\n\x11\x44\x65leteTrainingRun\x12+.aimass.trainer.v1.DeleteTrainingRunRequest\x1a\x16.google.protobuf.Empty\x12Y\n\nListAgents\x12$.aimass.trainer.v1.ListAgentsRequest\x1a%.aimass.trainer.v1.ListAgentsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -42,52 +43,62 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_TRAININGRUN_METRICSENTRY']._serialized_options = b'8\001'
   _globals['_TRAININGRUN_LABELSENTRY']._loaded_options = None
   _globals['_TRAININGRUN_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_MONITOREDMETRIC']._serialized_start=3104
-  _globals['_MONITOREDMETRIC']._serialized_end=3213
-  _globals['_OPTIMIZERKIND']._serialized_start=3215
-  _globals['_OPTIMIZERKIND']._serialized_end=3337
-  _globals['_TRAININGRUN']._serialized_start=266
-  _globals['_TRAININGRUN']._serialized_end=690
-  _globals['_TRAININGRUN_METRICSENTRY']._serialized_start=597
-  _globals['_TRAININGRUN_METRICSENTRY']._serialized_end=643
-  _globals['_TRAININGRUN_LABELSENTRY']._serialized_start=645
-  _globals['_TRAININGRUN_LABELSENTRY']._serialized_end=690
-  _globals['_ESTIMATE']._serialized_start=692
-  _globals['_ESTIMATE']._serialized_end=806
-  _globals['_TRAININGSPEC']._serialized_start=809
-  _globals['_TRAININGSPEC']._serialized_end=1499
-  _globals['_OPTIMIZERSPEC']._serialized_start=1502
-  _globals['_OPTIMIZERSPEC']._serialized_end=1729
-  _globals['_SCHEDULESPEC']._serialized_start=1731
-  _globals['_SCHEDULESPEC']._serialized_end=1851
-  _globals['_WARMUP']._serialized_start=1853
-  _globals['_WARMUP']._serialized_end=1933
-  _globals['_REDUCEONPLATEAU']._serialized_start=1936
-  _globals['_REDUCEONPLATEAU']._serialized_end=2075
-  _globals['_EARLYSTOPPING']._serialized_start=2077
-  _globals['_EARLYSTOPPING']._serialized_end=2166
-  _globals['_WORKERRANGE']._serialized_start=2169
-  _globals['_WORKERRANGE']._serialized_end=2315
-  _globals['_CREATETRAININGRUNREQUEST']._serialized_start=2318
-  _globals['_CREATETRAININGRUNREQUEST']._serialized_end=2466
-  _globals['_GETTRAININGRUNREQUEST']._serialized_start=2468
-  _globals['_GETTRAININGRUNREQUEST']._serialized_end=2505
-  _globals['_LISTTRAININGRUNSREQUEST']._serialized_start=2507
-  _globals['_LISTTRAININGRUNSREQUEST']._serialized_end=2605
-  _globals['_LISTTRAININGRUNSRESPONSE']._serialized_start=2607
-  _globals['_LISTTRAININGRUNSRESPONSE']._serialized_end=2713
-  _globals['_WATCHTRAININGRUNREQUEST']._serialized_start=2715
-  _globals['_WATCHTRAININGRUNREQUEST']._serialized_end=2778
-  _globals['_CANCELTRAININGRUNREQUEST']._serialized_start=2780
-  _globals['_CANCELTRAININGRUNREQUEST']._serialized_end=2820
-  _globals['_DELETETRAININGRUNREQUEST']._serialized_start=2822
-  _globals['_DELETETRAININGRUNREQUEST']._serialized_end=2862
-  _globals['_LISTAGENTSREQUEST']._serialized_start=2864
-  _globals['_LISTAGENTSREQUEST']._serialized_end=2883
-  _globals['_LISTAGENTSRESPONSE']._serialized_start=2885
-  _globals['_LISTAGENTSRESPONSE']._serialized_end=2947
-  _globals['_AGENT']._serialized_start=2950
-  _globals['_AGENT']._serialized_end=3102
-  _globals['_TRAININGSERVICE']._serialized_start=3340
-  _globals['_TRAININGSERVICE']._serialized_end=4024
+  _globals['_OUTLIERUSE']._serialized_start=3872
+  _globals['_OUTLIERUSE']._serialized_end=3986
+  _globals['_MONITOREDMETRIC']._serialized_start=3988
+  _globals['_MONITOREDMETRIC']._serialized_end=4097
+  _globals['_OPTIMIZERKIND']._serialized_start=4099
+  _globals['_OPTIMIZERKIND']._serialized_end=4221
+  _globals['_TRAININGRUN']._serialized_start=297
+  _globals['_TRAININGRUN']._serialized_end=787
+  _globals['_TRAININGRUN_METRICSENTRY']._serialized_start=694
+  _globals['_TRAININGRUN_METRICSENTRY']._serialized_end=740
+  _globals['_TRAININGRUN_LABELSENTRY']._serialized_start=742
+  _globals['_TRAININGRUN_LABELSENTRY']._serialized_end=787
+  _globals['_ESTIMATE']._serialized_start=790
+  _globals['_ESTIMATE']._serialized_end=925
+  _globals['_TRAININGSPEC']._serialized_start=928
+  _globals['_TRAININGSPEC']._serialized_end=1673
+  _globals['_OUTLIERTREATMENT']._serialized_start=1676
+  _globals['_OUTLIERTREATMENT']._serialized_end=1845
+  _globals['_OUTLIERPROOF']._serialized_start=1847
+  _globals['_OUTLIERPROOF']._serialized_end=1951
+  _globals['_OUTLIERCOMPARISON']._serialized_start=1953
+  _globals['_OUTLIERCOMPARISON']._serialized_end=2074
+  _globals['_OUTLIERUSERESULT']._serialized_start=2077
+  _globals['_OUTLIERUSERESULT']._serialized_end=2267
+  _globals['_OPTIMIZERSPEC']._serialized_start=2270
+  _globals['_OPTIMIZERSPEC']._serialized_end=2497
+  _globals['_SCHEDULESPEC']._serialized_start=2499
+  _globals['_SCHEDULESPEC']._serialized_end=2619
+  _globals['_WARMUP']._serialized_start=2621
+  _globals['_WARMUP']._serialized_end=2701
+  _globals['_REDUCEONPLATEAU']._serialized_start=2704
+  _globals['_REDUCEONPLATEAU']._serialized_end=2843
+  _globals['_EARLYSTOPPING']._serialized_start=2845
+  _globals['_EARLYSTOPPING']._serialized_end=2934
+  _globals['_WORKERRANGE']._serialized_start=2937
+  _globals['_WORKERRANGE']._serialized_end=3083
+  _globals['_CREATETRAININGRUNREQUEST']._serialized_start=3086
+  _globals['_CREATETRAININGRUNREQUEST']._serialized_end=3234
+  _globals['_GETTRAININGRUNREQUEST']._serialized_start=3236
+  _globals['_GETTRAININGRUNREQUEST']._serialized_end=3273
+  _globals['_LISTTRAININGRUNSREQUEST']._serialized_start=3275
+  _globals['_LISTTRAININGRUNSREQUEST']._serialized_end=3373
+  _globals['_LISTTRAININGRUNSRESPONSE']._serialized_start=3375
+  _globals['_LISTTRAININGRUNSRESPONSE']._serialized_end=3481
+  _globals['_WATCHTRAININGRUNREQUEST']._serialized_start=3483
+  _globals['_WATCHTRAININGRUNREQUEST']._serialized_end=3546
+  _globals['_CANCELTRAININGRUNREQUEST']._serialized_start=3548
+  _globals['_CANCELTRAININGRUNREQUEST']._serialized_end=3588
+  _globals['_DELETETRAININGRUNREQUEST']._serialized_start=3590
+  _globals['_DELETETRAININGRUNREQUEST']._serialized_end=3630
+  _globals['_LISTAGENTSREQUEST']._serialized_start=3632
+  _globals['_LISTAGENTSREQUEST']._serialized_end=3651
+  _globals['_LISTAGENTSRESPONSE']._serialized_start=3653
+  _globals['_LISTAGENTSRESPONSE']._serialized_end=3715
+  _globals['_AGENT']._serialized_start=3718
+  _globals['_AGENT']._serialized_end=3870
+  _globals['_TRAININGSERVICE']._serialized_start=4224
+  _globals['_TRAININGSERVICE']._serialized_end=4908
 # @@protoc_insertion_point(module_scope)

@@ -4,6 +4,7 @@ isort:skip_file
 """
 
 from aimass.catalog.v1 import dataset_pb2 as _dataset_pb2
+from aimass.type.v1 import artifact_pb2 as _artifact_pb2
 from aimass.type.v1 import network_pb2 as _network_pb2
 from aimass.type.v1 import run_pb2 as _run_pb2
 from collections import abc as _abc
@@ -23,6 +24,42 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _OutlierUse:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OutlierUseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OutlierUse.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OUTLIER_USE_UNSPECIFIED: _OutlierUse.ValueType  # 0
+    """Means DOWN_WEIGHT."""
+    OUTLIER_USE_KEEP: _OutlierUse.ValueType  # 1
+    """Nothing: every row keeps its weight."""
+    OUTLIER_USE_DROP: _OutlierUse.ValueType  # 2
+    """Marked rows are left out, of the fitting of the preprocessing as well: the same as training on
+    data without them.
+    """
+    OUTLIER_USE_DOWN_WEIGHT: _OutlierUse.ValueType  # 3
+    """The weight of every row, marked or not, is multiplied by 1 - `probability` of the scan's scores,
+    and by at least 0.05. The preprocessing is fitted on all rows alike.
+    """
+
+class OutlierUse(_OutlierUse, metaclass=_OutlierUseEnumTypeWrapper):
+    """What a scan's marks change about the training rows."""
+
+OUTLIER_USE_UNSPECIFIED: OutlierUse.ValueType  # 0
+"""Means DOWN_WEIGHT."""
+OUTLIER_USE_KEEP: OutlierUse.ValueType  # 1
+"""Nothing: every row keeps its weight."""
+OUTLIER_USE_DROP: OutlierUse.ValueType  # 2
+"""Marked rows are left out, of the fitting of the preprocessing as well: the same as training on
+data without them.
+"""
+OUTLIER_USE_DOWN_WEIGHT: OutlierUse.ValueType  # 3
+"""The weight of every row, marked or not, is multiplied by 1 - `probability` of the scan's scores,
+and by at least 0.05. The preprocessing is fitted on all rows alike.
+"""
+Global___OutlierUse: _TypeAlias = OutlierUse  # noqa: Y015
 
 class _MonitoredMetric:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -130,6 +167,7 @@ class TrainingRun(_message.Message):
     LABELS_FIELD_NUMBER: _builtins.int
     ESTIMATE_FIELD_NUMBER: _builtins.int
     BEST_EPOCH_FIELD_NUMBER: _builtins.int
+    OUTLIER_COMPARISON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `trainingRuns/{training_run}`."""
     model_version: _builtins.str
@@ -156,6 +194,12 @@ class TrainingRun(_message.Message):
     def estimate(self) -> Global___Estimate:
         """What the run will need. Output only; estimated before it starts."""
 
+    @_builtins.property
+    def outlier_comparison(self) -> Global___OutlierComparison:
+        """What `spec.outliers.prove` found. Output only; set once the run has succeeded, in the run's log
+        events as soon as it is known.
+        """
+
     def __init__(
         self,
         *,
@@ -167,10 +211,11 @@ class TrainingRun(_message.Message):
         labels: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         estimate: Global___Estimate | None = ...,
         best_epoch: _builtins.int = ...,
+        outlier_comparison: Global___OutlierComparison | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["estimate", b"estimate", "spec", b"spec", "status", b"status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["estimate", b"estimate", "outlier_comparison", b"outlier_comparison", "spec", b"spec", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["best_epoch", b"best_epoch", "estimate", b"estimate", "labels", b"labels", "metrics", b"metrics", "model_version", b"model_version", "name", b"name", "spec", b"spec", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["best_epoch", b"best_epoch", "estimate", b"estimate", "labels", b"labels", "metrics", b"metrics", "model_version", b"model_version", "name", b"name", "outlier_comparison", b"outlier_comparison", "spec", b"spec", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -186,12 +231,15 @@ class Estimate(_message.Message):
     WORKER_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     SLOTS_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
+    PROOF_STEPS_FIELD_NUMBER: _builtins.int
     worker_memory_bytes: _builtins.int
     """Memory of one worker in bytes."""
     slots: _builtins.int
     """Worker slots it will use when they are free."""
     steps: _builtins.int
     """Optimiser steps, without early stopping."""
+    proof_steps: _builtins.int
+    """Of these, steps of the models that `spec.outliers.prove` compares."""
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
         """Time from the first step to the last."""
@@ -203,10 +251,11 @@ class Estimate(_message.Message):
         worker_memory_bytes: _builtins.int = ...,
         slots: _builtins.int = ...,
         steps: _builtins.int = ...,
+        proof_steps: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "slots", b"slots", "steps", b"steps", "worker_memory_bytes", b"worker_memory_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "proof_steps", b"proof_steps", "slots", b"slots", "steps", b"steps", "worker_memory_bytes", b"worker_memory_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -236,6 +285,7 @@ class TrainingSpec(_message.Message):
     MONITOR_FIELD_NUMBER: _builtins.int
     COMMIT_STEPS_FIELD_NUMBER: _builtins.int
     CHECKPOINT_INTERVAL_FIELD_NUMBER: _builtins.int
+    OUTLIERS_FIELD_NUMBER: _builtins.int
     dataset_version: _builtins.str
     """The data: `datasets/{dataset}/versions/{version}`; `latest` stands for the newest version and is
     replaced by its number. Required.
@@ -296,6 +346,10 @@ class TrainingSpec(_message.Message):
     def checkpoint_interval(self) -> _duration_pb2.Duration:
         """Publish a checkpoint to the object store this often, 1 s to 1 day. Default: 30 s."""
 
+    @_builtins.property
+    def outliers(self) -> Global___OutlierTreatment:
+        """What an outlier scan says of the rows, as weights. Unset: no row is taken for an outlier."""
+
     def __init__(
         self,
         *,
@@ -317,10 +371,11 @@ class TrainingSpec(_message.Message):
         monitor: Global___MonitoredMetric.ValueType = ...,
         commit_steps: _builtins.int | None = ...,
         checkpoint_interval: _duration_pb2.Duration | None = ...,
+        outliers: Global___OutlierTreatment | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "early_stopping", b"early_stopping", "epochs", b"epochs", "network", b"network", "optimizer", b"optimizer", "schedule", b"schedule", "seed", b"seed", "workers", b"workers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "early_stopping", b"early_stopping", "epochs", b"epochs", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "schedule", b"schedule", "seed", b"seed", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "dataset_version", b"dataset_version", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "parent_model_version", b"parent_model_version", "schedule", b"schedule", "seed", b"seed", "target", b"target", "task", b"task", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "dataset_version", b"dataset_version", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "schedule", b"schedule", "seed", b"seed", "target", b"target", "task", b"task", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -340,6 +395,187 @@ class TrainingSpec(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
 
 Global___TrainingSpec: _TypeAlias = TrainingSpec  # noqa: Y015
+
+@_typing.final
+class OutlierTreatment(_message.Message):
+    """Uses what an outlier scan says of the rows. Training rows only: validation and test rows count as
+    they are, outliers included.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCAN_FIELD_NUMBER: _builtins.int
+    USE_FIELD_NUMBER: _builtins.int
+    PROVE_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
+    scan: _builtins.str
+    """The scan: `outlierScans/{outlier_scan}`. It must have SUCCEEDED, on the same data set version; it
+    cannot be deleted before this run. Required.
+    """
+    use: Global___OutlierUse.ValueType
+    """What it changes. Default: DOWN_WEIGHT. Must be unset with `prove`: the run finds out."""
+    @_builtins.property
+    def prove(self) -> Global___OutlierProof:
+        """Compare all uses and adopt one only where it is clearly better. Unset: `use` is taken unproved."""
+
+    @_builtins.property
+    def scores(self) -> _artifact_pb2.ArtifactRef:
+        """The scan's scores that the run goes by. Output only; filled in when the run is created."""
+
+    def __init__(
+        self,
+        *,
+        scan: _builtins.str = ...,
+        use: Global___OutlierUse.ValueType = ...,
+        prove: Global___OutlierProof | None = ...,
+        scores: _artifact_pb2.ArtifactRef | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["prove", b"prove", "scores", b"scores"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["prove", b"prove", "scan", b"scan", "scores", b"scores", "use", b"use"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OutlierTreatment: _TypeAlias = OutlierTreatment  # noqa: Y015
+
+@_typing.final
+class OutlierProof(_message.Message):
+    """Compares KEEP, DROP and DOWN_WEIGHT by cross-validation before the model is trained.
+
+    The training rows are dealt into folds, each with the same share of marked rows and, in
+    classification, of every class. For each fold and use a model is trained on the other folds in the
+    way the run trains: same network, optimiser, schedule, early stopping and choice of the best epoch;
+    the preprocessing is fitted anew. It is then scored on the fold held out by the monitored metric.
+    Held-out folds hold outliers too, and these are scored like all rows: no mark and no probability
+    counts there, `weight_column` does. A use whose only merit is that it leaves out what is hard to
+    predict therefore does not win.
+
+    A use is adopted where the mean difference to KEEP is above zero with confidence: the lower bound
+    of the corrected resampled t-test (Nadeau and Bengio, 2003), one-sided, at 5 % for both
+    comparisons together (2.5 % each, Bonferroni). Of two such uses the one with the larger mean
+    difference is adopted; without one, KEEP.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FOLDS_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    EPOCHS_FIELD_NUMBER: _builtins.int
+    folds: _builtins.int
+    """Folds, 3 to 20; each must have at least 10 rows. 3 x folds models are trained. Default: 5."""
+    seed: _builtins.int
+    """Seed of the folds, 0 to 2^32 - 1. The models of fold i are seeded by `seed` of the run + i, from
+    1, whatever their use. Default: 0.
+    """
+    epochs: _builtins.int
+    """Epochs of each of these models, at most those of the run. Default: those of the run, at most 50."""
+    def __init__(
+        self,
+        *,
+        folds: _builtins.int | None = ...,
+        seed: _builtins.int | None = ...,
+        epochs: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_epochs", b"_epochs", "_folds", b"_folds", "_seed", b"_seed", "epochs", b"epochs", "folds", b"folds", "seed", b"seed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_epochs", b"_epochs", "_folds", b"_folds", "_seed", b"_seed", "epochs", b"epochs", "folds", b"folds", "seed", b"seed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__epochs: _TypeAlias = _typing.Literal["epochs"]  # noqa: Y015
+    _WhichOneofArgType__epochs: _TypeAlias = _typing.Literal["_epochs", b"_epochs"]  # noqa: Y015
+    _WhichOneofReturnType__folds: _TypeAlias = _typing.Literal["folds"]  # noqa: Y015
+    _WhichOneofArgType__folds: _TypeAlias = _typing.Literal["_folds", b"_folds"]  # noqa: Y015
+    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__epochs) -> _WhichOneofReturnType__epochs | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__folds) -> _WhichOneofReturnType__folds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+
+Global___OutlierProof: _TypeAlias = OutlierProof  # noqa: Y015
+
+@_typing.final
+class OutlierComparison(_message.Message):
+    """What the comparison of uses found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADOPTED_FIELD_NUMBER: _builtins.int
+    RESULTS_FIELD_NUMBER: _builtins.int
+    adopted: Global___OutlierUse.ValueType
+    """The use that the model was trained with."""
+    @_builtins.property
+    def results(self) -> _containers.RepeatedCompositeFieldContainer[Global___OutlierUseResult]:
+        """What was measured, of KEEP, DROP and DOWN_WEIGHT in this order."""
+
+    def __init__(
+        self,
+        *,
+        adopted: Global___OutlierUse.ValueType = ...,
+        results: _abc.Iterable[Global___OutlierUseResult] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adopted", b"adopted", "results", b"results"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OutlierComparison: _TypeAlias = OutlierComparison  # noqa: Y015
+
+@_typing.final
+class OutlierUseResult(_message.Message):
+    """How a use did on held-out folds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USE_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
+    MEAN_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_FIELD_NUMBER: _builtins.int
+    STANDARD_ERROR_FIELD_NUMBER: _builtins.int
+    LOWER_BOUND_FIELD_NUMBER: _builtins.int
+    ADOPTED_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    use: Global___OutlierUse.ValueType
+    """The use."""
+    mean: _builtins.float
+    """Mean of the scores."""
+    difference: _builtins.float
+    """Mean difference to KEEP over the folds; above 0 is better, also of a loss. 0 for KEEP."""
+    standard_error: _builtins.float
+    """Standard error of `difference`, corrected for the rows that the models of the folds share. 0 for
+    KEEP.
+    """
+    lower_bound: _builtins.float
+    """The true difference lies above this with 97.5 % confidence. 0 for KEEP."""
+    adopted: _builtins.bool
+    """Whether the model was trained with it."""
+    reason: _builtins.str
+    """Why, one sentence."""
+    @_builtins.property
+    def scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The monitored metric on each held-out fold, by fold; a loss in the target's own units."""
+
+    def __init__(
+        self,
+        *,
+        use: Global___OutlierUse.ValueType = ...,
+        scores: _abc.Iterable[_builtins.float] | None = ...,
+        mean: _builtins.float = ...,
+        difference: _builtins.float = ...,
+        standard_error: _builtins.float = ...,
+        lower_bound: _builtins.float = ...,
+        adopted: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adopted", b"adopted", "difference", b"difference", "lower_bound", b"lower_bound", "mean", b"mean", "reason", b"reason", "scores", b"scores", "standard_error", b"standard_error", "use", b"use"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OutlierUseResult: _TypeAlias = OutlierUseResult  # noqa: Y015
 
 @_typing.final
 class OptimizerSpec(_message.Message):

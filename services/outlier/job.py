@@ -1,0 +1,283 @@
+"""Entry point of a scan's own process: `python -m services.outlier.job SCAN | --standby`."""
+
+import json
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from aimass.catalog.v1 import dataset_pb2, model_pb2
+from aimass.outlier.v1 import outlier_pb2, scorer_pb2
+from aimass.type.v1 import artifact_pb2, event_pb2
+from common.artifacts.blobs import put_artifact
+from common.artifacts.protocol import ObjectChangedError, ObjectMissingError
+from common.artifacts.purge import purge_prefix
+from common.catalog import ask_catalog
+from common.errors import FailedPreconditionError, UnavailableError
+from common.names import DatasetVersionName
+from common.runs.job import run_job
+from common.runs.kind import run_prefix
+from common.runs.owner import RunOwner
+from common.scratch import scratch_folder
+from services.outlier.anomalies import MOST_LISTED
+from services.outlier.convert import (
+    anomalies_to_proto,
+    specification_from_proto,
+    summary_to_proto,
+)
+from services.outlier.detector_files import write_detector
+from services.outlier.domain.detector import UnfitError
+from services.outlier.domain.findings import Findings, find_anomalies
+from services.outlier.domain.fitting import LeftOut, Settled
+from services.outlier.domain.keeping import NotKeptError
+from services.outlier.domain.page import ScanPage, scan_page
+from services.outlier.domain.plots import PreparedSample
+from services.outlier.domain.scan import ScanResult, Stage, scan
+from services.outlier.domain.table import Table, read_rows
+from services.outlier.feedback import FeedbackBox
+from services.outlier.kind import OUTLIER_SCANS
+from services.outlier.known import read_known
+from services.outlier.stored import StoredTable
+
+Owner = RunOwner[outlier_pb2.OutlierScan]
+
+_PARQUET = "application/vnd.apache.parquet"
+_HTML = "text/html; charset=utf-8"
+_PROTOBUF = "application/x-protobuf"
+_CURE = "make room there, or set TMPDIR to a folder with room, and scan again"
+_CHUNK_ROWS = 1 << 20
+_DRAWN_ROWS = 3000
+_DRAWN_MARKED = 1000
+_VECTOR_ROWS = 16
+# Shares of the progress at which stages begin, and what they do.
+_STAGES = {
+    Stage.READING: (0.0, 0.15),
+    Stage.FITTING: (0.15, 0.4),
+    Stage.SCORING: (0.4, 0.85),
+    Stage.EXPLAINING: (0.85, 0.95),
+}
+
+
+def run_scan(owner: Owner) -> None:
+    """Scans what the run asks for and publishes what was found."""
+    try:
+        _Scan(owner).work()
+    except UnfitError as error:
+        raise FailedPreconditionError(
+            f"The data cannot be scanned: {error}.", reason="DATA_CANNOT_BE_SCANNED"
+        ) from error
+
+
+class _Scan:
+    """One attempt."""
+
+    def __init__(self, owner: Owner) -> None:
+        self._owner = owner
+        self._store = owner.store
+        self._prefix = f"{owner.attempt_prefix}scan/"
+        self._specification = specification_from_proto(owner.run.spec)
+
+    def work(self) -> None:
+        name = self._specification.dataset_version
+        version = ask_catalog(lambda catalog: catalog.dataset_version(name))
+        table = StoredTable(version, self._store, self._specification.columns)
+        known = read_known(self._specification, version, self._store, self._feedback())
+        result = scan(
+            table,
+            self._specification.options,
+            self._progress,
+            known,
+            self._settled(),
+            self._settle,
+        )
+        findings = find_anomalies(
+            table, result, MOST_LISTED, self._specification.explained_rows, self._progress
+        )
+        try:
+            found = self._publish(version, table, result, findings)
+        except Exception:
+            with suppress(UnavailableError):
+                purge_prefix(self._store, self._prefix)
+            raise
+        self._owner.succeed(lambda run: run.MergeFrom(found))
+
+    def _publish(
+        self,
+        version: dataset_pb2.DatasetVersion,
+        table: StoredTable,
+        result: ScanResult,
+        findings: Findings,
+    ) -> outlier_pb2.OutlierScan:
+        """Returns what the run gets: results, and where they are."""
+        self._owner.progress(0.95, "publishing")
+        scores, expected_share = self._put_scores(result)
+        sample = _drawn(table, result, self._specification.seed)
+        page = scan_page(_page(self._owner.name, version.name, table, result, findings, sample))
+        found = outlier_pb2.OutlierScan(
+            summary=summary_to_proto(result, findings, expected_share),
+            scores=scores,
+            page=self._put("page.html", page.encode(), _HTML),
+            anomalies=self._put(
+                "anomalies.binpb", anomalies_to_proto(findings).SerializeToString(), _PROTOBUF
+            ),
+        )
+        if self._specification.keep_detector:
+            self._keep(version, table, result, found)
+        return found
+
+    def _keep(
+        self,
+        version: dataset_pb2.DatasetVersion,
+        table: StoredTable,
+        result: ScanResult,
+        found: outlier_pb2.OutlierScan,
+    ) -> None:
+        """Registers the detector; what cannot be kept is said."""
+        count = min(_VECTOR_ROWS, table.row_count)
+        sample = read_rows(table, np.arange(count), self._check_cancelled)
+        try:
+            files = write_detector(
+                self._store, f"{self._prefix}detector/", result.detector, version.schema, sample
+            )
+        except NotKeptError as error:
+            found.summary.not_kept = str(error)
+            self._owner.log(f"The detector is not kept: {error}", event_pb2.SEVERITY_WARNING)
+            return
+        model = model_pb2.ModelVersion(
+            task=dataset_pb2.TASK_UNSUPERVISED,
+            format=model_pb2.MODEL_FORMAT_DETECTOR,
+            artifacts=files,
+            metrics={
+                "marked_share": found.summary.marked_count / found.summary.row_count,
+                "threshold": found.summary.threshold,
+            },
+            labels=self._owner.run.labels,
+        )
+        model.lineage.inputs.extend([version.name, self._owner.name])
+        name = self._specification.model
+        made = ask_catalog(lambda catalog: catalog.register(self._owner, name, model))
+        found.model_version = made.name
+        found.status.lineage.outputs.append(made.name)
+
+    def _put_scores(self, result: ScanResult) -> tuple[artifact_pb2.ArtifactRef, float]:
+        """Returns the file of the scores, and the mean probability of an anomaly."""
+        with scratch_folder("scan", self._owner.run, None, _CURE) as folder:
+            path = folder / "scores.parquet"
+            share = _write_scores(result, path, self._check_cancelled)
+            ref = put_artifact(self._store, f"{self._prefix}scores.parquet", path, _PARQUET)
+        return ref, share
+
+    def _put(self, file: str, content: bytes, media_type: str) -> artifact_pb2.ArtifactRef:
+        return put_artifact(self._store, f"{self._prefix}{file}", content, media_type)
+
+    def _feedback(self) -> list[tuple[outlier_pb2.OutlierFeedback, scorer_pb2.LabelledRows]]:
+        if not self._specification.use_feedback:
+            return []
+        dataset = DatasetVersionName.from_name(self._specification.dataset_version).parent.name
+        box = FeedbackBox(self._store, self._owner.records)
+        return list(box.before(dataset, self._owner.run.status.create_time))
+
+    def _progress(self, stage: Stage, done: int, rows: int) -> None:
+        self._owner.check_cancelled()
+        begin, end = _STAGES[stage]
+        self._owner.progress(begin + (end - begin) * done / max(rows, 1), stage)
+
+    def _check_cancelled(self, _rows: int = 0) -> None:
+        self._owner.check_cancelled()
+
+    @property
+    def _settled_key(self) -> str:
+        return f"{run_prefix(self._owner.name)}settled.json"
+
+    def _settled(self) -> Settled | None:
+        """Returns what an earlier attempt settled: this one has to come to the same result."""
+        try:
+            plain = json.loads(self._store.read(self._settled_key)[0])
+        except ObjectMissingError:
+            return None
+        left_out = tuple(LeftOut(**each) for each in plain["left_out"])
+        return Settled(tuple(plain["members"]), left_out)
+
+    def _settle(self, settled: Settled) -> None:
+        self._owner.check()
+        with suppress(ObjectChangedError):  # it is what that one settled
+            self._store.create(self._settled_key, json.dumps(asdict(settled)).encode())
+
+
+def _write_scores(result: ScanResult, path: Path, watch: Callable[[], None]) -> float:
+    """Writes the file of the scores, a part at a time; returns the mean probability."""
+    schema = pa.schema(
+        {
+            "score": pa.float64(),
+            "probability": pa.float32(),
+            "p_value": pa.float32(),
+            "rank": pa.int64(),
+            "marked": pa.bool_(),
+        }
+    )
+    calibration = result.ensemble.calibration
+    total = 0.0
+    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
+        for start in range(0, len(result.scores), _CHUNK_ROWS):
+            watch()
+            part = slice(start, start + _CHUNK_ROWS)
+            scores = result.scores[part]
+            probabilities = calibration.probabilities(scores)
+            total += float(probabilities.sum())
+            columns = [
+                scores,
+                probabilities.astype(np.float32),
+                calibration.p_values(scores).astype(np.float32),
+                result.ranks[part],
+                result.marked[part],
+            ]
+            writer.write_table(pa.table([pa.array(each) for each in columns], schema=schema))
+    return total / len(result.scores)
+
+
+def _drawn(table: Table, result: ScanResult, seed: int) -> PreparedSample:
+    """Returns rows to draw: some at random, and the oddest of the marked ones."""
+    generator = np.random.default_rng(seed)
+    count = min(_DRAWN_ROWS, table.row_count)
+    some = generator.choice(table.row_count, count, replace=False)
+    oddest = result.oddest[: min(_DRAWN_MARKED, int(np.count_nonzero(result.marked)))]
+    numbers = np.union1d(some, oddest)
+    raw = read_rows(table, numbers, lambda done: None)
+    values = result.ensemble.preparation.apply(raw).values
+    return PreparedSample(values, numbers)
+
+
+def _page(
+    name: str,
+    dataset_version: str,
+    table: Table,
+    result: ScanResult,
+    findings: Findings,
+    sample: PreparedSample,
+) -> ScanPage:
+    return ScanPage(
+        name=name,
+        dataset_version=dataset_version,
+        columns=len(table.columns),
+        scores=result.scores,
+        marked=result.marked,
+        threshold=result.ensemble.threshold,
+        members=tuple(member.name for member in result.ensemble.members),
+        left_out=result.left_out,
+        findings=findings,
+        sample=sample,
+    )
+
+
+def main() -> int:
+    """Works on one scan; returns the exit code of the process."""
+    return run_job(OUTLIER_SCANS, run_scan, resumes=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,14 @@
+"""A scorer: `python -m services.outlier.scorer` answers the service's questions.
+
+The service itself carries neither numpy nor scikit-learn.
+"""
+
+from common import helper
+from common.artifacts.opening import open_store
+from common.artifacts.settings import StoreSettings
+from common.records import RecordStore
+from services.outlier.scorer.answering import Answering
+
+if __name__ == "__main__":
+    store = open_store(StoreSettings())
+    helper.serve(Answering(store, RecordStore(store)).answer)
