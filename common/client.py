@@ -36,13 +36,15 @@ RETRIED = {
     "aimass.catalog.v1.LineageService": [],
     "aimass.catalog.v1.ModelService": [],
     "aimass.catalog.v1.TransferService": ["CreateArtifactUrl", "GetUpload"],
+    "aimass.outlier.v1.OutlierService": [],
     "aimass.trainer.v1.TrainingService": [],
 }
-# Streams are taken up again by `watch`, which knows where they broke off; gRPC's own retries would
-# buffer what is sent and begin anew.
+# Streams are taken up again by `watch`, or by whoever feeds them, who know where they broke off;
+# gRPC's own retries would buffer what is sent and begin anew.
 NOT_RETRIED = {
     "aimass.catalog.v1.DatasetService": ["WatchDatasetImport"],
     "aimass.catalog.v1.ModelService": ["WatchModelImport"],
+    "aimass.outlier.v1.OutlierService": ["ScoreStream", "WatchOutlierScan"],
     "aimass.trainer.v1.TrainingService": ["WatchTrainingRun"],
 }
 _RETRY_POLICY = {
