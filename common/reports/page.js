@@ -2,7 +2,15 @@
 (() => {
   const root = document.documentElement;
   const plots = [...document.querySelectorAll(".plot")];
+  const wide = matchMedia("(min-width: 45rem)");
   const printWidth = 660; // pixels that fit on A4 and on Letter
+  const config = {
+    displaylogo: false,
+    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
+    plotlyServerURL: "",
+    responsive: true,
+    showSendToCloud: false, // by default a button sends what is drawn to plotly's makers
+  };
 
   // Colours in figures are named, "var(--ink)"; here they get the values of the current scheme.
   function figureOf(plot) {
@@ -16,7 +24,7 @@
   function draw(plot, width) {
     const { data, layout } = figureOf(plot);
     const changed = { ...layout, width, uirevision: "same" };
-    return Plotly.react(plot, data, changed, { displaylogo: false, responsive: true });
+    return Plotly.react(plot, data, changed, { ...config, displayModeBar: wide.matches && "hover" });
   }
 
   async function drawAll(width) {

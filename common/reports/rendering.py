@@ -15,7 +15,7 @@ from common.reports.text import number
 from common.reports.theme import TEMPLATE
 
 _HERE = Path(__file__).parent
-_HEIGHT = 400
+_PLOT_HEIGHT = 400
 
 
 def render(report: Report) -> str:
@@ -32,6 +32,7 @@ def render(report: Report) -> str:
         .get_template("page.html")
         .render(
             report=report,
+            default_height=_PLOT_HEIGHT,
             policy=_policy(scripts),
             style=Markup((_HERE / "page.css").read_text("utf-8")),
             scripts=[Markup(script) for script in scripts],
@@ -64,10 +65,7 @@ def _has_plots(report: Report) -> bool:
 
 def _figure_json(figure: Figure) -> Markup:
     """Returns a figure for a script element: no text in it can end that element."""
-    themed = Figure(figure).update_layout(template=TEMPLATE)
-    if themed.layout.height is None:
-        themed.update_layout(height=_HEIGHT)
-    written = to_json_plotly(themed)
+    written = to_json_plotly(Figure(figure).update_layout(template=TEMPLATE))
     return Markup(written.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e"))
 
 
