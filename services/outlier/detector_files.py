@@ -114,7 +114,7 @@ def _light(schema: dataset_pb2.Schema) -> dataset_pb2.Schema:
         )
         for each in schema.columns
     ]
-    return dataset_pb2.Schema(columns=columns)
+    return dataset_pb2.Schema(columns=columns, task=dataset_pb2.TASK_UNSUPERVISED)
 
 
 def _vectors(detector: KeptDetector, sample: RawRows) -> vectors.Vectors:
