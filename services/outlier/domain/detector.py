@@ -1,5 +1,6 @@
 """What all detectors share: prepared rows, a typed configuration that is fitted, and a score."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -34,6 +35,12 @@ class Rows:
     def take(self, chosen: npt.NDArray[np.generic] | slice) -> "Rows":
         """Returns some of the rows, by position or by truth value."""
         return Rows(self.values[chosen], self.codes[chosen])
+
+
+def concatenated_rows(pieces: Sequence[Rows]) -> Rows:
+    """Returns the rows of several pieces, at least one, in order."""
+    values = np.concatenate([piece.values for piece in pieces])
+    return Rows(values, np.concatenate([piece.codes for piece in pieces]))
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,11 @@ import numpy as np
 import numpy.typing as npt
 
 from services.outlier.domain.calibration import Calibration, Normaliser
-from services.outlier.domain.detector import Fitted, Rows, Scores
+from services.outlier.domain.detector import Fitted, Matrix, Rows, Scores
+from services.outlier.domain.detectors.supervised import SemiSupervisedScorer
 from services.outlier.domain.preparation import Preparation, RawRows
+
+_DIGITS = 10  # after the point
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,8 @@ class ScoredRows:
     """What an ensemble says of rows; all of shape (rows,).
 
     Attributes:
-        scores: Mean of the members' normalised scores; larger is odder.
+        scores: Mean of the members' normalised scores, or with labels a blend of 0 to 1; larger
+            is odder.
         probabilities: Calibrated, that the row is an anomaly, 0 to 1.
         p_values: Conformal: the share of usual rows that are as odd.
         marked: Whether the score is above the threshold.
@@ -55,16 +59,18 @@ class Ensemble:
         members: The detectors whose scores are averaged.
         calibration: What a score means.
         threshold: Rows with a larger score are marked.
+        learned: What labels taught; None where there were none, or they were of no use.
     """
 
     preparation: Preparation
     members: tuple[Member, ...]
     calibration: Calibration
     threshold: float
+    learned: SemiSupervisedScorer | None = None
 
     def score_prepared(self, rows: Rows) -> Scores:
         """Returns the scores of prepared rows, shape (rows,)."""
-        return combined_scores(self.members, rows)
+        return combined_scores(self.members, rows, self.learned)
 
     def score(self, raw: RawRows) -> ScoredRows:
         """Returns what is to be said of raw rows; each for itself, whatever rows are beside it."""
@@ -77,9 +83,22 @@ class Ensemble:
         )
 
 
-def combined_scores(members: tuple[Member, ...], rows: Rows) -> Scores:
-    """Returns the mean of the members' normalised scores, shape (rows,)."""
+def combined_scores(
+    members: tuple[Member, ...], rows: Rows, learned: SemiSupervisedScorer | None = None
+) -> Scores:
+    """Returns the scores of several detectors as one, shape (rows,).
+
+    It is the mean of their normalised scores, or what labels taught to make of them. Equal rows
+    have equal scores, for the last digits, which depend on the rows beside a row, are rounded off.
+    """
+    if learned is not None:
+        return np.round(learned.score(rows, base_scores(members, rows)), _DIGITS)
     total = np.zeros(rows.count)
     for member in members:
         total += member.score(rows)
-    return total / len(members)
+    return np.round(total / len(members), _DIGITS)
+
+
+def base_scores(members: tuple[Member, ...], rows: Rows) -> Matrix:
+    """Returns the members' own scores, shape (rows, members)."""
+    return np.stack([member.fitted.score(rows) for member in members], axis=1)

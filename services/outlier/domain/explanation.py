@@ -7,12 +7,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.spatial.distance import cdist
 
-from services.outlier.domain.detector import Matrix, Rows, Scores
+from services.outlier.domain.detector import Matrix, Rows, Scores, concatenated_rows
 from services.outlier.domain.preparation import Preparation
 
 Score = Callable[[Rows], Scores]
 _MOST_COLUMNS = 64
 _MOST_NEIGHBOURS = 3
+_CALL_ROWS, _CALL_CELLS = 1024, 2_000_000
 
 
 @dataclass(frozen=True)
@@ -51,23 +52,31 @@ def explain(score: Score, preparation: Preparation, odd: Rows, usual: Rows) -> l
 def _contributions(score: Score, preparation: Preparation, odd: Rows, near: Rows) -> Matrix:
     """Returns each column's share of the difference in score, shape (rows, columns)."""
     found = np.zeros((odd.count, len(preparation.columns)))
-    high, low = score(odd), score(near)
-    for column in _widest_apart(preparation, odd, near):
-        features = preparation.owners == column
-        codes = preparation.code_owners == column
-        lost = high - score(_mixed(odd, near, features, codes))
-        gained = score(_mixed(near, odd, features, codes)) - low
-        found[:, column] = (lost + gained) / 2
+    every, high, low = np.arange(odd.count), score(odd), score(near)
+    owners, code_owners = preparation.owners, preparation.code_owners
+    tried = _widest_apart(preparation, odd, near)
+    # Many small calls would cost more than they compute.
+    at_once = max(1, min(_CALL_ROWS, _CALL_CELLS // len(owners)) // (2 * odd.count))
+    for start in range(0, len(tried), at_once):
+        some = tried[start : start + at_once]
+        masks = [(owners == each[:, None], code_owners == each[:, None]) for each in some]
+        without = [_mixed(odd, near, *mask) for mask in masks]
+        alone = [_mixed(near, odd, *mask) for mask in masks]
+        scores = score(concatenated_rows([*without, *alone])).reshape(2, len(some), odd.count)
+        for column, lost, gained in zip(some, high - scores[0], scores[1] - low, strict=True):
+            found[every, column] = (lost + gained) / 2
     return found
 
 
 def _widest_apart(preparation: Preparation, odd: Rows, near: Rows) -> npt.NDArray[np.int64]:
-    """Returns the columns to look at: of many, those in which the rows differ most."""
-    apart = np.abs(odd.values - near.values).max(axis=0)
-    count = len(preparation.columns)
-    by_column = np.zeros(count)
-    np.maximum.at(by_column, preparation.owners, apart)
-    return np.argsort(-by_column, kind="stable")[:_MOST_COLUMNS]
+    """Returns the columns to look at, shape (columns, rows).
+
+    Of many columns these are for each row the ones in which it differs most.
+    """
+    owners, count = preparation.owners, len(preparation.columns)
+    starts = np.searchsorted(owners, np.arange(count))
+    by_column = np.maximum.reduceat(np.abs(odd.values - near.values), starts, axis=1)
+    return np.argsort(-by_column, axis=1, kind="stable")[:, :_MOST_COLUMNS].T
 
 
 def _mixed(

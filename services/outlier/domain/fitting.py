@@ -10,6 +10,7 @@ from common.data.schema import Column
 from services.outlier.domain.calibration import Calibration, Normaliser
 from services.outlier.domain.choosing import Traits, choose_detectors
 from services.outlier.domain.detector import Detector, Generator, Rows, Scores, UnfitError
+from services.outlier.domain.detectors.supervised import SemiSupervisedScorer
 from services.outlier.domain.ensemble import Member, combined_scores
 from services.outlier.domain.preparation import (
     Preparation,
@@ -22,6 +23,8 @@ from services.outlier.domain.preparation import (
 _LEAST_HELD_OUT = 1000
 _HELD_OUT = 0.2
 _TRIED_ROWS = 1000
+
+SEMI_SUPERVISED = "semi_supervised"
 
 
 @dataclass(frozen=True)
@@ -58,20 +61,45 @@ class LeftOut:
 
 
 @dataclass(frozen=True)
+class Settled:
+    """What takes part in a scan, as the first attempt settled it by the time that it had.
+
+    Attributes:
+        members: Names of what takes part.
+        left_out: What does not.
+    """
+
+    members: tuple[str, ...]
+    left_out: tuple[LeftOut, ...] = ()
+
+
+@dataclass(frozen=True)
 class Fit:
     """A fitted ensemble, without a threshold yet.
 
     Attributes:
         preparation: Makes rows of raw columns.
         members: The detectors that take part.
-        calibration: What their mean score means.
+        calibration: What their score means.
         left_out: The detectors that do not.
+        held_out: The first so many rows of the sample were not shown to the detectors.
+        seconds: About how long the members take to score all rows.
+        learned: What labels taught; None for nothing.
     """
 
     preparation: Preparation
     members: tuple[Member, ...]
     calibration: Calibration
     left_out: tuple[LeftOut, ...]
+    held_out: int = 0
+    seconds: float = 0.0
+    learned: SemiSupervisedScorer | None = None
+
+    @property
+    def settled(self) -> Settled:
+        """What takes part, for another attempt to repeat."""
+        names = [member.name for member in self.members]
+        return Settled((*names, *[SEMI_SUPERVISED] * (self.learned is not None)), self.left_out)
 
 
 def fit_ensemble(
@@ -81,6 +109,7 @@ def fit_ensemble(
     budget: Budget,
     detectors: Mapping[str, Detector] | None = None,
     options: PreparationOptions | None = None,
+    settled: Settled | None = None,
 ) -> Fit:
     """Learns from a sample what is usual.
 
@@ -91,6 +120,7 @@ def fit_ensemble(
         budget: Limits which detectors take part; one always does.
         detectors: Those that were asked for, by name; None to choose them by the data.
         options: How rows are prepared.
+        settled: What an earlier attempt settled: the same detectors take part, whatever the time.
 
     Raises:
         UnfitError: There are fewer than two rows, they are all alike, or no detector could be
@@ -103,31 +133,46 @@ def fit_ensemble(
     held_out = int(rows.count * _HELD_OUT) if rows.count >= _LEAST_HELD_OUT else 0
     fitted_rows = rows.take(slice(held_out, None))
     chosen = detectors or choose_detectors(Traits.of(preparation, fitted_rows))
-    members, left_out = _fit_members(chosen, fitted_rows, generator, budget)
-    if not members:
-        reasons = "; ".join(f"{each.name}: {each.reason}" for each in left_out)
-        raise UnfitError(f"no detector could be fitted ({reasons})")
+    if settled is None:
+        fitted = _fit_members(chosen, fitted_rows, generator, budget)
+    else:
+        fitted = _repeat_members(chosen, fitted_rows, generator, budget, settled)
     judged = rows.take(slice(0, held_out)) if held_out else rows
-    calibration = Calibration.fit(combined_scores(members, judged))
-    return Fit(preparation, members, calibration, left_out)
+    calibration = Calibration.fit(combined_scores(fitted.members, judged))
+    return Fit(preparation, fitted.members, calibration, fitted.left_out, held_out, fitted.seconds)
+
+
+@dataclass(frozen=True)
+class _FittedMembers:
+    members: tuple[Member, ...]
+    left_out: tuple[LeftOut, ...]
+    seconds: float
+
+
+def _with_generators(
+    chosen: Mapping[str, Detector], generator: Generator
+) -> list[tuple[str, Detector, Generator]]:
+    """Gives each detector randomness of its own, so that one more does not change the others."""
+    return [
+        (name, detector, np.random.default_rng(generator.integers(2**63)))
+        for name, detector in chosen.items()
+    ]
 
 
 def _fit_members(
     chosen: Mapping[str, Detector], rows: Rows, generator: Generator, budget: Budget
-) -> tuple[tuple[Member, ...], tuple[LeftOut, ...]]:
+) -> _FittedMembers:
     members: list[Member] = []
     left_out: list[LeftOut] = []
     promised = 0.0  # seconds that the members will take to score all rows
-    for name, detector in chosen.items():
-        # Each has randomness of its own, so that one more detector does not change the others.
-        own = np.random.default_rng(generator.integers(2**63))
+    for name, detector, own in _with_generators(chosen, generator):
         if members and budget.left <= promised:
             left_out.append(LeftOut(name, "there was no time left for it in the budget"))
             continue
         try:
             member, seconds = _fit_member(name, detector, rows, own, budget)
         except Exception as error:  # whatever a library raises: the others go on without it
-            left_out.append(LeftOut(name, _reason(error)))
+            left_out.append(LeftOut(name, reason_of(error)))
             continue
         if members and budget.left < promised + seconds:
             left_out.append(
@@ -136,7 +181,27 @@ def _fit_members(
             continue
         promised += seconds
         members.append(member)
-    return tuple(members), tuple(left_out)
+    if not members:
+        reasons = "; ".join(f"{each.name}: {each.reason}" for each in left_out)
+        raise UnfitError(f"no detector could be fitted ({reasons})")
+    return _FittedMembers(tuple(members), tuple(left_out), promised)
+
+
+def _repeat_members(
+    chosen: Mapping[str, Detector],
+    rows: Rows,
+    generator: Generator,
+    budget: Budget,
+    settled: Settled,
+) -> _FittedMembers:
+    """Fits what was settled. What fails now did not fail then, so its error is not caught."""
+    fitted = [
+        _fit_member(name, detector, rows, own, budget)
+        for name, detector, own in _with_generators(chosen, generator)
+        if name in settled.members
+    ]
+    members = tuple(member for member, _ in fitted)
+    return _FittedMembers(members, settled.left_out, sum(seconds for _, seconds in fitted))
 
 
 def _fit_member(
@@ -157,7 +222,8 @@ def _finite(scores: Scores) -> Scores:
     return scores
 
 
-def _reason(error: Exception) -> str:
+def reason_of(error: Exception) -> str:
+    """Returns for users why a detector could not be fitted."""
     if isinstance(error, UnfitError):
         return str(error)
     if isinstance(error, MemoryError):

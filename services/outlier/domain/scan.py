@@ -8,6 +8,7 @@ from enum import StrEnum
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from services.outlier.domain.calibration import (
     UsualTail,
@@ -15,13 +16,24 @@ from services.outlier.domain.calibration import (
     contamination_threshold,
     false_discovery_threshold,
 )
-from services.outlier.domain.detector import Detector, Scores
+from services.outlier.domain.detector import Detector, Generator, Scores, UnfitError
+from services.outlier.domain.detectors.supervised import ANOMALY
 from services.outlier.domain.ensemble import Ensemble, combined_scores
-from services.outlier.domain.fitting import Budget, Fit, LeftOut, fit_ensemble
+from services.outlier.domain.fitting import Budget, Fit, LeftOut, Settled, fit_ensemble
+from services.outlier.domain.kept import KeptDetector, UsualRows
+from services.outlier.domain.labelling import (
+    KnownLabels,
+    LabelledRows,
+    LabelUse,
+    choose_labelled,
+    learn_labels,
+)
 from services.outlier.domain.preparation import PreparationOptions
-from services.outlier.domain.table import Table, draw_sample, sample_size
+from services.outlier.domain.table import RowNumbers, Table, draw_numbers, read_rows, sample_size
 
 _MOST_FITTED_ROWS = 100_000
+_MOST_LABELLED_ROWS = 20_000
+_USUAL = 0.9  # share of the sample among which usual rows are
 
 
 class Stage(StrEnum):
@@ -30,6 +42,7 @@ class Stage(StrEnum):
     READING = "reading"
     FITTING = "fitting"
     SCORING = "scoring"
+    EXPLAINING = "explaining"
 
 
 Progress = Callable[[Stage, int, int], None]
@@ -75,18 +88,25 @@ class ScanResult:
     """What a scan found; arrays of shape (rows,).
 
     Attributes:
-        ensemble: The fitted detectors, which score later rows alike.
+        detector: What was learned, which scores and explains later rows alike.
         scores: Larger is odder.
         ranks: 1 for the oddest row.
         marked: Whether the row is marked.
         left_out: Detectors that took no part, with the reason.
+        labels: What known labels were used for.
     """
 
-    ensemble: Ensemble
+    detector: KeptDetector
     scores: Scores
     ranks: npt.NDArray[np.int64]
     marked: npt.NDArray[np.bool_]
     left_out: tuple[LeftOut, ...]
+    labels: LabelUse
+
+    @property
+    def ensemble(self) -> Ensemble:
+        """The fitted detectors."""
+        return self.detector.ensemble
 
     @property
     def oddest(self) -> npt.NDArray[np.int64]:
@@ -96,32 +116,119 @@ class ScanResult:
         return order
 
 
-def scan(table: Table, options: ScanOptions, progress: Progress) -> ScanResult:
+def scan(
+    table: Table,
+    options: ScanOptions,
+    progress: Progress,
+    known: KnownLabels | None = None,
+    settled: Settled | None = None,
+    settle: Callable[[Settled], None] = lambda settled: None,
+) -> ScanResult:
     """Scans a table.
 
-    Holds a sample, a batch and a few numbers of each row in memory.
+    Holds a sample, a batch and a few numbers of each row in memory. Of the same table and options
+    the result is the same to the last bit, on any number of threads, but for one thing: which
+    detectors take part may depend on the time that there is. It is the same as in another attempt
+    with what that one settled.
 
     Args:
         table: The rows; read twice.
         options: What is asked for.
         progress: Told the stage and how many of how many rows are done; may raise to stop.
+        known: Labels that are known, to learn from.
+        settled: What an earlier attempt settled, to be repeated.
+        settle: Told what takes part as soon as that is certain, before rows are scored.
 
     Raises:
         UnfitError: There is nothing to tell rows apart by.
     """
-    generator = np.random.default_rng(options.seed)
-    rows = table.row_count
-    budget = Budget(time.monotonic() + options.seconds, rows)
-    size = sample_size(table.columns, rows, _MOST_FITTED_ROWS)
-    sample = draw_sample(table, size, generator, lambda done: progress(Stage.READING, done, rows))
-    progress(Stage.FITTING, 0, rows)
+    # Sums in another order differ in their last digits, and with these the ranks of like rows.
+    with threadpool_limits(1):
+        return _scan(table, options, progress, known or KnownLabels(), settled, settle)
+
+
+def _scan(
+    table: Table,
+    options: ScanOptions,
+    progress: Progress,
+    known: KnownLabels,
+    settled: Settled | None,
+    settle: Callable[[Settled], None],
+) -> ScanResult:
+    _check(table)
+    generator, teaching = (np.random.default_rng((options.seed, use)) for use in range(2))
+    budget = Budget(time.monotonic() + options.seconds, table.row_count)
+    sample = _read_sample(table, known, generator, teaching, progress)
+    progress(Stage.FITTING, 0, table.row_count)
     fit = fit_ensemble(
-        sample, table.columns, generator, budget, options.detectors, options.preparation
+        sample.rows.raw,
+        table.columns,
+        generator,
+        budget,
+        options.detectors,
+        options.preparation,
+        settled,
     )
+    use = LabelUse()
+    if known.are_there:
+        fit, use = learn_labels(fit, sample.rows, sample.labelled, teaching, budget, settled)
+    settle(fit.settled)
     scores = _score_all(table, fit, progress)
     threshold = _threshold(scores, fit, options.marking)
-    ensemble = Ensemble(fit.preparation, fit.members, fit.calibration, threshold)
-    return ScanResult(ensemble, scores, _ranks(scores), scores > threshold, fit.left_out)
+    ensemble = Ensemble(fit.preparation, fit.members, fit.calibration, threshold, fit.learned)
+    detector = KeptDetector(ensemble, _usual(sample, scores, ensemble))
+    return ScanResult(detector, scores, _ranks(scores), scores > threshold, fit.left_out, use)
+
+
+def _check(table: Table) -> None:
+    if table.row_count < 2:
+        raise UnfitError("there must be at least two rows")
+    if not table.columns:
+        raise UnfitError("there are no columns to tell rows apart by")
+
+
+@dataclass(frozen=True)
+class _Sample:
+    """What a scan learns from.
+
+    Attributes:
+        numbers: Of the rows of the sample in the table.
+        rows: The sample, in random order.
+        labelled: Labelled rows, from the table and from elsewhere.
+    """
+
+    numbers: RowNumbers
+    rows: LabelledRows
+    labelled: tuple[LabelledRows, ...]
+
+
+def _read_sample(
+    table: Table, known: KnownLabels, generator: Generator, teaching: Generator, progress: Progress
+) -> _Sample:
+    rows = table.row_count
+    numbers = draw_numbers(rows, sample_size(table.columns, rows, _MOST_FITTED_ROWS), generator)
+    # Labelled rows lie beside the sample: among it they would be more than there are in the data.
+    most = sample_size(table.columns, rows, _MOST_LABELLED_ROWS)
+    wanted = np.concatenate([numbers, choose_labelled(known.of_table, most, teaching)])
+    raw = read_rows(table, wanted, lambda done: progress(Stage.READING, done, rows))
+    found = LabelledRows(raw, known.at(wanted))
+    labelled = [found.take(slice(len(numbers), None))]
+    if known.elsewhere is not None:
+        some = choose_labelled(known.elsewhere.labels, _MOST_LABELLED_ROWS, teaching)
+        labelled.append(known.elsewhere.take(some))
+    return _Sample(numbers, found.take(slice(0, len(numbers))), tuple(labelled))
+
+
+def _usual(sample: _Sample, scores: Scores, ensemble: Ensemble) -> UsualRows:
+    """Keeps rows of the sample that are neither marked, nor among the oddest, nor known as odd."""
+    found = scores[sample.numbers]
+    limit = min(ensemble.threshold, float(np.quantile(found, _USUAL)))
+    unsuspected = sample.rows.labels != ANOMALY
+    usual = np.flatnonzero((found <= limit) & unsuspected)
+    if not len(usual):
+        usual = np.argsort(found, kind="stable")[:1]
+    raw = sample.rows.raw.take(usual)
+    return UsualRows.of(ensemble.preparation, raw, sample.numbers[usual])
 
 
 def _score_all(table: Table, fit: Fit, progress: Progress) -> Scores:
@@ -129,7 +236,7 @@ def _score_all(table: Table, fit: Fit, progress: Progress) -> Scores:
     done = 0
     for batch in table.batches():
         rows = fit.preparation.apply(batch)
-        scores[done : done + batch.count] = combined_scores(fit.members, rows)
+        scores[done : done + batch.count] = combined_scores(fit.members, rows, fit.learned)
         done += batch.count
         progress(Stage.SCORING, done, table.row_count)
     return scores

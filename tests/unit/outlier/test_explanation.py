@@ -3,6 +3,7 @@
 import numpy as np
 
 from common.data.schema import Column, ColumnType
+from services.outlier.domain.detector import Rows
 from services.outlier.domain.detectors.neighbours import Knn
 from services.outlier.domain.explanation import explain
 from services.outlier.domain.preparation import RawRows, prepare
@@ -81,10 +82,10 @@ def test_wide_rows_are_explained_where_they_differ() -> None:
     odd = RawRows({**{name: np.zeros(1) for name in names}, "c700": np.array([500.0])})
     tried = 0
 
-    def score(rows: object) -> np.ndarray:
+    def score(rows: Rows) -> np.ndarray:
         nonlocal tried
-        tried += 1
-        return fitted.score(rows)  # type: ignore[arg-type]
+        tried += rows.count
+        return fitted.score(rows)
 
     fitted = Knn().fit(usual, generator)
     [found] = explain(score, preparation, preparation.apply(odd), usual)

@@ -118,7 +118,7 @@ def test_progress_and_stopping() -> None:
     """A scan tells each stage in order, counts all rows, and stops where it is told to."""
     told: list[tuple[Stage, int]] = []
     scan(table(500), ScanOptions(), lambda stage, done, total: told.append((stage, done)))
-    assert list(dict.fromkeys(stage for stage, _ in told)) == list(Stage)
+    assert list(dict.fromkeys(stage for stage, _ in told)) == list(Stage)[:3]
     assert told[-1] == (Stage.SCORING, USUAL + ODD)
 
     def stop(stage: Stage, done: int, total: int) -> None:

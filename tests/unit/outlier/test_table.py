@@ -6,7 +6,13 @@ from hypothesis import strategies as st
 
 from common.data.schema import Column, ColumnType
 from services.outlier.domain.preparation import RawRows
-from services.outlier.domain.table import RowsTable, draw_sample, sample_size
+from services.outlier.domain.table import (
+    RowsTable,
+    draw_numbers,
+    read_blocks,
+    read_rows,
+    sample_size,
+)
 
 
 def counted(rows: int, step: int) -> RowsTable:
@@ -15,25 +21,35 @@ def counted(rows: int, step: int) -> RowsTable:
     return RowsTable(raw, [Column("row", ColumnType.NUMERIC)], step)
 
 
-@given(st.integers(2, 300), st.integers(1, 70), st.integers(0, 5), st.data())
-def test_samples_are_rows(rows: int, step: int, seed: int, data: st.DataObject) -> None:
-    """A sample has the asked number of different rows, whatever the batches, and is repeatable."""
+@given(st.integers(2, 300), st.integers(1, 70), st.integers(1, 40), st.integers(0, 5), st.data())
+def test_rows_are_found_by_number(
+    rows: int, step: int, block: int, seed: int, data: st.DataObject
+) -> None:
+    """Different rows are drawn and read as they were drawn, whatever the batches and the blocks."""
     count = data.draw(st.integers(1, rows))
     told: list[int] = []
-    found, again = (
-        draw_sample(counted(rows, width), count, np.random.default_rng(seed), told.append)
-        for width in (step, rows)
-    )
-    values = found.columns["row"].tolist()
-    assert len(set(values)) == count and set(values) <= set(range(rows))
-    assert again.columns["row"].tolist() == values
+    numbers = draw_numbers(rows, count, np.random.default_rng(seed))
+    assert len(set(numbers.tolist())) == count and 0 <= numbers.min() <= numbers.max() < rows
+    found = read_rows(counted(rows, step), numbers, told.append)
+    assert (found.columns["row"] == numbers).all()
     assert told[-1] == rows
+    blocks = list(read_blocks(counted(rows, step), np.sort(numbers), block, told.append))
+    assert all(len(chosen) == block for chosen, _ in blocks[:-1])
+    assert all((raw.columns["row"] == chosen).all() for chosen, raw in blocks)
+    assert sum(len(chosen) for chosen, _ in blocks) == count
 
 
 def test_samples_are_in_random_order() -> None:
     """The first rows of a sample are a sample too: detectors that take fewer rows cut it."""
-    found = draw_sample(counted(1000, 100), 1000, np.random.default_rng(0), lambda done: None)
-    assert 300 < found.columns["row"][:100].mean() < 700
+    found = draw_numbers(1000, 1000, np.random.default_rng(0))
+    assert 300 < found[:100].mean() < 700
+
+
+def test_no_more_is_read_than_is_wanted() -> None:
+    """A pass ends with the last row that is wanted."""
+    told: list[int] = []
+    read_rows(counted(1000, 10), np.array([17, 3]), told.append)
+    assert told == [10, 20, 1000]
 
 
 def test_wide_tables_have_small_samples() -> None:

@@ -59,6 +59,21 @@ class States:
 
 
 @dataclass(frozen=True)
+class Surprise:
+    """A value that the network makes unlikely.
+
+    Attributes:
+        column: Position of its column among all coded ones.
+        given: Positions of the columns that it depends on.
+        probability: Of the value, given theirs.
+    """
+
+    column: int
+    given: tuple[int, ...]
+    probability: float
+
+
+@dataclass(frozen=True)
 class BayesianScorer:
     """Probability tables of a Bayesian network, one after the other.
 
@@ -99,6 +114,27 @@ class BayesianScorer:
             places += states[:, self.parents[:, parent]] * self.strides[:, parent]
         surprises: Matrix = self.surprises[places]
         return surprises
+
+    def surprising(self, codes: Codes, below: float = 0.01, most: int = 5) -> list[Surprise]:
+        """Names the values of a row that are unlikely, the least likely first.
+
+        Args:
+            codes: One row, shape (all columns,).
+            below: Probability from which on nothing is surprising.
+            most: Values to name, at most.
+        """
+        probabilities = np.exp(-self.by_column(codes[None])[0])
+        order = np.argsort(probabilities, kind="stable")[:most]
+        return [
+            Surprise(int(self.states.columns[at]), self._given(at), float(probabilities[at]))
+            for at in order
+            if probabilities[at] < below
+        ]
+
+    def _given(self, at: int) -> tuple[int, ...]:
+        """Returns positions of the columns that one depends on."""
+        places = self.parents[at][self.strides[at] > 0]
+        return tuple(self.states.columns[places].tolist())
 
 
 class BayesianNetwork(Detector):
