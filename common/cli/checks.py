@@ -18,6 +18,7 @@ from pathlib import Path
 import grpc
 
 from aimass.catalog.v1 import dataset_pb2
+from aimass.outlier.v1 import outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
 from common.cli import text
 from common.cli.context import CliContext
@@ -31,10 +32,11 @@ _ROOM_NEEDED, _ROOM_WANTED = _GIB, 5 * _GIB
 _SHARED_MEMORY = Path("/dev/shm")
 _SHARED_NEEDED, _SHARED_WANTED = _GIB // 16, _GIB // 2
 _CLOCK_SECONDS = 5.0
-_PORTS = {7700: "catalog", 7701: "trainer", 7702: "store"}
+_PORTS = {7700: "catalog", 7701: "trainer", 7702: "store", 7704: "outlier"}
 _PARTS = {
     "catalog": ("grpc_health", "minio", "psutil", "pydantic_settings", "duckdb", "pyarrow", "PIL"),
     "trainer": ("torch", "onnx", "onnxruntime", "safetensors", "cloudpickle"),
+    "outlier": ("torch", "sklearn", "scipy", "numba", "river", "pgmpy", "mlxtend"),
 }
 
 
@@ -95,10 +97,10 @@ def check_packages() -> Iterator[Finding]:
     for part, modules in _PARTS.items():
         missing = [name for name in modules if importlib.util.find_spec(name) is None]
         if missing:
-            what = f"the {part} cannot run here: {', '.join(missing)} missing"
+            what = f"{part} cannot run here: {', '.join(missing)} missing"
             yield Finding(Level.NOTE, what, f"pip install 'aimass[{part}]'")
         else:
-            yield Finding(Level.GOOD, f"the packages of the {part} are there")
+            yield Finding(Level.GOOD, f"the packages of {part} are there")
     if importlib.util.find_spec("horovod") is None:
         what = "Horovod is missing: nothing can be trained here"
         yield Finding(Level.NOTE, what, "make setup, in a checkout")
@@ -159,7 +161,7 @@ def check_ports() -> Iterator[Finding]:
             probe.settimeout(1.0)
             taken = probe.connect_ex(("127.0.0.1", port)) == 0
         if taken:
-            what = f"port {port} is taken: the {user} would get another"
+            what = f"port {port} is taken: {user} would get another"
             yield Finding(Level.NOTE, what, "nothing, or stop what uses it")
 
 
@@ -249,6 +251,11 @@ def check_services(cli: CliContext, state: SuiteState | None) -> Iterator[Findin
         yield Finding(Level.GOOD, f"the catalog answers at {clients.endpoint.catalog_address}")
         agents = clients.training.ListAgents(trainer_pb2.ListAgentsRequest(), timeout=5).agents
         yield Finding(Level.GOOD, f"the trainer answers at {clients.endpoint.trainer_address}")
+        clients.outliers.ListOutlierScans(
+            outlier_pb2.ListOutlierScansRequest(page_size=1), timeout=5
+        )
+        where = clients.endpoint.outlier_address
+        yield Finding(Level.GOOD, f"the outlier service answers at {where}")
     except grpc.RpcError as error:
         said = from_rpc(error)
         yield Finding(Level.PROBLEM, said.message.rstrip("."), said.hint or "aimass status")

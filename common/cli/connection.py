@@ -2,13 +2,14 @@
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 
 import grpc
 
 from aimass.catalog.v1 import dataset_pb2_grpc, lineage_pb2_grpc, model_pb2_grpc, transfer_pb2_grpc
 from aimass.maintenance.v1 import maintenance_pb2_grpc
+from aimass.outlier.v1 import outlier_pb2_grpc
 from aimass.trainer.v1 import trainer_pb2_grpc
 from common.cli.errors import CliError
 from common.client import connect_sync
@@ -22,11 +23,13 @@ class Endpoint:
     Attributes:
         catalog_address: `host:port` of the catalog.
         trainer_address: `host:port` of the trainer.
+        outlier_address: `host:port` of the outlier service.
         token: Bearer token.
     """
 
     catalog_address: str
     trainer_address: str
+    outlier_address: str
     token: str = field(repr=False)
 
 
@@ -36,15 +39,21 @@ def find_endpoint(home: SuiteHome) -> Endpoint:
     Raises:
         CliError: Neither is there.
     """
-    catalog = os.environ.get("AIMASS_CATALOG_ADDRESS")
-    trainer = os.environ.get("AIMASS_TRAINER_ADDRESS")
-    token = os.environ.get("AIMASS_TOKEN")
-    if catalog and trainer and token:
-        return Endpoint(catalog, trainer, token)
-    local = local_endpoint(home)
-    return Endpoint(
-        catalog or local.catalog_address, trainer or local.trainer_address, token or local.token
-    )
+    given = {name: os.environ.get(variable, "") for name, variable in variables().items()}
+    if all(given.values()):
+        return Endpoint(**given)
+    try:
+        local = local_endpoint(home)
+    except CliError as error:
+        missing = [variable for name, variable in variables().items() if not given[name]]
+        said = (f"{', '.join(missing)} is not set.",) if any(given.values()) else ()
+        raise CliError(error.message, said, error.hint) from None
+    return Endpoint(**{name: value or getattr(local, name) for name, value in given.items()})
+
+
+def variables() -> dict[str, str]:
+    """Returns the environment variable of each field of an endpoint."""
+    return {each.name: f"AIMASS_{each.name.upper()}" for each in fields(Endpoint)}
 
 
 def local_endpoint(home: SuiteHome) -> Endpoint:
@@ -57,7 +66,12 @@ def local_endpoint(home: SuiteHome) -> Endpoint:
     if state is None or not home.is_locked() or state.phase is not Phase.RUNNING:
         where = f"{home.path} ({state.phase})" if state else str(home.path)
         raise CliError(f"No suite runs in {where}.", hint="aimass up")
-    return Endpoint(state.catalog_address, state.trainer_address, home.tokens()["local"])
+    return Endpoint(
+        state.catalog_address,
+        state.trainer_address,
+        state.outlier_address,
+        home.tokens()["local"],
+    )
 
 
 class Clients:
@@ -75,9 +89,17 @@ class Clients:
         return connect_sync(self.endpoint.trainer_address, self.endpoint.token)
 
     @cached_property
+    def _outlier(self) -> grpc.Channel:
+        return connect_sync(self.endpoint.outlier_address, self.endpoint.token)
+
+    @cached_property
     def maintenance(self) -> Mapping[str, maintenance_pb2_grpc.MaintenanceServiceStub]:
         """Housekeeping, by service."""
-        channels = {"catalog": self._catalog, "trainer": self._trainer}
+        channels = {
+            "catalog": self._catalog,
+            "trainer": self._trainer,
+            "outlier": self._outlier,
+        }
         stub = maintenance_pb2_grpc.MaintenanceServiceStub
         return {service: stub(channel) for service, channel in channels.items()}
 
@@ -95,6 +117,11 @@ class Clients:
     def models(self) -> model_pb2_grpc.ModelServiceStub:
         """Models."""
         return model_pb2_grpc.ModelServiceStub(self._catalog)
+
+    @cached_property
+    def outliers(self) -> outlier_pb2_grpc.OutlierServiceStub:
+        """Outlier scans and detectors."""
+        return outlier_pb2_grpc.OutlierServiceStub(self._outlier)
 
     @cached_property
     def transfer(self) -> transfer_pb2_grpc.TransferServiceStub:

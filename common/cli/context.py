@@ -85,6 +85,7 @@ def make_table(
     title: str = "",
     *,
     verbatim: bool = False,
+    top: bool = False,
 ) -> Table:
     """Returns a table.
 
@@ -93,6 +94,7 @@ def make_table(
         rows: Cells. The first column is never broken.
         title: Title.
         verbatim: Whether names are of data, and printed as they are but for the `>`.
+        top: Whether the cells of a row begin side by side, where some have several lines.
     """
     table = Table(box=SIMPLE_HEAD, pad_edge=False, title=title or None, title_justify="left")
     for column in columns:
@@ -101,7 +103,7 @@ def make_table(
         table.add_column(
             escape(harmless(heading)),
             justify="right" if column.startswith(">") else "left",
-            vertical="bottom",
+            vertical="top" if top else "bottom",
             no_wrap=not table.columns,
         )
     for row in rows:

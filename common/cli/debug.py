@@ -18,7 +18,7 @@ from google.protobuf import json_format
 from common.cli import text
 from common.cli.context import CliContext, context_of
 from common.cli.log_lines import last_bytes
-from common.cli.run_kinds import calls_for, full_name
+from common.cli.run_kinds import NAMES, calls_for, full_name
 from common.disk import telling_full_disk
 from common.local.home import SuiteHome
 from common.secrets import is_secret
@@ -35,9 +35,7 @@ def register(app: typer.Typer) -> None:
 
 def debug(
     context: typer.Context,
-    name: Annotated[
-        str, typer.Argument(help="`trainingRuns/<id>`, `datasetImports/<id>`, or a run's id.")
-    ],
+    name: Annotated[str, typer.Argument(help=NAMES)],
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where the archive goes.")
     ] = None,

@@ -9,6 +9,7 @@ import yaml
 from google.protobuf import json_format
 
 from aimass.catalog.v1 import dataset_pb2, model_pb2
+from aimass.outlier.v1 import outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
 from common.cli.errors import CliError
 from common.cli.fields import unknown_fields, wrong_value
@@ -16,11 +17,13 @@ from common.cli.fields import unknown_fields, wrong_value
 Request: TypeAlias = (
     dataset_pb2.CreateDatasetImportRequest
     | model_pb2.CreateModelImportRequest
+    | outlier_pb2.CreateOutlierScanRequest
     | trainer_pb2.CreateTrainingRunRequest
 )
 KINDS: Mapping[str, type[Request]] = {
     "DatasetImport": dataset_pb2.CreateDatasetImportRequest,
     "ModelImport": model_pb2.CreateModelImportRequest,
+    "OutlierScan": outlier_pb2.CreateOutlierScanRequest,
     "TrainingRun": trainer_pb2.CreateTrainingRunRequest,
 }
 _FILE_SCHEME = "file:"

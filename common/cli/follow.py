@@ -12,12 +12,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from aimass.outlier.v1 import outlier_pb2
 from aimass.type.v1 import event_pb2, run_pb2
 from common.cli import text
 from common.cli.context import make_table, print_trimmed
 from common.cli.errors import CliError, CommandInterruptedError, from_status, show
 from common.cli.progress import RunProgress
-from common.cli.run_kinds import Run, epochs_of, result_of
+from common.cli.run_kinds import Run, epochs_of, result_of, state_of
+from common.cli.scan_views import show_findings
 
 _PLAIN_INTERVAL_SECONDS = 10.0
 _METRICS_ORDER = (
@@ -178,12 +180,14 @@ def print_outcome(run: Run, progress: RunProgress, console: Console) -> None:
     """Prints how a run ended: what it made, or why it failed."""
     status = run.status
     took = text.between(status.start_time, status.end_time) or "0 s"
-    state = run_pb2.RunState.Name(status.state).removeprefix("RUN_STATE_")
+    state = state_of(run)
     if progress.by_epoch:
         print_trimmed(console, metrics_table(progress))
     if status.state == run_pb2.RUN_STATE_SUCCEEDED:
         made = result_of(run)
         console.print(f"[bold green]{state}[/] in {took}" + (f": {made}" if made else ""))
+        if isinstance(run, outlier_pb2.OutlierScan):
+            show_findings(run, console)
         return
     if status.state == run_pb2.RUN_STATE_FAILED:
         error = from_status(status.error)

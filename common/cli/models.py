@@ -19,6 +19,8 @@ from common.cli.upload import download_with_bar, upload_with_bar
 
 app = typer.Typer(help="Models: import, list, show, alias, download.", no_args_is_help=True)
 _FILES = {
+    "configuration": "configuration.json",
+    "detector": "detector.safetensors",
     "environment": "environment.json",
     "history": "history.parquet",
     "onnx": "model.onnx",
@@ -172,10 +174,8 @@ def _models(cli: CliContext, filter_: str, order_by: str) -> Iterator[model_pb2.
 
 
 def _print_version(cli: CliContext, version: model_pb2.ModelVersion) -> None:
-    kind = version.network.WhichOneof("kind") or "network"
-    task = text.enum_word(dataset_pb2.Task.Name(version.task), "TASK_")
     cli.console.print(f"[bold]{version.name}[/]  {text.moment(version.create_time)}")
-    cli.console.print(f"{kind} for {task}, {version.parameter_count:,} parameters")
+    cli.console.print(_kind_of(version))
     for source in version.lineage.inputs:
         cli.console.print(text.harmless(f"from {source}"), markup=False)
     for tensors, way in ((version.signature.inputs, "in"), (version.signature.outputs, "out")):
@@ -184,9 +184,18 @@ def _print_version(cli: CliContext, version: model_pb2.ModelVersion) -> None:
             told = text.harmless(f"{way}: {each.name} {each.dtype}[{shape}]")
             cli.console.print(told, markup=False)
     metrics = [(key, text.number(value)) for key, value in sorted(version.metrics.items())]
-    cli.print_table(("metric", ">value"), metrics)
+    if metrics:
+        cli.print_table(("metric", ">value"), metrics)
     files = [
         (role, text.size(artifact.size_bytes), artifact.uri)
         for role, artifact in sorted(version.artifacts.items())
     ]
     cli.print_table(("file", ">size", "where"), files)
+
+
+def _kind_of(version: model_pb2.ModelVersion) -> str:
+    if version.format == model_pb2.MODEL_FORMAT_DETECTOR:
+        return "outlier detector"
+    kind = version.network.WhichOneof("kind") or "network"
+    task = text.enum_word(dataset_pb2.Task.Name(version.task), "TASK_")
+    return f"{kind} for {task}, {version.parameter_count:,} parameters"

@@ -8,7 +8,19 @@ from typing import Annotated
 import grpc
 import typer
 
-from common.cli import agents, apply, datasets, debug, doctor, models, runs, suite, sweep, trace
+from common.cli import (
+    agents,
+    apply,
+    datasets,
+    debug,
+    doctor,
+    models,
+    runs,
+    scans,
+    suite,
+    sweep,
+    trace,
+)
 from common.cli.context import CliContext, context_of, make_console
 from common.cli.errors import CliError, CommandInterruptedError, said_by, show
 from common.cli.exits import EXIT_INTERRUPTED
@@ -33,6 +45,7 @@ sweep.register(app)
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(models.app, name="models")
 app.add_typer(runs.app, name="runs")
+app.add_typer(scans.app, name="scans")
 app.add_typer(agents.app, name="agents")
 
 

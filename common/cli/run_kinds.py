@@ -8,14 +8,20 @@ from typing import Any, TypeAlias
 import grpc
 
 from aimass.catalog.v1 import dataset_pb2, model_pb2
+from aimass.outlier.v1 import outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
-from aimass.type.v1 import event_pb2
+from aimass.type.v1 import event_pb2, run_pb2
 from common.cli.connection import Clients
 from common.cli.errors import CliError
 from common.client import watch
 
 _SO_FAR_SECONDS = 5.0
-Run: TypeAlias = dataset_pb2.DatasetImport | model_pb2.ModelImport | trainer_pb2.TrainingRun
+Run: TypeAlias = (
+    dataset_pb2.DatasetImport
+    | model_pb2.ModelImport
+    | outlier_pb2.OutlierScan
+    | trainer_pb2.TrainingRun
+)
 
 
 class RunCalls:
@@ -82,6 +88,7 @@ _KINDS: Mapping[str, tuple[str, ModuleType, str]] = {
     "trainingRuns": ("TrainingRun", trainer_pb2, "training"),
     "datasetImports": ("DatasetImport", dataset_pb2, "datasets"),
     "modelImports": ("ModelImport", model_pb2, "models"),
+    "outlierScans": ("OutlierScan", outlier_pb2, "outliers"),
 }
 _DEFAULT = "trainingRuns"
 # What a command says of the names that it takes.
@@ -125,6 +132,11 @@ def result_of(run: Run) -> str:
     if isinstance(run, dataset_pb2.DatasetImport):
         return run.dataset_version
     return run.model_version
+
+
+def state_of(run: Run) -> str:
+    """Returns a run's state, for example `RUNNING`."""
+    return run_pb2.RunState.Name(run.status.state).removeprefix("RUN_STATE_")
 
 
 def epochs_of(run: Run) -> int:

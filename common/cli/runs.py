@@ -9,7 +9,15 @@ from aimass.type.v1 import run_pb2
 from common.cli import text
 from common.cli.context import context_of
 from common.cli.follow import follow_or_leave
-from common.cli.run_kinds import NAMES, Run, all_calls, calls_for, full_name, result_of
+from common.cli.run_kinds import (
+    NAMES,
+    Run,
+    all_calls,
+    calls_for,
+    full_name,
+    result_of,
+    state_of,
+)
 
 app = typer.Typer(
     help="Runs of all kinds: list, show, watch, cancel, delete.", no_args_is_help=True
@@ -47,7 +55,7 @@ def show(context: typer.Context, name: Name) -> None:
     if cli.as_json:
         cli.print_json([run])
         return
-    cli.console.print(f"[bold]{run.name}[/]  {_state(run)}  {text.number(_done(run))} % done")
+    cli.console.print(f"[bold]{run.name}[/]  {state_of(run)}  {text.number(_done(run))} % done")
     cli.print_yaml(run)
 
 
@@ -65,12 +73,12 @@ def cancel(context: typer.Context, name: Name) -> None:
     cli = context_of(context)
     full = full_name(name)
     run = calls_for(cli.clients, full).cancel(full)
-    cli.console.print(f"{run.name} is {_state(run)}")
+    cli.console.print(f"{run.name} is {state_of(run)}")
 
 
 @app.command()
 def delete(context: typer.Context, name: Name) -> None:
-    """Delete a run that ended, with its events and checkpoints."""
+    """Delete a run that ended, with its events and what only it has."""
     cli = context_of(context)
     full = full_name(name)
     calls_for(cli.clients, full).delete(full)
@@ -81,17 +89,13 @@ def _row(run: Run) -> tuple[str, ...]:
     status = run.status
     return (
         run.name,
-        _state(run),
+        state_of(run),
         f"{_done(run):.0f} %",
         status.progress.stage,
         text.moment(status.create_time),
         text.between(status.start_time, status.end_time),
         result_of(run),
     )
-
-
-def _state(run: Run) -> str:
-    return run_pb2.RunState.Name(run.status.state).removeprefix("RUN_STATE_")
 
 
 def _done(run: Run) -> float:

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from common.cli import text
-from common.cli.connection import local_endpoint
+from common.cli.connection import local_endpoint, variables
 from common.cli.context import CliContext, context_of
 from common.cli.errors import CliError, CommandInterruptedError
 from common.cli.log_lines import added_lines, last_lines, readable
@@ -58,6 +58,7 @@ def up(
     how = "runs already; nothing was changed" if ran_before else "runs"
     cli.console.print(f"The suite {how}; its state is in {cli.home.path}.")
     cli.console.print(f"  catalog  {state.catalog_address}\n  trainer  {state.trainer_address}")
+    cli.console.print(f"  outlier  {state.outlier_address}")
     cli.console.print(f"  store    {state.store_endpoint} ({state.store})")
     home = "" if cli.home.path == SuiteHome.default().path else f" --home {cli.home.path}"
     cli.console.print(f"Look at it: aimass{home} status   Stop it: aimass{home} down")
@@ -114,7 +115,9 @@ def logs(
     context: typer.Context,
     service: Annotated[
         str,
-        typer.Argument(help="trainer, catalog, store, agent-1, supervisor, or the name of a run."),
+        typer.Argument(
+            help="catalog, trainer, outlier, store, agent-1, supervisor, or a run's name."
+        ),
     ],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
     lines: Annotated[int, typer.Option("--lines", "-n", help="Lines to begin with.")] = 100,
@@ -135,13 +138,9 @@ def env(context: typer.Context) -> None:
     """Print shell lines that name the suite and its token: eval "$(aimass env)"."""
     cli = context_of(context)
     endpoint = local_endpoint(cli.home)
-    values = {
-        "AIMASS_CATALOG_ADDRESS": endpoint.catalog_address,
-        "AIMASS_TRAINER_ADDRESS": endpoint.trainer_address,
-        "AIMASS_TOKEN": endpoint.token,
-    }
-    for key, value in values.items():
-        cli.console.print(f"export {key}={shlex.quote(value)}", soft_wrap=True, markup=False)
+    for name, variable in variables().items():
+        value = shlex.quote(getattr(endpoint, name))
+        cli.console.print(f"export {variable}={value}", soft_wrap=True, markup=False)
 
 
 def _waiting_for(state: SuiteState) -> str:

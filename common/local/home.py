@@ -66,6 +66,7 @@ class SuiteState:
         store_endpoint: `host:port` of the object store.
         catalog_address: `host:port` of the catalog.
         trainer_address: `host:port` of the trainer.
+        outlier_address: `host:port` of the outlier service.
         message: Why the suite failed; else empty.
         processes: The supervised processes, in the order of their start.
     """
@@ -77,6 +78,7 @@ class SuiteState:
     store_endpoint: str = ""
     catalog_address: str = ""
     trainer_address: str = ""
+    outlier_address: str = ""
     message: str = ""
     processes: tuple[ProcessState, ...] = field(default_factory=tuple)
 

@@ -12,8 +12,8 @@ from common.local.home import SuiteHome
 from common.local.ports import HOST, LAST_PORT, PortReservations
 from common.local.store import Store
 
-CATALOG_PORT = 7700
-TRAINER_PORT = 7701
+# By service: the port that it takes where that is free.
+SERVICE_PORTS = {"catalog": 7700, "trainer": 7701, "outlier": 7704}
 _FIRST_OPEN_PORT = 1024
 # A run's own variables would make services believe that they belong to it.
 _NOT_INHERITED = (
@@ -48,6 +48,7 @@ class SuitePlan:
         store: The object store.
         catalog_address: `host:port` of the catalog.
         trainer_address: `host:port` of the trainer.
+        outlier_address: `host:port` of the outlier service.
         services: The gRPC services.
         agents: The worker agents.
     """
@@ -56,6 +57,7 @@ class SuitePlan:
     store: Store
     catalog_address: str
     trainer_address: str
+    outlier_address: str
     services: tuple[Program, ...]
     agents: tuple[Program, ...]
 
@@ -107,23 +109,22 @@ def make_plan(
         OSError: No port is free.
         ValueError: `AIMASS_METRICS_PORT` is no port that a service can take.
     """
-    catalog = f"{HOST}:{ports.reserve(CATALOG_PORT)}"
-    trainer = f"{HOST}:{ports.reserve(TRAINER_PORT)}"
+    addresses = {name: f"{HOST}:{ports.reserve(port)}" for name, port in SERVICE_PORTS.items()}
     base = {
         **inherited_environment(suite, home),
         **store.environment,
-        "AIMASS_CATALOG_ADDRESS": catalog,
-        "AIMASS_TRAINER_ADDRESS": trainer,
+        **{f"AIMASS_{name.upper()}_ADDRESS": address for name, address in addresses.items()},
     }
-    parts = _Parts(base, home.ensure_tokens(), trainer)
+    parts = _Parts(base, home.ensure_tokens(), addresses["trainer"])
     return SuitePlan(
         suite=suite,
         store=store,
-        catalog_address=catalog,
-        trainer_address=trainer,
+        catalog_address=addresses["catalog"],
+        trainer_address=addresses["trainer"],
+        outlier_address=addresses["outlier"],
         services=tuple(
             _service(name, address, parts, home.token_file, _metrics(number, ports))
-            for number, (name, address) in enumerate((("catalog", catalog), ("trainer", trainer)))
+            for number, (name, address) in enumerate(addresses.items())
         ),
         agents=tuple(
             _agent(f"agent-{number}", options.slots, parts)

@@ -51,6 +51,7 @@ class Supervisor:
             store_endpoint=plan.store.endpoint,
             catalog_address=plan.catalog_address,
             trainer_address=plan.trainer_address,
+            outlier_address=plan.outlier_address,
         )
 
     def _child_factory(self, policy: RestartPolicy | None) -> Callable[[Program], Child]:

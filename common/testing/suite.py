@@ -16,6 +16,7 @@ from aimass.catalog.v1 import (
     transfer_pb2,
     transfer_pb2_grpc,
 )
+from aimass.outlier.v1 import outlier_pb2, outlier_pb2_grpc
 from aimass.trainer.v1 import trainer_pb2, trainer_pb2_grpc
 from aimass.type.v1 import event_pb2, run_pb2
 from common import client
@@ -30,6 +31,9 @@ from common.runs.lease import read_lease
 
 CHUNK_BYTES = 256 * 1024
 
+# Most tests scan nothing: imports of scans ahead of them would only take their time.
+_QUICK_START = {"AIMASS_OUTLIER_SPARE_JOBS": "0"}
+
 
 class RunningSuite:
     """A started suite, and what tests do with it.
@@ -41,6 +45,7 @@ class RunningSuite:
         models: Stub of the models.
         transfers: Stub of uploads and downloads.
         training: Stub of the training runs.
+        outliers: Stub of the outlier scans.
     """
 
     def __init__(self, suite: Suite) -> None:
@@ -57,15 +62,18 @@ class RunningSuite:
         )
         self._catalog = client.connect_sync(state.catalog_address, self.token)
         self._trainer = client.connect_sync(state.trainer_address, self.token)
+        self._outlier = client.connect_sync(state.outlier_address, self.token)
         self.datasets = dataset_pb2_grpc.DatasetServiceStub(self._catalog)
         self.models = model_pb2_grpc.ModelServiceStub(self._catalog)
         self.transfers = transfer_pb2_grpc.TransferServiceStub(self._catalog)
         self.training = trainer_pb2_grpc.TrainingServiceStub(self._trainer)
+        self.outliers = outlier_pb2_grpc.OutlierServiceStub(self._outlier)
 
     def close(self) -> None:
         """Closes the channels."""
         self._catalog.close()
         self._trainer.close()
+        self._outlier.close()
 
     def upload(self, filename: str, data: bytes) -> str:
         """Uploads bytes. Returns the upload's name."""
@@ -138,6 +146,28 @@ class RunningSuite:
         """Starts a training run and waits until it has ended."""
         return self.finish_run(self.create_run(spec))
 
+    def create_scan(self, spec: outlier_pb2.OutlierScanSpec) -> str:
+        """Starts an outlier scan. Returns its name."""
+        request = outlier_pb2.CreateOutlierScanRequest(
+            outlier_scan=outlier_pb2.OutlierScan(spec=spec), request_id=str(uuid.uuid4())
+        )
+        return str(self.outliers.CreateOutlierScan(request).name)
+
+    def get_scan(self, name: str) -> outlier_pb2.OutlierScan:
+        """Returns an outlier scan."""
+        return self.outliers.GetOutlierScan(outlier_pb2.GetOutlierScanRequest(name=name))
+
+    def finish_scan(self, name: str) -> outlier_pb2.OutlierScan:
+        """Waits until an outlier scan has ended."""
+        request = outlier_pb2.WatchOutlierScanRequest(name=name)
+        for _ in client.watch(self.outliers.WatchOutlierScan, request):
+            pass
+        return self.get_scan(name)
+
+    def scan(self, spec: outlier_pb2.OutlierScanSpec) -> outlier_pb2.OutlierScan:
+        """Starts an outlier scan and waits until it has ended."""
+        return self.finish_scan(self.create_scan(spec))
+
     def supervised(self, name: str) -> psutil.Process:
         """Returns a supervised process, for example `trainer` or `agent-1`."""
         state = self.suite.home.read_state()
@@ -173,7 +203,7 @@ def running_suite(
         environment: Variables for all its processes, for example a shorter lease.
     """
     kept = dict(os.environ)
-    os.environ.update(environment or {})
+    os.environ.update({**_QUICK_START, **(environment or {})})
     suite = Suite(SuiteHome(home))
     try:
         with suite.running(options):

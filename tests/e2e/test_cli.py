@@ -13,6 +13,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from aimass.catalog.v1 import dataset_pb2, transfer_pb2
+from common.cli.connection import variables
 from common.cli.program import run
 from common.testing.suite import RunningSuite
 from tests.support.foreign_models import skops_file
@@ -35,11 +36,23 @@ training_run:
     network: {{linear: {{}}}}
     epochs: 2
 """
+SCAN = """
+kind: DatasetImport
+dataset_import: {spec: {dataset: datasets/cli-odd, upload: file:odd.csv}}
+---
+kind: OutlierScan
+outlier_scan_id: cli-scan
+outlier_scan:
+  spec:
+    dataset_version: datasets/cli-odd/versions/latest
+    detectors: [{hbos: {}}, {knn: {neighbours: 5}}]
+    contamination: 0.01
+"""
 
 
 @pytest.fixture(autouse=True)
 def at_suite(suite: RunningSuite, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AIMASS_CATALOG_ADDRESS", "AIMASS_TRAINER_ADDRESS", "AIMASS_TOKEN"):
+    for name in variables().values():
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AIMASS_HOME", str(suite.suite.home.path))
 
@@ -118,6 +131,37 @@ def test_validate_only_prints_what_would_be_created(
     assert run(["models", "show", "cli-dry"]) == 1
 
 
+def test_a_scan_by_file_shows_what_it_found(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From a file to marked rows with reasons, to the page, and to a detector among the models."""
+    generator = np.random.default_rng(3)
+    values = generator.normal(size=(300, 3))
+    values[17] = 9.0
+    pd.DataFrame(values, columns=["a", "b", "c"]).to_csv(tmp_path / "odd.csv", index=False)
+    file = tmp_path / "scan.yaml"
+    file.write_text(SCAN)
+    assert run(["apply", "-f", str(file)]) == 0
+    shown = capsys.readouterr().out
+    assert "outlierScans/cli-scan was created" in shown
+    assert "3 of 300 rows marked (1 %)" in shown
+    for arguments, expected in (
+        (["runs", "list", "--filter", "state=SUCCEEDED"], "models/cli-odd-outliers/versions/1"),
+        (["runs", "show", "outlierScans/cli-scan"], "marked_count: '3'"),
+        (["runs", "watch", "outlierScans/cli-scan"], "detectors: hbos"),
+        (["scans", "show", "cli-scan"], "of datasets/cli-odd/versions/1"),
+        (["scans", "anomalies", "cli-scan", "--most", "1"], " 1    17 "),
+        (["scans", "detectors"], "isolation_forest"),
+        (["models", "show", "cli-odd-outliers"], "outlier detector"),
+        (["trace", "models/cli-odd-outliers"], "outlierScans/cli-scan"),
+    ):
+        assert run(arguments) == 0, arguments
+        assert expected in capsys.readouterr().out, arguments
+    assert run(["scans", "download", "cli-scan", "--to", str(tmp_path / "scan")]) == 0
+    assert "<html" in (tmp_path / "scan" / "page.html").read_text()
+    assert len(pd.read_parquet(tmp_path / "scan" / "scores.parquet")) == 300
+
+
 def test_agents_as_json(capsys: pytest.CaptureFixture[str]) -> None:
     """Scripts read resources as JSON."""
     assert run(["--json", "agents", "list"]) == 0
@@ -160,7 +204,12 @@ def test_the_doctor_finds_a_running_suite_well(
     """Store, clocks, services and agents are looked at where they run."""
     assert run(["doctor"]) == 0
     shown = capsys.readouterr().out
-    for line in ("our clock and the store's agree", "the trainer answers", "2 slots are ready"):
+    for line in (
+        "our clock and the store's agree",
+        "the trainer answers",
+        "the outlier service answers",
+        "2 slots are ready",
+    ):
         assert line in shown
 
 
@@ -218,7 +267,7 @@ def write_customers(folder: Path) -> None:
 def test_a_sweep_says_what_would_go(
     suite: RunningSuite, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A dry run goes over both services and names nothing that was just made."""
+    """A dry run goes over all services and names nothing that was just made."""
     name = suite.upload("unused.csv", b"a,b\n1,2\n")
     assert run(["sweep", "--dry-run"]) == 0
     shown = capsys.readouterr().out

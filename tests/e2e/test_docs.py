@@ -35,6 +35,7 @@ def run_as_user(suite: RunningSuite, command: list[str], folder: Path) -> str:
         "AIMASS_TOKEN": suite.token,
         "AIMASS_CATALOG_ADDRESS": suite.state.catalog_address,
         "AIMASS_TRAINER_ADDRESS": suite.state.trainer_address,
+        "AIMASS_OUTLIER_ADDRESS": suite.state.outlier_address,
         "AIMASS_HOME": str(suite.suite.home.path),
     }
     done = subprocess.run(

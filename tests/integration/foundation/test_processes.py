@@ -18,6 +18,7 @@ HEAVY = ("numpy", "pyarrow", "duckdb", "PIL", "pandas", "torch", "sklearn")
 SERVICES = {
     "catalog": "aimass.catalog.v1.DatasetService",
     "trainer": "aimass.trainer.v1.TrainingService",
+    "outlier": "aimass.outlier.v1.OutlierService",
 }
 
 

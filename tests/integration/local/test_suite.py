@@ -49,9 +49,9 @@ def test_two_suites_live_side_by_side(suite: Suite, tmp_path: Path) -> None:
         addresses = {
             getattr(state, name)
             for state in (first, second)
-            for name in ("catalog_address", "trainer_address", "store_endpoint")
+            for name in ("catalog_address", "trainer_address", "outlier_address", "store_endpoint")
         }
-        assert len(addresses) == 6
+        assert len(addresses) == 8
         assert first.suite != second.suite
     assert processes.suite_processes(second.suite) == []
     assert all(psutil.pid_exists(pid) for pid in pids(first))

@@ -48,7 +48,8 @@ class Bench:
         return Program(name, ("/bin/sh", "-c", script), environment, at_once)
 
     def plan(self, store: Store, *services: Program) -> SuitePlan:
-        return SuitePlan(self.suite, store, "", "", services, (self.program("agent-1", IDLE),))
+        agent = self.program("agent-1", IDLE)
+        return SuitePlan(self.suite, store, "", "", "", services, (agent,))
 
     def state(self) -> SuiteState:
         state = self.home.read_state()

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from common import errors
 from common.cli import suite, text
+from common.cli.connection import variables
 from common.cli.errors import from_status, said_by, show
 from common.cli.program import run
 from common.local.home import Phase, ProcessState, SuiteHome, SuiteState
@@ -21,7 +22,7 @@ HEAVY = ("psutil", "minio", "pydantic", "torch", "numpy", "opentelemetry", "skle
 
 @pytest.fixture(autouse=True)
 def no_suite(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    for name in ("AIMASS_CATALOG_ADDRESS", "AIMASS_TRAINER_ADDRESS", "AIMASS_TOKEN"):
+    for name in variables().values():
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AIMASS_HOME", str(tmp_path / "home"))
     return tmp_path
@@ -107,9 +108,8 @@ def test_an_unreachable_suite_is_one_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A refused connection is no traceback."""
-    for name in ("AIMASS_CATALOG_ADDRESS", "AIMASS_TRAINER_ADDRESS"):
+    for name in variables().values():
         monkeypatch.setenv(name, "127.0.0.1:1")
-    monkeypatch.setenv("AIMASS_TOKEN", "t")
     assert run(["agents", "list"]) == 1
     shown = capsys.readouterr().err
     assert "The suite does not answer." in shown

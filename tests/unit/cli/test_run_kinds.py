@@ -13,7 +13,7 @@ from common.cli.run_kinds import NAMES, RunCalls, all_calls, calls_for, full_nam
 @pytest.fixture
 def clients() -> Clients:
     """Clients that call nobody: opening a channel dials nothing."""
-    return Clients(Endpoint("127.0.0.1:1", "127.0.0.1:1", "t"))
+    return Clients(Endpoint("127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:1", "t"))
 
 
 def test_every_kind_has_every_method(clients: Clients) -> None:
@@ -27,7 +27,9 @@ def test_every_kind_has_every_method(clients: Clients) -> None:
             assert request.name == "x/y"
 
 
-@pytest.mark.parametrize("name", ["trainingRuns/a", "datasetImports/a", "modelImports/a"])
+@pytest.mark.parametrize(
+    "name", ["trainingRuns/a", "datasetImports/a", "modelImports/a", "outlierScans/a"]
+)
 def test_pages_follow_each_other(clients: Clients, name: str) -> None:
     """Protects long lists: every page is read, with the same filter."""
     calls = calls_for(clients, name)

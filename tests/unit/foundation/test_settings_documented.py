@@ -16,6 +16,7 @@ MODULES = [
     "common.runs.job",
     "common.runs.lease",
     "services.catalog.config",
+    "services.outlier.config",
     "services.trainer.config",
     "services.trainer.agent.settings",
     "services.trainer.coordinator.settings",

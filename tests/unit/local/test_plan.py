@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from common.local.home import SuiteHome
-from common.local.plan import SuiteOptions, SuitePlan, make_plan
+from common.local.plan import SERVICE_PORTS, SuiteOptions, SuitePlan, make_plan
 from common.local.ports import PortReservations
 from common.local.store import Store
 
@@ -22,14 +22,14 @@ def plan_in(folder: Path) -> SuitePlan:
 def test_each_service_serves_its_own_metrics(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One variable for the suite gives two services two ports, and agents none."""
+    """One variable for the suite gives each service a port of its own, and agents none."""
     monkeypatch.delenv("AIMASS_METRICS_PORT", raising=False)
     plan = plan_in(tmp_path)
     assert all("AIMASS_METRICS_PORT" not in each.environment for each in plan.services)
     monkeypatch.setenv("AIMASS_METRICS_PORT", "7790")
     plan = plan_in(tmp_path)
     given = [int(each.environment["AIMASS_METRICS_PORT"]) for each in plan.services]
-    assert len(set(given)) == 2 and min(given) >= 7790
+    assert len(set(given)) == len(plan.services) and min(given) >= 7790
     assert "AIMASS_METRICS_PORT" not in plan.agents[0].environment
 
 
@@ -49,6 +49,17 @@ def test_certificates_reach_every_process(tmp_path: Path, monkeypatch: pytest.Mo
     plan = plan_in(tmp_path)
     for program in (*plan.services, *plan.agents):
         assert program.environment["AIMASS_TLS_CA_FILE"] == "/pki/ca.pem"
+
+
+def test_every_process_knows_where_the_services_are(tmp_path: Path) -> None:
+    """A service that is not named is looked for at its usual port, where another suite may be."""
+    plan = plan_in(tmp_path)
+    assert [each.name for each in plan.services] == list(SERVICE_PORTS)
+    for service in plan.services:
+        variable = f"AIMASS_{service.name.upper()}_ADDRESS"
+        assert getattr(plan, f"{service.name}_address") == service.address
+        for program in (*plan.services, *plan.agents):
+            assert program.environment[variable] == service.address
 
 
 def test_services_are_asked_whether_they_live(tmp_path: Path) -> None:

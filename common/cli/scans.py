@@ -1,0 +1,116 @@
+"""`aimass scans`: what outlier scans found."""
+
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aimass.outlier.v1 import outlier_pb2
+from aimass.type.v1 import artifact_pb2
+from common.cli import text
+from common.cli.context import CliContext, context_of
+from common.cli.errors import CliError
+from common.cli.run_kinds import state_of
+from common.cli.scan_views import show_anomalies, show_detectors, show_findings
+from common.cli.upload import download_with_bar
+
+app = typer.Typer(
+    help="Outlier scans: what they found and why, scores and page. `apply` starts them.",
+    no_args_is_help=True,
+)
+Name = Annotated[str, typer.Argument(help="`outlierScans/<id>`, or the id.")]
+_FILES = {"page": "page.html", "scores": "scores.parquet"}
+_MOST_ON_A_PAGE = 1000
+
+
+@app.command()
+def show(context: typer.Context, name: Name) -> None:
+    """Show what a scan found: marked rows, detectors, groups of anomalies, where the rest is."""
+    cli = context_of(context)
+    scan = _get(cli, name)
+    if cli.as_json:
+        cli.print_json([scan])
+        return
+    taken = text.between(scan.status.start_time, scan.status.end_time)
+    cli.console.print(f"[bold]{scan.name}[/]  {state_of(scan)}  {taken}".rstrip())
+    cli.console.print(text.harmless(f"of {scan.spec.dataset_version}"), markup=False)
+    if scan.HasField("summary"):
+        show_findings(scan, cli.console)
+
+
+@app.command()
+def anomalies(
+    context: typer.Context,
+    name: Name,
+    most: Annotated[int, typer.Option(min=1, help="At most this many.")] = 20,
+) -> None:
+    """List the oddest rows of a scan with the reasons, the oddest first."""
+    cli = context_of(context)
+    found = list(islice(_anomalies(cli, full_name(name), most), most))
+    if cli.as_json:
+        cli.print_json(found)
+        return
+    show_anomalies(found, cli.console)
+
+
+@app.command()
+def download(
+    context: typer.Context,
+    name: Name,
+    to: Annotated[Path | None, typer.Option(help="Folder. Default: the scan's id.")] = None,
+    only: Annotated[list[str] | None, typer.Option(help="Only `page`, or only `scores`.")] = None,
+) -> None:
+    """Download the page and the scores of a scan, checked against their digests."""
+    cli = context_of(context)
+    scan = _get(cli, name)
+    wanted = [(part, _artifact(scan, part)) for part in only or sorted(_FILES)]
+    folder = to or Path(scan.name.rpartition("/")[2])
+    folder.mkdir(parents=True, exist_ok=True)
+    for part, artifact in wanted:
+        path = folder / _FILES[part]
+        download_with_bar(cli, artifact, path)
+        cli.console.print(f"{path}  {text.size(artifact.size_bytes)}")
+
+
+@app.command()
+def detectors(context: typer.Context) -> None:
+    """List the detectors that a scan can name: for what data each is, what it costs."""
+    cli = context_of(context)
+    found = cli.clients.outliers.ListDetectors(outlier_pb2.ListDetectorsRequest()).detectors
+    if cli.as_json:
+        cli.print_json(found)
+        return
+    show_detectors(found, cli.console)
+
+
+def full_name(name: str) -> str:
+    """Returns a scan's resource name."""
+    return name if "/" in name else f"outlierScans/{name}"
+
+
+def _get(cli: CliContext, name: str) -> outlier_pb2.OutlierScan:
+    request = outlier_pb2.GetOutlierScanRequest(name=full_name(name))
+    return cli.clients.outliers.GetOutlierScan(request)
+
+
+def _anomalies(cli: CliContext, parent: str, most: int) -> Iterator[outlier_pb2.Anomaly]:
+    size = min(most, _MOST_ON_A_PAGE)
+    request = outlier_pb2.ListAnomaliesRequest(parent=parent, page_size=size)
+    while True:
+        page = cli.clients.outliers.ListAnomalies(request)
+        yield from page.anomalies
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
+
+
+def _artifact(scan: outlier_pb2.OutlierScan, part: str) -> artifact_pb2.ArtifactRef:
+    if part not in _FILES:
+        raise CliError(f"A scan has no {part}; it has {' and '.join(sorted(_FILES))}.")
+    artifact: artifact_pb2.ArtifactRef = getattr(scan, part)
+    if not artifact.uri:
+        hint = f"aimass runs watch {scan.name}"
+        raise CliError(f"{scan.name} is {state_of(scan)} and has no {part}.", hint=hint)
+    return artifact
