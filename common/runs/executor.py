@@ -65,6 +65,7 @@ class LocalExecutor(Generic[M]):
         limit: At most so many runs work at a time.
         times: Its times.
         changed: Called with a run's name when there is news of it.
+        spares: Processes that are started ahead.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class LocalExecutor(Generic[M]):
         limit: int = 2,
         times: ExecutorTimes | None = None,
         changed: Callable[[str], None] = lambda name: None,
+        spares: int = 2,
     ) -> None:
         self._kind = kind
         self._store = store
@@ -84,7 +86,7 @@ class LocalExecutor(Generic[M]):
         self._times = times or ExecutorTimes()
         self._changed = changed
         self._lineage = LineageWriter(kind, store, records)
-        self._standby = Standby(command)
+        self._standby = Standby(command, spares)
         self._jobs: dict[str, JobProcess] = {}
         self._fresh: deque[str] = deque()
         self._waiting: list[str] = []

@@ -18,6 +18,7 @@ async def hosted_runs(
     records: RecordStore,
     command: Sequence[str],
     limit: int,
+    spares: int = 2,
 ) -> AsyncIterator[RunService[M]]:
     """Works on the runs of a kind until it is left; the processes of runs live on.
 
@@ -27,12 +28,15 @@ async def hosted_runs(
         records: The suite's resources.
         command: Program and arguments of a run's process.
         limit: At most so many runs work at a time.
+        spares: Processes that are started ahead: a run then need not wait for its imports.
 
     Yields:
         What a servicer asks.
     """
     tails = Tails(kind, store, records)
-    executor = LocalExecutor(kind, store, records, command, limit=limit, changed=tails.poke)
+    executor = LocalExecutor(
+        kind, store, records, command, limit=limit, changed=tails.poke, spares=spares
+    )
     await executor.start()
     try:
         yield RunService(kind, records, tails, executor)

@@ -161,7 +161,7 @@ class Standby:
     """
 
     def __init__(
-        self, command: Sequence[str], count: int = 2, pause: float = 3.0, leisure: float = 30.0
+        self, command: Sequence[str], count: int, pause: float = 3.0, leisure: float = 30.0
     ) -> None:
         self._command = tuple(command)
         self._count = count

@@ -43,12 +43,12 @@ async def outlier_app() -> AsyncIterator[Sequence[Service]]:
     records = RecordStore(store)
     leftovers = RunLeftovers(OUTLIER_SCANS, store, records, SweepSettings().attempt_keep)
     sweeps = Sweeps(store, "outlier", [leftovers])
-    limit = settings.outlier_max_scans
+    limit, spares = settings.outlier_max_scans, settings.outlier_spare_jobs
     async with (
         client.connect(reach.catalog_address, reach.token) as catalog,
         ScorerPool(_SCORER, settings.outlier_scorers, settings.outlier_scorer_seconds) as scorers,
         sweeps.each_hour(),
-        hosted_runs(OUTLIER_SCANS, store, records, _JOB, limit) as runs,
+        hosted_runs(OUTLIER_SCANS, store, records, _JOB, limit, spares) as runs,
     ):
         subjects = Subjects(model_pb2_grpc.ModelServiceStub(catalog), records, scorers)
         servicer = OutlierServicer(

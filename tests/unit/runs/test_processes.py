@@ -36,7 +36,7 @@ async def test_news_and_the_end_are_heard() -> None:
 
 def test_runs_that_follow_at_once_find_a_process() -> None:
     """Two stand by; what dies meanwhile is left out, and none is left at the end."""
-    standby = Standby(WAITS, pause=0.0, leisure=0.0)
+    standby = Standby(WAITS, count=2, pause=0.0, leisure=0.0)
     for _ in range(3):
         standby.refill()
     first = standby.take("trainingRuns/a")
