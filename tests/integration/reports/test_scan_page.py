@@ -14,7 +14,7 @@ from services.outlier.domain.page import ScanPage, scan_page
 from services.outlier.domain.plots import PreparedSample
 from tests.support.browser import Browser, open_browser
 
-HOSTILE = "<img src=x onerror='window.broken=1'></script><script>window.broken=1</script>"
+HOSTILE = "<b><img src=x onerror='window.broken=1'></script><script>window.broken=1</script>"
 ROWS, ANOMALIES = 400, 12
 DRAWN = "document.documentElement.dataset.drawn !== undefined"
 
@@ -53,13 +53,18 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def opened(browser: Browser, page: Path) -> Browser:
-    """The browser with the page in it, drawn, in the light scheme."""
-    browser.look()
+    """The browser with the page in it, drawn."""
     browser.open(page)
     browser.wait_for(DRAWN)
     return browser
+
+
+@pytest.fixture(autouse=True)
+def usual_look(opened: Browser) -> None:
+    """Each test begins in the light scheme and a wide window."""
+    opened.look()
 
 
 def color_of_bars(browser: Browser) -> str:
@@ -73,6 +78,8 @@ def brightness(picture: bytes) -> float:
 
 def test_plots_are_drawn_and_nothing_leaves_the_page(opened: Browser, page: Path) -> None:
     """Every point and bar is there, no request but for the page itself, no complaint."""
+    opened.open(page)
+    opened.wait_for(DRAWN)
     assert opened.value("document.querySelectorAll('.scatterlayer .point').length") == ROWS
     assert opened.value("document.querySelectorAll('.plot .barlayer .point').length") > 10
     assert "threshold 2" in opened.value("document.querySelector('.annotation').textContent")
@@ -86,7 +93,7 @@ def test_text_of_the_data_stays_text(opened: Browser) -> None:
         "Plotly.Fx.hover(document.querySelectorAll('.plot')[1], [{curveNumber: 1, pointNumber: 0}])"
     )
     opened.wait_for("document.querySelector('.hovertext')")
-    assert "<img" in opened.value("document.querySelector('.hovertext').textContent")
+    assert "<b><img" in opened.value("document.querySelector('.hovertext').textContent")
     assert opened.value("document.images.length") == 0
     assert opened.value("window.broken === undefined")
 
