@@ -28,7 +28,12 @@ TEMPLATE = layout.Template(
         "plot_bgcolor": _CLEAR,
         "colorway": list(SERIES),
         "font": {"color": INK, "family": "system-ui, sans-serif", "size": 13},
-        "hoverlabel": {"align": "left", "bgcolor": PAPER, "bordercolor": MUTED},
+        "hoverlabel": {
+            "align": "left",
+            "bgcolor": PAPER,
+            "bordercolor": MUTED,
+            "font": {"color": INK},
+        },
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         "margin": {"l": 56, "r": 16, "t": 40, "b": 48},
         "modebar": {"bgcolor": _CLEAR, "color": MUTED, "activecolor": INK},

@@ -58,11 +58,11 @@ def score_plot(scores: Scores, marked: Marks, threshold: float) -> Plot:
     figure.update_yaxes(
         type="log", range=[np.log10(0.5), np.log10(2 * most)], dtick=1, title="rows (log scale)"
     )
-    side = "left" if threshold > (edges[0] + edges[-1]) / 2 else "right"
+    side, shift = ("left", -6) if threshold > (edges[0] + edges[-1]) / 2 else ("right", 6)
     figure.add_vline(
         threshold,
         line={"color": INK, "dash": "dash", "width": 1.5},
-        annotation={"text": f"threshold {number(threshold)}"},
+        annotation={"text": f"threshold {number(threshold)}", "xshift": shift},
         annotation_position=f"top {side}",
     )
     caption = "How many rows have which score. Rows to the right of the threshold are marked."
