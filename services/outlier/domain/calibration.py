@@ -133,7 +133,7 @@ class Calibration:
             scores: What to learn from.
             most: Their skewness is found from so many order statistics.
         """
-        ranks = _kept_ranks(len(scores))
+        ranks = kept_ranks(len(scores))
         values = np.sort(scores)[ranks]
         tail = UsualTail.fit(scores, most)
         bare = cls(len(scores), values, ranks, np.zeros(len(values)), tail)
@@ -287,7 +287,8 @@ def _spread(scores: Scores) -> float:
     return max(abs(float(scores[0])) * 1e-9, 1e-12)
 
 
-def _kept_ranks(count: int) -> npt.NDArray[np.int64]:
+def kept_ranks(count: int) -> npt.NDArray[np.int64]:
+    """Returns which order statistics of so many scores are kept: the largest all, others evenly."""
     if count <= MOST_ORDER_STATISTICS:
         return np.arange(count)
     spread = np.linspace(0, count - _EXACT_TAIL - 1, MOST_ORDER_STATISTICS - _EXACT_TAIL)

@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from services.outlier.domain.calibration import Calibration, Normaliser
 from services.outlier.domain.detector import Fitted, Matrix, Rows, Scores
-from services.outlier.domain.detectors.supervised import SemiSupervisedScorer
+from services.outlier.domain.learned import Learned
 from services.outlier.domain.preparation import Preparation, RawRows
 
 _DIGITS = 10  # after the point
@@ -37,8 +37,8 @@ class ScoredRows:
     """What an ensemble says of rows; all of shape (rows,).
 
     Attributes:
-        scores: Mean of the members' normalised scores, or with labels a blend of 0 to 1; larger
-            is odder.
+        scores: Mean of the members' normalised scores, or what labels taught to make of them;
+            larger is odder.
         probabilities: Calibrated, that the row is an anomaly, 0 to 1.
         p_values: Conformal: the share of usual rows that are as odd.
         marked: Whether the score is above the threshold.
@@ -66,7 +66,7 @@ class Ensemble:
     members: tuple[Member, ...]
     calibration: Calibration
     threshold: float
-    learned: SemiSupervisedScorer | None = None
+    learned: Learned | None = None
 
     def score_prepared(self, rows: Rows) -> Scores:
         """Returns the scores of prepared rows, shape (rows,)."""
@@ -84,7 +84,7 @@ class Ensemble:
 
 
 def combined_scores(
-    members: tuple[Member, ...], rows: Rows, learned: SemiSupervisedScorer | None = None
+    members: tuple[Member, ...], rows: Rows, learned: Learned | None = None
 ) -> Scores:
     """Returns the scores of several detectors as one, shape (rows,).
 

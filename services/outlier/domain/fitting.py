@@ -10,8 +10,8 @@ from common.data.schema import Column
 from services.outlier.domain.calibration import Calibration, Normaliser
 from services.outlier.domain.choosing import Traits, choose_detectors
 from services.outlier.domain.detector import Detector, Generator, Rows, Scores, UnfitError
-from services.outlier.domain.detectors.supervised import SemiSupervisedScorer
 from services.outlier.domain.ensemble import Member, combined_scores
+from services.outlier.domain.learned import Learned
 from services.outlier.domain.preparation import (
     Preparation,
     PreparationOptions,
@@ -93,7 +93,7 @@ class Fit:
     left_out: tuple[LeftOut, ...]
     held_out: int = 0
     seconds: float = 0.0
-    learned: SemiSupervisedScorer | None = None
+    learned: Learned | None = None
 
     @property
     def settled(self) -> Settled:
@@ -195,6 +195,9 @@ def _repeat_members(
     settled: Settled,
 ) -> _FittedMembers:
     """Fits what was settled. What fails now did not fail then, so its error is not caught."""
+    strange = set(settled.members) - {*chosen, SEMI_SUPERVISED}
+    if strange:
+        raise ValueError(f"other detectors were settled: {', '.join(sorted(strange))}")
     fitted = [
         _fit_member(name, detector, rows, own, budget)
         for name, detector, own in _with_generators(chosen, generator)

@@ -31,6 +31,7 @@ from services.outlier.domain.fitting import (
     Settled,
     reason_of,
 )
+from services.outlier.domain.learned import Learned
 from services.outlier.domain.preparation import Preparation, RawRows
 from services.outlier.domain.table import RowNumbers
 
@@ -38,6 +39,7 @@ _MOST_OF_EACH = 10_000
 _MOST_UNKNOWN = 5000
 _LEAST_JUDGED = 100
 _TRIED_ROWS = 1000
+_TEACHER = SemiSupervised()
 
 
 @dataclass(frozen=True)
@@ -133,18 +135,19 @@ def learn_labels(
         return fit, LabelUse()
     try:
         lessons = _prepared(fit, sample, labelled)
-        learned = _learn(fit, lessons, generator, None if settled else budget)
+        blend = _learn(fit, lessons, generator, None if settled else budget)
     except Exception as error:  # whatever a library raises: the scan goes on without labels
         if settled is not None:
             raise
         left_out = LeftOut(SEMI_SUPERVISED, reason_of(error))
         return replace(fit, left_out=(*fit.left_out, left_out)), LabelUse()
-    scores = combined_scores(fit.members, _judged(fit, sample), learned)
+    judged = _judged(fit, sample)
+    normalised = combined_scores(fit.members, judged)
+    learned = Learned.of(blend, judged, base_scores(fit.members, judged), normalised)
+    calibration = Calibration.fit(combined_scores(fit.members, judged, learned))
     anomalies, normal = ((lessons.labels == kind).sum() for kind in (ANOMALY, NORMAL))
-    return (
-        replace(fit, learned=learned, calibration=Calibration.fit(scores)),
-        LabelUse(int(anomalies), int(normal), learned.share),
-    )
+    use = LabelUse(int(anomalies), int(normal), learned.share)
+    return replace(fit, learned=learned, calibration=calibration), use
 
 
 @dataclass(frozen=True)
@@ -178,23 +181,23 @@ def _learn(
         UnfitError: It is of no use, or there is no time for it.
     """
     base = base_scores(fit.members, lessons.rows)
-    learned = SemiSupervised().fit(lessons.rows, lessons.labels, base, generator)
-    if not learned.share:
+    blend = _TEACHER.fit(lessons.rows, lessons.labels, base, generator)
+    if not blend.share:
         raise UnfitError(
             "What is learned from the labels finds labelled anomalies no better than the detectors "
             "do without. Label more rows, above all anomalies that have low scores."
         )
     tried = slice(0, _TRIED_ROWS)
-    if budget is not None and _is_late(learned, lessons.rows.take(tried), base[tried], fit, budget):
+    if budget is not None and _is_late(blend, lessons.rows.take(tried), base[tried], fit, budget):
         raise UnfitError("there was no time left for it in the budget")
-    return learned
+    return blend
 
 
 def _is_late(
-    learned: SemiSupervisedScorer, rows: Rows, base: Matrix, fit: Fit, budget: Budget
+    blend: SemiSupervisedScorer, rows: Rows, base: Matrix, fit: Fit, budget: Budget
 ) -> bool:
     began = budget.clock()
-    learned.score(rows, base)
+    blend.score(rows, base)
     seconds = (budget.clock() - began) / rows.count * budget.rows
     return budget.left < fit.seconds + seconds
 

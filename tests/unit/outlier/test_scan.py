@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from common.data.schema import Column, ColumnType
 from services.outlier.domain.detector import (
@@ -14,8 +15,11 @@ from services.outlier.domain.detector import (
     Rows,
     UnfitError,
 )
+from services.outlier.domain.detectors.clustering import KMeans
+from services.outlier.domain.detectors.linear import Pca
 from services.outlier.domain.detectors.neighbours import Knn, SubsampledNeighbours
 from services.outlier.domain.ensemble import Ensemble
+from services.outlier.domain.fitting import Settled
 from services.outlier.domain.keeping import put_together, take_apart
 from services.outlier.domain.preparation import RawRows
 from services.outlier.domain.scan import Marking, ScanOptions, ScanResult, Stage, scan
@@ -112,6 +116,54 @@ def test_budget() -> None:
     assert [member.name for member in result.ensemble.members] == ["knn"]
     [left_out] = result.left_out
     assert left_out.name == "late" and "budget" in left_out.reason
+
+
+def test_another_attempt_repeats_what_was_settled() -> None:
+    """Whether there was more time or less, the same detectors take part with the same scores."""
+    told: list[Settled] = []
+    detectors: dict[str, Detector] = {"knn": Knn(), "late": SubsampledNeighbours()}
+
+    def attempt(seconds: float, settled: Settled | None = None) -> ScanResult:
+        options = ScanOptions(detectors=detectors, seconds=seconds)
+        return scan(table(), options, lambda *told: None, None, settled, told.append)
+
+    hurried, patient = attempt(0), attempt(600)
+    assert [each.members for each in told] == [("knn",), ("knn", "late")]
+    for first, seconds, settled in ((hurried, 600, told[0]), (patient, 0, told[1])):
+        again = attempt(seconds, settled)
+        assert told[-1] == settled
+        assert again.left_out == first.left_out
+        np.testing.assert_array_equal(again.scores, first.scores)
+
+
+def test_what_was_settled_must_not_fail() -> None:
+    """A detector that took part, and fails in another attempt, is not left out silently."""
+    settled = Settled(("knn", "broken"))
+    options = ScanOptions(detectors={"knn": Knn(), "broken": Broken()})
+    with pytest.raises(ZeroDivisionError):
+        scan(table(), options, lambda *told: None, None, settled)
+    with pytest.raises(ValueError, match="settled: lof"):
+        scan(table(), options, lambda *told: None, None, Settled(("lof",)))
+
+
+def test_threads_change_nothing() -> None:
+    """Scores are the same to the last bit, however many threads there are for sums."""
+    detectors: dict[str, Detector] = {"kmeans": KMeans(), "pca": Pca(), "knn": Knn()}
+    found = []
+    for threads in (1, 2):
+        with threadpool_limits(threads):
+            found.append(run(ScanOptions(detectors=detectors)).scores)
+    np.testing.assert_array_equal(found[0], found[1])
+
+
+def test_equal_rows_have_equal_scores() -> None:
+    """Rows that are alike are marked alike, wherever in a batch they are."""
+    raw = table().raw
+    twice = np.r_[0 : raw.count, 0 : raw.count]
+    doubled = RowsTable(raw.take(twice), table().columns, 777)
+    result = scan(doubled, ScanOptions(), lambda *told: None)
+    first, second = np.split(result.scores, 2)
+    np.testing.assert_array_equal(first, second)
 
 
 def test_progress_and_stopping() -> None:

@@ -91,8 +91,17 @@ class SemiSupervisedScorer:
         usual: Scores = ranks.mean(axis=1)
         if not self.share:
             return _stress(usual)
-        chances = self.trees.mean(_seen(rows, self.features, ranks))
-        return _blend(usual, self.learned.rank(chances), self.share)
+        return _blend(usual, self.learned.rank(self._chances(rows, ranks)), self.share)
+
+    def chances(self, rows: Rows, base_scores: Matrix) -> Scores:
+        """Returns what trees alone say: the chance that a row is an anomaly, shape (rows,).
+
+        It is as if there were as many anomalies as normal rows. Arguments are those of `score`.
+        """
+        return self._chances(rows, _ranks(self.ranks, base_scores))
+
+    def _chances(self, rows: Rows, ranks: Matrix) -> Scores:
+        return self.trees.mean(_seen(rows, self.features, ranks))
 
 
 class SemiSupervised(BaseModel):
