@@ -1,4 +1,4 @@
-"""Imports and trainings that go on while parts of the suite are killed; nothing may be lost."""
+"""Imports, scans and trainings, while parts of the suite are killed; nothing may be lost."""
 
 import hashlib
 import sys
@@ -13,6 +13,7 @@ from typing import TypeVar
 import grpc
 
 from aimass.catalog.v1 import dataset_pb2, model_pb2, transfer_pb2
+from aimass.outlier.v1 import detector_pb2, outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import artifact_pb2, network_pb2, run_pb2
 from common import client
@@ -31,20 +32,24 @@ class Ledger:
     Attributes:
         imports: Imports that were created.
         runs: Training runs that were created.
+        scans: Outlier scans that were created.
         versions: Data set versions with their digests, as first told.
-        models: Model versions that a run has named.
+        models: Model versions that a run or a scan has named.
+        findings: Scores and page of each scan, as first told.
         problems: What went wrong, in words.
     """
 
     imports: list[str] = field(default_factory=list)
     runs: list[str] = field(default_factory=list)
+    scans: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     models: list[str] = field(default_factory=list)
+    findings: dict[str, list[artifact_pb2.ArtifactRef]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
 
 
 class Load:
-    """A thread that imports a table and trains on it, again and again."""
+    """A thread that imports a table, scans it and trains on it, again and again."""
 
     def __init__(self, suite: RunningSuite, number: int) -> None:
         """Prepares.
@@ -74,13 +79,16 @@ class Load:
         """Says where the thread is, and with what."""
         frame = sys._current_frames()[self._thread.ident or 0]
         calls = [each.name for each in traceback.extract_stack(frame) if each.filename == __file__]
-        newest = [*self.ledger.imports[-1:], *self.ledger.runs[-1:]]
+        ledger = self.ledger
+        newest = [*ledger.imports[-1:], *ledger.scans[-1:], *ledger.runs[-1:]]
         return f"in {' > '.join(calls)}; last acknowledged: {', '.join(newest)}"
 
     def _work(self) -> None:
         try:
             while not self._ending.is_set():
-                self._train(self._import())
+                version = self._import()
+                self._scan(version)
+                self._train(version)
         except Exception as error:
             self.ledger.problems.append(f"{self._name}: {error!r}")
 
@@ -105,6 +113,28 @@ class Load:
         )
         self.ledger.versions[version.name] = version.digest
         return str(version.name)
+
+    def _scan(self, version: str) -> None:
+        spec = outlier_pb2.OutlierScanSpec(
+            dataset_version=version,
+            detectors=[
+                detector_pb2.DetectorSpec(hbos=detector_pb2.Hbos()),
+                detector_pb2.DetectorSpec(isolation_forest=detector_pb2.IsolationForest()),
+            ],
+            contamination=0.02,
+        )
+        request = outlier_pb2.CreateOutlierScanRequest(
+            outlier_scan=outlier_pb2.OutlierScan(spec=spec), request_id=str(uuid.uuid4())
+        )
+        stub = self._suite.outliers
+        name = self._insist(lambda: stub.CreateOutlierScan(request)).name
+        self.ledger.scans.append(name)
+        watch = outlier_pb2.WatchOutlierScanRequest(name=name)
+        self._insist(lambda: list(client.watch(stub.WatchOutlierScan, watch, _PATIENCE_SECONDS)))
+        scan = self._insist(lambda: self._suite.get_scan(name))
+        _require_success(name, scan.status)
+        self.ledger.models.append(scan.model_version)
+        self.ledger.findings[name] = [scan.scores, scan.page]
 
     def _train(self, version: str) -> None:
         spec = trainer_pb2.TrainingSpec(
@@ -172,10 +202,17 @@ def check(suite: RunningSuite, ledger: Ledger) -> list[str]:
             for role, artifact in model.artifacts.items()
             if not _is_whole(suite, artifact)
         ]
-    for name in ledger.runs:
-        run = suite.get_run(name)
-        if run.status.state != run_pb2.RUN_STATE_SUCCEEDED:
-            problems.append(f"{name} is {run_pb2.RunState.Name(run.status.state)}")
+    for name, artifacts in ledger.findings.items():
+        problems += [
+            f"{name}: {each.uri} is damaged" for each in artifacts if not _is_whole(suite, each)
+        ]
+    states = {name: suite.get_run(name).status.state for name in ledger.runs}
+    states |= {name: suite.get_scan(name).status.state for name in ledger.scans}
+    problems += [
+        f"{name} is {run_pb2.RunState.Name(state)}"
+        for name, state in states.items()
+        if state != run_pb2.RUN_STATE_SUCCEEDED
+    ]
     return problems
 
 

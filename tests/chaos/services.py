@@ -24,8 +24,8 @@ _LOADS = 2
 _LOGS = Path("build/chaos")
 _RESTART_SECONDS = 60.0
 _POLL_SECONDS = 0.05
-_OF_RUNS = ("job", "worker")
-SUPERVISED = ("catalog", "trainer", "store", "agent-1", "agent-2")
+_OF_RUNS = ("job", "scorer", "worker")
+SUPERVISED = ("catalog", "trainer", "outlier", "store", "agent-1", "agent-2")
 
 
 @dataclass
@@ -36,12 +36,14 @@ class Result:
         kills: How often each kind of process was killed.
         imports: Imports that were acknowledged.
         runs: Training runs that were acknowledged.
+        scans: Outlier scans that were acknowledged.
         problems: What was lost, stuck or left behind.
     """
 
     kills: Counter[str] = field(default_factory=Counter)
     imports: int = 0
     runs: int = 0
+    scans: int = 0
     problems: list[str] = field(default_factory=list)
 
 
@@ -51,7 +53,7 @@ def campaign(
     seed: int,
     told: Callable[[int, str], None] = lambda number, victim: None,
 ) -> Result:
-    """Kills a random process in each round, while imports and trainings go on.
+    """Kills a random process in each round, while imports, scans and trainings go on.
 
     Args:
         suite: The suite; it goes on afterwards.
@@ -64,7 +66,7 @@ def campaign(
     for load in loads:
         load.start()
     for number in range(rounds):
-        # A fault comes at any moment of an import or a training.
+        # A fault comes at any moment of an import, a scan or a training.
         time.sleep(chance.uniform(0.5, 4.0))
         victim = chance.choice([*SUPERVISED, *_OF_RUNS, *_OF_RUNS])
         told(number, victim)
@@ -74,6 +76,7 @@ def campaign(
         load.stop()
         result.imports += len(load.ledger.imports)
         result.runs += len(load.ledger.runs)
+        result.scans += len(load.ledger.scans)
         result.problems += check(suite, load.ledger)
     return result
 
@@ -102,8 +105,8 @@ def _is_kind(process: psutil.Process, victim: str) -> bool:
         above = " ".join(parent.cmdline()) if parent is not None else ""
     except psutil.Error:
         return False
-    if victim == "job":
-        return ".job" in line
+    if victim in ("job", "scorer"):
+        return f".{victim}" in line
     return "warm_process" in line and "warm_process" in above
 
 
@@ -132,7 +135,9 @@ def main() -> int:
             _keep_logs(suite.suite.home.log_folder)
     kills = ", ".join(f"{victim} {count}" for victim, count in result.kills.most_common())
     print(f"killed: {kills}")
-    print(f"acknowledged: {result.imports} imports, {result.runs} training runs")
+    print(
+        f"acknowledged: {result.imports} imports, {result.scans} scans, {result.runs} training runs"
+    )
     for problem in result.problems:
         print(f"PROBLEM {problem}")
     if result.problems:

@@ -13,7 +13,7 @@ _TOLD_EACH = 5_000
 
 
 def main() -> int:
-    """Attacks both services; returns 1 where one did not stand it."""
+    """Attacks all services; returns 1 where one did not stand it."""
     calls = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     outcomes = []

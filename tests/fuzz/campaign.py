@@ -10,12 +10,13 @@ from dataclasses import dataclass
 import psutil
 
 from aimass.catalog.v1 import dataset_pb2
+from aimass.outlier.v1 import detector_pb2, outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
 from common.testing.suite import RunningSuite
 from tests.fuzz.caller import Fuzzer, Report, methods
 from tests.fuzz.messages import MessageGenerator
 
-SERVICES = ("catalog", "trainer")
+SERVICES = ("catalog", "trainer", "outlier")
 _WARM_UP_SHARE = 0.2
 _ACTIVE = "state!=SUCCEEDED AND state!=FAILED AND state!=CANCELLED"
 
@@ -57,7 +58,21 @@ def victims(suite: RunningSuite) -> list[str]:
         run.model_version,
         upload,
         imported.dataset_imports[0].name,
+        *_outlier_victims(suite, version),
     ]
+
+
+def _outlier_victims(suite: RunningSuite, version: str) -> list[str]:
+    """Makes a scan with its detector, feedback, and an online detector's stream."""
+    histograms = detector_pb2.DetectorSpec(hbos=detector_pb2.Hbos())
+    scan = suite.scan(outlier_pb2.OutlierScanSpec(dataset_version=version, detectors=[histograms]))
+    feedback = suite.outliers.ReportFeedback(
+        outlier_pb2.ReportFeedbackRequest(subject=scan.name, row_numbers=[1], anomalous=[True])
+    )
+    stream = f"outlierStreams/fuzz-{uuid.uuid4().hex[:8]}"
+    start = outlier_pb2.StreamStart(online=outlier_pb2.OnlineDetector(stream=stream))
+    list(suite.outliers.ScoreStream(iter([outlier_pb2.ScoreStreamRequest(start=start)])))
+    return [scan.name, scan.model_version, feedback.name, stream]
 
 
 def attack(
@@ -71,7 +86,7 @@ def attack(
 
     Args:
         suite: The suite that it belongs to.
-        service: `catalog` or `trainer`.
+        service: One of `SERVICES`.
         calls: Number of calls.
         seed: Seed of everything random.
         told: Hears how many are done.
@@ -106,3 +121,9 @@ def _tidied(suite: RunningSuite) -> Iterator[None]:
         for run in runs.training_runs:
             suite.training.CancelTrainingRun(trainer_pb2.CancelTrainingRunRequest(name=run.name))
             suite.finish_run(run.name)
+        scans = suite.outliers.ListOutlierScans(
+            outlier_pb2.ListOutlierScansRequest(filter=_ACTIVE, page_size=1000)
+        )
+        for scan in scans.outlier_scans:
+            suite.outliers.CancelOutlierScan(outlier_pb2.CancelOutlierScanRequest(name=scan.name))
+            suite.finish_scan(scan.name)

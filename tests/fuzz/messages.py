@@ -36,6 +36,7 @@ TEXTS = (
     "models/e\u0301",
     "uploads/%2e%2e%2f",
     "trainingRuns/*",
+    "outlierScans/*",
     "s3://aimass/records/",
     "s3://other/../key",
     "file:///etc/passwd",
