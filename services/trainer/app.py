@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from aimass.catalog.v1 import dataset_pb2_grpc, model_pb2_grpc
+from aimass.outlier.v1 import outlier_pb2_grpc
 from aimass.trainer.v1 import agents_pb2_grpc, trainer_pb2_grpc
 from common import client
 from common.artifacts import ObjectStore
@@ -45,6 +46,7 @@ async def trainer_app() -> AsyncIterator[Sequence[Service]]:
     limit = TrainerSettings().trainer_max_runs
     async with (
         client.connect(reach.catalog_address, reach.token) as catalog,
+        client.connect(reach.outlier_address, reach.token) as outlier,
         _pool(store) as (hub, holding),
         sweeps.each_hour(),
         hosted_runs(TRAINING_RUNS, store, records, JOB, limit) as runs,
@@ -52,6 +54,7 @@ async def trainer_app() -> AsyncIterator[Sequence[Service]]:
         validator = Validator(
             dataset_pb2_grpc.DatasetServiceStub(catalog),
             model_pb2_grpc.ModelServiceStub(catalog),
+            outlier_pb2_grpc.OutlierServiceStub(outlier),
             store,
         )
         training = TrainingServicer(runs, validator, hub)

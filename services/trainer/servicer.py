@@ -45,7 +45,11 @@ class TrainingServicer(trainer_pb2_grpc.TrainingServiceServicer):
             raise InvalidFieldError("training_run.spec", "Is required.")
         run = await self._validator.resolve(request.training_run.spec)
         run.labels.update(request.training_run.labels)
-        references = [run.spec.dataset_version, run.spec.parent_model_version]
+        references = [
+            run.spec.dataset_version,
+            run.spec.parent_model_version,
+            run.spec.outliers.scan,
+        ]
         return await self._runs.create(
             run,
             run_id=request.training_run_id,

@@ -6,23 +6,32 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
 from google.protobuf import json_format
 
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.trainer.v1 import agents_pb2, trainer_pb2
+from common.artifacts.blobs import put_artifact
 from common.artifacts.memory import MemoryStore
 from common.artifacts.protocol import ObjectStore
 from common.data.cache import HostCache
 from common.data.messages import schema_from_proto
 from common.data.schema import SplitCounts, Task
+from common.data.shards import PARQUET_MEDIA_TYPE
 from common.models.store import read_preprocessing
 from common.networks.specification import from_proto
-from common.protobuf import from_plain
+from common.protobuf import from_plain, to_plain
 from common.testing.datasets import store_dataset
 from services.trainer.domain.job import Job
+from services.trainer.domain.outliers.resolution import Scan, resolve_outliers
 from services.trainer.domain.preparation import prepare
 from services.trainer.domain.resolution import Parent, TrainingData, resolve_against_data
-from services.trainer.domain.specification import read_specification, write_specification
+from services.trainer.domain.specification import (
+    ScoresReference,
+    read_specification,
+    write_specification,
+)
 from services.trainer.worker.loop import Outcome
 from services.trainer.worker.main import build, train
 from services.trainer.worker.process import ProgressBoard, WorkerContext
@@ -59,15 +68,30 @@ class Desk:
         """Stores a data set version."""
         return store_dataset(self.store, self.root, columns, parts, target=target, task=task)
 
+    def scan(
+        self,
+        data: dataset_pb2.DatasetVersion,
+        marked: npt.NDArray[np.bool_],
+        probability: npt.NDArray[np.floating] | None = None,
+    ) -> Scan:
+        """Stores the scores of an outlier scan. By default marked rows are outliers for sure."""
+        if probability is None:
+            probability = marked.astype(np.float32)
+        content = scores_file(marked, probability.astype(np.float32))
+        stored = put_artifact(self.store, "runs/scan/scores.parquet", content, PARQUET_MEDIA_TYPE)
+        scores = ScoresReference.model_validate(to_plain(stored))
+        return Scan("outlierScans/sample", data.name, "succeeded", scores)
+
     def job(
         self,
         data: dataset_pb2.DatasetVersion,
         spec: Mapping[str, object],
         run: str = "sample",
         parent: model_pb2.ModelVersion | None = None,
+        scan: Scan | None = None,
     ) -> Job:
         """Resolves a specification and prepares it as a coordinator does."""
-        resolved = resolve_spec(data, spec, parent, self.store)
+        resolved = resolve_spec(data, spec, parent, self.store, scan)
         return prepare(resolved, data, self.store, f"runs/trainingRuns/{run}/attempts/1/", parent)
 
     def context(self, job: Job, *, build: bool = False, checkpoint: str = "") -> WorkerContext:
@@ -110,6 +134,7 @@ def resolve_spec(
     spec: Mapping[str, object],
     parent: model_pb2.ModelVersion | None = None,
     store: ObjectStore | None = None,
+    scan: Scan | None = None,
 ) -> trainer_pb2.TrainingSpec:
     """Resolves a specification given as plain values, as the servicer does."""
     names = {"dataset_version": data.name, "model": "models/sample"}
@@ -123,7 +148,27 @@ def resolve_spec(
     base = None
     if parent is not None and store is not None:
         base = Parent(parent.name, from_proto(parent.network), read_preprocessing(parent, store))
-    return write_specification(resolve_against_data(read_specification(message), known, base))
+    resolved = resolve_against_data(read_specification(message), known, base)
+    return write_specification(resolve_outliers(resolved, known, scan))
+
+
+def scores_file(marked: npt.NDArray[np.bool_], probability: npt.NDArray[np.float32]) -> bytes:
+    """Returns the scores of a scan as a Parquet file, as the outlier service writes it."""
+    rank = np.empty(len(marked), np.int64)
+    rank[np.argsort(-probability, kind="stable")] = np.arange(1, len(marked) + 1)
+    table = pa.table(
+        {
+            "score": probability.astype(np.float64),
+            "probability": probability,
+            "p_value": 1 - probability,
+            "rank": rank,
+            "marked": marked,
+        }
+    )
+    sink = pa.BufferOutputStream()
+    pq.write_table(table, sink)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
 
 
 def split_parts(rows: int, validation: float = 0.2, test: float = 0.0) -> npt.NDArray[np.uint8]:

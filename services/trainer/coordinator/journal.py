@@ -26,14 +26,16 @@ class RunLog(Protocol):
 class Journal:
     """Passes on news of the workers, and tells what happened twice only once."""
 
-    def __init__(self, log: RunLog, total_steps: int) -> None:
+    def __init__(self, log: RunLog, total_steps: int, proof_steps: int = 0) -> None:
         """Wraps a run's log.
 
         Args:
             log: Takes the news.
             total_steps: Steps of the whole run, without early stopping; 0 where not known.
+            proof_steps: Of these, steps that come first and only compare uses of an outlier scan.
         """
         self._total_steps = total_steps
+        self._proof_steps = proof_steps
         self._fraction = 0.0
         self._log = log
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
@@ -126,4 +128,5 @@ class Journal:
         self._fraction = _TRAINING_SHARE * min(step / self._total_steps, 1.0)
         word = "worker" if workers == 1 else "workers"
         message = f"step {step} of {self._total_steps} on {workers} {word}"
-        self._log.progress(self._fraction, "training", message, remaining)
+        stage = "proving" if step < self._proof_steps else "training"
+        self._log.progress(self._fraction, stage, message, remaining)

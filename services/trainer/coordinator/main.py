@@ -47,7 +47,8 @@ class Coordinator:
         self._owner = owner
         self._run = owner.run
         self._settings = CoordinatorSettings()
-        self._journal = Journal(owner, owner.run.estimate.steps)
+        estimate = owner.run.estimate
+        self._journal = Journal(owner, estimate.steps, estimate.proof_steps)
         self._checkpoints = Checkpoints(owner.store)
         self._conductor = Conductor(rendezvous, self._journal, self._checkpoints)
 
@@ -121,6 +122,8 @@ class Coordinator:
             run.best_epoch = finished.best_epoch
             run.metrics.clear()
             run.metrics.update(finished.metrics)
+            if finished.HasField("outlier_comparison"):
+                run.outlier_comparison.CopyFrom(finished.outlier_comparison)
             inputs = [name for name in version.lineage.inputs if name != run.name]
             run.status.lineage.CopyFrom(run_pb2.Lineage(inputs=inputs, outputs=[version.name]))
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from common.data.schema import SplitCounts
 from common.networks.cost import NetworkCost, network_cost
-from services.trainer.domain.specification import TrainingSpecification
+from services.trainer.domain.specification import USES, TrainingSpecification
 
 # Measured on one core of a 2024 server (AVX-512), small networks; see services/trainer/README.md.
 _FLOPS = 4e10
@@ -24,17 +24,40 @@ class Estimate:
         worker_memory_bytes: Memory of one worker.
         slots: Worker slots it will use when they are free.
         steps: Optimiser steps without early stopping.
+        proof_steps: Of these, steps of the models that uses of an outlier scan are compared by.
     """
 
     seconds: float
     worker_memory_bytes: int
     slots: int
     steps: int
+    proof_steps: int = 0
 
 
 def steps_per_epoch(rows: int, batch_size: int) -> int:
     """Returns the optimiser steps that see every row once."""
     return -(-rows // batch_size)
+
+
+def steps_per_trial(specification: TrainingSpecification, rows: int) -> int:
+    """Returns the most optimiser steps of a trial, a model that uses of a scan are compared by.
+
+    Args:
+        specification: Resolved against the data.
+        rows: Training rows; every fold holds out at least this many over the number of folds.
+    """
+    proof = specification.proof
+    if proof is None:
+        return 0
+    assert proof.epochs is not None
+    kept = rows - rows // proof.folds
+    return proof.epochs * steps_per_epoch(kept, specification.batch_size)
+
+
+def trial_count(specification: TrainingSpecification) -> int:
+    """Returns how many trials come before the training itself."""
+    proof = specification.proof
+    return 0 if proof is None else len(USES) * proof.folds
 
 
 def estimate(specification: TrainingSpecification, counts: SplitCounts) -> Estimate:
@@ -55,13 +78,16 @@ def estimate(specification: TrainingSpecification, counts: SplitCounts) -> Estim
     batch = min(specification.batch_size, counts.train)
     training = per_epoch * _step_seconds(cost, batch, workers)
     validation = 2 * cost.multiplications * counts.validation / workers / _FLOPS
+    proof_steps = trial_count(specification) * steps_per_trial(specification, counts.train)
+    passes = specification.epochs + proof_steps / per_epoch
     rows = max(-(-batch // specification.workers.min), min(_EVALUATION_ROWS, counts.validation))
     return Estimate(
-        seconds=specification.epochs * (training + validation),
+        seconds=passes * (training + validation),
         worker_memory_bytes=_PROCESS_BYTES
         + 4 * (7 * cost.parameters + 2 * cost.activations * rows),
         slots=workers,
-        steps=specification.epochs * per_epoch,
+        steps=proof_steps + specification.epochs * per_epoch,
+        proof_steps=proof_steps,
     )
 
 

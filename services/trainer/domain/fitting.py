@@ -1,13 +1,15 @@
 """Fits the preprocessing on the training rows, in one pass over the data in bounded memory."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from common.data.reader import ColumnBatch
 from common.data.schema import LABEL_TYPES, ColumnType, Part, Schema
+from common.data.split import Parts
 from common.errors import InvalidFieldError
 from common.models.preprocessing import (
     CategoricalColumn,
@@ -19,6 +21,9 @@ from common.models.preprocessing import (
 from services.trainer.domain.specification import FIELD, TrainingSpecification
 
 Float64 = npt.NDArray[np.float64]
+Bools = npt.NDArray[np.bool_]
+Selection = Callable[[slice, Parts], Bools]
+"""Says which rows of a piece train, from their numbers and their parts of the split."""
 
 
 @dataclass
@@ -108,10 +113,11 @@ class _Fit:
         self._values = np.zeros(0)
         self._training_values = np.zeros(0)
 
-    def add(self, batch: ColumnBatch) -> None:
-        """Takes a piece of the data in."""
-        is_training = batch.parts == Part.TRAIN
-        columns = {name: values[is_training] for name, values in batch.columns.items()}
+    def add(self, batch: ColumnBatch, is_training: Bools) -> None:
+        """Takes a piece of the data in, of which these rows train."""
+        columns: dict[str, npt.NDArray[Any]] = {
+            name: values[is_training] for name, values in batch.columns.items()
+        }
         if self._series:
             block = np.stack([columns[name] for name in self._series]).astype(
                 np.float64, copy=False
@@ -209,10 +215,41 @@ def fit_preprocessing(
     Raises:
         InvalidFieldError: The training rows hold only one class.
     """
-    fit = _Fit(specification, schema)
+    (preprocessing,) = fit_selections(specification, schema, batches, [training_rows])
+    return preprocessing
+
+
+def fit_selections(
+    specification: TrainingSpecification,
+    schema: Schema,
+    batches: Iterable[ColumnBatch],
+    selections: Sequence[Selection],
+) -> list[Preprocessing]:
+    """Fits a preprocessing on each of several selections of rows, in one pass.
+
+    Args:
+        specification: Resolved against the data.
+        schema: Schema of the data.
+        batches: See `fit_preprocessing`.
+        selections: Say which rows train.
+
+    Raises:
+        InvalidFieldError: The training rows hold only one class.
+    """
+    fits = [_Fit(specification, schema) for _ in selections]
+    start = 0
     for batch in batches:
-        fit.add(batch)
-    return fit.finish()
+        rows = slice(start, start + batch.row_count)
+        for fit, selection in zip(fits, selections, strict=True):
+            fit.add(batch, selection(rows, batch.parts))
+        start = rows.stop
+    return [fit.finish() for fit in fits]
+
+
+def training_rows(rows: slice, parts: Parts) -> Bools:
+    """The selection of all training rows."""
+    trains: Bools = parts == Part.TRAIN
+    return trains
 
 
 def columns_needed(specification: TrainingSpecification) -> Sequence[str]:

@@ -7,9 +7,40 @@ from aimass.catalog.v1 import dataset_pb2, model_pb2
 from common.artifacts.protocol import ObjectStore
 from common.models.preprocessing import Preprocessing
 from common.networks.specification import Specification
-from services.trainer.domain.specification import TrainingSpecification
+from services.trainer.domain.specification import TrainingSpecification, Use
 
 FILE_NAME = "job.json"
+
+
+class Fits(Specification):
+    """Preprocessing of the same rows, with and without those that are marked.
+
+    Attributes:
+        every: Fitted on every row.
+        unmarked: Fitted on the rows that are not marked; None where it is not needed.
+    """
+
+    every: Preprocessing
+    unmarked: Preprocessing | None = None
+
+    def of(self, use: Use) -> Preprocessing:
+        """Returns the preprocessing for a use of the marks."""
+        return self.unmarked if use == "drop" and self.unmarked is not None else self.every
+
+
+class JobOutliers(Specification):
+    """What workers must know of an outlier scan.
+
+    Attributes:
+        marks_key: Key of the marks of all rows, see `Marks.to_bytes`.
+        fits: Preprocessing of the training rows.
+        folds: Preprocessing of the training rows without each fold; empty where nothing is to be
+            proved.
+    """
+
+    marks_key: str
+    fits: Fits
+    folds: tuple[Fits, ...] = ()
 
 
 class Job(Specification):
@@ -20,8 +51,9 @@ class Job(Specification):
         prefix: Prefix of all keys that this attempt writes, `runs/<run>/attempts/<n>/`.
         specification: Resolved specification.
         dataset_version: JSON form of the `DatasetVersion`, shards included.
-        preprocessing: What turns columns into inputs.
+        preprocessing: What turns columns into inputs, fitted on every training row.
         parent: JSON form of the parent `ModelVersion`; None for none.
+        outliers: Marks of an outlier scan; None for none.
     """
 
     training_run: str
@@ -30,6 +62,7 @@ class Job(Specification):
     dataset_version: dict[str, JsonValue]
     preprocessing: Preprocessing
     parent: dict[str, JsonValue] | None = None
+    outliers: JobOutliers | None = None
 
     @property
     def key(self) -> str:

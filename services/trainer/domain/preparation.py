@@ -11,6 +11,7 @@ from common.models.preprocessing import Preprocessing
 from common.models.store import read_preprocessing
 from services.trainer.domain.fitting import columns_needed, fit_preprocessing
 from services.trainer.domain.job import Job, write_job
+from services.trainer.domain.outliers.preparation import prepare_outliers
 from services.trainer.domain.specification import TrainingSpecification, read_specification
 
 
@@ -35,16 +36,24 @@ def prepare(
 
     Raises:
         InvalidInputError: The data do not fit the specification after all.
-        DataLossError: A shard or the parent's preprocessing does not match its digest.
+        DataLossError: A shard, the parent's preprocessing or a scan's scores do not match their
+            digest.
     """
     specification = read_specification(spec)
+    if specification.outliers is None:
+        outliers = None
+        preprocessing = _preprocessing(specification, dataset_version, store, parent)
+    else:
+        outliers = prepare_outliers(specification, dataset_version, store, prefix, parent)
+        preprocessing = outliers.fits.every
     job = Job(
         training_run=prefix.removeprefix("runs/").partition("/attempts/")[0],
         prefix=prefix,
         specification=specification,
         dataset_version=json_format.MessageToDict(dataset_version),
-        preprocessing=_preprocessing(specification, dataset_version, store, parent),
+        preprocessing=preprocessing,
         parent=None if parent is None else json_format.MessageToDict(parent),
+        outliers=outliers,
     )
     write_job(job, store)
     return job

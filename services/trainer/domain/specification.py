@@ -21,6 +21,8 @@ DEFAULT_PLATEAU_PATIENCE = 10
 
 Task = Literal["classification", "regression"]
 Monitor = Literal["loss", "accuracy"]
+Use = Literal["keep", "drop", "down_weight"]
+USES: tuple[Use, ...] = ("keep", "drop", "down_weight")
 
 
 class Optimizer(Specification):
@@ -89,6 +91,32 @@ class WorkerRange(Specification):
         return self.model_copy(update={"wanted": wanted, "max": maximum})
 
 
+class ScoresReference(Specification):
+    """Where the scores of a scan lie; see `aimass.type.v1.ArtifactRef`."""
+
+    uri: str = ""
+    sha256: str = ""
+    size_bytes: int = 0
+    media_type: str = ""
+
+
+class OutlierProof(Specification):
+    """Cross-validation of what to do with outliers."""
+
+    folds: int = Field(5, ge=3, le=20)
+    seed: int = Field(0, ge=0, le=2**32 - 1)
+    epochs: int | None = Field(None, ge=1, le=100_000)
+
+
+class OutlierTreatment(Specification):
+    """What an outlier scan says of the rows, and what that changes."""
+
+    scan: str = ""
+    use: Use | None = None
+    prove: OutlierProof | None = None
+    scores: ScoresReference | None = None
+
+
 class TrainingSpecification(Specification):
     """A `TrainingSpec`; None or empty where the default depends on the data."""
 
@@ -110,6 +138,12 @@ class TrainingSpecification(Specification):
     monitor: Monitor = "loss"
     commit_steps: int | None = Field(None, ge=1, le=1_000_000)
     checkpoint_interval: float = Field(30.0, ge=1, le=86_400)
+    outliers: OutlierTreatment | None = None
+
+    @property
+    def proof(self) -> OutlierProof | None:
+        """How uses of the outlier scan are compared; None where they are not."""
+        return self.outliers.prove if self.outliers is not None else None
 
 
 def read_specification(spec: trainer_pb2.TrainingSpec) -> TrainingSpecification:
@@ -134,6 +168,7 @@ def read_specification(spec: trainer_pb2.TrainingSpec) -> TrainingSpecification:
         if not getattr(specification, name)
     ]
     violations += _optimizer_violations(specification.optimizer)
+    violations += _outlier_violations(specification.outliers)
     if violations:
         first = violations[0]
         raise InvalidInputError(
@@ -191,3 +226,16 @@ def _optimizer_violations(optimizer: Optimizer) -> list[FieldViolation]:
             f"Only SGD has a momentum, not {optimizer.kind}; leave it out or use SGD.",
         )
     ]
+
+
+def _outlier_violations(outliers: OutlierTreatment | None) -> list[FieldViolation]:
+    if outliers is None:
+        return []
+    violations = []
+    if not outliers.scan:
+        example = "outlierScans/{outlier_scan}"
+        violations.append(FieldViolation(f"{FIELD}.outliers.scan", f"Is required; give {example}."))
+    if outliers.prove is not None and outliers.use is not None:
+        text = "With `prove` the run finds out what to use; leave one of the two out."
+        violations.append(FieldViolation(f"{FIELD}.outliers.use", text))
+    return violations

@@ -14,6 +14,7 @@ from common.errors import InvalidFieldError
 from common.models.preprocessing import Preprocessing, Target
 from common.models.transform import ColumnTransform, Values, code_table
 from services.trainer.domain.fitting import columns_needed, number_label
+from services.trainer.domain.outliers.marks import RowChoice
 from services.trainer.domain.specification import FIELD, TrainingSpecification
 
 RESIDENT_BYTES = 512 * 1024**2
@@ -21,6 +22,7 @@ RESIDENT_BYTES = 512 * 1024**2
 
 
 Source = Callable[[npt.NDArray[np.int64]], Tensor]
+Weights = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -52,6 +54,7 @@ class TrainingRows:
         dataset: CachedDataset,
         preprocessing: Preprocessing,
         specification: TrainingSpecification,
+        choice: RowChoice | None = None,
     ) -> None:
         """Maps the columns.
 
@@ -59,11 +62,12 @@ class TrainingRows:
             dataset: The data, as memory maps.
             preprocessing: What turns columns into inputs.
             specification: Resolved against the data.
+            choice: The rows to train on; all training rows alike by default.
 
         Raises:
             InvalidFieldError: A target has a class that the preprocessing does not know.
         """
-        self.training = dataset.rows(Part.TRAIN)
+        self.training = dataset.rows(Part.TRAIN) if choice is None else choice.training
         self.validation = dataset.rows(Part.VALIDATION)
         self.test = dataset.rows(Part.TEST)
         columns = {name: dataset.column(name) for name in columns_needed(specification)}
@@ -79,7 +83,8 @@ class TrainingRows:
         target = preprocessing.target
         self._target = _targets(target, columns[target.name], labels.get(target.name))
         name = specification.weight_column
-        self._weight = None if not name else columns[name].astype(np.float32)
+        factors = None if choice is None else choice.factors
+        self._weight = _product(columns[name].astype(np.float32) if name else None, factors)
 
     def batch(self, rows: npt.NDArray[np.int64]) -> Batch:
         """Returns rows by number."""
@@ -93,11 +98,18 @@ class TrainingRows:
         """Returns rows before standardisation by input name, as the ONNX twin takes them."""
         return {name: torch.from_numpy(self._transform.raw(name, rows)) for name in self._names}
 
-    def weights(self, rows: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    def weights(self, rows: npt.NDArray[np.int64]) -> Weights:
         """Returns the weight of each of these rows."""
         if self._weight is None:
             return np.ones(len(rows), np.float32)
         return self._weight[rows]
+
+
+def _product(weight: Weights | None, factors: Weights | None) -> Weights | None:
+    """Returns the weight of each row; None where all weigh 1."""
+    if weight is None or factors is None:
+        return factors if weight is None else weight
+    return weight * factors
 
 
 def _row_bytes(name: str, preprocessing: Preprocessing) -> int:

@@ -120,13 +120,27 @@ class Engine:
         Args:
             beat: Called after each batch.
         """
-        validation = self._rows.validation
-        mine = validation[rank_slice(len(validation), self._rank, self._size)]
+        return self.measure(self._rows.validation, beat)
+
+    def measure(self, rows: npt.NDArray[np.int64], beat: Callable[[], None]) -> list[float]:
+        """Returns the objective's sums over these rows, which the workers share.
+
+        Args:
+            rows: Row numbers.
+            beat: Called after each batch.
+        """
+        mine = rows[rank_slice(len(rows), self._rank, self._size)]
         total = evaluate(self.flat.network, self._objective, self._rows, mine, beat)
         self._reducer.start(total)
         self._reducer.wait()
         sums: list[float] = total.tolist()
         return sums
+
+    def take_weights(self, parameters: Tensor, buffers: Tensor) -> None:
+        """Gives the network other weights and buffers, in flat form."""
+        with torch.no_grad():
+            self.flat.parameters.copy_(parameters)
+            self.flat.buffers.copy_(buffers)
 
     def _take(self, number: int) -> "_Slice":
         if self._ahead is not None and self._ahead[0] == number:

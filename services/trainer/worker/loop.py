@@ -7,6 +7,7 @@ from typing import Protocol
 
 from aimass.type.v1 import event_pb2
 from services.trainer.domain.objective import Objective
+from services.trainer.domain.outliers.comparison import Comparison
 from services.trainer.domain.schedule import Schedule
 from services.trainer.domain.specification import TrainingSpecification
 from services.trainer.worker.committing import Committer
@@ -39,11 +40,12 @@ class Outcome:
     """How training ended.
 
     Attributes:
-        step: Steps done.
+        step: Steps done since the start of the run.
         epochs: Epochs done.
         best_epoch: Epoch of the best weights.
         metrics: Metrics of that epoch.
         stopped_early: Whether early stopping ended it.
+        comparison: How the uses of an outlier scan compared; None where they were not compared.
     """
 
     step: int
@@ -51,6 +53,7 @@ class Outcome:
     best_epoch: int
     metrics: dict[str, float]
     stopped_early: bool
+    comparison: Comparison | None = None
 
 
 class TrainingLoop:
@@ -102,7 +105,7 @@ class TrainingLoop:
         if self._committer is not None:
             self._committer.commit(take_snapshot(self._engine, state), wait=True)
         return Outcome(
-            step=state.step,
+            step=state.total_step,
             epochs=len(state.history),
             best_epoch=state.progress.best_epoch,
             metrics=state.best_metrics,
@@ -133,7 +136,7 @@ class TrainingLoop:
             self._finish_epoch(rate)
         elif self._report is not None and self._meter.age() > REPORT_SECONDS:
             self._send(self._training_metrics(rate), self._epoch())
-        self._board.finish_step(state.step)
+        self._board.finish_step(state.total_step)
         self._commit_if_due()
 
     def _finish_epoch(self, rate: float) -> None:
@@ -180,7 +183,7 @@ class TrainingLoop:
     def _commit_if_due(self) -> None:
         if self._committer is None:
             return
-        if self._committer.is_due(self._state.step) or self._board.commit_requested():
+        if self._committer.is_due(self._state.total_step) or self._board.commit_requested():
             self._committer.commit(take_snapshot(self._engine, self._state))
 
 

@@ -3,27 +3,25 @@
 import logging
 import os
 import threading
-from collections.abc import Callable
+from dataclasses import asdict
 
 import horovod.torch as hvd
 import torch
 from google.protobuf import json_format
 from horovod.common.exceptions import HorovodInternalError
 
-from aimass.trainer.v1 import agents_pb2
-from aimass.type.v1 import event_pb2
+from aimass.trainer.v1 import agents_pb2, trainer_pb2
 from common import telemetry
 from common.artifacts.opening import RUN_PATIENCE, open_store
 from common.artifacts.protocol import ObjectStore
 from common.artifacts.settings import StoreSettings
 from common.data.cache import HostCache
 from common.errors import AimassError, UnavailableError
+from common.protobuf import from_plain
 from services.trainer.domain.job import Job, read_job
-from services.trainer.domain.objective import make_objective
-from services.trainer.worker.committing import Committer
-from services.trainer.worker.data import TrainingRows
-from services.trainer.worker.engine import DivergedError, Engine
-from services.trainer.worker.loop import Outcome, TrainingLoop
+from services.trainer.worker.course import Course
+from services.trainer.worker.engine import DivergedError
+from services.trainer.worker.loop import Outcome
 from services.trainer.worker.process import (
     EXIT_FINISHED,
     EXIT_PEER_LOST,
@@ -33,9 +31,10 @@ from services.trainer.worker.process import (
 from services.trainer.worker.publishing import CheckpointPublisher
 from services.trainer.worker.reduction import HorovodReducer, Reducer, SingleReducer
 from services.trainer.worker.reporting import ReportHandler, beating
-from services.trainer.worker.resume import begin, make_network, saved_state
+from services.trainer.worker.resume import make_network, saved_state
 from services.trainer.worker.settings import WorkerSettings
-from services.trainer.worker.state import Snapshot, read_state
+from services.trainer.worker.stages import StagedTraining
+from services.trainer.worker.state import Snapshot, StagePlace, read_state
 
 _log = logging.getLogger(__name__)
 
@@ -102,41 +101,14 @@ def train(context: WorkerContext, store: ObjectStore, cache: HostCache) -> Outco
     with beating(context.progress.beat):
         joining = _Joining(context.size)
         job = read_job(context.job_key, store)
-        specification = job.specification
-        rows = TrainingRows(cache.table(job.data, store), job.preprocessing, specification)
-        objective = make_objective(job.preprocessing.target)
-        network = make_network(job, store, context.rank)
-        reducer = joining.wait()
-        engine = Engine(
-            network, objective, rows, specification, reducer, context.rank, context.size
-        )
-        state = begin(engine, context, store, reducer, objective.sums)
-    if context.rank == 0:
-        _log.info(
-            "%d parameters, %d training and %d validation rows, %d workers, from step %d",
-            engine.flat.parameters.numel(),
-            len(rows.training),
-            len(rows.validation),
-            context.size,
-            state.step,
-        )
-    committer = None
-    if context.local_rank == 0:
-        committer = Committer(
-            context.commit_dir, specification.commit_steps, context.progress.committed
-        )
+        course = Course.open(job, cache, store)
+        stage = course.stage(StagePlace())
+        network = make_network(stage.job, store, context.rank)
+        training = StagedTraining(context, store, joining.wait(), course)
+        training.begin(stage, network)
     publisher = _publisher(context, job, store)
-    loop = TrainingLoop(
-        engine,
-        state,
-        objective,
-        specification,
-        context.progress,
-        _metrics_report(context),
-        committer,
-    )
     try:
-        outcome = loop.run()
+        outcome = training.run()
     finally:
         publisher.stop()
     if context.rank == 0:
@@ -166,9 +138,9 @@ def build(context: WorkerContext, store: ObjectStore, cache: HostCache) -> None:
 
     with beating(context.progress.beat):
         job = read_job(context.job_key, store)
-        rows = TrainingRows(cache.table(job.data, store), job.preprocessing, job.specification)
         state = read_state(Snapshot.from_bytes(saved_state(context, store)))
-        version = build_package(job, state, rows, store, context.progress.beat)
+        stage = Course.open(job, cache, store).stage(state.stage)
+        version = build_package(stage.job, state, stage.rows, store, context.progress.beat)
     content = json_format.MessageToJson(version, indent=None).encode()
     published = agents_pb2.PackagePublished(model_version=content)
     context.report(agents_pb2.WorkerReport(package=published))
@@ -209,21 +181,18 @@ def _publisher(context: WorkerContext, job: Job, store: ObjectStore) -> Checkpoi
     return publisher
 
 
-def _metrics_report(context: WorkerContext) -> Callable[[event_pb2.Metrics], None] | None:
-    """Returns how measured values are reported; None on all ranks but 0."""
-    if context.rank != 0:
-        return None
-    return lambda metrics: context.report(agents_pb2.WorkerReport(metrics=metrics))
-
-
 def _finished(outcome: Outcome) -> agents_pb2.TrainingFinished:
-    return agents_pb2.TrainingFinished(
+    finished = agents_pb2.TrainingFinished(
         step=outcome.step,
         epochs=outcome.epochs,
         best_epoch=outcome.best_epoch,
         metrics=outcome.metrics,
         stopped_early=outcome.stopped_early,
     )
+    if outcome.comparison is not None:
+        plain = asdict(outcome.comparison)
+        finished.outlier_comparison.CopyFrom(from_plain(plain, trainer_pb2.OutlierComparison))
+    return finished
 
 
 def _fail(context: WorkerContext, reason: str, message: str) -> int:

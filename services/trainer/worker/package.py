@@ -161,7 +161,13 @@ def _model_version(
 ) -> model_pb2.ModelVersion:
     specification = job.specification
     assert specification.network is not None
-    inputs = [specification.dataset_version, job.training_run, specification.parent_model_version]
+    scan = specification.outliers.scan if specification.outliers is not None else ""
+    inputs = [
+        specification.dataset_version,
+        job.training_run,
+        specification.parent_model_version,
+        scan,
+    ]
     return model_pb2.ModelVersion(
         task=_TASKS[job.preprocessing.target.task],
         network=to_proto(specification.network),

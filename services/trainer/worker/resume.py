@@ -4,6 +4,7 @@ Rank 0 decides and sends the state to all others: one path, whatever the beginni
 """
 
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -15,10 +16,9 @@ from common.models.weights import load_weights
 from common.networks.modules import build_network
 from services.trainer.domain.job import Job
 from services.trainer.worker.commits import FILE_NAME
-from services.trainer.worker.engine import Engine
 from services.trainer.worker.process import WorkerContext
 from services.trainer.worker.reduction import Reducer
-from services.trainer.worker.state import RunState, Snapshot, restore, take_snapshot
+from services.trainer.worker.state import Snapshot
 
 _log = logging.getLogger(__name__)
 
@@ -41,26 +41,20 @@ def make_network(job: Job, store: ObjectStore, rank: int) -> nn.Module:
 
 
 def begin(
-    engine: Engine, context: WorkerContext, store: ObjectStore, reducer: Reducer, sums: int
-) -> RunState:
-    """Brings an engine to the state that the world starts from.
+    fresh: Callable[[], Snapshot], context: WorkerContext, store: ObjectStore, reducer: Reducer
+) -> Snapshot:
+    """Returns the state that the world starts from, the same on every rank.
 
     Args:
-        engine: A fresh engine, with the weights of `make_network`.
+        fresh: Returns the state of a new run, with the weights of `make_network`.
         context: The worker's place in the world.
         store: Where checkpoints are.
         reducer: Joined to the world.
-        sums: Number of the objective's sums.
-
-    Returns:
-        Where the run stands, the same on every rank.
     """
     content = b""
     if context.rank == 0:
-        content = saved_state(context, store)
-        if not content:
-            content = take_snapshot(engine, RunState(step=0, sums=[0.0] * sums)).to_bytes()
-    return restore(engine, Snapshot.from_bytes(reducer.broadcast(content)))
+        content = saved_state(context, store) or fresh().to_bytes()
+    return Snapshot.from_bytes(reducer.broadcast(content))
 
 
 def saved_state(context: WorkerContext, store: ObjectStore) -> bytes:

@@ -6,7 +6,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import safetensors.torch
 import torch
@@ -20,18 +20,34 @@ _OPTIMIZER = "optimizer."
 _HEADER_LENGTH = struct.Struct("<Q")
 
 
+@dataclass(frozen=True)
+class StagePlace:
+    """Which of a run's trainings is under way, see `course`.
+
+    Attributes:
+        number: Number of the stage, from 0.
+        first_step: Steps before its first.
+        scores: What the stages before it have scored.
+    """
+
+    number: int = 0
+    first_step: int = 0
+    scores: tuple[float, ...] = ()
+
+
 @dataclass
 class RunState:
     """Where a run stands, weights aside.
 
     Attributes:
-        step: Optimizer steps done since the start of the run.
+        step: Optimizer steps done since the start of the stage.
         sums: The objective's sums over the rows of the current epoch so far.
         names: Names of the metrics in `history`.
         history: Metrics of each finished epoch, in the order of `names`.
         progress: What schedule and stopping remember.
         best_parameters: Flat parameters of the best epoch; None before the first.
         best_buffers: Buffers of the best epoch.
+        stage: Where in the run's course it stands.
     """
 
     step: int
@@ -41,6 +57,12 @@ class RunState:
     progress: Progress = field(default_factory=Progress)
     best_parameters: Tensor | None = None
     best_buffers: Tensor | None = None
+    stage: StagePlace = StagePlace()
+
+    @property
+    def total_step(self) -> int:
+        """Steps done since the start of the run; those that earlier stages had no need of count."""
+        return self.stage.first_step + self.step
 
     @property
     def best_metrics(self) -> dict[str, float]:
@@ -123,11 +145,12 @@ def take_snapshot(engine: Engine, state: RunState) -> Snapshot:
     for name, tensor in optimizer_tensors(engine.optimizer).items():
         tensors[_OPTIMIZER + name] = tensor
     metadata = {
-        "step": str(state.step),
+        "step": str(state.total_step),
         "epoch": str(max(1, -(-state.step // engine.steps_per_epoch))),
         "sums": json.dumps(state.sums),
         "names": json.dumps(state.names),
         "progress": json.dumps(asdict(state.progress)),
+        "stage": json.dumps(asdict(state.stage)),
     }
     return Snapshot(tensors, metadata)
 
@@ -135,14 +158,17 @@ def take_snapshot(engine: Engine, state: RunState) -> Snapshot:
 def read_state(snapshot: Snapshot) -> RunState:
     """Returns the part of a snapshot that needs no engine."""
     tensors, words = snapshot.tensors, snapshot.metadata
+    place: dict[str, Any] = json.loads(words.get("stage", "{}"))
+    stage = StagePlace(**{**place, "scores": tuple(place.get("scores", ()))})
     return RunState(
-        step=snapshot.step,
+        step=snapshot.step - stage.first_step,
         sums=json.loads(words["sums"]),
         names=json.loads(words["names"]),
         history=tensors["history"].tolist(),
         progress=Progress(**json.loads(words["progress"])),
         best_parameters=tensors.get("best.parameters"),
         best_buffers=tensors.get("best.buffers"),
+        stage=stage,
     )
 
 
@@ -156,12 +182,10 @@ def restore(engine: Engine, snapshot: Snapshot) -> RunState:
     Returns:
         Where the run stands.
     """
-    with torch.no_grad():
-        engine.flat.parameters.copy_(snapshot.tensors["parameters"])
-        engine.flat.buffers.copy_(snapshot.tensors["buffers"])
-    remembered = _with_prefix(snapshot.tensors, _OPTIMIZER)
-    restore_optimizer(engine.optimizer, remembered, snapshot.step)
-    return read_state(snapshot)
+    engine.take_weights(snapshot.tensors["parameters"], snapshot.tensors["buffers"])
+    state = read_state(snapshot)
+    restore_optimizer(engine.optimizer, _with_prefix(snapshot.tensors, _OPTIMIZER), state.step)
+    return state
 
 
 def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,0 +1,111 @@
+"""What a scan says of each row, and which rows train with which weight for it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import safetensors.numpy
+
+from common.data.schema import Part
+from common.data.split import Parts
+from services.trainer.domain.specification import Use
+
+WEIGHT_FLOOR = 0.05
+"""What the weight of a row is multiplied by at least, however likely it is an outlier."""
+NO_FOLD = -1
+
+Rows = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Folds = npt.NDArray[np.int8]
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Marks:
+    """What is known of each row of a data set version; arrays of shape (rows,).
+
+    Attributes:
+        marked: Whether the scan marked it.
+        probability: That it is an outlier, 0 to 1.
+        fold: Fold that holds it out; `NO_FOLD` for rows that do not train, and for all rows where
+            nothing is to be proved.
+    """
+
+    marked: Bools
+    probability: Floats
+    fold: Folds
+
+    def to_bytes(self) -> bytes:
+        """Returns the marks as a safetensors file."""
+        tensors = {"marked": self.marked, "probability": self.probability, "fold": self.fold}
+        return safetensors.numpy.save(tensors)
+
+    @classmethod
+    def from_bytes(cls, content: bytes) -> "Marks":
+        """Reads what `to_bytes` gave."""
+        return cls(**safetensors.numpy.load(content))
+
+    def trains(self, parts: Parts, use: Use, fold: int = NO_FOLD) -> Bools:
+        """Returns for each row whether it is trained on.
+
+        Args:
+            parts: Part of the split of each row.
+            use: What the marks change.
+            fold: Fold to hold out; `NO_FOLD` for none.
+        """
+        chosen: Bools = parts == Part.TRAIN
+        if fold != NO_FOLD:
+            chosen = chosen & (self.fold != fold)
+        return chosen & ~self.marked if use == "drop" else chosen
+
+    def part(self, rows: slice) -> "Marks":
+        """Returns the marks of some rows."""
+        return Marks(self.marked[rows], self.probability[rows], self.fold[rows])
+
+    def choose(self, parts: Parts, use: Use, fold: int = NO_FOLD) -> "RowChoice":
+        """Returns the rows of a training; see `trains` for the arguments."""
+        trains = self.trains(parts, use, fold)
+        held_out = np.flatnonzero(self.fold == fold) if fold != NO_FOLD else np.zeros(0, np.int64)
+        factors = None
+        if use == "down_weight":
+            factors = np.where(trains, np.maximum(1 - self.probability, WEIGHT_FLOOR), 1)
+            factors = factors.astype(np.float32)
+        return RowChoice(np.flatnonzero(trains), held_out, factors)
+
+
+@dataclass(frozen=True)
+class RowChoice:
+    """The rows of a training.
+
+    Attributes:
+        training: Numbers of the rows to train on, ascending.
+        held_out: Numbers of the rows to score the model on, ascending.
+        factors: What the weight of each row is multiplied by, shape (rows,): 1 for those that are
+            not trained on. None for 1 throughout.
+    """
+
+    training: Rows
+    held_out: Rows
+    factors: Floats | None
+
+
+def deal_folds(training: Bools, strata: Rows, folds: int, seed: int) -> Folds:
+    """Deals the training rows into folds of the same size, with the same share of every stratum.
+
+    Sizes, and each stratum's rows in a fold, differ by one at most.
+
+    Args:
+        training: Whether each row trains, shape (rows,).
+        strata: Stratum of each row, shape (rows,).
+        folds: Number of folds.
+        seed: Of the shuffling within strata.
+
+    Returns:
+        The fold of each row, shape (rows,); `NO_FOLD` for rows that do not train.
+    """
+    rows = np.flatnonzero(training)
+    shuffled = np.random.Generator(np.random.PCG64(seed)).permutation(rows)
+    dealt = shuffled[np.argsort(strata[shuffled], kind="stable")]
+    fold = np.full(len(training), NO_FOLD, np.int8)
+    fold[dealt] = np.arange(len(rows)) % folds
+    return fold

@@ -1,0 +1,124 @@
+"""What a coordinator does about outliers before the first world: read marks, deal folds, fit."""
+
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from aimass.catalog.v1 import dataset_pb2, model_pb2
+from common.artifacts.protocol import ObjectStore
+from common.data.messages import schema_from_proto
+from common.data.reader import stream_columns
+from common.data.schema import Part
+from common.data.split import Parts
+from common.errors import InvalidFieldError
+from common.models.preprocessing import Preprocessing
+from common.models.store import read_preprocessing
+from services.trainer.domain.fitting import columns_needed, fit_selections
+from services.trainer.domain.job import Fits, JobOutliers
+from services.trainer.domain.outliers.marks import NO_FOLD, Bools, Marks, deal_folds
+from services.trainer.domain.outliers.scores import read_scores
+from services.trainer.domain.specification import FIELD, TrainingSpecification, Use
+
+FILE_NAME = "marks.safetensors"
+_ONE_CLASS = "ONE_CLASS"
+
+
+def prepare_outliers(
+    specification: TrainingSpecification,
+    version: dataset_pb2.DatasetVersion,
+    store: ObjectStore,
+    prefix: str,
+    parent: model_pb2.ModelVersion | None,
+) -> JobOutliers:
+    """Reads the scan's scores, deals the folds, fits all preprocessing and stores the marks.
+
+    Args:
+        specification: The run's resolved specification; it names a scan.
+        version: The data set version, with its shards.
+        store: Where shards and scores are and where the marks go.
+        prefix: Prefix of all keys of the attempt.
+        parent: The parent model version that the specification names.
+
+    Raises:
+        InvalidFieldError: Too few rows are left, or only one class.
+        DataLossError: The scores or a shard do not match their digest.
+    """
+    assert specification.outliers is not None and specification.outliers.scores is not None
+    marks = read_scores(specification.outliers.scores, version.row_count, store)
+    if specification.proof is not None:
+        marks = _with_folds(marks, specification, version, store)
+    key = prefix + FILE_NAME
+    store.write(key, marks.to_bytes())
+    if parent is not None:
+        # The parent's weights expect inputs and outputs as they were scaled for it.
+        return JobOutliers(marks_key=key, fits=Fits(every=read_preprocessing(parent, store)))
+    fits, *folds = _fit(specification, version, store, marks)
+    return JobOutliers(marks_key=key, fits=fits, folds=tuple(folds))
+
+
+def _with_folds(
+    marks: Marks,
+    specification: TrainingSpecification,
+    version: dataset_pb2.DatasetVersion,
+    store: ObjectStore,
+) -> Marks:
+    proof = specification.proof
+    assert proof is not None
+    batches = list(stream_columns(version, store, [specification.target]))
+    training = np.concatenate([batch.parts for batch in batches]) == Part.TRAIN
+    strata = marks.marked.astype(np.int64)
+    if specification.task == "classification":
+        target = np.concatenate([batch.columns[specification.target] for batch in batches])
+        strata = strata + 2 * np.unique(target, return_inverse=True)[1]
+    fold = deal_folds(training, strata, proof.folds, proof.seed)
+    return replace(marks, fold=fold)
+
+
+def _fit(
+    specification: TrainingSpecification,
+    version: dataset_pb2.DatasetVersion,
+    store: ObjectStore,
+    marks: Marks,
+) -> list[Fits]:
+    """Returns the preprocessing of all training rows, then of those without each fold."""
+    assert specification.outliers is not None
+    proof = specification.proof
+    folds = [NO_FOLD, *range(proof.folds if proof is not None else 0)]
+    every = _fit_each(specification, version, store, marks, "keep", folds)
+    if proof is None and specification.outliers.use != "drop":
+        return [Fits(every=each) for each in every]
+    try:
+        unmarked = _fit_each(specification, version, store, marks, "drop", folds)
+    except InvalidFieldError as error:
+        raise _explained(error) from None
+    return [Fits(every=one, unmarked=two) for one, two in zip(every, unmarked, strict=True)]
+
+
+def _fit_each(
+    specification: TrainingSpecification,
+    version: dataset_pb2.DatasetVersion,
+    store: ObjectStore,
+    marks: Marks,
+    use: Use,
+    folds: list[int],
+) -> list[Preprocessing]:
+    selections = [partial(_trains, marks, use, fold) for fold in folds]
+    batches = stream_columns(version, store, columns_needed(specification))
+    schema = schema_from_proto(version.schema)
+    return fit_selections(specification, schema, batches, selections)
+
+
+def _trains(marks: Marks, use: Use, fold: int, rows: slice, parts: Parts) -> Bools:
+    return marks.part(rows).trains(parts, use, fold)
+
+
+def _explained(error: InvalidFieldError) -> InvalidFieldError:
+    """Says of an error about the rows that are left why these are so few."""
+    if error.reason != _ONE_CLASS:
+        return error
+    return InvalidFieldError(
+        f"{FIELD}.outliers",
+        "Without the rows that the scan marks, training rows hold only one class; use DOWN_WEIGHT.",
+        reason=_ONE_CLASS,
+    )

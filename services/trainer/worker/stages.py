@@ -1,0 +1,209 @@
+"""Trains the stages of a run in one world, from where its newest state stands."""
+
+import json
+import logging
+from collections.abc import Callable
+from dataclasses import asdict, replace
+
+from torch import nn
+
+from aimass.trainer.v1 import agents_pb2
+from aimass.type.v1 import event_pb2
+from common.artifacts.protocol import ObjectStore
+from services.trainer.domain.objective import Objective, make_objective
+from services.trainer.domain.outliers.comparison import Comparison
+from services.trainer.worker.committing import Committer
+from services.trainer.worker.course import Course, Stage
+from services.trainer.worker.engine import DivergedError, Engine
+from services.trainer.worker.loop import Outcome, TrainingLoop
+from services.trainer.worker.process import WorkerContext
+from services.trainer.worker.reduction import Reducer
+from services.trainer.worker.reporting import beating
+from services.trainer.worker.resume import begin, make_network
+from services.trainer.worker.state import (
+    RunState,
+    Snapshot,
+    StagePlace,
+    read_state,
+    restore,
+    take_snapshot,
+)
+
+_log = logging.getLogger(__name__)
+
+
+class _Trainee:
+    """A stage with what is being trained."""
+
+    def __init__(
+        self, stage: Stage, network: nn.Module, context: WorkerContext, reducer: Reducer
+    ) -> None:
+        self.stage = stage
+        self.objective: Objective = make_objective(stage.job.preprocessing.target)
+        self.engine = Engine(
+            network,
+            self.objective,
+            stage.rows,
+            stage.job.specification,
+            reducer,
+            context.rank,
+            context.size,
+        )
+        self.state = RunState(step=0, sums=[0.0] * self.objective.sums, stage=stage.place)
+
+    def snapshot(self) -> Snapshot:
+        return take_snapshot(self.engine, self.state)
+
+    def restore(self, snapshot: Snapshot) -> None:
+        self.state = restore(self.engine, snapshot)
+
+
+class StagedTraining:
+    """A run's stages on one worker."""
+
+    def __init__(
+        self, context: WorkerContext, store: ObjectStore, reducer: Reducer, course: Course
+    ) -> None:
+        """Prepares; `begin` comes next.
+
+        Args:
+            context: The worker's place in the world.
+            store: Where checkpoints and the parent's weights are.
+            reducer: Joined to the world.
+            course: The run's stages.
+        """
+        self._context = context
+        self._store = store
+        self._reducer = reducer
+        self._course = course
+        self._trainee: _Trainee
+
+    def begin(self, stage: Stage, network: nn.Module) -> None:
+        """Goes to where the newest state stands, the same on every rank.
+
+        Args:
+            stage: The first stage, where a new run begins.
+            network: Its network.
+        """
+        trainee = self._make_trainee(stage, network)
+        snapshot = begin(trainee.snapshot, self._context, self._store, self._reducer)
+        place = read_state(snapshot).stage
+        if place != stage.place:
+            trainee = self._trainee_of(place)
+        trainee.restore(snapshot)
+        self._trainee = trainee
+        self._say_where_it_begins()
+
+    def run(self) -> Outcome:
+        """Trains to the end of the course.
+
+        Raises:
+            DivergedError: The loss is no longer a number.
+            HorovodInternalError: Another worker is gone.
+            InvalidFieldError: The stage that follows has no row to train on.
+        """
+        while self._trainee.stage.is_trial:
+            self._run_trial()
+        comparison = self._course.comparison(self._trainee.stage.place.scores)
+        if comparison is not None and self._trainee.state.step == 0:
+            self._say(comparison)
+        return replace(self._train(self._metrics_report()), comparison=comparison)
+
+    def _run_trial(self) -> None:
+        trainee = self._trainee
+        try:
+            self._train(None)
+        except DivergedError:
+            _log.warning("the model of %s diverged", _title(trainee.stage))
+            raise
+        place = self._course.after(trainee.stage, self._score(trainee))
+        with beating(self._context.progress.beat):
+            self._trainee = self._trainee_of(self._agree(place))
+            mine = self._trainee.snapshot().to_bytes() if self._context.rank == 0 else b""
+            self._trainee.restore(Snapshot.from_bytes(self._reducer.broadcast(mine)))
+
+    def _agree(self, place: StagePlace) -> StagePlace:
+        """Returns the place of rank 0: what is adopted must not depend on how a sum was rounded."""
+        content = self._reducer.broadcast(json.dumps(asdict(place)).encode())
+        values = json.loads(content)
+        return StagePlace(**{**values, "scores": tuple(values["scores"])})
+
+    def _train(self, report: Callable[[event_pb2.Metrics], None] | None) -> Outcome:
+        """Trains the current stage to its end."""
+        trainee, context = self._trainee, self._context
+        specification = trainee.stage.job.specification
+        committer = None
+        if context.local_rank == 0:
+            # Of each stage its own: it takes the pace of its steps to choose its interval.
+            committer = Committer(
+                context.commit_dir, specification.commit_steps, context.progress.committed
+            )
+        return TrainingLoop(
+            trainee.engine,
+            trainee.state,
+            trainee.objective,
+            specification,
+            context.progress,
+            report,
+            committer,
+        ).run()
+
+    def _score(self, trainee: _Trainee) -> float:
+        """Returns the monitored metric of the best epoch's weights on the fold held out."""
+        state, stage = trainee.state, trainee.stage
+        assert state.best_parameters is not None and state.best_buffers is not None
+        trainee.engine.take_weights(state.best_parameters, state.best_buffers)
+        sums = trainee.engine.measure(stage.held_out, self._context.progress.beat)
+        monitor = stage.job.specification.monitor
+        score = trainee.objective.metrics(sums)[monitor]
+        if self._context.rank == 0:
+            rows = len(stage.held_out)
+            _log.info("%s: %s %.6g on %d rows held out", _title(stage), monitor, score, rows)
+        return score
+
+    def _trainee_of(self, place: StagePlace) -> _Trainee:
+        stage = self._course.stage(place)
+        return self._make_trainee(stage, make_network(stage.job, self._store, self._context.rank))
+
+    def _make_trainee(self, stage: Stage, network: nn.Module) -> _Trainee:
+        return _Trainee(stage, network, self._context, self._reducer)
+
+    def _metrics_report(self) -> Callable[[event_pb2.Metrics], None] | None:
+        """Returns how measured values are reported; None on all ranks but 0."""
+        if self._context.rank != 0:
+            return None
+        return lambda metrics: self._context.report(agents_pb2.WorkerReport(metrics=metrics))
+
+    def _say_where_it_begins(self) -> None:
+        if self._context.rank != 0:
+            return
+        trainee = self._trainee
+        _log.info(
+            "%d parameters, %d training and %d validation rows, %d workers, from step %d",
+            trainee.engine.flat.parameters.numel(),
+            len(trainee.stage.rows.training),
+            len(trainee.stage.rows.validation),
+            self._context.size,
+            trainee.state.total_step,
+        )
+
+    def _say(self, comparison: Comparison) -> None:
+        """Tells the run's watchers what the comparison found, use by use."""
+        if self._context.rank != 0:
+            return
+        for result in comparison.results:
+            _log.info(
+                "outliers, %s: mean %.6g, difference to KEEP %.6g (standard error %.3g, lower "
+                "bound %.6g), %s: %s",
+                result.use.upper(),
+                result.mean,
+                result.difference,
+                result.standard_error,
+                result.lower_bound,
+                "adopted" if result.adopted else "not adopted",
+                result.reason,
+            )
+
+
+def _title(stage: Stage) -> str:
+    return f"outliers, fold {stage.fold + 1}, {stage.use.upper()}"
