@@ -100,6 +100,7 @@ class OnlineStreams:
         )
         if record.HasField("state"):
             feeding.detector, feeding.learned = self._restored(record)
+            self._learn_feedback(feeding)
         self._feedings[question.session] = feeding
         return outlier_pb2.ScoreStreamResponse(
             source=record.name, first_row=record.row_count, saved_row_count=record.row_count
