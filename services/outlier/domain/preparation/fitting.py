@@ -99,7 +99,9 @@ def _fit_numbers(name: str, raw: RawRows, scaling: Scaling) -> Prepared | None:
     present = numbers[np.isfinite(numbers)]
     scale = _scale(present, scaling)
     missing = _scale(gaps.astype(np.float64), Scaling.STANDARD)
-    if scale is None and missing is None:
+    given = numbers[~gaps]
+    # Infinite ones have no scale, but they are far from all others.
+    if scale is None and missing is None and not (given != given[:1]).any():
         return None
     return NumberColumn(name, scale or Scale(_first(present), 1.0), _edges(present), missing)
 
