@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
@@ -14,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from aimass.catalog.v1 import dataset_pb2
+from aimass.outlier.v1 import outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import event_pb2, network_pb2, run_pb2
 from common.cli import demo_data, text
@@ -23,7 +25,8 @@ from common.cli.context import CliContext
 from common.cli.errors import CliError, CommandInterruptedError
 from common.cli.follow import follow, print_outcome
 from common.cli.progress import RunProgress
-from common.cli.run_kinds import calls_for
+from common.cli.run_kinds import Run, calls_for
+from common.cli.scan_views import show_anomalies
 from common.cli.suite import open_suite, start
 from common.cli.upload import upload_with_bar
 from common.local.home import SuiteHome
@@ -31,7 +34,7 @@ from common.local.home import SuiteHome
 _WORKERS = 2
 _KILL_AFTER_EPOCH = 3
 _ACCURACY = "validation/accuracy"
-
+_SHOWN_ANOMALIES = 3
 
 _interrupted = threading.Event()
 
@@ -52,7 +55,7 @@ class Trained:
 
 
 def run_demo(home: SuiteHome, console: Console, *, keep: bool) -> None:
-    """Starts a suite, imports data, trains three models, kills a worker, stops the suite.
+    """Starts a suite, imports and scans data, trains three models, kills a worker, stops it all.
 
     Args:
         home: State folder of the suite.
@@ -99,6 +102,8 @@ def _check_interrupted() -> None:
 def _show(cli: CliContext) -> None:
     began = time.monotonic()
     digits, cancer = _import_data(cli)
+    _heading(cli.console, "What is odd in breast_cancer, and why")
+    _scan(cli, cancer)
     _heading(cli.console, f"A convolutional network on digits, {_WORKERS} workers")
     trained = [_train(cli, _spec(digits, "digits-cnn", "cnn", epochs=10))]
     _heading(cli.console, f"A multi-layer perceptron on breast_cancer, {_WORKERS} workers")
@@ -108,7 +113,7 @@ def _show(cli: CliContext) -> None:
     trained.append(_train(cli, _spec(digits, "digits-cnn", "cnn", epochs=15), killer))
     killer.check()
     _summary(cli, trained)
-    cli.console.print(f"Data and three runs took {text.seconds(time.monotonic() - began)}.")
+    cli.console.print(f"Data, scan and three runs took {text.seconds(time.monotonic() - began)}.")
     _next_steps(cli, trained[-1].run.name)
 
 
@@ -137,12 +142,18 @@ def _import(cli: CliContext, path: Path, spec: dataset_pb2.DatasetImportSpec) ->
     spec.upload = upload_with_bar(cli, path)
     import_ = dataset_pb2.DatasetImport(spec=spec)
     created = create(cli, dataset_pb2.CreateDatasetImportRequest(dataset_import=import_))
-    run, progress = follow(calls_for(cli.clients, created.name), created.name, cli.console)
-    print_outcome(run, progress, cli.console)
-    if run.status.state != run_pb2.RUN_STATE_SUCCEEDED:
-        raise CliError(f"{run.name} did not succeed; logs are in {cli.home.log_folder}.")
+    run, _ = _finish(cli, created)
     assert isinstance(run, dataset_pb2.DatasetImport)
     return run.dataset_version
+
+
+def _scan(cli: CliContext, dataset_version: str) -> None:
+    spec = outlier_pb2.OutlierScanSpec(dataset_version=dataset_version)
+    scan = outlier_pb2.OutlierScan(spec=spec, labels={"made-by": "demo"})
+    created = create(cli, outlier_pb2.CreateOutlierScanRequest(outlier_scan=scan))
+    _finish(cli, created)
+    request = outlier_pb2.ListAnomaliesRequest(parent=created.name, page_size=_SHOWN_ANOMALIES)
+    show_anomalies(cli.clients.outliers.ListAnomalies(request).anomalies, cli.console)
 
 
 def _spec(dataset_version: str, model: str, kind: str, epochs: int) -> trainer_pb2.TrainingSpec:
@@ -164,19 +175,31 @@ def _train(
     began = time.monotonic()
     run = trainer_pb2.TrainingRun(spec=spec, labels={"made-by": "demo"})
     created = create(cli, trainer_pb2.CreateTrainingRunRequest(training_run=run))
-    calls = calls_for(cli.clients, created.name)
-    notice = killer.notice if killer else _take_no_notice
-    ended, progress = follow(calls, created.name, cli.console, notice)
-    seconds = time.monotonic() - began
-    print_outcome(ended, progress, cli.console)
-    if ended.status.state != run_pb2.RUN_STATE_SUCCEEDED:
-        raise CliError(f"{ended.name} did not succeed; logs are in {cli.home.log_folder}.")
+    ended, progress = _finish(cli, created, killer.notice if killer else _take_no_notice)
     assert isinstance(ended, trainer_pb2.TrainingRun)
-    return Trained(ended, progress, seconds)
+    return Trained(ended, progress, time.monotonic() - began)
 
 
 def _take_no_notice(event: event_pb2.Event, progress: RunProgress) -> None:
     return
+
+
+def _finish(
+    cli: CliContext,
+    created: Run,
+    notice: Callable[[event_pb2.Event, RunProgress], None] = _take_no_notice,
+) -> tuple[Run, RunProgress]:
+    """Follows a run to its end, and shows what came of it.
+
+    Raises:
+        CliError: It did not succeed.
+    """
+    calls = calls_for(cli.clients, created.name)
+    ended, progress = follow(calls, created.name, cli.console, notice)
+    print_outcome(ended, progress, cli.console)
+    if ended.status.state != run_pb2.RUN_STATE_SUCCEEDED:
+        raise CliError(f"{ended.name} did not succeed; logs are in {cli.home.log_folder}.")
+    return ended, progress
 
 
 class WorkerKiller:

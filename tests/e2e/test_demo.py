@@ -30,10 +30,10 @@ def suite_of(home: Path) -> str:
 
 @pytest.mark.timeout(SECONDS + 60)
 def test_the_demonstration_shows_what_it_promises(tmp_path: Path) -> None:
-    """Data, three models, a killed worker; with the default ports taken; and its hints work."""
+    """Data, anomalies, models, a killed worker; with default ports taken; and its hints work."""
     home = tmp_path / "demo"
     with ExitStack() as taken:
-        for port in (7700, 7701, 7702):
+        for port in (7700, 7701, 7702, 7704):
             holder = taken.enter_context(socket.socket())
             try:
                 holder.bind(("127.0.0.1", port))
@@ -47,6 +47,7 @@ def test_the_demonstration_shows_what_it_promises(tmp_path: Path) -> None:
     for promised in (
         "datasets/digits/versions/1",
         "datasets/breast-cancer/versions/1",
+        "of 569 rows marked",
         "models/digits-cnn/versions/2",
         "models/breast-cancer-mlp/versions/1",
         "kill -9 ",
