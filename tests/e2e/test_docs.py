@@ -12,7 +12,12 @@ from common.interceptors.roles import REQUIRED, Role
 from common.testing.suite import RunningSuite
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["README.md", "services/catalog/README.md", "services/trainer/README.md"]
+PAGES = [
+    "README.md",
+    "services/catalog/README.md",
+    "services/outlier/README.md",
+    "services/trainer/README.md",
+]
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 

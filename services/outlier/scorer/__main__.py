@@ -3,6 +3,8 @@
 The service itself carries neither numpy nor scikit-learn.
 """
 
+from threadpoolctl import threadpool_limits
+
 from common import helper
 from common.artifacts.opening import open_store
 from common.artifacts.settings import StoreSettings
@@ -11,4 +13,5 @@ from services.outlier.scorer.answering import Answering
 
 if __name__ == "__main__":
     store = open_store(StoreSettings())
-    helper.serve(Answering(store, RecordStore(store)).answer)
+    with threadpool_limits(1):  # each scorer takes one processor; there are several of them
+        helper.serve(Answering(store, RecordStore(store)).answer)
