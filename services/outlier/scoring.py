@@ -1,6 +1,7 @@
 """Scores of batches and of streams, by the scorers."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from aimass.outlier.v1 import outlier_pb2, scorer_pb2
 from common.errors import InvalidFieldError
@@ -9,7 +10,7 @@ from services.outlier.pool import Scorer, ScorerPool
 from services.outlier.subjects import Subjects
 
 Requests = AsyncIterator[outlier_pb2.ScoreStreamRequest]
-Responses = AsyncIterator[outlier_pb2.ScoreStreamResponse]
+Responses = AsyncGenerator[outlier_pb2.ScoreStreamResponse, None]
 
 _ROWS = "rows"
 
@@ -59,8 +60,10 @@ class Scoring:
                 answers = self._fitted(start, scorer, requests)
             else:
                 answers = self._online(start, scorer, requests)
-            async for answer in answers:
-                yield answer
+            # Closed at once when the caller goes away, so that what was learned is saved then.
+            async with aclosing(answers):
+                async for answer in answers:
+                    yield answer
 
     async def _fitted(
         self, start: outlier_pb2.StreamStart, scorer: Scorer, requests: Requests

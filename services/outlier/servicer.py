@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 
 from google.protobuf import empty_pb2
 
@@ -139,8 +140,9 @@ class OutlierServicer(outlier_pb2_grpc.OutlierServiceServicer):
         self, request_iterator: AsyncIterator[outlier_pb2.ScoreStreamRequest], context: object
     ) -> AsyncIterator[outlier_pb2.ScoreStreamResponse]:
         """Scores rows as they come."""
-        async for response in self._scoring.stream(request_iterator):
-            yield response
+        async with aclosing(self._scoring.stream(request_iterator)) as responses:
+            async for response in responses:
+                yield response
 
     async def ReportFeedback(
         self, request: outlier_pb2.ReportFeedbackRequest, context: object

@@ -4,6 +4,7 @@ import json
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -221,7 +222,8 @@ class OnlineStreams:
     def _forget(self, feeding: _Feeding, state: artifact_pb2.ArtifactRef) -> None:
         """Ends a feeding that must not go on: what it learned is not the stream's."""
         self._feedings.pop(feeding.session, None)
-        self._store.delete(artifact_key(self._store, state))
+        with suppress(UnavailableError):  # it goes with the stream
+            self._store.delete(artifact_key(self._store, state))
 
     def _learn_feedback(self, feeding: _Feeding) -> None:
         assert feeding.detector is not None
