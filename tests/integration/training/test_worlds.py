@@ -9,7 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from google.protobuf import json_format
 
+from aimass.trainer.v1 import agents_pb2, trainer_pb2
 from common.artifacts import ObjectStore
 from common.data.schema import Task
 from common.testing.minio import MinioServer
@@ -40,6 +42,13 @@ class Worlds:
             check=True,
         )
         return [Ending(**entry) for entry in json.loads(done.stdout.splitlines()[-1])]
+
+    def comparison(self, ending: Ending) -> trainer_pb2.OutlierComparison:
+        """Returns what all workers say of the uses of an outlier scan; they have to agree."""
+        said = [reports[-1]["finished"] for reports in ending.reports]
+        assert all(each == said[0] for each in said)
+        finished = json_format.Parse(json.dumps(said[0]), agents_pb2.TrainingFinished())
+        return finished.outlier_comparison
 
     def history(self, job: Job) -> np.ndarray:
         """Returns the metrics of every epoch, throughput aside."""
@@ -132,6 +141,33 @@ def test_the_number_of_workers_may_change_in_the_middle(worlds: Worlds) -> None:
         worlds.world(changing, size=2),
     )
     assert endings[-1].exit_codes == [0, 0]
+    np.testing.assert_allclose(worlds.history(changing), worlds.history(alone), rtol=2e-4)
+
+
+def test_compared_models_survive_changes_of_the_world(worlds: Worlds) -> None:
+    """Protects the proof of outliers: two workers, one, two again compare what one alone does."""
+    data = worlds.desk.dataset(columns(101), split_parts(101), "y", Task.REGRESSION)
+    marked = np.random.default_rng(3).random(101) < 0.2
+    scan = worlds.desk.scan(data, marked)
+    outliers = {"scan": scan.name, "prove": {"folds": 3, "epochs": 2}}
+    spec = {**SPEC, "network": {"linear": {}}, "epochs": 4, "outliers": outliers}
+    alone = worlds.desk.job(data, spec, run="steady", scan=scan)
+    changing = worlds.desk.job(data, spec, run="shaken", scan=scan)
+    endings = worlds.run(
+        worlds.world(alone, size=1),
+        worlds.world(changing, size=2, kill_at=5),
+        worlds.world(changing, size=1, kill_at=15),
+        worlds.world(changing, size=2, kill_at=33),
+        worlds.world(changing, size=2),
+    )
+    codes = [ending.exit_codes for ending in endings]
+    assert codes == [[0], [-9, -9], [-9], [-9, -9], [0, 0]]
+    assert not [ending for ending in endings[2:] if "from step 0" in str(ending.reports)]
+    one, two = (worlds.comparison(endings[index]) for index in (0, 4))
+    assert [result.use for result in one.results] == [result.use for result in two.results]
+    assert one.adopted == two.adopted
+    for result, other in zip(one.results, two.results, strict=True):
+        np.testing.assert_allclose(other.scores, result.scores, rtol=1e-3)
     np.testing.assert_allclose(worlds.history(changing), worlds.history(alone), rtol=2e-4)
 
 
