@@ -25,7 +25,17 @@ from common.secrets import is_secret
 
 _LOG_BYTES = 4 * 1024 * 1024
 _REMOVED = "[removed]"
-_PACKAGES = ("aimass", "grpcio", "protobuf", "torch", "horovod", "duckdb", "pyarrow", "numpy")
+_PACKAGES = (
+    "aimass",
+    "grpcio",
+    "protobuf",
+    "torch",
+    "horovod",
+    "duckdb",
+    "pyarrow",
+    "numpy",
+    "scikit-learn",
+)
 
 
 def register(app: typer.Typer) -> None:

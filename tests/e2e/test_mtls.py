@@ -8,6 +8,7 @@ from pathlib import Path
 import grpc
 import pytest
 
+from aimass.outlier.v1 import outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import run_pb2
 from common import client
@@ -19,10 +20,10 @@ from common.tls import TlsFiles
 GRPCURL = Path(sys.executable).with_name("grpcurl")
 
 
-def test_the_suite_trains_with_mutual_tls(tmp_path: Path) -> None:
+def test_the_suite_works_with_mutual_tls(tmp_path: Path) -> None:
     """Services, agents and run coordinators find each other by certificate, and nobody else does.
 
-    The import, the run, its agents and the model's registration cross every kind of connection.
+    Import, run and scan, their agents and the models' registration cross every kind of connection.
     """
     authority = Authority(tmp_path / "pki")
     files = replace(authority.issue("suite"), requires_client_cert=True)
@@ -35,6 +36,9 @@ def test_the_suite_trains_with_mutual_tls(tmp_path: Path) -> None:
         run = suite.train(spec)
         assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status
         assert run.model_version == "models/secure/versions/1"
+        scan = suite.scan(outlier_pb2.OutlierScanSpec(dataset_version=version))
+        assert scan.status.state == run_pb2.RUN_STATE_SUCCEEDED, scan.status
+        assert scan.model_version == "models/secure-outliers/versions/1"
         bare = TlsFiles(ca_file=authority.path)
         with client.connect_sync(suite.state.trainer_address, suite.token, bare) as channel:
             stub = suite.training.__class__(channel)
