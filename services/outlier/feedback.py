@@ -1,13 +1,14 @@
 """True labels of rows: how they are stored, and found again by whoever learns from them."""
 
-import hashlib
 from collections.abc import Iterator
+from contextlib import suppress
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from aimass.outlier.v1 import outlier_pb2, scorer_pb2
 from common.artifacts import ObjectStore
 from common.artifacts.blobs import put_artifact, read_artifact
+from common.errors import NotFoundError
 from common.names import OutlierFeedbackName, new_id
 from common.records import RecordStore, RequestId
 
@@ -38,16 +39,17 @@ class FeedbackBox:
         Returns:
             The feedback as stored.
         """
-        content = rows.SerializeToString()
-        # Named by content, so that a repeat of the call leaves nothing behind.
-        digest = hashlib.sha256(f"{feedback.learner} ".encode() + content).hexdigest()
-        key = f"feedback/{feedback.learner}/{digest}.binpb"
         feedback.name = OutlierFeedbackName(new_id("feedback")).name
         feedback.row_count = len(rows.anomalous)
         feedback.anomaly_count = sum(rows.anomalous)
         feedback.create_time.GetCurrentTime()
-        feedback.rows.CopyFrom(put_artifact(self._store, key, content, _PROTOBUF))
-        return self._records.create(feedback, request=request).resource
+        key = f"{feedback.name}/rows.binpb"
+        ref = put_artifact(self._store, key, rows.SerializeToString(), _PROTOBUF)
+        feedback.rows.CopyFrom(ref)
+        kept = self._records.create(feedback, request=request).resource
+        if kept.name != feedback.name:  # the call is a repeat
+            self._store.delete(key)
+        return kept
 
     def of(self, learner: str) -> list[outlier_pb2.OutlierFeedback]:
         """Returns all feedback for a data set or a stream, the oldest first."""
@@ -79,5 +81,11 @@ class FeedbackBox:
         return scorer_pb2.LabelledRows.FromString(content)
 
     def delete(self, name: str) -> None:
-        """Deletes feedback. Raises `NotFoundError`."""
-        self._records.delete(name, outlier_pb2.OutlierFeedback)
+        """Deletes feedback with its rows. Raises `NotFoundError`."""
+        self._records.delete(name, outlier_pb2.OutlierFeedback, purge=[f"{name}/"])
+
+    def forget(self, learner: str) -> None:
+        """Deletes all feedback for a learner that is gone: one made later under its name is new."""
+        for feedback in self.of(learner):
+            with suppress(NotFoundError):
+                self.delete(feedback.name)

@@ -86,7 +86,7 @@ class _Scan:
         name = self._specification.dataset_version
         version = ask_catalog(lambda catalog: catalog.dataset_version(name))
         table = StoredTable(version, self._store, self._specification.columns)
-        known = read_known(self._specification, version, self._store, self._feedback())
+        known = read_known(self._specification, version, self._store, self._feedback(), self._warn)
         result = scan(
             table,
             self._specification.options,
@@ -146,7 +146,7 @@ class _Scan:
             )
         except NotKeptError as error:
             found.summary.not_kept = str(error)
-            self._owner.log(f"The detector is not kept: {error}", event_pb2.SEVERITY_WARNING)
+            self._warn(f"The detector is not kept: {error}")
             return
         model = model_pb2.ModelVersion(
             task=dataset_pb2.TASK_UNSUPERVISED,
@@ -186,6 +186,9 @@ class _Scan:
         self._owner.check_cancelled()
         begin, end = _STAGES[stage]
         self._owner.progress(begin + (end - begin) * done / max(rows, 1), stage)
+
+    def _warn(self, text: str) -> None:
+        self._owner.log(text, event_pb2.SEVERITY_WARNING, source="scan")
 
     def _check_cancelled(self, _rows: int = 0) -> None:
         self._owner.check_cancelled()

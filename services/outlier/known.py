@@ -1,7 +1,6 @@
 """What is known of rows before a scan: a column of labels, and feedback on earlier scans."""
 
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +11,7 @@ from common.artifacts import ObjectStore
 from common.catalog import ask_catalog
 from common.data.messages import schema_from_proto
 from common.data.reader import stream_columns
-from common.data.schema import Column, ColumnType
+from common.data.schema import Column, ColumnType, require_column
 from common.errors import FailedPreconditionError, InvalidFieldError
 from services.outlier.domain.detectors.supervised import ANOMALY, NORMAL, UNKNOWN, Labels
 from services.outlier.domain.labelling import KnownLabels, LabelledRows
@@ -23,8 +22,6 @@ from services.outlier.domain.table import read_rows
 from services.outlier.scorer.rows import raw_rows
 from services.outlier.stored import StoredTable
 
-_log = logging.getLogger(__name__)
-
 Feedback = Sequence[tuple[outlier_pb2.OutlierFeedback, scorer_pb2.LabelledRows]]
 
 
@@ -33,16 +30,16 @@ def read_known(
     version: dataset_pb2.DatasetVersion,
     store: ObjectStore,
     feedback: Feedback,
+    warn: Callable[[str], None],
 ) -> KnownLabels:
     """Returns all that is known of rows. What was reported last of a row counts.
-
-    Feedback that does not fit the data any more is left out, and said so in the log.
 
     Args:
         specification: What the scan is told.
         version: The scanned data.
         store: Where it is.
         feedback: On the data set, the oldest first.
+        warn: Told of feedback that is left out because it does not fit the data any more.
     """
     of_table = np.full(version.row_count, UNKNOWN, np.int8)
     if specification.known_labels is not None:
@@ -55,8 +52,8 @@ def read_known(
             continue
         try:
             raw = _reported_rows(report, rows, specification.columns, version, store)
-        except (InvalidFieldError, FailedPreconditionError, KeyError) as error:
-            _log.warning("%s is left out: %s", report.name, error)
+        except (InvalidFieldError, FailedPreconditionError) as error:
+            warn(f"{report.name} is left out, for it does not fit the data: {error}")
             continue
         elsewhere.append(LabelledRows(raw, labels))
     return KnownLabels(
@@ -95,21 +92,18 @@ def _reported_rows(
     """Returns rows that were reported with their values, or by number in another version.
 
     Raises:
-        KeyError: The other version has not all columns.
-        InvalidFieldError: The values do not fit the columns.
+        InvalidFieldError: They do not fit the columns.
         FailedPreconditionError: The other version is gone.
     """
     if not report.dataset_version:
         return raw_rows(rows.rows, schema_from_proto(version.schema), names, report.name)
     other = ask_catalog(lambda catalog: catalog.dataset_version(report.dataset_version))
+    schema, former = schema_from_proto(version.schema), schema_from_proto(other.schema)
+    for name in names:
+        now, then = schema.column(name), require_column(former, name, report.name)
+        if (now.type, now.shape) != (then.type, then.shape):
+            raise InvalidFieldError(report.name, f"`{name}` was {then.type} in {other.name}")
     table = StoredTable(other, store, names)
-    schema = schema_from_proto(version.schema)
-    for column in table.columns:
-        if (column.type, column.shape) != (
-            schema.column(column.name).type,
-            schema.column(column.name).shape,
-        ):
-            raise KeyError(column.name)
     return read_rows(table, np.array(rows.row_numbers, np.int64), lambda done: None)
 
 

@@ -211,4 +211,5 @@ class OutlierServicer(outlier_pb2_grpc.OutlierServiceServicer):
         await asyncio.to_thread(
             self._records.delete, name, outlier_pb2.OutlierStream, purge=[f"{name}/"]
         )
+        await asyncio.to_thread(self._feedback.forget, name)
         return empty_pb2.Empty()

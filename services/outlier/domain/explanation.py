@@ -52,7 +52,8 @@ def explain(score: Score, preparation: Preparation, odd: Rows, usual: Rows) -> l
 def _contributions(score: Score, preparation: Preparation, odd: Rows, near: Rows) -> Matrix:
     """Returns each column's share of the difference in score, shape (rows, columns)."""
     found = np.zeros((odd.count, len(preparation.columns)))
-    every, high, low = np.arange(odd.count), score(odd), score(near)
+    every = np.arange(odd.count)
+    high, low = score(concatenated_rows([odd, near])).reshape(2, odd.count)
     owners, code_owners = preparation.owners, preparation.code_owners
     tried = _widest_apart(preparation, odd, near)
     # Many small calls would cost more than they compute.

@@ -1,7 +1,8 @@
 """A scan: learns from a sample of a table what is usual, scores every row, marks the odd ones."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -18,6 +19,7 @@ from services.outlier.domain.calibration import (
 )
 from services.outlier.domain.detector import Detector, Generator, Scores, UnfitError
 from services.outlier.domain.detectors.supervised import ANOMALY
+from services.outlier.domain.detectors.trees import THREADS
 from services.outlier.domain.ensemble import Ensemble, combined_scores
 from services.outlier.domain.fitting import Budget, Fit, LeftOut, Settled, fit_ensemble
 from services.outlier.domain.kept import KeptDetector, UsualRows
@@ -33,6 +35,7 @@ from services.outlier.domain.table import RowNumbers, Table, draw_numbers, read_
 
 _MOST_FITTED_ROWS = 100_000
 _MOST_LABELLED_ROWS = 20_000
+_PART_ROWS = 8192
 _USUAL = 0.9  # share of the sample among which usual rows are
 
 
@@ -234,12 +237,21 @@ def _usual(sample: _Sample, scores: Scores, ensemble: Ensemble) -> UsualRows:
 def _score_all(table: Table, fit: Fit, progress: Progress) -> Scores:
     scores = np.empty(table.row_count)
     done = 0
-    for batch in table.batches():
-        rows = fit.preparation.apply(batch)
-        scores[done : done + batch.count] = combined_scores(fit.members, rows, fit.learned)
-        done += batch.count
-        progress(Stage.SCORING, done, table.row_count)
+    # Parts have a size of their own, so that scores do not depend on the number of threads.
+    with ThreadPoolExecutor(THREADS, initializer=threadpool_limits, initargs=(1,)) as threads:
+        for batch in table.batches():
+            rows = fit.preparation.apply(batch)
+            parts = [rows.take(part) for part in _parts(rows.count)]
+            found = threads.map(lambda part: combined_scores(fit.members, part, fit.learned), parts)
+            scores[done : done + batch.count] = np.concatenate(list(found))
+            done += batch.count
+            progress(Stage.SCORING, done, table.row_count)
     return scores
+
+
+def _parts(count: int) -> Iterator[slice]:
+    for start in range(0, count, _PART_ROWS):
+        yield slice(start, start + _PART_ROWS)
 
 
 def _threshold(scores: Scores, fit: Fit, marking: Marking) -> float:

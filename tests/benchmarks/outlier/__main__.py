@@ -1,7 +1,7 @@
 """The outlier service's benchmark: `make bench NAME=outlier [DATA=folder of labelled sets]`."""
 
 from tests.benchmarks.harness import publish, say
-from tests.benchmarks.outlier import injected, labelled, speed
+from tests.benchmarks.outlier import injected, labelled, service, speed
 
 
 def main() -> None:
@@ -11,7 +11,8 @@ def main() -> None:
     say("Measuring on injected anomalies")
     measures += injected.injected()
     measures += speed.speed()
-    publish("outlier", measures, [*labelled.NOTES, *injected.NOTES, *speed.NOTES])
+    measures += service.service()
+    publish("outlier", measures, [*labelled.NOTES, *injected.NOTES, *speed.NOTES, *service.NOTES])
 
 
 if __name__ == "__main__":

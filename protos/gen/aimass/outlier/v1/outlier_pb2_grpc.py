@@ -239,7 +239,7 @@ class OutlierServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteOutlierStream(self, request, context):
-        """Deletes a stream with what its detector learned. Needs the editor role.
+        """Deletes a stream with what its detector learned and the feedback on it. Needs the editor role.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -84,7 +84,7 @@ class OutlierServiceStub:
     ListOutlierStreams: _grpc.UnaryUnaryMultiCallable[_outlier_pb2.ListOutlierStreamsRequest, _outlier_pb2.ListOutlierStreamsResponse]
     """Lists the streams of online detectors, newest first. Needs the viewer role."""
     DeleteOutlierStream: _grpc.UnaryUnaryMultiCallable[_outlier_pb2.DeleteOutlierStreamRequest, _empty_pb2.Empty]
-    """Deletes a stream with what its detector learned. Needs the editor role."""
+    """Deletes a stream with what its detector learned and the feedback on it. Needs the editor role."""
 
 @_typing.type_check_only
 class OutlierServiceAsyncStub(OutlierServiceStub):
@@ -140,7 +140,7 @@ class OutlierServiceAsyncStub(OutlierServiceStub):
     ListOutlierStreams: _aio.UnaryUnaryMultiCallable[_outlier_pb2.ListOutlierStreamsRequest, _outlier_pb2.ListOutlierStreamsResponse]  # type: ignore[assignment]
     """Lists the streams of online detectors, newest first. Needs the viewer role."""
     DeleteOutlierStream: _aio.UnaryUnaryMultiCallable[_outlier_pb2.DeleteOutlierStreamRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Deletes a stream with what its detector learned. Needs the editor role."""
+    """Deletes a stream with what its detector learned and the feedback on it. Needs the editor role."""
 
 class OutlierServiceServicer(metaclass=_abc_1.ABCMeta):
     """Finds, marks and explains anomalies: in data sets, in batches of rows and in streams."""
@@ -289,6 +289,6 @@ class OutlierServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _outlier_pb2.DeleteOutlierStreamRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Deletes a stream with what its detector learned. Needs the editor role."""
+        """Deletes a stream with what its detector learned and the feedback on it. Needs the editor role."""
 
 def add_OutlierServiceServicer_to_server(servicer: OutlierServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
