@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from aimass.catalog.v1 import model_pb2
+from aimass.outlier.v1 import outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import run_pb2
 from common.artifacts.memory import MemoryStore
@@ -58,6 +59,25 @@ def test_what_the_result_needs_stays() -> None:
     assert world.sweeps.sweep() == would_go
     assert world.keys() == ["2/model/weights"]
     assert world.sweeps.sweep() == []
+
+
+def test_what_the_run_itself_holds_stays() -> None:
+    """Results that are no resource, such as the scores of a scan, are named by the run only."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    store = MemoryStore(clock=lambda: now)
+    records = RecordStore(store)
+    folder = "runs/outlierScans/s/attempts"
+    scan = outlier_pb2.OutlierScan(name="outlierScans/s")
+    scan.status.state = run_pb2.RUN_STATE_SUCCEEDED
+    scan.scores.uri = f"s3://aimass/{folder}/2/scan/scores.parquet"
+    records.create(scan)
+    for attempt in (1, 2):
+        store.write(f"{folder}/{attempt}/scan/scores.parquet", b"abc")
+    kind = RunKind("outlierScans", outlier_pb2.OutlierScan, "scan")
+    now += timedelta(hours=11)
+    sweeps = Sweeps(store, "outlier", [RunLeftovers(kind, store, records, timedelta(hours=10))])
+    assert [garbage.name for garbage in sweeps.sweep()] == [f"{folder}/1/scan/"]
+    assert [info.key for info in store.list(f"{folder}/")] == [f"{folder}/2/scan/scores.parquet"]
 
 
 def test_version_of_a_run_that_failed_afterwards_keeps_its_files() -> None:
