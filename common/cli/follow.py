@@ -13,13 +13,14 @@ from rich.table import Table
 from rich.text import Text
 
 from aimass.outlier.v1 import outlier_pb2
+from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import event_pb2, run_pb2
 from common.cli import text
 from common.cli.context import make_table, print_trimmed
 from common.cli.errors import CliError, CommandInterruptedError, from_status, show
 from common.cli.progress import RunProgress
 from common.cli.run_kinds import Run, epochs_of, result_of, state_of
-from common.cli.scan_views import show_findings
+from common.cli.scan_views import show_comparison, show_findings
 
 _PLAIN_INTERVAL_SECONDS = 10.0
 _METRICS_ORDER = (
@@ -186,8 +187,7 @@ def print_outcome(run: Run, progress: RunProgress, console: Console) -> None:
     if status.state == run_pb2.RUN_STATE_SUCCEEDED:
         made = result_of(run)
         console.print(f"[bold green]{state}[/] in {took}" + (f": {made}" if made else ""))
-        if isinstance(run, outlier_pb2.OutlierScan):
-            show_findings(run, console)
+        _print_findings(run, console)
         return
     if status.state == run_pb2.RUN_STATE_FAILED:
         error = from_status(status.error)
@@ -196,6 +196,14 @@ def print_outcome(run: Run, progress: RunProgress, console: Console) -> None:
         show(CliError(message, error.details, hint), console)
         return
     console.print(f"[bold yellow]{state}[/] after {took}")
+
+
+def _print_findings(run: Run, console: Console) -> None:
+    """Prints what a run has found beside what it made."""
+    if isinstance(run, outlier_pb2.OutlierScan):
+        show_findings(run, console)
+    elif isinstance(run, trainer_pb2.TrainingRun) and run.HasField("outlier_comparison"):
+        show_comparison(run.outlier_comparison, console)
 
 
 def metrics_table(progress: RunProgress, most: int = 30) -> Table:

@@ -1,4 +1,4 @@
-"""Outlier scans on the screen: what was found, and why rows are odd."""
+"""Outlier scans on the screen: what was found, why rows are odd, what training makes of it."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -6,6 +6,7 @@ from rich.console import Console
 from rich.table import Table
 
 from aimass.outlier.v1 import outlier_pb2
+from aimass.trainer.v1 import trainer_pb2
 from common.cli import text
 from common.cli.context import make_table, print_trimmed
 
@@ -39,6 +40,24 @@ def show_detectors(cards: Iterable[outlier_pb2.DetectorCard], console: Console) 
     rows = [(card.name, card.fits, card.cost, f"{card.most_rows:,}", card.source) for card in cards]
     columns = ("detector", "good for", "cost", ">most rows", "published")
     print_trimmed(console, make_table(columns, rows, top=True))
+
+
+def show_comparison(comparison: trainer_pb2.OutlierComparison, console: Console) -> None:
+    """Prints how the uses of a scan's marks did, and which one the model was trained with."""
+    columns = ("use of outliers", ">mean", ">better by", ">at least", "adopted", "why")
+    print_trimmed(console, make_table(columns, [_use_row(each) for each in comparison.results]))
+
+
+def _use_row(result: trainer_pb2.OutlierUseResult) -> tuple[str, ...]:
+    is_base = result.use == trainer_pb2.OUTLIER_USE_KEEP
+    return (
+        text.enum_word(trainer_pb2.OutlierUse.Name(result.use), "OUTLIER_USE_"),
+        text.number(result.mean),
+        "" if is_base else text.number(result.difference),
+        "" if is_base else text.number(result.lower_bound),
+        "yes" if result.adopted else "",
+        result.reason,
+    )
 
 
 def _findings(summary: outlier_pb2.ScanSummary) -> Iterator[str]:

@@ -10,6 +10,7 @@ from google.protobuf import text_format
 
 from aimass.catalog.v1 import model_pb2
 from aimass.outlier.v1 import outlier_pb2
+from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import run_pb2
 from common.cli import models, scans
 from common.cli.connection import find_endpoint, variables
@@ -112,6 +113,26 @@ def test_a_scan_that_was_followed_ends_with_what_it_found(cli: CliContext) -> No
     print_outcome(SCAN, RunProgress(), cli.console)
     shown = shown_by(cli)
     assert shown.startswith("SUCCEEDED in 42 s: models/payments-outliers/versions/1\n31 of 2,000")
+
+
+def test_a_training_run_says_what_marks_were_worth(cli: CliContext) -> None:
+    """Whether outliers were left out of the training, and on what grounds, is said at its end."""
+    run = trainer_pb2.TrainingRun(name="trainingRuns/t", model_version="models/m/versions/1")
+    run.status.state = run_pb2.RUN_STATE_SUCCEEDED
+    results = run.outlier_comparison.results
+    results.add(use=trainer_pb2.OUTLIER_USE_KEEP, mean=0.5, reason="Another use is better.")
+    results.add(
+        use=trainer_pb2.OUTLIER_USE_DOWN_WEIGHT,
+        mean=0.25,
+        difference=0.25,
+        lower_bound=0.125,
+        adopted=True,
+        reason="It is better.",
+    )
+    print_outcome(run, RunProgress(), cli.console)
+    keep, adopted = (" ".join(line.split()) for line in shown_by(cli).splitlines()[-2:])
+    assert keep == "keep 0.5 Another use is better."
+    assert adopted == "down_weight 0.25 0.25 0.125 yes It is better."
 
 
 def test_a_detector_that_was_not_kept_says_why(cli: CliContext) -> None:
