@@ -22,7 +22,7 @@ from common.models.store import TEST_VECTORS, read_part
 from services.outlier.domain.keeping import DamagedError, put_together, take_apart
 from services.outlier.domain.kept import KeptDetector
 from services.outlier.domain.preparation.raw import RawRows, Values
-from services.outlier.scorer.rows import coded
+from services.outlier.rows import coded
 
 _ARRAYS = "detector"
 _CONFIGURATION = "configuration"

@@ -19,7 +19,7 @@ from services.outlier.domain.preparation.raw import RawRows, Values
 from services.outlier.domain.specification import KnownLabels as LabelColumn
 from services.outlier.domain.specification import ScanSpecification
 from services.outlier.domain.table import read_rows
-from services.outlier.scorer.rows import raw_rows
+from services.outlier.rows import raw_rows
 from services.outlier.stored import StoredTable
 
 Feedback = Sequence[tuple[outlier_pb2.OutlierFeedback, scorer_pb2.LabelledRows]]

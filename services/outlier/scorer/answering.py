@@ -23,7 +23,7 @@ from services.outlier.convert import (
 from services.outlier.detector_files import LoadedDetector, read_detector
 from services.outlier.domain.estimate import estimate
 from services.outlier.domain.specification import ScannedData, resolve_against_data
-from services.outlier.scorer.rows import check_table, raw_rows
+from services.outlier.rows import check_table, raw_rows
 from services.outlier.scorer.streams import OnlineStreams, online_rows
 
 _KEPT = 8

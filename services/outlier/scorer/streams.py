@@ -29,7 +29,7 @@ from services.outlier.domain.detector import Matrix
 from services.outlier.domain.keeping import DamagedError
 from services.outlier.domain.streaming.online import Online, OnlineDetector, OnlineScores
 from services.outlier.feedback import FeedbackBox
-from services.outlier.scorer.rows import check_table, numbers
+from services.outlier.rows import check_table, numbers
 
 _log = logging.getLogger(__name__)
 

@@ -13,7 +13,7 @@ from aimass.type.v1 import table_pb2
 from common.data.schema import Column, ColumnType, Schema
 from common.errors import InvalidFieldError
 from services.outlier.domain.preparation.columns import MISSING_TIME
-from services.outlier.scorer.rows import raw_rows
+from services.outlier.rows import raw_rows
 
 SCHEMA = Schema(
     (
