@@ -33,7 +33,7 @@ from services.trainer.worker.reduction import HorovodReducer, Reducer, SingleRed
 from services.trainer.worker.reporting import ReportHandler, beating
 from services.trainer.worker.resume import make_network, saved_state
 from services.trainer.worker.settings import WorkerSettings
-from services.trainer.worker.stages import StagedTraining
+from services.trainer.worker.stages import StagedTraining, Trainee
 from services.trainer.worker.state import Snapshot, StagePlace, read_state
 
 _log = logging.getLogger(__name__)
@@ -101,11 +101,7 @@ def train(context: WorkerContext, store: ObjectStore, cache: HostCache) -> Outco
     with beating(context.progress.beat):
         joining = _Joining(context.size)
         job = read_job(context.job_key, store)
-        course = Course.open(job, cache, store)
-        stage = course.stage(StagePlace())
-        network = make_network(stage.job, store, context.rank)
-        training = StagedTraining(context, store, joining.wait(), course)
-        training.begin(stage, network)
+        training = _begin(context, store, Course.open(job, cache, store), joining)
     publisher = _publisher(context, job, store)
     try:
         outcome = training.run()
@@ -115,6 +111,17 @@ def train(context: WorkerContext, store: ObjectStore, cache: HostCache) -> Outco
         with beating(context.progress.beat):
             _publish_last(publisher)
     return outcome
+
+
+def _begin(
+    context: WorkerContext, store: ObjectStore, course: Course, joining: "_Joining"
+) -> StagedTraining:
+    """Makes all ready that a new run needs, and goes to where the newest state stands."""
+    stage = course.stage(StagePlace())
+    network = make_network(stage.job, store, context.rank)
+    reducer = joining.wait()
+    first = Trainee(stage, network, context, reducer)
+    return StagedTraining(context, store, reducer, course, first)
 
 
 def _publish_last(publisher: CheckpointPublisher) -> None:

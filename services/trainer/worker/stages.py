@@ -32,12 +32,20 @@ from services.trainer.worker.state import (
 _log = logging.getLogger(__name__)
 
 
-class _Trainee:
+class Trainee:
     """A stage with what is being trained."""
 
     def __init__(
         self, stage: Stage, network: nn.Module, context: WorkerContext, reducer: Reducer
     ) -> None:
+        """Puts the parts together, at the beginning of the stage.
+
+        Args:
+            stage: The stage.
+            network: Its network, with the weights that it begins with.
+            context: The worker's place in the world.
+            reducer: Joined to the world.
+        """
         self.stage = stage
         self.objective: Objective = make_objective(stage.job.preprocessing.target)
         self.engine = Engine(
@@ -52,9 +60,11 @@ class _Trainee:
         self.state = RunState(step=0, sums=[0.0] * self.objective.sums, stage=stage.place)
 
     def snapshot(self) -> Snapshot:
+        """Returns the state of training."""
         return take_snapshot(self.engine, self.state)
 
     def restore(self, snapshot: Snapshot) -> None:
+        """Goes on where a snapshot was taken."""
         self.state = restore(self.engine, snapshot)
 
 
@@ -62,36 +72,30 @@ class StagedTraining:
     """A run's stages on one worker."""
 
     def __init__(
-        self, context: WorkerContext, store: ObjectStore, reducer: Reducer, course: Course
+        self,
+        context: WorkerContext,
+        store: ObjectStore,
+        reducer: Reducer,
+        course: Course,
+        first: Trainee,
     ) -> None:
-        """Prepares; `begin` comes next.
+        """Goes to where the newest state stands, the same on every rank.
 
         Args:
             context: The worker's place in the world.
             store: Where checkpoints and the parent's weights are.
             reducer: Joined to the world.
             course: The run's stages.
+            first: The first of them, where a new run begins.
         """
         self._context = context
         self._store = store
         self._reducer = reducer
         self._course = course
-        self._trainee: _Trainee
-
-    def begin(self, stage: Stage, network: nn.Module) -> None:
-        """Goes to where the newest state stands, the same on every rank.
-
-        Args:
-            stage: The first stage, where a new run begins.
-            network: Its network.
-        """
-        trainee = self._make_trainee(stage, network)
-        snapshot = begin(trainee.snapshot, self._context, self._store, self._reducer)
+        snapshot = begin(first.snapshot, context, store, reducer)
         place = read_state(snapshot).stage
-        if place != stage.place:
-            trainee = self._trainee_of(place)
-        trainee.restore(snapshot)
-        self._trainee = trainee
+        self._trainee = first if place == first.stage.place else self._trainee_of(place)
+        self._trainee.restore(snapshot)
         self._say_where_it_begins()
 
     def run(self) -> Outcome:
@@ -114,7 +118,8 @@ class StagedTraining:
         try:
             self._train(None)
         except DivergedError:
-            _log.warning("the model of %s diverged", _title(trainee.stage))
+            if self._context.rank == 0:
+                _log.warning("%s: the model diverged", _title(trainee.stage))
             raise
         place = self._course.after(trainee.stage, self._score(trainee))
         with beating(self._context.progress.beat):
@@ -148,7 +153,7 @@ class StagedTraining:
             committer,
         ).run()
 
-    def _score(self, trainee: _Trainee) -> float:
+    def _score(self, trainee: Trainee) -> float:
         """Returns the monitored metric of the best epoch's weights on the fold held out."""
         state, stage = trainee.state, trainee.stage
         assert state.best_parameters is not None and state.best_buffers is not None
@@ -161,12 +166,10 @@ class StagedTraining:
             _log.info("%s: %s %.6g on %d rows held out", _title(stage), monitor, score, rows)
         return score
 
-    def _trainee_of(self, place: StagePlace) -> _Trainee:
+    def _trainee_of(self, place: StagePlace) -> Trainee:
         stage = self._course.stage(place)
-        return self._make_trainee(stage, make_network(stage.job, self._store, self._context.rank))
-
-    def _make_trainee(self, stage: Stage, network: nn.Module) -> _Trainee:
-        return _Trainee(stage, network, self._context, self._reducer)
+        network = make_network(stage.job, self._store, self._context.rank)
+        return Trainee(stage, network, self._context, self._reducer)
 
     def _metrics_report(self) -> Callable[[event_pb2.Metrics], None] | None:
         """Returns how measured values are reported; None on all ranks but 0."""

@@ -55,6 +55,18 @@ def test_time_left_is_estimated_from_the_usual_step() -> None:
     assert abs(remaining - 5.0) < 1e-9
 
 
+def test_steps_that_compare_uses_of_outliers_are_a_stage_of_their_own() -> None:
+    """Watchers see that the model itself is not trained yet, on one bar from start to end."""
+    log = Log()
+    journal = Journal(log, 100, 80)
+    told = []
+    for step in (40, 79, 80, 100):
+        journal.steps_done(step, 1, None)
+        told.append(log.last[:2])
+    assert [stage for _, stage in told] == ["proving", "proving", "training", "training"]
+    assert [fraction for fraction, _ in told] == sorted(fraction for fraction, _ in told)
+
+
 def test_last_lines_are_kept_for_the_error() -> None:
     """A run that fails shows what its workers said last."""
     journal = Journal(Log(), 0)

@@ -1,0 +1,125 @@
+"""What the trainer asks other services before it accepts a run, over real connections."""
+
+import socket
+from collections.abc import AsyncIterator, Callable
+
+import grpc
+import pytest
+import pytest_asyncio
+from google.protobuf.message import Message
+
+from aimass.catalog.v1 import dataset_pb2, dataset_pb2_grpc, model_pb2_grpc
+from aimass.outlier.v1 import outlier_pb2, outlier_pb2_grpc
+from aimass.trainer.v1 import trainer_pb2
+from aimass.type.v1 import artifact_pb2, run_pb2
+from common.artifacts.memory import MemoryStore
+from common.data.messages import counts_to_proto, schema_to_proto
+from common.errors import InvalidFieldError, NotFoundError, UnavailableError
+from common.server import Service
+from common.testing.server import channel_to, running_server
+from services.trainer.validation import Validator
+from tests.unit.trainer.test_resolution import DATA
+
+pytestmark = pytest.mark.asyncio
+SCORES = artifact_pb2.ArtifactRef(uri="s3://b/runs/s/scores.parquet", sha256="0" * 64, size_bytes=9)
+SCAN = "outlierScans/s"
+
+
+async def dataset_version(
+    request: dataset_pb2.GetDatasetVersionRequest, context: object
+) -> dataset_pb2.DatasetVersion:
+    """Answers for a catalog that knows one data set version."""
+    return dataset_pb2.DatasetVersion(
+        name=DATA.name,
+        schema=schema_to_proto(DATA.schema),
+        split_counts=counts_to_proto(DATA.counts),
+    )
+
+
+async def scan(
+    request: outlier_pb2.GetOutlierScanRequest, context: object
+) -> outlier_pb2.OutlierScan:
+    """Answers for an outlier service that knows one scan."""
+    if request.name != SCAN:
+        raise NotFoundError(f"{request.name} does not exist.")
+    return outlier_pb2.OutlierScan(
+        name=SCAN,
+        spec=outlier_pb2.OutlierScanSpec(dataset_version=DATA.name),
+        status=run_pb2.RunStatus(state=run_pb2.RUN_STATE_SUCCEEDED),
+        scores=SCORES,
+    )
+
+
+def service(
+    name: str, method: str, request: type[Message], answer: Callable[..., object]
+) -> Service:
+    """Returns a service of which only one method is there."""
+    handler = grpc.unary_unary_rpc_method_handler(
+        answer,
+        request_deserializer=request.FromString,
+        response_serializer=lambda message: message.SerializeToString(),
+    )
+
+    def add(server: grpc.aio.Server) -> None:
+        handlers = grpc.method_handlers_generic_handler(name, {method: handler})
+        server.add_generic_rpc_handlers((handlers,))
+
+    return Service(name, add)
+
+
+@pytest_asyncio.fixture
+async def address() -> AsyncIterator[str]:
+    """A catalog and an outlier service."""
+    catalog, outlier = "aimass.catalog.v1.DatasetService", "aimass.outlier.v1.OutlierService"
+    version, known = dataset_pb2.GetDatasetVersionRequest, outlier_pb2.GetOutlierScanRequest
+    services = [
+        service(catalog, "GetDatasetVersion", version, dataset_version),
+        service(outlier, "GetOutlierScan", known, scan),
+    ]
+    async with running_server(services) as found:
+        yield found
+
+
+def spec(scan: str) -> trainer_pb2.TrainingSpec:
+    return trainer_pb2.TrainingSpec(
+        dataset_version=DATA.name,
+        model="models/m",
+        features=["age", "city"],
+        outliers=trainer_pb2.OutlierTreatment(scan=scan) if scan else None,
+    )
+
+
+async def resolve(catalog: str, outlier: str, scan: str) -> trainer_pb2.TrainingRun:
+    async with channel_to(catalog) as catalog_channel, channel_to(outlier) as outlier_channel:
+        validator = Validator(
+            dataset_pb2_grpc.DatasetServiceStub(catalog_channel),
+            model_pb2_grpc.ModelServiceStub(catalog_channel),
+            outlier_pb2_grpc.OutlierServiceStub(outlier_channel),
+            MemoryStore(),
+        )
+        return await validator.resolve(spec(scan))
+
+
+async def test_the_scores_of_the_scan_become_part_of_the_specification(address: str) -> None:
+    """Protects the run: it goes by the very scores that it was accepted with."""
+    run = await resolve(address, address, SCAN)
+    assert run.spec.outliers.scores == SCORES
+    assert run.spec.outliers.use == trainer_pb2.OUTLIER_USE_DOWN_WEIGHT
+
+
+async def test_a_scan_that_does_not_exist_is_a_wrong_field(address: str) -> None:
+    """Protects from a bare NOT_FOUND that leaves open what was not found."""
+    with pytest.raises(InvalidFieldError, match="outlierScans/other does not exist") as caught:
+        await resolve(address, address, "outlierScans/other")
+    assert caught.value.violations[0].field == "training_run.spec.outliers.scan"
+    assert caught.value.reason == "NO_SUCH_SCAN"
+
+
+async def test_only_runs_with_outliers_need_the_outlier_service(address: str) -> None:
+    """Protects trainings while that service is away; those that need it are told."""
+    with socket.socket() as nobody:
+        nobody.bind(("127.0.0.1", 0))
+        away = f"127.0.0.1:{nobody.getsockname()[1]}"
+        assert not (await resolve(address, away, "")).spec.HasField("outliers")
+        with pytest.raises(UnavailableError, match="outlier service, which knows outlierScans/s"):
+            await resolve(address, away, SCAN)
