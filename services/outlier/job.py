@@ -32,11 +32,11 @@ from services.outlier.convert import (
 )
 from services.outlier.detector_files import write_detector
 from services.outlier.domain.detector import UnfitError
-from services.outlier.domain.findings import Findings, find_anomalies
+from services.outlier.domain.explaining.findings import Findings, find_anomalies
 from services.outlier.domain.fitting import LeftOut, Settled
 from services.outlier.domain.keeping import NotKeptError
-from services.outlier.domain.page import ScanPage, scan_page
-from services.outlier.domain.plots import PreparedSample
+from services.outlier.domain.page.plots import PreparedSample
+from services.outlier.domain.page.scan_page import ScanPage, scan_page
 from services.outlier.domain.scan import ScanResult, Stage, scan
 from services.outlier.domain.table import Table, read_rows
 from services.outlier.feedback import FeedbackBox

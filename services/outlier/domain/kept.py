@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from services.outlier.domain.breaches import Coded, describe_breaches
-from services.outlier.domain.describing import describe, describe_value
 from services.outlier.domain.detector import Rows
 from services.outlier.domain.ensemble import Ensemble, ScoredRows
-from services.outlier.domain.explanation import Explanation, explain
+from services.outlier.domain.explaining.breaches import Coded, describe_breaches
+from services.outlier.domain.explaining.describing import describe, describe_value
+from services.outlier.domain.explaining.explanation import Explanation, explain
+from services.outlier.domain.explaining.reasons import ExplainedRow, Reason
 from services.outlier.domain.preparation import Preparation, RawRows
-from services.outlier.domain.reasons import ExplainedRow, Reason
 
 EXPLAINED_AT_ONCE = 64
 

@@ -3,7 +3,7 @@
 The service itself carries neither numpy nor scikit-learn.
 """
 
-from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+from threadpoolctl import threadpool_limits
 
 from common import helper
 from common.artifacts.opening import open_store

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from services.outlier.domain.findings import Anomaly, AnomalyGroup, Findings, Reason
+from services.outlier.domain.explaining.findings import Anomaly, AnomalyGroup, Findings, Reason
 from services.outlier.domain.fitting import LeftOut
-from services.outlier.domain.page import ScanPage, scan_page
-from services.outlier.domain.plots import PreparedSample
+from services.outlier.domain.page.plots import PreparedSample
+from services.outlier.domain.page.scan_page import ScanPage, scan_page
 from tests.support.browser import Browser, open_browser
 
 HOSTILE = "<b><img src=x onerror='window.broken=1'></script><script>window.broken=1</script>"

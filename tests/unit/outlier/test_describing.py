@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from common.data.schema import Column, ColumnType
-from services.outlier.domain.describing import describe, describe_code, describe_value
+from services.outlier.domain.explaining.describing import describe, describe_code, describe_value
 from services.outlier.domain.preparation import RawRows, prepare
 from services.outlier.domain.preparation.columns import MISSING_TIME
 from services.outlier.domain.preparation.preparation import Prepared

@@ -5,7 +5,7 @@ import numpy as np
 from common.data.schema import Column, ColumnType
 from services.outlier.domain.detector import Rows
 from services.outlier.domain.detectors.neighbours import Knn
-from services.outlier.domain.explanation import explain
+from services.outlier.domain.explaining.explanation import explain
 from services.outlier.domain.preparation import RawRows, prepare
 from services.outlier.domain.preparation.raw import Values
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from services.outlier.domain.grouping import group_by_reasons
+from services.outlier.domain.explaining.grouping import group_by_reasons
 
 
 def test_like_reasons_are_together() -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.outlier.domain.findings import Anomaly, AnomalyGroup, Findings, Reason
+from services.outlier.domain.explaining.findings import Anomaly, AnomalyGroup, Findings, Reason
 from services.outlier.domain.fitting import LeftOut
-from services.outlier.domain.page import ScanPage, scan_page
-from services.outlier.domain.plots import PreparedSample, map_plot, score_plot
+from services.outlier.domain.page.plots import PreparedSample, map_plot, score_plot
+from services.outlier.domain.page.scan_page import ScanPage, scan_page
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 

@@ -6,13 +6,13 @@ from itertools import chain
 
 import numpy as np
 
-from services.outlier.domain.describing import describe_code, describe_value
 from services.outlier.domain.detector import Codes, Rows
 from services.outlier.domain.detectors.bayes import BayesianScorer, Surprise
 from services.outlier.domain.detectors.clustering import FittedCblof, FittedKMeans
 from services.outlier.domain.detectors.distances import bounded, squared_distances
 from services.outlier.domain.detectors.patterns import Broken, PatternScorer
 from services.outlier.domain.ensemble import Member
+from services.outlier.domain.explaining.describing import describe_code, describe_value
 from services.outlier.domain.preparation import Preparation, RawRows
 from services.outlier.domain.preparation.preparation import Prepared
 

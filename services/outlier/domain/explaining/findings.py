@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from services.outlier.domain.detector import Matrix
-from services.outlier.domain.grouping import Group, group_by_reasons
+from services.outlier.domain.explaining.grouping import Group, group_by_reasons
+from services.outlier.domain.explaining.reasons import ExplainedRow, Reason
 from services.outlier.domain.kept import EXPLAINED_AT_ONCE, KeptDetector
-from services.outlier.domain.reasons import ExplainedRow, Reason
 from services.outlier.domain.scan import Progress, ScanResult, Stage
 from services.outlier.domain.table import RowNumbers, Table, read_blocks
 
