@@ -14,6 +14,8 @@ _LISTED_BY = {
     "datasets": "aimass datasets list",
     "models": "aimass models list",
     "datasetImports": "aimass runs list",
+    "modelImports": "aimass runs list",
+    "outlierScans": "aimass runs list",
     "trainingRuns": "aimass runs list",
 }
 # A deletion that has not ended after this time was abandoned: its caller crashed.

@@ -32,7 +32,7 @@ from common.runs.lease import read_lease
 CHUNK_BYTES = 256 * 1024
 
 # Most tests scan nothing: imports of scans ahead of them would only take their time.
-_QUICK_START = {"AIMASS_OUTLIER_SPARE_JOBS": "0"}
+_QUICK_START = {"AIMASS_OUTLIER_WARM": "false"}
 
 
 class RunningSuite:

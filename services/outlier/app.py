@@ -1,16 +1,18 @@
 """Composition root of the outlier service: the one place that wires things together."""
 
+import asyncio
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 
 from aimass.catalog.v1 import dataset_pb2_grpc, model_pb2_grpc
-from aimass.outlier.v1 import outlier_pb2_grpc
+from aimass.outlier.v1 import outlier_pb2, outlier_pb2_grpc, scorer_pb2
 from common import client
 from common.artifacts.opening import open_store
 from common.artifacts.settings import StoreSettings
 from common.config import ClientSettings
+from common.errors import UnavailableError
 from common.maintenance.servicer import maintenance_service
 from common.maintenance.sweeping import Sweeps, SweepSettings
 from common.records import RecordStore
@@ -43,10 +45,11 @@ async def outlier_app() -> AsyncIterator[Sequence[Service]]:
     records = RecordStore(store)
     leftovers = RunLeftovers(OUTLIER_SCANS, store, records, SweepSettings().attempt_keep)
     sweeps = Sweeps(store, "outlier", [leftovers])
-    limit, spares = settings.outlier_max_scans, settings.outlier_spare_jobs
+    limit, spares = settings.outlier_max_scans, int(settings.outlier_warm)
     async with (
         client.connect(reach.catalog_address, reach.token) as catalog,
         ScorerPool(_SCORER, settings.outlier_scorers, settings.outlier_scorer_seconds) as scorers,
+        _warming(scorers, settings.outlier_warm),
         sweeps.each_hour(),
         hosted_runs(OUTLIER_SCANS, store, records, _JOB, limit, spares) as runs,
     ):
@@ -68,3 +71,20 @@ async def outlier_app() -> AsyncIterator[Sequence[Service]]:
             ),
             maintenance_service(sweeps),
         ]
+
+
+@asynccontextmanager
+async def _warming(scorers: ScorerPool, is_wanted: bool) -> AsyncIterator[None]:
+    """Starts a scorer ahead, so that the first caller need not wait for its imports."""
+    task = asyncio.create_task(_warm(scorers)) if is_wanted else None
+    try:
+        yield
+    finally:
+        if task is not None:
+            task.cancel()
+
+
+async def _warm(scorers: ScorerPool) -> None:
+    question = scorer_pb2.ScorerQuestion(list_detectors=outlier_pb2.ListDetectorsRequest())
+    with suppress(UnavailableError):
+        await scorers.ask(question, outlier_pb2.ListDetectorsResponse)

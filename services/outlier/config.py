@@ -11,8 +11,9 @@ class OutlierSettings(Settings):
     outlier_max_scans: int = Field(
         2, ge=1, le=64, description="Scans that are worked on at a time; others wait."
     )
-    outlier_spare_jobs: int = Field(
-        1, ge=0, le=16, description="Processes of scans that are started ahead, of 300 MB each."
+    outlier_warm: bool = Field(
+        True,
+        description="Whether a process for scans and a scorer are started ahead, of 300 MB each.",
     )
     outlier_scorers: int = Field(
         2, ge=1, le=64, description="Processes that check and score rows; each takes one processor."
