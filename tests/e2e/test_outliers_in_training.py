@@ -86,11 +86,13 @@ def until_compared(events: Iterator[event_pb2.Event], models: int) -> list[event
 def test_faulty_rows_are_found_proved_and_left_out(
     suite: RunningSuite, faulty: outlier_pb2.OutlierScan
 ) -> None:
-    """The way from scan to model, with a worker killed in the middle of the comparison."""
+    """The way from scan to model, with worker and coordinator killed in the comparison."""
     name = suite.create_run(proved(faulty))
     stream = suite.watch_run(name)
     events = until_compared(stream, 4)
     kill(suite.workers("agent-1")[0])
+    events += until_compared(stream, 3)
+    kill(suite.job(name))
     events += stream
     run = suite.get_run(name)
     assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status
