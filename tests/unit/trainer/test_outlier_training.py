@@ -115,8 +115,11 @@ def test_marks_that_leave_nothing_to_learn_are_refused(desk: Desk) -> None:
         desk.train(job)
     labels = np.array(["a", "b"] * (ROWS // 2), object)
     classes = desk.dataset({**table(), "y": labels}, split_parts(ROWS), "y")
-    with pytest.raises(InvalidFieldError, match="use DOWN_WEIGHT") as caught:
-        desk.job(classes, spec, scan=desk.scan(classes, labels == "b"))
+    marked = desk.scan(classes, labels == "b")
+    with pytest.raises(InvalidFieldError, match="set `use` to DOWN_WEIGHT") as caught:
+        desk.job(classes, spec, scan=marked)
+    with pytest.raises(InvalidFieldError, match="Without a fold and the rows"):
+        desk.job(classes, {**SPEC, **PROOF}, scan=marked)
     assert caught.value.violations[0].field == "training_run.spec.outliers"
 
 

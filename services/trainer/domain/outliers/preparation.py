@@ -85,13 +85,15 @@ def _fit(
     assert specification.outliers is not None
     proof = specification.proof
     folds = [NO_FOLD, *range(proof.folds if proof is not None else 0)]
-    every = _fit_each(specification, version, store, marks, "keep", folds)
-    if proof is None and specification.outliers.use != "drop":
-        return [Fits(every=each) for each in every]
     try:
+        every = _fit_each(specification, version, store, marks, "keep", folds)
+        if proof is None and specification.outliers.use != "drop":
+            return [Fits(every=each) for each in every]
         unmarked = _fit_each(specification, version, store, marks, "drop", folds)
     except InvalidFieldError as error:
-        raise _explained(error) from None
+        if error.reason == _ONE_CLASS and specification.outliers.use in (None, "drop"):
+            raise _one_class(is_proof=proof is not None) from None
+        raise
     return [Fits(every=one, unmarked=two) for one, two in zip(every, unmarked, strict=True)]
 
 
@@ -113,12 +115,11 @@ def _trains(marks: Marks, use: Use, fold: int, rows: slice, parts: Parts) -> Boo
     return marks.part(rows).trains(parts, use, fold)
 
 
-def _explained(error: InvalidFieldError) -> InvalidFieldError:
-    """Says of an error about the rows that are left why these are so few."""
-    if error.reason != _ONE_CLASS:
-        return error
+def _one_class(*, is_proof: bool) -> InvalidFieldError:
+    left = "a fold and the rows that the scan marks" if is_proof else "the rows that the scan marks"
     return InvalidFieldError(
         f"{FIELD}.outliers",
-        "Without the rows that the scan marks, training rows hold only one class; use DOWN_WEIGHT.",
+        f"Without {left}, the training rows hold only one class; set `use` to DOWN_WEIGHT, or "
+        "split the data otherwise.",
         reason=_ONE_CLASS,
     )
