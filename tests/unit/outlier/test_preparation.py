@@ -66,8 +66,40 @@ def test_rows_do_not_depend_on_their_neighbours() -> None:
     whole = preparation.apply(MIXED)
     for row in range(MIXED.count):
         alone = preparation.apply(MIXED.take(np.array([row])))
-        np.testing.assert_allclose(alone.values[0], whole.values[row], atol=1e-6)
+        assert (alone.values[0] == whole.values[row]).all()
         assert (alone.codes[0] == whole.codes[row]).all()
+
+
+def test_vectors_are_prepared_alike_in_any_company() -> None:
+    """Neighbours are told from the row itself by equality: no digit may depend on other rows."""
+    vectors = np.random.default_rng(0).normal(size=(300, 7)).astype(np.float32)
+    raw = RawRows({"v": vectors})
+    preparation = prepare(raw, [Column("v", ColumnType.EMBEDDING, shape=(7,))])
+    whole = preparation.apply(raw).values
+    alone = [preparation.apply(raw.take(slice(row, row + 1))).values[0] for row in range(300)]
+    assert (np.array(alone) == whole).all()
+
+
+def test_an_infinity_in_a_vector_is_far_out() -> None:
+    """A vector that is no usable number has finite features, far from all others."""
+    vectors = np.random.default_rng(0).normal(size=(50, 3))
+    vectors[7, 1] = np.inf
+    raw = RawRows({"v": vectors})
+    values = prepare(raw, [Column("v", ColumnType.EMBEDDING, shape=(3,))]).apply(raw).values
+    assert np.isfinite(values).all()
+    assert np.abs(values).max(axis=1).argmax() == 7
+
+
+def test_numbers_of_32_bits_are_known_again() -> None:
+    """A caller's 0.1 is a double; the data's is not, and neither is the bin's edge made of it."""
+    stored = np.tile(np.array([0.1, 0.2, 0.3, 0.7], np.float32), 10)
+    raw = RawRows({"x": stored})
+    preparation = prepare(raw, [Column("x", ColumnType.NUMERIC)])
+    sent = RawRows({"x": np.array([0.1, 0.2, 0.3, 0.7, 1e300])})
+    known, found = preparation.apply(raw), preparation.apply(sent)
+    assert (known.values[:4] == found.values[:4]).all()
+    assert (known.codes[:4] == found.codes[:4]).all()
+    assert np.isfinite(found.values).all()
 
 
 def test_standard_scaling() -> None:

@@ -16,6 +16,9 @@ _DAY = 86_400_000_000
 _WEEK = 7 * _DAY
 # Features beyond this say no more, and their squares must not overflow.
 _LARGEST = 1e6
+_LARGEST_ENTRY = 1e100  # of a vector: its square is finite
+_BLOCK_NUMBERS = 4_000_000
+_DIGITS = 9
 
 
 class PreparedColumn(Protocol):
@@ -84,6 +87,8 @@ class NumberColumn:
         scale: How it is scaled; missing values become the centre.
         edges: Inner edges of its bins, ascending.
         missing: Scale of the feature "is missing"; None where none was missing in fitting.
+        is_single: Whether the data holds 32-bit floats: others are rounded to these, so that 0.1
+            is the 0.1 that was learned from.
     """
 
     has_codes: ClassVar[bool] = True
@@ -92,6 +97,7 @@ class NumberColumn:
     scale: Scale
     edges: npt.NDArray[np.float64]
     missing: Scale | None = None
+    is_single: bool = False
 
     @property
     def width(self) -> int:
@@ -100,7 +106,7 @@ class NumberColumn:
 
     def features(self, values: Values, labels: Sequence[str]) -> Matrix:
         """See `PreparedColumn`."""
-        numbers = values.astype(np.float64)
+        numbers = self._numbers(values)
         gaps = np.isnan(numbers)
         scaled = self.scale.apply(numbers)
         scaled[gaps] = 0.0
@@ -110,9 +116,15 @@ class NumberColumn:
 
     def codes(self, values: Values, labels: Sequence[str]) -> Codes:
         """See `PreparedColumn`."""
-        numbers = values.astype(np.float64)
+        numbers = self._numbers(values)
         found = np.searchsorted(self.edges, numbers, side="right") + 1
         return np.where(np.isnan(numbers), 0, found).astype(np.int32)
+
+    def _numbers(self, values: Values) -> npt.NDArray[np.float64]:
+        if self.is_single:
+            with np.errstate(over="ignore"):
+                values = values.astype(np.float32)
+        return values.astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -227,11 +239,26 @@ class VectorColumn:
 
     def features(self, values: Values, labels: Sequence[str]) -> Matrix:
         """See `PreparedColumn`."""
-        flat = values.reshape(len(values), -1).astype(np.float64)
+        found = self.measures(values)
+        along = np.clip(found[:, :-1] / self.spread, -_LARGEST, _LARGEST)
+        # The last digits of a product depend on the rows beside a row, and detectors must know
+        # a row again.
+        features: Matrix = np.column_stack([along, self.residual.apply(found[:, -1])])
+        return features.round(_DIGITS)
+
+    def measures(self, values: Values) -> Matrix:
+        """Returns how far vectors go in each direction and what is left over, not scaled."""
+        block = max(1, _BLOCK_NUMBERS // len(self.mean))
+        starts = range(0, max(len(values), 1), block)
+        return np.concatenate([self._measures(values[start : start + block]) for start in starts])
+
+    def _measures(self, values: Values) -> Matrix:
+        flat = values.reshape(len(values), len(self.mean)).astype(np.float64)
+        flat = np.clip(flat, -_LARGEST_ENTRY, _LARGEST_ENTRY)
         centered = np.where(np.isnan(flat), 0.0, flat - self.mean)
         found = centered @ self.directions.T
-        left = np.maximum((centered**2).sum(axis=1) - (found**2).sum(axis=1), 0.0)
-        return np.column_stack([found / self.spread, self.residual.apply(np.sqrt(left))])
+        left = centered - found @ self.directions
+        return np.column_stack([found, np.sqrt((left**2).sum(axis=1))])
 
     def codes(self, values: Values, labels: Sequence[str]) -> Codes:
         """Vectors have none."""

@@ -103,7 +103,9 @@ def _fit_numbers(name: str, raw: RawRows, scaling: Scaling) -> Prepared | None:
     # Infinite ones have no scale, but they are far from all others.
     if scale is None and missing is None and not (given != given[:1]).any():
         return None
-    return NumberColumn(name, scale or Scale(_first(present), 1.0), _edges(present), missing)
+    is_single = raw.columns[name].dtype == np.float32
+    scale = scale or Scale(_first(present), 1.0)
+    return NumberColumn(name, scale, _edges(present), missing, is_single)
 
 
 def _fit_labels(name: str, raw: RawRows, scaling: Scaling) -> Prepared | None:
@@ -143,13 +145,13 @@ def _fit_times(name: str, raw: RawRows, scaling: Scaling) -> Prepared | None:
 def _fit_vectors(name: str, raw: RawRows, scaling: Scaling) -> Prepared | None:
     values = raw.columns[name]
     flat = values.reshape(len(values), -1).astype(np.float64)
-    whole = flat[~np.isnan(flat).any(axis=1)]
+    whole = flat[np.isfinite(flat).all(axis=1)]
     if len(whole) < 2 or not (whole != whole[0]).any():
         return None
     mean = whole.mean(axis=0)
     directions, spread = _main_directions(whole - mean)
     column = VectorColumn(name, mean, directions, Scale(0.0, 1.0), spread)
-    left = column.features(whole, ())[:, -1]
+    left = column.measures(whole)[:, -1]
     # Where the directions hold everything, what is left over is the rounding of the arithmetic.
     residual = _scale(left, scaling) if left.max() > _ROUNDING * spread else None
     residual = residual or Scale(0.0, spread)
