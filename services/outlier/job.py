@@ -100,10 +100,15 @@ class _Scan:
         )
         try:
             found = self._publish(version, table, result, findings)
+            detector = self._put_detector(version, table, result, found)
         except Exception:
             with suppress(UnavailableError):
                 purge_prefix(self._store, self._prefix)
             raise
+        # From here on the files may be those of a version that exists, or that another attempt
+        # makes: if nobody comes to refer to them, they are swept.
+        if detector is not None:
+            self._register(detector, found)
         self._owner.succeed(lambda run: run.MergeFrom(found))
 
     def _publish(
@@ -116,9 +121,9 @@ class _Scan:
         """Returns what the run gets: results, and where they are."""
         self._owner.progress(0.95, "publishing")
         scores, expected_share = self._put_scores(result)
-        sample = _drawn(table, result, self._specification.seed)
+        sample = _drawn(table, result, self._specification.seed, self._check_cancelled)
         page = scan_page(_page(self._owner.name, version.name, table, result, findings, sample))
-        found = outlier_pb2.OutlierScan(
+        return outlier_pb2.OutlierScan(
             summary=summary_to_proto(result, findings, expected_share),
             scores=scores,
             page=self._put("page.html", page.encode(), _HTML),
@@ -126,18 +131,17 @@ class _Scan:
                 "anomalies.binpb", anomalies_to_proto(findings).SerializeToString(), _PROTOBUF
             ),
         )
-        if self._specification.keep_detector:
-            self._keep(version, table, result, found)
-        return found
 
-    def _keep(
+    def _put_detector(
         self,
         version: dataset_pb2.DatasetVersion,
         table: StoredTable,
         result: ScanResult,
         found: outlier_pb2.OutlierScan,
-    ) -> None:
-        """Registers the detector; what cannot be kept is said."""
+    ) -> model_pb2.ModelVersion | None:
+        """Stores the detector, where it is to be kept; what cannot be kept is said."""
+        if not self._specification.keep_detector:
+            return None
         count = min(_VECTOR_ROWS, table.row_count)
         sample = read_rows(table, np.arange(count), self._check_cancelled)
         try:
@@ -147,7 +151,7 @@ class _Scan:
         except NotKeptError as error:
             found.summary.not_kept = str(error)
             self._warn(f"The detector is not kept: {error}")
-            return
+            return None
         model = model_pb2.ModelVersion(
             task=dataset_pb2.TASK_UNSUPERVISED,
             format=model_pb2.MODEL_FORMAT_DETECTOR,
@@ -159,8 +163,11 @@ class _Scan:
             labels=self._owner.run.labels,
         )
         model.lineage.inputs.extend([version.name, self._owner.name])
+        return model
+
+    def _register(self, detector: model_pb2.ModelVersion, found: outlier_pb2.OutlierScan) -> None:
         name = self._specification.model
-        made = ask_catalog(lambda catalog: catalog.register(self._owner, name, model))
+        made = ask_catalog(lambda catalog: catalog.register(self._owner, name, detector))
         found.model_version = made.name
         found.status.lineage.outputs.append(made.name)
 
@@ -243,14 +250,16 @@ def _write_scores(result: ScanResult, path: Path, watch: Callable[[], None]) -> 
     return total / len(result.scores)
 
 
-def _drawn(table: Table, result: ScanResult, seed: int) -> PreparedSample:
+def _drawn(
+    table: Table, result: ScanResult, seed: int, watch: Callable[[int], None]
+) -> PreparedSample:
     """Returns rows to draw: some at random, and the oddest of the marked ones."""
     generator = np.random.default_rng(seed)
     count = min(_DRAWN_ROWS, table.row_count)
     some = generator.choice(table.row_count, count, replace=False)
     oddest = result.oddest[: min(_DRAWN_MARKED, int(np.count_nonzero(result.marked)))]
     numbers = np.union1d(some, oddest)
-    raw = read_rows(table, numbers, lambda done: None)
+    raw = read_rows(table, numbers, watch)
     values = result.ensemble.preparation.apply(raw).values
     return PreparedSample(values, numbers)
 
