@@ -7,8 +7,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from aimass.outlier.v1 import outlier_pb2, scorer_pb2
 from common.artifacts import ObjectStore
-from common.artifacts.blobs import put_artifact, read_artifact
-from common.errors import NotFoundError
+from common.artifacts.blobs import artifact_key, put_artifact, read_artifact
+from common.errors import AlreadyExistsError, DataLossError, NotFoundError
 from common.names import OutlierFeedbackName, new_id
 from common.records import RecordStore, RequestId
 
@@ -46,8 +46,13 @@ class FeedbackBox:
         key = f"{feedback.name}/rows.binpb"
         ref = put_artifact(self._store, key, rows.SerializeToString(), _PROTOBUF)
         feedback.rows.CopyFrom(ref)
-        kept = self._records.create(feedback, request=request).resource
-        if kept.name != feedback.name:  # the call is a repeat
+        try:
+            kept = self._records.create(feedback, request=request).resource
+        except AlreadyExistsError:
+            self._store.delete(key)
+            raise
+        # A repeat may also have finished what the first call only began: then these rows count.
+        if kept.rows.uri != ref.uri:
             self._store.delete(key)
         return kept
 
@@ -73,19 +78,39 @@ class FeedbackBox:
         """
         for feedback in self.of(learner):
             if feedback.create_time.ToNanoseconds() <= moment.ToNanoseconds():
-                yield feedback, self.rows(feedback)
+                rows = self.rows(feedback)
+                if rows is not None:
+                    yield feedback, rows
 
-    def rows(self, feedback: outlier_pb2.OutlierFeedback) -> scorer_pb2.LabelledRows:
-        """Returns the rows of feedback. Raises `DataLossError`."""
-        content = b"".join(read_artifact(self._store, feedback.rows))
+    def rows(self, feedback: outlier_pb2.OutlierFeedback) -> scorer_pb2.LabelledRows | None:
+        """Returns the rows of feedback; None where it was deleted meanwhile.
+
+        Raises:
+            DataLossError: They are gone or damaged.
+        """
+        try:
+            content = b"".join(read_artifact(self._store, feedback.rows))
+        except DataLossError:
+            if self._is_deleted(feedback.name):
+                return None
+            raise
         return scorer_pb2.LabelledRows.FromString(content)
 
     def delete(self, name: str) -> None:
         """Deletes feedback with its rows. Raises `NotFoundError`."""
-        self._records.delete(name, outlier_pb2.OutlierFeedback, purge=[f"{name}/"])
+        feedback = self._records.get(name, outlier_pb2.OutlierFeedback).resource
+        folder = artifact_key(self._store, feedback.rows).rpartition("/")[0]
+        self._records.delete(name, outlier_pb2.OutlierFeedback, purge=[f"{folder}/"])
 
     def forget(self, learner: str) -> None:
         """Deletes all feedback for a learner that is gone: one made later under its name is new."""
         for feedback in self.of(learner):
             with suppress(NotFoundError):
                 self.delete(feedback.name)
+
+    def _is_deleted(self, name: str) -> bool:
+        try:
+            self._records.get(name, outlier_pb2.OutlierFeedback)
+        except NotFoundError:
+            return True
+        return False

@@ -86,7 +86,14 @@ class _Scan:
         name = self._specification.dataset_version
         version = ask_catalog(lambda catalog: catalog.dataset_version(name))
         table = StoredTable(version, self._store, self._specification.columns)
-        known = read_known(self._specification, version, self._store, self._feedback(), self._warn)
+        known = read_known(
+            self._specification,
+            version,
+            self._store,
+            self._feedback(),
+            self._warn,
+            self._check_cancelled,
+        )
         result = scan(
             table,
             self._specification.options,

@@ -1,6 +1,7 @@
 """What is known of rows before a scan: a column of labels, and feedback on earlier scans."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +12,7 @@ from common.artifacts import ObjectStore
 from common.catalog import ask_catalog
 from common.data.messages import schema_from_proto
 from common.data.reader import stream_columns
-from common.data.schema import Column, ColumnType, require_column
+from common.data.schema import Column, ColumnType, Schema, require_column
 from common.errors import FailedPreconditionError, InvalidFieldError
 from services.outlier.domain.detectors.supervised import ANOMALY, NORMAL, UNKNOWN, Labels
 from services.outlier.domain.labelling import KnownLabels, LabelledRows
@@ -31,6 +32,7 @@ def read_known(
     store: ObjectStore,
     feedback: Feedback,
     warn: Callable[[str], None],
+    watch: Callable[[int], None],
 ) -> KnownLabels:
     """Returns all that is known of rows. What was reported last of a row counts.
 
@@ -40,34 +42,67 @@ def read_known(
         store: Where it is.
         feedback: On the data set, the oldest first.
         warn: Told of feedback that is left out because it does not fit the data any more.
+        watch: Told how many rows of some data have been read; may raise to stop.
     """
     of_table = np.full(version.row_count, UNKNOWN, np.int8)
     if specification.known_labels is not None:
-        of_table = _column_labels(specification.known_labels, version, store)
+        of_table = _column_labels(specification.known_labels, version, store, watch)
+    schema, names = schema_from_proto(version.schema), specification.columns
     elsewhere: list[LabelledRows] = []
-    for report, rows in feedback:
-        labels = np.where(rows.anomalous, ANOMALY, NORMAL).astype(np.int8)
-        if report.dataset_version == version.name:
-            of_table[np.array(rows.row_numbers, np.int64)] = labels
+    with_rows = [(report, rows) for report, rows in feedback if not report.dataset_version]
+    for report, rows in with_rows:
+        with _warning(report.name, warn):
+            raw = raw_rows(rows.rows, schema, names, report.name)
+            elsewhere.append(LabelledRows(raw, _of_truths(rows.anomalous)))
+    for name, labelled in _by_version(feedback).items():
+        numbers = np.array(list(labelled), np.int64)
+        labels = _of_truths(list(labelled.values()))
+        if name == version.name:
+            of_table[numbers] = labels
             continue
-        try:
-            raw = _reported_rows(report, rows, specification.columns, version, store)
-        except (InvalidFieldError, FailedPreconditionError) as error:
-            warn(f"{report.name} is left out, for it does not fit the data: {error}")
-            continue
-        elsewhere.append(LabelledRows(raw, labels))
+        with _warning(f"Feedback on {name}", warn):
+            table = _other_table(name, schema, names, store)
+            elsewhere.append(LabelledRows(read_rows(table, numbers, watch), labels))
     return KnownLabels(
         of_table if (of_table != UNKNOWN).any() else None,
         _joined(elsewhere) if elsewhere else None,
     )
 
 
+def _by_version(feedback: Feedback) -> dict[str, dict[int, bool]]:
+    """Returns what is known of rows by number, for each data set version."""
+    found: dict[str, dict[int, bool]] = {}
+    for report, rows in feedback:
+        if report.dataset_version:
+            labelled = zip(rows.row_numbers, rows.anomalous, strict=True)
+            found.setdefault(report.dataset_version, {}).update(labelled)
+    return found
+
+
+def _of_truths(anomalous: Sequence[bool]) -> Labels:
+    return np.where(anomalous, ANOMALY, NORMAL).astype(np.int8)
+
+
+@contextmanager
+def _warning(what: str, warn: Callable[[str], None]) -> Iterator[None]:
+    """Leaves out feedback that does not fit."""
+    try:
+        yield
+    except (InvalidFieldError, FailedPreconditionError) as error:
+        warn(f"{what} is left out, for it does not fit the data: {error}")
+
+
 def _column_labels(
-    known: LabelColumn, version: dataset_pb2.DatasetVersion, store: ObjectStore
+    known: LabelColumn,
+    version: dataset_pb2.DatasetVersion,
+    store: ObjectStore,
+    watch: Callable[[int], None],
 ) -> Labels:
     column = schema_from_proto(version.schema).column(known.column)
-    batches = stream_columns(version, store, [column.name])
-    parts = [_labels(column, known, batch.columns[column.name]) for batch in batches]
+    parts: list[Labels] = []
+    for batch in stream_columns(version, store, [column.name]):
+        parts.append(_labels(column, known, batch.columns[column.name]))
+        watch(batch.row_count)
     return np.concatenate(parts)
 
 
@@ -82,29 +117,22 @@ def _labels(column: Column, known: LabelColumn, values: Values) -> Labels:
     return found
 
 
-def _reported_rows(
-    report: outlier_pb2.OutlierFeedback,
-    rows: scorer_pb2.LabelledRows,
-    names: Sequence[str],
-    version: dataset_pb2.DatasetVersion,
-    store: ObjectStore,
-) -> RawRows:
-    """Returns rows that were reported with their values, or by number in another version.
+def _other_table(
+    version: str, schema: Schema, names: Sequence[str], store: ObjectStore
+) -> StoredTable:
+    """Returns another version of the data, on which rows were reported by number.
 
     Raises:
-        InvalidFieldError: They do not fit the columns.
-        FailedPreconditionError: The other version is gone.
+        InvalidFieldError: Its columns are others.
+        FailedPreconditionError: It is gone.
     """
-    if not report.dataset_version:
-        return raw_rows(rows.rows, schema_from_proto(version.schema), names, report.name)
-    other = ask_catalog(lambda catalog: catalog.dataset_version(report.dataset_version))
-    schema, former = schema_from_proto(version.schema), schema_from_proto(other.schema)
+    other = ask_catalog(lambda catalog: catalog.dataset_version(version))
+    former = schema_from_proto(other.schema)
     for name in names:
-        now, then = schema.column(name), require_column(former, name, report.name)
+        now, then = schema.column(name), require_column(former, name, version)
         if (now.type, now.shape) != (then.type, then.shape):
-            raise InvalidFieldError(report.name, f"`{name}` was {then.type} in {other.name}")
-    table = StoredTable(other, store, names)
-    return read_rows(table, np.array(rows.row_numbers, np.int64), lambda done: None)
+            raise InvalidFieldError(version, f"`{name}` was {then.type} in it")
+    return StoredTable(other, store, names)
 
 
 def _joined(pieces: Sequence[LabelledRows]) -> LabelledRows:

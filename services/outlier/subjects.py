@@ -133,8 +133,10 @@ class Subjects:
                 f"{name} has not saved any row yet; report feedback after it has.",
                 reason="STREAM_IS_EMPTY",
             )
-        if request.row_numbers and len(request.row_numbers) != len(request.anomalous):
-            raise InvalidFieldError("row_numbers", "must be one for each row, or none at all")
+        if request.row_numbers:
+            if len(request.row_numbers) != len(request.anomalous):
+                raise InvalidFieldError("row_numbers", "must be one for each row, or none at all")
+            _check_numbers(request, None)
         await self._check_rows(request, scorer_pb2.CheckRows(stream_columns=columns))
         return outlier_pb2.OutlierFeedback(learner=name, subject=name)
 
@@ -150,15 +152,17 @@ class Subjects:
         _check_count(request, len(getattr(column, kind).values) if kind else 0)
 
 
-def _check_numbers(request: outlier_pb2.ReportFeedbackRequest, row_count: int) -> None:
+def _check_numbers(request: outlier_pb2.ReportFeedbackRequest, row_count: int | None) -> None:
+    """Checks the numbers of rows; of a stream nobody knows yet how many there are."""
     numbers: Sequence[int] = request.row_numbers
     if not 1 <= len(numbers) <= _MOST_ROWS:
         raise InvalidFieldError("row_numbers", f"must be 1 to {_MOST_ROWS:,} numbers of rows")
     for index, number in enumerate(numbers):
-        if not 0 <= number < row_count:
-            raise InvalidFieldError(
-                f"row_numbers[{index}]", f"must be 0 to {row_count - 1}, a row of the scanned data"
-            )
+        if number < 0 or (row_count is not None and number >= row_count):
+            most = "or more, a row of the stream"
+            if row_count is not None:
+                most = f"to {row_count - 1}, a row of the scanned data"
+            raise InvalidFieldError(f"row_numbers[{index}]", f"must be 0 {most}")
     if len(set(numbers)) < len(numbers):
         raise InvalidFieldError("row_numbers", "must name each row once")
 
