@@ -44,6 +44,7 @@ class Answering:
             "check": self._check,
             "open": self._streams.open,
             "rows": self._streams.process,
+            "save": self._streams.save,
             "close": self._streams.close,
         }
 

@@ -17,6 +17,7 @@ from common.artifacts import ObjectStore
 from common.artifacts.blobs import artifact_key, put_artifact, read_artifact
 from common.errors import (
     AimassError,
+    AlreadyExistsError,
     ConflictError,
     DataLossError,
     InvalidFieldError,
@@ -50,6 +51,7 @@ class _Feeding:
     online: Online
     columns: list[str]
     detector: OnlineDetector | None
+    created: int
     saved: int
     learned: list[str]
     saved_at: float = field(default_factory=time.monotonic)
@@ -95,6 +97,7 @@ class OnlineStreams:
             online=online_from_proto(record.detector, _FIELD),
             columns=list(record.columns),
             detector=None,
+            created=record.create_time.ToNanoseconds(),
             saved=record.row_count,
             learned=[],
             saved_at=self._clock(),
@@ -131,6 +134,18 @@ class OnlineStreams:
         answer.saved_row_count = feeding.saved
         return answer
 
+    def save(self, question: scorer_pb2.SaveStream) -> outlier_pb2.ScoreStreamResponse:
+        """Saves what was learned, while no rows come.
+
+        Raises:
+            ConflictError: Somebody else feeds the stream.
+            UnavailableError: This scorer was restarted.
+        """
+        feeding = self._feeding(question.session)
+        if feeding.seen > feeding.saved:
+            self._save(feeding)
+        return outlier_pb2.ScoreStreamResponse(saved_row_count=feeding.saved)
+
     def close(self, question: scorer_pb2.CloseStream) -> outlier_pb2.ScoreStreamResponse:
         """Saves what was learned and lets go of the stream."""
         feeding = self._feedings.pop(question.session, None)
@@ -158,15 +173,16 @@ class OnlineStreams:
             stream.session = question.session
             return stream
 
-        try:
+        stream = outlier_pb2.OutlierStream(
+            name=name, detector=online_to_proto(name, online), session=question.session
+        )
+        stream.create_time.GetCurrentTime()
+        stream.update_time.CopyFrom(stream.create_time)
+        with suppress(NotFoundError):
             return self._records.update(name, outlier_pb2.OutlierStream, change).resource
-        except NotFoundError:
-            stream = outlier_pb2.OutlierStream(
-                name=name, detector=online_to_proto(name, online), session=question.session
-            )
-            stream.create_time.GetCurrentTime()
-            stream.update_time.CopyFrom(stream.create_time)
+        with suppress(AlreadyExistsError):  # somebody else was quicker
             return self._records.create(stream).resource
+        return self._records.update(name, outlier_pb2.OutlierStream, change).resource
 
     def _restored(self, record: outlier_pb2.OutlierStream) -> tuple[OnlineDetector, list[str]]:
         try:
@@ -227,10 +243,14 @@ class OnlineStreams:
 
     def _learn_feedback(self, feeding: _Feeding) -> None:
         assert feeding.detector is not None
+        learned = set(feeding.learned)
         for report in self._feedback.of(feeding.name):
-            if report.name in feeding.learned:
+            is_former = report.create_time.ToNanoseconds() < feeding.created
+            if report.name in learned or is_former:  # of a stream that had the name before
                 continue
             labelled = self._feedback.rows(report)
+            if labelled is None:
+                continue
             feeding.detector.learn_labels(
                 online_rows(labelled.rows, feeding.columns),
                 np.array(labelled.anomalous, np.bool_),

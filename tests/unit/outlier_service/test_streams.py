@@ -88,6 +88,22 @@ def test_closing_saves(store: MemoryStore) -> None:
     assert len(list(store.list(f"{NAME}/"))) == 1
 
 
+def test_pauses_save(store: MemoryStore) -> None:
+    """Rows are saved although no others come: they outlive a scorer that dies then."""
+    scorer = Scorer(store)
+    scorer.open("a")
+    scorer.feed("a", slice(0, 100))
+    saving = scorer_pb2.SaveStream(session="a")
+    assert scorer.streams.save(saving).saved_row_count == 100
+    before = [info.key for info in store.list(f"{NAME}/")]
+    assert scorer.streams.save(saving).saved_row_count == 100
+    assert [info.key for info in store.list(f"{NAME}/")] == before
+    assert Scorer(store).open("heir").first_row == 100
+    with pytest.raises(ConflictError):
+        scorer.feed("a", slice(100, 200))
+        scorer.streams.save(saving)
+
+
 def test_earlier_feeder_cannot_save(store: MemoryStore) -> None:
     """A stream has one feeder: the earlier one ends, what it learned since is not the stream's."""
     scorer, other = Scorer(store), Scorer(store)
@@ -171,6 +187,24 @@ def test_feedback_is_learned_once(store: MemoryStore) -> None:
     second = Scorer(store)
     second.open("s")
     assert score(second.streams, "s") == taught
+
+
+def test_feedback_of_a_former_stream_is_not_learned(store: MemoryStore) -> None:
+    """A stream that was made anew under a name begins with nothing, whatever was left behind."""
+    feedback = outlier_pb2.OutlierFeedback(learner=NAME, subject=NAME)
+    rows = table(heat=doubles(6.0), speed=doubles(6.0))
+    labelled = scorer_pb2.LabelledRows(rows=rows, anomalous=[False])
+    FeedbackBox(store, RecordStore(store)).add(feedback, labelled, None)
+    taught, ignorant = Scorer(store), Scorer(MemoryStore())
+    answers = []
+    for scorer in (taught, ignorant):
+        scorer.open("a")
+        scorer.feed("a", slice(0, 900))
+        scorer.close("a")
+        scorer.open("b")
+        question = scorer_pb2.StreamRows(session="b", rows=rows)
+        answers.append(scorer.streams.process(question).scored.scores)
+    assert answers[0] == answers[1]
 
 
 def test_marked_rows_are_explained_where_asked(store: MemoryStore) -> None:

@@ -28,7 +28,7 @@ from aimass.outlier.v1 import outlier_pb2 as aimass_dot_outlier_dot_v1_dot_outli
 from aimass.type.v1 import table_pb2 as aimass_dot_type_dot_v1_dot_table__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x61imass/outlier/v1/scorer.proto\x12\x11\x61imass.outlier.v1\x1a\x1f\x61imass/catalog/v1/dataset.proto\x1a\x1d\x61imass/catalog/v1/model.proto\x1a\x1f\x61imass/outlier/v1/outlier.proto\x1a\x1a\x61imass/type/v1/table.proto\"\xff\x02\n\x0eScorerQuestion\x12\x31\n\x07resolve\x18\x01 \x01(\x0b\x32\x1e.aimass.outlier.v1.ResolveScanH\x00\x12\x41\n\x0elist_detectors\x18\x02 \x01(\x0b\x32\'.aimass.outlier.v1.ListDetectorsRequestH\x00\x12-\n\x05score\x18\x03 \x01(\x0b\x32\x1c.aimass.outlier.v1.ScoreRowsH\x00\x12-\n\x04open\x18\x04 \x01(\x0b\x32\x1d.aimass.outlier.v1.OpenStreamH\x00\x12-\n\x04rows\x18\x05 \x01(\x0b\x32\x1d.aimass.outlier.v1.StreamRowsH\x00\x12/\n\x05\x63lose\x18\x06 \x01(\x0b\x32\x1e.aimass.outlier.v1.CloseStreamH\x00\x12-\n\x05\x63heck\x18\x07 \x01(\x0b\x32\x1c.aimass.outlier.v1.CheckRowsH\x00\x42\n\n\x08question\"{\n\x0bResolveScan\x12\x30\n\x04spec\x18\x01 \x01(\x0b\x32\".aimass.outlier.v1.OutlierScanSpec\x12:\n\x0f\x64\x61taset_version\x18\x02 \x01(\x0b\x32!.aimass.catalog.v1.DatasetVersion\"\x83\x01\n\tScoreRows\x12\x31\n\x08\x64\x65tector\x18\x01 \x01(\x0b\x32\x1f.aimass.catalog.v1.ModelVersion\x12#\n\x04rows\x18\x02 \x01(\x0b\x32\x15.aimass.type.v1.Table\x12\x0f\n\x07\x65xplain\x18\x03 \x01(\x08\x12\r\n\x05\x66ield\x18\x04 \x01(\t\"R\n\nOpenStream\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x33\n\x08\x64\x65tector\x18\x02 \x01(\x0b\x32!.aimass.outlier.v1.OnlineDetector\"S\n\nStreamRows\x12\x0f\n\x07session\x18\x01 \x01(\t\x12#\n\x04rows\x18\x02 \x01(\x0b\x32\x15.aimass.type.v1.Table\x12\x0f\n\x07\x65xplain\x18\x03 \x01(\x08\"\x1e\n\x0b\x43loseStream\x12\x0f\n\x07session\x18\x01 \x01(\t\"{\n\tCheckRows\x12#\n\x04rows\x18\x01 \x01(\x0b\x32\x15.aimass.type.v1.Table\x12\x31\n\x08\x64\x65tector\x18\x02 \x01(\x0b\x32\x1f.aimass.catalog.v1.ModelVersion\x12\x16\n\x0estream_columns\x18\x03 \x03(\t\"[\n\x0cLabelledRows\x12\x13\n\x0brow_numbers\x18\x01 \x03(\x03\x12#\n\x04rows\x18\x02 \x01(\x0b\x32\x15.aimass.type.v1.Table\x12\x11\n\tanomalous\x18\x03 \x03(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x61imass/outlier/v1/scorer.proto\x12\x11\x61imass.outlier.v1\x1a\x1f\x61imass/catalog/v1/dataset.proto\x1a\x1d\x61imass/catalog/v1/model.proto\x1a\x1f\x61imass/outlier/v1/outlier.proto\x1a\x1a\x61imass/type/v1/table.proto\"\xae\x03\n\x0eScorerQuestion\x12\x31\n\x07resolve\x18\x01 \x01(\x0b\x32\x1e.aimass.outlier.v1.ResolveScanH\x00\x12\x41\n\x0elist_detectors\x18\x02 \x01(\x0b\x32\'.aimass.outlier.v1.ListDetectorsRequestH\x00\x12-\n\x05score\x18\x03 \x01(\x0b\x32\x1c.aimass.outlier.v1.ScoreRowsH\x00\x12-\n\x04open\x18\x04 \x01(\x0b\x32\x1d.aimass.outlier.v1.OpenStreamH\x00\x12-\n\x04rows\x18\x05 \x01(\x0b\x32\x1d.aimass.outlier.v1.StreamRowsH\x00\x12/\n\x05\x63lose\x18\x06 \x01(\x0b\x32\x1e.aimass.outlier.v1.CloseStreamH\x00\x12-\n\x05\x63heck\x18\x07 \x01(\x0b\x32\x1c.aimass.outlier.v1.CheckRowsH\x00\x12-\n\x04save\x18\x08 \x01(\x0b\x32\x1d.aimass.outlier.v1.SaveStreamH\x00\x42\n\n\x08question\"{\n\x0bResolveScan\x12\x30\n\x04spec\x18\x01 \x01(\x0b\x32\".aimass.outlier.v1.OutlierScanSpec\x12:\n\x0f\x64\x61taset_version\x18\x02 \x01(\x0b\x32!.aimass.catalog.v1.DatasetVersion\"\x83\x01\n\tScoreRows\x12\x31\n\x08\x64\x65tector\x18\x01 \x01(\x0b\x32\x1f.aimass.catalog.v1.ModelVersion\x12#\n\x04rows\x18\x02 \x01(\x0b\x32\x15.aimass.type.v1.Table\x12\x0f\n\x07\x65xplain\x18\x03 \x01(\x08\x12\r\n\x05\x66ield\x18\x04 \x01(\t\"R\n\nOpenStream\x12\x0f\n\x07session\x18\x01 \x01(\t\x12\x33\n\x08\x64\x65tector\x18\x02 \x01(\x0b\x32!.aimass.outlier.v1.OnlineDetector\"S\n\nStreamRows\x12\x0f\n\x07session\x18\x01 \x01(\t\x12#\n\x04rows\x18\x02 \x01(\x0b\x32\x15.aimass.type.v1.Table\x12\x0f\n\x07\x65xplain\x18\x03 \x01(\x08\"\x1d\n\nSaveStream\x12\x0f\n\x07session\x18\x01 \x01(\t\"\x1e\n\x0b\x43loseStream\x12\x0f\n\x07session\x18\x01 \x01(\t\"{\n\tCheckRows\x12#\n\x04rows\x18\x01 \x01(\x0b\x32\x15.aimass.type.v1.Table\x12\x31\n\x08\x64\x65tector\x18\x02 \x01(\x0b\x32\x1f.aimass.catalog.v1.ModelVersion\x12\x16\n\x0estream_columns\x18\x03 \x03(\t\"[\n\x0cLabelledRows\x12\x13\n\x0brow_numbers\x18\x01 \x03(\x03\x12#\n\x04rows\x18\x02 \x01(\x0b\x32\x15.aimass.type.v1.Table\x12\x11\n\tanomalous\x18\x03 \x03(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,19 +36,21 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'aimass.outlier.v1.scorer_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_SCORERQUESTION']._serialized_start=179
-  _globals['_SCORERQUESTION']._serialized_end=562
-  _globals['_RESOLVESCAN']._serialized_start=564
-  _globals['_RESOLVESCAN']._serialized_end=687
-  _globals['_SCOREROWS']._serialized_start=690
-  _globals['_SCOREROWS']._serialized_end=821
-  _globals['_OPENSTREAM']._serialized_start=823
-  _globals['_OPENSTREAM']._serialized_end=905
-  _globals['_STREAMROWS']._serialized_start=907
-  _globals['_STREAMROWS']._serialized_end=990
-  _globals['_CLOSESTREAM']._serialized_start=992
-  _globals['_CLOSESTREAM']._serialized_end=1022
-  _globals['_CHECKROWS']._serialized_start=1024
-  _globals['_CHECKROWS']._serialized_end=1147
-  _globals['_LABELLEDROWS']._serialized_start=1149
-  _globals['_LABELLEDROWS']._serialized_end=1240
+  _globals['_SCORERQUESTION']._serialized_end=609
+  _globals['_RESOLVESCAN']._serialized_start=611
+  _globals['_RESOLVESCAN']._serialized_end=734
+  _globals['_SCOREROWS']._serialized_start=737
+  _globals['_SCOREROWS']._serialized_end=868
+  _globals['_OPENSTREAM']._serialized_start=870
+  _globals['_OPENSTREAM']._serialized_end=952
+  _globals['_STREAMROWS']._serialized_start=954
+  _globals['_STREAMROWS']._serialized_end=1037
+  _globals['_SAVESTREAM']._serialized_start=1039
+  _globals['_SAVESTREAM']._serialized_end=1068
+  _globals['_CLOSESTREAM']._serialized_start=1070
+  _globals['_CLOSESTREAM']._serialized_end=1100
+  _globals['_CHECKROWS']._serialized_start=1102
+  _globals['_CHECKROWS']._serialized_end=1225
+  _globals['_LABELLEDROWS']._serialized_start=1227
+  _globals['_LABELLEDROWS']._serialized_end=1318
 # @@protoc_insertion_point(module_scope)

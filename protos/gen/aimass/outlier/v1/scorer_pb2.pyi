@@ -37,6 +37,7 @@ class ScorerQuestion(_message.Message):
     ROWS_FIELD_NUMBER: _builtins.int
     CLOSE_FIELD_NUMBER: _builtins.int
     CHECK_FIELD_NUMBER: _builtins.int
+    SAVE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def resolve(self) -> Global___ResolveScan:
         """Answered by OutlierScan with the resolved specification and an estimate."""
@@ -65,6 +66,10 @@ class ScorerQuestion(_message.Message):
     def check(self) -> Global___CheckRows:
         """Answered by nothing; complains of rows that are none."""
 
+    @_builtins.property
+    def save(self) -> Global___SaveStream:
+        """Answered by ScoreStreamResponse without rows, after what was learned has been saved."""
+
     def __init__(
         self,
         *,
@@ -75,12 +80,13 @@ class ScorerQuestion(_message.Message):
         rows: Global___StreamRows | None = ...,
         close: Global___CloseStream | None = ...,
         check: Global___CheckRows | None = ...,
+        save: Global___SaveStream | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "close", b"close", "list_detectors", b"list_detectors", "open", b"open", "question", b"question", "resolve", b"resolve", "rows", b"rows", "score", b"score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "close", b"close", "list_detectors", b"list_detectors", "open", b"open", "question", b"question", "resolve", b"resolve", "rows", b"rows", "save", b"save", "score", b"score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "close", b"close", "list_detectors", b"list_detectors", "open", b"open", "question", b"question", "resolve", b"resolve", "rows", b"rows", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "close", b"close", "list_detectors", b"list_detectors", "open", b"open", "question", b"question", "resolve", b"resolve", "rows", b"rows", "save", b"save", "score", b"score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_question: _TypeAlias = _typing.Literal["resolve", "list_detectors", "score", "open", "rows", "close", "check"]  # noqa: Y015
+    _WhichOneofReturnType_question: _TypeAlias = _typing.Literal["resolve", "list_detectors", "score", "open", "rows", "close", "check", "save"]  # noqa: Y015
     _WhichOneofArgType_question: _TypeAlias = _typing.Literal["question", b"question"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_question) -> _WhichOneofReturnType_question | None: ...
 
@@ -213,6 +219,28 @@ class StreamRows(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___StreamRows: _TypeAlias = StreamRows  # noqa: Y015
+
+@_typing.final
+class SaveStream(_message.Message):
+    """Saves what a stream has learned while no rows come."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SESSION_FIELD_NUMBER: _builtins.int
+    session: _builtins.str
+    """Of OpenStream."""
+    def __init__(
+        self,
+        *,
+        session: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["session", b"session"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SaveStream: _TypeAlias = SaveStream  # noqa: Y015
 
 @_typing.final
 class CloseStream(_message.Message):
