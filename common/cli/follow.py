@@ -190,12 +190,17 @@ def print_outcome(run: Run, progress: RunProgress, console: Console) -> None:
         _print_findings(run, console)
         return
     if status.state == run_pb2.RUN_STATE_FAILED:
-        error = from_status(status.error)
-        message = f"{run.name} failed after {took}: {error.message}"
-        hint = error.hint or f"aimass logs {run.name}"
-        show(CliError(message, error.details, hint), console)
+        show(why_failed(run), console)
         return
     console.print(f"[bold yellow]{state}[/] after {took}")
+
+
+def why_failed(run: Run) -> CliError:
+    """Returns what a run that failed says of it, and where to look further."""
+    took = text.between(run.status.start_time, run.status.end_time) or "0 s"
+    error = from_status(run.status.error)
+    message = f"{run.name} failed after {took}: {error.message}"
+    return CliError(message, error.details, error.hint or f"aimass logs {run.name}")
 
 
 def _print_findings(run: Run, console: Console) -> None:

@@ -14,6 +14,7 @@ _SHOWN_GROUPS = 10
 _SHOWN_COLUMNS = 4
 _SHOWN_REASONS = 3
 _SHOWN_ROWS = 6
+_LONGEST_NAME = 60
 _LONGEST_VALUE = 32
 _LONGEST_SENTENCE = 160
 
@@ -86,7 +87,8 @@ def _groups_table(groups: Sequence[outlier_pb2.AnomalyGroup]) -> Table:
             str(number),
             f"{group.row_count:,}",
             ", ".join(
-                f"{each.column} {_percent(each.share)}" for each in group.columns[:_SHOWN_COLUMNS]
+                f"{text.cut(each.column, _LONGEST_NAME)} {_percent(each.share)}"
+                for each in group.columns[:_SHOWN_COLUMNS]
             ),
             ", ".join(str(row) for row in group.rows[:_SHOWN_ROWS]),
         )
@@ -121,8 +123,9 @@ def _anomaly_row(anomaly: outlier_pb2.Anomaly) -> tuple[str, ...]:
 
 def _reasons(explanation: outlier_pb2.Explanation) -> Iterator[str]:
     for reason in explanation.reasons[:_SHOWN_REASONS]:
+        name = text.cut(reason.column, _LONGEST_NAME)
         value, usual = (text.cut(each, _LONGEST_VALUE) for each in (reason.value, reason.usual))
-        yield f"{reason.column} {value}" + (f", usual {usual}" if usual else "")
+        yield f"{name} {value}" + (f", usual {usual}" if usual else "")
     for sentence in explanation.broken:
         yield text.cut(sentence, _LONGEST_SENTENCE)
 

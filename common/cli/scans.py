@@ -8,10 +8,12 @@ from typing import Annotated
 import typer
 
 from aimass.outlier.v1 import outlier_pb2
-from aimass.type.v1 import artifact_pb2
+from aimass.type.v1 import artifact_pb2, run_pb2
 from common.cli import text
 from common.cli.context import CliContext, context_of
 from common.cli.errors import CliError
+from common.cli.errors import show as show_error
+from common.cli.follow import why_failed
 from common.cli.run_kinds import state_of
 from common.cli.scan_views import show_anomalies, show_detectors, show_findings
 from common.cli.upload import download_with_bar
@@ -38,6 +40,8 @@ def show(context: typer.Context, name: Name) -> None:
     cli.console.print(text.harmless(f"of {scan.spec.dataset_version}"), markup=False)
     if scan.HasField("summary"):
         show_findings(scan, cli.console)
+    if scan.status.state == run_pb2.RUN_STATE_FAILED:
+        show_error(why_failed(scan), cli.console)
 
 
 @app.command()

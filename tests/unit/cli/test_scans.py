@@ -155,6 +155,35 @@ def test_a_scan_that_goes_on_has_found_nothing_yet(cli: CliContext, suite: Magic
         call(scans.download, cli, "s1")
 
 
+def test_a_scan_that_failed_says_why(cli: CliContext, suite: MagicMock) -> None:
+    """Whoever looks for what was found learns why nothing was, and where to look further."""
+    status = run_pb2.RunStatus(state=run_pb2.RUN_STATE_FAILED)
+    status.error.message = "The data cannot be read."
+    scan = outlier_pb2.OutlierScan(name="outlierScans/s1", status=status)
+    suite.outliers.GetOutlierScan.return_value = scan
+    call(scans.show, cli, "s1")
+    assert "outlierScans/s1 failed after 0 s: The data cannot be read." in shown_by(cli)
+    assert "aimass logs outlierScans/s1" in shown_by(cli)
+
+
+def test_a_long_name_of_a_column_does_not_fill_the_screen(
+    cli: CliContext, suite: MagicMock
+) -> None:
+    """Names come from files of others, and may have a thousand characters, or lines."""
+    anomaly, scan = outlier_pb2.Anomaly(), outlier_pb2.OutlierScan()
+    anomaly.CopyFrom(ANOMALY)
+    scan.CopyFrom(SCAN)
+    anomaly.explanation.reasons[0].column = scan.summary.groups[0].columns[0].column = "a\nb" * 500
+    suite.outliers.ListAnomalies.return_value = outlier_pb2.ListAnomaliesResponse(
+        anomalies=[anomaly]
+    )
+    suite.outliers.GetOutlierScan.return_value = scan
+    call(scans.anomalies, cli, "s1", most=1)
+    call(scans.show, cli, "s1")
+    cut = "a " + "ba " * 19 + "…"
+    assert shown_by(cli).count(cut) == 2
+
+
 def test_anomalies_come_with_their_reasons(cli: CliContext, suite: MagicMock) -> None:
     """The value, what is usual there, and relations that break; names steer no terminal."""
     pages = [
