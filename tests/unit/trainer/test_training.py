@@ -164,6 +164,23 @@ def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     np.testing.assert_allclose(history_of(desk, disturbed), expected, rtol=1e-5)
 
 
+def test_a_run_of_the_former_version_goes_on(desk: Desk) -> None:
+    """Protects upgrades: a commit of before there were stages is one of the only stage."""
+    data = mixed_data(desk)
+    spec = {**MIXED, "commit_steps": 4}
+    undisturbed, upgraded = (desk.job(data, spec, run=run) for run in ("undisturbed", "upgraded"))
+    desk.train(undisturbed)
+    train_until(desk, upgraded, 14)
+    path = desk.context(upgraded).commit_dir / "commit.safetensors"
+    commit = Snapshot.from_bytes(path.read_bytes())
+    words = {name: text for name, text in commit.metadata.items() if name != "stage"}
+    assert words != commit.metadata
+    Snapshot(commit.tensors, words).save(path)
+    desk.train(upgraded)
+    expected = history_of(desk, undisturbed)
+    np.testing.assert_allclose(history_of(desk, upgraded), expected, rtol=1e-5)
+
+
 def test_a_checkpoint_goes_on_where_the_hosts_commits_are_lost(desk: Desk) -> None:
     """Protects from the loss of all hosts: the store's copy is a whole state."""
     data = mixed_data(desk)
