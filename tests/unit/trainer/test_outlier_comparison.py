@@ -89,6 +89,16 @@ def test_scores_that_are_no_numbers_claim_nothing() -> None:
     assert found.adopted == "keep"
 
 
+@given(st.lists(st.tuples(st.floats(), st.floats()), min_size=3, max_size=20))
+def test_any_scores_can_be_compared(scores: list[tuple[float, float]]) -> None:
+    """Protects the run from losses at the edge of what floats can hold: all workers would die."""
+    keep, drop = map(list, zip(*scores, strict=True))
+    found = compare({"keep": keep, "drop": drop, "down_weight": keep}, larger_is_better=False)
+    assert found.adopted in ("keep", "drop")
+    if not all(map(math.isfinite, keep)):
+        assert found.adopted == "keep"
+
+
 @given(st.lists(SCORES, min_size=3, max_size=20), SCORES)
 def test_what_is_no_better_anywhere_is_never_adopted(keep: list[float], lost: float) -> None:
     """Protects KEEP: a use has to win on average, whatever the numbers."""

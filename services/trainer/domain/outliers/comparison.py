@@ -9,7 +9,7 @@ those of models of fresh data would. Nadeau and Bengio, "Inference for the Gener
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from statistics import fmean, variance
+from statistics import variance
 
 from services.trainer.domain.specification import USES, Use
 
@@ -80,7 +80,7 @@ def compare(scores: Mapping[Use, Sequence[float]], *, larger_is_better: bool) ->
         UseResult(
             use=use,
             scores=tuple(scores[use]),
-            mean=fmean(scores[use]),
+            mean=_mean(scores[use]),
             difference=differences[use].mean,
             standard_error=differences[use].standard_error,
             lower_bound=differences[use].lower_bound,
@@ -101,10 +101,15 @@ def corrected_difference(differences: Sequence[float]) -> Difference:
     if not all(map(math.isfinite, differences)):
         return Difference(0.0, math.inf, -math.inf)
     folds = len(differences)
-    mean = fmean(differences)
+    mean = _mean(differences)
     share = 1 / folds + 1 / (folds - 1)
     error = math.sqrt(share * variance(differences, mean))
     return Difference(mean, error, mean - _T_QUANTILES[folds - 3] * error)
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Returns the mean. The sum of losses in a target's own units may be too large for a float."""
+    return sum(value / len(values) for value in values)
 
 
 def _difference(scores: Sequence[float], baseline: Sequence[float], sign: int) -> Difference:
