@@ -10,6 +10,8 @@ from common.errors import InvalidFieldError
 
 DEFAULT_PAGE_SIZE = 50
 MAX_PAGE_SIZE = 1000
+MAX_PAGE_BYTES = 3_000_000
+"""A page of more ends early: a gRPC message may have 4 MiB, unless its receiver says otherwise."""
 
 _DIGEST_BYTES = 12
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, NamedTuple
 
 from common.names import validate_collection
-from common.paging import check_page_size, decode_token, encode_token
+from common.paging import MAX_PAGE_BYTES, check_page_size, decode_token, encode_token
 from common.records.envelope import M, Record, Stored, descriptor_of
 from common.records.filters import compile_filter
 from common.records.index import Index, Position
@@ -90,13 +90,19 @@ class Lists:
             entries = self._matching(query, _position(token) if token else None, complete)
         else:
             entries = _ordered(self._matching(query, None, complete), order, token)
-        found: list[_Entry[M]] = []
+        found: list[M] = []
+        room = MAX_PAGE_BYTES
+        last: tuple[str | int | float | None, ...] = ()
         for entry in entries:
-            if len(found) == size:
-                last = [*found[-1].key, *found[-1].position]
-                return _page(found, summary, encode_token(query.identity, last))
-            found.append(entry)
-        return _page(found, summary, "")
+            resource = _copy(entry.record.resource)
+            if summary is not None:
+                resource = summary(resource)
+            room -= resource.ByteSize()
+            if found and (len(found) == size or room < 0):
+                return Page(found, encode_token(query.identity, last))
+            found.append(resource)
+            last = (*entry.key, *entry.position)
+        return Page(found, "")
 
     def all(self, query: Query[M]) -> Sequence[Record[M]]:
         """Returns all records that match, newest first. See `RecordStore.find`."""
@@ -151,11 +157,6 @@ def _ordered(
             if not is_after:
                 continue
         yield entry._replace(key=key)
-
-
-def _page(found: Sequence[_Entry[M]], summary: Complete[M] | None, token: str) -> Page[M]:
-    copies = [_copy(entry.record.resource) for entry in found]
-    return Page([summary(copy) for copy in copies] if summary is not None else copies, token)
 
 
 def _copy(message: M) -> M:

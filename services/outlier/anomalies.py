@@ -1,11 +1,12 @@
 """The marked rows of scans, kept so that the service can list them without reading Parquet."""
 
 from collections import OrderedDict
+from collections.abc import Sequence
 
 from aimass.outlier.v1 import outlier_pb2
 from common.artifacts import ObjectStore
 from common.artifacts.blobs import read_artifact
-from common.paging import check_page_size, decode_token, encode_token
+from common.paging import MAX_PAGE_BYTES, check_page_size, decode_token, encode_token
 
 MOST_LISTED = 10_000
 """Marked rows of a scan that are listed."""
@@ -38,7 +39,7 @@ class AnomalyPages:
         query = (scan.name, scan.anomalies.sha256)
         start = int(decode_token(query, request.page_token)[0]) if request.page_token else 0
         found = self._all(scan).anomalies
-        end = start + size
+        end = _end_of_page(found, start, size)
         token = encode_token(query, [end]) if end < len(found) else ""
         return outlier_pb2.ListAnomaliesResponse(anomalies=found[start:end], next_page_token=token)
 
@@ -52,3 +53,13 @@ class AnomalyPages:
             while len(self._kept) > _KEPT:
                 self._kept.popitem(last=False)
         return found
+
+
+def _end_of_page(anomalies: Sequence[outlier_pb2.Anomaly], start: int, size: int) -> int:
+    """Returns where a page ends; explanations are long, and a message must not be too large."""
+    room = MAX_PAGE_BYTES
+    for place, anomaly in enumerate(anomalies[start : start + size], start):
+        room -= anomaly.ByteSize()
+        if room < 0 and place > start:
+            return place
+    return start + size
