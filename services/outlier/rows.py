@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
@@ -10,12 +11,14 @@ import numpy.typing as npt
 from PIL import Image
 
 from aimass.type.v1 import table_pb2
+from common.data.pictures import FORMATS, to_bytes
 from common.data.schema import LABEL_TYPES, Column, ColumnType, Schema
 from common.errors import InvalidFieldError
 from services.outlier.domain.preparation.columns import MISSING_TIME
 from services.outlier.domain.preparation.raw import RawRows, Values
 
 MOST_ROWS = 10_000
+MOST_BYTES = 64 * 1024 * 1024
 _TRUTHS = {"true": "true", "1": "true", "false": "false", "0": "false"}
 _MICROSECOND = 1_000_000
 
@@ -52,6 +55,7 @@ def raw_rows(table: table_pb2.Table, schema: Schema, wanted: Sequence[str], fiel
         raise InvalidFieldError(
             f"{field}.columns", f"none is looked at; the detector looks at {_some(wanted)}"
         )
+    _check_size(count, [schema.column(name) for name in wanted], field)
     columns: dict[str, Values] = {}
     labels: dict[str, Sequence[str]] = {}
     for name in wanted:
@@ -99,6 +103,22 @@ def check_table(table: table_pb2.Table, field: str) -> int:
     return counts[0]
 
 
+def _check_size(count: int, columns: Sequence[Column], field: str) -> None:
+    """Checks that rows fit: columns that are missing, and images, are not in the message's size."""
+    row_bytes = sum(math.prod(each.shape) * _bytes(each) for each in columns)
+    most = max(1, MOST_BYTES // row_bytes)
+    if count > most:
+        raise InvalidFieldError(
+            field,
+            f"has {count:,} rows of {row_bytes:,} bytes with all columns; send at most {most:,} "
+            "at once",
+        )
+
+
+def _bytes(column: Column) -> int:
+    return 1 if column.type is ColumnType.IMAGE else 8
+
+
 def numbers(column: table_pb2.Column, field: str) -> npt.NDArray[np.float64]:
     """Returns a column of numbers or truth values, shape (rows,); NaN is missing.
 
@@ -136,6 +156,7 @@ def _labels(column: table_pb2.Column, expected: Column, field: str) -> Values:
         raise _wrong_type(column, field, "labels (`strings`, `integers` or `booleans`)")
     found = np.array([str(each) for each in _cells(column)], object)
     if expected.type is ColumnType.BOOLEAN:
+        found[list(column.missing_rows)] = "false"  # whatever stands in the place of no value
         found = np.array([_truth(each, column, field) for each in found], object)
     return _without_missing(found, column)
 
@@ -200,11 +221,11 @@ def _images(column: table_pb2.Column, expected: Column, field: str) -> Values:
 def _image(content: bytes, row: int, expected: Column, field: str) -> Values:
     channels, height, width = expected.shape
     try:
-        with Image.open(io.BytesIO(content)) as image:
+        with Image.open(io.BytesIO(content), formats=FORMATS) as image:
             if image.size != (width, height):
                 raise ValueError(f"is {image.width} x {image.height}, not {width} x {height}")
-            pixels = np.asarray(image.convert("RGB" if channels == 3 else "L"), np.uint8)
-    except (OSError, ValueError, Image.DecompressionBombError) as error:
+            pixels = to_bytes(image, channels)
+    except Exception as error:  # whatever a decoder raises
         raise InvalidFieldError(
             f"{field}.blobs.values[{row}]", f"must be an image of the scanned size: {error}"
         ) from None
@@ -234,7 +255,7 @@ def _vector(cell: object, length: int) -> npt.NDArray[np.float64] | None:
         if isinstance(cell, bytes):
             return np.frombuffer(cell, "<f4").astype(np.float64)
         return np.array(json.loads(str(cell)), np.float64)
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         return None
 
 
@@ -245,11 +266,9 @@ def _numbers(column: table_pb2.Column, expected: Column, field: str) -> Values:
 def _missing(column: Column, count: int) -> Values:
     if column.type is ColumnType.TIMESTAMP:
         return np.full(count, MISSING_TIME, np.int64)
-    if column.type is ColumnType.IMAGE:
-        return np.zeros((count, *column.shape), np.uint8)
-    if column.type in (ColumnType.NUMERIC, ColumnType.EMBEDDING):
-        return np.full((count, *column.shape), np.nan)
-    return np.full(count, None, object)
+    if column.type in LABEL_TYPES or column.type is ColumnType.TEXT:
+        return np.full(count, None, object)
+    return np.broadcast_to(np.float64(np.nan), (count, *column.shape))
 
 
 def _wrong_type(column: table_pb2.Column, field: str, wanted: str) -> InvalidFieldError:

@@ -74,7 +74,11 @@ class Ensemble:
 
     def score(self, raw: RawRows) -> ScoredRows:
         """Returns what is to be said of raw rows; each for itself, whatever rows are beside it."""
-        scores = self.score_prepared(self.preparation.apply(raw))
+        parts = [
+            self.score_prepared(self.preparation.apply(part))
+            for part in raw.parts(self.preparation.rows_at_once)
+        ]
+        scores: Scores = np.concatenate(parts)
         return ScoredRows(
             scores,
             self.calibration.probabilities(scores),

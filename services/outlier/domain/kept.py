@@ -51,8 +51,7 @@ class UsualRows:
             numbers: Of the rows in the data.
         """
         columns = preparation.columns
-        width = sum(column.width for column in columns)
-        size = 8 * width + (4 + _SHOWN_BYTES) * len(columns)
+        size = 8 * preparation.width + (4 + _SHOWN_BYTES) * len(columns)
         count = min(_MOST_USUAL_ROWS, max(_LEAST_USUAL_ROWS, _MOST_USUAL_BYTES // size))
         kept = raw.take(slice(0, count))
         shown = tuple(describe(column, kept) for column in columns)
@@ -78,8 +77,8 @@ class KeptDetector:
     def explain(self, raw: RawRows) -> list[ExplainedRow]:
         """Says why raw rows are odd, each for itself, whatever rows are beside it."""
         found: list[ExplainedRow] = []
-        for start in range(0, raw.count, EXPLAINED_AT_ONCE):
-            found += self._explain(raw.take(slice(start, start + EXPLAINED_AT_ONCE)))
+        for part in raw.parts(EXPLAINED_AT_ONCE):
+            found += self._explain(part)
         return found
 
     def _explain(self, raw: RawRows) -> list[ExplainedRow]:

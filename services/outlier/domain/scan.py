@@ -1,7 +1,7 @@
 """A scan: learns from a sample of a table what is usual, scores every row, marks the odd ones."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -30,12 +30,11 @@ from services.outlier.domain.labelling import (
     choose_labelled,
     learn_labels,
 )
-from services.outlier.domain.preparation import PreparationOptions
+from services.outlier.domain.preparation import PreparationOptions, RawRows
 from services.outlier.domain.table import RowNumbers, Table, draw_numbers, read_rows, sample_size
 
 _MOST_FITTED_ROWS = 100_000
 _MOST_LABELLED_ROWS = 20_000
-_PART_ROWS = 8192
 _USUAL = 0.9  # share of the sample among which usual rows are
 
 
@@ -235,23 +234,19 @@ def _usual(sample: _Sample, scores: Scores, ensemble: Ensemble) -> UsualRows:
 
 
 def _score_all(table: Table, fit: Fit, progress: Progress) -> Scores:
+    def score(part: RawRows) -> Scores:
+        return combined_scores(fit.members, fit.preparation.apply(part), fit.learned)
+
     scores = np.empty(table.row_count)
     done = 0
     # Parts have a size of their own, so that scores do not depend on the number of threads.
     with ThreadPoolExecutor(THREADS, initializer=threadpool_limits, initargs=(1,)) as threads:
         for batch in table.batches():
-            rows = fit.preparation.apply(batch)
-            parts = [rows.take(part) for part in _parts(rows.count)]
-            found = threads.map(lambda part: combined_scores(fit.members, part, fit.learned), parts)
+            found = threads.map(score, batch.parts(fit.preparation.rows_at_once))
             scores[done : done + batch.count] = np.concatenate(list(found))
             done += batch.count
             progress(Stage.SCORING, done, table.row_count)
     return scores
-
-
-def _parts(count: int) -> Iterator[slice]:
-    for start in range(0, count, _PART_ROWS):
-        yield slice(start, start + _PART_ROWS)
 
 
 def _threshold(scores: Scores, fit: Fit, marking: Marking) -> float:

@@ -57,8 +57,7 @@ class RowsTable:
 
     def batches(self) -> Iterator[RawRows]:
         """See `Table`."""
-        for start in range(0, self.row_count, self.batch_rows):
-            yield self.raw.take(slice(start, start + self.batch_rows))
+        return self.raw.parts(self.batch_rows)
 
 
 def sample_size(columns: Sequence[Column], row_count: int, most_rows: int) -> int:

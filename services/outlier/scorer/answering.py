@@ -4,7 +4,6 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 from google.protobuf import empty_pb2
 from google.protobuf.message import Message
 
@@ -24,6 +23,7 @@ from services.outlier.detector_files import LoadedDetector, read_detector
 from services.outlier.domain.estimate import estimate
 from services.outlier.domain.specification import ScannedData, resolve_against_data
 from services.outlier.rows import check_table, raw_rows
+from services.outlier.scorer.oddest import oddest_marked
 from services.outlier.scorer.streams import OnlineStreams, online_rows
 
 _KEPT = 8
@@ -64,7 +64,7 @@ class Answering:
         scored = loaded.detector.score(raw)
         answer = scored_to_proto(scored, loaded.detector.ensemble.threshold)
         if question.explain:
-            odd = np.flatnonzero(scored.marked)
+            odd = oddest_marked(scored.scores, scored.marked)
             explained = loaded.detector.explain(raw.take(odd))
             for row, each in zip(odd.tolist(), explained, strict=True):
                 answer.explanations[row].CopyFrom(explanation_to_proto(each))

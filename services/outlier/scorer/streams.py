@@ -1,7 +1,6 @@
 """Online detectors: each learns from one stream, and what it learned is saved as it goes."""
 
 import json
-import logging
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -29,10 +28,10 @@ from services.outlier.convert import online_from_proto, online_to_proto
 from services.outlier.domain.detector import Matrix
 from services.outlier.domain.keeping import DamagedError
 from services.outlier.domain.streaming.online import Online, OnlineDetector, OnlineScores
+from services.outlier.domain.table import RowNumbers
 from services.outlier.feedback import FeedbackBox
 from services.outlier.rows import check_table, numbers
-
-_log = logging.getLogger(__name__)
+from services.outlier.scorer.oddest import oddest_marked
 
 _FIELD = "start.online"
 _ROWS = "rows"
@@ -128,7 +127,8 @@ class OnlineStreams:
         scores = feeding.detector.process(rows)
         answer = _answer(scores, feeding.columns)
         if question.explain:
-            _explain(answer, feeding.detector.deviations(rows), rows, feeding.columns)
+            odd = oddest_marked(scores.scores, scores.marked)
+            _explain(answer, odd, feeding.detector.deviations(rows[odd]), rows, feeding.columns)
         if self._clock() - feeding.saved_at >= _SAVE_SECONDS:
             self._save(feeding)
         answer.saved_row_count = feeding.saved
@@ -320,14 +320,15 @@ def _answer(scores: OnlineScores, columns: Sequence[str]) -> outlier_pb2.ScoreSt
 
 def _explain(
     answer: outlier_pb2.ScoreStreamResponse,
+    odd: RowNumbers,
     deviations: Matrix,
     rows: Matrix,
     columns: Sequence[str],
 ) -> None:
-    """Adds why marked rows are odd: their distances to the running medians."""
-    for row in np.flatnonzero(answer.scored.marked):
-        explanation = answer.scored.explanations[int(row)]
-        strengths = np.nan_to_num(np.abs(deviations[row]))
+    """Adds why some rows are odd: their distances to the running medians."""
+    for row, distances in zip(odd.tolist(), deviations, strict=True):
+        explanation = answer.scored.explanations[row]
+        strengths = np.nan_to_num(np.abs(distances))
         for place in np.argsort(-strengths, kind="stable")[:_MOST_REASONS]:
             if strengths[place] >= 1:
                 explanation.reasons.add(

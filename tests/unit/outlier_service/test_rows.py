@@ -85,6 +85,50 @@ def test_all_types_are_read_as_a_data_set_is() -> None:
     assert raw.columns["place"].tolist() == [[1, 2], [3, 4]]
 
 
+def test_wide_gray_is_read_as_a_data_set_is() -> None:
+    """An image of 16 bits a pixel is scaled, not clipped to white."""
+    buffer = io.BytesIO()
+    Image.fromarray(np.full((2, 3), 0x4000, np.uint16)).save(buffer, "PNG")
+    raw = raw_rows(table(face=blobs(buffer.getvalue())), SCHEMA, ["face"], "rows")
+    assert (raw.columns["face"] == 0x40).all()
+
+
+def test_nothing_is_read_where_values_are_missing() -> None:
+    """Something stands in the place of a missing value, and may be anything."""
+    raw = raw_rows(table(ok=strings("", "true", missing=(0,))), SCHEMA, WANTED, "rows")
+    labels = [*raw.labels["ok"], None]
+    assert [labels[code] for code in raw.columns["ok"]] == [None, "true"]
+
+
+def test_rows_that_would_take_too_much_memory_are_refused() -> None:
+    """Columns that are missing, and images, take more room than the message has."""
+    schema = Schema((*SCHEMA.columns, Column("scan", ColumnType.IMAGE, shape=(3, 2000, 2000))))
+    wanted = [*WANTED, "scan"]
+    with pytest.raises(InvalidFieldError, match="send at most 5 at once"):
+        raw_rows(table(size=doubles(*[1.0] * 6)), schema, wanted, "rows")
+    raw = raw_rows(table(size=doubles(*[1.0] * 5)), schema, wanted, "rows")
+    assert np.isnan(raw.columns["scan"][0, 0, 0, 0])
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG"])
+def test_damaged_images_are_named(kind: str) -> None:
+    """Whatever a decoder makes of damaged bytes, it is an image or an error that names it."""
+    generator = np.random.default_rng(0)
+    buffer = io.BytesIO()
+    Image.fromarray(generator.integers(0, 255, (2, 3), dtype=np.uint8)).save(buffer, kind)
+    whole = np.frombuffer(buffer.getvalue(), np.uint8)
+    for _ in range(200):
+        damaged = whole.copy()
+        damaged[generator.integers(0, len(whole), 3)] = generator.integers(0, 256, 3)
+        cut = damaged[: generator.integers(1, len(whole) + 1)].tobytes()
+        try:
+            raw = raw_rows(table(face=blobs(cut)), SCHEMA, ["face"], "rows")
+        except InvalidFieldError as error:
+            assert error.violations[0].field == "rows.columns[0].blobs.values[0]"
+        else:
+            assert raw.columns["face"].shape == (1, 1, 2, 3)
+
+
 def test_columns_that_are_left_out_are_missing() -> None:
     """Rows can be scored on what is known of them; other columns of the data are ignored."""
     raw = raw_rows(table(size=doubles(1.0), target=doubles(9.0)), SCHEMA, WANTED, "rows")
@@ -115,6 +159,7 @@ def test_columns_that_are_left_out_are_missing() -> None:
         (table(place=blobs(b"1234")), "rows.columns[0].blobs.values[0]", "2 numbers"),
         (table(place=strings("[1, [2]]")), "rows.columns[0].strings.values[0]", "2 numbers"),
         (table(place=doubles(1.0)), "rows.columns[0]", "vectors"),
+        (table(place=strings(f"[1, {10**400}]")), "rows.columns[0].strings.values[0]", "2 numbers"),
     ],
 )
 def test_what_does_not_fit_is_named(rows: table_pb2.Table, path: str, hint: str) -> None:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from PIL import Image
 
+from common.data.pictures import FORMATS, to_bytes
 from common.errors import InvalidFieldError
 from services.catalog.domain.fields import bad_file
 from services.catalog.domain.sources.archive import Archive, ArchiveFile
@@ -21,7 +22,6 @@ Pixels = npt.NDArray[np.uint8]
 
 IMAGE_COLUMN = "image"
 
-_FORMATS = ("PNG", "JPEG", "BMP")
 _ENDINGS = (".png", ".jpg", ".jpeg", ".bmp")
 _OTHER_ENDINGS = (".gif", ".tif", ".tiff", ".webp")
 _GRAY_MODES = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "F")
@@ -116,7 +116,7 @@ class ImageArchiveSource:
         """Reads an image's header; its pixels are decoded later."""
         content = io.BytesIO(self._archive.read(file))
         try:
-            image = Image.open(content, formats=_FORMATS)
+            image = Image.open(content, formats=FORMATS)
         except Image.DecompressionBombError as error:
             raise _too_large(file) from error
         except _DAMAGES as error:
@@ -133,7 +133,7 @@ class ImageArchiveSource:
         """Decodes an image to (channels, height, width)."""
         image = self._open(file)
         try:
-            pixels = _to_bytes(image, self._channels)
+            pixels = to_bytes(image, self._channels)
         except _DAMAGES as error:
             raise bad_file(
                 f"`{file.filename}` is damaged ({error}); replace it, or take it out of the "
@@ -150,14 +150,6 @@ def _too_large(file: ArchiveFile) -> InvalidFieldError:
         "be imported; make it smaller, or take it out of the archive",
         "BAD_IMAGE",
     )
-
-
-def _to_bytes(image: Image.Image, channels: int) -> Pixels:
-    if image.mode.startswith("I"):
-        # 16-bit gray, which PIL would clip instead of scale.
-        wide = np.asarray(image).astype(np.uint32)
-        image = Image.fromarray((wide >> 8).astype(np.uint8))
-    return np.asarray(image.convert("L" if channels == 1 else "RGB"), np.uint8)
 
 
 def is_image(file: ArchiveFile) -> bool:

@@ -15,6 +15,9 @@ from services.outlier.domain.preparation.columns import (
 from services.outlier.domain.preparation.raw import RawRows
 from services.outlier.domain.preparation.texts import TextColumn
 
+_MOST_ROWS = 8192
+_MOST_FEATURES = 4_000_000
+
 Prepared = NumberColumn | LabelColumn | TimeColumn | VectorColumn | TextColumn
 
 
@@ -29,6 +32,16 @@ class Preparation:
 
     columns: tuple[Prepared, ...]
     dropped: tuple[str, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Number of features."""
+        return sum(column.width for column in self.columns)
+
+    @property
+    def rows_at_once(self) -> int:
+        """How many rows are prepared and scored at once, so that they take little memory."""
+        return min(_MOST_ROWS, max(1, _MOST_FEATURES // self.width))
 
     @property
     def owners(self) -> npt.NDArray[np.int64]:

@@ -1,6 +1,6 @@
 """Rows as they are read from a data set, before anything is learned of them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -32,6 +32,11 @@ class RawRows:
         """Returns some of the rows, by position or by truth value."""
         taken = {name: values[chosen] for name, values in self.columns.items()}
         return RawRows(taken, self.labels)
+
+    def parts(self, rows: int) -> Iterator["RawRows"]:
+        """Yields the rows in order, so many at a time, without copying them."""
+        for start in range(0, self.count, rows):
+            yield self.take(slice(start, start + rows))
 
 
 def concatenated(pieces: Sequence[RawRows]) -> RawRows:

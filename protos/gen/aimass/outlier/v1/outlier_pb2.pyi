@@ -833,7 +833,9 @@ class ListAnomaliesResponse(_message.Message):
     """For the next page; empty on the last."""
     @_builtins.property
     def anomalies(self) -> _containers.RepeatedCompositeFieldContainer[Global___Anomaly]:
-        """The oddest first. The first 10,000 marked rows can be listed; all are in the scan's `scores`."""
+        """The oddest first; fewer than asked for where their explanations are long. The first 10,000
+        marked rows can be listed; all are in the scan's `scores`.
+        """
 
     def __init__(
         self,
@@ -946,11 +948,12 @@ class ScoreRequest(_message.Message):
     detector: _builtins.str
     """A scan's detector: `models/{model}/versions/{version}`, a number, an alias or `latest`. Required."""
     explain: _builtins.bool
-    """Also say why marked rows are odd."""
+    """Also say why marked rows are odd, the 100 oddest of them."""
     @_builtins.property
     def rows(self) -> _table_pb2.Table:
-        """The rows, at most 10,000, with the columns that were scanned; missing columns count as missing
-        values. Timestamps are texts (ISO 8601) or microseconds since 1970; images are encoded (PNG,
+        """The rows, with the columns that were scanned; missing columns count as missing values. At most
+        10,000, and fewer where with all columns they take more than 64 MB: 8 bytes for a value or a
+        number of an embedding, 1 for a number of an image. Timestamps are texts (ISO 8601) or microseconds since 1970; images are encoded (PNG,
         JPEG); embeddings are blobs of little-endian 32-bit floats.
         """
 
@@ -1050,7 +1053,9 @@ class ScoredRows(_message.Message):
 
     @_builtins.property
     def explanations(self) -> _containers.MessageMap[_builtins.int, Global___Explanation]:
-        """Why rows are odd, by their position in the batch: of marked rows, where that was asked for."""
+        """Why rows are odd, by their position in the batch: of the 100 oddest of the marked rows, where
+        that was asked for.
+        """
 
     def __init__(
         self,
@@ -1114,7 +1119,7 @@ class StreamStart(_message.Message):
     detector: _builtins.str
     """A scan's detector: `models/{model}/versions/{version}`, a number, an alias or `latest`."""
     explain: _builtins.bool
-    """Also say why marked rows are odd."""
+    """Also say why marked rows are odd, the 100 oddest of each message."""
     @_builtins.property
     def online(self) -> Global___OnlineDetector:
         """A detector that learns from the stream."""
