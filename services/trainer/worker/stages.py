@@ -122,6 +122,8 @@ class StagedTraining:
                 _log.warning("%s: the model diverged", _title(trainee.stage))
             raise
         place = self._course.after(trainee.stage, self._score(trainee))
+        # Rows and network may take half of a worker's memory: they go before the next ones come.
+        del trainee, self._trainee
         with beating(self._context.progress.beat):
             self._trainee = self._trainee_of(self._agree(place))
             mine = self._trainee.snapshot().to_bytes() if self._context.rank == 0 else b""

@@ -1,6 +1,8 @@
 """Trainings with the marks of an outlier scan, in a world of one, in this process."""
 
 import dataclasses
+import gc
+import weakref
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +16,11 @@ from services.trainer.domain.job import Job
 from services.trainer.domain.outliers.marks import WEIGHT_FLOOR, Marks
 from services.trainer.domain.outliers.resolution import Scan
 from services.trainer.worker.commits import read_commit
+from services.trainer.worker.course import Course, Stage
+from services.trainer.worker.data import TrainingRows
 from services.trainer.worker.loop import Outcome
 from services.trainer.worker.process import ProgressBoard
+from services.trainer.worker.state import StagePlace
 from tests.support.training import Array, Desk, split_parts
 
 ROWS = 120
@@ -189,6 +194,24 @@ def test_a_proof_that_is_complete_is_not_done_again(desk: Desk) -> None:
     desk.reports.clear()
     assert desk.train(job) == first
     assert not [each for each in desk.reports if "held out" in each.log_line.text]
+
+
+def test_one_stage_at_a_time_is_in_memory(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Protects workers that have just the memory for a training without a proof."""
+    alive: weakref.WeakSet[TrainingRows] = weakref.WeakSet()
+    left = []
+    make = Course.stage
+
+    def stage(course: Course, place: StagePlace) -> Stage:
+        gc.collect()
+        left.append(len(alive))
+        made = make(course, place)
+        alive.add(made.rows)
+        return made
+
+    monkeypatch.setattr(Course, "stage", stage)
+    desk.train(proved_job(desk, "proved"))
+    assert left == [0] * 10
 
 
 def test_compared_models_report_no_metrics(desk: Desk) -> None:
