@@ -16,7 +16,7 @@ from common.artifacts.blobs import put_artifact
 from common.artifacts.protocol import ObjectStore
 from common.data.messages import schema_from_proto
 from common.data.schema import LABEL_TYPES, ColumnType, Schema
-from common.errors import DataLossError
+from common.errors import AimassError, DataLossError
 from common.models import vectors
 from common.models.store import TEST_VECTORS, read_part
 from services.outlier.domain.keeping import DamagedError, put_together, take_apart
@@ -100,10 +100,25 @@ def read_detector(version: model_pb2.ModelVersion, store: ObjectStore) -> Loaded
         raise DataLossError(
             f"The detector {version.name} cannot be put together.", private=repr(error)
         ) from error
-    schema = schema_from_proto(message)
-    samples = vectors.read_vectors(version, store)
-    vectors.replay(version, samples, lambda inputs: _score(detector, _decoded(inputs, schema)))
-    return LoadedDetector(detector, schema)
+    loaded = LoadedDetector(detector, schema_from_proto(message))
+    _replay(version, loaded, vectors.read_vectors(version, store))
+    return loaded
+
+
+def _replay(
+    version: model_pb2.ModelVersion, loaded: LoadedDetector, samples: vectors.Vectors
+) -> None:
+    def predict(inputs: vectors.Tensors) -> vectors.Tensors:
+        return _score(loaded.detector, _decoded(inputs, loaded.schema))
+
+    try:
+        vectors.replay(version, samples, predict)
+    except AimassError:
+        raise
+    except Exception as error:  # parts that do not fit together may raise anything
+        raise DataLossError(
+            f"The detector {version.name} does not work.", private=repr(error)
+        ) from error
 
 
 def _light(schema: dataset_pb2.Schema) -> dataset_pb2.Schema:

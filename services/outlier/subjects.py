@@ -179,6 +179,13 @@ def _dataset_of(version: str) -> str:
 
 
 def _dataset_among(inputs: Sequence[str]) -> str:
-    """Returns the data set version that a detector learned from."""
+    """Returns the data set version that a detector learned from.
+
+    Raises:
+        InvalidFieldError: It is not known: somebody else than a scan made the detector.
+    """
     prefix = f"{DatasetVersionName.collection}/"
-    return next(name for name in inputs if name.startswith(prefix))
+    for name in inputs:
+        if name.startswith(prefix):
+            return name
+    raise InvalidFieldError("subject", "must be the detector of a scan, which knows its data set")

@@ -1,6 +1,7 @@
 """A kept detector says of rows in messages what it said of the same rows in the scanned data."""
 
 import io
+import json
 from datetime import UTC, datetime, timedelta, timezone
 
 import numpy as np
@@ -9,6 +10,7 @@ from PIL import Image
 
 from aimass.catalog.v1 import model_pb2
 from aimass.type.v1 import table_pb2
+from common.artifacts.blobs import put_artifact
 from common.artifacts.memory import MemoryStore
 from common.data.messages import schema_to_proto
 from common.data.schema import BOOLEAN_LABELS, Column, ColumnType, Schema
@@ -160,4 +162,16 @@ def test_detector_that_scores_otherwise_is_not_used() -> None:
     store.upload("v/samples", [content])
     version.artifacts["samples"].CopyFrom(samples)
     with pytest.raises(DataLossError, match="test vectors"):
+        read_detector(version, store)
+
+
+def test_detector_whose_parts_do_not_fit_together_is_told() -> None:
+    """Columns of another data set beside a detector make no error without words."""
+    version, store = kept(scanned("ecod"))
+    configuration = json.loads(store.read("v/configuration")[0])
+    columns = configuration["schema"]["columns"]
+    columns[0]["type"], columns[2]["type"] = columns[2]["type"], columns[0]["type"]
+    ref = put_artifact(store, "v/configuration", json.dumps(configuration).encode(), "x/y")
+    version.artifacts["configuration"].CopyFrom(ref)
+    with pytest.raises(DataLossError, match="models/m/versions/1"):
         read_detector(version, store)

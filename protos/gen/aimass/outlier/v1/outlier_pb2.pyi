@@ -239,8 +239,8 @@ class OutlierScanSpec(_message.Message):
 
     @_builtins.property
     def budget(self) -> _duration_pb2.Duration:
-        """About how long the scan may take, 1 s to 1 day; detectors that would take longer are left out.
-        Default: 10 minutes.
+        """About how long the scan may take, 1 s to 1 day; detectors that would take longer are left out,
+        but for the first one. Starting, explaining and publishing come on top. Default: 10 minutes.
         """
 
     def __init__(
