@@ -80,6 +80,18 @@ def test_vectors_are_prepared_alike_in_any_company() -> None:
     assert (np.array(alone) == whole).all()
 
 
+@pytest.mark.parametrize("shape", [(50, 6), (12, 40)])
+def test_main_directions_keep_distances(shape: tuple[int, int]) -> None:
+    """Where they hold everything, rows are as far apart as before, whichever product is solved."""
+    vectors = np.random.default_rng(0).normal(size=shape) * np.arange(1, shape[1] + 1)
+    raw = RawRows({"v": vectors})
+    found = prepare(raw, [Column("v", ColumnType.EMBEDDING, shape=shape[1:])]).apply(raw).values
+    before, after = (np.linalg.norm(each - each[0], axis=1) for each in (vectors, found))
+    np.testing.assert_allclose(after[1:] / before[1:], after[1] / before[1], rtol=1e-6)
+    assert found.shape[1] == min(shape[0] - 1, shape[1]) + 1
+    np.testing.assert_allclose(found[:, -1], 0, atol=1e-6)
+
+
 def test_an_infinity_in_a_vector_is_far_out() -> None:
     """A vector that is no usable number has finite features, far from all others."""
     vectors = np.random.default_rng(0).normal(size=(50, 3))

@@ -1,5 +1,6 @@
 """Columns of each type as features and codes. All classes are frozen and made of plain arrays."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
@@ -212,6 +213,12 @@ class TimeColumn:
         return np.where(times == MISSING_TIME, 0, found).astype(np.int32)
 
 
+def flattened(values: Values) -> Matrix:
+    """Returns vectors or images as rows of numbers whose squares are finite; NaN stays."""
+    flat = values.reshape(len(values), math.prod(values.shape[1:])).astype(np.float64)
+    return np.asarray(np.clip(flat, -_LARGEST_ENTRY, _LARGEST_ENTRY))
+
+
 @dataclass(frozen=True)
 class VectorColumn:
     """An image or embedding: its main directions, all scaled alike.
@@ -253,8 +260,7 @@ class VectorColumn:
         return np.concatenate([self._measures(values[start : start + block]) for start in starts])
 
     def _measures(self, values: Values) -> Matrix:
-        flat = values.reshape(len(values), len(self.mean)).astype(np.float64)
-        flat = np.clip(flat, -_LARGEST_ENTRY, _LARGEST_ENTRY)
+        flat = flattened(values)
         centered = np.where(np.isnan(flat), 0.0, flat - self.mean)
         found = centered @ self.directions.T
         left = centered - found @ self.directions

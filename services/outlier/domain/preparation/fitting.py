@@ -5,6 +5,7 @@ from enum import StrEnum
 
 import numpy as np
 import numpy.typing as npt
+import scipy.linalg
 from pydantic import BaseModel, ConfigDict
 
 from common.data.schema import Column, ColumnType
@@ -16,6 +17,7 @@ from services.outlier.domain.preparation.columns import (
     Scale,
     TimeColumn,
     VectorColumn,
+    flattened,
 )
 from services.outlier.domain.preparation.preparation import Preparation, Prepared
 from services.outlier.domain.preparation.raw import RawRows
@@ -40,6 +42,7 @@ _NORMAL_IQR = 1.349  # interquartile range of the standard normal distribution
 _HEAVY = 1.5
 _DAY = 86_400_000_000
 _ROUNDING = 1e-5
+_LEAST_SIZE = 1e-5  # of a direction, beside the largest
 _SMALLEST = 4 * float(np.finfo(np.float64).tiny)  # half of it is still a normal number
 
 
@@ -144,8 +147,8 @@ def _fit_times(name: str, raw: RawRows, scaling: Scaling) -> Prepared | None:
 
 def _fit_vectors(name: str, raw: RawRows, scaling: Scaling) -> Prepared | None:
     values = raw.columns[name]
-    flat = values.reshape(len(values), -1).astype(np.float64)
-    whole = flat[np.isfinite(flat).all(axis=1)]
+    given = values.reshape(len(values), -1)
+    whole = flattened(given[np.isfinite(given).all(axis=1)])
     if len(whole) < 2 or not (whole != whole[0]).any():
         return None
     mean = whole.mean(axis=0)
@@ -162,11 +165,34 @@ def _main_directions(
     centered: npt.NDArray[np.float64],
 ) -> tuple[npt.NDArray[np.float64], float]:
     """Returns the principal directions, shape (directions, length), and the first one's spread."""
-    # Rows are fewer than numbers in images, so that the smaller of the two products is solved.
-    _, sizes, rows = np.linalg.svd(centered[: 4 * 1024], full_matrices=False)
-    kept = min(_MOST_DIRECTIONS, int((sizes > 1e-9 * sizes[0]).sum()))
-    spread = float(sizes[0] / np.sqrt(min(len(centered), 4 * 1024)))
-    return rows[:kept], spread or 1.0
+    sample = centered[: 4 * 1024]
+    sizes, rows = _leading(sample, _MOST_DIRECTIONS)
+    spread = float(sizes[0] / np.sqrt(len(sample))) if len(sizes) else 0.0
+    return rows, spread or 1.0
+
+
+def _leading(
+    centered: npt.NDArray[np.float64], most: int
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Returns the largest singular values, descending, and their right vectors, at most so many.
+
+    Those that are nothing beside the largest are left out.
+    """
+    unit = float(np.abs(centered).max()) or 1.0
+    scaled = centered / unit
+    # The smaller of the two products: rows are fewer than numbers in images. A decomposition of
+    # all takes five times as long.
+    is_wide = scaled.shape[1] > scaled.shape[0]
+    product = scaled @ scaled.T if is_wide else scaled.T @ scaled
+    count = len(product)
+    span = (count - min(most, count), count - 1)
+    squares, found = scipy.linalg.eigh(product, subset_by_index=span)
+    squares, vectors = squares[::-1], found.T[::-1]
+    kept = squares > max(_LEAST_SIZE**2 * squares[0], 0.0)
+    sizes, vectors = np.sqrt(squares[kept]), vectors[kept]
+    if is_wide:
+        vectors = vectors @ scaled / sizes[:, None]
+    return sizes * unit, vectors
 
 
 def _fit_texts(name: str, raw: RawRows, scaling: Scaling) -> Prepared | None:
@@ -193,8 +219,7 @@ def _topics(
     for row, each in enumerate(sample):
         if len(each):
             weights[row, each] = rarity[each] / (np.sqrt((rarity[each] ** 2).sum()) or 1.0)
-    _, sizes, rows = np.linalg.svd(weights - weights.mean(axis=0), full_matrices=False)
-    topics = rows[: min(_TOPICS, int((sizes > 1e-9).sum()))]
+    _, topics = _leading(weights - weights.mean(axis=0), _TOPICS)
     spread = float(topics_of(sample, rarity, topics[:1]).std()) if len(topics) else 1.0
     return topics, spread or 1.0
 
