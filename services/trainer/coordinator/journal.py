@@ -127,6 +127,7 @@ class Journal:
         remaining = None if step_seconds is None else left * step_seconds
         self._fraction = _TRAINING_SHARE * min(step / self._total_steps, 1.0)
         word = "worker" if workers == 1 else "workers"
-        message = f"step {step} of {self._total_steps} on {workers} {word}"
+        # Folds of groups are uneven: a compared model may take more steps than was foretold.
+        message = f"step {step} of {max(step, self._total_steps)} on {workers} {word}"
         stage = "proving" if step < self._proof_steps else "training"
         self._log.progress(self._fraction, stage, message, remaining)

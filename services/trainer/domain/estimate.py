@@ -39,19 +39,19 @@ def steps_per_epoch(rows: int, batch_size: int) -> int:
     return -(-rows // batch_size)
 
 
-def steps_per_trial(specification: TrainingSpecification, rows: int) -> int:
+def steps_per_trial(specification: TrainingSpecification, smallest_fold: int, rows: int) -> int:
     """Returns the most optimiser steps of a trial, a model that uses of a scan are compared by.
 
     Args:
         specification: Resolved against the data.
-        rows: Training rows; every fold holds out at least this many over the number of folds.
+        smallest_fold: Rows that every fold holds out at least.
+        rows: Training rows.
     """
     proof = specification.proof
     if proof is None:
         return 0
     assert proof.epochs is not None
-    kept = rows - rows // proof.folds
-    return proof.epochs * steps_per_epoch(kept, specification.batch_size)
+    return proof.epochs * steps_per_epoch(rows - smallest_fold, specification.batch_size)
 
 
 def trial_count(specification: TrainingSpecification) -> int:
@@ -78,7 +78,7 @@ def estimate(specification: TrainingSpecification, counts: SplitCounts) -> Estim
     batch = min(specification.batch_size, counts.train)
     training = per_epoch * _step_seconds(cost, batch, workers)
     validation = 2 * cost.multiplications * counts.validation / workers / _FLOPS
-    proof_steps = trial_count(specification) * steps_per_trial(specification, counts.train)
+    proof_steps = _proof_steps(specification, counts.train)
     passes = specification.epochs + proof_steps / per_epoch
     rows = max(-(-batch // specification.workers.min), min(_EVALUATION_ROWS, counts.validation))
     return Estimate(
@@ -89,6 +89,13 @@ def estimate(specification: TrainingSpecification, counts: SplitCounts) -> Estim
         steps=proof_steps + specification.epochs * per_epoch,
         proof_steps=proof_steps,
     )
+
+
+def _proof_steps(specification: TrainingSpecification, rows: int) -> int:
+    if specification.proof is None:
+        return 0
+    fold = rows // specification.proof.folds
+    return trial_count(specification) * steps_per_trial(specification, fold, rows)
 
 
 def _step_seconds(cost: NetworkCost, batch: int, workers: int) -> float:

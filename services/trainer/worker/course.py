@@ -69,8 +69,11 @@ class Course:
         self._dataset = dataset
         self._marks = marks
         self._trials = trial_count(job.specification)
-        rows = int((dataset.parts == Part.TRAIN).sum())
-        self._trial_steps = steps_per_trial(job.specification, rows)
+        self._trial_steps = 0
+        if marks is not None and job.specification.proof is not None:
+            smallest = int(marks.fold_sizes(job.specification.proof.folds).min())
+            rows = int((dataset.parts == Part.TRAIN).sum())
+            self._trial_steps = steps_per_trial(job.specification, smallest, rows)
 
     @classmethod
     def open(cls, job: Job, cache: HostCache, store: ObjectStore) -> "Course":

@@ -10,6 +10,7 @@ from services.trainer.domain.outliers.marks import (
     WEIGHT_FLOOR,
     Marks,
     deal_folds,
+    deal_groups,
 )
 
 PARTS = np.array([0, 0, 0, 0, 1, 2], np.uint8)
@@ -83,3 +84,25 @@ def test_folds_depend_on_their_seed() -> None:
     training, strata = np.ones(100, np.bool_), np.zeros(100, np.int64)
     one, other = (deal_folds(training, strata, 5, seed) for seed in (0, 1))
     assert (one != other).any()
+
+
+@settings(deadline=None)
+@given(
+    rows=st.lists(st.tuples(st.booleans(), st.integers(-1, 30)), min_size=1, max_size=200),
+    folds=st.integers(3, 20),
+    seed=st.integers(0, 2**32 - 1),
+)
+def test_a_group_is_held_out_as_a_whole(
+    rows: list[tuple[bool, int]], folds: int, seed: int
+) -> None:
+    """Protects the comparison from rows that a model has seen the like of: whole groups, once."""
+    training = np.array([trains for trains, _ in rows])
+    groups = np.array([group for _, group in rows])
+    dealt = deal_groups(training, groups, folds, seed)
+    np.testing.assert_array_equal(dealt, deal_groups(training, groups, folds, seed))
+    np.testing.assert_array_equal(dealt == NO_FOLD, ~training)
+    found, counts = np.unique(groups[training], return_counts=True)
+    assert all(len(set(dealt[training & (groups == each)].tolist())) == 1 for each in found)
+    sizes = np.bincount(dealt[training], minlength=folds)
+    assert (sizes > 0).sum() == min(folds, len(found))
+    assert sizes.max() - sizes.min() <= counts.max(initial=0)

@@ -214,6 +214,30 @@ def test_one_stage_at_a_time_is_in_memory(desk: Desk, monkeypatch: pytest.Monkey
     assert left == [0] * 10
 
 
+def test_groups_of_the_split_are_held_out_as_a_whole(desk: Desk) -> None:
+    """Protects the proof on data split by groups: no model is scored on the like of its rows.
+
+    The folds are uneven: steps must have room for the model that is trained on most rows.
+    """
+    groups = np.array([*("a" * 40), *("b" * 35), *("c" * 25), *("d" * 20)], object)
+    columns = {**table(), "g": groups}
+    data = stored(desk, columns, np.zeros(ROWS, np.uint8))
+    data.split.method = dataset_pb2.SPLIT_METHOD_GROUPED
+    data.split.column = "g"
+    spec = {**SPEC, "features": ["x0", "x1"], "outliers": {**OUTLIERS, "prove": {"folds": 3}}}
+    scan = desk.scan(data, some_marks())
+    job = desk.job(data, spec, scan=scan)
+    assert job.outliers is not None
+    fold = Marks.from_bytes(desk.store.read(job.outliers.marks_key)[0]).fold
+    assert [set(groups[fold == each]) for each in range(3)] == [{"a"}, {"b"}, {"c", "d"}]
+    outcome = desk.train(job)
+    assert outcome.comparison is not None
+    assert outcome.step == 9 * 3 * 6 + 3 * 8, "85 of 120 rows take 6 steps an epoch, all take 8"
+    five = {**spec, "outliers": {**OUTLIERS, "prove": {"folds": 5}}}
+    with pytest.raises(InvalidFieldError, match="groups of `g` are too few or too uneven for 5"):
+        desk.job(data, five, scan=scan)
+
+
 def test_compared_models_report_no_metrics(desk: Desk) -> None:
     """Protects the loss curve that people look at: it is the model's alone."""
     desk.train(proved_job(desk, "proved"))

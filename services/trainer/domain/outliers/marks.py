@@ -1,6 +1,7 @@
 """What a scan says of each row, and which rows train with which weight for it."""
 
 from dataclasses import dataclass
+from heapq import heapify, heapreplace
 
 import numpy as np
 import numpy.typing as npt
@@ -58,6 +59,10 @@ class Marks:
             chosen = chosen & (self.fold != fold)
         return chosen & ~self.marked if use == "drop" else chosen
 
+    def fold_sizes(self, folds: int) -> Rows:
+        """Returns the number of rows that each fold holds out, shape (folds,)."""
+        return np.bincount(self.fold[self.fold != NO_FOLD], minlength=folds)
+
     def part(self, rows: slice) -> "Marks":
         """Returns the marks of some rows."""
         return Marks(self.marked[rows], self.probability[rows], self.fold[rows])
@@ -109,3 +114,31 @@ def deal_folds(training: Bools, strata: Rows, folds: int, seed: int) -> Folds:
     fold = np.full(len(training), NO_FOLD, np.int8)
     fold[dealt] = np.arange(len(rows)) % folds
     return fold
+
+
+def deal_groups(training: Bools, groups: Rows, folds: int, seed: int) -> Folds:
+    """Deals whole groups of training rows into folds.
+
+    The largest groups come first, each to the fold that has the fewest rows so far.
+
+    Args:
+        training: Whether each row trains, shape (rows,).
+        groups: Group of each row, shape (rows,).
+        folds: Number of folds.
+        seed: Of the order of groups of the same size.
+
+    Returns:
+        The fold of each row, as `deal_folds` does. With fewer groups than folds, some hold no row.
+    """
+    found, place, sizes = np.unique(groups[training], return_inverse=True, return_counts=True)
+    shuffled = np.random.Generator(np.random.PCG64(seed)).permutation(len(found))
+    fold_of = np.empty(len(found), np.int8)
+    smallest = [(0, fold) for fold in range(folds)]
+    heapify(smallest)
+    for group in shuffled[np.argsort(-sizes[shuffled], kind="stable")].tolist():
+        rows, fold = smallest[0]
+        fold_of[group] = fold
+        heapreplace(smallest, (rows + int(sizes[group]), fold))
+    dealt = np.full(len(training), NO_FOLD, np.int8)
+    dealt[training] = fold_of[place]
+    return dealt

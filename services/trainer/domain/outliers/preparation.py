@@ -4,11 +4,13 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from common.artifacts.protocol import ObjectStore
 from common.data.messages import schema_from_proto
-from common.data.reader import stream_columns
+from common.data.reader import stream_columns, stream_stored
 from common.data.schema import Part
 from common.data.split import Parts
 from common.errors import InvalidFieldError
@@ -16,7 +18,15 @@ from common.models.preprocessing import Preprocessing
 from common.models.store import read_preprocessing
 from services.trainer.domain.fitting import columns_needed, fit_selections
 from services.trainer.domain.job import Fits, JobOutliers
-from services.trainer.domain.outliers.marks import NO_FOLD, Bools, Marks, deal_folds
+from services.trainer.domain.outliers.marks import (
+    NO_FOLD,
+    Bools,
+    Marks,
+    Rows,
+    deal_folds,
+    deal_groups,
+)
+from services.trainer.domain.outliers.resolution import LEAST_FOLD_ROWS, too_few_rows
 from services.trainer.domain.outliers.scores import read_scores
 from services.trainer.domain.specification import FIELD, TrainingSpecification, Use
 
@@ -67,12 +77,30 @@ def _with_folds(
     assert proof is not None
     batches = list(stream_columns(version, store, [specification.target]))
     training = np.concatenate([batch.parts for batch in batches]) == Part.TRAIN
+    if version.split.method == dataset_pb2.SPLIT_METHOD_GROUPED:
+        groups = _groups(version, store)
+        dealt = replace(marks, fold=deal_groups(training, groups, proof.folds, proof.seed))
+        if dealt.fold_sizes(proof.folds).min() < LEAST_FOLD_ROWS:
+            raise too_few_rows(
+                f"The groups of `{version.split.column}` are too few or too uneven for "
+                f"{proof.folds} folds of at least {LEAST_FOLD_ROWS} training rows"
+            )
+        return dealt
     strata = marks.marked.astype(np.int64)
     if specification.task == "classification":
         target = np.concatenate([batch.columns[specification.target] for batch in batches])
         strata = strata + 2 * np.unique(target, return_inverse=True)[1]
     fold = deal_folds(training, strata, proof.folds, proof.seed)
     return replace(marks, fold=fold)
+
+
+def _groups(version: dataset_pb2.DatasetVersion, store: ObjectStore) -> Rows:
+    """Returns the group of each row by number; rows without one are a group."""
+    pieces = stream_stored(version, store, version.split.column)
+    chunks = [chunk for values, _ in pieces for chunk in values.cast(pa.string()).chunks]
+    encoded = pa.chunked_array(chunks).combine_chunks().dictionary_encode()
+    groups: Rows = pc.fill_null(encoded.indices, -1).to_numpy()
+    return groups
 
 
 def _fit(

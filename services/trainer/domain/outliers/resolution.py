@@ -77,6 +77,12 @@ def unknown_scan(outliers: OutlierTreatment) -> InvalidFieldError:
     )
 
 
+def too_few_rows(why: str) -> InvalidFieldError:
+    """Returns the error for more folds than there are rows for."""
+    cure = "take fewer folds, or set `use` instead of `prove`"
+    return _error("prove.folds", f"{why}; {cure}.", "TOO_FEW_ROWS")
+
+
 def _error(name: str, description: str, reason: str = "") -> InvalidFieldError:
     return InvalidFieldError(f"{FIELD}.outliers.{name}", description, reason=reason)
 
@@ -111,11 +117,9 @@ def _proof(
             "out; leave `parent_model_version` or `prove` out.",
         )
     if data.counts.train < LEAST_FOLD_ROWS * proof.folds:
-        raise _error(
-            "prove.folds",
+        raise too_few_rows(
             f"{proof.folds} folds need at least {LEAST_FOLD_ROWS * proof.folds} training rows, and "
-            f"there are {data.counts.train}; take fewer folds, or set `use` instead of `prove`.",
-            "TOO_FEW_ROWS",
+            f"there are {data.counts.train}"
         )
     epochs = proof.epochs or min(specification.epochs, MOST_DEFAULT_EPOCHS)
     if epochs > specification.epochs:

@@ -443,12 +443,13 @@ class OutlierProof(_message.Message):
     """Compares KEEP, DROP and DOWN_WEIGHT by cross-validation before the model is trained.
 
     The training rows are dealt into folds, each with the same share of marked rows and, in
-    classification, of every class. For each fold and use a model is trained on the other folds in the
-    way the run trains: same network, optimiser, schedule, early stopping and choice of the best epoch;
-    the preprocessing is fitted anew. It is then scored on the fold held out by the monitored metric.
-    Held-out folds hold outliers too, and these are scored like all rows: no mark and no probability
-    counts there, `weight_column` does. A use whose only merit is that it leaves out what is hard to
-    predict therefore does not win.
+    classification, of every class. Where the data set is split by groups, a fold has whole groups
+    instead. For each fold and use a model is trained on the other folds in the way the run trains:
+    same network, optimiser, schedule, early stopping and choice of the best epoch; the preprocessing
+    is fitted anew. It is then scored on the fold held out by the monitored metric. Held-out folds
+    hold outliers too, and these are scored like all rows: no mark and no probability counts there,
+    `weight_column` does. A use whose only merit is that it leaves out what is hard to predict
+    therefore does not win.
 
     A use is adopted where the mean difference to KEEP is above zero with confidence: the lower bound
     of the corrected resampled t-test (Nadeau and Bengio, 2003), one-sided, at 5 % for both
