@@ -415,17 +415,18 @@ def test_online_stream_tells_drift_and_why(suite: RunningSuite) -> None:
 
 
 def test_second_feeder_takes_the_stream_over(suite: RunningSuite) -> None:
-    """Two callers cannot teach one stream: the earlier one's stream ends when it would save."""
+    """Two callers cannot teach one stream: the earlier one's stream ends, and saves no more."""
     is_taken = threading.Event()
 
     def messages() -> Iterator[outlier_pb2.ScoreStreamRequest]:
         yield from _feed("shared", _parts(0, 100, 50))
         is_taken.wait()
+        yield numbers_of(PAYMENTS, slice(100, 150))
 
     earlier = iter(suite.outliers.ScoreStream(messages()))
     answers = [next(earlier) for _ in range(3)]
     assert answers[-1].first_row == 50
-    list(suite.outliers.ScoreStream(_feed("shared", _parts(0, 300, 50))))
+    later = list(suite.outliers.ScoreStream(_feed("shared", _parts(0, 300, 50))))
     is_taken.set()
     with pytest.raises(grpc.RpcError) as raised:
         list(earlier)
@@ -433,7 +434,7 @@ def test_second_feeder_takes_the_stream_over(suite: RunningSuite) -> None:
     stream = suite.outliers.GetOutlierStream(
         outlier_pb2.GetOutlierStreamRequest(name="outlierStreams/shared")
     )
-    assert stream.row_count == 300
+    assert stream.row_count == later[0].first_row + 300
 
 
 def test_stream_feedback_is_learned(suite: RunningSuite) -> None:

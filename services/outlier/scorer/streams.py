@@ -135,7 +135,7 @@ class OnlineStreams:
         return answer
 
     def save(self, question: scorer_pb2.SaveStream) -> outlier_pb2.ScoreStreamResponse:
-        """Saves what was learned, while no rows come.
+        """Saves what was learned while no rows come, and sees whether it still feeds the stream.
 
         Raises:
             ConflictError: Somebody else feeds the stream.
@@ -144,6 +144,9 @@ class OnlineStreams:
         feeding = self._feeding(question.session)
         if feeding.seen > feeding.saved:
             self._save(feeding)
+        else:
+            stream = self._records.get(feeding.name, outlier_pb2.OutlierStream).resource
+            _require_mine(feeding, stream)
         return outlier_pb2.ScoreStreamResponse(saved_row_count=feeding.saved)
 
     def close(self, question: scorer_pb2.CloseStream) -> outlier_pb2.ScoreStreamResponse:
@@ -208,8 +211,7 @@ class OnlineStreams:
         former = artifact_pb2.ArtifactRef()
 
         def change(stream: outlier_pb2.OutlierStream) -> outlier_pb2.OutlierStream:
-            if stream.session != feeding.session:
-                raise ConflictError(f"{feeding.name} is fed by another call since; this one ends.")
+            _require_mine(feeding, stream)
             former.CopyFrom(stream.state)
             stream.state.CopyFrom(state)
             stream.row_count = feeding.seen
@@ -278,6 +280,11 @@ def online_rows(table: table_pb2.Table, columns: Sequence[str]) -> Matrix:
         numbers(table.columns[given[name]], f"{_ROWS}.columns[{given[name]}]") for name in columns
     ]
     return np.stack(found, axis=1)
+
+
+def _require_mine(feeding: _Feeding, stream: outlier_pb2.OutlierStream) -> None:
+    if stream.session != feeding.session:
+        raise ConflictError(f"{feeding.name} is fed by another call since; this one ends.")
 
 
 def _first_columns(table: table_pb2.Table) -> list[str]:

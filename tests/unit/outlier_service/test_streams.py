@@ -100,7 +100,9 @@ def test_pauses_save(store: MemoryStore) -> None:
     assert [info.key for info in store.list(f"{NAME}/")] == before
     assert Scorer(store).open("heir").first_row == 100
     with pytest.raises(ConflictError):
-        scorer.feed("a", slice(100, 200))
+        scorer.streams.save(saving)
+    scorer.feed("a", slice(100, 200))
+    with pytest.raises(ConflictError):
         scorer.streams.save(saving)
 
 
