@@ -115,6 +115,8 @@ def _path(field: str, location: tuple[int | str, ...]) -> str:
 def _sentence(item: ErrorDetails) -> str:
     if item["type"] == "missing":
         return "must be given."
+    if item["type"] == "too_long":
+        return f"must have at most {item['ctx']['max_length']} items."
     text = item["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
     return text if text.endswith(".") else f"{text}."
 

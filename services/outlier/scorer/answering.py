@@ -26,7 +26,7 @@ from services.outlier.rows import check_table, raw_rows
 from services.outlier.scorer.oddest import oddest_marked
 from services.outlier.scorer.streams import OnlineStreams, online_rows
 
-_KEPT = 8
+_KEPT_BYTES = 256 * 1024 * 1024  # of their files
 
 
 class Answering:
@@ -37,6 +37,7 @@ class Answering:
         self._store = store
         self._streams = OnlineStreams(store, records)
         self._detectors: OrderedDict[str, LoadedDetector] = OrderedDict()
+        self._sizes: dict[str, int] = {}
         self._answers: Mapping[str, Callable[[Any], Message]] = {
             "resolve": _resolve,
             "list_detectors": lambda question: cards_to_proto(),
@@ -84,8 +85,10 @@ class Answering:
         key = "".join(sorted(ref.sha256 for ref in version.artifacts.values()))
         loaded = self._detectors.pop(key, None) or read_detector(version, self._store)
         self._detectors[key] = loaded
-        while len(self._detectors) > _KEPT:
-            self._detectors.popitem(last=False)
+        self._sizes[key] = sum(ref.size_bytes for ref in version.artifacts.values())
+        while sum(self._sizes.values()) > _KEPT_BYTES and len(self._sizes) > 1:
+            oldest, _ = self._detectors.popitem(last=False)
+            del self._sizes[oldest]
         return loaded
 
 

@@ -177,7 +177,7 @@ class Cblof(Detector):
     alpha: float = Field(default=0.9, gt=0, lt=1)
     """Large clusters together hold at least this share of the rows."""
 
-    beta: float = Field(default=5.0, gt=1)
+    beta: float = Field(default=5.0, gt=1, allow_inf_nan=False)
     """The smallest large cluster has at least so many times the rows of the largest small one."""
 
     def fit(self, rows: Rows, generator: Generator) -> FittedCblof:
@@ -239,7 +239,7 @@ class Dbscan(Detector):
     neighbours: int = Field(default=20, ge=1, le=1000)
     """A core row has so many others within eps; at most one fewer than there are different rows."""
 
-    eps: float | None = Field(default=None, gt=0)
+    eps: float | None = Field(default=None, gt=0, allow_inf_nan=False)
     """How near they are; by default the knee of the sorted distances to the last of them."""
 
     def fit(self, rows: Rows, generator: Generator) -> FittedDbscan:
