@@ -103,19 +103,15 @@ def _anomalies(findings: Findings, marked: int) -> list[Part]:
     shown = findings.anomalies[:_MOST_ANOMALIES]
     columns = ["Rank", "Row", "Score", "Probability", "Group", "Why"]
     rows = [
-        (each.rank, each.row, each.score, each.probability, _group_of(each), _reasons(each))
+        (each.rank, each.row, each.score, each.probability, each.group, _reasons(each))
         for each in shown
     ]
     caption = (
-        f"The {number(len(shown))} oddest of {number(marked)} marked rows, counted from 0. "
-        "Probability: that the row is an anomaly. Bars: how much of the score a column makes up, "
-        "against the row's strongest column."
+        f"The {number(len(shown))} oddest of {number(marked)} marked rows; rows and groups "
+        "count from 0. Probability: that the row is an anomaly. Bars: how much of the score a "
+        "column makes up, against the row's strongest column."
     )
     return [Table(columns, rows, caption)]
-
-
-def _group_of(anomaly: Anomaly) -> int | None:
-    return None if anomaly.group is None else anomaly.group + 1
 
 
 def _reasons(anomaly: Anomaly) -> Cell:
@@ -149,7 +145,7 @@ def _groups(groups: tuple[AnomalyGroup, ...]) -> list[Part]:
     columns = ["Group", "Rows", "Oddest rows", "Made up of"]
     rows = [
         (place, len(group.rows), _examples(group), _shares(group))
-        for place, group in enumerate(groups[:_MOST_GROUPS], 1)
+        for place, group in enumerate(groups[:_MOST_GROUPS])
     ]
     caption = f"Explained anomalies that are odd for like reasons: {_of(len(rows), len(groups))}."
     return [Table(columns, rows, caption)]
