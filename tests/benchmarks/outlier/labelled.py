@@ -49,13 +49,15 @@ class Split:
         seed: Of everything random.
         fitted: Shape (rows, features).
         judged: Shape (rows, features).
-        labels: Of the judged; 1 marks an anomaly.
+        fitted_labels: 1 marks an anomaly; not to be shown but where labels are told.
+        labels: Of the judged.
     """
 
     name: str
     seed: int
     fitted: Matrix
     judged: Matrix
+    fitted_labels: npt.NDArray[np.int64]
     labels: npt.NDArray[np.int64]
 
 
@@ -66,7 +68,7 @@ def labelled() -> list[Measure]:
         say("No folder of labelled sets was given (DATA=folder); they are left out")
         return []
     found: dict[str, list[float]] = {"ours": [], **{name: [] for name in _THEIRS}}
-    for split in _splits(Path(folder)):
+    for split in splits(Path(folder)):
         scores = {"ours": _ours(split)}
         scores |= {name: _theirs(make, split) for name, make in _THEIRS.items()}
         areas = {name: float(roc_auc_score(split.labels, each)) for name, each in scores.items()}
@@ -77,7 +79,8 @@ def labelled() -> list[Measure]:
     return [Measure.of(f"mean AUROC, {name}", means["ours"], means[name], _AIM) for name in _THEIRS]
 
 
-def _splits(folder: Path) -> Iterator[Split]:
+def splits(folder: Path) -> Iterator[Split]:
+    """Yields the sets of a folder by ADBench's protocol, for each seed."""
     paths = sorted(folder.glob("*.npz"))
     for path in paths[:2] if is_quick() else paths:
         with np.load(path) as file:
@@ -91,7 +94,7 @@ def _splits(folder: Path) -> Iterator[Split]:
                 stratify=labels[chosen],
                 random_state=seed,
             )
-            yield Split(path.stem, seed, parts[0], parts[1], parts[3])
+            yield Split(path.stem, seed, *parts)
 
 
 def _resampled(rows: int, generator: np.random.Generator) -> npt.NDArray[np.int64]:
