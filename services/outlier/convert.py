@@ -10,8 +10,8 @@ from aimass.outlier.v1 import detector_pb2, outlier_pb2
 from common.protobuf import from_plain, resolve
 from services.outlier.domain.detectors.registry import DETECTORS
 from services.outlier.domain.ensemble import ScoredRows
-from services.outlier.domain.explaining.findings import Anomaly, AnomalyGroup, Findings
 from services.outlier.domain.explaining.reasons import ExplainedRow, Reason
+from services.outlier.domain.findings import Anomaly, AnomalyGroup, Findings
 from services.outlier.domain.scan import ScanResult
 from services.outlier.domain.specification import FIELD, ScanSpecification
 from services.outlier.domain.streaming.half_space_trees import HalfSpaceTrees

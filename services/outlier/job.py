@@ -1,27 +1,19 @@
 """Entry point of a scan's own process: `python -m services.outlier.job SCAN | --standby`."""
 
-import json
 import sys
-from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
-from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.outlier.v1 import outlier_pb2, scorer_pb2
 from aimass.type.v1 import artifact_pb2, event_pb2
 from common.artifacts.blobs import put_artifact
-from common.artifacts.protocol import ObjectChangedError, ObjectMissingError
 from common.artifacts.purge import purge_prefix
 from common.catalog import ask_catalog
 from common.errors import FailedPreconditionError, UnavailableError
 from common.names import DatasetVersionName
 from common.runs.job import run_job
-from common.runs.kind import run_prefix
 from common.runs.owner import RunOwner
 from common.scratch import scratch_folder
 from services.outlier.anomalies import MOST_LISTED
@@ -32,16 +24,16 @@ from services.outlier.convert import (
 )
 from services.outlier.detector_files import write_detector
 from services.outlier.domain.detector import UnfitError
-from services.outlier.domain.explaining.findings import Findings, find_anomalies
-from services.outlier.domain.fitting import LeftOut, Settled
+from services.outlier.domain.findings import Findings, find_anomalies
 from services.outlier.domain.keeping import NotKeptError
-from services.outlier.domain.page.plots import PreparedSample
-from services.outlier.domain.page.scan_page import ScanPage, scan_page
+from services.outlier.domain.page.scan_page import scan_page
 from services.outlier.domain.scan import ScanResult, Stage, scan
-from services.outlier.domain.table import Table, read_rows
+from services.outlier.domain.table import read_rows
 from services.outlier.feedback import FeedbackBox
 from services.outlier.kind import OUTLIER_SCANS
 from services.outlier.known import read_known
+from services.outlier.results import draw_sample, page_of, write_scores
+from services.outlier.settlement import Settlement
 from services.outlier.stored import StoredTable
 
 Owner = RunOwner[outlier_pb2.OutlierScan]
@@ -50,9 +42,6 @@ _PARQUET = "application/vnd.apache.parquet"
 _HTML = "text/html; charset=utf-8"
 _PROTOBUF = "application/x-protobuf"
 _CURE = "make room there, or set TMPDIR to a folder with room, and scan again"
-_CHUNK_ROWS = 1 << 20
-_DRAWN_ROWS = 3000
-_DRAWN_MARKED = 1000
 _VECTOR_ROWS = 16
 # Shares of the progress at which stages begin, and what they do.
 _STAGES = {
@@ -94,13 +83,14 @@ class _Scan:
             self._warn,
             self._check_cancelled,
         )
+        settlement = Settlement(self._owner)
         result = scan(
             table,
             self._specification.options,
             self._progress,
             known,
-            self._settled(),
-            self._settle,
+            settlement.read(),
+            settlement.write,
         )
         findings = find_anomalies(
             table, result, MOST_LISTED, self._specification.explained_rows, self._progress
@@ -127,9 +117,12 @@ class _Scan:
     ) -> outlier_pb2.OutlierScan:
         """Returns what the run gets: results, and where they are."""
         self._owner.progress(0.95, "publishing")
-        scores, expected_share = self._put_scores(result)
-        sample = _drawn(table, result, self._specification.seed, self._check_cancelled)
-        page = scan_page(_page(self._owner.name, version.name, table, result, findings, sample))
+        with scratch_folder("scan", self._owner.run, None, _CURE) as folder:
+            path = folder / "scores.parquet"
+            expected_share = write_scores(result, path, self._check_cancelled)
+            scores = put_artifact(self._store, f"{self._prefix}scores.parquet", path, _PARQUET)
+        sample = draw_sample(table, result, self._specification.seed, self._check_cancelled)
+        page = scan_page(page_of(self._owner.name, version.name, table, result, findings, sample))
         return outlier_pb2.OutlierScan(
             summary=summary_to_proto(result, findings, expected_share),
             scores=scores,
@@ -178,14 +171,6 @@ class _Scan:
         found.model_version = made.name
         found.status.lineage.outputs.append(made.name)
 
-    def _put_scores(self, result: ScanResult) -> tuple[artifact_pb2.ArtifactRef, float]:
-        """Returns the file of the scores, and the mean probability of an anomaly."""
-        with scratch_folder("scan", self._owner.run, None, _CURE) as folder:
-            path = folder / "scores.parquet"
-            share = _write_scores(result, path, self._check_cancelled)
-            ref = put_artifact(self._store, f"{self._prefix}scores.parquet", path, _PARQUET)
-        return ref, share
-
     def _put(self, file: str, content: bytes, media_type: str) -> artifact_pb2.ArtifactRef:
         return put_artifact(self._store, f"{self._prefix}{file}", content, media_type)
 
@@ -206,91 +191,6 @@ class _Scan:
 
     def _check_cancelled(self, _rows: int = 0) -> None:
         self._owner.check_cancelled()
-
-    @property
-    def _settled_key(self) -> str:
-        return f"{run_prefix(self._owner.name)}settled.json"
-
-    def _settled(self) -> Settled | None:
-        """Returns what an earlier attempt settled: this one has to come to the same result."""
-        try:
-            plain = json.loads(self._store.read(self._settled_key)[0])
-        except ObjectMissingError:
-            return None
-        left_out = tuple(LeftOut(**each) for each in plain["left_out"])
-        return Settled(tuple(plain["members"]), left_out)
-
-    def _settle(self, settled: Settled) -> None:
-        self._owner.check()
-        with suppress(ObjectChangedError):  # it is what that one settled
-            self._store.create(self._settled_key, json.dumps(asdict(settled)).encode())
-
-
-def _write_scores(result: ScanResult, path: Path, watch: Callable[[], None]) -> float:
-    """Writes the file of the scores, a part at a time; returns the mean probability."""
-    schema = pa.schema(
-        {
-            "score": pa.float64(),
-            "probability": pa.float32(),
-            "p_value": pa.float32(),
-            "rank": pa.int64(),
-            "marked": pa.bool_(),
-        }
-    )
-    calibration = result.ensemble.calibration
-    total = 0.0
-    with pq.ParquetWriter(path, schema, compression="zstd") as writer:
-        for start in range(0, len(result.scores), _CHUNK_ROWS):
-            watch()
-            part = slice(start, start + _CHUNK_ROWS)
-            scores = result.scores[part]
-            probabilities = calibration.probabilities(scores)
-            total += float(probabilities.sum())
-            columns = [
-                scores,
-                probabilities.astype(np.float32),
-                calibration.p_values(scores).astype(np.float32),
-                result.ranks[part],
-                result.marked[part],
-            ]
-            writer.write_table(pa.table([pa.array(each) for each in columns], schema=schema))
-    return total / len(result.scores)
-
-
-def _drawn(
-    table: Table, result: ScanResult, seed: int, watch: Callable[[int], None]
-) -> PreparedSample:
-    """Returns rows to draw: some at random, and the oddest of the marked ones."""
-    generator = np.random.default_rng(seed)
-    count = min(_DRAWN_ROWS, table.row_count)
-    some = generator.choice(table.row_count, count, replace=False)
-    oddest = result.oddest[: min(_DRAWN_MARKED, int(np.count_nonzero(result.marked)))]
-    numbers = np.union1d(some, oddest)
-    raw = read_rows(table, numbers, watch)
-    values = result.ensemble.preparation.apply(raw).values
-    return PreparedSample(values, numbers)
-
-
-def _page(
-    name: str,
-    dataset_version: str,
-    table: Table,
-    result: ScanResult,
-    findings: Findings,
-    sample: PreparedSample,
-) -> ScanPage:
-    return ScanPage(
-        name=name,
-        dataset_version=dataset_version,
-        columns=len(table.columns),
-        scores=result.scores,
-        marked=result.marked,
-        threshold=result.ensemble.threshold,
-        members=tuple(member.name for member in result.ensemble.members),
-        left_out=result.left_out,
-        findings=findings,
-        sample=sample,
-    )
 
 
 def main() -> int:

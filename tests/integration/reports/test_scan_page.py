@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from services.outlier.domain.explaining.findings import Anomaly, AnomalyGroup, Findings, Reason
+from services.outlier.domain.findings import Anomaly, AnomalyGroup, Findings, Reason
 from services.outlier.domain.fitting import LeftOut
 from services.outlier.domain.page.plots import PreparedSample
 from services.outlier.domain.page.scan_page import ScanPage, scan_page

@@ -9,7 +9,7 @@ from services.outlier.domain.detectors.bayes import BayesianNetwork
 from services.outlier.domain.detectors.clustering import Cblof, KMeans
 from services.outlier.domain.detectors.neighbours import Knn
 from services.outlier.domain.detectors.patterns import FrequentPatterns
-from services.outlier.domain.explaining.findings import Findings, find_anomalies
+from services.outlier.domain.findings import Findings, find_anomalies
 from services.outlier.domain.keeping import put_together, take_apart
 from services.outlier.domain.kept import KeptDetector
 from services.outlier.domain.preparation import RawRows

@@ -14,7 +14,7 @@ from services.outlier.domain.detectors.density import Hbos
 from services.outlier.domain.detectors.neighbours import Knn, SubsampledNeighbours
 from services.outlier.domain.detectors.patterns import FrequentPatterns
 from services.outlier.domain.detectors.registry import DETECTORS
-from services.outlier.domain.explaining.findings import Findings, find_anomalies
+from services.outlier.domain.findings import Findings, find_anomalies
 from services.outlier.domain.keeping import put_together, take_apart
 from services.outlier.domain.kept import KeptDetector
 from services.outlier.domain.preparation import PreparationOptions, RawRows, Scaling

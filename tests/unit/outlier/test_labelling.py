@@ -10,7 +10,7 @@ from services.outlier.domain import labelling
 from services.outlier.domain import scan as scanning
 from services.outlier.domain.detectors.supervised import Labels, SemiSupervised
 from services.outlier.domain.ensemble import base_scores
-from services.outlier.domain.explaining.findings import find_anomalies
+from services.outlier.domain.findings import find_anomalies
 from services.outlier.domain.fitting import Settled
 from services.outlier.domain.keeping import put_together, take_apart
 from services.outlier.domain.kept import KeptDetector

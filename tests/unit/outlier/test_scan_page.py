@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from services.outlier.domain.explaining.findings import Anomaly, AnomalyGroup, Findings, Reason
+from services.outlier.domain.findings import Anomaly, AnomalyGroup, Findings, Reason
 from services.outlier.domain.fitting import LeftOut
 from services.outlier.domain.page.plots import PreparedSample, map_plot, score_plot
 from services.outlier.domain.page.scan_page import ScanPage, scan_page

@@ -10,7 +10,7 @@ from common.reports.rendering import render
 from common.reports.report import Bar, Bars, Cell, Part, Report, Section, Table
 from common.reports.text import number, plot_text, shortened
 from services.outlier.domain.detector import Scores
-from services.outlier.domain.explaining.findings import Anomaly, AnomalyGroup, Findings, Reason
+from services.outlier.domain.findings import Anomaly, AnomalyGroup, Findings, Reason
 from services.outlier.domain.fitting import LeftOut
 from services.outlier.domain.page.plots import PreparedSample, map_plot, score_plot
 
