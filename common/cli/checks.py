@@ -25,6 +25,7 @@ from common.cli.context import CliContext
 from common.cli.debug import versions
 from common.cli.errors import CliError, from_rpc
 from common.local.home import Phase, SuiteState
+from common.local.ports import HOST, SERVICE_PORTS, STORE_PORT
 from common.tls import TlsError, TlsFiles
 
 _GIB = 1024**3
@@ -32,7 +33,6 @@ _ROOM_NEEDED, _ROOM_WANTED = _GIB, 5 * _GIB
 _SHARED_MEMORY = Path("/dev/shm")
 _SHARED_NEEDED, _SHARED_WANTED = _GIB // 16, _GIB // 2
 _CLOCK_SECONDS = 5.0
-_PORTS = {7700: "catalog", 7701: "trainer", 7702: "store", 7704: "outlier"}
 _PARTS = {
     "catalog": ("grpc_health", "minio", "psutil", "pydantic_settings", "duckdb", "pyarrow", "PIL"),
     "trainer": ("torch", "onnx", "onnxruntime", "safetensors", "cloudpickle"),
@@ -156,10 +156,10 @@ def check_tls() -> Iterator[Finding]:
 
 def check_ports() -> Iterator[Finding]:
     """Yields which of the usual ports are taken; a suite would take the next free ones."""
-    for port, user in _PORTS.items():
+    for user, port in {**SERVICE_PORTS, "store": STORE_PORT}.items():
         with socket.socket() as probe:
             probe.settimeout(1.0)
-            taken = probe.connect_ex(("127.0.0.1", port)) == 0
+            taken = probe.connect_ex((HOST, port)) == 0
         if taken:
             what = f"port {port} is taken: {user} would get another"
             yield Finding(Level.NOTE, what, "nothing, or stop what uses it")

@@ -9,11 +9,10 @@ from pathlib import Path
 from common.local import readiness
 from common.local.child import Program
 from common.local.home import SuiteHome
-from common.local.ports import HOST, LAST_PORT, PortReservations
+from common.local.ports import HOST, LAST_PORT, SERVICE_PORTS, PortReservations
 from common.local.store import Store
 
 # By service: the port that it takes where that is free.
-SERVICE_PORTS = {"catalog": 7700, "trainer": 7701, "outlier": 7704}
 _FIRST_OPEN_PORT = 1024
 # A run's own variables would make services believe that they belong to it.
 _NOT_INHERITED = (

@@ -16,9 +16,8 @@ from minio.error import MinioException
 
 from common.local.child import Program
 from common.local.home import SuiteHome
-from common.local.ports import HOST, PortReservations
+from common.local.ports import HOST, STORE_PORT, PortReservations
 
-STORE_PORT = 7702
 BUCKET = "aimass"
 REGION = "us-east-1"
 _OK = 200

@@ -8,7 +8,6 @@ Events were validated against the published schemas that are named below (August
 
 import json
 import logging
-import uuid
 from contextlib import suppress
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -18,6 +17,7 @@ from common.artifacts import ObjectChangedError, ObjectStore
 from common.errors import AimassError, NotFoundError
 from common.records import RecordStore
 from common.runs.kind import M, RunKind, is_terminal, name_of, status_of
+from common.runs.publishing import run_uuid
 
 START = "START"
 
@@ -87,13 +87,12 @@ def event_of(store: ObjectStore, run: M, event_type: str, time: Timestamp) -> di
             "message": status.error.message,
             "programmingLanguage": "python",
         }
-    identity = f"{name_of(run)} {status.create_time.ToJsonString()}"
     return {
         "eventType": event_type,
         "eventTime": time.ToJsonString(),
         "producer": _PRODUCER,
         "schemaURL": _SCHEMA,
-        "run": {"runId": str(uuid.uuid5(uuid.NAMESPACE_URL, identity)), "facets": facets},
+        "run": {"runId": run_uuid(run), "facets": facets},
         "job": {"namespace": namespace, "name": name_of(run)},
         "inputs": [{"namespace": namespace, "name": name} for name in status.lineage.inputs],
         "outputs": [{"namespace": namespace, "name": name} for name in status.lineage.outputs],

@@ -6,12 +6,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from aimass.outlier.v1 import outlier_pb2
+from aimass.outlier.v1 import detector_pb2, outlier_pb2
 from aimass.type.v1 import table_pb2
 
 NUMBERS = ("amount", "hour", "distance", "age")
 COLUMNS = (*NUMBERS, "kind")
 ODD_ROWS = 20
+QUICK = [
+    detector_pb2.DetectorSpec(isolation_forest=detector_pb2.IsolationForest()),
+    detector_pb2.DetectorSpec(ecod=detector_pb2.Ecod()),
+]
+"""Detectors that take no time."""
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,12 @@
 """The outlier service as its users meet it: scans, scores, streams, feedback, and faults."""
 
 import io
-import threading
 import uuid
-from collections.abc import Iterator
 
 import grpc
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from google.protobuf.duration_pb2 import Duration
 
 from aimass.catalog.v1 import model_pb2
 from aimass.outlier.v1 import detector_pb2, outlier_pb2
@@ -19,19 +16,14 @@ from common.artifacts.blobs import read_artifact
 from common.testing.suite import RunningSuite
 from tests.e2e.outlier_data import (
     COLUMNS,
-    NUMBERS,
     ODD_ROWS,
+    QUICK,
     make_payments,
-    numbers_of,
     rows_of,
     table_of,
 )
 
 PAYMENTS = make_payments(4000)
-QUICK = [
-    detector_pb2.DetectorSpec(isolation_forest=detector_pb2.IsolationForest()),
-    detector_pb2.DetectorSpec(ecod=detector_pb2.Ecod()),
-]
 
 
 @pytest.fixture(scope="module")
@@ -206,86 +198,6 @@ def test_detectors_are_told(suite: RunningSuite) -> None:
         assert each.defaults.WhichOneof("detector") == each.name
 
 
-BAD_SPECS = [
-    ({"columns": ["amount", "nope"]}, "columns[1]", "amount"),
-    ({"columns": ["amount", "amount"]}, "columns[1]", "twice"),
-    ({"detectors": [detector_pb2.DetectorSpec()]}, "detectors[0]", "ListDetectors"),
-    (
-        {
-            "detectors": [
-                *QUICK,
-                detector_pb2.DetectorSpec(knn=detector_pb2.Knn(neighbours=0)),
-            ]
-        },
-        "detectors[2].knn.neighbours",
-        "greater",
-    ),
-    ({"contamination": 0.7}, "contamination", "0.5"),
-    ({"false_discovery_rate": 0.0}, "false_discovery_rate", "greater"),
-    ({"seed": -1}, "seed", "greater"),
-    ({"budget": Duration(nanos=5)}, "budget", "1"),
-    ({"explained_rows": 5000}, "explained_rows", "1000"),
-    ({"model": "models/Not OK"}, "model", "models/{id}"),
-    ({"model": "models/a", "keep_detector": False}, "model", "keep_detector"),
-    (
-        {"known_labels": outlier_pb2.KnownLabels(column="kind")},
-        "known_labels.anomalies",
-        "card",
-    ),
-    (
-        {"known_labels": outlier_pb2.KnownLabels(column="amount", anomalies=["x"])},
-        "known_labels.anomalies",
-        "numeric",
-    ),
-    (
-        {
-            "known_labels": outlier_pb2.KnownLabels(column="fraud"),
-            "columns": ["amount", "fraud"],
-        },
-        "columns[1]",
-        "leave it out",
-    ),
-]
-
-
-@pytest.mark.parametrize(("fields", "path", "hint"), BAD_SPECS)
-def test_bad_specifications_are_refused_before_work_starts(
-    suite: RunningSuite, payments: str, fields: dict[str, object], path: str, hint: str
-) -> None:
-    """The field and the cure are named, and nothing is stored."""
-    spec = outlier_pb2.OutlierScanSpec(dataset_version=payments, **fields)  # type: ignore[arg-type]
-    request = outlier_pb2.CreateOutlierScanRequest(
-        outlier_scan=outlier_pb2.OutlierScan(spec=spec), outlier_scan_id="refused"
-    )
-    with pytest.raises(grpc.RpcError) as raised:
-        suite.outliers.CreateOutlierScan(request)
-    assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert f"outlier_scan.spec.{path}" in str(raised.value.details())
-    assert hint in str(raised.value.details())
-    with pytest.raises(grpc.RpcError) as missing:
-        suite.outliers.GetOutlierScan(
-            outlier_pb2.GetOutlierScanRequest(name="outlierScans/refused")
-        )
-    assert missing.value.code() is grpc.StatusCode.NOT_FOUND
-
-
-def test_validate_only_estimates(suite: RunningSuite, payments: str) -> None:
-    """Defaults are filled in, time and memory foretold, nothing is stored."""
-    request = outlier_pb2.CreateOutlierScanRequest(
-        outlier_scan=outlier_pb2.OutlierScan(
-            spec=outlier_pb2.OutlierScanSpec(dataset_version=payments)
-        ),
-        validate_only=True,
-    )
-    answer = suite.outliers.CreateOutlierScan(request)
-    assert answer.spec.model == "models/payments-outliers"
-    assert answer.spec.budget.seconds == 600
-    assert answer.spec.use_feedback and answer.spec.keep_detector
-    assert answer.estimate.duration.seconds > 0
-    assert answer.estimate.memory_bytes > 100_000_000
-    assert not answer.name
-
-
 BAD_ROWS = [
     (table_pb2.Table(), "rows.columns"),
     (table_of({"amount": [1.0], "nope": [1.0]}), "rows.columns[1].name"),
@@ -344,116 +256,6 @@ def test_missing_columns_count_as_missing_values(
     )
     assert np.isfinite(answer.scored.scores).all()
     assert answer.scored.scores[1] > answer.scored.scores[0]
-
-
-def test_stream_without_start_is_refused(suite: RunningSuite) -> None:
-    """The first message must say how to score."""
-    for messages in ([], [numbers_of(PAYMENTS, slice(0, 3))], [outlier_pb2.ScoreStreamRequest()]):
-        with pytest.raises(grpc.RpcError) as raised:
-            next(iter(suite.outliers.ScoreStream(iter(messages))))
-        assert raised.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-        assert "start" in str(raised.value.details())
-
-
-def _feed(
-    name: str, parts: list[slice], **options: object
-) -> Iterator[outlier_pb2.ScoreStreamRequest]:
-    online = outlier_pb2.OnlineDetector(stream=f"outlierStreams/{name}", **options)  # type: ignore[arg-type]
-    yield outlier_pb2.ScoreStreamRequest(start=outlier_pb2.StreamStart(online=online, explain=True))
-    for part in parts:
-        yield numbers_of(PAYMENTS, part)
-
-
-def _parts(start: int, end: int, size: int) -> list[slice]:
-    return [slice(at, min(at + size, end)) for at in range(start, end, size)]
-
-
-def test_online_stream_goes_on_where_it_was(suite: RunningSuite) -> None:
-    """Fed in two calls, a stream scores as if fed in one: what was learned was saved between."""
-    whole = list(suite.outliers.ScoreStream(_feed("whole", _parts(0, 1500, 64))))
-    first = list(suite.outliers.ScoreStream(_feed("halves", _parts(0, 700, 50))))
-    second = list(suite.outliers.ScoreStream(_feed("halves", _parts(700, 1500, 80))))
-    assert first[0].first_row == 0
-    assert second[0].first_row == second[0].saved_row_count == 700
-
-    def scores(answers: list[outlier_pb2.ScoreStreamResponse]) -> list[float]:
-        return [score for answer in answers for score in answer.scored.scores]
-
-    assert scores(first) + scores(second) == scores(whole)
-    stream = suite.outliers.GetOutlierStream(
-        outlier_pb2.GetOutlierStreamRequest(name="outlierStreams/halves")
-    )
-    assert stream.row_count == 1500
-    assert stream.columns == list(NUMBERS)
-    with pytest.raises(grpc.RpcError) as raised:
-        list(suite.outliers.ScoreStream(_feed("halves", [], trees=3)))
-    assert "start.online.trees" in str(raised.value.details())
-    with pytest.raises(grpc.RpcError) as ended:
-        list(suite.outliers.ScoreStream(_feed("halves", [slice(0, 5)], window=1)))
-    assert "start.online.window" in str(ended.value.details())
-
-
-def test_online_stream_tells_drift_and_why(suite: RunningSuite) -> None:
-    """A stream that changes raises an alarm for the column; odd rows are explained."""
-
-    def messages() -> Iterator[outlier_pb2.ScoreStreamRequest]:
-        yield from _feed("drifting", _parts(ODD_ROWS, 2020, 50))
-        moved = PAYMENTS.numbers.copy()
-        moved[:, 3] += 4
-        for part in _parts(2020, 3220, 50):
-            columns = {name: moved[part, place] for place, name in enumerate(NUMBERS)}
-            yield outlier_pb2.ScoreStreamRequest(rows=table_of(columns))
-
-    answers = list(suite.outliers.ScoreStream(messages()))
-    drifts = [drift for answer in answers for drift in answer.drifts]
-    assert "age" in {drift.column for drift in drifts}
-    first = min(drift.row for drift in drifts if drift.column == "age")
-    assert 2000 <= first < 2500
-    explained = [each for answer in answers for each in answer.scored.explanations.values()]
-    assert explained
-    assert all(each.reasons for each in explained)
-
-
-def test_second_feeder_takes_the_stream_over(suite: RunningSuite) -> None:
-    """Two callers cannot teach one stream: the earlier one's stream ends, and saves no more."""
-    is_taken = threading.Event()
-
-    def messages() -> Iterator[outlier_pb2.ScoreStreamRequest]:
-        yield from _feed("shared", _parts(0, 100, 50))
-        is_taken.wait()
-        yield numbers_of(PAYMENTS, slice(100, 150))
-
-    earlier = iter(suite.outliers.ScoreStream(messages()))
-    answers = [next(earlier) for _ in range(3)]
-    assert answers[-1].first_row == 50
-    later = list(suite.outliers.ScoreStream(_feed("shared", _parts(0, 300, 50))))
-    is_taken.set()
-    with pytest.raises(grpc.RpcError) as raised:
-        list(earlier)
-    assert raised.value.code() is grpc.StatusCode.ABORTED
-    stream = suite.outliers.GetOutlierStream(
-        outlier_pb2.GetOutlierStreamRequest(name="outlierStreams/shared")
-    )
-    assert stream.row_count == later[0].first_row + 300
-
-
-def test_stream_feedback_is_learned(suite: RunningSuite) -> None:
-    """Rows that were reported as normal are scored lower once the stream goes on."""
-    name = "taught"
-    list(suite.outliers.ScoreStream(_feed(name, _parts(ODD_ROWS, 1520, 100))))
-    odd = slice(0, ODD_ROWS)
-    columns = {each: PAYMENTS.numbers[odd, place] for place, each in enumerate(NUMBERS)}
-    before = list(suite.outliers.ScoreStream(_feed(name, [odd])))[-1]
-    assert sum(before.scored.marked) > ODD_ROWS / 2
-    suite.outliers.ReportFeedback(
-        outlier_pb2.ReportFeedbackRequest(
-            subject=f"outlierStreams/{name}",
-            rows=table_of(columns),
-            anomalous=[False] * ODD_ROWS,
-        )
-    )
-    after = list(suite.outliers.ScoreStream(_feed(name, [odd])))[-1]
-    assert sum(after.scored.marked) < sum(before.scored.marked)
 
 
 BAD_FEEDBACK = [
