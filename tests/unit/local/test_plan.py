@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from common.local.home import SuiteHome
-from common.local.plan import SERVICE_PORTS, SuiteOptions, SuitePlan, make_plan
-from common.local.ports import PortReservations
+from common.local.plan import SuiteOptions, SuitePlan, make_plan
+from common.local.ports import SERVICE_PORTS, PortReservations
 from common.local.store import Store
 
 
