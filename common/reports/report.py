@@ -2,8 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from plotly.graph_objects import Figure
+
+from common.reports.pictures import Pixels, png_of, size_of
 
 
 @dataclass(frozen=True)
@@ -71,27 +74,102 @@ class Plot:
         figure: Without a title: the caption tells.
         caption: What it shows.
         description: What there is to see, for those who cannot see it.
+        numbers: What readers get as the plot's numbers; by default the page makes a table of what
+            the figure holds.
     """
 
     figure: Figure
     caption: str
     description: str
+    numbers: Table | None = None
 
 
-Part = str | Plot | Table
+@dataclass(frozen=True)
+class Picture:
+    """A picture; a small one is shown enlarged, each pixel a square.
+
+    Attributes:
+        png: The file.
+        caption: What it shows; in a gallery a few words.
+        description: What there is to see, for those who cannot see it.
+    """
+
+    png: bytes
+    caption: str
+    description: str
+
+    def __post_init__(self) -> None:
+        """Refuses what is no PNG file."""
+        size_of(self.png)
+
+    @classmethod
+    def of(cls, pixels: Pixels, caption: str, description: str) -> "Picture":
+        """Returns a picture of pixels, 0 to 255, shape (height, width) or (height, width, 3)."""
+        return cls(png_of(pixels), caption, description)
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Pictures in a grid.
+
+    Attributes:
+        pictures: In the order of reading, each with a caption of a few words.
+        caption: What they show together.
+    """
+
+    pictures: Sequence[Picture]
+    caption: str
+
+
+class Severity(StrEnum):
+    """How much a notice matters; its value is the word that readers see."""
+
+    PROBLEM = "Problem"
+    WARNING = "Warning"
+    NOTE = "Note"
+    GOOD = "Good"
+
+
+@dataclass(frozen=True)
+class Notice:
+    """Something found that readers should know, as a card. Notices in a row form one list.
+
+    Attributes:
+        severity: How much it matters.
+        title: What was found, in a few words.
+        text: What that means.
+        cure: What to do about it; empty if nothing.
+    """
+
+    severity: Severity
+    title: str
+    text: str
+    cure: str = ""
+
+
+Part = str | Plot | Table | Picture | Gallery | Notice
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a report under a heading.
+    """A part of a report under a heading, listed in its table of contents.
 
     Attributes:
         title: The heading.
-        parts: Paragraphs, plots and tables.
+        parts: Paragraphs, plots, tables and the like.
+        note: A line under the heading: what stands in for what is missing here, or why it is.
+        subsections: Sections below the parts; they have none themselves.
     """
 
     title: str
-    parts: Sequence[Part]
+    parts: Sequence[Part] = ()
+    note: str = ""
+    subsections: Sequence["Section"] = ()
+
+    def __post_init__(self) -> None:
+        """Refuses sections below subsections."""
+        if any(below.subsections for below in self.subsections):
+            raise ValueError(f"subsections of {self.title!r} have subsections themselves")
 
 
 @dataclass(frozen=True)
@@ -102,8 +180,10 @@ class Report:
         title: What it reports on.
         facts: What readers want to know first, by name.
         sections: The rest.
+        summary: What it all comes to, above the facts: paragraphs and notices.
     """
 
     title: str
     facts: Mapping[str, str | int | float]
     sections: Sequence[Section]
+    summary: Sequence[str | Notice] = ()
