@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 compile=(uv pip compile pyproject.toml --all-extras --universal --python-version 3.11
   --no-header --no-annotate --quiet)
-mapfile -t torch_stack < <("${compile[@]}" | grep -oE '^(torch|triton|cuda|nvidia)[a-z0-9-]*')
+stack='(torch|triton|(cuda|nvidia)-[a-z0-9-]+)=='
+mapfile -t torch_stack < <("${compile[@]}" | sed -nE "s/^$stack.*/\1/p")
 "${compile[@]}" --generate-hashes "${torch_stack[@]/#/--no-emit-package=}" -o requirements.lock
-"${compile[@]}" | grep -E '^(torch|triton|cuda|nvidia)[a-z0-9-]*==' > deploy/setup/torch.lock
+"${compile[@]}" | grep -E "^$stack" > deploy/setup/torch.lock

@@ -135,9 +135,9 @@ def _work(folder: Path) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (order["memory_bytes"], order["memory_bytes"]))
     # Here, under the limits: these import onnxruntime and scikit-learn.
     from common.data.schema import Task  # noqa: PLC0415
+    from common.models.sample_rows import SampleRows  # noqa: PLC0415
     from common.models.vectors import encode  # noqa: PLC0415
     from services.catalog.domain.model_inspection import inspect_model  # noqa: PLC0415
-    from services.catalog.domain.sample_rows import SampleRows  # noqa: PLC0415
 
     rows = folder / ROWS
     found = inspect_model(

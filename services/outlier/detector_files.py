@@ -15,13 +15,13 @@ from aimass.type.v1 import artifact_pb2
 from common.artifacts.blobs import put_artifact
 from common.artifacts.protocol import ObjectStore
 from common.data.messages import schema_from_proto
+from common.data.rows import RawRows, Values
 from common.data.schema import LABEL_TYPES, ColumnType, Schema
 from common.errors import AimassError, DataLossError
 from common.models import vectors
 from common.models.store import TEST_VECTORS, read_part
 from services.outlier.domain.keeping import DamagedError, put_together, take_apart
 from services.outlier.domain.kept import KeptDetector
-from services.outlier.domain.preparation.raw import RawRows, Values
 from services.outlier.rows import coded
 
 _ARRAYS = "detector"

@@ -12,11 +12,11 @@ from common.artifacts import ObjectStore
 from common.catalog import ask_catalog
 from common.data.messages import schema_from_proto
 from common.data.reader import stream_columns
+from common.data.rows import RawRows, Values
 from common.data.schema import Column, ColumnType, Schema, require_column
 from common.errors import FailedPreconditionError, InvalidFieldError
 from services.outlier.domain.detectors.supervised import ANOMALY, NORMAL, UNKNOWN, Labels
 from services.outlier.domain.labelling import KnownLabels, LabelledRows
-from services.outlier.domain.preparation.raw import RawRows, Values
 from services.outlier.domain.specification import KnownLabels as LabelColumn
 from services.outlier.domain.specification import ScanSpecification
 from services.outlier.domain.table import read_rows

@@ -12,10 +12,10 @@ from PIL import Image
 
 from aimass.type.v1 import table_pb2
 from common.data.pictures import FORMATS, to_bytes
+from common.data.rows import RawRows, Values
 from common.data.schema import LABEL_TYPES, Column, ColumnType, Schema
 from common.errors import InvalidFieldError
 from services.outlier.domain.preparation.columns import MISSING_TIME
-from services.outlier.domain.preparation.raw import RawRows, Values
 
 MOST_ROWS = 10_000
 MOST_BYTES = 64 * 1024 * 1024

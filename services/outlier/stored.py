@@ -6,8 +6,8 @@ from aimass.catalog.v1 import dataset_pb2
 from common.artifacts import ObjectStore
 from common.data.messages import schema_from_proto
 from common.data.reader import stream_columns
+from common.data.rows import RawRows
 from common.data.schema import LABEL_TYPES, Column
-from services.outlier.domain.preparation.raw import RawRows
 
 
 class StoredTable:

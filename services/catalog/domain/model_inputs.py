@@ -1,45 +1,45 @@
-"""Rows to try a model from elsewhere on: random ones, or those of a data set as it takes them."""
-
-from collections.abc import Sequence
-from typing import TypeAlias
+"""Inputs to try a model from elsewhere on: random ones, or rows of a data set."""
 
 import numpy as np
 
 from aimass.catalog.v1 import model_pb2
+from common.data.rows import Values
 from common.errors import InvalidFieldError
-from common.models.frames import NUMBER, TEXT, TRUTH, FrameColumn
-from common.models.onnx_model import OnnxModel
+from common.models.frames import FrameColumn
+from common.models.inputs import ForeignModel, MisfitError, inputs_of_rows
+from common.models.sample_rows import SampleRows
 from common.models.skops_model import SkopsModel
 from services.catalog.domain.model_spec import DATASET_VERSION
-from services.catalog.domain.sample_rows import SampleRows, Values
 
 VECTOR_ROWS = 16
 """Rows of the test vectors."""
-
-Model: TypeAlias = OnnxModel | SkopsModel
-
-_TRUTHS = {
-    **dict.fromkeys(("true", "1", "1.0"), True),
-    **dict.fromkeys(("false", "0", "0.0"), False),
-    **dict.fromkeys(("none", "nan", ""), None),
-}
 
 # Sides that the signature leaves open, other than rows, get this length in random samples.
 _OPEN_SIDE = 32
 
 
-def random_inputs(model: Model) -> dict[str, Values]:
-    """Returns random rows that fit a model's signature, of the values that its encoders know."""
-    return _random_table(model) if isinstance(model, SkopsModel) else _random(model.signature)
+def sample_inputs(model: ForeignModel, rows: SampleRows | None) -> dict[str, Values]:
+    """Returns inputs to try a model on.
 
-
-def inputs_of_rows(model: Model, rows: SampleRows) -> dict[str, Values]:
-    """Returns rows of a data set as a model takes them.
+    Args:
+        model: The model.
+        rows: Rows of a data set; None for random ones, of the values that its encoders know.
 
     Raises:
-        InvalidFieldError: They do not fit; names the column.
+        InvalidFieldError: The rows do not fit; names the column.
     """
-    return _table(model, rows) if isinstance(model, SkopsModel) else _fed(model, rows)
+    if rows is None:
+        if isinstance(model, SkopsModel):
+            return _random_table(model)
+        return _random(model.signature)
+    try:
+        return inputs_of_rows(model, rows)
+    except MisfitError as error:
+        raise InvalidFieldError(
+            DATASET_VERSION,
+            f"{error}; leave it out to try the model on random samples",
+            reason="COLUMNS_DO_NOT_FIT",
+        ) from None
 
 
 def _random(signature: model_pb2.Signature) -> dict[str, Values]:
@@ -72,88 +72,3 @@ def _random_column(column: FrameColumn, generator: np.random.Generator) -> Value
         known = np.array(column.known, dtype=object)
         return generator.choice(known, VECTOR_ROWS).astype(column.dtype)
     return generator.standard_normal(VECTOR_ROWS)
-
-
-def _table(model: SkopsModel, rows: SampleRows) -> dict[str, Values]:
-    """Returns the columns of a data set as an estimator takes them."""
-    if model.is_named:
-        return {each.name: _column(each.name, each.dtype, rows) for each in model.columns}
-    [spec] = model.signature.inputs
-    if spec.dtype == NUMBER:
-        return {spec.name: _matrix(spec, list(rows.numeric.values()))}
-    return {spec.name: _matrix(spec, list(rows.columns.values()))}
-
-
-def _column(name: str, dtype: str, rows: SampleRows) -> Values:
-    """Returns a column of a data set as a model takes it."""
-    if name not in rows.columns:
-        raise _misfit(f"has no column `{name}`, which the model takes")
-    values = rows.columns[name]
-    if values.ndim > 1 and dtype in (TRUTH, TEXT):
-        raise _misfit(f"has vectors in the column `{name}`, of which the model takes single values")
-    if dtype == TRUTH:
-        return _truths(name, values)
-    if dtype == TEXT:
-        return values if values.dtype.kind == "O" else _number_texts(values)
-    try:
-        return values.astype(dtype)
-    except (ValueError, TypeError):
-        raise _misfit(
-            f"has texts in the column `{name}`, of which the model takes numbers"
-        ) from None
-
-
-def _truths(name: str, values: Values) -> Values:
-    """Returns truth values; objects where some are missing."""
-    words = [str(each).strip().lower() for each in values.tolist()]
-    strange = next((word for word in words if word not in _TRUTHS), None)
-    if strange is not None:
-        raise _misfit(
-            f"has `{strange[:40]}` in the column `{name}`, of which the model takes truth values"
-        )
-    truths = [_TRUTHS[word] for word in words]
-    return np.array(truths, dtype=object if None in truths else bool)
-
-
-def _number_texts(values: Values) -> Values:
-    texts = [None if each != each else f"{each:.15g}" for each in values.tolist()]
-    return np.array(texts, dtype=object)
-
-
-def _fed(model: OnnxModel, rows: SampleRows) -> dict[str, Values]:
-    """Returns the columns of a data set as the inputs of an ONNX model."""
-    specs = model.signature.inputs
-    if all(spec.name in rows.columns for spec in specs):
-        return {spec.name: _input(spec, rows) for spec in specs}
-    if len(specs) == 1 and len(specs[0].shape) == 2:
-        return {specs[0].name: _matrix(specs[0], list(rows.numeric.values()))}
-    if len(specs) == 1 and len(specs[0].shape) == 4 and len(rows.images) == 1:
-        return {specs[0].name: next(iter(rows.images.values())).astype(specs[0].dtype)}
-    takes = ", ".join(f"`{spec.name}`" for spec in specs)
-    raise _misfit(f"has no columns for the inputs {takes}")
-
-
-def _input(spec: model_pb2.TensorSpec, rows: SampleRows) -> Values:
-    values = _column(spec.name, spec.dtype, rows)
-    if spec.dtype == TEXT:  # ONNX has no missing texts.
-        values = np.array(["" if each is None else each for each in values], dtype=object)
-    return values if values.ndim > 1 else values.reshape(-1, *[1] * (len(spec.shape) - 1))
-
-
-def _matrix(spec: model_pb2.TensorSpec, columns: Sequence[Values]) -> Values:
-    width = sum(each.shape[1] if each.ndim > 1 else 1 for each in columns)
-    if spec.shape[1] not in (-1, width):
-        kind = "columns" if spec.dtype == TEXT else "columns of numbers"
-        raise _misfit(f"has {width} {kind}, and the model takes {spec.shape[1]}")
-    try:
-        return np.column_stack(columns).astype(spec.dtype)
-    except (ValueError, TypeError):
-        raise _misfit(f"has no columns that the model takes as {spec.dtype}") from None
-
-
-def _misfit(description: str) -> InvalidFieldError:
-    return InvalidFieldError(
-        DATASET_VERSION,
-        f"{description}; leave it out to try the model on random samples",
-        reason="COLUMNS_DO_NOT_FIT",
-    )

@@ -9,19 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from aimass.catalog.v1 import model_pb2
+from common.data.rows import Values
 from common.data.schema import Task
 from common.errors import DataLossError, InvalidFieldError
+from common.models.inputs import ForeignModel
 from common.models.onnx_model import OnnxModel, open_onnx
+from common.models.sample_rows import SampleRows
 from common.models.skops_model import SkopsModel, open_skops
 from common.models.vectors import Tensors, Vectors, replay
-from services.catalog.domain.model_inputs import (
-    VECTOR_ROWS,
-    Model,
-    inputs_of_rows,
-    random_inputs,
-)
+from services.catalog.domain.model_inputs import VECTOR_ROWS, sample_inputs
 from services.catalog.domain.model_spec import CLASSES, TASK, UPLOAD, ModelFormat
-from services.catalog.domain.sample_rows import SampleRows, Values
 
 
 @dataclass(frozen=True)
@@ -65,7 +62,7 @@ def inspect_model(
     model = open_onnx(content, UPLOAD) if kind is ModelFormat.ONNX else open_skops(content, UPLOAD)
     if isinstance(model, SkopsModel):
         _check_labels(model.signature.classes, classes)
-    inputs = random_inputs(model) if rows is None else inputs_of_rows(model, rows)
+    inputs = sample_inputs(model, rows)
     outputs = _run(model, inputs)
     first = _first(inputs)
     signature = model.described(outputs)
@@ -79,7 +76,7 @@ def inspect_model(
     return Inspection(signature, task, vectors, metrics, count)
 
 
-def _checked_task(model: Model, task: Task | None, inputs: Tensors) -> Task:
+def _checked_task(model: ForeignModel, task: Task | None, inputs: Tensors) -> Task:
     if isinstance(model, OnnxModel):
         assert task is not None, "an ONNX import has a task"
         return task
@@ -105,7 +102,7 @@ def _check_classes(signature: model_pb2.Signature, outputs: Tensors) -> None:
         )
 
 
-def _run(model: Model, inputs: Tensors) -> dict[str, Values]:
+def _run(model: ForeignModel, inputs: Tensors) -> dict[str, Values]:
     try:
         return dict(model.predict(inputs))
     except Exception as error:  # What a model from elsewhere raises has no common root.
@@ -121,7 +118,7 @@ def _first(inputs: Tensors) -> dict[str, Values]:
     }
 
 
-def _require_repeatable(model: Model, vectors: Vectors) -> None:
+def _require_repeatable(model: ForeignModel, vectors: Vectors) -> None:
     try:
         replay(model_pb2.ModelVersion(name="The model"), vectors, model.predict)
     except DataLossError as error:

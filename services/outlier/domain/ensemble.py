@@ -5,10 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from common.data.rows import RawRows
 from services.outlier.domain.calibration import Calibration, Normaliser
 from services.outlier.domain.detector import Fitted, Matrix, Rows, Scores
 from services.outlier.domain.learned import Learned
-from services.outlier.domain.preparation import Preparation, RawRows
+from services.outlier.domain.preparation import Preparation
 
 _DIGITS = 10  # after the point
 

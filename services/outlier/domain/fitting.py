@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.data.rows import RawRows
 from common.data.schema import Column
 from services.outlier.domain.calibration import Calibration, Normaliser
 from services.outlier.domain.choosing import Traits, choose_detectors
@@ -15,7 +16,6 @@ from services.outlier.domain.learned import Learned
 from services.outlier.domain.preparation import (
     Preparation,
     PreparationOptions,
-    RawRows,
     prepare,
 )
 

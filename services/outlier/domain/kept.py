@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from common.data.rows import RawRows
 from services.outlier.domain.detector import Rows
 from services.outlier.domain.ensemble import Ensemble, ScoredRows
 from services.outlier.domain.explaining.breaches import Coded, describe_breaches
 from services.outlier.domain.explaining.describing import describe, describe_value
 from services.outlier.domain.explaining.explanation import Explanation, explain
 from services.outlier.domain.explaining.reasons import ExplainedRow, Reason
-from services.outlier.domain.preparation import Preparation, RawRows
+from services.outlier.domain.preparation import Preparation
 
 EXPLAINED_AT_ONCE = 64
 

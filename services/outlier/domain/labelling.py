@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from common.data.rows import RawRows
 from services.outlier.domain.calibration import Calibration
 from services.outlier.domain.detector import (
     Generator,
@@ -32,7 +33,7 @@ from services.outlier.domain.fitting import (
     reason_of,
 )
 from services.outlier.domain.learned import Learned
-from services.outlier.domain.preparation import Preparation, RawRows
+from services.outlier.domain.preparation import Preparation
 from services.outlier.domain.table import RowNumbers
 
 _MOST_OF_EACH = 10_000

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 from threadpoolctl import threadpool_limits
 
+from common.data.rows import RawRows
 from services.outlier.domain.calibration import (
     UsualTail,
     automatic_threshold,
@@ -30,7 +31,7 @@ from services.outlier.domain.labelling import (
     choose_labelled,
     learn_labels,
 )
-from services.outlier.domain.preparation import PreparationOptions, RawRows
+from services.outlier.domain.preparation import PreparationOptions
 from services.outlier.domain.table import RowNumbers, Table, draw_numbers, read_rows, sample_size
 
 _MOST_FITTED_ROWS = 100_000

@@ -7,10 +7,9 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from common.data.rows import RawRows, concatenated
 from common.data.schema import Column, ColumnType
 from services.outlier.domain.detector import Generator
-from services.outlier.domain.preparation import RawRows
-from services.outlier.domain.preparation.raw import concatenated
 
 _MOST_SAMPLE_BYTES = 128 * 1024 * 1024
 _TEXT_BYTES = 256

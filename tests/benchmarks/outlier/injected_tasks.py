@@ -30,8 +30,8 @@ from sklearn import datasets
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import NearestNeighbors
 
+from common.data.rows import RawRows
 from common.data.schema import Column, ColumnType
-from services.outlier.domain.preparation import RawRows
 
 Matrix = npt.NDArray[np.float64]
 Codes = npt.NDArray[np.int64]

@@ -24,10 +24,10 @@ from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import train_test_split
 from sklearn.preprocessing import MinMaxScaler
 
+from common.data.rows import RawRows
 from common.data.schema import Column, ColumnType
 from services.outlier.domain.ensemble import combined_scores
 from services.outlier.domain.fitting import Budget, fit_ensemble
-from services.outlier.domain.preparation import RawRows
 from tests.benchmarks.harness import Aim, Measure, is_quick, publish, say
 
 Matrix = npt.NDArray[np.float64]

@@ -14,11 +14,11 @@ from pyod.models.ecod import ECOD
 from pyod.models.iforest import IForest
 from river.anomaly import HalfSpaceTrees
 
+from common.data.rows import RawRows
 from common.data.schema import Column, ColumnType
 from services.outlier.domain.detector import Detector, Rows
 from services.outlier.domain.detectors.forests import IsolationForest
 from services.outlier.domain.detectors.statistics import Ecod
-from services.outlier.domain.preparation import RawRows
 from services.outlier.domain.scan import ScanOptions, scan
 from services.outlier.domain.streaming.online import Online
 from tests.benchmarks.harness import (

@@ -22,12 +22,12 @@ from common.artifacts.memory import MemoryStore
 from common.data.schema import Task
 from common.errors import DataLossError, InvalidFieldError
 from common.models.onnx_model import load_onnx
+from common.models.sample_rows import SampleRows
 from common.models.skops_model import load_skops
 from common.models.vectors import encode
 from services.catalog.domain.model_inputs import VECTOR_ROWS
 from services.catalog.domain.model_inspection import Inspection, inspect_model
 from services.catalog.domain.model_spec import ModelFormat
-from services.catalog.domain.sample_rows import SampleRows
 from tests.support.foreign_models import linear_onnx, onnx_model, skops_file
 
 IRIS, SPECIES = load_iris(return_X_y=True)

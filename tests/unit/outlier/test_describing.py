@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
+from common.data.rows import RawRows, Values
 from common.data.schema import Column, ColumnType
 from services.outlier.domain.explaining.describing import describe, describe_code, describe_value
-from services.outlier.domain.preparation import RawRows, prepare
+from services.outlier.domain.preparation import prepare
 from services.outlier.domain.preparation.columns import MISSING_TIME
 from services.outlier.domain.preparation.preparation import Prepared
-from services.outlier.domain.preparation.raw import Values
 
 
 def prepared(

@@ -7,11 +7,12 @@ import pytest
 import safetensors.numpy
 from sklearn.metrics import roc_auc_score
 
+from common.data.rows import RawRows
 from common.data.schema import Column, ColumnType
 from services.outlier.domain.detector import Detector, Fitted, Rows
 from services.outlier.domain.detectors.registry import DETECTORS
 from services.outlier.domain.keeping import put_together, take_apart
-from services.outlier.domain.preparation import RawRows, prepare
+from services.outlier.domain.preparation import prepare
 
 USUAL, ODD = 400, 12
 

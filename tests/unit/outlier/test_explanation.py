@@ -2,12 +2,12 @@
 
 import numpy as np
 
+from common.data.rows import RawRows, Values
 from common.data.schema import Column, ColumnType
 from services.outlier.domain.detector import Rows
 from services.outlier.domain.detectors.neighbours import Knn
 from services.outlier.domain.explaining.explanation import explain
-from services.outlier.domain.preparation import RawRows, prepare
-from services.outlier.domain.preparation.raw import Values
+from services.outlier.domain.preparation import prepare
 
 COUNT = 400
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from common.data.rows import RawRows
 from common.data.schema import Column, ColumnType
 from services.outlier.domain.detector import Detector
 from services.outlier.domain.detectors.bayes import BayesianNetwork
@@ -12,7 +13,6 @@ from services.outlier.domain.detectors.patterns import FrequentPatterns
 from services.outlier.domain.findings import Findings, find_anomalies
 from services.outlier.domain.keeping import put_together, take_apart
 from services.outlier.domain.kept import KeptDetector
-from services.outlier.domain.preparation import RawRows
 from services.outlier.domain.scan import Marking, ScanOptions, ScanResult, Stage, scan
 from services.outlier.domain.table import RowsTable
 

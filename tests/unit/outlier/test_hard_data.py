@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from common.data.rows import RawRows, Values
 from common.data.schema import Column, ColumnType
 from services.outlier.domain.detector import Detector, UnfitError
 from services.outlier.domain.detectors.density import Hbos
@@ -17,9 +18,8 @@ from services.outlier.domain.detectors.registry import DETECTORS
 from services.outlier.domain.findings import Findings, find_anomalies
 from services.outlier.domain.keeping import put_together, take_apart
 from services.outlier.domain.kept import KeptDetector
-from services.outlier.domain.preparation import PreparationOptions, RawRows, Scaling
+from services.outlier.domain.preparation import PreparationOptions, Scaling
 from services.outlier.domain.preparation.columns import MISSING_TIME
-from services.outlier.domain.preparation.raw import Values
 from services.outlier.domain.scan import Marking, ScanOptions, ScanResult, scan
 from services.outlier.domain.table import RowsTable
 

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.data.rows import RawRows
 from common.data.schema import Column, ColumnType
 from services.outlier.domain import labelling
 from services.outlier.domain import scan as scanning
@@ -20,7 +21,6 @@ from services.outlier.domain.labelling import (
     LabelUse,
     choose_labelled,
 )
-from services.outlier.domain.preparation import RawRows
 from services.outlier.domain.scan import ScanOptions, ScanResult, scan
 from services.outlier.domain.table import RowsTable
 from tests.unit.outlier.support import auroc

@@ -7,17 +7,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from common.data.rows import RawRows, concatenated
 from common.data.schema import Column, ColumnType
 from services.outlier.domain.detector import UnfitError
 from services.outlier.domain.preparation import (
     Preparation,
     PreparationOptions,
-    RawRows,
     Scaling,
     prepare,
 )
 from services.outlier.domain.preparation.columns import MISSING_TIME
-from services.outlier.domain.preparation.raw import concatenated
 
 MIXED = RawRows(
     {

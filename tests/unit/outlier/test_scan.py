@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_limits
 
+from common.data.rows import RawRows
 from common.data.schema import Column, ColumnType
 from services.outlier.domain.detector import (
     Card,
@@ -21,7 +22,6 @@ from services.outlier.domain.detectors.neighbours import Knn, SubsampledNeighbou
 from services.outlier.domain.ensemble import Ensemble
 from services.outlier.domain.fitting import Settled
 from services.outlier.domain.keeping import put_together, take_apart
-from services.outlier.domain.preparation import RawRows
 from services.outlier.domain.scan import Marking, ScanOptions, ScanResult, Stage, scan
 from services.outlier.domain.table import RowsTable
 

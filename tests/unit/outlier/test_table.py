@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from common.data.rows import RawRows
 from common.data.schema import Column, ColumnType
-from services.outlier.domain.preparation import RawRows
 from services.outlier.domain.table import (
     RowsTable,
     draw_numbers,

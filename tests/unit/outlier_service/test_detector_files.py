@@ -13,12 +13,12 @@ from aimass.type.v1 import table_pb2
 from common.artifacts.blobs import put_artifact
 from common.artifacts.memory import MemoryStore
 from common.data.messages import schema_to_proto
+from common.data.rows import RawRows, Values
 from common.data.schema import BOOLEAN_LABELS, Column, ColumnType, Schema
 from common.errors import DataLossError
 from services.outlier.detector_files import read_detector, write_detector
 from services.outlier.domain.detectors.registry import DETECTORS
 from services.outlier.domain.preparation.columns import MISSING_TIME
-from services.outlier.domain.preparation.raw import RawRows, Values
 from services.outlier.domain.scan import ScanOptions, ScanResult, scan
 from services.outlier.domain.table import RowsTable
 from services.outlier.rows import raw_rows

@@ -6,6 +6,7 @@ from itertools import chain
 
 import numpy as np
 
+from common.data.rows import RawRows
 from services.outlier.domain.detector import Codes, Rows
 from services.outlier.domain.detectors.bayes import BayesianScorer, Surprise
 from services.outlier.domain.detectors.clustering import FittedCblof, FittedKMeans
@@ -13,7 +14,7 @@ from services.outlier.domain.detectors.distances import bounded, squared_distanc
 from services.outlier.domain.detectors.patterns import Broken, PatternScorer
 from services.outlier.domain.ensemble import Member
 from services.outlier.domain.explaining.describing import describe_code, describe_value
-from services.outlier.domain.preparation import Preparation, RawRows
+from services.outlier.domain.preparation import Preparation
 from services.outlier.domain.preparation.preparation import Prepared
 
 _LEAST_CONFIDENCE = 0.9

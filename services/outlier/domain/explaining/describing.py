@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
+from common.data.rows import RawRows, Values
 from services.outlier.domain.preparation.columns import (
     MISSING_TIME,
     LabelColumn,
@@ -12,7 +13,6 @@ from services.outlier.domain.preparation.columns import (
     VectorColumn,
 )
 from services.outlier.domain.preparation.preparation import Prepared
-from services.outlier.domain.preparation.raw import RawRows, Values
 from services.outlier.domain.preparation.texts import TextColumn
 
 MISSING = "missing"

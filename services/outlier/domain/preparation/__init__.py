@@ -2,6 +2,5 @@
 
 from services.outlier.domain.preparation.fitting import PreparationOptions, Scaling, prepare
 from services.outlier.domain.preparation.preparation import Preparation
-from services.outlier.domain.preparation.raw import RawRows
 
-__all__ = ["Preparation", "PreparationOptions", "RawRows", "Scaling", "prepare"]
+__all__ = ["Preparation", "PreparationOptions", "Scaling", "prepare"]

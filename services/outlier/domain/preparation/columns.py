@@ -8,9 +8,9 @@ from typing import ClassVar, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from common.data.rows import Values
 from common.models.transform import code_table
 from services.outlier.domain.detector import Codes, Matrix
-from services.outlier.domain.preparation.raw import Values
 
 MISSING_TIME = np.iinfo(np.int64).min
 _DAY = 86_400_000_000

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import scipy.linalg
 from pydantic import BaseModel, ConfigDict
 
+from common.data.rows import RawRows
 from common.data.schema import Column, ColumnType
 from services.outlier.domain.detector import UnfitError
 from services.outlier.domain.preparation.columns import (
@@ -20,7 +21,6 @@ from services.outlier.domain.preparation.columns import (
     flattened,
 )
 from services.outlier.domain.preparation.preparation import Preparation, Prepared
-from services.outlier.domain.preparation.raw import RawRows
 from services.outlier.domain.preparation.texts import (
     BUCKETS,
     TextColumn,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from common.data.rows import RawRows
 from services.outlier.domain.detector import Rows
 from services.outlier.domain.preparation.columns import (
     LabelColumn,
@@ -12,7 +13,6 @@ from services.outlier.domain.preparation.columns import (
     TimeColumn,
     VectorColumn,
 )
-from services.outlier.domain.preparation.raw import RawRows
 from services.outlier.domain.preparation.texts import TextColumn
 
 _MOST_ROWS = 8192

@@ -8,9 +8,9 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from common.data.rows import Values
 from services.outlier.domain.detector import Codes, Matrix
 from services.outlier.domain.preparation.columns import Scale
-from services.outlier.domain.preparation.raw import Values
 
 BUCKETS = 4096
 SHAPES = 5
