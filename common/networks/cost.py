@@ -3,8 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from math import prod
 
-from common.networks.specification import CnnNetwork, MlpNetwork, NetworkSpecification
+from common.networks.specification import (
+    CnnNetwork,
+    MlpNetwork,
+    NetworkSpecification,
+    ResNetNetwork,
+    ResNetStage,
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,8 @@ def network_cost(specification: NetworkSpecification) -> NetworkCost:
         return _mlp_cost(specification.mlp, specification)
     if specification.cnn is not None:
         return _cnn_cost(specification.cnn, specification)
+    if specification.resnet is not None:
+        return _resnet_cost(specification.resnet, specification)
     columns = specification.input.numeric_columns
     sizes = sum(specification.input.category_sizes)
     bias = specification.linear is not None and specification.linear.bias
@@ -73,6 +82,55 @@ def _cnn_cost(cnn: CnnNetwork, specification: NetworkSpecification) -> NetworkCo
     grid = cnn.pool_grid or 1
     heads = [head for head in cnn.head_widths if head]
     return total + _dense_cost([channels * grid * grid, *heads, specification.outputs])
+
+
+def _resnet_cost(resnet: ResNetNetwork, specification: NetworkSpecification) -> NetworkCost:
+    inputs, *sides = specification.input.image_shape
+    channels = resnet.stages[0].channels
+    total = NOTHING
+    if resnet.stem == "large":
+        sides = _halved(sides)
+        total += _normed_convolution_cost(inputs, channels, 7, prod(sides))
+        total += _kept(channels * prod(sides))
+        sides = _halved(sides)
+        # The maximum and, in eight bytes, where it was.
+        total += _kept(3 * channels * prod(sides))
+    else:
+        total += _normed_convolution_cost(inputs, channels, 3, prod(sides))
+        total += _kept(channels * prod(sides))
+    for index, stage in enumerate(resnet.stages):
+        if index > 0:
+            sides = _halved(sides)
+            total += _normed_convolution_cost(channels, stage.channels, 1, prod(sides))
+        total += _blocks_cost(stage, channels, prod(sides))
+        channels = stage.channels
+    return total + _dense_cost([channels, specification.outputs])
+
+
+def _blocks_cost(stage: ResNetStage, channels: int, pixels: int) -> NetworkCost:
+    total = NOTHING
+    for inner in stage.inner_channels:
+        total += _normed_convolution_cost(channels, inner, 3, pixels)
+        total += _normed_convolution_cost(inner, stage.channels, 3, pixels)
+        total += _kept((inner + stage.channels) * pixels)
+        channels = stage.channels
+    return total
+
+
+def _normed_convolution_cost(inputs: int, outputs: int, kernel: int, pixels: int) -> NetworkCost:
+    """Returns the cost of a convolution without bias and of the batch norm after it."""
+    weights = inputs * outputs * kernel**2
+    return NetworkCost(weights + 2 * outputs, weights * pixels, outputs * pixels)
+
+
+def _kept(numbers: int) -> NetworkCost:
+    """Returns the cost of numbers that are only kept for the backward pass."""
+    return NetworkCost(0, 0, numbers)
+
+
+def _halved(sides: Sequence[int]) -> list[int]:
+    """Returns what a stride of 2 leaves of a feature map's sides."""
+    return [-(-side // 2) for side in sides]
 
 
 def _dense_cost(layers: Sequence[int]) -> NetworkCost:

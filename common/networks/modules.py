@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from aimass.type.v1 import network_pb2
+from common.networks.resnet import ResNetModel
 from common.networks.specification import (
     ActivationName,
     CnnNetwork,
@@ -46,8 +47,10 @@ def build_network(network: network_pb2.NetworkSpec | NetworkSpecification) -> nn
         return LinearModel(specification.linear, specification.input, specification.outputs)
     if specification.mlp is not None:
         return MlpModel(specification.mlp, specification.input, specification.outputs)
-    assert specification.cnn is not None
-    return CnnModel(specification.cnn, specification.input, specification.outputs)
+    if specification.cnn is not None:
+        return CnnModel(specification.cnn, specification.input, specification.outputs)
+    assert specification.resnet is not None
+    return ResNetModel(specification.resnet, specification.input, specification.outputs)
 
 
 class LinearModel(nn.Module):

@@ -2,7 +2,14 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from aimass.type.v1 import network_pb2
 from common.errors import InvalidFieldError
@@ -11,11 +18,21 @@ from common.protobuf import from_plain, to_plain
 ActivationName = Literal["relu", "gelu", "silu", "tanh"]
 Width = Annotated[int, Field(ge=1, le=65_536)]
 EmbeddingWidth = Annotated[int, Field(ge=1, le=4_096)]
+Channels = Annotated[int, Field(ge=1, le=8_192)]
+
+TABLE_KINDS = ("linear", "mlp")
+IMAGE_KINDS = ("cnn", "resnet")
+KINDS = TABLE_KINDS + IMAGE_KINDS
 
 DEFAULT_HIDDEN_WIDTHS = (128, 64)
 DEFAULT_HEAD_WIDTHS = (128,)
 DEFAULT_POOL_GRID = 4
 MAX_EMBEDDING_WIDTH = 50
+DEFAULT_DEPTH = 18
+DEFAULT_STAGE_WIDTH = 64
+BLOCKS_BY_DEPTH = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3)}
+LARGEST_SMALL_SIDE = 64
+"""Longest shorter side, in pixels, of an image that gets the small stem by default."""
 
 
 class Specification(BaseModel):
@@ -96,28 +113,71 @@ class CnnNetwork(Specification):
         return value
 
 
+class ResNetStage(Specification):
+    """Residual blocks that work on maps of one size."""
+
+    blocks: int = Field(ge=1, le=64)
+    channels: Channels
+    inner_channels: tuple[Channels, ...] = ()
+
+    @field_validator("inner_channels")
+    @classmethod
+    def _has_one_per_block(cls, value: tuple[int, ...], info: ValidationInfo) -> tuple[int, ...]:
+        blocks = info.data.get("blocks", len(value))
+        if value and len(value) != blocks:
+            raise ValueError(
+                f"has {len(value)} widths for {blocks} blocks; give one for each, or none for the "
+                "default"
+            )
+        return value
+
+
+class ResNetNetwork(Specification):
+    """A stem, stages of residual blocks, global average pooling, a linear layer."""
+
+    depth: Literal[18, 34] | None = None
+    width: int | None = Field(None, ge=1, le=1_024)
+    stages: tuple[ResNetStage, ...] = Field((), max_length=8)
+    stem: Literal["small", "large"] | None = None
+    dropout: float = Field(0.0, ge=0, lt=1)
+
+    @field_validator("stages")
+    @classmethod
+    def _says_it_once(
+        cls, value: tuple[ResNetStage, ...], info: ValidationInfo
+    ) -> tuple[ResNetStage, ...]:
+        given = [name for name in ("depth", "width") if info.data.get(name) is not None]
+        if value and given:
+            raise ValueError(
+                f"say all that {' and '.join(given)} would; leave out either the one or the other"
+            )
+        return value
+
+
 class NetworkSpecification(Specification):
     """A network of one kind; `input` and `outputs` are filled in by `complete`."""
 
     linear: LinearNetwork | None = None
     mlp: MlpNetwork | None = None
     cnn: CnnNetwork | None = None
+    resnet: ResNetNetwork | None = None
     input: NetworkInput = NetworkInput()
     outputs: int = 0
 
     @model_validator(mode="after")
     def _has_one_kind(self) -> "NetworkSpecification":
-        kinds = [self.linear, self.mlp, self.cnn]
-        if sum(kind is not None for kind in kinds) != 1:
-            raise ValueError("give exactly one of linear, mlp and cnn")
+        if len(self._given_kinds) != 1:
+            raise ValueError(f"give exactly one of {', '.join(KINDS[:-1])} and {KINDS[-1]}")
         return self
 
     @property
     def kind(self) -> str:
-        """`linear`, `mlp` or `cnn`."""
-        if self.linear is not None:
-            return "linear"
-        return "mlp" if self.mlp is not None else "cnn"
+        """One of `KINDS`."""
+        return self._given_kinds[0]
+
+    @property
+    def _given_kinds(self) -> list[str]:
+        return [kind for kind in KINDS if getattr(self, kind) is not None]
 
 
 def from_proto(network: network_pb2.NetworkSpec) -> NetworkSpecification:
@@ -148,16 +208,19 @@ def complete(
         InvalidFieldError: Network and data do not fit.
     """
     is_image = len(network_input.image_shape) > 0
-    if is_image != (specification.cnn is not None):
-        kind, cure = ("images", "use cnn") if is_image else ("a table", "use linear or mlp")
+    data, kinds = ("images", IMAGE_KINDS) if is_image else ("a table", TABLE_KINDS)
+    if specification.kind not in kinds:
         raise InvalidFieldError(
-            field, f"The network {specification.kind} does not fit {kind}; {cure}."
+            field,
+            f"The network {specification.kind} does not fit {data}; use {' or '.join(kinds)}.",
         )
     changes: dict[str, object] = {"input": network_input, "outputs": outputs}
     if specification.mlp is not None:
         changes["mlp"] = _complete_mlp(specification.mlp, network_input, f"{field}.mlp")
     if specification.cnn is not None:
         changes["cnn"] = _complete_cnn(specification.cnn, network_input, f"{field}.cnn")
+    if specification.resnet is not None:
+        changes["resnet"] = _complete_resnet(specification.resnet, network_input)
     return specification.model_copy(update=changes)
 
 
@@ -203,3 +266,26 @@ def _feature_side(blocks: tuple[ConvBlock, ...], network_input: NetworkInput, fi
             )
         side //= block.pool
     return side
+
+
+def _complete_resnet(resnet: ResNetNetwork, network_input: NetworkInput) -> ResNetNetwork:
+    side = min(network_input.image_shape[1:])
+    stages = tuple(map(_complete_stage, resnet.stages or _usual_stages(resnet)))
+    return ResNetNetwork(
+        stages=stages,
+        stem=resnet.stem or ("small" if side <= LARGEST_SMALL_SIDE else "large"),
+        dropout=resnet.dropout,
+    )
+
+
+def _usual_stages(resnet: ResNetNetwork) -> tuple[ResNetStage, ...]:
+    blocks = BLOCKS_BY_DEPTH[resnet.depth or DEFAULT_DEPTH]
+    width = resnet.width or DEFAULT_STAGE_WIDTH
+    return tuple(
+        ResNetStage(blocks=count, channels=width * 2**index) for index, count in enumerate(blocks)
+    )
+
+
+def _complete_stage(stage: ResNetStage) -> ResNetStage:
+    inner = stage.inner_channels or (stage.channels,) * stage.blocks
+    return stage.model_copy(update={"inner_channels": inner})

@@ -11,6 +11,8 @@ from common.networks.specification import (
     MlpNetwork,
     NetworkInput,
     NetworkSpecification,
+    ResNetNetwork,
+    ResNetStage,
     complete,
     to_proto,
 )
@@ -46,7 +48,25 @@ SPECIFICATIONS = {
         ),
         IMAGE,
     ),
+    "resnet": (NetworkSpecification(resnet=ResNetNetwork(width=4, dropout=0.1)), IMAGE),
+    "deep resnet": (
+        NetworkSpecification(resnet=ResNetNetwork(depth=34, width=2, stem="large")),
+        NetworkInput(image_shape=(1, 70, 65)),
+    ),
+    "pruned resnet": (
+        NetworkSpecification(
+            resnet=ResNetNetwork(
+                stages=(
+                    ResNetStage(blocks=2, channels=5, inner_channels=(3, 1)),
+                    ResNetStage(blocks=1, channels=5, inner_channels=(7,)),
+                    ResNetStage(blocks=3, channels=4),
+                )
+            )
+        ),
+        IMAGE,
+    ),
 }
+RESNETS = [key for key in SPECIFICATIONS if "resnet" in key]
 
 
 def completed(key: str) -> NetworkSpecification:
@@ -84,6 +104,102 @@ def test_the_cost_counts_the_parameters_exactly(key: str) -> None:
     specification = completed(key)
     count = sum(parameter.numel() for parameter in build_network(specification).parameters())
     assert network_cost(specification).parameters == count
+
+
+@pytest.mark.parametrize(
+    "key", [key for key, (_, network_input) in SPECIFICATIONS.items() if network_input.image_shape]
+)
+def test_the_cost_counts_the_multiplications_exactly(key: str) -> None:
+    """Protects the estimate and pruners, which compare networks by what a row costs."""
+    specification = completed(key)
+    network = build_network(specification).eval()
+    counts: list[int] = []
+
+    def count(module: nn.Module, _: object, output: Tensor) -> None:
+        assert isinstance(module, nn.Conv2d | nn.Linear)
+        counts.append(module.weight[0].numel() * output[0].numel())
+
+    for module in network.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            module.register_forward_hook(count)
+    network(*sample(specification.input, rows=2))
+    assert network_cost(specification).multiplications == sum(counts)
+
+
+@pytest.mark.parametrize("key", RESNETS)
+def test_the_cost_counts_what_the_backward_pass_keeps(key: str) -> None:
+    """Protects the estimate of memory: numbers of four bytes that torch keeps for each row."""
+    specification = completed(key)
+    resnet = specification.resnet
+    assert resnet is not None
+    network = build_network(specification)
+    network.get_submodule("dropout").eval()
+    (images,) = sample(specification.input)
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        if len(tensor.shape) > 1 and len(tensor) == len(images):
+            kept[tensor.data_ptr()] = tensor.numel() * tensor.element_size() // 4
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        outputs = network(images)
+    kept.pop(images.data_ptr())
+    # The cost has outputs and their loss as well, which no layer here keeps.
+    expected = network_cost(specification).activations - 2 * specification.outputs
+    assert sum(kept.values()) == len(images) * expected
+    assert outputs.shape == (len(images), specification.outputs)
+
+
+def test_a_residual_block_adds_what_went_in() -> None:
+    """Protects the shortcut: without the residual, a block passes on what went in."""
+    network = build_network(completed("resnet")).eval()
+    block = network.get_submodule("stages.0.1")
+    nn.init.zeros_(block.get_parameter("norm2.weight"))
+    features = torch.rand(2, 4, 5, 7)
+    torch.testing.assert_close(block(features), features)
+
+
+def test_the_shapes_of_a_resnet_are_those_of_its_stages() -> None:
+    """Protects pruners, who find a layer's weights by its place in the specification."""
+    shapes = {
+        name: tuple(tensor.shape)
+        for name, tensor in build_network(completed("pruned resnet")).named_parameters()
+        if "conv" in name or "head" in name
+    }
+    assert shapes == {
+        "stem.conv.weight": (5, 3, 3, 3),
+        "stages.0.0.conv1.weight": (3, 5, 3, 3),
+        "stages.0.0.conv2.weight": (5, 3, 3, 3),
+        "stages.0.1.conv1.weight": (1, 5, 3, 3),
+        "stages.0.1.conv2.weight": (5, 1, 3, 3),
+        "stages.1.0.conv1.weight": (7, 5, 3, 3),
+        "stages.1.0.conv2.weight": (5, 7, 3, 3),
+        "stages.1.0.shortcut.conv.weight": (5, 5, 1, 1),
+        "stages.2.0.conv1.weight": (4, 5, 3, 3),
+        "stages.2.0.conv2.weight": (4, 4, 3, 3),
+        "stages.2.0.shortcut.conv.weight": (4, 5, 1, 1),
+        "stages.2.1.conv1.weight": (4, 4, 3, 3),
+        "stages.2.1.conv2.weight": (4, 4, 3, 3),
+        "stages.2.2.conv1.weight": (4, 4, 3, 3),
+        "stages.2.2.conv2.weight": (4, 4, 3, 3),
+        "head.weight": (5, 4),
+        "head.bias": (5,),
+    }
+
+
+@pytest.mark.parametrize(
+    ("depth", "stem", "millions"),
+    [(18, "small", 11.17), (18, "large", 11.18), (34, "large", 21.29)],
+)
+def test_a_resnet_has_as_many_parameters_as_published(
+    depth: int, stem: str, millions: float
+) -> None:
+    """Protects comparisons with others' results: it is the network that the name promises."""
+    plain = {"resnet": {"depth": depth, "stem": stem}}
+    specification = NetworkSpecification.model_validate(plain)
+    cost = network_cost(complete(specification, NetworkInput(image_shape=(3, 32, 32)), 10, "n"))
+    assert round(cost.parameters / 1e6, 2) == millions
 
 
 def test_unknown_categories_say_nothing_before_training() -> None:

@@ -10,6 +10,8 @@ from common.networks.specification import (
     MlpNetwork,
     NetworkInput,
     NetworkSpecification,
+    ResNetNetwork,
+    ResNetStage,
     complete,
     from_proto,
     to_proto,
@@ -43,6 +45,16 @@ def test_empty_lists_of_a_message_mean_the_defaults() -> None:
         (NetworkSpecification(linear=LinearNetwork(bias=False)), TABLE),
         (NetworkSpecification(mlp=MlpNetwork(dropout=0.5, activation="gelu")), TABLE),
         (NetworkSpecification(cnn=CnnNetwork(head_widths=(0,))), IMAGE),
+        (NetworkSpecification(resnet=ResNetNetwork(depth=34, width=16, dropout=0.1)), IMAGE),
+        (
+            NetworkSpecification(
+                resnet=ResNetNetwork(
+                    stages=(ResNetStage(blocks=2, channels=9, inner_channels=(4, 7)),),
+                    stem="large",
+                )
+            ),
+            IMAGE,
+        ),
     ],
 )
 def test_a_completed_network_survives_the_message_and_completing_again(
@@ -64,10 +76,50 @@ def test_the_grid_is_no_larger_than_the_feature_map() -> None:
 
 
 @pytest.mark.parametrize(
+    ("plain", "blocks", "channels"),
+    [
+        ({}, (2, 2, 2, 2), (64, 128, 256, 512)),
+        ({"depth": 34, "width": 10}, (3, 4, 6, 3), (10, 20, 40, 80)),
+    ],
+)
+def test_depth_and_width_become_stages(
+    plain: dict[str, int], blocks: tuple[int, ...], channels: tuple[int, ...]
+) -> None:
+    """Protects pruners: a resolved network says each width, and nothing beside that says others."""
+    asked = NetworkSpecification(resnet=ResNetNetwork.model_validate(plain))
+    resnet = complete(asked, IMAGE, 10, "network").resnet
+    assert resnet is not None
+    assert tuple(stage.blocks for stage in resnet.stages) == blocks
+    assert tuple(stage.channels for stage in resnet.stages) == channels
+    assert all(stage.inner_channels == (stage.channels,) * stage.blocks for stage in resnet.stages)
+    assert (resnet.depth, resnet.width) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("shape", "stem"), [((3, 64, 300), "small"), ((3, 65, 65), "large"), ((1, 1, 1), "small")]
+)
+def test_the_stem_follows_the_shorter_side(shape: tuple[int, ...], stem: str) -> None:
+    """Protects small images from losing three quarters of each side at once."""
+    asked = NetworkSpecification(resnet=ResNetNetwork())
+    resnet = complete(asked, NetworkInput(image_shape=shape), 10, "network").resnet
+    assert resnet is not None
+    assert resnet.stem == stem
+
+
+def test_a_stem_that_is_asked_for_stays() -> None:
+    """Protects the choice of the caller."""
+    asked = NetworkSpecification(resnet=ResNetNetwork(stem="large"))
+    resnet = complete(asked, IMAGE, 10, "network").resnet
+    assert resnet is not None
+    assert resnet.stem == "large"
+
+
+@pytest.mark.parametrize(
     ("specification", "network_input", "field", "cure"),
     [
         (NetworkSpecification(cnn=CnnNetwork()), TABLE, "n", "use linear or mlp"),
-        (NetworkSpecification(linear=LinearNetwork()), IMAGE, "n", "use cnn"),
+        (NetworkSpecification(linear=LinearNetwork()), IMAGE, "n", "use cnn or resnet"),
+        (NetworkSpecification(resnet=ResNetNetwork()), TABLE, "n", "use linear or mlp"),
         (
             NetworkSpecification(mlp=MlpNetwork(embedding_widths=(3,))),
             TABLE,
@@ -103,9 +155,43 @@ def test_what_does_not_fit_the_data_names_field_and_cure(
         {"mlp": {"unknown": 1}},
         {"cnn": {"blocks": [{"channels": 8, "kernel_size": 4}]}},
         {"cnn": {"head_widths": [16, 0]}},
+        {"cnn": {}, "resnet": {}},
+        {"resnet": {"depth": 50}},
+        {"resnet": {"width": 1025}},
+        {"resnet": {"dropout": 1.0}},
+        {"resnet": {"stem": "huge"}},
+        {"resnet": {"stages": [{"channels": 8}]}},
+        {"resnet": {"stages": [{"blocks": 1, "channels": 8193}]}},
+        {"resnet": {"stages": [{"blocks": 1, "channels": 8}] * 9}},
     ],
 )
 def test_what_is_out_of_range_is_refused(plain: dict[str, object]) -> None:
     """Protects the ranges that the contract states."""
     with pytest.raises(ValidationError):
         NetworkSpecification.model_validate(plain)
+
+
+@pytest.mark.parametrize(
+    ("resnet", "place", "cure"),
+    [
+        (
+            {"stages": [{"blocks": 2, "channels": 8, "inner_channels": [4]}]},
+            ("resnet", "stages", 0, "inner_channels"),
+            "one for each",
+        ),
+        (
+            {"width": 16, "stages": [{"blocks": 2, "channels": 8}]},
+            ("resnet", "stages"),
+            "leave out",
+        ),
+    ],
+)
+def test_what_contradicts_itself_names_place_and_cure(
+    resnet: dict[str, object], place: tuple[int | str, ...], cure: str
+) -> None:
+    """Protects callers who lay out the stages themselves."""
+    with pytest.raises(ValidationError) as caught:
+        NetworkSpecification.model_validate({"resnet": resnet})
+    [found] = caught.value.errors()
+    assert found["loc"] == place
+    assert cure in found["msg"]

@@ -51,6 +51,30 @@ ACTIVATION_TANH: Activation.ValueType  # 4
 """Hyperbolic tangent."""
 Global___Activation: _TypeAlias = Activation  # noqa: Y015
 
+class _ResnetStem:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ResnetStemEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ResnetStem.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RESNET_STEM_UNSPECIFIED: _ResnetStem.ValueType  # 0
+    """Means that the size of the images decides."""
+    RESNET_STEM_SMALL: _ResnetStem.ValueType  # 1
+    """A convolution of 3 x 3; the sides stay as they are."""
+    RESNET_STEM_LARGE: _ResnetStem.ValueType  # 2
+    """A convolution of 7 x 7 and max pooling of 3 x 3, both with stride 2: a quarter of the sides."""
+
+class ResnetStem(_ResnetStem, metaclass=_ResnetStemEnumTypeWrapper):
+    """First layers of a residual network."""
+
+RESNET_STEM_UNSPECIFIED: ResnetStem.ValueType  # 0
+"""Means that the size of the images decides."""
+RESNET_STEM_SMALL: ResnetStem.ValueType  # 1
+"""A convolution of 3 x 3; the sides stay as they are."""
+RESNET_STEM_LARGE: ResnetStem.ValueType  # 2
+"""A convolution of 7 x 7 and max pooling of 3 x 3, both with stride 2: a quarter of the sides."""
+Global___ResnetStem: _TypeAlias = ResnetStem  # noqa: Y015
+
 @_typing.final
 class NetworkSpec(_message.Message):
     """A neural network by its layers. With every width resolved it rebuilds the same module anywhere,
@@ -63,6 +87,7 @@ class NetworkSpec(_message.Message):
     LINEAR_FIELD_NUMBER: _builtins.int
     MLP_FIELD_NUMBER: _builtins.int
     CNN_FIELD_NUMBER: _builtins.int
+    RESNET_FIELD_NUMBER: _builtins.int
     INPUT_FIELD_NUMBER: _builtins.int
     OUTPUTS_FIELD_NUMBER: _builtins.int
     outputs: _builtins.int
@@ -80,6 +105,10 @@ class NetworkSpec(_message.Message):
         """A convolutional network, for images."""
 
     @_builtins.property
+    def resnet(self) -> Global___ResNetNetwork:
+        """A residual network, for images."""
+
+    @_builtins.property
     def input(self) -> Global___NetworkInput:
         """What goes in. Output only: filled in from the data."""
 
@@ -89,14 +118,15 @@ class NetworkSpec(_message.Message):
         linear: Global___LinearNetwork | None = ...,
         mlp: Global___MlpNetwork | None = ...,
         cnn: Global___CnnNetwork | None = ...,
+        resnet: Global___ResNetNetwork | None = ...,
         input: Global___NetworkInput | None = ...,
         outputs: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cnn", b"cnn", "input", b"input", "kind", b"kind", "linear", b"linear", "mlp", b"mlp"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cnn", b"cnn", "input", b"input", "kind", b"kind", "linear", b"linear", "mlp", b"mlp", "resnet", b"resnet"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cnn", b"cnn", "input", b"input", "kind", b"kind", "linear", b"linear", "mlp", b"mlp", "outputs", b"outputs"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cnn", b"cnn", "input", b"input", "kind", b"kind", "linear", b"linear", "mlp", b"mlp", "outputs", b"outputs", "resnet", b"resnet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["linear", "mlp", "cnn"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["linear", "mlp", "cnn", "resnet"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -306,3 +336,94 @@ class ConvBlock(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__pool) -> _WhichOneofReturnType__pool | None: ...
 
 Global___ConvBlock: _TypeAlias = ConvBlock  # noqa: Y015
+
+@_typing.final
+class ResNetNetwork(_message.Message):
+    """A residual network (He et al., 2016): a stem, stages of basic blocks with batch norm and ReLU,
+    global average pooling and a linear layer. Each stage after the first halves the sides.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DEPTH_FIELD_NUMBER: _builtins.int
+    WIDTH_FIELD_NUMBER: _builtins.int
+    STAGES_FIELD_NUMBER: _builtins.int
+    STEM_FIELD_NUMBER: _builtins.int
+    DROPOUT_FIELD_NUMBER: _builtins.int
+    depth: _builtins.int
+    """Layers of the usual design to lay the stages out by: 18 (2, 2, 2, 2 blocks) or 34 (3, 4, 6, 3
+    blocks). Default: 18. Not together with `stages`, which take its place once resolved.
+    """
+    width: _builtins.int
+    """Channels of the first stage, 1 to 1024; the further ones have 2, 4 and 8 times as many.
+    Default: 64. Not together with `stages`, which take its place once resolved.
+    """
+    stem: Global___ResnetStem.ValueType
+    """The first layers. Default: SMALL for images of at most 64 pixels on the shorter side, LARGE
+    for others.
+    """
+    dropout: _builtins.float
+    """Share of features dropped before the last layer in training, 0 to below 1. Default: 0."""
+    @_builtins.property
+    def stages(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResNetStage]:
+        """The stages, at most 8. Default: what `depth` and `width` say."""
+
+    def __init__(
+        self,
+        *,
+        depth: _builtins.int | None = ...,
+        width: _builtins.int | None = ...,
+        stages: _abc.Iterable[Global___ResNetStage] | None = ...,
+        stem: Global___ResnetStem.ValueType = ...,
+        dropout: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_depth", b"_depth", "_dropout", b"_dropout", "_width", b"_width", "depth", b"depth", "dropout", b"dropout", "width", b"width"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_depth", b"_depth", "_dropout", b"_dropout", "_width", b"_width", "depth", b"depth", "dropout", b"dropout", "stages", b"stages", "stem", b"stem", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__depth: _TypeAlias = _typing.Literal["depth"]  # noqa: Y015
+    _WhichOneofArgType__depth: _TypeAlias = _typing.Literal["_depth", b"_depth"]  # noqa: Y015
+    _WhichOneofReturnType__dropout: _TypeAlias = _typing.Literal["dropout"]  # noqa: Y015
+    _WhichOneofArgType__dropout: _TypeAlias = _typing.Literal["_dropout", b"_dropout"]  # noqa: Y015
+    _WhichOneofReturnType__width: _TypeAlias = _typing.Literal["width"]  # noqa: Y015
+    _WhichOneofArgType__width: _TypeAlias = _typing.Literal["_width", b"_width"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__depth) -> _WhichOneofReturnType__depth | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__dropout) -> _WhichOneofReturnType__dropout | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__width) -> _WhichOneofReturnType__width | None: ...
+
+Global___ResNetNetwork: _TypeAlias = ResNetNetwork  # noqa: Y015
+
+@_typing.final
+class ResNetStage(_message.Message):
+    """Blocks of a residual network that work on maps of one size."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BLOCKS_FIELD_NUMBER: _builtins.int
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    INNER_CHANNELS_FIELD_NUMBER: _builtins.int
+    blocks: _builtins.int
+    """Number of blocks, 1 to 64."""
+    channels: _builtins.int
+    """Channels between the blocks, 1 to 8192; those of the first stage are the stem's as well."""
+    @_builtins.property
+    def inner_channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Channels between the two convolutions of each block, 1 to 8192 each. Default: `channels` each."""
+
+    def __init__(
+        self,
+        *,
+        blocks: _builtins.int = ...,
+        channels: _builtins.int = ...,
+        inner_channels: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocks", b"blocks", "channels", b"channels", "inner_channels", b"inner_channels"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResNetStage: _TypeAlias = ResNetStage  # noqa: Y015
