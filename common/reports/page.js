@@ -1,35 +1,27 @@
 "use strict";
 (() => {
-  const root = document.documentElement;
-  const plots = [...document.querySelectorAll(".plot")];
-  const wide = matchMedia("(min-width: 45rem)");
-  const printWidth = 660; // pixels that fit on A4 and on Letter
-  const config = {
-    displaylogo: false,
-    modeBarButtonsToRemove: ["select2d", "lasso2d", "autoScale2d"],
-    plotlyServerURL: "",
-    responsive: true,
-    showSendToCloud: false, // by default a button sends what is drawn to plotly's makers
-  };
+  const beside = matchMedia("(min-width: 70rem)"); // as in narrow.css
+  const contents = document.querySelector(".contents");
+  const links = [...document.querySelectorAll(".contents a")];
 
-  // Colours in figures are named, "var(--ink)"; here they get the values of the current scheme.
-  function figureOf(plot) {
-    const style = getComputedStyle(root);
-    return JSON.parse(plot.nextElementSibling.textContent, (key, value) => {
-      const name = typeof value === "string" && /^var\((--[\w-]+)\)$/.exec(value);
-      return (name && style.getPropertyValue(name[1]).trim()) || value;
-    });
+  // Beside the text the table of contents is always open; above it, folded.
+  function fold() {
+    contents.open = beside.matches;
   }
 
-  function draw(plot, width) {
-    const { data, layout } = figureOf(plot);
-    const changed = { ...layout, width, uirevision: "same" };
-    return Plotly.react(plot, data, changed, { ...config, displayModeBar: wide.matches && "hover" });
+  function mark(id) {
+    for (const link of links) {
+      if (link.hash === `#${id}`) link.setAttribute("aria-current", "true");
+      else link.removeAttribute("aria-current");
+    }
   }
 
-  async function drawAll(width) {
-    await Promise.all(plots.map((plot) => draw(plot, width)));
-    root.dataset.drawn = "";
+  // The section that is read is the last one whose beginning is in the upper part of the window.
+  function follow() {
+    const read = links
+      .map((link) => document.getElementById(link.hash.slice(1)))
+      .filter((section) => section.getBoundingClientRect().top < innerHeight / 3);
+    mark(read.at(-1)?.id);
   }
 
   function compare(left, right) {
@@ -39,31 +31,26 @@
     return left.textContent.localeCompare(right.textContent, undefined, { numeric: true });
   }
 
-  function sort(table, heading) {
+  function sort(heading) {
     const turned = heading.getAttribute("aria-sort") === "ascending";
     for (const each of heading.parentElement.cells) each.removeAttribute("aria-sort");
     heading.setAttribute("aria-sort", turned ? "descending" : "ascending");
     const place = heading.cellIndex;
-    const rows = [...table.tBodies[0].rows];
+    const body = heading.closest("table").tBodies[0];
+    const rows = [...body.rows];
     rows.sort((left, right) => compare(left.cells[place], right.cells[place]) * (turned ? -1 : 1));
-    table.tBodies[0].append(...rows);
+    body.append(...rows);
   }
 
-  for (const table of document.querySelectorAll("table")) {
-    table.tHead.addEventListener("click", (event) => {
-      const button = event.target.closest("button");
-      if (button) sort(table, button.parentElement);
-    });
-  }
+  document.addEventListener("click", (event) => {
+    const heading = event.target.closest("th");
+    if (heading && event.target.closest("button")) sort(heading);
+  });
 
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => drawAll());
-  addEventListener("beforeprint", () => {
-    root.classList.add("printing");
-    drawAll(printWidth);
-  });
-  addEventListener("afterprint", () => {
-    root.classList.remove("printing");
-    drawAll();
-  });
-  drawAll();
+  if (contents) {
+    beside.addEventListener("change", fold);
+    addEventListener("scroll", follow, { passive: true });
+    fold();
+    follow();
+  }
 })();

@@ -2,36 +2,30 @@
 
 import json
 import re
-from html.parser import HTMLParser
 
+import numpy as np
 import pytest
 from plotly import graph_objects as go
 
 from common.reports.rendering import render
-from common.reports.report import Bar, Bars, Part, Plot, Report, Section, Table
+from common.reports.report import (
+    Bar,
+    Bars,
+    Gallery,
+    Notice,
+    Part,
+    Picture,
+    Plot,
+    Report,
+    Section,
+    Severity,
+    Table,
+)
 from common.reports.text import number, plot_text, shortened
 from common.reports.theme import SERIES
+from tests.unit.reports.elements import Elements
 
 HOSTILE = "</script><script>alert(1)</script>\"'<img src=x onerror=alert(1)> ]]> &amp; \u2028 \x00"
-
-
-class Elements(HTMLParser):
-    """Collects a page's elements and text."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.text = ""
-        self.feed(page)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-    def count(self, tag: str) -> int:
-        return sum(name == tag for name, _ in self.tags)
 
 
 def figure(text: str = "points") -> go.Figure:
@@ -42,8 +36,12 @@ def report(text: str) -> Report:
     """A report with the same text wherever text can be."""
     bars = Bars((Bar(text, 0.5, text, text),), text)
     table = Table([text, "b"], [[text, bars], [None, 1.5]], text)
-    parts: list[Part] = [text, Plot(figure(text), text, text), table]
-    return Report(text, {text: text}, [Section(text, parts), Section("last", [])])
+    notice = Notice(Severity.WARNING, text, text, text)
+    picture = Picture.of(np.zeros((2, 3), np.uint8), text, text)
+    plot = Plot(figure(text), text, text)
+    parts: list[Part] = [text, plot, table, picture, Gallery([picture], text), notice]
+    sections = [Section(text, parts, text, [Section(text, [text])]), Section("last")]
+    return Report(text, {text: text}, sections, [text, notice])
 
 
 def test_text_is_never_markup() -> None:
@@ -65,9 +63,10 @@ def test_the_page_needs_nothing_else() -> None:
     """It is read offline, and what it shows is nobody else's business."""
     page = Elements(render(report("plain")))
     loading = {"src", "srcset", "action", "poster"}
-    assert not [given for _, given in page.tags if loading & given.keys()]
+    loaded = [given[name] for _, given in page.tags for name in loading & given.keys()]
+    assert all(str(each).startswith("data:image/png;base64,") for each in loaded)
     links = {given["href"] for _, given in page.tags if "href" in given}
-    assert links == {"data:,", "#section-1", "#section-2"}
+    assert {str(link)[0] for link in links - {"data:,"}} == {"#"}
     (policy,) = [given["content"] for _, given in page.tags if "http-equiv" in given]
     assert policy is not None
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
@@ -75,11 +74,13 @@ def test_the_page_needs_nothing_else() -> None:
 
 
 def test_plotly_comes_once_and_only_with_plots() -> None:
-    """It is nearly all of the page's size."""
+    """It is nearly all of the page's size, though packed."""
     plots = [Plot(figure(), "caption", "seen") for _ in range(3)]
     with_plots = len(render(Report("r", {}, [Section("s", plots)])))
-    assert 4_000_000 < with_plots < 6_000_000
+    assert 1_800_000 < with_plots < 2_200_000
     assert len(render(Report("r", {}, [Section("s", ["text"])]))) < 20_000
+    below = Report("r", {}, [Section("s", subsections=[Section("t", plots[:1])])])
+    assert len(render(below)) > 1_800_000
 
 
 def test_whoever_cannot_see_is_told() -> None:
@@ -87,7 +88,8 @@ def test_whoever_cannot_see_is_told() -> None:
     page = Elements(render(report("plain")))
     assert ("html", {"lang": "en"}) in page.tags
     assert page.count("h1") == 1
-    assert page.count("h2") == page.count("section") == 2
+    assert (page.count("h2"), page.count("h3"), page.count("section")) == (2, 1, 3)
+    assert [given["alt"] for tag, given in page.tags if tag == "img"] == ["plain"] * 2
     assert [given["aria-label"] for _, given in page.tags if given.get("role") == "img"] == [
         "plain"
     ]
@@ -133,3 +135,48 @@ def test_long_text_is_cut_and_shows_it() -> None:
 def test_numbers_are_short() -> None:
     """Four digits are what people compare."""
     assert [number(value) for value in (1234567, 0.123456, 12.0)] == ["1,234,567", "0.1235", "12"]
+
+
+def test_summary_stands_above_the_facts() -> None:
+    """Who has a minute reads only this."""
+    notice = Notice(Severity.PROBLEM, "It guesses", "No better than chance.", "Give it more data.")
+    page = render(Report("r", {"Rows": 5}, [], ["In short: no.", notice]))
+    said = ["In short: no.", "Problem:", "It guesses", "No better", "What to do:", "Rows", "<main"]
+    places = [page.index(each, page.index("<body")) for each in said]
+    assert places == sorted(places)
+
+
+def test_notices_in_a_row_are_one_list() -> None:
+    """Readers of the page's sound are told how many there are."""
+    notices = [Notice(severity, "title", "text") for severity in Severity]
+    page = Elements(render(Report("r", {}, [Section("s", [*notices, "between", notices[0]])])))
+    lists = [given for given in page.given("ul") if given["class"] == "notices"]
+    assert len(lists) == 2
+    severities = [given.get("data-severity") for given in page.given("li")]
+    assert severities == ["problem", "warning", "note", "good", "problem"]
+    assert "What to do" not in page.text
+
+
+def test_contents_list_sections_and_what_is_below() -> None:
+    """One section alone needs none."""
+    below = Section("Second", subsections=[Section("Below")])
+    page = Elements(render(Report("r", {}, [Section("First"), below])))
+    links = [given["href"] for given in page.given("a")]
+    assert links == ["#content", "#section-first", "#section-second", "#section-below"]
+    ids = {given["id"] for _, given in page.tags if "id" in given}
+    assert {str(link)[1:] for link in links} <= ids
+    assert "Contents" not in Elements(render(Report("r", {}, [Section("First")]))).text
+
+
+def test_subsections_have_none_themselves() -> None:
+    """The page has headings for two levels."""
+    with pytest.raises(ValueError, match="'a' have subsections themselves"):
+        Section("a", subsections=[Section("b", subsections=[Section("c")])])
+
+
+def test_numbers_that_are_given_stand_in_for_those_of_the_figure() -> None:
+    """Positions in a drawing tell nobody anything."""
+    plot = Plot(figure(), "caption", "seen", Table(["name"], [["a"]], "What is drawn."))
+    page = Elements(render(Report("r", {}, [Section("s", [plot])])))
+    assert page.count("table") == 1
+    assert "What is drawn." in page.text

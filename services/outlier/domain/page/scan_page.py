@@ -52,7 +52,7 @@ class ScanPage:
 
 
 def scan_page(page: ScanPage) -> str:
-    """Returns the page as HTML; its size (4.8 MB to 6 MB) does not grow with the rows."""
+    """Returns the page as HTML; its size (2 MB to 3 MB) does not grow with the rows."""
     marked = int(page.marked.sum())
     facts: dict[str, str | int | float] = {
         "Data": page.dataset_version,
