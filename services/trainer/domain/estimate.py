@@ -13,6 +13,7 @@ _STEP_SECONDS = 0.001
 _COLLECTIVE_SECONDS = 0.003
 _PROCESS_BYTES = 350_000_000
 _EVALUATION_ROWS = 1_024
+_EVALUATION_ACTIVATIONS = 2**27
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,13 @@ def trial_count(specification: TrainingSpecification) -> int:
     return 0 if proof is None else len(USES) * proof.folds
 
 
+def evaluation_rows(specification: TrainingSpecification) -> int:
+    """Returns the rows of one forward pass in validation: fewer where each needs much memory."""
+    assert specification.network is not None
+    activations = network_cost(specification.network).activations
+    return max(1, min(_EVALUATION_ROWS, _EVALUATION_ACTIVATIONS // activations))
+
+
 def estimate(specification: TrainingSpecification, counts: SplitCounts) -> Estimate:
     """Estimates a resolved specification.
 
@@ -80,7 +88,8 @@ def estimate(specification: TrainingSpecification, counts: SplitCounts) -> Estim
     validation = 2 * cost.multiplications * counts.validation / workers / _FLOPS
     proof_steps = _proof_steps(specification, counts.train)
     passes = specification.epochs + proof_steps / per_epoch
-    rows = max(-(-batch // specification.workers.min), min(_EVALUATION_ROWS, counts.validation))
+    evaluated = min(evaluation_rows(specification), counts.validation)
+    rows = max(-(-batch // specification.workers.min), evaluated)
     return Estimate(
         seconds=passes * (training + validation),
         worker_memory_bytes=_PROCESS_BYTES

@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from services.trainer.domain.estimate import evaluation_rows
 from services.trainer.domain.objective import Objective
 from services.trainer.domain.optimizers import make_optimizer, set_learning_rate
 from services.trainer.domain.sampling import global_batch, rank_slice
@@ -15,9 +16,6 @@ from services.trainer.domain.specification import TrainingSpecification
 from services.trainer.worker.data import Batch, TrainingRows
 from services.trainer.worker.flat import FlatNetwork
 from services.trainer.worker.reduction import Reducer
-
-EVALUATION_ROWS = 1_024
-"""Rows of one forward pass in validation."""
 
 
 class DivergedError(Exception):
@@ -71,6 +69,7 @@ class Engine:
         self._reducer = reducer
         self._rank = rank
         self._size = size
+        self._evaluation_rows = evaluation_rows(specification)
         self._needs_pairs = any(
             isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in network.modules()
         )
@@ -130,7 +129,8 @@ class Engine:
             beat: Called after each batch.
         """
         mine = rows[rank_slice(len(rows), self._rank, self._size)]
-        total = evaluate(self.flat.network, self._objective, self._rows, mine, beat)
+        network = self.flat.network
+        total = evaluate(network, self._objective, self._rows, mine, self._evaluation_rows, beat)
         self._reducer.start(total)
         self._reducer.wait()
         sums: list[float] = total.tolist()
@@ -195,6 +195,7 @@ def evaluate(
     objective: Objective,
     data: TrainingRows,
     rows: npt.NDArray[np.int64],
+    at_once: int,
     beat: Callable[[], None],
 ) -> Tensor:
     """Returns the objective's sums over rows, float64, shape (sums,).
@@ -204,13 +205,14 @@ def evaluate(
         objective: What it was trained for.
         data: The data.
         rows: Row numbers.
+        at_once: Rows of one forward pass.
         beat: Called after each batch.
     """
     total = torch.zeros(objective.sums, dtype=torch.float64)
     network.eval()
     with torch.inference_mode():
-        for start in range(0, len(rows), EVALUATION_ROWS):
-            batch = data.batch(rows[start : start + EVALUATION_ROWS])
+        for start in range(0, len(rows), at_once):
+            batch = data.batch(rows[start : start + at_once])
             output = network(*batch.inputs)
             losses = objective.losses(output, batch.target)
             total += objective.add_up(output, losses, batch.target, batch.weight)

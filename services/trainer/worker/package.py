@@ -22,6 +22,7 @@ from common.models.store import TEST_VECTORS
 from common.models.twin import Twin, export_twin, output_name, signature
 from common.networks.modules import build_network
 from common.networks.specification import to_proto
+from services.trainer.domain.estimate import evaluation_rows
 from services.trainer.domain.job import Job
 from services.trainer.domain.objective import make_objective
 from services.trainer.worker.data import TrainingRows
@@ -127,8 +128,9 @@ def _test_metrics(
 ) -> dict[str, float]:
     if len(rows.test) == 0:
         return {}
+    at_once = evaluation_rows(job.specification)
     objective = make_objective(job.preprocessing.target)
-    sums = evaluate(network, objective, rows, rows.test, beat)
+    sums = evaluate(network, objective, rows, rows.test, at_once, beat)
     return {f"test/{name}": value for name, value in objective.metrics(sums.tolist()).items()}
 
 

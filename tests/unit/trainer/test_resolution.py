@@ -9,7 +9,7 @@ from common.errors import InvalidInputError
 from common.models.preprocessing import NumericColumn, Preprocessing, Target
 from common.networks.specification import NetworkSpecification
 from common.protobuf import from_plain
-from services.trainer.domain.estimate import estimate
+from services.trainer.domain.estimate import estimate, evaluation_rows
 from services.trainer.domain.resolution import Parent, TrainingData, resolve_against_data
 from services.trainer.domain.specification import (
     TrainingSpecification,
@@ -100,6 +100,7 @@ def test_reduce_on_plateau_comes_before_early_stopping() -> None:
     [
         TABLE,
         {"features": ["photo"], "network": {"cnn": {"head_widths": [0]}}},
+        {"features": ["photo"], "network": {"resnet": {"depth": 34, "width": 8}}},
         {
             **TABLE,
             "target": "age",
@@ -144,6 +145,23 @@ def test_a_resolved_specification_resolves_to_itself(spec: dict[str, object]) ->
         ({**TABLE, "weight_column": "nope"}, "weight_column", "no column"),
         ({**TABLE, "weight_column": "age"}, "features[0]", "is the weight"),
         ({**TABLE, "network": {"cnn": {}}}, "network", "use linear or mlp"),
+        ({**TABLE, "network": {"resnet": {}}}, "network", "use linear or mlp"),
+        ({"features": ["photo"], "network": {"mlp": {}}}, "network", "use cnn or resnet"),
+        (
+            {"features": ["photo"], "network": {"resnet": {"depth": 50}}},
+            "network.resnet.depth",
+            "must be 18 or 34",
+        ),
+        (
+            {
+                "features": ["photo"],
+                "network": {
+                    "resnet": {"stages": [{"blocks": 2, "channels": 8, "inner_channels": [4]}]}
+                },
+            },
+            "network.resnet.stages[0].inner_channels",
+            "give one for each",
+        ),
         ({**TABLE, "network": {}}, "network", "exactly one"),
         ({**TABLE, "epochs": 0}, "epochs", "greater than or equal to 1"),
         ({**TABLE, "batch_size": 2_000_000}, "batch_size", "less than or equal"),
@@ -253,6 +271,20 @@ def test_the_estimate_counts_steps_and_grows_with_the_work() -> None:
     assert (small.slots, large.slots) == (1, 1)
     assert large.seconds > 2 * small.seconds > 0
     assert large.worker_memory_bytes > small.worker_memory_bytes + 4 * 4096**2
+
+
+def test_validation_takes_fewer_rows_at_once_where_each_needs_much_memory() -> None:
+    """Protects a worker's memory: 1,000 photos in a residual network would need several GB."""
+    shape = (3, 224, 224)
+    columns = tuple(
+        replace(column, shape=shape) if column.name == "photo" else column
+        for column in SCHEMA.columns
+    )
+    large = replace(DATA, schema=replace(SCHEMA, columns=columns))
+    spec = {"features": ["photo"], "network": {"resnet": {}}}
+    assert evaluation_rows(resolve(TABLE)) == 1024
+    assert evaluation_rows(resolve({"features": ["photo"]})) == 1024
+    assert 1 < evaluation_rows(resolve(spec, large)) < 32
 
 
 @pytest.mark.parametrize("task", [Task.MULTI_LABEL, Task.FORECASTING])

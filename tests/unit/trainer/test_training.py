@@ -336,7 +336,15 @@ def test_a_package_with_changed_bytes_is_refused(desk: Desk) -> None:
         load_package(desk.store, version)
 
 
-def test_a_cnn_learns_real_digits(desk: Desk) -> None:
+CNN = {"blocks": [{"channels": 16}, {"channels": 32}]}
+RESNET = {
+    "stages": [{"blocks": 1, "channels": channels} for channels in (16, 32, 64)],
+    "stem": "large",
+}
+
+
+@pytest.mark.parametrize("network", [{"cnn": CNN}, {"resnet": RESNET}], ids=["cnn", "resnet"])
+def test_a_network_for_images_learns_real_digits(desk: Desk, network: dict[str, object]) -> None:
     """Protects images from import to twin: 2,000 real digits, more than 90 % after 5 epochs."""
     images, labels = mnist_data()
     chosen = np.random.default_rng(0).permutation(len(images))[:2000]
@@ -346,9 +354,7 @@ def test_a_cnn_learns_real_digits(desk: Desk) -> None:
     }
     data = desk.dataset(columns, split_parts(2000), "label")
     spec = {"epochs": 5, "batch_size": 64, "optimizer": {"learning_rate": 0.003}}
-    job = desk.job(
-        data, {**spec, "network": {"cnn": {"blocks": [{"channels": 16}, {"channels": 32}]}}}
-    )
+    job = desk.job(data, {**spec, "network": network})
     outcome = desk.train(job)
     assert outcome.metrics["validation/accuracy"] > 0.9
     version = desk.package(job)
