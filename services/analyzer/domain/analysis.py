@@ -1,0 +1,96 @@
+"""Works on the parts of an analysis, one after another."""
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from services.analyzer.domain.budget import Budget
+from services.analyzer.domain.part import (
+    NotApplicableError,
+    Part,
+    PartName,
+    PartOutcome,
+    PartResult,
+    PartState,
+    UnusableModelError,
+)
+from services.analyzer.domain.registry import PARTS
+from services.analyzer.domain.subject import Subject
+
+_log = logging.getLogger(__name__)
+
+Progress = Callable[[PartName, float], None]
+
+
+class StoppedError(Exception):
+    """Base of what stops an analysis as a whole: parts do not swallow it."""
+
+
+@dataclass
+class Findings:
+    """What the parts found.
+
+    Attributes:
+        results: By part; only of those that are done.
+        outcomes: How each part went, in the order in which they were worked on.
+    """
+
+    results: dict[PartName, PartResult] = field(default_factory=dict)
+    outcomes: list[PartOutcome] = field(default_factory=list)
+
+
+def analyse(
+    subject: Subject,
+    budgets: Mapping[PartName, float | None],
+    seconds: float,
+    progress: Progress,
+    check: Callable[[], None],
+    parts: Mapping[PartName, Part] = PARTS,
+) -> Findings:
+    """Works on the parts; one that fails leaves the others whole.
+
+    Args:
+        subject: What is analysed.
+        budgets: The parts that are wanted, with their own seconds, None for a share of the rest.
+        seconds: For all parts together.
+        progress: Told which part begins, and the share of all work that is done.
+        check: Called now and then; raises to stop.
+        parts: All that there are.
+    """
+    findings = Findings()
+    wanted = [name for name in parts if name in budgets]
+    ends = time.monotonic() + seconds
+    for place, name in enumerate(wanted):
+        progress(name, place / len(wanted))
+        check()
+        own = budgets[name]
+        left = max(0.0, ends - time.monotonic())
+        budget = Budget(own or left * _share(parts, wanted[place:]), check)
+        _work_on(name, parts[name], subject, budget, findings)
+    return findings
+
+
+def _share(parts: Mapping[PartName, Part], left: Sequence[PartName]) -> float:
+    """Returns the first part's share of the time for those that are left."""
+    return parts[left[0]].share / sum(parts[name].share for name in left)
+
+
+def _work_on(
+    name: PartName, part: Part, subject: Subject, budget: Budget, findings: Findings
+) -> None:
+    start = time.monotonic()
+    state, notes = PartState.DONE, tuple[str, ...]()
+    try:
+        result = part.analyse(subject, budget)
+        findings.results[name] = result
+        notes = tuple(result.notes)
+    except NotApplicableError as error:
+        state, notes = PartState.NOT_APPLICABLE, (str(error),)
+    except UnusableModelError as error:
+        state, notes = PartState.FAILED, (str(error),)
+    except Exception as error:  # Whatever is wrong in one part, the others are whole.
+        budget.check()  # but where the work as a whole was stopped, this raises
+        _log.exception("The part %s failed", name)
+        state, notes = PartState.FAILED, (f"{type(error).__name__}: {error}"[:300],)
+    findings.outcomes.append(PartOutcome(name, state, time.monotonic() - start, notes))

@@ -1,0 +1,149 @@
+"""Models that were made elsewhere: scikit-learn's and ONNX. Imports scikit-learn, ONNX Runtime."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+
+from aimass.catalog.v1 import model_pb2
+from common.data.rows import RawRows, Values
+from common.data.schema import Column, ColumnType, Task
+from common.models.frames import TEXT
+from common.models.inputs import ForeignModel, MisfitError, inputs_of_rows
+from common.models.onnx_model import OnnxModel
+from common.models.sample_rows import sample_rows
+from common.models.skops_model import SkopsModel
+from common.models.vectors import Tensors
+from services.analyzer.domain.models.model import Check, ModelFormat, Outputs
+from services.analyzer.domain.models.outputs import (
+    class_outputs,
+    label_outputs,
+    regression_outputs,
+)
+from services.analyzer.domain.part import UnusableModelError
+
+_BATCH = 65_536
+_IMAGE_BATCH = 250
+
+
+_NUMBERS = frozenset({ColumnType.NUMERIC, ColumnType.BOOLEAN, ColumnType.EMBEDDING})
+_IMAGES = frozenset({ColumnType.IMAGE})
+_IMAGE_SIDES = 4
+
+
+def _unchecked() -> None:
+    """Lets everything go on."""
+
+
+@dataclass(frozen=True)
+class ForeignAnalysed:
+    """What models from elsewhere have in common.
+
+    Attributes:
+        model: The model.
+        task: What it predicts.
+        outputs: See `AnalysedModel`.
+        columns: The columns of the data that it may take, in the order of the schema.
+        check: Called between batches; raises to stop.
+    """
+
+    model: ForeignModel
+    task: Task
+    outputs: tuple[str, ...]
+    columns: Sequence[Column]
+    check: Check = field(default=_unchecked)
+
+    @property
+    def format(self) -> ModelFormat:
+        """See `AnalysedModel`."""
+        return ModelFormat.SKLEARN if isinstance(self.model, SkopsModel) else ModelFormat.ONNX
+
+    @cached_property
+    def gives_probabilities(self) -> bool:
+        """See `AnalysedModel`."""
+        if self.task is Task.REGRESSION:
+            return False
+        first = {each.name: _any_value(each) for each in self.columns}
+        labels = {each.name: each.labels for each in self.columns if each.labels}
+        return self._outputs(self.model.predict(self.inputs(RawRows(first, labels))))[1]
+
+    @cached_property
+    def features(self) -> tuple[str, ...]:
+        """See `AnalysedModel`."""
+        specs = self.model.signature.inputs
+        own = {each.name: each for each in self.columns}
+        if all(spec.name in own for spec in specs):
+            return tuple(spec.name for spec in specs)
+        kinds = _taken_types(specs[0])
+        return tuple(name for name, column in own.items() if column.type in kinds)
+
+    def inputs(self, raw: RawRows) -> dict[str, Values]:
+        """Returns rows as the model takes them, by input.
+
+        Raises:
+            UnusableModelError: The data do not have what it takes.
+        """
+        try:
+            return inputs_of_rows(self.model, sample_rows(raw, self.columns, None))
+        except MisfitError as error:
+            raise UnusableModelError(f"The data set {error}.") from None
+
+    def predict(self, raw: RawRows) -> Outputs:
+        """See `AnalysedModel`."""
+        is_image = any(each.ndim == 4 for each in raw.columns.values())
+        pieces = []
+        for part in raw.parts(_IMAGE_BATCH if is_image else _BATCH):
+            self.check()
+            pieces.append(self._outputs(self.model.predict(self.inputs(part)))[0])
+        return np.concatenate(pieces)
+
+    def _outputs(self, found: Tensors) -> tuple[Outputs, bool]:
+        if self.task is Task.REGRESSION:
+            return regression_outputs(found), False
+        if self.task is Task.MULTI_LABEL:
+            return label_outputs(found)
+        return class_outputs(found, self.outputs)
+
+
+class SklearnAnalysed(ForeignAnalysed):
+    """A fitted estimator or pipeline of scikit-learn."""
+
+    model: SkopsModel
+
+
+class OnnxAnalysed(ForeignAnalysed):
+    """An ONNX model.
+
+    Attributes:
+        content: The file.
+    """
+
+    model: OnnxModel
+
+
+def _taken_types(spec: model_pb2.TensorSpec) -> frozenset[ColumnType]:
+    """Returns the types of columns that make up a model's one input."""
+    if len(spec.shape) == _IMAGE_SIDES:
+        return _IMAGES
+    return frozenset(ColumnType) - _IMAGES if spec.dtype == TEXT else _NUMBERS
+
+
+def _any_value(column: Column) -> Values:
+    """Returns one row of a value that a column may have."""
+    if column.type is ColumnType.IMAGE:
+        return np.zeros((1, *column.shape), np.uint8)
+    if column.type is ColumnType.EMBEDDING:
+        return np.zeros((1, *column.shape))
+    if column.type is ColumnType.TEXT:
+        return np.array(["a"], dtype=object)
+    if column.labels:
+        return np.zeros(1, np.int32)
+    mean = column.numeric.mean if column.numeric is not None else 0.0
+    return np.array([mean])
+
+
+def fake_row(columns: Mapping[str, Column]) -> RawRows:
+    """Returns a row that the data could have, to try a model on before the data are read."""
+    labels = {name: each.labels for name, each in columns.items() if each.labels}
+    return RawRows({name: _any_value(each) for name, each in columns.items()}, labels)

@@ -1,0 +1,77 @@
+"""What models from elsewhere give, as probabilities or values."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from common.data.rows import Values
+from common.models.vectors import Tensors
+from services.analyzer.domain.models.model import Outputs
+from services.analyzer.domain.part import UnusableModelError
+
+_TOLERANCE = 1e-3
+
+
+def regression_outputs(found: Tensors) -> Outputs:
+    """Returns the values of a regression model, shape (rows, targets)."""
+    values = next(iter(found.values()))
+    return np.asarray(values, np.float64).reshape(len(values), -1)
+
+
+def class_outputs(found: Tensors, classes: Sequence[str]) -> tuple[Outputs, bool]:
+    """Returns the probabilities of classes, shape (rows, classes), and whether they are such.
+
+    Probabilities are taken where there is an output with a column for each class; scores that are
+    none (logits) go through a softmax. One column of a model of two classes is the second one's.
+    Else the class that an output names has 1.
+
+    Raises:
+        UnusableModelError: No output is of these kinds.
+    """
+    count = len(classes)
+    for values in found.values():
+        if values.ndim == 2 and values.shape[1] == count and values.dtype.kind == "f":
+            return _normalised(values.astype(np.float64)), True
+    for values in found.values():
+        if count == 2 and values.dtype.kind == "f" and values.size == len(values):
+            return _two_classes(values.astype(np.float64).reshape(-1)), True
+    for values in found.values():
+        if values.size == len(values):
+            return _one_hot(values.reshape(-1), classes), False
+    raise UnusableModelError(
+        f"No output of the model has a column for each of the {count} classes, or names one."
+    )
+
+
+def label_outputs(found: Tensors) -> tuple[Outputs, bool]:
+    """Returns the probability of each of several labels, and whether they are such."""
+    tables = list(found.values())
+    if all(each.ndim == 2 and each.shape[1] == 2 for each in tables) and len(tables) > 1:
+        return np.column_stack([each[:, 1] for each in tables]).astype(np.float64), True
+    return np.asarray(tables[0], np.float64), tables[0].dtype.kind == "f"
+
+
+def _normalised(values: Outputs) -> Outputs:
+    sums = values.sum(axis=1)
+    if values.min(initial=0) >= 0 and np.allclose(sums, 1, atol=_TOLERANCE):
+        return values
+    shifted = np.exp(values - values.max(axis=1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
+
+
+def _two_classes(values: Outputs) -> Outputs:
+    is_probability = values.min(initial=0) >= 0 and values.max(initial=0) <= 1
+    second = values if is_probability else 1 / (1 + np.exp(-values))
+    return np.column_stack([1 - second, second])
+
+
+def _one_hot(values: Values, classes: Sequence[str]) -> Outputs:
+    if values.dtype.kind in "iub":
+        positions = values.astype(np.int64)
+    else:
+        places = {label: place for place, label in enumerate(classes)}
+        positions = np.array([places.get(str(each), -1) for each in values.tolist()], np.int64)
+    outputs = np.zeros((len(values), len(classes)))
+    known = np.flatnonzero((positions >= 0) & (positions < len(classes)))
+    outputs[known, positions[known]] = 1
+    return outputs
