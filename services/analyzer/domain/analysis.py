@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from services.analyzer.domain.budget import Budget
 from services.analyzer.domain.part import (
@@ -58,31 +59,65 @@ def analyse(
         check: Called now and then; raises to stop.
         parts: All that there are.
     """
+    jobs = {
+        name: Job(partial(part.analyse, subject), part.share)
+        for name, part in parts.items()
+        if name in budgets
+    }
+    return work_on(jobs, budgets, seconds, progress, check)
+
+
+@dataclass(frozen=True)
+class Job:
+    """A part that is wanted, with what it is about.
+
+    Attributes:
+        work: Works it out within a budget; raises what `Part.analyse` does.
+        share: Of the time, against the shares of the others.
+    """
+
+    work: Callable[[Budget], PartResult]
+    share: float
+
+
+def work_on(
+    jobs: Mapping[PartName, Job],
+    budgets: Mapping[PartName, float | None],
+    seconds: float,
+    progress: Progress,
+    check: Callable[[], None],
+) -> Findings:
+    """Works on jobs, in their order; one that fails leaves the others whole.
+
+    Args:
+        jobs: What is wanted.
+        budgets: Seconds of each, None for a share of the rest.
+        seconds: See `analyse`.
+        progress: See `analyse`.
+        check: See `analyse`.
+    """
     findings = Findings()
-    wanted = [name for name in parts if name in budgets]
+    names = list(jobs)
     ends = time.monotonic() + seconds
-    for place, name in enumerate(wanted):
-        progress(name, place / len(wanted))
+    for place, name in enumerate(names):
+        progress(name, place / len(names))
         check()
-        own = budgets[name]
         left = max(0.0, ends - time.monotonic())
-        budget = Budget(own or left * _share(parts, wanted[place:]), check)
-        _work_on(name, parts[name], subject, budget, findings)
+        budget = Budget(budgets[name] or left * _share(jobs, names[place:]), check)
+        _work_on(name, jobs[name], budget, findings)
     return findings
 
 
-def _share(parts: Mapping[PartName, Part], left: Sequence[PartName]) -> float:
-    """Returns the first part's share of the time for those that are left."""
-    return parts[left[0]].share / sum(parts[name].share for name in left)
+def _share(jobs: Mapping[PartName, Job], left: Sequence[PartName]) -> float:
+    """Returns the first job's share of the time for those that are left."""
+    return jobs[left[0]].share / sum(jobs[name].share for name in left)
 
 
-def _work_on(
-    name: PartName, part: Part, subject: Subject, budget: Budget, findings: Findings
-) -> None:
+def _work_on(name: PartName, job: Job, budget: Budget, findings: Findings) -> None:
     start = time.monotonic()
     state, notes = PartState.DONE, tuple[str, ...]()
     try:
-        result = part.analyse(subject, budget)
+        result = job.work(budget)
         findings.results[name] = result
         notes = tuple(result.notes)
     except NotApplicableError as error:
