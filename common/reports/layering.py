@@ -6,7 +6,7 @@ from graphlib import CycleError, TopologicalSorter
 
 _SWEEPS = 8
 # A passing edge gives way to nodes: the main line stays straight.
-_PASSING_WEIGHT = 0.1
+_PASSING_WEIGHT = 0.001
 
 Edge = tuple[str, str]
 # A node's id, or the place where edges from a node pass a layer.
@@ -91,8 +91,6 @@ def _way(layers: Mapping[str, int], source: str, target: str) -> Iterator[tuple[
 
 def _slots(layers: Mapping[str, int], edges: Sequence[Edge]) -> _Slots:
     slots = _Slots([[] for _ in range(max(layers.values()) + 1)])
-    for node, layer in layers.items():
-        slots.rows[layer].append(node)
     lowest: dict[str, str] = {}
     for source, target in edges:
         if layers[target] > layers[lowest.setdefault(source, target)]:
@@ -101,6 +99,9 @@ def _slots(layers: Mapping[str, int], edges: Sequence[Edge]) -> _Slots:
         for slot, layer in list(_way(layers, source, target))[1:-1]:
             slots.rows[layer].append(slot)
             slots.join((source, layer - 1) if (layer - 1) > layers[source] else source, slot)
+    # Edges pass on the left where they can: labels are on the right.
+    for node, layer in layers.items():
+        slots.rows[layer].append(node)
     for source, target in dict.fromkeys(edges):
         *_, (last, _), _ = _way(layers, source, target)
         slots.join(last, target)

@@ -180,9 +180,9 @@
     return made;
   }
 
-  function captionOf(rows) {
+  function extent({ rows }) {
     const count = rows.length.toLocaleString("en");
-    if (rows.length <= most) return `${count} rows.`;
+    if (rows.length <= most) return `${count} ${rows.length === 1 ? "row" : "rows"}.`;
     return `The first ${most.toLocaleString("en")} of ${count} rows; the file holds all.`;
   }
 
@@ -190,11 +190,8 @@
     const buttons = columns.map((name) => element("button", name, { type: "button" }));
     const head = element("tr", buttons.map((button) => element("th", button, { scope: "col" })));
     const body = rows.slice(0, most).map((row) => element("tr", row.map(cell)));
-    return element(
-      "table",
-      [element("caption", captionOf(rows)), element("thead", head), element("tbody", body)],
-      { className: "plain" },
-    );
+    const parts = [element("thead", head), element("tbody", body)];
+    return element("table", parts, { className: "plain" });
   }
 
   // A text that begins like a formula would be run by spreadsheets.
@@ -237,9 +234,8 @@
   }
 
   function framed(table) {
-    const frame = element("div", table, { className: "frame", tabIndex: 0, role: "region" });
-    frame.ariaLabel = "Numbers";
-    return frame;
+    const given = { className: "frame", tabIndex: 0, role: "region", ariaLabel: "Numbers" };
+    return element("div", table, given);
   }
 
   function fill(details) {
@@ -248,8 +244,8 @@
     const numbers = given ? written(given) : numbersOf(JSON.parse(figure, decoded));
     const button = element("button", "Download as CSV", { type: "button" });
     button.addEventListener("click", () => download(details, numbers));
-    details.append(button);
-    if (!given) details.append(framed(tableOf(numbers)));
+    details.firstElementChild.after(button);
+    if (!given) button.after(element("p", extent(numbers)), framed(tableOf(numbers)));
     details.dataset.filled = "";
   }
 

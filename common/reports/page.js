@@ -16,11 +16,14 @@
     }
   }
 
-  // The section that is read is the last one whose beginning is in the upper part of the window.
+  // The section that is read is the last one that begins in the upper part of the window; at the
+  // end of the page, in the window.
   function follow() {
+    const page = document.documentElement;
+    const atEnd = page.scrollTop > 0 && page.scrollTop + innerHeight > page.scrollHeight - 2;
     const read = links
       .map((link) => document.getElementById(link.hash.slice(1)))
-      .filter((section) => section.getBoundingClientRect().top < innerHeight / 3);
+      .filter((section) => section.getBoundingClientRect().top < innerHeight / (atEnd ? 1 : 3));
     mark(read.at(-1)?.id);
   }
 

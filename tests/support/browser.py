@@ -97,6 +97,29 @@ class Browser:
                 raise TimeoutError(f"never true: {condition}")
             select.select([], [], [], 0.05)
 
+    def downloaded(self, folder: Path, expression: str) -> Path:
+        """Returns the one file that an expression makes the browser save into a folder."""
+        self.events.clear()
+        self.call("Page.setDownloadBehavior", behavior="allow", downloadPath=str(folder))
+        self.value(expression)
+        deadline = time.monotonic() + _SECONDS
+        while ("Page.downloadProgress", "completed") not in [
+            (method, parameters.get("state")) for method, parameters in self.events
+        ]:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"nothing was downloaded: {expression}")
+            self.wait_for("true")
+            select.select([], [], [], 0.05)
+        (file,) = folder.iterdir()
+        return file
+
+    def press(self, key: str, code: int) -> None:
+        """Presses a key, such as Tab (9), by its name and code."""
+        for kind in ("rawKeyDown", "keyUp"):
+            self.call(
+                "Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code
+            )
+
     def look(self, *, dark: bool = False, width: int = 1200, height: int = 900) -> None:
         """Sets the reader's colour scheme and the size of the window, in pixels."""
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}

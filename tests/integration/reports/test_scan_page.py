@@ -88,7 +88,10 @@ def test_plots_are_drawn_and_nothing_leaves_the_page(opened: Browser, page: Path
 
 
 def test_text_of_the_data_stays_text(opened: Browser) -> None:
-    """Neither in the page nor beside a point does a column's name become an element."""
+    """Not in the page, beside a point or in numbers does a column's name become an element."""
+    opened.value("document.querySelectorAll('.numbers').forEach(each => { each.open = true })")
+    opened.wait_for("[...document.querySelectorAll('.numbers')].every(e => 'filled' in e.dataset)")
+    assert HOSTILE[:40] in opened.value("document.querySelectorAll('.numbers')[1].textContent")
     opened.value(
         "Plotly.Fx.hover(document.querySelectorAll('.plot')[1], [{curveNumber: 1, pointNumber: 0}])"
     )
