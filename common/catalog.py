@@ -53,6 +53,17 @@ class Catalog:
         request = model_pb2.GetModelVersionRequest(name=name)
         return await _patiently(lambda: self._models.GetModelVersion(request))
 
+    async def newest_versions(self, model: str, most: int) -> list[model_pb2.ModelVersion]:
+        """Returns the newest versions of a model, newest first.
+
+        Args:
+            model: Name of the model: `models/{model}`.
+            most: At most so many, up to 1,000.
+        """
+        request = model_pb2.ListModelVersionsRequest(parent=model, page_size=most)
+        page = await _patiently(lambda: self._models.ListModelVersions(request))
+        return list(page.model_versions)
+
     async def register(
         self, owner: RunOwner[M], model: str, version: model_pb2.ModelVersion
     ) -> model_pb2.ModelVersion:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
@@ -25,17 +25,19 @@ _SAME = frozenset(
 
 @dataclass(frozen=True)
 class OnnxModel:
-    """An ONNX model, ready to run on one thread.
+    """An ONNX model, ready to run.
 
     Attributes:
         session: The runtime's session.
         signature: Inputs and outputs.
         parameter_count: Numbers in its constant tensors.
+        content: The file.
     """
 
     session: onnxruntime.InferenceSession
     signature: model_pb2.Signature
     parameter_count: int
+    content: bytes = field(repr=False)
 
     def predict(self, inputs: Tensors) -> Tensors:
         """Returns the outputs by name."""
@@ -50,12 +52,13 @@ class OnnxModel:
         return signature
 
 
-def open_onnx(content: bytes, field: str) -> OnnxModel:
+def open_onnx(content: bytes, field: str, threads: int = 1) -> OnnxModel:
     """Checks an ONNX file and opens it.
 
     Args:
         content: The file.
         field: Path of the field that it came from, for errors.
+        threads: Processors that it computes with.
 
     Raises:
         InvalidFieldError: It is no valid model, points to files outside of it, has operators of
@@ -63,7 +66,7 @@ def open_onnx(content: bytes, field: str) -> OnnxModel:
     """
     model = _checked(content, field)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
+    options.intra_op_num_threads = threads
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
@@ -74,18 +77,23 @@ def open_onnx(content: bytes, field: str) -> OnnxModel:
         outputs=[_tensor(value, field) for value in session.get_outputs()],
     )
     count = sum(math.prod(tensor.dims) for tensor in model.graph.initializer)
-    return OnnxModel(session, signature, count)
+    return OnnxModel(session, signature, count, content)
 
 
-def load_onnx(store: ObjectStore, version: model_pb2.ModelVersion) -> OnnxModel:
+def load_onnx(store: ObjectStore, version: model_pb2.ModelVersion, threads: int = 1) -> OnnxModel:
     """Loads the ONNX file of a model version; digests are checked and its test vectors replayed.
+
+    Args:
+        store: Where the file is.
+        version: The model version's record.
+        threads: Processors that it computes with.
 
     Raises:
         FailedPreconditionError: The version has no ONNX file, or no test vectors.
         InvalidFieldError: See `open_onnx`.
         DataLossError: A file is damaged, or the test vectors give other outputs; names which.
     """
-    model = open_onnx(read_part(version, "onnx", store), version.name)
+    model = open_onnx(read_part(version, "onnx", store), version.name, threads)
     replay(version, read_vectors(version, store), model.predict)
     return model
 

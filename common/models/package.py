@@ -1,6 +1,7 @@
 """Loads the network of a model package. Imports torch."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from common.models.preprocessing import Preprocessing
 from common.models.store import read_preprocessing
 from common.models.twin import Twin, output_name
 from common.models.vectors import Tensors, read_vectors, replay
-from common.models.weights import load_weights
+from common.models.weights import load_weights, load_weights_file
 from common.networks.modules import build_network
 
 
@@ -39,12 +40,15 @@ class LoadedModel:
         return {output_name(self.preprocessing): output.numpy()}
 
 
-def load_package(store: ObjectStore, version: model_pb2.ModelVersion) -> LoadedModel:
+def load_package(
+    store: ObjectStore, version: model_pb2.ModelVersion, weights: Path | None = None
+) -> LoadedModel:
     """Loads a model version; digests are checked and its test vectors replayed.
 
     Args:
         store: Where the package is.
         version: The model version's record.
+        weights: The file of its weights, where that was fetched already.
 
     Returns:
         The model.
@@ -55,7 +59,10 @@ def load_package(store: ObjectStore, version: model_pb2.ModelVersion) -> LoadedM
             give other outputs; names which.
     """
     network = build_network(version.network)
-    load_weights(network, version, store)
+    if weights is None:
+        load_weights(network, version, store)
+    else:
+        load_weights_file(network, version, weights)
     model = LoadedModel(version, network.eval(), read_preprocessing(version, store))
     replay(version, read_vectors(version, store), model.predict)
     return model

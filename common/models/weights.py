@@ -1,5 +1,7 @@
 """The weights of a model package. Imports torch."""
 
+from pathlib import Path
+
 import safetensors
 import safetensors.torch
 from torch import nn
@@ -26,6 +28,27 @@ def load_weights(network: nn.Module, version: model_pb2.ModelVersion, store: Obj
     try:
         network.load_state_dict(safetensors.torch.load(content))
     except (safetensors.SafetensorError, RuntimeError) as error:
-        raise DataLossError(
-            f"The weights of {version.name} do not fit its network.", private=str(error)
-        ) from error
+        raise _misfit(version, error) from error
+
+
+def load_weights_file(network: nn.Module, version: model_pb2.ModelVersion, path: Path) -> None:
+    """Makes the weights of a file those of a network: mapped, so that they take no memory twice.
+
+    Args:
+        network: A network of the same specification; changed in place.
+        version: The model version's record, for errors.
+        path: The file, which must stay as it is while the network is used.
+
+    Raises:
+        DataLossError: The file does not fit.
+    """
+    try:
+        network.load_state_dict(safetensors.torch.load_file(path), assign=True)
+    except (safetensors.SafetensorError, RuntimeError) as error:
+        raise _misfit(version, error) from error
+
+
+def _misfit(version: model_pb2.ModelVersion, error: Exception) -> DataLossError:
+    return DataLossError(
+        f"The weights of {version.name} do not fit its network.", private=str(error)
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from services.analyzer.domain.budget import Budget
+from services.analyzer.domain.health.checking import check_health
 from services.analyzer.domain.part import (
     NotApplicableError,
     Part,
@@ -21,11 +22,9 @@ from services.analyzer.domain.subject import Subject
 
 _log = logging.getLogger(__name__)
 
+_HEALTH_SHARE = 0.2
+
 Progress = Callable[[PartName, float], None]
-
-
-class StoppedError(Exception):
-    """Base of what stops an analysis as a whole: parts do not swallow it."""
 
 
 @dataclass
@@ -59,12 +58,17 @@ def analyse(
         check: Called now and then; raises to stop.
         parts: All that there are.
     """
+    findings = Findings()
     jobs = {
         name: Job(partial(part.analyse, subject), part.share)
         for name, part in parts.items()
         if name in budgets
     }
-    return work_on(jobs, budgets, seconds, progress, check)
+    if PartName.HEALTH in budgets:
+        health = partial(check_health, subject, findings.results, findings.outcomes)
+        jobs[PartName.HEALTH] = Job(health, _HEALTH_SHARE)
+    work_on(jobs, budgets, seconds, progress, check, findings)
+    return findings
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,8 @@ def work_on(
     seconds: float,
     progress: Progress,
     check: Callable[[], None],
-) -> Findings:
+    findings: Findings,
+) -> None:
     """Works on jobs, in their order; one that fails leaves the others whole.
 
     Args:
@@ -95,8 +100,8 @@ def work_on(
         seconds: See `analyse`.
         progress: See `analyse`.
         check: See `analyse`.
+        findings: What was found is put into these.
     """
-    findings = Findings()
     names = list(jobs)
     ends = time.monotonic() + seconds
     for place, name in enumerate(names):
@@ -105,7 +110,6 @@ def work_on(
         left = max(0.0, ends - time.monotonic())
         budget = Budget(budgets[name] or left * _share(jobs, names[place:]), check)
         _work_on(name, jobs[name], budget, findings)
-    return findings
 
 
 def _share(jobs: Mapping[PartName, Job], left: Sequence[PartName]) -> float:

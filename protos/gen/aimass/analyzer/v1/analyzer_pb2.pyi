@@ -331,6 +331,7 @@ class AnalysisSpec(_message.Message):
     FEATURES_FIELD_NUMBER: _builtins.int
     WHAT_IF_ROW_FIELD_NUMBER: _builtins.int
     OUTLIER_SCAN_FIELD_NUMBER: _builtins.int
+    OUTLIER_SCORES_FIELD_NUMBER: _builtins.int
     model_version: _builtins.str
     """The model: `models/{model}/versions/{version}`; `latest` or an alias is replaced by the number.
     Packages of the trainer, scikit-learn and ONNX models. In a comparison this is the baseline.
@@ -380,6 +381,10 @@ class AnalysisSpec(_message.Message):
     def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Columns whose relation to the output is shown, at most 32. Default: the most important ones."""
 
+    @_builtins.property
+    def outlier_scores(self) -> _artifact_pb2.ArtifactRef:
+        """The scores of that scan. Output only; filled in when the analysis is created."""
+
     def __init__(
         self,
         *,
@@ -396,10 +401,11 @@ class AnalysisSpec(_message.Message):
         features: _abc.Iterable[_builtins.str] | None = ...,
         what_if_row: _builtins.int | None = ...,
         outlier_scan: _builtins.str = ...,
+        outlier_scores: _artifact_pb2.ArtifactRef | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_rows", b"_rows", "_seed", b"_seed", "_what_if_row", b"_what_if_row", "budget", b"budget", "rows", b"rows", "seed", b"seed", "what_if_row", b"what_if_row"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_rows", b"_rows", "_seed", b"_seed", "_what_if_row", b"_what_if_row", "budget", b"budget", "outlier_scores", b"outlier_scores", "rows", b"rows", "seed", b"seed", "what_if_row", b"what_if_row"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rows", b"_rows", "_seed", b"_seed", "_what_if_row", b"_what_if_row", "budget", b"budget", "challengers", b"challengers", "dataset_version", b"dataset_version", "evaluated_rows", b"evaluated_rows", "features", b"features", "layers", b"layers", "metric", b"metric", "model_version", b"model_version", "outlier_scan", b"outlier_scan", "parts", b"parts", "rows", b"rows", "seed", b"seed", "what_if_row", b"what_if_row"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rows", b"_rows", "_seed", b"_seed", "_what_if_row", b"_what_if_row", "budget", b"budget", "challengers", b"challengers", "dataset_version", b"dataset_version", "evaluated_rows", b"evaluated_rows", "features", b"features", "layers", b"layers", "metric", b"metric", "model_version", b"model_version", "outlier_scan", b"outlier_scan", "outlier_scores", b"outlier_scores", "parts", b"parts", "rows", b"rows", "seed", b"seed", "what_if_row", b"what_if_row"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__rows: _TypeAlias = _typing.Literal["rows"]  # noqa: Y015
     _WhichOneofArgType__rows: _TypeAlias = _typing.Literal["_rows", b"_rows"]  # noqa: Y015

@@ -1,0 +1,83 @@
+"""Composition root of the analyzer: the one place that wires things together."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+
+from aimass.analyzer.v1 import analyzer_pb2_grpc, resolver_pb2
+from aimass.catalog.v1 import dataset_pb2_grpc, model_pb2_grpc
+from aimass.outlier.v1 import outlier_pb2_grpc
+from common import client
+from common.artifacts.opening import open_store
+from common.artifacts.settings import StoreSettings
+from common.config import ClientSettings
+from common.errors import AimassError
+from common.helper import HelperProcess
+from common.maintenance.servicer import maintenance_service
+from common.maintenance.sweeping import Sweeps, SweepSettings
+from common.records import RecordStore
+from common.runs.hosting import hosted_runs
+from common.runs.leftovers import RunLeftovers
+from common.server import Service
+from services.analyzer.config import AnalyzerSettings
+from services.analyzer.kind import ANALYSES
+from services.analyzer.servicer import AnalyzerServicer
+from services.analyzer.validation import Validator
+
+_JOB = (sys.executable, "-m", "services.analyzer.job")
+_RESOLVER = (sys.executable, "-m", "services.analyzer.resolver")
+
+
+@asynccontextmanager
+async def analyzer_app() -> AsyncIterator[Sequence[Service]]:
+    """Opens what the analyzer needs, and closes it afterwards.
+
+    Yields:
+        The services to serve.
+    """
+    reach, settings = ClientSettings(), AnalyzerSettings()
+    store = open_store(StoreSettings())
+    records = RecordStore(store)
+    leftovers = RunLeftovers(ANALYSES, store, records, SweepSettings().attempt_keep)
+    sweeps = Sweeps(store, "analyzer", [leftovers])
+    limit, spares = settings.analyzer_max_analyses, int(settings.analyzer_warm)
+    async with (
+        client.connect(reach.catalog_address, reach.token) as catalog,
+        client.connect(reach.outlier_address, reach.token) as outlier,
+        HelperProcess(_RESOLVER, settings.analyzer_check_seconds) as resolver,
+        _warming(resolver, settings.analyzer_warm),
+        sweeps.each_hour(),
+        hosted_runs(ANALYSES, store, records, _JOB, limit, spares) as runs,
+    ):
+        validator = Validator(
+            dataset_pb2_grpc.DatasetServiceStub(catalog),
+            model_pb2_grpc.ModelServiceStub(catalog),
+            outlier_pb2_grpc.OutlierServiceStub(outlier),
+            resolver,
+        )
+        servicer = AnalyzerServicer(runs, validator, store)
+        yield [
+            Service(
+                "aimass.analyzer.v1.AnalyzerService",
+                partial(analyzer_pb2_grpc.add_AnalyzerServiceServicer_to_server, servicer),
+            ),
+            maintenance_service(sweeps),
+        ]
+
+
+@asynccontextmanager
+async def _warming(resolver: HelperProcess, is_wanted: bool) -> AsyncIterator[None]:
+    """Starts the resolver ahead, so that the first caller need not wait for its imports."""
+    task = asyncio.create_task(_warm(resolver)) if is_wanted else None
+    try:
+        yield
+    finally:
+        if task is not None:
+            task.cancel()
+
+
+async def _warm(resolver: HelperProcess) -> None:
+    with suppress(AimassError):  # it complains of a question without models
+        await resolver.ask(resolver_pb2.ResolveAnalysis().SerializeToString())

@@ -1,0 +1,105 @@
+"""The report of an analysis, for people."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from common.reports.rendering import render
+from common.reports.report import Notice, Report, Section, Severity, Table
+from common.reports.text import shortened
+from services.analyzer.domain.analysis import Findings
+from services.analyzer.domain.health.rules import Finding, Grade
+from services.analyzer.domain.part import PartName, PartOutcome, PartState
+
+_log = logging.getLogger(__name__)
+
+_GRADES = {
+    Grade.PROBLEM: Severity.PROBLEM,
+    Grade.WARNING: Severity.WARNING,
+    Grade.NOTE: Severity.NOTE,
+}
+_STATES = {
+    PartState.DONE: "done",
+    PartState.NOT_APPLICABLE: "does not apply",
+    PartState.FAILED: "failed",
+}
+_MOST_NOTICES = 6
+
+
+@dataclass(frozen=True)
+class ReportHead:
+    """What stands above the parts.
+
+    Attributes:
+        title: What the report is about.
+        verdict: One or two sentences for people.
+        facts: What readers want to know first.
+        lineage: What the model and the analysis came from: a word and a resource name each.
+    """
+
+    title: str
+    verdict: str
+    facts: Mapping[str, str | int | float]
+    lineage: Sequence[tuple[str, str]]
+
+
+def report_page(
+    head: ReportHead,
+    findings: Findings,
+    problems: Sequence[Finding],
+    sections: Mapping[PartName, Section],
+) -> str:
+    """Returns the report as HTML.
+
+    Args:
+        head: What stands above the parts.
+        findings: What the parts found, and how they went.
+        problems: Problems and cures, the gravest first.
+        sections: Of the parts that found something.
+    """
+    shown = [sections[name] for name in PartName if name in sections]
+    notices = [_notice(each) for each in problems[:_MOST_NOTICES]]
+    failed = [each for each in findings.outcomes if each.state is PartState.FAILED]
+    notices += [_failure(each) for each in failed]
+    if not problems and not failed and PartName.HEALTH in sections:
+        notices = [Notice(Severity.GOOD, "No problems found", "All rules that apply were checked.")]
+    return render(
+        Report(
+            title=shortened(head.title, 200),
+            facts=head.facts,
+            sections=(*shown, _lineage(head.lineage), _account(findings.outcomes)),
+            summary=(head.verdict, *notices),
+        )
+    )
+
+
+def with_notes(section: Section, notes: Sequence[str]) -> Section:
+    """Returns a section with notes at its head, after the one it has."""
+    return replace(section, note=" ".join(each for each in (section.note, *notes) if each))
+
+
+def _notice(finding: Finding) -> Notice:
+    title = finding.rule.replace("_", " ").capitalize()
+    if finding.subject:
+        title = f"{title}: {shortened(finding.subject)}"
+    return Notice(_GRADES[finding.severity], title, finding.problem, finding.cure)
+
+
+def _failure(outcome: PartOutcome) -> Notice:
+    title = f"The part {outcome.part} failed"
+    return Notice(Severity.WARNING, title, " ".join(outcome.notes), "The other parts are whole.")
+
+
+def _lineage(lineage: Sequence[tuple[str, str]]) -> Section:
+    table = Table(("What", "Name"), lineage, "What went in, and what it came from.")
+    return Section("Lineage", [table])
+
+
+def _account(outcomes: Sequence[PartOutcome]) -> Section:
+    rows = [
+        (each.part.value, _STATES[each.state], round(each.seconds, 2), " ".join(each.notes) or None)
+        for each in outcomes
+    ]
+    columns = ("Part", "How it went", "Seconds", "Notes")
+    caption = "What was worked on, how long it took, what stood in and what was cut short."
+    return Section("How this was made", [Table(columns, rows, caption)])
