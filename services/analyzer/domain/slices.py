@@ -5,10 +5,26 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from services.analyzer.domain.budget import Budget
 from services.analyzer.domain.sample import Sample
-from services.analyzer.domain.traits import Trait
+from services.analyzer.domain.slice_search import (
+    LEAST_EFFECT,
+    Condition,
+    Search,
+    p_value_of,
+    strongest,
+    telling,
+)
+from services.analyzer.domain.traits import Codes, Trait, traits_of
+
+_LEAST_ROWS = 20
+_MOST_ROWS = 200_000
+_PAIRED_TRAITS = 60
+_COMPARED = 200
+_TESTED = 25
+_ALIKE = 1e-12
 
 
 @dataclass(frozen=True)
@@ -76,4 +92,90 @@ def find_slices(
         most: At most so many slices.
         rate: False discovery rate.
     """
-    raise NotImplementedError
+    least = max(_LEAST_ROWS, round(np.sqrt(sample.count)))
+    if sample.count < 2 * least:
+        return SliceSearch((), (f"{sample.count:,} rows are too few to look for slices.",))
+    traits = [*traits_of(sample, least), *others]
+    scaled = _scaled(losses)
+    if not traits or not scaled.any():
+        return SliceSearch(())
+    order = np.random.default_rng(seed).permutation(sample.count)[:_MOST_ROWS]
+    halves = np.sort(order[: len(order) // 2]), np.sort(order[len(order) // 2 :])
+    tested, notes = _tested(traits, scaled, halves, least, budget)
+    if len(order) < sample.count:
+        notes.append(f"Slices were looked for among {len(order):,} of {sample.count:,} rows.")
+    return SliceSearch(_chosen(tested, traits, losses, most, rate), tuple(notes))
+
+
+def _scaled(losses: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Returns losses around 0, at most 1 in size, so that no square is infinite; 0 if all alike."""
+    largest = float(np.abs(losses).max()) or 1.0
+    around = losses / largest - (losses / largest).mean()
+    width = float(np.abs(around).max())
+    return around / width if width > _ALIKE else np.zeros(len(losses))
+
+
+def _tested(
+    traits: Sequence[Trait],
+    losses: npt.NDArray[np.float64],
+    halves: tuple[Codes, Codes],
+    least: int,
+    budget: Budget,
+) -> tuple[list[tuple[Condition, float]], list[str]]:
+    """Returns what was found on each half with its p-value on the other, and notes."""
+    tested, shares = [], []
+    for number, (found_on, tested_on) in enumerate((halves, halves[::-1])):
+        if np.ptp(losses[found_on]) == 0:
+            continue
+        codes = [trait.codes[found_on] for trait in traits]
+        search = Search(losses[found_on], codes, traits, least / 2)
+        found, pairs, all_pairs = strongest(search, _PAIRED_TRAITS, budget.share(1 / (2 - number)))
+        shares.append((pairs, all_pairs))
+        masks = [each.mask(traits, found_on) for each in found[:_COMPARED]]
+        for place in telling(masks, search.losses, range(len(masks)), _TESTED):
+            value = p_value_of(found[place], traits, tested_on, losses[tested_on])
+            tested.append((found[place], value))
+    pairs, all_pairs = min(shares, default=(0, 0))
+    cut = f"Conditions on {pairs:,} of {all_pairs:,} pairs of columns were tried."
+    return tested, [cut] if pairs < all_pairs else []
+
+
+def _chosen(
+    tested: Sequence[tuple[Condition, float]],
+    traits: Sequence[Trait],
+    losses: npt.NDArray[np.float64],
+    most: int,
+    rate: float,
+) -> tuple[Slice, ...]:
+    """Returns those that are significant and tell something, the clearest first."""
+    if not tested:
+        return ()
+    values = stats.false_discovery_control([value for _, value in tested])
+    slices = [
+        _slice(condition, traits, losses, float(value))
+        for (condition, _), value in zip(tested, values, strict=True)
+        if value <= rate
+    ]
+    slices = [each for each in slices if each.effect >= LEAST_EFFECT]
+    slices.sort(key=lambda each: -each.effect * np.sqrt(each.rows * (1 - each.rows / len(losses))))
+    masks = [each.mask for each in slices]
+    return tuple(slices[place] for place in telling(masks, losses, range(len(slices)), most))
+
+
+def _slice(
+    condition: Condition,
+    traits: Sequence[Trait],
+    losses: npt.NDArray[np.float64],
+    p_value: float,
+) -> Slice:
+    mask = condition.mask(traits)
+    mean, elsewhere = float(losses[mask].mean()), float(losses[~mask].mean())
+    return Slice(
+        condition.words(traits),
+        tuple(dict.fromkeys(traits[trait].column for trait in condition.traits)),
+        mask,
+        mean,
+        elsewhere,
+        (mean - elsewhere) / float(losses.std()),
+        p_value,
+    )
