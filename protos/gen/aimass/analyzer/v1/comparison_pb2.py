@@ -24,13 +24,55 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#aimass/analyzer/v1/comparison.proto\x12\x12\x61imass.analyzer.v1\"\x12\n\x10\x43omparisonResultb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#aimass/analyzer/v1/comparison.proto\x12\x12\x61imass.analyzer.v1\"\xf9\x02\n\x10\x43omparisonResult\x12\x36\n\x07verdict\x18\x01 \x01(\x0b\x32%.aimass.analyzer.v1.ComparisonVerdict\x12\x0e\n\x06metric\x18\x02 \x01(\t\x12\x35\n\x08versions\x18\x03 \x03(\x0b\x32#.aimass.analyzer.v1.ComparedVersion\x12;\n\x0b\x63hallengers\x18\x04 \x03(\x0b\x32&.aimass.analyzer.v1.ComparedChallenger\x12\x39\n\nagreements\x18\x05 \x03(\x0b\x32%.aimass.analyzer.v1.ComparedAgreement\x12:\n\nrobustness\x18\x06 \x03(\x0b\x32&.aimass.analyzer.v1.ComparedRobustness\x12\x32\n\x06\x63urves\x18\x07 \x03(\x0b\x32\".aimass.analyzer.v1.ComparedCurves\"/\n\x11\x43omparisonVerdict\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x0c\n\x04\x62\x65st\x18\x02 \x01(\t\"\x8f\x01\n\x0f\x43omparedVersion\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\x33\n\x07metrics\x18\x02 \x03(\x0b\x32\".aimass.analyzer.v1.ComparedMetric\x12\x30\n\x05\x63osts\x18\x03 \x01(\x0b\x32!.aimass.analyzer.v1.ComparedCosts\"e\n\x0e\x43omparedMetric\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x10\n\x03low\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\x04high\x18\x04 \x01(\x01H\x01\x88\x01\x01\x42\x06\n\x04_lowB\x07\n\x05_high\"\xcb\x02\n\rComparedCosts\x12\x12\n\nsize_bytes\x18\x01 \x01(\x03\x12\x17\n\nparameters\x18\x02 \x01(\x03H\x00\x88\x01\x01\x12!\n\x14multiply_accumulates\x18\x03 \x01(\x03H\x01\x88\x01\x01\x12\x1c\n\x0flatency_seconds\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\"\n\x15\x62\x61tch_seconds_per_row\x18\x05 \x01(\x01H\x03\x88\x01\x01\x12\x17\n\nbatch_rows\x18\x06 \x01(\x03H\x04\x88\x01\x01\x12\x19\n\x0cmemory_bytes\x18\x07 \x01(\x03H\x05\x88\x01\x01\x42\r\n\x0b_parametersB\x17\n\x15_multiply_accumulatesB\x12\n\x10_latency_secondsB\x18\n\x16_batch_seconds_per_rowB\r\n\x0b_batch_rowsB\x0f\n\r_memory_bytes\"\xb6\x05\n\x12\x43omparedChallenger\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\x36\n\x07outcome\x18\x02 \x01(\x0e\x32%.aimass.analyzer.v1.ComparisonOutcome\x12\x13\n\x06margin\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x10is_within_margin\x18\x04 \x01(\x08H\x01\x88\x01\x01\x12;\n\x0b\x64ifferences\x18\x05 \x03(\x0b\x32&.aimass.analyzer.v1.ComparedDifference\x12.\n\x04rows\x18\x06 \x01(\x0b\x32 .aimass.analyzer.v1.ComparedRows\x12\x32\n\x07\x63lasses\x18\x07 \x03(\x0b\x32!.aimass.analyzer.v1.ComparedClass\x12\x37\n\x0cworse_slices\x18\x08 \x03(\x0b\x32!.aimass.analyzer.v1.ComparedSlice\x12\x38\n\rbetter_slices\x18\t \x03(\x0b\x32!.aimass.analyzer.v1.ComparedSlice\x12\x34\n\x07weights\x18\n \x01(\x0b\x32#.aimass.analyzer.v1.ComparedWeights\x12\x43\n\x0frepresentations\x18\x0b \x03(\x0b\x32*.aimass.analyzer.v1.ComparedRepresentation\x12:\n\nimportance\x18\x0c \x03(\x0b\x32&.aimass.analyzer.v1.ComparedImportance\x12\x32\n\x06ratios\x18\r \x01(\x0b\x32\".aimass.analyzer.v1.ComparedRatiosB\t\n\x07_marginB\x13\n\x11_is_within_margin\"\xd2\x01\n\x12\x43omparedDifference\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x12\n\ndifference\x18\x02 \x01(\x01\x12\x10\n\x03low\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\x04high\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x0c\n\x04test\x18\x05 \x01(\t\x12\x14\n\x07p_value\x18\x06 \x01(\x01H\x02\x88\x01\x01\x12\x1d\n\x10\x61\x64justed_p_value\x18\x07 \x01(\x01H\x03\x88\x01\x01\x42\x06\n\x04_lowB\x07\n\x05_highB\n\n\x08_p_valueB\x13\n\x11_adjusted_p_value\"\xc2\x01\n\x0c\x43omparedRows\x12\x0e\n\x06gained\x18\x01 \x01(\x03\x12\x0c\n\x04lost\x18\x02 \x01(\x03\x12\x17\n\x0fwrong_otherwise\x18\x03 \x01(\x03\x12\x11\n\trow_count\x18\x04 \x01(\x03\x12\x34\n\x0bgained_rows\x18\x05 \x03(\x0b\x32\x1f.aimass.analyzer.v1.ComparedRow\x12\x32\n\tlost_rows\x18\x06 \x03(\x0b\x32\x1f.aimass.analyzer.v1.ComparedRow\"O\n\x0b\x43omparedRow\x12\x0b\n\x03row\x18\x01 \x01(\x03\x12\r\n\x05truth\x18\x02 \x01(\t\x12\x10\n\x08\x62\x61seline\x18\x03 \x01(\t\x12\x12\n\nchallenger\x18\x04 \x01(\t\"\x8f\x01\n\rComparedClass\x12\r\n\x05label\x18\x01 \x01(\t\x12\x11\n\trow_count\x18\x02 \x01(\x03\x12\x10\n\x08\x62\x61seline\x18\x03 \x01(\x01\x12\x12\n\nchallenger\x18\x04 \x01(\x01\x12\x0e\n\x06gained\x18\x05 \x01(\x03\x12\x0c\n\x04lost\x18\x06 \x01(\x03\x12\x18\n\x10\x61\x64justed_p_value\x18\x07 \x01(\x01\"v\n\rComparedSlice\x12\x11\n\tcondition\x18\x01 \x01(\t\x12\x11\n\trow_count\x18\x02 \x01(\x03\x12\x12\n\ndifference\x18\x03 \x01(\x01\x12\x11\n\telsewhere\x18\x04 \x01(\x01\x12\x18\n\x10\x61\x64justed_p_value\x18\x05 \x01(\x01\"\x93\x02\n\x0f\x43omparedWeights\x12\x33\n\x07tensors\x18\x01 \x03(\x0b\x32\".aimass.analyzer.v1.ComparedTensor\x12\x33\n\x08reshaped\x18\x02 \x03(\x0b\x32!.aimass.analyzer.v1.ComparedShape\x12\x15\n\ronly_baseline\x18\x03 \x03(\t\x12\x17\n\x0fonly_challenger\x18\x04 \x03(\t\x12 \n\x13relative_difference\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\rchanged_share\x18\x06 \x01(\x01H\x01\x88\x01\x01\x42\x16\n\x14_relative_differenceB\x10\n\x0e_changed_share\"\xd9\x01\n\x0e\x43omparedTensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04size\x18\x02 \x01(\x03\x12 \n\x13relative_difference\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06\x63osine\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x15\n\rchanged_share\x18\x05 \x01(\x01\x12\x1b\n\x13\x62\x61seline_zero_share\x18\x06 \x01(\x01\x12\x1d\n\x15\x63hallenger_zero_share\x18\x07 \x01(\x01\x42\x16\n\x14_relative_differenceB\t\n\x07_cosine\"C\n\rComparedShape\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x10\n\x08\x62\x61seline\x18\x02 \x03(\x03\x12\x12\n\nchallenger\x18\x03 \x03(\x03\"^\n\x16\x43omparedRepresentation\x12\x16\n\x0e\x62\x61seline_layer\x18\x01 \x01(\t\x12\x18\n\x10\x63hallenger_layer\x18\x02 \x01(\t\x12\x12\n\nsimilarity\x18\x03 \x01(\x01\"\x8b\x01\n\x12\x43omparedImportance\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x10\n\x08\x62\x61seline\x18\x02 \x01(\x01\x12\x12\n\nchallenger\x18\x03 \x01(\x01\x12\x12\n\ndifference\x18\x04 \x01(\x01\x12\x0b\n\x03low\x18\x05 \x01(\x01\x12\x0c\n\x04high\x18\x06 \x01(\x01\x12\x10\n\x08is_clear\x18\x07 \x01(\x08\"\xf0\x01\n\x0e\x43omparedRatios\x12\x11\n\x04size\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\nparameters\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12!\n\x14multiply_accumulates\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x14\n\x07latency\x18\x04 \x01(\x01H\x03\x88\x01\x01\x12\x12\n\x05\x62\x61tch\x18\x05 \x01(\x01H\x04\x88\x01\x01\x12\x13\n\x06memory\x18\x06 \x01(\x01H\x05\x88\x01\x01\x42\x07\n\x05_sizeB\r\n\x0b_parametersB\x17\n\x15_multiply_accumulatesB\n\n\x08_latencyB\x08\n\x06_batchB\t\n\x07_memory\"X\n\x11\x43omparedAgreement\x12\r\n\x05\x66irst\x18\x01 \x01(\t\x12\x0e\n\x06second\x18\x02 \x01(\t\x12\x16\n\tagreement\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\x0c\n\n_agreement\"m\n\x12\x43omparedRobustness\x12\x13\n\x0b\x64isturbance\x18\x01 \x01(\t\x12\r\n\x05steps\x18\x02 \x03(\x01\x12\x33\n\x08versions\x18\x03 \x03(\x0b\x32!.aimass.analyzer.v1.ComparedCurve\"U\n\x0e\x43omparedCurves\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x33\n\x08versions\x18\x02 \x03(\x0b\x32!.aimass.analyzer.v1.ComparedCurve\"F\n\rComparedCurve\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\x0e\n\x06\x65pochs\x18\x02 \x03(\x03\x12\x0e\n\x06values\x18\x03 \x03(\x01*\xb6\x01\n\x11\x43omparisonOutcome\x12\"\n\x1e\x43OMPARISON_OUTCOME_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x43OMPARISON_OUTCOME_BETTER\x10\x01\x12\x1c\n\x18\x43OMPARISON_OUTCOME_WORSE\x10\x02\x12\x1e\n\x1a\x43OMPARISON_OUTCOME_AS_GOOD\x10\x03\x12 \n\x1c\x43OMPARISON_OUTCOME_UNDECIDED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'aimass.analyzer.v1.comparison_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_COMPARISONRESULT']._serialized_start=59
-  _globals['_COMPARISONRESULT']._serialized_end=77
+  _globals['_COMPARISONOUTCOME']._serialized_start=3934
+  _globals['_COMPARISONOUTCOME']._serialized_end=4116
+  _globals['_COMPARISONRESULT']._serialized_start=60
+  _globals['_COMPARISONRESULT']._serialized_end=437
+  _globals['_COMPARISONVERDICT']._serialized_start=439
+  _globals['_COMPARISONVERDICT']._serialized_end=486
+  _globals['_COMPAREDVERSION']._serialized_start=489
+  _globals['_COMPAREDVERSION']._serialized_end=632
+  _globals['_COMPAREDMETRIC']._serialized_start=634
+  _globals['_COMPAREDMETRIC']._serialized_end=735
+  _globals['_COMPAREDCOSTS']._serialized_start=738
+  _globals['_COMPAREDCOSTS']._serialized_end=1069
+  _globals['_COMPAREDCHALLENGER']._serialized_start=1072
+  _globals['_COMPAREDCHALLENGER']._serialized_end=1766
+  _globals['_COMPAREDDIFFERENCE']._serialized_start=1769
+  _globals['_COMPAREDDIFFERENCE']._serialized_end=1979
+  _globals['_COMPAREDROWS']._serialized_start=1982
+  _globals['_COMPAREDROWS']._serialized_end=2176
+  _globals['_COMPAREDROW']._serialized_start=2178
+  _globals['_COMPAREDROW']._serialized_end=2257
+  _globals['_COMPAREDCLASS']._serialized_start=2260
+  _globals['_COMPAREDCLASS']._serialized_end=2403
+  _globals['_COMPAREDSLICE']._serialized_start=2405
+  _globals['_COMPAREDSLICE']._serialized_end=2523
+  _globals['_COMPAREDWEIGHTS']._serialized_start=2526
+  _globals['_COMPAREDWEIGHTS']._serialized_end=2801
+  _globals['_COMPAREDTENSOR']._serialized_start=2804
+  _globals['_COMPAREDTENSOR']._serialized_end=3021
+  _globals['_COMPAREDSHAPE']._serialized_start=3023
+  _globals['_COMPAREDSHAPE']._serialized_end=3090
+  _globals['_COMPAREDREPRESENTATION']._serialized_start=3092
+  _globals['_COMPAREDREPRESENTATION']._serialized_end=3186
+  _globals['_COMPAREDIMPORTANCE']._serialized_start=3189
+  _globals['_COMPAREDIMPORTANCE']._serialized_end=3328
+  _globals['_COMPAREDRATIOS']._serialized_start=3331
+  _globals['_COMPAREDRATIOS']._serialized_end=3571
+  _globals['_COMPAREDAGREEMENT']._serialized_start=3573
+  _globals['_COMPAREDAGREEMENT']._serialized_end=3661
+  _globals['_COMPAREDROBUSTNESS']._serialized_start=3663
+  _globals['_COMPAREDROBUSTNESS']._serialized_end=3772
+  _globals['_COMPAREDCURVES']._serialized_start=3774
+  _globals['_COMPAREDCURVES']._serialized_end=3859
+  _globals['_COMPAREDCURVE']._serialized_start=3861
+  _globals['_COMPAREDCURVE']._serialized_end=3931
 # @@protoc_insertion_point(module_scope)

@@ -3,8 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -16,19 +19,1012 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ComparisonOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ComparisonOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ComparisonOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    COMPARISON_OUTCOME_UNSPECIFIED: _ComparisonOutcome.ValueType  # 0
+    """The metric was not compared."""
+    COMPARISON_OUTCOME_BETTER: _ComparisonOutcome.ValueType  # 1
+    """Better: the test tells the two apart (p below 0.05, corrected for the number of challengers)."""
+    COMPARISON_OUTCOME_WORSE: _ComparisonOutcome.ValueType  # 2
+    """Worse: the test tells the two apart."""
+    COMPARISON_OUTCOME_AS_GOOD: _ComparisonOutcome.ValueType  # 3
+    """The test does not tell them apart, and the interval shows that it is not worse by the margin."""
+    COMPARISON_OUTCOME_UNDECIDED: _ComparisonOutcome.ValueType  # 4
+    """The test does not tell them apart, and it may be worse by more than the margin: too few rows."""
+
+class ComparisonOutcome(_ComparisonOutcome, metaclass=_ComparisonOutcomeEnumTypeWrapper):
+    """How a challenger does against the baseline."""
+
+COMPARISON_OUTCOME_UNSPECIFIED: ComparisonOutcome.ValueType  # 0
+"""The metric was not compared."""
+COMPARISON_OUTCOME_BETTER: ComparisonOutcome.ValueType  # 1
+"""Better: the test tells the two apart (p below 0.05, corrected for the number of challengers)."""
+COMPARISON_OUTCOME_WORSE: ComparisonOutcome.ValueType  # 2
+"""Worse: the test tells the two apart."""
+COMPARISON_OUTCOME_AS_GOOD: ComparisonOutcome.ValueType  # 3
+"""The test does not tell them apart, and the interval shows that it is not worse by the margin."""
+COMPARISON_OUTCOME_UNDECIDED: ComparisonOutcome.ValueType  # 4
+"""The test does not tell them apart, and it may be worse by more than the margin: too few rows."""
+Global___ComparisonOutcome: _TypeAlias = ComparisonOutcome  # noqa: Y015
+
 @_typing.final
 class ComparisonResult(_message.Message):
-    """How versions differ."""
+    """How versions differ. Differences are a challenger's value less the baseline's."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    VERDICT_FIELD_NUMBER: _builtins.int
+    METRIC_FIELD_NUMBER: _builtins.int
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    CHALLENGERS_FIELD_NUMBER: _builtins.int
+    AGREEMENTS_FIELD_NUMBER: _builtins.int
+    ROBUSTNESS_FIELD_NUMBER: _builtins.int
+    CURVES_FIELD_NUMBER: _builtins.int
+    metric: _builtins.str
+    """Metric that the verdict goes by, for example `accuracy`."""
+    @_builtins.property
+    def verdict(self) -> Global___ComparisonVerdict:
+        """What it comes to."""
+
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedVersion]:
+        """All versions, the baseline first."""
+
+    @_builtins.property
+    def challengers(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedChallenger]:
+        """How each challenger differs from the baseline, in the order of the specification."""
+
+    @_builtins.property
+    def agreements(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedAgreement]:
+        """How far versions predict the same, pair by pair."""
+
+    @_builtins.property
+    def robustness(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedRobustness]:
+        """How the metric falls under disturbances, the same for all versions."""
+
+    @_builtins.property
+    def curves(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedCurves]:
+        """Curves of the trainings."""
+
     def __init__(
         self,
+        *,
+        verdict: Global___ComparisonVerdict | None = ...,
+        metric: _builtins.str = ...,
+        versions: _abc.Iterable[Global___ComparedVersion] | None = ...,
+        challengers: _abc.Iterable[Global___ComparedChallenger] | None = ...,
+        agreements: _abc.Iterable[Global___ComparedAgreement] | None = ...,
+        robustness: _abc.Iterable[Global___ComparedRobustness] | None = ...,
+        curves: _abc.Iterable[Global___ComparedCurves] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["verdict", b"verdict"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agreements", b"agreements", "challengers", b"challengers", "curves", b"curves", "metric", b"metric", "robustness", b"robustness", "verdict", b"verdict", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ComparisonResult: _TypeAlias = ComparisonResult  # noqa: Y015
+
+@_typing.final
+class ComparisonVerdict(_message.Message):
+    """What a comparison comes to."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEXT_FIELD_NUMBER: _builtins.int
+    BEST_FIELD_NUMBER: _builtins.int
+    text: _builtins.str
+    """One to a few sentences for people."""
+    best: _builtins.str
+    """The challenger that does best on the metric, or the baseline where none is better or as good:
+    `models/{model}/versions/{version}`. Empty where the metric was not compared.
+    """
+    def __init__(
+        self,
+        *,
+        text: _builtins.str = ...,
+        best: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["best", b"best", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComparisonVerdict: _TypeAlias = ComparisonVerdict  # noqa: Y015
+
+@_typing.final
+class ComparedVersion(_message.Message):
+    """A version that was compared."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    METRICS_FIELD_NUMBER: _builtins.int
+    COSTS_FIELD_NUMBER: _builtins.int
+    model_version: _builtins.str
+    """`models/{model}/versions/{version}`."""
+    @_builtins.property
+    def metrics(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedMetric]:
+        """Its metrics on the rows."""
+
+    @_builtins.property
+    def costs(self) -> Global___ComparedCosts:
+        """What it costs. Unset where that was not looked at."""
+
+    def __init__(
+        self,
+        *,
+        model_version: _builtins.str = ...,
+        metrics: _abc.Iterable[Global___ComparedMetric] | None = ...,
+        costs: Global___ComparedCosts | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["costs", b"costs"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["costs", b"costs", "metrics", b"metrics", "model_version", b"model_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComparedVersion: _TypeAlias = ComparedVersion  # noqa: Y015
+
+@_typing.final
+class ComparedMetric(_message.Message):
+    """A metric with its 95 % confidence interval."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METRIC_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    metric: _builtins.str
+    """Its name, for example `accuracy`."""
+    value: _builtins.float
+    """The metric on all rows."""
+    low: _builtins.float
+    """Lower end of the interval. Unset where there is none."""
+    high: _builtins.float
+    """Upper end of the interval. Unset where there is none."""
+    def __init__(
+        self,
+        *,
+        metric: _builtins.str = ...,
+        value: _builtins.float = ...,
+        low: _builtins.float | None = ...,
+        high: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_high", b"_high", "_low", b"_low", "high", b"high", "low", b"low"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_high", b"_high", "_low", b"_low", "high", b"high", "low", b"low", "metric", b"metric", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__high: _TypeAlias = _typing.Literal["high"]  # noqa: Y015
+    _WhichOneofArgType__high: _TypeAlias = _typing.Literal["_high", b"_high"]  # noqa: Y015
+    _WhichOneofReturnType__low: _TypeAlias = _typing.Literal["low"]  # noqa: Y015
+    _WhichOneofArgType__low: _TypeAlias = _typing.Literal["_low", b"_low"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__high) -> _WhichOneofReturnType__high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__low) -> _WhichOneofReturnType__low | None: ...
+
+Global___ComparedMetric: _TypeAlias = ComparedMetric  # noqa: Y015
+
+@_typing.final
+class ComparedCosts(_message.Message):
+    """What a version costs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIZE_BYTES_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    MULTIPLY_ACCUMULATES_FIELD_NUMBER: _builtins.int
+    LATENCY_SECONDS_FIELD_NUMBER: _builtins.int
+    BATCH_SECONDS_PER_ROW_FIELD_NUMBER: _builtins.int
+    BATCH_ROWS_FIELD_NUMBER: _builtins.int
+    MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    size_bytes: _builtins.int
+    """Size of its files in bytes."""
+    parameters: _builtins.int
+    """Number of parameters. Unset where the format does not tell."""
+    multiply_accumulates: _builtins.int
+    """Multiply-accumulates for one row. Unset where the format does not tell."""
+    latency_seconds: _builtins.float
+    """Median time for one row alone, in seconds."""
+    batch_seconds_per_row: _builtins.float
+    """Median time for a row among `batch_rows`, in seconds."""
+    batch_rows: _builtins.int
+    """Rows of a batch."""
+    memory_bytes: _builtins.int
+    """Memory of parameters and of what one row takes inside, in bytes. Unset where the format does not
+    tell.
+    """
+    def __init__(
+        self,
+        *,
+        size_bytes: _builtins.int = ...,
+        parameters: _builtins.int | None = ...,
+        multiply_accumulates: _builtins.int | None = ...,
+        latency_seconds: _builtins.float | None = ...,
+        batch_seconds_per_row: _builtins.float | None = ...,
+        batch_rows: _builtins.int | None = ...,
+        memory_bytes: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_rows", b"_batch_rows", "_batch_seconds_per_row", b"_batch_seconds_per_row", "_latency_seconds", b"_latency_seconds", "_memory_bytes", b"_memory_bytes", "_multiply_accumulates", b"_multiply_accumulates", "_parameters", b"_parameters", "batch_rows", b"batch_rows", "batch_seconds_per_row", b"batch_seconds_per_row", "latency_seconds", b"latency_seconds", "memory_bytes", b"memory_bytes", "multiply_accumulates", b"multiply_accumulates", "parameters", b"parameters"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_rows", b"_batch_rows", "_batch_seconds_per_row", b"_batch_seconds_per_row", "_latency_seconds", b"_latency_seconds", "_memory_bytes", b"_memory_bytes", "_multiply_accumulates", b"_multiply_accumulates", "_parameters", b"_parameters", "batch_rows", b"batch_rows", "batch_seconds_per_row", b"batch_seconds_per_row", "latency_seconds", b"latency_seconds", "memory_bytes", b"memory_bytes", "multiply_accumulates", b"multiply_accumulates", "parameters", b"parameters", "size_bytes", b"size_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__batch_rows: _TypeAlias = _typing.Literal["batch_rows"]  # noqa: Y015
+    _WhichOneofArgType__batch_rows: _TypeAlias = _typing.Literal["_batch_rows", b"_batch_rows"]  # noqa: Y015
+    _WhichOneofReturnType__batch_seconds_per_row: _TypeAlias = _typing.Literal["batch_seconds_per_row"]  # noqa: Y015
+    _WhichOneofArgType__batch_seconds_per_row: _TypeAlias = _typing.Literal["_batch_seconds_per_row", b"_batch_seconds_per_row"]  # noqa: Y015
+    _WhichOneofReturnType__latency_seconds: _TypeAlias = _typing.Literal["latency_seconds"]  # noqa: Y015
+    _WhichOneofArgType__latency_seconds: _TypeAlias = _typing.Literal["_latency_seconds", b"_latency_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__memory_bytes: _TypeAlias = _typing.Literal["memory_bytes"]  # noqa: Y015
+    _WhichOneofArgType__memory_bytes: _TypeAlias = _typing.Literal["_memory_bytes", b"_memory_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__multiply_accumulates: _TypeAlias = _typing.Literal["multiply_accumulates"]  # noqa: Y015
+    _WhichOneofArgType__multiply_accumulates: _TypeAlias = _typing.Literal["_multiply_accumulates", b"_multiply_accumulates"]  # noqa: Y015
+    _WhichOneofReturnType__parameters: _TypeAlias = _typing.Literal["parameters"]  # noqa: Y015
+    _WhichOneofArgType__parameters: _TypeAlias = _typing.Literal["_parameters", b"_parameters"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__batch_rows) -> _WhichOneofReturnType__batch_rows | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__batch_seconds_per_row) -> _WhichOneofReturnType__batch_seconds_per_row | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__latency_seconds) -> _WhichOneofReturnType__latency_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__memory_bytes) -> _WhichOneofReturnType__memory_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__multiply_accumulates) -> _WhichOneofReturnType__multiply_accumulates | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__parameters) -> _WhichOneofReturnType__parameters | None: ...
+
+Global___ComparedCosts: _TypeAlias = ComparedCosts  # noqa: Y015
+
+@_typing.final
+class ComparedChallenger(_message.Message):
+    """How a challenger differs from the baseline."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    MARGIN_FIELD_NUMBER: _builtins.int
+    IS_WITHIN_MARGIN_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    CLASSES_FIELD_NUMBER: _builtins.int
+    WORSE_SLICES_FIELD_NUMBER: _builtins.int
+    BETTER_SLICES_FIELD_NUMBER: _builtins.int
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    REPRESENTATIONS_FIELD_NUMBER: _builtins.int
+    IMPORTANCE_FIELD_NUMBER: _builtins.int
+    RATIOS_FIELD_NUMBER: _builtins.int
+    model_version: _builtins.str
+    """`models/{model}/versions/{version}`."""
+    outcome: Global___ComparisonOutcome.ValueType
+    """How it does on the metric."""
+    margin: _builtins.float
+    """Margin of being as good, in the metric's units: 0.01, of losses 1 % of the baseline's."""
+    is_within_margin: _builtins.bool
+    """Whether the interval, corrected for the number of challengers, shows that it is not worse by the
+    margin.
+    """
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedDifference]:
+        """Differences of metrics."""
+
+    @_builtins.property
+    def rows(self) -> Global___ComparedRows:
+        """Rows that changed. Unset without a target."""
+
+    @_builtins.property
+    def classes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedClass]:
+        """Differences by class, the largest first, at most 50. Classification only."""
+
+    @_builtins.property
+    def worse_slices(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedSlice]:
+        """Rows with something in common that got worse, at most 10."""
+
+    @_builtins.property
+    def better_slices(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedSlice]:
+        """Rows with something in common that got better, at most 10."""
+
+    @_builtins.property
+    def weights(self) -> Global___ComparedWeights:
+        """Differences of weights. Unset where they were not, or cannot be compared."""
+
+    @_builtins.property
+    def representations(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedRepresentation]:
+        """Similarity of hidden values, layer by layer, at most 100."""
+
+    @_builtins.property
+    def importance(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedImportance]:
+        """Differences of importance, the largest first, at most 50."""
+
+    @_builtins.property
+    def ratios(self) -> Global___ComparedRatios:
+        """Costs against the baseline's. Unset where they were not looked at."""
+
+    def __init__(
+        self,
+        *,
+        model_version: _builtins.str = ...,
+        outcome: Global___ComparisonOutcome.ValueType = ...,
+        margin: _builtins.float | None = ...,
+        is_within_margin: _builtins.bool | None = ...,
+        differences: _abc.Iterable[Global___ComparedDifference] | None = ...,
+        rows: Global___ComparedRows | None = ...,
+        classes: _abc.Iterable[Global___ComparedClass] | None = ...,
+        worse_slices: _abc.Iterable[Global___ComparedSlice] | None = ...,
+        better_slices: _abc.Iterable[Global___ComparedSlice] | None = ...,
+        weights: Global___ComparedWeights | None = ...,
+        representations: _abc.Iterable[Global___ComparedRepresentation] | None = ...,
+        importance: _abc.Iterable[Global___ComparedImportance] | None = ...,
+        ratios: Global___ComparedRatios | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_is_within_margin", b"_is_within_margin", "_margin", b"_margin", "is_within_margin", b"is_within_margin", "margin", b"margin", "ratios", b"ratios", "rows", b"rows", "weights", b"weights"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_within_margin", b"_is_within_margin", "_margin", b"_margin", "better_slices", b"better_slices", "classes", b"classes", "differences", b"differences", "importance", b"importance", "is_within_margin", b"is_within_margin", "margin", b"margin", "model_version", b"model_version", "outcome", b"outcome", "ratios", b"ratios", "representations", b"representations", "rows", b"rows", "weights", b"weights", "worse_slices", b"worse_slices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__is_within_margin: _TypeAlias = _typing.Literal["is_within_margin"]  # noqa: Y015
+    _WhichOneofArgType__is_within_margin: _TypeAlias = _typing.Literal["_is_within_margin", b"_is_within_margin"]  # noqa: Y015
+    _WhichOneofReturnType__margin: _TypeAlias = _typing.Literal["margin"]  # noqa: Y015
+    _WhichOneofArgType__margin: _TypeAlias = _typing.Literal["_margin", b"_margin"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__is_within_margin) -> _WhichOneofReturnType__is_within_margin | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__margin) -> _WhichOneofReturnType__margin | None: ...
+
+Global___ComparedChallenger: _TypeAlias = ComparedChallenger  # noqa: Y015
+
+@_typing.final
+class ComparedDifference(_message.Message):
+    """Difference of a metric on the same rows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METRIC_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    TEST_FIELD_NUMBER: _builtins.int
+    P_VALUE_FIELD_NUMBER: _builtins.int
+    ADJUSTED_P_VALUE_FIELD_NUMBER: _builtins.int
+    metric: _builtins.str
+    """The metric's name."""
+    difference: _builtins.float
+    """The difference."""
+    low: _builtins.float
+    """Lower end of its 95 % confidence interval. Unset where there is none."""
+    high: _builtins.float
+    """Upper end of its 95 % confidence interval. Unset where there is none."""
+    test: _builtins.str
+    """Name of the test. Empty where there is none."""
+    p_value: _builtins.float
+    """Probability of such a difference, or a larger one, were there none. Unset without a test."""
+    adjusted_p_value: _builtins.float
+    """The same, corrected for the number of challengers (Holm). Unset without a test."""
+    def __init__(
+        self,
+        *,
+        metric: _builtins.str = ...,
+        difference: _builtins.float = ...,
+        low: _builtins.float | None = ...,
+        high: _builtins.float | None = ...,
+        test: _builtins.str = ...,
+        p_value: _builtins.float | None = ...,
+        adjusted_p_value: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_adjusted_p_value", b"_adjusted_p_value", "_high", b"_high", "_low", b"_low", "_p_value", b"_p_value", "adjusted_p_value", b"adjusted_p_value", "high", b"high", "low", b"low", "p_value", b"p_value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_adjusted_p_value", b"_adjusted_p_value", "_high", b"_high", "_low", b"_low", "_p_value", b"_p_value", "adjusted_p_value", b"adjusted_p_value", "difference", b"difference", "high", b"high", "low", b"low", "metric", b"metric", "p_value", b"p_value", "test", b"test"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__adjusted_p_value: _TypeAlias = _typing.Literal["adjusted_p_value"]  # noqa: Y015
+    _WhichOneofArgType__adjusted_p_value: _TypeAlias = _typing.Literal["_adjusted_p_value", b"_adjusted_p_value"]  # noqa: Y015
+    _WhichOneofReturnType__high: _TypeAlias = _typing.Literal["high"]  # noqa: Y015
+    _WhichOneofArgType__high: _TypeAlias = _typing.Literal["_high", b"_high"]  # noqa: Y015
+    _WhichOneofReturnType__low: _TypeAlias = _typing.Literal["low"]  # noqa: Y015
+    _WhichOneofArgType__low: _TypeAlias = _typing.Literal["_low", b"_low"]  # noqa: Y015
+    _WhichOneofReturnType__p_value: _TypeAlias = _typing.Literal["p_value"]  # noqa: Y015
+    _WhichOneofArgType__p_value: _TypeAlias = _typing.Literal["_p_value", b"_p_value"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__adjusted_p_value) -> _WhichOneofReturnType__adjusted_p_value | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__high) -> _WhichOneofReturnType__high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__low) -> _WhichOneofReturnType__low | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__p_value) -> _WhichOneofReturnType__p_value | None: ...
+
+Global___ComparedDifference: _TypeAlias = ComparedDifference  # noqa: Y015
+
+@_typing.final
+class ComparedRows(_message.Message):
+    """Rows that changed. Classification: right and wrong, of several labels all of a row's. Regression:
+    gained and lost are rows whose error fell or grew by more than a tenth of the target's standard
+    deviation.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GAINED_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
+    WRONG_OTHERWISE_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    GAINED_ROWS_FIELD_NUMBER: _builtins.int
+    LOST_ROWS_FIELD_NUMBER: _builtins.int
+    gained: _builtins.int
+    """Rows that the baseline has wrong, and the challenger right."""
+    lost: _builtins.int
+    """Rows that the baseline has right, and the challenger wrong."""
+    wrong_otherwise: _builtins.int
+    """Rows that both have wrong, otherwise."""
+    row_count: _builtins.int
+    """Rows that were compared."""
+    @_builtins.property
+    def gained_rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedRow]:
+        """Those that were gained, the clearest first, at most 20."""
+
+    @_builtins.property
+    def lost_rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedRow]:
+        """Those that were lost, the clearest first, at most 20."""
+
+    def __init__(
+        self,
+        *,
+        gained: _builtins.int = ...,
+        lost: _builtins.int = ...,
+        wrong_otherwise: _builtins.int = ...,
+        row_count: _builtins.int = ...,
+        gained_rows: _abc.Iterable[Global___ComparedRow] | None = ...,
+        lost_rows: _abc.Iterable[Global___ComparedRow] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gained", b"gained", "gained_rows", b"gained_rows", "lost", b"lost", "lost_rows", b"lost_rows", "row_count", b"row_count", "wrong_otherwise", b"wrong_otherwise"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComparedRows: _TypeAlias = ComparedRows  # noqa: Y015
+
+@_typing.final
+class ComparedRow(_message.Message):
+    """A row that changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROW_FIELD_NUMBER: _builtins.int
+    TRUTH_FIELD_NUMBER: _builtins.int
+    BASELINE_FIELD_NUMBER: _builtins.int
+    CHALLENGER_FIELD_NUMBER: _builtins.int
+    row: _builtins.int
+    """Its number in the data set version, from 0."""
+    truth: _builtins.str
+    """What is true of it."""
+    baseline: _builtins.str
+    """What the baseline says."""
+    challenger: _builtins.str
+    """What the challenger says."""
+    def __init__(
+        self,
+        *,
+        row: _builtins.int = ...,
+        truth: _builtins.str = ...,
+        baseline: _builtins.str = ...,
+        challenger: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline", b"baseline", "challenger", b"challenger", "row", b"row", "truth", b"truth"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComparedRow: _TypeAlias = ComparedRow  # noqa: Y015
+
+@_typing.final
+class ComparedClass(_message.Message):
+    """Rows of a class."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    BASELINE_FIELD_NUMBER: _builtins.int
+    CHALLENGER_FIELD_NUMBER: _builtins.int
+    GAINED_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
+    ADJUSTED_P_VALUE_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    """The class."""
+    row_count: _builtins.int
+    """Rows that are of it."""
+    baseline: _builtins.float
+    """Share of them that the baseline has right."""
+    challenger: _builtins.float
+    """Share of them that the challenger has right."""
+    gained: _builtins.int
+    """Rows of it that the challenger alone has right."""
+    lost: _builtins.int
+    """Rows of it that the baseline alone has right."""
+    adjusted_p_value: _builtins.float
+    """Of McNemar's test, corrected for the number of classes (Holm)."""
+    def __init__(
+        self,
+        *,
+        label: _builtins.str = ...,
+        row_count: _builtins.int = ...,
+        baseline: _builtins.float = ...,
+        challenger: _builtins.float = ...,
+        gained: _builtins.int = ...,
+        lost: _builtins.int = ...,
+        adjusted_p_value: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjusted_p_value", b"adjusted_p_value", "baseline", b"baseline", "challenger", b"challenger", "gained", b"gained", "label", b"label", "lost", b"lost", "row_count", b"row_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComparedClass: _TypeAlias = ComparedClass  # noqa: Y015
+
+@_typing.final
+class ComparedSlice(_message.Message):
+    """Rows with something in common."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONDITION_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_FIELD_NUMBER: _builtins.int
+    ELSEWHERE_FIELD_NUMBER: _builtins.int
+    ADJUSTED_P_VALUE_FIELD_NUMBER: _builtins.int
+    condition: _builtins.str
+    """What they have in common, in words: `age below 23.5`."""
+    row_count: _builtins.int
+    """How many there are."""
+    difference: _builtins.float
+    """Mean difference of the row's share of the metric; above 0 the challenger is better there, also
+    for losses.
+    """
+    elsewhere: _builtins.float
+    """The same of all other rows."""
+    adjusted_p_value: _builtins.float
+    """Of a test on rows that it was not found on, corrected for the slices that were tested."""
+    def __init__(
+        self,
+        *,
+        condition: _builtins.str = ...,
+        row_count: _builtins.int = ...,
+        difference: _builtins.float = ...,
+        elsewhere: _builtins.float = ...,
+        adjusted_p_value: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjusted_p_value", b"adjusted_p_value", "condition", b"condition", "difference", b"difference", "elsewhere", b"elsewhere", "row_count", b"row_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComparedSlice: _TypeAlias = ComparedSlice  # noqa: Y015
+
+@_typing.final
+class ComparedWeights(_message.Message):
+    """Differences of weights."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENSORS_FIELD_NUMBER: _builtins.int
+    RESHAPED_FIELD_NUMBER: _builtins.int
+    ONLY_BASELINE_FIELD_NUMBER: _builtins.int
+    ONLY_CHALLENGER_FIELD_NUMBER: _builtins.int
+    RELATIVE_DIFFERENCE_FIELD_NUMBER: _builtins.int
+    CHANGED_SHARE_FIELD_NUMBER: _builtins.int
+    relative_difference: _builtins.float
+    """Length of the difference of all tensors against the length of the baseline's. Unset where no
+    tensor could be compared.
+    """
+    changed_share: _builtins.float
+    """Share of all compared weights that are another number."""
+    @_builtins.property
+    def tensors(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedTensor]:
+        """Tensors that both have in the same shape, at most 200, the most changed first where there are
+        more.
+        """
+
+    @_builtins.property
+    def reshaped(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedShape]:
+        """Tensors that both have in other shapes, at most 200."""
+
+    @_builtins.property
+    def only_baseline(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of tensors that only the baseline has, at most 200."""
+
+    @_builtins.property
+    def only_challenger(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of tensors that only the challenger has, at most 200."""
+
+    def __init__(
+        self,
+        *,
+        tensors: _abc.Iterable[Global___ComparedTensor] | None = ...,
+        reshaped: _abc.Iterable[Global___ComparedShape] | None = ...,
+        only_baseline: _abc.Iterable[_builtins.str] | None = ...,
+        only_challenger: _abc.Iterable[_builtins.str] | None = ...,
+        relative_difference: _builtins.float | None = ...,
+        changed_share: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_changed_share", b"_changed_share", "_relative_difference", b"_relative_difference", "changed_share", b"changed_share", "relative_difference", b"relative_difference"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_changed_share", b"_changed_share", "_relative_difference", b"_relative_difference", "changed_share", b"changed_share", "only_baseline", b"only_baseline", "only_challenger", b"only_challenger", "relative_difference", b"relative_difference", "reshaped", b"reshaped", "tensors", b"tensors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__changed_share: _TypeAlias = _typing.Literal["changed_share"]  # noqa: Y015
+    _WhichOneofArgType__changed_share: _TypeAlias = _typing.Literal["_changed_share", b"_changed_share"]  # noqa: Y015
+    _WhichOneofReturnType__relative_difference: _TypeAlias = _typing.Literal["relative_difference"]  # noqa: Y015
+    _WhichOneofArgType__relative_difference: _TypeAlias = _typing.Literal["_relative_difference", b"_relative_difference"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__changed_share) -> _WhichOneofReturnType__changed_share | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__relative_difference) -> _WhichOneofReturnType__relative_difference | None: ...
+
+Global___ComparedWeights: _TypeAlias = ComparedWeights  # noqa: Y015
+
+@_typing.final
+class ComparedTensor(_message.Message):
+    """Differences of a tensor of weights."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    RELATIVE_DIFFERENCE_FIELD_NUMBER: _builtins.int
+    COSINE_FIELD_NUMBER: _builtins.int
+    CHANGED_SHARE_FIELD_NUMBER: _builtins.int
+    BASELINE_ZERO_SHARE_FIELD_NUMBER: _builtins.int
+    CHALLENGER_ZERO_SHARE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name in the network."""
+    size: _builtins.int
+    """How many weights it has."""
+    relative_difference: _builtins.float
+    """Length (Euclidean) of the difference against the length of the baseline's. Unset where that is 0."""
+    cosine: _builtins.float
+    """Cosine of the angle between the two. Unset where one of them is 0."""
+    changed_share: _builtins.float
+    """Share of the weights that are another number."""
+    baseline_zero_share: _builtins.float
+    """Share of the baseline's weights that are 0."""
+    challenger_zero_share: _builtins.float
+    """Share of the challenger's weights that are 0."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        size: _builtins.int = ...,
+        relative_difference: _builtins.float | None = ...,
+        cosine: _builtins.float | None = ...,
+        changed_share: _builtins.float = ...,
+        baseline_zero_share: _builtins.float = ...,
+        challenger_zero_share: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cosine", b"_cosine", "_relative_difference", b"_relative_difference", "cosine", b"cosine", "relative_difference", b"relative_difference"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cosine", b"_cosine", "_relative_difference", b"_relative_difference", "baseline_zero_share", b"baseline_zero_share", "challenger_zero_share", b"challenger_zero_share", "changed_share", b"changed_share", "cosine", b"cosine", "name", b"name", "relative_difference", b"relative_difference", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cosine: _TypeAlias = _typing.Literal["cosine"]  # noqa: Y015
+    _WhichOneofArgType__cosine: _TypeAlias = _typing.Literal["_cosine", b"_cosine"]  # noqa: Y015
+    _WhichOneofReturnType__relative_difference: _TypeAlias = _typing.Literal["relative_difference"]  # noqa: Y015
+    _WhichOneofArgType__relative_difference: _TypeAlias = _typing.Literal["_relative_difference", b"_relative_difference"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cosine) -> _WhichOneofReturnType__cosine | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__relative_difference) -> _WhichOneofReturnType__relative_difference | None: ...
+
+Global___ComparedTensor: _TypeAlias = ComparedTensor  # noqa: Y015
+
+@_typing.final
+class ComparedShape(_message.Message):
+    """A tensor whose shape changed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    BASELINE_FIELD_NUMBER: _builtins.int
+    CHALLENGER_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name in the network."""
+    @_builtins.property
+    def baseline(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Shape in the baseline."""
+
+    @_builtins.property
+    def challenger(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Shape in the challenger."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        baseline: _abc.Iterable[_builtins.int] | None = ...,
+        challenger: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline", b"baseline", "challenger", b"challenger", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComparedShape: _TypeAlias = ComparedShape  # noqa: Y015
+
+@_typing.final
+class ComparedRepresentation(_message.Message):
+    """Similarity of what two layers make of the rows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASELINE_LAYER_FIELD_NUMBER: _builtins.int
+    CHALLENGER_LAYER_FIELD_NUMBER: _builtins.int
+    SIMILARITY_FIELD_NUMBER: _builtins.int
+    baseline_layer: _builtins.str
+    """Layer of the baseline."""
+    challenger_layer: _builtins.str
+    """Layer of the challenger."""
+    similarity: _builtins.float
+    """Linear centred kernel alignment, 0 to 1: 1 where one is a rotation of the other."""
+    def __init__(
+        self,
+        *,
+        baseline_layer: _builtins.str = ...,
+        challenger_layer: _builtins.str = ...,
+        similarity: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline_layer", b"baseline_layer", "challenger_layer", b"challenger_layer", "similarity", b"similarity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComparedRepresentation: _TypeAlias = ComparedRepresentation  # noqa: Y015
+
+@_typing.final
+class ComparedImportance(_message.Message):
+    """Difference of a column's importance."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMN_FIELD_NUMBER: _builtins.int
+    BASELINE_FIELD_NUMBER: _builtins.int
+    CHALLENGER_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    IS_CLEAR_FIELD_NUMBER: _builtins.int
+    column: _builtins.str
+    """The column."""
+    baseline: _builtins.float
+    """Fall of the baseline's metric when the column is permuted."""
+    challenger: _builtins.float
+    """Fall of the challenger's metric."""
+    difference: _builtins.float
+    """Difference of the two."""
+    low: _builtins.float
+    """Lower end of its 95 % confidence interval."""
+    high: _builtins.float
+    """Upper end of its 95 % confidence interval."""
+    is_clear: _builtins.bool
+    """Whether the difference is clear, corrected for the number of columns."""
+    def __init__(
+        self,
+        *,
+        column: _builtins.str = ...,
+        baseline: _builtins.float = ...,
+        challenger: _builtins.float = ...,
+        difference: _builtins.float = ...,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+        is_clear: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["baseline", b"baseline", "challenger", b"challenger", "column", b"column", "difference", b"difference", "high", b"high", "is_clear", b"is_clear", "low", b"low"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComparedImportance: _TypeAlias = ComparedImportance  # noqa: Y015
+
+@_typing.final
+class ComparedRatios(_message.Message):
+    """Costs of a challenger divided by the baseline's: 0.5 is half."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIZE_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    MULTIPLY_ACCUMULATES_FIELD_NUMBER: _builtins.int
+    LATENCY_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
+    MEMORY_FIELD_NUMBER: _builtins.int
+    size: _builtins.float
+    """Size of files."""
+    parameters: _builtins.float
+    """Parameters."""
+    multiply_accumulates: _builtins.float
+    """Multiply-accumulates."""
+    latency: _builtins.float
+    """Time of one row alone."""
+    batch: _builtins.float
+    """Time of a row among others."""
+    memory: _builtins.float
+    """Memory."""
+    def __init__(
+        self,
+        *,
+        size: _builtins.float | None = ...,
+        parameters: _builtins.float | None = ...,
+        multiply_accumulates: _builtins.float | None = ...,
+        latency: _builtins.float | None = ...,
+        batch: _builtins.float | None = ...,
+        memory: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch", b"_batch", "_latency", b"_latency", "_memory", b"_memory", "_multiply_accumulates", b"_multiply_accumulates", "_parameters", b"_parameters", "_size", b"_size", "batch", b"batch", "latency", b"latency", "memory", b"memory", "multiply_accumulates", b"multiply_accumulates", "parameters", b"parameters", "size", b"size"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch", b"_batch", "_latency", b"_latency", "_memory", b"_memory", "_multiply_accumulates", b"_multiply_accumulates", "_parameters", b"_parameters", "_size", b"_size", "batch", b"batch", "latency", b"latency", "memory", b"memory", "multiply_accumulates", b"multiply_accumulates", "parameters", b"parameters", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__batch: _TypeAlias = _typing.Literal["batch"]  # noqa: Y015
+    _WhichOneofArgType__batch: _TypeAlias = _typing.Literal["_batch", b"_batch"]  # noqa: Y015
+    _WhichOneofReturnType__latency: _TypeAlias = _typing.Literal["latency"]  # noqa: Y015
+    _WhichOneofArgType__latency: _TypeAlias = _typing.Literal["_latency", b"_latency"]  # noqa: Y015
+    _WhichOneofReturnType__memory: _TypeAlias = _typing.Literal["memory"]  # noqa: Y015
+    _WhichOneofArgType__memory: _TypeAlias = _typing.Literal["_memory", b"_memory"]  # noqa: Y015
+    _WhichOneofReturnType__multiply_accumulates: _TypeAlias = _typing.Literal["multiply_accumulates"]  # noqa: Y015
+    _WhichOneofArgType__multiply_accumulates: _TypeAlias = _typing.Literal["_multiply_accumulates", b"_multiply_accumulates"]  # noqa: Y015
+    _WhichOneofReturnType__parameters: _TypeAlias = _typing.Literal["parameters"]  # noqa: Y015
+    _WhichOneofArgType__parameters: _TypeAlias = _typing.Literal["_parameters", b"_parameters"]  # noqa: Y015
+    _WhichOneofReturnType__size: _TypeAlias = _typing.Literal["size"]  # noqa: Y015
+    _WhichOneofArgType__size: _TypeAlias = _typing.Literal["_size", b"_size"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__batch) -> _WhichOneofReturnType__batch | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__latency) -> _WhichOneofReturnType__latency | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__memory) -> _WhichOneofReturnType__memory | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__multiply_accumulates) -> _WhichOneofReturnType__multiply_accumulates | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__parameters) -> _WhichOneofReturnType__parameters | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__size) -> _WhichOneofReturnType__size | None: ...
+
+Global___ComparedRatios: _TypeAlias = ComparedRatios  # noqa: Y015
+
+@_typing.final
+class ComparedAgreement(_message.Message):
+    """How far two versions predict the same."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: _builtins.int
+    SECOND_FIELD_NUMBER: _builtins.int
+    AGREEMENT_FIELD_NUMBER: _builtins.int
+    first: _builtins.str
+    """A version."""
+    second: _builtins.str
+    """Another."""
+    agreement: _builtins.float
+    """Share of rows for which they predict the same class, of several labels of labels; for regression
+    the correlation of their values. Unset where one of them always predicts the same value.
+    """
+    def __init__(
+        self,
+        *,
+        first: _builtins.str = ...,
+        second: _builtins.str = ...,
+        agreement: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_agreement", b"_agreement", "agreement", b"agreement"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_agreement", b"_agreement", "agreement", b"agreement", "first", b"first", "second", b"second"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__agreement: _TypeAlias = _typing.Literal["agreement"]  # noqa: Y015
+    _WhichOneofArgType__agreement: _TypeAlias = _typing.Literal["_agreement", b"_agreement"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__agreement) -> _WhichOneofReturnType__agreement | None: ...
+
+Global___ComparedAgreement: _TypeAlias = ComparedAgreement  # noqa: Y015
+
+@_typing.final
+class ComparedRobustness(_message.Message):
+    """How the metric falls under a disturbance."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DISTURBANCE_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    disturbance: _builtins.str
+    """The disturbance, for example `gaussian noise`."""
+    @_builtins.property
+    def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Its steps, ascending; 0 is none."""
+
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedCurve]:
+        """One curve for each version."""
+
+    def __init__(
+        self,
+        *,
+        disturbance: _builtins.str = ...,
+        steps: _abc.Iterable[_builtins.float] | None = ...,
+        versions: _abc.Iterable[Global___ComparedCurve] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disturbance", b"disturbance", "steps", b"steps", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComparedRobustness: _TypeAlias = ComparedRobustness  # noqa: Y015
+
+@_typing.final
+class ComparedCurves(_message.Message):
+    """Curves of one metric of the trainings."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METRIC_FIELD_NUMBER: _builtins.int
+    VERSIONS_FIELD_NUMBER: _builtins.int
+    metric: _builtins.str
+    """The metric, for example `validation/loss`."""
+    @_builtins.property
+    def versions(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedCurve]:
+        """One curve for each version that has it, at most 200 epochs each."""
+
+    def __init__(
+        self,
+        *,
+        metric: _builtins.str = ...,
+        versions: _abc.Iterable[Global___ComparedCurve] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["metric", b"metric", "versions", b"versions"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComparedCurves: _TypeAlias = ComparedCurves  # noqa: Y015
+
+@_typing.final
+class ComparedCurve(_message.Message):
+    """A curve of a version."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    EPOCHS_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    model_version: _builtins.str
+    """`models/{model}/versions/{version}`."""
+    @_builtins.property
+    def epochs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Where the values stand: epochs; empty where `steps` says it."""
+
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The metric at each."""
+
+    def __init__(
+        self,
+        *,
+        model_version: _builtins.str = ...,
+        epochs: _abc.Iterable[_builtins.int] | None = ...,
+        values: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["epochs", b"epochs", "model_version", b"model_version", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComparedCurve: _TypeAlias = ComparedCurve  # noqa: Y015

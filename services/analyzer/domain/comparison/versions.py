@@ -1,0 +1,143 @@
+"""Versions that are compared, on the same rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from common.data.rows import Values
+from common.data.schema import Task
+from services.analyzer.domain.part import UnusableModelError
+from services.analyzer.domain.sample import Sample
+from services.analyzer.domain.subject import Subject
+
+MOST_VERSIONS = 8
+
+
+@dataclass(frozen=True, eq=False)
+class Version:
+    """A version that is compared.
+
+    Attributes:
+        subject: The version with the rows.
+        label: Its name for people, short.
+    """
+
+    subject: Subject
+    label: str
+
+    @property
+    def name(self) -> str:
+        """Name of the model version."""
+        return self.subject.name
+
+    @cached_property
+    def predicted(self) -> Values:
+        """What it says of each row: a class, labels, or a value."""
+        if self.subject.model.task is Task.REGRESSION:
+            return self.subject.outputs[:, 0]
+        if self.subject.model.task is Task.MULTI_LABEL:
+            return np.asarray(self.subject.outputs >= 0.5)
+        return np.asarray(self.subject.outputs.argmax(axis=1))
+
+
+@dataclass(frozen=True)
+class Versions:
+    """The versions of a comparison.
+
+    Attributes:
+        all: The baseline first.
+    """
+
+    all: tuple[Version, ...]
+
+    @property
+    def baseline(self) -> Version:
+        """What the others are compared with."""
+        return self.all[0]
+
+    @property
+    def challengers(self) -> tuple[Version, ...]:
+        """The others."""
+        return self.all[1:]
+
+    @property
+    def sample(self) -> Sample:
+        """The rows, the same for all."""
+        return self.baseline.subject.sample
+
+    @property
+    def task(self) -> Task:
+        """What all predict."""
+        return self.baseline.subject.model.task
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """What the outputs of all stand for."""
+        return self.baseline.subject.model.outputs
+
+    @cached_property
+    def usable(self) -> tuple["Versions", tuple[str, ...]]:
+        """Those with outputs for the sample, and why the others have none.
+
+        Raises:
+            UnusableModelError: The baseline has none, or no challenger.
+        """
+        reasons = [_reason(each) for each in self.all]
+        if reasons[0]:
+            raise UnusableModelError(f"{self.baseline.label}: {reasons[0]}")
+        pairs = list(zip(self.all, reasons, strict=True))
+        kept = tuple(each for each, why in pairs if not why)
+        notes = tuple(f"{each.label} is left out: {why}" for each, why in pairs if why)
+        if len(kept) < 2:
+            raise UnusableModelError(" ".join(notes))
+        return Versions(kept), notes
+
+
+def _reason(version: Version) -> str:
+    try:
+        version.subject.outputs  # noqa: B018
+    except UnusableModelError as error:
+        return str(error)
+    return ""
+
+
+def versions_of(subjects: Sequence[Subject]) -> Versions:
+    """Returns subjects as versions that can be compared.
+
+    Args:
+        subjects: Two to eight, the baseline first; they share rows and settings.
+
+    Raises:
+        UnusableModelError: They do not predict the same.
+    """
+    if not 2 <= len(subjects) <= MOST_VERSIONS:
+        raise ValueError(f"2 to {MOST_VERSIONS} versions can be compared, not {len(subjects)}")
+    for each in subjects[1:]:
+        _require_same(subjects[0], each)
+    labels = _labels([each.name for each in subjects])
+    pairs = zip(subjects, labels, strict=True)
+    return Versions(tuple(Version(each, label) for each, label in pairs))
+
+
+def _require_same(baseline: Subject, challenger: Subject) -> None:
+    first, second = baseline.model, challenger.model
+    if (first.task, len(first.outputs)) != (second.task, len(second.outputs)):
+        raise UnusableModelError(
+            f"{challenger.name} predicts other things than {baseline.name} (`{second.task}` with "
+            f"{len(second.outputs)} outputs, `{first.task}` with {len(first.outputs)})."
+        )
+
+
+def _labels(names: Sequence[str]) -> list[str]:
+    """Returns `version 3`, with the model's name where there are several models."""
+    pairs = [_model_and_version(name) for name in names]
+    if len({model for model, _ in pairs}) == 1:
+        return [f"version {version}" for _, version in pairs]
+    return [f"{model} version {version}" for model, version in pairs]
+
+
+def _model_and_version(name: str) -> tuple[str, str]:
+    model, _, version = name.removeprefix("models/").partition("/versions/")
+    return model, version or name
