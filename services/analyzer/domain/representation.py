@@ -4,13 +4,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from common.data.rows import RawRows
+from services.analyzer.domain.hidden.columns import COLUMNS, ColumnsAsNumbers
+from services.analyzer.domain.hidden.onnx_layers import OnnxLayers
+from services.analyzer.domain.hidden.sklearn_layers import PerceptronLayers, StepLayers, chain_of
 from services.analyzer.domain.hidden.source import HiddenSource, HiddenValues
 from services.analyzer.domain.hidden.torch_layers import TorchLayers
+from services.analyzer.domain.models.foreign import OnnxAnalysed, SklearnAnalysed
 from services.analyzer.domain.models.model import AnalysedModel
 from services.analyzer.domain.models.torch_package import TorchPackage
-from services.analyzer.domain.part import NotApplicableError
+from services.analyzer.domain.part import UnusableModelError
 from services.analyzer.domain.subject import Subject
 
 Activations = npt.NDArray[np.float32]
@@ -23,16 +28,32 @@ _MOST_NAMED = 20
 _MOST_UNITS = 4096
 
 
-def hidden_source(model: AnalysedModel) -> HiddenSource:
+def hidden_source(model: AnalysedModel, wanted: Sequence[str] = ()) -> HiddenSource:
     """Returns what gives the model's hidden values.
 
     Torch packages and ONNX models: their layers. scikit-learn: hidden layers of a multi-layer
-    perceptron, leaves of a forest, outputs of the steps of a pipeline. All others: the columns as
-    numbers; `note` says so.
+    perceptron; outputs of the steps of a pipeline and leaves of trees. All others, without hidden
+    layers: the columns as numbers. `note` says what stands in.
+
+    Args:
+        model: The model.
+        wanted: Names of layers that must exist; none if they are to be chosen.
     """
+    source = _own_source(model)
+    is_asked_for = len(wanted) > 0 and COLUMNS not in wanted
+    return source if source and (source.usual or is_asked_for) else ColumnsAsNumbers(model)
+
+
+def _own_source(model: AnalysedModel) -> HiddenSource | None:
     if isinstance(model, TorchPackage):
         return TorchLayers(model)
-    raise NotApplicableError(f"Hidden values of {model.format} models are not there yet.")
+    if isinstance(model, OnnxAnalysed):
+        return OnnxLayers(model)
+    if not isinstance(model, SklearnAnalysed):
+        return None
+    last = chain_of(model.model.estimator)[-1][1]
+    is_perceptron = isinstance(last, MLPClassifier | MLPRegressor)
+    return PerceptronLayers(model) if is_perceptron else StepLayers(model)
 
 
 def usual_layers(source: HiddenSource, most: int = USUAL_LAYERS) -> tuple[str, ...]:
@@ -46,7 +67,7 @@ def chosen_layers(source: HiddenSource, wanted: Sequence[str]) -> tuple[str, ...
     """Returns the wanted layers in the order of computation; without any, the usual ones.
 
     Raises:
-        NotApplicableError: There is no such layer; names those that there are.
+        UnusableModelError: There is no such layer; names those that there are.
     """
     if not wanted:
         return usual_layers(source)
@@ -55,7 +76,7 @@ def chosen_layers(source: HiddenSource, wanted: Sequence[str]) -> tuple[str, ...
     if missing:
         named = ", ".join(known[:_MOST_NAMED])
         more = f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else ""
-        raise NotApplicableError(
+        raise UnusableModelError(
             f"The model has no layer `{missing[0]}`; it has {named or 'none'}{more}."
         )
     return tuple(name for name in known if name in set(wanted))
@@ -80,9 +101,9 @@ def hidden_activations(
         positions.
 
     Raises:
-        NotApplicableError: A layer does not exist; names those that do.
+        UnusableModelError: A layer does not exist; names those that do.
     """
-    source = hidden_source(model.model if isinstance(model, Subject) else model)
+    source = hidden_source(model.model if isinstance(model, Subject) else model, layers)
     names = chosen_layers(source, layers)
     found = dict[str, Activations]()
 
