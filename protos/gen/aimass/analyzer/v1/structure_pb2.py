@@ -22,15 +22,30 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"aimass/analyzer/v1/structure.proto\x12\x12\x61imass.analyzer.v1\"\x11\n\x0fStructureResultb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"aimass/analyzer/v1/structure.proto\x12\x12\x61imass.analyzer.v1\x1a\x1egoogle/protobuf/duration.proto\"\xdf\x03\n\x0fStructureResult\x12\x13\n\x0blayer_count\x18\x01 \x01(\x05\x12\x32\n\x06layers\x18\x02 \x03(\x0b\x32\".aimass.analyzer.v1.StructureLayer\x12\x30\n\x05\x65\x64ges\x18\x03 \x03(\x0b\x32!.aimass.analyzer.v1.StructureEdge\x12\x17\n\x0fparameter_count\x18\x04 \x01(\x03\x12\x17\n\x0fparameter_bytes\x18\x05 \x01(\x03\x12\x12\n\nfile_bytes\x18\x06 \x01(\x03\x12!\n\x14multiply_accumulates\x18\x07 \x01(\x03H\x00\x88\x01\x01\x12\x1d\n\x10\x61\x63tivation_bytes\x18\x08 \x01(\x03H\x01\x88\x01\x01\x12\"\n\x15peak_activation_bytes\x18\t \x01(\x03H\x02\x88\x01\x01\x12\x35\n\tlatencies\x18\n \x03(\x0b\x32\".aimass.analyzer.v1.LatencyMeasure\x12\x17\n\nbatch_rows\x18\x0b \x01(\x05H\x03\x88\x01\x01\x42\x17\n\x15_multiply_accumulatesB\x13\n\x11_activation_bytesB\x18\n\x16_peak_activation_bytesB\r\n\x0b_batch_rows\"\xb1\x04\n\x0eStructureLayer\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x13\n\x0binput_shape\x18\x03 \x03(\x03\x12\x14\n\x0coutput_shape\x18\x04 \x03(\x03\x12\x17\n\x0fparameter_count\x18\x05 \x01(\x03\x12\x17\n\x0fparameter_bytes\x18\x06 \x01(\x03\x12!\n\x14multiply_accumulates\x18\x07 \x01(\x03H\x00\x88\x01\x01\x12\x1d\n\x10\x61\x63tivation_bytes\x18\x08 \x01(\x03H\x01\x88\x01\x01\x12*\n\x07latency\x18\t \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x1a\n\rlatency_share\x18\n \x01(\x01H\x02\x88\x01\x01\x12<\n\x05holds\x18\x0b \x03(\x0b\x32-.aimass.analyzer.v1.StructureLayer.HoldsEntry\x12@\n\x07options\x18\x0c \x03(\x0b\x32/.aimass.analyzer.v1.StructureLayer.OptionsEntry\x1a,\n\nHoldsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a.\n\x0cOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x17\n\x15_multiply_accumulatesB\x13\n\x11_activation_bytesB\x10\n\x0e_latency_share\"/\n\rStructureEdge\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0e\n\x06target\x18\x02 \x01(\t\"c\n\x0eLatencyMeasure\x12\x0c\n\x04rows\x18\x01 \x01(\x05\x12*\n\x07latency\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x17\n\x0frows_per_second\x18\x03 \x01(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'aimass.analyzer.v1.structure_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_STRUCTURERESULT']._serialized_start=58
-  _globals['_STRUCTURERESULT']._serialized_end=75
+  _globals['_STRUCTURELAYER_HOLDSENTRY']._loaded_options = None
+  _globals['_STRUCTURELAYER_HOLDSENTRY']._serialized_options = b'8\001'
+  _globals['_STRUCTURELAYER_OPTIONSENTRY']._loaded_options = None
+  _globals['_STRUCTURELAYER_OPTIONSENTRY']._serialized_options = b'8\001'
+  _globals['_STRUCTURERESULT']._serialized_start=91
+  _globals['_STRUCTURERESULT']._serialized_end=570
+  _globals['_STRUCTURELAYER']._serialized_start=573
+  _globals['_STRUCTURELAYER']._serialized_end=1134
+  _globals['_STRUCTURELAYER_HOLDSENTRY']._serialized_start=978
+  _globals['_STRUCTURELAYER_HOLDSENTRY']._serialized_end=1022
+  _globals['_STRUCTURELAYER_OPTIONSENTRY']._serialized_start=1024
+  _globals['_STRUCTURELAYER_OPTIONSENTRY']._serialized_end=1070
+  _globals['_STRUCTUREEDGE']._serialized_start=1136
+  _globals['_STRUCTUREEDGE']._serialized_end=1183
+  _globals['_LATENCYMEASURE']._serialized_start=1185
+  _globals['_LATENCYMEASURE']._serialized_end=1284
 # @@protoc_insertion_point(module_scope)

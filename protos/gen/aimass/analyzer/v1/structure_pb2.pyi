@@ -3,8 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,17 +21,276 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class StructureResult(_message.Message):
-    """What a model is made of and what it costs."""
+    """What a model is made of and what it costs. Layers are modules of a network, nodes of an ONNX graph,
+    or steps of a pipeline of scikit-learn.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    LAYER_COUNT_FIELD_NUMBER: _builtins.int
+    LAYERS_FIELD_NUMBER: _builtins.int
+    EDGES_FIELD_NUMBER: _builtins.int
+    PARAMETER_COUNT_FIELD_NUMBER: _builtins.int
+    PARAMETER_BYTES_FIELD_NUMBER: _builtins.int
+    FILE_BYTES_FIELD_NUMBER: _builtins.int
+    MULTIPLY_ACCUMULATES_FIELD_NUMBER: _builtins.int
+    ACTIVATION_BYTES_FIELD_NUMBER: _builtins.int
+    PEAK_ACTIVATION_BYTES_FIELD_NUMBER: _builtins.int
+    LATENCIES_FIELD_NUMBER: _builtins.int
+    BATCH_ROWS_FIELD_NUMBER: _builtins.int
+    layer_count: _builtins.int
+    """How many layers there are."""
+    parameter_count: _builtins.int
+    """Numbers that were learned."""
+    parameter_bytes: _builtins.int
+    """Bytes of these numbers in memory."""
+    file_bytes: _builtins.int
+    """Bytes of the model's files."""
+    multiply_accumulates: _builtins.int
+    """Multiply-accumulates of one row; unset where they cannot be counted."""
+    activation_bytes: _builtins.int
+    """Bytes that all layers together give for one row; unset where shapes are unknown."""
+    peak_activation_bytes: _builtins.int
+    """Bytes of one row's values that must be kept at the same time, at most: what later layers still
+    need, and what a layer takes and gives. Unset where shapes are unknown.
+    """
+    batch_rows: _builtins.int
+    """Rows that the latencies of layers are of."""
+    @_builtins.property
+    def layers(self) -> _containers.RepeatedCompositeFieldContainer[Global___StructureLayer]:
+        """The layers in the order in which they work; of more than 200, those that take longest."""
+
+    @_builtins.property
+    def edges(self) -> _containers.RepeatedCompositeFieldContainer[Global___StructureEdge]:
+        """What goes from layer to layer, at most 600; layers that are not listed are passed over."""
+
+    @_builtins.property
+    def latencies(self) -> _containers.RepeatedCompositeFieldContainer[Global___LatencyMeasure]:
+        """The whole way from raw rows to outputs, for one row and for many; empty where the model cannot be
+        run on the data.
+        """
+
     def __init__(
         self,
+        *,
+        layer_count: _builtins.int = ...,
+        layers: _abc.Iterable[Global___StructureLayer] | None = ...,
+        edges: _abc.Iterable[Global___StructureEdge] | None = ...,
+        parameter_count: _builtins.int = ...,
+        parameter_bytes: _builtins.int = ...,
+        file_bytes: _builtins.int = ...,
+        multiply_accumulates: _builtins.int | None = ...,
+        activation_bytes: _builtins.int | None = ...,
+        peak_activation_bytes: _builtins.int | None = ...,
+        latencies: _abc.Iterable[Global___LatencyMeasure] | None = ...,
+        batch_rows: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_activation_bytes", b"_activation_bytes", "_batch_rows", b"_batch_rows", "_multiply_accumulates", b"_multiply_accumulates", "_peak_activation_bytes", b"_peak_activation_bytes", "activation_bytes", b"activation_bytes", "batch_rows", b"batch_rows", "multiply_accumulates", b"multiply_accumulates", "peak_activation_bytes", b"peak_activation_bytes"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_activation_bytes", b"_activation_bytes", "_batch_rows", b"_batch_rows", "_multiply_accumulates", b"_multiply_accumulates", "_peak_activation_bytes", b"_peak_activation_bytes", "activation_bytes", b"activation_bytes", "batch_rows", b"batch_rows", "edges", b"edges", "file_bytes", b"file_bytes", "latencies", b"latencies", "layer_count", b"layer_count", "layers", b"layers", "multiply_accumulates", b"multiply_accumulates", "parameter_bytes", b"parameter_bytes", "parameter_count", b"parameter_count", "peak_activation_bytes", b"peak_activation_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__activation_bytes: _TypeAlias = _typing.Literal["activation_bytes"]  # noqa: Y015
+    _WhichOneofArgType__activation_bytes: _TypeAlias = _typing.Literal["_activation_bytes", b"_activation_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__batch_rows: _TypeAlias = _typing.Literal["batch_rows"]  # noqa: Y015
+    _WhichOneofArgType__batch_rows: _TypeAlias = _typing.Literal["_batch_rows", b"_batch_rows"]  # noqa: Y015
+    _WhichOneofReturnType__multiply_accumulates: _TypeAlias = _typing.Literal["multiply_accumulates"]  # noqa: Y015
+    _WhichOneofArgType__multiply_accumulates: _TypeAlias = _typing.Literal["_multiply_accumulates", b"_multiply_accumulates"]  # noqa: Y015
+    _WhichOneofReturnType__peak_activation_bytes: _TypeAlias = _typing.Literal["peak_activation_bytes"]  # noqa: Y015
+    _WhichOneofArgType__peak_activation_bytes: _TypeAlias = _typing.Literal["_peak_activation_bytes", b"_peak_activation_bytes"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__activation_bytes) -> _WhichOneofReturnType__activation_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__batch_rows) -> _WhichOneofReturnType__batch_rows | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__multiply_accumulates) -> _WhichOneofReturnType__multiply_accumulates | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__peak_activation_bytes) -> _WhichOneofReturnType__peak_activation_bytes | None: ...
+
+Global___StructureResult: _TypeAlias = StructureResult  # noqa: Y015
+
+@_typing.final
+class StructureLayer(_message.Message):
+    """A layer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class HoldsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class OptionsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    INPUT_SHAPE_FIELD_NUMBER: _builtins.int
+    OUTPUT_SHAPE_FIELD_NUMBER: _builtins.int
+    PARAMETER_COUNT_FIELD_NUMBER: _builtins.int
+    PARAMETER_BYTES_FIELD_NUMBER: _builtins.int
+    MULTIPLY_ACCUMULATES_FIELD_NUMBER: _builtins.int
+    ACTIVATION_BYTES_FIELD_NUMBER: _builtins.int
+    LATENCY_FIELD_NUMBER: _builtins.int
+    LATENCY_SHARE_FIELD_NUMBER: _builtins.int
+    HOLDS_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name: path of a module, name of a node, path of a step."""
+    kind: _builtins.str
+    """Its class, or operator."""
+    parameter_count: _builtins.int
+    """Numbers that it learned."""
+    parameter_bytes: _builtins.int
+    """Bytes of these numbers in memory."""
+    multiply_accumulates: _builtins.int
+    """Multiply-accumulates of one row; unset where they cannot be counted."""
+    activation_bytes: _builtins.int
+    """Bytes that it gives for one row; unset where its shape is unknown."""
+    latency_share: _builtins.float
+    """Its part of what all layers take together, 0 to 1."""
+    @_builtins.property
+    def input_shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Shape of what it takes of one row (its first input); empty for single numbers, or unknown."""
+
+    @_builtins.property
+    def output_shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Shape of what it gives of one row; empty for single numbers, or unknown."""
+
+    @_builtins.property
+    def latency(self) -> _duration_pb2.Duration:
+        """How long it takes for `batch_rows` rows, the median of several runs; unset where not measured."""
+
+    @_builtins.property
+    def holds(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """What it holds by name, for example `trees`, `leaves`, `coefficients`. Steps of scikit-learn."""
+
+    @_builtins.property
+    def options(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Options that are not the defaults, by name, values as text up to 80 characters; at most 20. Steps
+        of scikit-learn.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        input_shape: _abc.Iterable[_builtins.int] | None = ...,
+        output_shape: _abc.Iterable[_builtins.int] | None = ...,
+        parameter_count: _builtins.int = ...,
+        parameter_bytes: _builtins.int = ...,
+        multiply_accumulates: _builtins.int | None = ...,
+        activation_bytes: _builtins.int | None = ...,
+        latency: _duration_pb2.Duration | None = ...,
+        latency_share: _builtins.float | None = ...,
+        holds: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        options: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_activation_bytes", b"_activation_bytes", "_latency_share", b"_latency_share", "_multiply_accumulates", b"_multiply_accumulates", "activation_bytes", b"activation_bytes", "latency", b"latency", "latency_share", b"latency_share", "multiply_accumulates", b"multiply_accumulates"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_activation_bytes", b"_activation_bytes", "_latency_share", b"_latency_share", "_multiply_accumulates", b"_multiply_accumulates", "activation_bytes", b"activation_bytes", "holds", b"holds", "input_shape", b"input_shape", "kind", b"kind", "latency", b"latency", "latency_share", b"latency_share", "multiply_accumulates", b"multiply_accumulates", "name", b"name", "options", b"options", "output_shape", b"output_shape", "parameter_bytes", b"parameter_bytes", "parameter_count", b"parameter_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__activation_bytes: _TypeAlias = _typing.Literal["activation_bytes"]  # noqa: Y015
+    _WhichOneofArgType__activation_bytes: _TypeAlias = _typing.Literal["_activation_bytes", b"_activation_bytes"]  # noqa: Y015
+    _WhichOneofReturnType__latency_share: _TypeAlias = _typing.Literal["latency_share"]  # noqa: Y015
+    _WhichOneofArgType__latency_share: _TypeAlias = _typing.Literal["_latency_share", b"_latency_share"]  # noqa: Y015
+    _WhichOneofReturnType__multiply_accumulates: _TypeAlias = _typing.Literal["multiply_accumulates"]  # noqa: Y015
+    _WhichOneofArgType__multiply_accumulates: _TypeAlias = _typing.Literal["_multiply_accumulates", b"_multiply_accumulates"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__activation_bytes) -> _WhichOneofReturnType__activation_bytes | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__latency_share) -> _WhichOneofReturnType__latency_share | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__multiply_accumulates) -> _WhichOneofReturnType__multiply_accumulates | None: ...
+
+Global___StructureLayer: _TypeAlias = StructureLayer  # noqa: Y015
+
+@_typing.final
+class StructureEdge(_message.Message):
+    """What a layer gives goes to another."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    TARGET_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """Name of the layer that gives."""
+    target: _builtins.str
+    """Name of the layer that takes."""
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        target: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["source", b"source", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___StructureResult: _TypeAlias = StructureResult  # noqa: Y015
+Global___StructureEdge: _TypeAlias = StructureEdge  # noqa: Y015
+
+@_typing.final
+class LatencyMeasure(_message.Message):
+    """How long the model takes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    LATENCY_FIELD_NUMBER: _builtins.int
+    ROWS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    rows: _builtins.int
+    """Rows at once."""
+    rows_per_second: _builtins.float
+    """Rows per second."""
+    @_builtins.property
+    def latency(self) -> _duration_pb2.Duration:
+        """For all these rows, the median of several runs."""
+
+    def __init__(
+        self,
+        *,
+        rows: _builtins.int = ...,
+        latency: _duration_pb2.Duration | None = ...,
+        rows_per_second: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["latency", b"latency"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["latency", b"latency", "rows", b"rows", "rows_per_second", b"rows_per_second"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LatencyMeasure: _TypeAlias = LatencyMeasure  # noqa: Y015

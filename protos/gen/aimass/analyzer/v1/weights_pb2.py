@@ -24,13 +24,29 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n aimass/analyzer/v1/weights.proto\x12\x12\x61imass.analyzer.v1\"\x0f\n\rWeightsResultb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n aimass/analyzer/v1/weights.proto\x12\x12\x61imass.analyzer.v1\"\xd8\x02\n\rWeightsResult\x12\x14\n\x0ctensor_count\x18\x01 \x01(\x05\x12\x31\n\x07tensors\x18\x02 \x03(\x0b\x32 .aimass.analyzer.v1.WeightTensor\x12\x14\n\x0cweight_count\x18\x03 \x01(\x03\x12\x1c\n\x0fnear_zero_share\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\x0e\x62roken_tensors\x18\x05 \x03(\t\x12\x12\n\ndead_units\x18\x06 \x01(\x03\x12\x17\n\x0f\x64uplicate_units\x18\x07 \x01(\x03\x12\x41\n\x12sensitivity_method\x18\x08 \x01(\x0b\x32%.aimass.analyzer.v1.SensitivityMethod\x12.\n\x05trees\x18\t \x01(\x0b\x32\x1f.aimass.analyzer.v1.TreeWeightsB\x12\n\x10_near_zero_share\"\xaa\x05\n\x0cWeightTensor\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05layer\x18\x02 \x01(\t\x12,\n\x04kind\x18\x03 \x01(\x0e\x32\x1e.aimass.analyzer.v1.WeightKind\x12\r\n\x05shape\x18\x04 \x03(\x03\x12\r\n\x05\x63ount\x18\x05 \x01(\x03\x12\x11\n\tnan_count\x18\x06 \x01(\x03\x12\x16\n\x0einfinite_count\x18\x07 \x01(\x03\x12\x11\n\x04mean\x18\x08 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06stddev\x18\t \x01(\x01H\x01\x88\x01\x01\x12\x10\n\x03min\x18\n \x01(\x01H\x02\x88\x01\x01\x12\x10\n\x03max\x18\x0b \x01(\x01H\x03\x88\x01\x01\x12\x14\n\x07l1_norm\x18\x0c \x01(\x01H\x04\x88\x01\x01\x12\x14\n\x07l2_norm\x18\r \x01(\x01H\x05\x88\x01\x01\x12\x1c\n\x0fnear_zero_share\x18\x0e \x01(\x01H\x06\x88\x01\x01\x12\x36\n\thistogram\x18\x0f \x01(\x0b\x32#.aimass.analyzer.v1.WeightHistogram\x12\x34\n\x08spectrum\x18\x10 \x01(\x0b\x32\".aimass.analyzer.v1.WeightSpectrum\x12\x12\n\x05units\x18\x11 \x01(\x03H\x07\x88\x01\x01\x12\x17\n\ndead_units\x18\x12 \x01(\x03H\x08\x88\x01\x01\x12\x1c\n\x0f\x64uplicate_units\x18\x13 \x01(\x03H\t\x88\x01\x01\x12:\n\x0bsensitivity\x18\x14 \x01(\x0b\x32%.aimass.analyzer.v1.WeightSensitivityB\x07\n\x05_meanB\t\n\x07_stddevB\x06\n\x04_minB\x06\n\x04_maxB\n\n\x08_l1_normB\n\n\x08_l2_normB\x12\n\x10_near_zero_shareB\x08\n\x06_unitsB\r\n\x0b_dead_unitsB\x12\n\x10_duplicate_units\"<\n\x0fWeightHistogram\x12\x0b\n\x03low\x18\x01 \x01(\x01\x12\x0c\n\x04high\x18\x02 \x01(\x01\x12\x0e\n\x06\x63ounts\x18\x03 \x03(\x03\"}\n\x0eWeightSpectrum\x12\x15\n\rspectral_norm\x18\x01 \x01(\x01\x12\x16\n\x0e\x65\x66\x66\x65\x63tive_rank\x18\x02 \x01(\x01\x12\x13\n\x0bstable_rank\x18\x03 \x01(\x01\x12\x11\n\tfull_rank\x18\x04 \x01(\x03\x12\x14\n\x0cis_estimated\x18\x05 \x01(\x08\"T\n\x11WeightSensitivity\x12\x15\n\routput_change\x18\x01 \x01(\x01\x12\x18\n\x0bmetric_fall\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x0e\n\x0c_metric_fall\"_\n\x11SensitivityMethod\x12\x16\n\x0erelative_noise\x18\x01 \x01(\x01\x12\x0f\n\x07repeats\x18\x02 \x01(\x05\x12\x11\n\trow_count\x18\x03 \x01(\x05\x12\x0e\n\x06metric\x18\x04 \x01(\t\"\xa2\x01\n\x0bTreeWeights\x12\x12\n\ntree_count\x18\x01 \x01(\x03\x12\x12\n\nleaf_count\x18\x02 \x01(\x03\x12\x0e\n\x06\x64\x65pths\x18\x03 \x03(\x03\x12\x13\n\x0bmean_leaves\x18\x04 \x01(\x01\x12.\n\x06splits\x18\x05 \x03(\x0b\x32\x1e.aimass.analyzer.v1.TreeSplits\x12\x16\n\x0eunused_columns\x18\x06 \x01(\x03\"\x8d\x01\n\nTreeSplits\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\r\n\x05\x63ount\x18\x02 \x01(\x03\x12\x13\n\x06lowest\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x13\n\x06median\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x14\n\x07highest\x18\x05 \x01(\x01H\x02\x88\x01\x01\x42\t\n\x07_lowestB\t\n\x07_medianB\n\n\x08_highest*\xc6\x01\n\nWeightKind\x12\x1b\n\x17WEIGHT_KIND_UNSPECIFIED\x10\x00\x12\x16\n\x12WEIGHT_KIND_LINEAR\x10\x01\x12\x1b\n\x17WEIGHT_KIND_CONVOLUTION\x10\x02\x12\x19\n\x15WEIGHT_KIND_EMBEDDING\x10\x03\x12\x1a\n\x16WEIGHT_KIND_NORM_SCALE\x10\x04\x12\x14\n\x10WEIGHT_KIND_BIAS\x10\x05\x12\x19\n\x15WEIGHT_KIND_STATISTIC\x10\x06\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'aimass.analyzer.v1.weights_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_WEIGHTSRESULT']._serialized_start=56
-  _globals['_WEIGHTSRESULT']._serialized_end=71
+  _globals['_WEIGHTKIND']._serialized_start=1770
+  _globals['_WEIGHTKIND']._serialized_end=1968
+  _globals['_WEIGHTSRESULT']._serialized_start=57
+  _globals['_WEIGHTSRESULT']._serialized_end=401
+  _globals['_WEIGHTTENSOR']._serialized_start=404
+  _globals['_WEIGHTTENSOR']._serialized_end=1086
+  _globals['_WEIGHTHISTOGRAM']._serialized_start=1088
+  _globals['_WEIGHTHISTOGRAM']._serialized_end=1148
+  _globals['_WEIGHTSPECTRUM']._serialized_start=1150
+  _globals['_WEIGHTSPECTRUM']._serialized_end=1275
+  _globals['_WEIGHTSENSITIVITY']._serialized_start=1277
+  _globals['_WEIGHTSENSITIVITY']._serialized_end=1361
+  _globals['_SENSITIVITYMETHOD']._serialized_start=1363
+  _globals['_SENSITIVITYMETHOD']._serialized_end=1458
+  _globals['_TREEWEIGHTS']._serialized_start=1461
+  _globals['_TREEWEIGHTS']._serialized_end=1623
+  _globals['_TREESPLITS']._serialized_start=1626
+  _globals['_TREESPLITS']._serialized_end=1767
 # @@protoc_insertion_point(module_scope)

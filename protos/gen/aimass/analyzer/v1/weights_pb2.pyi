@@ -3,8 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -16,19 +19,490 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _WeightKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WeightKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WeightKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WEIGHT_KIND_UNSPECIFIED: _WeightKind.ValueType  # 0
+    """Anything else."""
+    WEIGHT_KIND_LINEAR: _WeightKind.ValueType  # 1
+    """Weights of a linear layer, or coefficients; rows are its outputs."""
+    WEIGHT_KIND_CONVOLUTION: _WeightKind.ValueType  # 2
+    """Kernels of a convolution; the first axis are its output channels."""
+    WEIGHT_KIND_EMBEDDING: _WeightKind.ValueType  # 3
+    """Table of embeddings; a row for each category."""
+    WEIGHT_KIND_NORM_SCALE: _WeightKind.ValueType  # 4
+    """Scale of a norm, one number for each channel."""
+    WEIGHT_KIND_BIAS: _WeightKind.ValueType  # 5
+    """Offsets that are added."""
+    WEIGHT_KIND_STATISTIC: _WeightKind.ValueType  # 6
+    """Running mean and variance of a batch norm: measured, not learned."""
+
+class WeightKind(_WeightKind, metaclass=_WeightKindEnumTypeWrapper):
+    """What a tensor is."""
+
+WEIGHT_KIND_UNSPECIFIED: WeightKind.ValueType  # 0
+"""Anything else."""
+WEIGHT_KIND_LINEAR: WeightKind.ValueType  # 1
+"""Weights of a linear layer, or coefficients; rows are its outputs."""
+WEIGHT_KIND_CONVOLUTION: WeightKind.ValueType  # 2
+"""Kernels of a convolution; the first axis are its output channels."""
+WEIGHT_KIND_EMBEDDING: WeightKind.ValueType  # 3
+"""Table of embeddings; a row for each category."""
+WEIGHT_KIND_NORM_SCALE: WeightKind.ValueType  # 4
+"""Scale of a norm, one number for each channel."""
+WEIGHT_KIND_BIAS: WeightKind.ValueType  # 5
+"""Offsets that are added."""
+WEIGHT_KIND_STATISTIC: WeightKind.ValueType  # 6
+"""Running mean and variance of a batch norm: measured, not learned."""
+Global___WeightKind: _TypeAlias = WeightKind  # noqa: Y015
+
 @_typing.final
 class WeightsResult(_message.Message):
-    """How the weights are distributed."""
+    """How the weights are distributed: tensors of a network or of an ONNX file, coefficients of an
+    estimator of scikit-learn; of trees, how they split.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    TENSOR_COUNT_FIELD_NUMBER: _builtins.int
+    TENSORS_FIELD_NUMBER: _builtins.int
+    WEIGHT_COUNT_FIELD_NUMBER: _builtins.int
+    NEAR_ZERO_SHARE_FIELD_NUMBER: _builtins.int
+    BROKEN_TENSORS_FIELD_NUMBER: _builtins.int
+    DEAD_UNITS_FIELD_NUMBER: _builtins.int
+    DUPLICATE_UNITS_FIELD_NUMBER: _builtins.int
+    SENSITIVITY_METHOD_FIELD_NUMBER: _builtins.int
+    TREES_FIELD_NUMBER: _builtins.int
+    tensor_count: _builtins.int
+    """How many tensors there are."""
+    weight_count: _builtins.int
+    """Numbers in all tensors."""
+    near_zero_share: _builtins.float
+    """Part of all weights that is near zero, 0 to 1: at most a hundredth of the root mean square of their
+    tensor.
+    """
+    dead_units: _builtins.int
+    """Units in all tensors that have no weight to speak of."""
+    duplicate_units: _builtins.int
+    """Units in all tensors that do the same as an earlier one."""
+    @_builtins.property
+    def tensors(self) -> _containers.RepeatedCompositeFieldContainer[Global___WeightTensor]:
+        """The tensors in order; of more than 200, the largest."""
+
+    @_builtins.property
+    def broken_tensors(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of tensors with values that are no finite numbers, at most 200."""
+
+    @_builtins.property
+    def sensitivity_method(self) -> Global___SensitivityMethod:
+        """How sensitivity was measured; unset where it was not."""
+
+    @_builtins.property
+    def trees(self) -> Global___TreeWeights:
+        """Ensembles of trees, and single trees."""
+
     def __init__(
         self,
+        *,
+        tensor_count: _builtins.int = ...,
+        tensors: _abc.Iterable[Global___WeightTensor] | None = ...,
+        weight_count: _builtins.int = ...,
+        near_zero_share: _builtins.float | None = ...,
+        broken_tensors: _abc.Iterable[_builtins.str] | None = ...,
+        dead_units: _builtins.int = ...,
+        duplicate_units: _builtins.int = ...,
+        sensitivity_method: Global___SensitivityMethod | None = ...,
+        trees: Global___TreeWeights | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_near_zero_share", b"_near_zero_share", "near_zero_share", b"near_zero_share", "sensitivity_method", b"sensitivity_method", "trees", b"trees"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_near_zero_share", b"_near_zero_share", "broken_tensors", b"broken_tensors", "dead_units", b"dead_units", "duplicate_units", b"duplicate_units", "near_zero_share", b"near_zero_share", "sensitivity_method", b"sensitivity_method", "tensor_count", b"tensor_count", "tensors", b"tensors", "trees", b"trees", "weight_count", b"weight_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__near_zero_share: _TypeAlias = _typing.Literal["near_zero_share"]  # noqa: Y015
+    _WhichOneofArgType__near_zero_share: _TypeAlias = _typing.Literal["_near_zero_share", b"_near_zero_share"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__near_zero_share) -> _WhichOneofReturnType__near_zero_share | None: ...
+
+Global___WeightsResult: _TypeAlias = WeightsResult  # noqa: Y015
+
+@_typing.final
+class WeightTensor(_message.Message):
+    """A tensor of weights. Statistics are of its finite values, and unset where there are none."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    LAYER_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    SHAPE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    NAN_COUNT_FIELD_NUMBER: _builtins.int
+    INFINITE_COUNT_FIELD_NUMBER: _builtins.int
+    MEAN_FIELD_NUMBER: _builtins.int
+    STDDEV_FIELD_NUMBER: _builtins.int
+    MIN_FIELD_NUMBER: _builtins.int
+    MAX_FIELD_NUMBER: _builtins.int
+    L1_NORM_FIELD_NUMBER: _builtins.int
+    L2_NORM_FIELD_NUMBER: _builtins.int
+    NEAR_ZERO_SHARE_FIELD_NUMBER: _builtins.int
+    HISTOGRAM_FIELD_NUMBER: _builtins.int
+    SPECTRUM_FIELD_NUMBER: _builtins.int
+    UNITS_FIELD_NUMBER: _builtins.int
+    DEAD_UNITS_FIELD_NUMBER: _builtins.int
+    DUPLICATE_UNITS_FIELD_NUMBER: _builtins.int
+    SENSITIVITY_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name."""
+    layer: _builtins.str
+    """Name of the layer that it belongs to, as in StructureLayer where that is known."""
+    kind: Global___WeightKind.ValueType
+    """What it is."""
+    count: _builtins.int
+    """Numbers in it."""
+    nan_count: _builtins.int
+    """Values that are not a number (NaN)."""
+    infinite_count: _builtins.int
+    """Infinite values."""
+    mean: _builtins.float
+    """Mean."""
+    stddev: _builtins.float
+    """Standard deviation (of the population)."""
+    min: _builtins.float
+    """Smallest value."""
+    max: _builtins.float
+    """Largest value."""
+    l1_norm: _builtins.float
+    """Sum of absolute values."""
+    l2_norm: _builtins.float
+    """Root of the sum of squares (Frobenius)."""
+    near_zero_share: _builtins.float
+    """Part of the values that is at most a hundredth of the root mean square away from zero, 0 to 1."""
+    units: _builtins.int
+    """Units: rows of a matrix, channels of a convolution, scales of a norm."""
+    dead_units: _builtins.int
+    """Units whose incoming weights, or whose scale, are all near zero."""
+    duplicate_units: _builtins.int
+    """Units whose incoming weights point the same way as those of an earlier unit (cosine of at least
+    0.999); unset where that was not looked for: fewer than 4 inputs or more than 4,096 units.
+    """
+    @_builtins.property
+    def shape(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Its shape."""
+
+    @_builtins.property
+    def histogram(self) -> Global___WeightHistogram:
+        """Distribution of the values."""
+
+    @_builtins.property
+    def spectrum(self) -> Global___WeightSpectrum:
+        """Matrices alone, convolutions taken as (outputs, inputs x kernel): what their singular values tell."""
+
+    @_builtins.property
+    def sensitivity(self) -> Global___WeightSensitivity:
+        """What a disturbance of this tensor does to the output; unset where not measured."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        layer: _builtins.str = ...,
+        kind: Global___WeightKind.ValueType = ...,
+        shape: _abc.Iterable[_builtins.int] | None = ...,
+        count: _builtins.int = ...,
+        nan_count: _builtins.int = ...,
+        infinite_count: _builtins.int = ...,
+        mean: _builtins.float | None = ...,
+        stddev: _builtins.float | None = ...,
+        min: _builtins.float | None = ...,
+        max: _builtins.float | None = ...,
+        l1_norm: _builtins.float | None = ...,
+        l2_norm: _builtins.float | None = ...,
+        near_zero_share: _builtins.float | None = ...,
+        histogram: Global___WeightHistogram | None = ...,
+        spectrum: Global___WeightSpectrum | None = ...,
+        units: _builtins.int | None = ...,
+        dead_units: _builtins.int | None = ...,
+        duplicate_units: _builtins.int | None = ...,
+        sensitivity: Global___WeightSensitivity | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_dead_units", b"_dead_units", "_duplicate_units", b"_duplicate_units", "_l1_norm", b"_l1_norm", "_l2_norm", b"_l2_norm", "_max", b"_max", "_mean", b"_mean", "_min", b"_min", "_near_zero_share", b"_near_zero_share", "_stddev", b"_stddev", "_units", b"_units", "dead_units", b"dead_units", "duplicate_units", b"duplicate_units", "histogram", b"histogram", "l1_norm", b"l1_norm", "l2_norm", b"l2_norm", "max", b"max", "mean", b"mean", "min", b"min", "near_zero_share", b"near_zero_share", "sensitivity", b"sensitivity", "spectrum", b"spectrum", "stddev", b"stddev", "units", b"units"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dead_units", b"_dead_units", "_duplicate_units", b"_duplicate_units", "_l1_norm", b"_l1_norm", "_l2_norm", b"_l2_norm", "_max", b"_max", "_mean", b"_mean", "_min", b"_min", "_near_zero_share", b"_near_zero_share", "_stddev", b"_stddev", "_units", b"_units", "count", b"count", "dead_units", b"dead_units", "duplicate_units", b"duplicate_units", "histogram", b"histogram", "infinite_count", b"infinite_count", "kind", b"kind", "l1_norm", b"l1_norm", "l2_norm", b"l2_norm", "layer", b"layer", "max", b"max", "mean", b"mean", "min", b"min", "name", b"name", "nan_count", b"nan_count", "near_zero_share", b"near_zero_share", "sensitivity", b"sensitivity", "shape", b"shape", "spectrum", b"spectrum", "stddev", b"stddev", "units", b"units"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__dead_units: _TypeAlias = _typing.Literal["dead_units"]  # noqa: Y015
+    _WhichOneofArgType__dead_units: _TypeAlias = _typing.Literal["_dead_units", b"_dead_units"]  # noqa: Y015
+    _WhichOneofReturnType__duplicate_units: _TypeAlias = _typing.Literal["duplicate_units"]  # noqa: Y015
+    _WhichOneofArgType__duplicate_units: _TypeAlias = _typing.Literal["_duplicate_units", b"_duplicate_units"]  # noqa: Y015
+    _WhichOneofReturnType__l1_norm: _TypeAlias = _typing.Literal["l1_norm"]  # noqa: Y015
+    _WhichOneofArgType__l1_norm: _TypeAlias = _typing.Literal["_l1_norm", b"_l1_norm"]  # noqa: Y015
+    _WhichOneofReturnType__l2_norm: _TypeAlias = _typing.Literal["l2_norm"]  # noqa: Y015
+    _WhichOneofArgType__l2_norm: _TypeAlias = _typing.Literal["_l2_norm", b"_l2_norm"]  # noqa: Y015
+    _WhichOneofReturnType__max: _TypeAlias = _typing.Literal["max"]  # noqa: Y015
+    _WhichOneofArgType__max: _TypeAlias = _typing.Literal["_max", b"_max"]  # noqa: Y015
+    _WhichOneofReturnType__mean: _TypeAlias = _typing.Literal["mean"]  # noqa: Y015
+    _WhichOneofArgType__mean: _TypeAlias = _typing.Literal["_mean", b"_mean"]  # noqa: Y015
+    _WhichOneofReturnType__min: _TypeAlias = _typing.Literal["min"]  # noqa: Y015
+    _WhichOneofArgType__min: _TypeAlias = _typing.Literal["_min", b"_min"]  # noqa: Y015
+    _WhichOneofReturnType__near_zero_share: _TypeAlias = _typing.Literal["near_zero_share"]  # noqa: Y015
+    _WhichOneofArgType__near_zero_share: _TypeAlias = _typing.Literal["_near_zero_share", b"_near_zero_share"]  # noqa: Y015
+    _WhichOneofReturnType__stddev: _TypeAlias = _typing.Literal["stddev"]  # noqa: Y015
+    _WhichOneofArgType__stddev: _TypeAlias = _typing.Literal["_stddev", b"_stddev"]  # noqa: Y015
+    _WhichOneofReturnType__units: _TypeAlias = _typing.Literal["units"]  # noqa: Y015
+    _WhichOneofArgType__units: _TypeAlias = _typing.Literal["_units", b"_units"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__dead_units) -> _WhichOneofReturnType__dead_units | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__duplicate_units) -> _WhichOneofReturnType__duplicate_units | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__l1_norm) -> _WhichOneofReturnType__l1_norm | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__l2_norm) -> _WhichOneofReturnType__l2_norm | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max) -> _WhichOneofReturnType__max | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__mean) -> _WhichOneofReturnType__mean | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min) -> _WhichOneofReturnType__min | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__near_zero_share) -> _WhichOneofReturnType__near_zero_share | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__stddev) -> _WhichOneofReturnType__stddev | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__units) -> _WhichOneofReturnType__units | None: ...
+
+Global___WeightTensor: _TypeAlias = WeightTensor  # noqa: Y015
+
+@_typing.final
+class WeightHistogram(_message.Message):
+    """A histogram of equal widths. Values beyond its ends are counted in the outer bins."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    low: _builtins.float
+    """Lower end of the first bin: at lowest 4 root mean squares below zero."""
+    high: _builtins.float
+    """Upper end of the last bin: at highest 4 root mean squares above zero."""
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Counts of the bins, 41."""
+
+    def __init__(
+        self,
+        *,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+        counts: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "high", b"high", "low", b"low"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___WeightsResult: _TypeAlias = WeightsResult  # noqa: Y015
+Global___WeightHistogram: _TypeAlias = WeightHistogram  # noqa: Y015
+
+@_typing.final
+class WeightSpectrum(_message.Message):
+    """What the singular values of a matrix tell."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SPECTRAL_NORM_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_RANK_FIELD_NUMBER: _builtins.int
+    STABLE_RANK_FIELD_NUMBER: _builtins.int
+    FULL_RANK_FIELD_NUMBER: _builtins.int
+    IS_ESTIMATED_FIELD_NUMBER: _builtins.int
+    spectral_norm: _builtins.float
+    """Largest singular value: how much the layer can lengthen what it takes."""
+    effective_rank: _builtins.float
+    """Effective rank (Roy and Vetterli, 2007): in how many directions it works, the exponential of the
+    entropy of the singular values.
+    """
+    stable_rank: _builtins.float
+    """Stable rank: sum of squared singular values over the largest squared."""
+    full_rank: _builtins.int
+    """The largest rank that it could have: its smaller side."""
+    is_estimated: _builtins.bool
+    """The effective rank is estimated (matrices whose smaller side is above 1,024)."""
+    def __init__(
+        self,
+        *,
+        spectral_norm: _builtins.float = ...,
+        effective_rank: _builtins.float = ...,
+        stable_rank: _builtins.float = ...,
+        full_rank: _builtins.int = ...,
+        is_estimated: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_rank", b"effective_rank", "full_rank", b"full_rank", "is_estimated", b"is_estimated", "spectral_norm", b"spectral_norm", "stable_rank", b"stable_rank"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WeightSpectrum: _TypeAlias = WeightSpectrum  # noqa: Y015
+
+@_typing.final
+class WeightSensitivity(_message.Message):
+    """How the model reacts when a tensor is disturbed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTPUT_CHANGE_FIELD_NUMBER: _builtins.int
+    METRIC_FALL_FIELD_NUMBER: _builtins.int
+    output_change: _builtins.float
+    """Mean absolute change of the outputs: of probabilities, or of values in standard deviations of the
+    undisturbed outputs.
+    """
+    metric_fall: _builtins.float
+    """By how much the metric gets worse, negative where better; unset without truth, or of fewer than
+    100 rows.
+    """
+    def __init__(
+        self,
+        *,
+        output_change: _builtins.float = ...,
+        metric_fall: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_metric_fall", b"_metric_fall", "metric_fall", b"metric_fall"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_metric_fall", b"_metric_fall", "metric_fall", b"metric_fall", "output_change", b"output_change"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__metric_fall: _TypeAlias = _typing.Literal["metric_fall"]  # noqa: Y015
+    _WhichOneofArgType__metric_fall: _TypeAlias = _typing.Literal["_metric_fall", b"_metric_fall"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__metric_fall) -> _WhichOneofReturnType__metric_fall | None: ...
+
+Global___WeightSensitivity: _TypeAlias = WeightSensitivity  # noqa: Y015
+
+@_typing.final
+class SensitivityMethod(_message.Message):
+    """How sensitivity was measured: each tensor alone gets normal noise whose norm is a part of its own."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RELATIVE_NOISE_FIELD_NUMBER: _builtins.int
+    REPEATS_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    METRIC_FIELD_NUMBER: _builtins.int
+    relative_noise: _builtins.float
+    """Norm of the noise over that of the tensor."""
+    repeats: _builtins.int
+    """How often each was disturbed; the mean is told."""
+    row_count: _builtins.int
+    """Rows that were predicted."""
+    metric: _builtins.str
+    """Name of the metric, as in AnalysisMetric, in lower case: `accuracy` for example."""
+    def __init__(
+        self,
+        *,
+        relative_noise: _builtins.float = ...,
+        repeats: _builtins.int = ...,
+        row_count: _builtins.int = ...,
+        metric: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["metric", b"metric", "relative_noise", b"relative_noise", "repeats", b"repeats", "row_count", b"row_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SensitivityMethod: _TypeAlias = SensitivityMethod  # noqa: Y015
+
+@_typing.final
+class TreeWeights(_message.Message):
+    """What stands in for weights in trees."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TREE_COUNT_FIELD_NUMBER: _builtins.int
+    LEAF_COUNT_FIELD_NUMBER: _builtins.int
+    DEPTHS_FIELD_NUMBER: _builtins.int
+    MEAN_LEAVES_FIELD_NUMBER: _builtins.int
+    SPLITS_FIELD_NUMBER: _builtins.int
+    UNUSED_COLUMNS_FIELD_NUMBER: _builtins.int
+    tree_count: _builtins.int
+    """Number of trees."""
+    leaf_count: _builtins.int
+    """Leaves of all trees."""
+    mean_leaves: _builtins.float
+    """Leaves of trees: mean."""
+    unused_columns: _builtins.int
+    """Columns that no tree splits on, of those that go into the trees."""
+    @_builtins.property
+    def depths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Depth of trees: how many have the depth 0, 1, 2 and so on; the last of 64 counts all deeper ones."""
+
+    @_builtins.property
+    def splits(self) -> _containers.RepeatedCompositeFieldContainer[Global___TreeSplits]:
+        """Columns that are split on, the most frequent first, at most 50."""
+
+    def __init__(
+        self,
+        *,
+        tree_count: _builtins.int = ...,
+        leaf_count: _builtins.int = ...,
+        depths: _abc.Iterable[_builtins.int] | None = ...,
+        mean_leaves: _builtins.float = ...,
+        splits: _abc.Iterable[Global___TreeSplits] | None = ...,
+        unused_columns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["depths", b"depths", "leaf_count", b"leaf_count", "mean_leaves", b"mean_leaves", "splits", b"splits", "tree_count", b"tree_count", "unused_columns", b"unused_columns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TreeWeights: _TypeAlias = TreeWeights  # noqa: Y015
+
+@_typing.final
+class TreeSplits(_message.Message):
+    """How trees split on a column."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMN_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    LOWEST_FIELD_NUMBER: _builtins.int
+    MEDIAN_FIELD_NUMBER: _builtins.int
+    HIGHEST_FIELD_NUMBER: _builtins.int
+    column: _builtins.str
+    """The column, or what a step before made of it."""
+    count: _builtins.int
+    """Nodes that split on it."""
+    lowest: _builtins.float
+    """Smallest, median and largest threshold; unset for categories."""
+    median: _builtins.float
+    """See above."""
+    highest: _builtins.float
+    """See above."""
+    def __init__(
+        self,
+        *,
+        column: _builtins.str = ...,
+        count: _builtins.int = ...,
+        lowest: _builtins.float | None = ...,
+        median: _builtins.float | None = ...,
+        highest: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_highest", b"_highest", "_lowest", b"_lowest", "_median", b"_median", "highest", b"highest", "lowest", b"lowest", "median", b"median"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_highest", b"_highest", "_lowest", b"_lowest", "_median", b"_median", "column", b"column", "count", b"count", "highest", b"highest", "lowest", b"lowest", "median", b"median"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__highest: _TypeAlias = _typing.Literal["highest"]  # noqa: Y015
+    _WhichOneofArgType__highest: _TypeAlias = _typing.Literal["_highest", b"_highest"]  # noqa: Y015
+    _WhichOneofReturnType__lowest: _TypeAlias = _typing.Literal["lowest"]  # noqa: Y015
+    _WhichOneofArgType__lowest: _TypeAlias = _typing.Literal["_lowest", b"_lowest"]  # noqa: Y015
+    _WhichOneofReturnType__median: _TypeAlias = _typing.Literal["median"]  # noqa: Y015
+    _WhichOneofArgType__median: _TypeAlias = _typing.Literal["_median", b"_median"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__highest) -> _WhichOneofReturnType__highest | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lowest) -> _WhichOneofReturnType__lowest | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__median) -> _WhichOneofReturnType__median | None: ...
+
+Global___TreeSplits: _TypeAlias = TreeSplits  # noqa: Y015
