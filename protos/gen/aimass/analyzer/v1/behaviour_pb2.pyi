@@ -3,8 +3,10 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,17 +20,784 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class BehaviourResult(_message.Message):
-    """How the model behaves on the rows."""
+    """How the model behaves on the rows. Without a target only `outputs` and `output_quantiles` are set."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    UNKNOWN_ROW_COUNT_FIELD_NUMBER: _builtins.int
+    METRICS_FIELD_NUMBER: _builtins.int
+    CLASSES_FIELD_NUMBER: _builtins.int
+    CONFUSION_FIELD_NUMBER: _builtins.int
+    CALIBRATION_FIELD_NUMBER: _builtins.int
+    RESIDUALS_FIELD_NUMBER: _builtins.int
+    THRESHOLDS_FIELD_NUMBER: _builtins.int
+    ROW_ERROR_FIELD_NUMBER: _builtins.int
+    SLICES_FIELD_NUMBER: _builtins.int
+    WORST_ROWS_FIELD_NUMBER: _builtins.int
+    OUTLIERS_FIELD_NUMBER: _builtins.int
+    OUTPUTS_FIELD_NUMBER: _builtins.int
+    OUTPUT_QUANTILES_FIELD_NUMBER: _builtins.int
+    row_count: _builtins.int
+    """Rows that were looked at; those whose target is missing are left out."""
+    unknown_row_count: _builtins.int
+    """Rows of a class that the model does not know: they count as wrong, and are left out of
+    `confusion`, `calibration` and `thresholds`.
+    """
+    row_error: _builtins.str
+    """What the error of a row is: `wrong` (0 or 1), `wrong_labels` (share of labels), or
+    `absolute_error` (in the target's units).
+    """
+    @_builtins.property
+    def metrics(self) -> _containers.RepeatedCompositeFieldContainer[Global___BehaviourMetric]:
+        """The usual metrics of the task."""
+
+    @_builtins.property
+    def classes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClassBehaviour]:
+        """By class, or by label of several, the most frequent first; at most 50. Classification."""
+
+    @_builtins.property
+    def confusion(self) -> Global___Confusion:
+        """Which classes are taken for which. Classification into one class."""
+
+    @_builtins.property
+    def calibration(self) -> Global___Calibration:
+        """Whether probabilities are what they say. Models that give probabilities."""
+
+    @_builtins.property
+    def residuals(self) -> Global___Residuals:
+        """Errors of a regression."""
+
+    @_builtins.property
+    def thresholds(self) -> _containers.RepeatedCompositeFieldContainer[Global___ThresholdCurve]:
+        """What each threshold would give: of the second of two classes, else of the most frequent classes
+        or labels against the rest; at most 10. Models that give probabilities.
+        """
+
+    @_builtins.property
+    def slices(self) -> _containers.RepeatedCompositeFieldContainer[Global___ErrorSlice]:
+        """Where the error is clearly larger than elsewhere, the clearest first; at most 20."""
+
+    @_builtins.property
+    def worst_rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___WrongRow]:
+        """Rows with the gravest errors, the gravest first; at most 20."""
+
+    @_builtins.property
+    def outliers(self) -> Global___OutlierErrors:
+        """Errors among the rows that an outlier scan marked. Unset without a scan."""
+
+    @_builtins.property
+    def outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___OutputShare]:
+        """How often each class or label is predicted, in the order of `classes`; at most 50."""
+
+    @_builtins.property
+    def output_quantiles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Regression: the 0th, 5th, ..., 100th percentile of the predictions."""
+
     def __init__(
         self,
+        *,
+        row_count: _builtins.int = ...,
+        unknown_row_count: _builtins.int = ...,
+        metrics: _abc.Iterable[Global___BehaviourMetric] | None = ...,
+        classes: _abc.Iterable[Global___ClassBehaviour] | None = ...,
+        confusion: Global___Confusion | None = ...,
+        calibration: Global___Calibration | None = ...,
+        residuals: Global___Residuals | None = ...,
+        thresholds: _abc.Iterable[Global___ThresholdCurve] | None = ...,
+        row_error: _builtins.str = ...,
+        slices: _abc.Iterable[Global___ErrorSlice] | None = ...,
+        worst_rows: _abc.Iterable[Global___WrongRow] | None = ...,
+        outliers: Global___OutlierErrors | None = ...,
+        outputs: _abc.Iterable[Global___OutputShare] | None = ...,
+        output_quantiles: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "confusion", b"confusion", "outliers", b"outliers", "residuals", b"residuals"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "classes", b"classes", "confusion", b"confusion", "metrics", b"metrics", "outliers", b"outliers", "output_quantiles", b"output_quantiles", "outputs", b"outputs", "residuals", b"residuals", "row_count", b"row_count", "row_error", b"row_error", "slices", b"slices", "thresholds", b"thresholds", "unknown_row_count", b"unknown_row_count", "worst_rows", b"worst_rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BehaviourResult: _TypeAlias = BehaviourResult  # noqa: Y015
+
+@_typing.final
+class BehaviourMetric(_message.Message):
+    """A metric with its 95 % confidence interval."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, for example `accuracy`, `macro_f1`, `roc_auc`, `root_mean_squared_error`."""
+    value: _builtins.float
+    """Its value."""
+    low: _builtins.float
+    """Lower bound; unset where there is none."""
+    high: _builtins.float
+    """Upper bound."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.float = ...,
+        low: _builtins.float | None = ...,
+        high: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_high", b"_high", "_low", b"_low", "high", b"high", "low", b"low"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_high", b"_high", "_low", b"_low", "high", b"high", "low", b"low", "name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__high: _TypeAlias = _typing.Literal["high"]  # noqa: Y015
+    _WhichOneofArgType__high: _TypeAlias = _typing.Literal["_high", b"_high"]  # noqa: Y015
+    _WhichOneofReturnType__low: _TypeAlias = _typing.Literal["low"]  # noqa: Y015
+    _WhichOneofArgType__low: _TypeAlias = _typing.Literal["_low", b"_low"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__high) -> _WhichOneofReturnType__high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__low) -> _WhichOneofReturnType__low | None: ...
+
+Global___BehaviourMetric: _TypeAlias = BehaviourMetric  # noqa: Y015
+
+@_typing.final
+class ClassBehaviour(_message.Message):
+    """How well one class, or one label of several, is found."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SUPPORT_FIELD_NUMBER: _builtins.int
+    PREDICTED_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
+    RECALL_FIELD_NUMBER: _builtins.int
+    F1_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the class."""
+    support: _builtins.int
+    """Rows of the class."""
+    predicted: _builtins.int
+    """Rows that are predicted to be of the class."""
+    precision: _builtins.float
+    """Share of the predicted that are right; unset where none is predicted."""
+    recall: _builtins.float
+    """Share of the class that is found; unset where there is no such row."""
+    f1: _builtins.float
+    """Harmonic mean of the two; unset where neither rows nor predictions are of the class."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        support: _builtins.int = ...,
+        predicted: _builtins.int = ...,
+        precision: _builtins.float | None = ...,
+        recall: _builtins.float | None = ...,
+        f1: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_f1", b"_f1", "_precision", b"_precision", "_recall", b"_recall", "f1", b"f1", "precision", b"precision", "recall", b"recall"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_f1", b"_f1", "_precision", b"_precision", "_recall", b"_recall", "f1", b"f1", "name", b"name", "precision", b"precision", "predicted", b"predicted", "recall", b"recall", "support", b"support"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__f1: _TypeAlias = _typing.Literal["f1"]  # noqa: Y015
+    _WhichOneofArgType__f1: _TypeAlias = _typing.Literal["_f1", b"_f1"]  # noqa: Y015
+    _WhichOneofReturnType__precision: _TypeAlias = _typing.Literal["precision"]  # noqa: Y015
+    _WhichOneofArgType__precision: _TypeAlias = _typing.Literal["_precision", b"_precision"]  # noqa: Y015
+    _WhichOneofReturnType__recall: _TypeAlias = _typing.Literal["recall"]  # noqa: Y015
+    _WhichOneofArgType__recall: _TypeAlias = _typing.Literal["_recall", b"_recall"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__f1) -> _WhichOneofReturnType__f1 | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__precision) -> _WhichOneofReturnType__precision | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__recall) -> _WhichOneofReturnType__recall | None: ...
+
+Global___ClassBehaviour: _TypeAlias = ClassBehaviour  # noqa: Y015
+
+@_typing.final
+class Confusion(_message.Message):
+    """Which classes are taken for which."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CLASSES_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    PAIRS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def classes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The classes: all if they are at most 30, else those that are confused most."""
+
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Numbers of rows: of each class in order, how many are predicted to be of each class in order."""
+
+    @_builtins.property
+    def pairs(self) -> _containers.RepeatedCompositeFieldContainer[Global___ConfusedPair]:
+        """What is confused most, of all classes; at most 20."""
+
+    def __init__(
+        self,
+        *,
+        classes: _abc.Iterable[_builtins.str] | None = ...,
+        counts: _abc.Iterable[_builtins.int] | None = ...,
+        pairs: _abc.Iterable[Global___ConfusedPair] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["classes", b"classes", "counts", b"counts", "pairs", b"pairs"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Confusion: _TypeAlias = Confusion  # noqa: Y015
+
+@_typing.final
+class ConfusedPair(_message.Message):
+    """Rows of one class that are taken for another."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TRUTH_FIELD_NUMBER: _builtins.int
+    PREDICTED_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    truth: _builtins.str
+    """What they are."""
+    predicted: _builtins.str
+    """What they are taken for."""
+    rows: _builtins.int
+    """How many."""
+    share: _builtins.float
+    """Share of the rows of the class."""
+    def __init__(
+        self,
+        *,
+        truth: _builtins.str = ...,
+        predicted: _builtins.str = ...,
+        rows: _builtins.int = ...,
+        share: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["predicted", b"predicted", "rows", b"rows", "share", b"share", "truth", b"truth"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConfusedPair: _TypeAlias = ConfusedPair  # noqa: Y015
+
+@_typing.final
+class Calibration(_message.Message):
+    """Whether probabilities are what they say."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OF_FIELD_NUMBER: _builtins.int
+    EXPECTED_ERROR_FIELD_NUMBER: _builtins.int
+    CHANCE_ERROR_FIELD_NUMBER: _builtins.int
+    BRIER_SCORE_FIELD_NUMBER: _builtins.int
+    OVERCONFIDENCE_FIELD_NUMBER: _builtins.int
+    BINS_FIELD_NUMBER: _builtins.int
+    of: _builtins.str
+    """What the probabilities are of: `second_class` of two, `predicted_class` of more, or `labels`."""
+    expected_error: _builtins.float
+    """Mean distance of probability and frequency over the bins, weighted by rows."""
+    chance_error: _builtins.float
+    """What that would be by chance if the probabilities were exact."""
+    brier_score: _builtins.float
+    """Mean squared error of the probabilities: of the second of two classes, summed over more classes,
+    mean over labels.
+    """
+    overconfidence: _builtins.float
+    """Mean probability of what is predicted, less the share that is right: above 0 the model is too
+    sure, below 0 not sure enough.
+    """
+    @_builtins.property
+    def bins(self) -> _containers.RepeatedCompositeFieldContainer[Global___CalibrationBin]:
+        """Bins of about as many rows by probability, ascending; at most 15."""
+
+    def __init__(
+        self,
+        *,
+        of: _builtins.str = ...,
+        expected_error: _builtins.float = ...,
+        chance_error: _builtins.float = ...,
+        brier_score: _builtins.float = ...,
+        overconfidence: _builtins.float = ...,
+        bins: _abc.Iterable[Global___CalibrationBin] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bins", b"bins", "brier_score", b"brier_score", "chance_error", b"chance_error", "expected_error", b"expected_error", "of", b"of", "overconfidence", b"overconfidence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Calibration: _TypeAlias = Calibration  # noqa: Y015
+
+@_typing.final
+class CalibrationBin(_message.Message):
+    """Rows of like probability."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    FREQUENCY_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    probability: _builtins.float
+    """Mean probability."""
+    frequency: _builtins.float
+    """How often it came true."""
+    low: _builtins.float
+    """Lower bound of the frequency's 95 % confidence interval."""
+    high: _builtins.float
+    """Upper bound."""
+    rows: _builtins.int
+    """Number of rows, or of rows times labels."""
+    def __init__(
+        self,
+        *,
+        probability: _builtins.float = ...,
+        frequency: _builtins.float = ...,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+        rows: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["frequency", b"frequency", "high", b"high", "low", b"low", "probability", b"probability", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CalibrationBin: _TypeAlias = CalibrationBin  # noqa: Y015
+
+@_typing.final
+class Residuals(_message.Message):
+    """Errors of a regression: prediction less truth, in the target's units."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUANTILES_FIELD_NUMBER: _builtins.int
+    SKEWNESS_FIELD_NUMBER: _builtins.int
+    EXCESS_KURTOSIS_FIELD_NUMBER: _builtins.int
+    SPREAD_CORRELATION_FIELD_NUMBER: _builtins.int
+    SPREAD_P_VALUE_FIELD_NUMBER: _builtins.int
+    BY_PREDICTION_FIELD_NUMBER: _builtins.int
+    BY_TRUTH_FIELD_NUMBER: _builtins.int
+    skewness: _builtins.float
+    """Skewness: above 0, the large errors are above the truth. Unset if all errors are equal."""
+    excess_kurtosis: _builtins.float
+    """Excess kurtosis: above 0, there are more large errors than in a normal distribution."""
+    spread_correlation: _builtins.float
+    """Rank correlation of the size of errors with the prediction: above 0 they grow with it."""
+    spread_p_value: _builtins.float
+    """Its p-value."""
+    @_builtins.property
+    def quantiles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The 0th, 5th, ..., 100th percentile."""
+
+    @_builtins.property
+    def by_prediction(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResidualBin]:
+        """By prediction, tenths of the rows, ascending; at most 10."""
+
+    @_builtins.property
+    def by_truth(self) -> _containers.RepeatedCompositeFieldContainer[Global___ResidualBin]:
+        """By truth, alike. Means tend towards the middle here for every model that is not exact."""
+
+    def __init__(
+        self,
+        *,
+        quantiles: _abc.Iterable[_builtins.float] | None = ...,
+        skewness: _builtins.float | None = ...,
+        excess_kurtosis: _builtins.float | None = ...,
+        spread_correlation: _builtins.float | None = ...,
+        spread_p_value: _builtins.float | None = ...,
+        by_prediction: _abc.Iterable[Global___ResidualBin] | None = ...,
+        by_truth: _abc.Iterable[Global___ResidualBin] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_excess_kurtosis", b"_excess_kurtosis", "_skewness", b"_skewness", "_spread_correlation", b"_spread_correlation", "_spread_p_value", b"_spread_p_value", "excess_kurtosis", b"excess_kurtosis", "skewness", b"skewness", "spread_correlation", b"spread_correlation", "spread_p_value", b"spread_p_value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_excess_kurtosis", b"_excess_kurtosis", "_skewness", b"_skewness", "_spread_correlation", b"_spread_correlation", "_spread_p_value", b"_spread_p_value", "by_prediction", b"by_prediction", "by_truth", b"by_truth", "excess_kurtosis", b"excess_kurtosis", "quantiles", b"quantiles", "skewness", b"skewness", "spread_correlation", b"spread_correlation", "spread_p_value", b"spread_p_value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__excess_kurtosis: _TypeAlias = _typing.Literal["excess_kurtosis"]  # noqa: Y015
+    _WhichOneofArgType__excess_kurtosis: _TypeAlias = _typing.Literal["_excess_kurtosis", b"_excess_kurtosis"]  # noqa: Y015
+    _WhichOneofReturnType__skewness: _TypeAlias = _typing.Literal["skewness"]  # noqa: Y015
+    _WhichOneofArgType__skewness: _TypeAlias = _typing.Literal["_skewness", b"_skewness"]  # noqa: Y015
+    _WhichOneofReturnType__spread_correlation: _TypeAlias = _typing.Literal["spread_correlation"]  # noqa: Y015
+    _WhichOneofArgType__spread_correlation: _TypeAlias = _typing.Literal["_spread_correlation", b"_spread_correlation"]  # noqa: Y015
+    _WhichOneofReturnType__spread_p_value: _TypeAlias = _typing.Literal["spread_p_value"]  # noqa: Y015
+    _WhichOneofArgType__spread_p_value: _TypeAlias = _typing.Literal["_spread_p_value", b"_spread_p_value"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__excess_kurtosis) -> _WhichOneofReturnType__excess_kurtosis | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__skewness) -> _WhichOneofReturnType__skewness | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__spread_correlation) -> _WhichOneofReturnType__spread_correlation | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__spread_p_value) -> _WhichOneofReturnType__spread_p_value | None: ...
+
+Global___Residuals: _TypeAlias = Residuals  # noqa: Y015
+
+@_typing.final
+class ResidualBin(_message.Message):
+    """Errors of rows of like prediction or truth."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    BIAS_FIELD_NUMBER: _builtins.int
+    BIAS_LOW_FIELD_NUMBER: _builtins.int
+    BIAS_HIGH_FIELD_NUMBER: _builtins.int
+    MEAN_ABSOLUTE_ERROR_FIELD_NUMBER: _builtins.int
+    ROOT_MEAN_SQUARED_ERROR_FIELD_NUMBER: _builtins.int
+    low: _builtins.float
+    """Smallest value."""
+    high: _builtins.float
+    """Largest value."""
+    rows: _builtins.int
+    """Number of rows."""
+    bias: _builtins.float
+    """Mean error."""
+    bias_low: _builtins.float
+    """Lower bound of the bias's 95 % confidence interval."""
+    bias_high: _builtins.float
+    """Upper bound."""
+    mean_absolute_error: _builtins.float
+    """Mean absolute error."""
+    root_mean_squared_error: _builtins.float
+    """Root of the mean squared error."""
+    def __init__(
+        self,
+        *,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+        rows: _builtins.int = ...,
+        bias: _builtins.float = ...,
+        bias_low: _builtins.float = ...,
+        bias_high: _builtins.float = ...,
+        mean_absolute_error: _builtins.float = ...,
+        root_mean_squared_error: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bias", b"bias", "bias_high", b"bias_high", "bias_low", b"bias_low", "high", b"high", "low", b"low", "mean_absolute_error", b"mean_absolute_error", "root_mean_squared_error", b"root_mean_squared_error", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ResidualBin: _TypeAlias = ResidualBin  # noqa: Y015
+
+@_typing.final
+class ThresholdCurve(_message.Message):
+    """What each threshold would give."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITIVE_FIELD_NUMBER: _builtins.int
+    SUPPORT_FIELD_NUMBER: _builtins.int
+    ROC_AUC_FIELD_NUMBER: _builtins.int
+    AVERAGE_PRECISION_FIELD_NUMBER: _builtins.int
+    BEST_F1_FIELD_NUMBER: _builtins.int
+    BEST_YOUDEN_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    positive: _builtins.str
+    """The class or label that counts as positive."""
+    support: _builtins.int
+    """Rows of it."""
+    roc_auc: _builtins.float
+    """Area under the ROC curve."""
+    average_precision: _builtins.float
+    """Average precision: area under the precision-recall curve."""
+    @_builtins.property
+    def best_f1(self) -> Global___ThresholdPoint:
+        """Where F1 is largest."""
+
+    @_builtins.property
+    def best_youden(self) -> Global___ThresholdPoint:
+        """Where recall less the false positive rate is largest (Youden)."""
+
+    @_builtins.property
+    def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___ThresholdPoint]:
+        """Points along the curve, the threshold descending; at most 41."""
+
+    def __init__(
+        self,
+        *,
+        positive: _builtins.str = ...,
+        support: _builtins.int = ...,
+        roc_auc: _builtins.float = ...,
+        average_precision: _builtins.float = ...,
+        best_f1: Global___ThresholdPoint | None = ...,
+        best_youden: Global___ThresholdPoint | None = ...,
+        points: _abc.Iterable[Global___ThresholdPoint] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["best_f1", b"best_f1", "best_youden", b"best_youden"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["average_precision", b"average_precision", "best_f1", b"best_f1", "best_youden", b"best_youden", "points", b"points", "positive", b"positive", "roc_auc", b"roc_auc", "support", b"support"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ThresholdCurve: _TypeAlias = ThresholdCurve  # noqa: Y015
+
+@_typing.final
+class ThresholdPoint(_message.Message):
+    """What one threshold would give: rows of at least this probability count as positive."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    RECALL_FIELD_NUMBER: _builtins.int
+    FALSE_POSITIVE_RATE_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
+    F1_FIELD_NUMBER: _builtins.int
+    threshold: _builtins.float
+    """The threshold."""
+    recall: _builtins.float
+    """Share of the positive rows that is found; true positive rate."""
+    false_positive_rate: _builtins.float
+    """Share of the other rows that is taken for positive."""
+    precision: _builtins.float
+    """Share of what is taken for positive that is so."""
+    f1: _builtins.float
+    """Harmonic mean of precision and recall."""
+    def __init__(
+        self,
+        *,
+        threshold: _builtins.float = ...,
+        recall: _builtins.float = ...,
+        false_positive_rate: _builtins.float = ...,
+        precision: _builtins.float = ...,
+        f1: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["f1", b"f1", "false_positive_rate", b"false_positive_rate", "precision", b"precision", "recall", b"recall", "threshold", b"threshold"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ThresholdPoint: _TypeAlias = ThresholdPoint  # noqa: Y015
+
+@_typing.final
+class ErrorSlice(_message.Message):
+    """Rows that meet a condition, and whose error is clearly larger than elsewhere."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONDITION_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    ERROR_ELSEWHERE_FIELD_NUMBER: _builtins.int
+    EFFECT_FIELD_NUMBER: _builtins.int
+    P_VALUE_FIELD_NUMBER: _builtins.int
+    condition: _builtins.str
+    """The condition, for example `age below 23.5 and sex = f`."""
+    rows: _builtins.int
+    """Number of rows."""
+    error: _builtins.float
+    """Their mean error, see `row_error`."""
+    error_elsewhere: _builtins.float
+    """Mean error of all other rows."""
+    effect: _builtins.float
+    """Difference of the two in standard deviations of the row errors."""
+    p_value: _builtins.float
+    """Of a permutation test on rows that the slice was not found on, adjusted for all slices tested."""
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What the condition is on, one or two columns."""
+
+    def __init__(
+        self,
+        *,
+        condition: _builtins.str = ...,
+        columns: _abc.Iterable[_builtins.str] | None = ...,
+        rows: _builtins.int = ...,
+        error: _builtins.float = ...,
+        error_elsewhere: _builtins.float = ...,
+        effect: _builtins.float = ...,
+        p_value: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "condition", b"condition", "effect", b"effect", "error", b"error", "error_elsewhere", b"error_elsewhere", "p_value", b"p_value", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ErrorSlice: _TypeAlias = ErrorSlice  # noqa: Y015
+
+@_typing.final
+class WrongRow(_message.Message):
+    """A row that the model gets wrong."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROW_FIELD_NUMBER: _builtins.int
+    TRUTH_FIELD_NUMBER: _builtins.int
+    PREDICTION_FIELD_NUMBER: _builtins.int
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    row: _builtins.int
+    """Its number in the data set version, from 0."""
+    truth: _builtins.str
+    """What is true, for people: a class, labels, or a value."""
+    prediction: _builtins.str
+    """What is predicted."""
+    probability: _builtins.float
+    """Probability that the model gave its prediction; unset without probabilities, of several labels,
+    and for regressions.
+    """
+    error: _builtins.float
+    """Its error: of a regression prediction less truth; of several labels the share that is wrong;
+    else 1.
+    """
+    @_builtins.property
+    def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___RowValue]:
+        """Values of the columns that the predictions go with most, at most 6; texts are shortened."""
+
+    def __init__(
+        self,
+        *,
+        row: _builtins.int = ...,
+        truth: _builtins.str = ...,
+        prediction: _builtins.str = ...,
+        probability: _builtins.float | None = ...,
+        error: _builtins.float = ...,
+        values: _abc.Iterable[Global___RowValue] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "probability", b"probability"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "error", b"error", "prediction", b"prediction", "probability", b"probability", "row", b"row", "truth", b"truth", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__probability: _TypeAlias = _typing.Literal["probability"]  # noqa: Y015
+    _WhichOneofArgType__probability: _TypeAlias = _typing.Literal["_probability", b"_probability"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__probability) -> _WhichOneofReturnType__probability | None: ...
+
+Global___WrongRow: _TypeAlias = WrongRow  # noqa: Y015
+
+@_typing.final
+class RowValue(_message.Message):
+    """A value of a row, for people."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMN_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    column: _builtins.str
+    """Name of the column."""
+    value: _builtins.str
+    """The value."""
+    def __init__(
+        self,
+        *,
+        column: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RowValue: _TypeAlias = RowValue  # noqa: Y015
+
+@_typing.final
+class OutlierErrors(_message.Message):
+    """Errors among the rows that an outlier scan marked, against the others."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTLIER_SCAN_FIELD_NUMBER: _builtins.int
+    MARKED_ROWS_FIELD_NUMBER: _builtins.int
+    ERROR_MARKED_FIELD_NUMBER: _builtins.int
+    ERROR_UNMARKED_FIELD_NUMBER: _builtins.int
+    RATIO_FIELD_NUMBER: _builtins.int
+    RATIO_LOW_FIELD_NUMBER: _builtins.int
+    RATIO_HIGH_FIELD_NUMBER: _builtins.int
+    SHARE_OF_ERRORS_FIELD_NUMBER: _builtins.int
+    P_VALUE_FIELD_NUMBER: _builtins.int
+    outlier_scan: _builtins.str
+    """The scan."""
+    marked_rows: _builtins.int
+    """Rows that it marked."""
+    error_marked: _builtins.float
+    """Mean error of the marked rows, see `row_error`."""
+    error_unmarked: _builtins.float
+    """Mean error of the others."""
+    ratio: _builtins.float
+    """Ratio of the two: how many times as large; unset where the others have none."""
+    ratio_low: _builtins.float
+    """Lower bound of the ratio's 95 % confidence interval; unset where there is none."""
+    ratio_high: _builtins.float
+    """Upper bound."""
+    share_of_errors: _builtins.float
+    """Share of all errors that marked rows have; unset without errors."""
+    p_value: _builtins.float
+    """Two-sided p-value: Fisher's exact test where rows are right or wrong, else Mann and Whitney's."""
+    def __init__(
+        self,
+        *,
+        outlier_scan: _builtins.str = ...,
+        marked_rows: _builtins.int = ...,
+        error_marked: _builtins.float = ...,
+        error_unmarked: _builtins.float = ...,
+        ratio: _builtins.float | None = ...,
+        ratio_low: _builtins.float | None = ...,
+        ratio_high: _builtins.float | None = ...,
+        share_of_errors: _builtins.float | None = ...,
+        p_value: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_ratio", b"_ratio", "_ratio_high", b"_ratio_high", "_ratio_low", b"_ratio_low", "_share_of_errors", b"_share_of_errors", "ratio", b"ratio", "ratio_high", b"ratio_high", "ratio_low", b"ratio_low", "share_of_errors", b"share_of_errors"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_ratio", b"_ratio", "_ratio_high", b"_ratio_high", "_ratio_low", b"_ratio_low", "_share_of_errors", b"_share_of_errors", "error_marked", b"error_marked", "error_unmarked", b"error_unmarked", "marked_rows", b"marked_rows", "outlier_scan", b"outlier_scan", "p_value", b"p_value", "ratio", b"ratio", "ratio_high", b"ratio_high", "ratio_low", b"ratio_low", "share_of_errors", b"share_of_errors"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__ratio: _TypeAlias = _typing.Literal["ratio"]  # noqa: Y015
+    _WhichOneofArgType__ratio: _TypeAlias = _typing.Literal["_ratio", b"_ratio"]  # noqa: Y015
+    _WhichOneofReturnType__ratio_high: _TypeAlias = _typing.Literal["ratio_high"]  # noqa: Y015
+    _WhichOneofArgType__ratio_high: _TypeAlias = _typing.Literal["_ratio_high", b"_ratio_high"]  # noqa: Y015
+    _WhichOneofReturnType__ratio_low: _TypeAlias = _typing.Literal["ratio_low"]  # noqa: Y015
+    _WhichOneofArgType__ratio_low: _TypeAlias = _typing.Literal["_ratio_low", b"_ratio_low"]  # noqa: Y015
+    _WhichOneofReturnType__share_of_errors: _TypeAlias = _typing.Literal["share_of_errors"]  # noqa: Y015
+    _WhichOneofArgType__share_of_errors: _TypeAlias = _typing.Literal["_share_of_errors", b"_share_of_errors"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ratio) -> _WhichOneofReturnType__ratio | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ratio_high) -> _WhichOneofReturnType__ratio_high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ratio_low) -> _WhichOneofReturnType__ratio_low | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__share_of_errors) -> _WhichOneofReturnType__share_of_errors | None: ...
+
+Global___OutlierErrors: _TypeAlias = OutlierErrors  # noqa: Y015
+
+@_typing.final
+class OutputShare(_message.Message):
+    """How often a class or label is predicted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PREDICTED_FIELD_NUMBER: _builtins.int
+    ACTUAL_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name."""
+    predicted: _builtins.float
+    """Share of the rows for which it is predicted."""
+    actual: _builtins.float
+    """Share of the rows that are so. Unset without a target."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        predicted: _builtins.float = ...,
+        actual: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_actual", b"_actual", "actual", b"actual"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_actual", b"_actual", "actual", b"actual", "name", b"name", "predicted", b"predicted"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__actual: _TypeAlias = _typing.Literal["actual"]  # noqa: Y015
+    _WhichOneofArgType__actual: _TypeAlias = _typing.Literal["_actual", b"_actual"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__actual) -> _WhichOneofReturnType__actual | None: ...
+
+Global___OutputShare: _TypeAlias = OutputShare  # noqa: Y015
