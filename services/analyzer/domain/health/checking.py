@@ -1,17 +1,46 @@
-"""Health rules: they name a problem and a cure."""
+"""Checks all health rules."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from services.analyzer.domain.budget import Budget
-from services.analyzer.domain.health.rules import HealthSummary
-from services.analyzer.domain.part import PartName, PartOutcome, PartResult
+from services.analyzer.domain.health import data_rules, inside_rules, output_rules
+from services.analyzer.domain.health.rules import (
+    Finding,
+    Grade,
+    HealthSummary,
+    Rule,
+    UncheckedRule,
+    missing,
+)
+from services.analyzer.domain.part import (
+    NotApplicableError,
+    PartName,
+    PartOutcome,
+    PartResult,
+    PartState,
+    UnusableModelError,
+)
 from services.analyzer.domain.subject import Subject
+
+_log = logging.getLogger(__name__)
+
+RULES: Mapping[str, Rule] = {**inside_rules.RULES, **output_rules.RULES, **data_rules.RULES}
+"""All rules by name, in the order of the report."""
+
+_GRADES = list(Grade)
+_MOST_CHARACTERS = 300
 
 
 @dataclass(frozen=True)
 class HealthFindings:
-    """What the rules found."""
+    """What the rules found.
+
+    Attributes:
+        summary: All of it.
+        notes: None: what could not be checked stands in the summary.
+    """
 
     summary: HealthSummary
     notes: tuple[str, ...] = ()
@@ -23,7 +52,7 @@ def check_health(
     outcomes: Sequence[PartOutcome],
     budget: Budget,
 ) -> HealthFindings:
-    """Checks all rules.
+    """Checks all rules; one that cannot be checked is named, with the reason.
 
     Args:
         subject: What was analysed.
@@ -31,4 +60,33 @@ def check_health(
         outcomes: How they went.
         budget: What is left.
     """
-    return HealthFindings(HealthSummary())
+    found: list[Finding] = []
+    passed: list[str] = []
+    unchecked: list[UncheckedRule] = []
+    why = {each.part: " ".join(each.notes) for each in outcomes if each.state is not PartState.DONE}
+    for name, rule in RULES.items():
+        budget.check()
+        try:
+            own = list(rule(subject, results))
+        except (NotApplicableError, UnusableModelError) as error:
+            unchecked.append(UncheckedRule(name, _reason(str(error), why)))
+        except Exception as error:  # Whatever is wrong with one rule, the others are checked.
+            _log.exception("The rule %s failed", name)
+            unchecked.append(UncheckedRule(name, _failure(error)))
+        else:
+            found += own
+            passed += [] if own else [name]
+    found.sort(key=lambda finding: _GRADES.index(finding.severity))
+    return HealthFindings(HealthSummary(tuple(found), tuple(passed), tuple(unchecked)))
+
+
+def _failure(error: Exception) -> str:
+    return f"It failed: {type(error).__name__}: {error}"[:_MOST_CHARACTERS]
+
+
+def _reason(text: str, why: Mapping[PartName, str]) -> str:
+    """Returns why a rule was not checked; of a part that is missing, why that is."""
+    for part, reason in why.items():
+        if text == missing(part):
+            return reason
+    return text

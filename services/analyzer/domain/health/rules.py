@@ -1,7 +1,12 @@
-"""What health rules find."""
+"""What health rules are, and what they find."""
 
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
+
+from services.analyzer.domain.part import NotApplicableError, PartName, PartResult
+from services.analyzer.domain.subject import Subject
 
 
 class Grade(StrEnum):
@@ -46,3 +51,26 @@ class HealthSummary:
     findings: tuple[Finding, ...] = ()
     passed: tuple[str, ...] = ()
     unchecked: tuple[UncheckedRule, ...] = ()
+
+
+Results = Mapping[PartName, PartResult]
+"""What the other parts found."""
+
+Rule = Callable[[Subject, Results], Iterable[Finding]]
+"""Yields what is wrong. Raises `NotApplicableError` or `UnusableModelError` if it cannot say."""
+
+
+def summary_of(results: Results, part: PartName) -> Any:
+    """Returns what a part found.
+
+    Raises:
+        NotApplicableError: It found nothing, or was not asked for.
+    """
+    if part not in results:
+        raise NotApplicableError(missing(part))
+    return results[part].summary
+
+
+def missing(part: PartName) -> str:
+    """Returns the sentence that a part is missing."""
+    return f"It needs the part {part.upper()}, which is not there."
