@@ -24,13 +24,31 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"aimass/analyzer/v1/relations.proto\x12\x12\x61imass.analyzer.v1\"\x11\n\x0fRelationsResultb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"aimass/analyzer/v1/relations.proto\x12\x12\x61imass.analyzer.v1\"\xae\x01\n\x0fRelationsResult\x12\x33\n\x07\x63olumns\x18\x01 \x03(\x0b\x32\".aimass.analyzer.v1.ColumnRelation\x12\x39\n\x0cinteractions\x18\x02 \x03(\x0b\x32#.aimass.analyzer.v1.PairInteraction\x12+\n\x07what_if\x18\x03 \x01(\x0b\x32\x1a.aimass.analyzer.v1.WhatIf\"\xb6\x01\n\x0e\x43olumnRelation\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x12\n\nimportance\x18\x02 \x01(\x01\x12\x0e\n\x06values\x18\x03 \x03(\x01\x12\x0e\n\x06labels\x18\x04 \x03(\t\x12\x33\n\x07outputs\x18\x05 \x03(\x0b\x32\".aimass.analyzer.v1.OutputRelation\x12\x11\n\trow_count\x18\x06 \x01(\x03\x12\x18\n\x10\x65\x66\x66\x65\x63t_row_count\x18\x07 \x01(\x03\"\xd1\x01\n\x0eOutputRelation\x12\x0e\n\x06output\x18\x01 \x01(\t\x12\x1a\n\x12partial_dependence\x18\x02 \x03(\x01\x12\x1f\n\x12missing_dependence\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\x12\x61\x63\x63umulated_effect\x18\x04 \x03(\x01\x12\x1e\n\x16\x61\x63\x63umulated_effect_low\x18\x05 \x03(\x01\x12\x1f\n\x17\x61\x63\x63umulated_effect_high\x18\x06 \x03(\x01\x42\x15\n\x13_missing_dependence\"\x98\x01\n\x0fPairInteraction\x12\x14\n\x0c\x66irst_column\x18\x01 \x01(\t\x12\x15\n\rsecond_column\x18\x02 \x01(\t\x12\x10\n\x08strength\x18\x03 \x01(\x01\x12\x0e\n\x01h\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x30\n\x07surface\x18\x05 \x01(\x0b\x32\x1f.aimass.analyzer.v1.PairSurfaceB\x04\n\x02_h\"\x83\x01\n\x0bPairSurface\x12\x14\n\x0c\x66irst_values\x18\x01 \x03(\x01\x12\x14\n\x0c\x66irst_labels\x18\x02 \x03(\t\x12\x15\n\rsecond_values\x18\x03 \x03(\x01\x12\x15\n\rsecond_labels\x18\x04 \x03(\t\x12\x1a\n\x12partial_dependence\x18\x05 \x03(\x01\"\xf2\x01\n\x06WhatIf\x12\x0b\n\x03row\x18\x01 \x01(\x03\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x12\n\nprediction\x18\x03 \x01(\t\x12\x31\n\x07outputs\x18\x04 \x03(\x0b\x32 .aimass.analyzer.v1.WhatIfOutput\x12\x31\n\x07\x63olumns\x18\x05 \x03(\x0b\x32 .aimass.analyzer.v1.WhatIfColumn\x12\x35\n\x0bpair_change\x18\x06 \x01(\x0b\x32 .aimass.analyzer.v1.WhatIfChange\x12\x11\n\x04step\x18\x07 \x01(\x01H\x00\x88\x01\x01\x42\x07\n\x05_step\"-\n\x0cWhatIfOutput\x12\x0e\n\x06output\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\"\xa9\x01\n\x0cWhatIfColumn\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12.\n\x05value\x18\x02 \x01(\x0b\x32\x1f.aimass.analyzer.v1.WhatIfValue\x12\x12\n\noutput_low\x18\x03 \x01(\x01\x12\x13\n\x0boutput_high\x18\x04 \x01(\x01\x12\x30\n\x06\x63hange\x18\x05 \x01(\x0b\x32 .aimass.analyzer.v1.WhatIfChange\"\x80\x01\n\x0cWhatIfChange\x12\x0f\n\x07\x63olumns\x18\x01 \x03(\t\x12/\n\x06values\x18\x02 \x03(\x0b\x32\x1f.aimass.analyzer.v1.WhatIfValue\x12\x11\n\x04size\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\nprediction\x18\x04 \x01(\tB\x07\n\x05_size\"<\n\x0bWhatIfValue\x12\x13\n\x06number\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\r\n\x05label\x18\x02 \x01(\tB\t\n\x07_numberb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'aimass.analyzer.v1.relations_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RELATIONSRESULT']._serialized_start=58
-  _globals['_RELATIONSRESULT']._serialized_end=75
+  _globals['_RELATIONSRESULT']._serialized_start=59
+  _globals['_RELATIONSRESULT']._serialized_end=233
+  _globals['_COLUMNRELATION']._serialized_start=236
+  _globals['_COLUMNRELATION']._serialized_end=418
+  _globals['_OUTPUTRELATION']._serialized_start=421
+  _globals['_OUTPUTRELATION']._serialized_end=630
+  _globals['_PAIRINTERACTION']._serialized_start=633
+  _globals['_PAIRINTERACTION']._serialized_end=785
+  _globals['_PAIRSURFACE']._serialized_start=788
+  _globals['_PAIRSURFACE']._serialized_end=919
+  _globals['_WHATIF']._serialized_start=922
+  _globals['_WHATIF']._serialized_end=1164
+  _globals['_WHATIFOUTPUT']._serialized_start=1166
+  _globals['_WHATIFOUTPUT']._serialized_end=1211
+  _globals['_WHATIFCOLUMN']._serialized_start=1214
+  _globals['_WHATIFCOLUMN']._serialized_end=1383
+  _globals['_WHATIFCHANGE']._serialized_start=1386
+  _globals['_WHATIFCHANGE']._serialized_end=1514
+  _globals['_WHATIFVALUE']._serialized_start=1516
+  _globals['_WHATIFVALUE']._serialized_end=1576
 # @@protoc_insertion_point(module_scope)

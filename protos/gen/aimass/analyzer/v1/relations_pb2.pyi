@@ -3,8 +3,10 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -22,13 +24,432 @@ class RelationsResult(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    INTERACTIONS_FIELD_NUMBER: _builtins.int
+    WHAT_IF_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___ColumnRelation]:
+        """Columns, the most important first, at most 32."""
+
+    @_builtins.property
+    def interactions(self) -> _containers.RepeatedCompositeFieldContainer[Global___PairInteraction]:
+        """Pairs of columns, those that act together most first, at most 28. On the main output: the value,
+        the second of two classes, else the class with most rows, or the first label.
+        """
+
+    @_builtins.property
+    def what_if(self) -> Global___WhatIf:
+        """What would be predicted for one row if its columns had other values; unset where the row that
+        was asked for is not among those that were looked at.
+        """
+
     def __init__(
         self,
+        *,
+        columns: _abc.Iterable[Global___ColumnRelation] | None = ...,
+        interactions: _abc.Iterable[Global___PairInteraction] | None = ...,
+        what_if: Global___WhatIf | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["what_if", b"what_if"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "interactions", b"interactions", "what_if", b"what_if"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RelationsResult: _TypeAlias = RelationsResult  # noqa: Y015
+
+@_typing.final
+class ColumnRelation(_message.Message):
+    """How the output depends on a column."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMN_FIELD_NUMBER: _builtins.int
+    IMPORTANCE_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
+    OUTPUTS_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    EFFECT_ROW_COUNT_FIELD_NUMBER: _builtins.int
+    column: _builtins.str
+    """Name of the column."""
+    importance: _builtins.float
+    """Mean absolute change of the outputs where the column's values are shuffled; a quick estimate."""
+    row_count: _builtins.int
+    """Rows that partial dependence is the mean over."""
+    effect_row_count: _builtins.int
+    """Rows that the accumulated effects come from: those whose value is not missing or rare."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Values that the column was set to, ascending, at most 20. Empty for labels."""
+
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels that it was set to, at most 20. Empty for numbers."""
+
+    @_builtins.property
+    def outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___OutputRelation]:
+        """By output, the main one first, at most 5."""
+
+    def __init__(
+        self,
+        *,
+        column: _builtins.str = ...,
+        importance: _builtins.float = ...,
+        values: _abc.Iterable[_builtins.float] | None = ...,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
+        outputs: _abc.Iterable[Global___OutputRelation] | None = ...,
+        row_count: _builtins.int = ...,
+        effect_row_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "effect_row_count", b"effect_row_count", "importance", b"importance", "labels", b"labels", "outputs", b"outputs", "row_count", b"row_count", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ColumnRelation: _TypeAlias = ColumnRelation  # noqa: Y015
+
+@_typing.final
+class OutputRelation(_message.Message):
+    """How one output depends on a column."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    PARTIAL_DEPENDENCE_FIELD_NUMBER: _builtins.int
+    MISSING_DEPENDENCE_FIELD_NUMBER: _builtins.int
+    ACCUMULATED_EFFECT_FIELD_NUMBER: _builtins.int
+    ACCUMULATED_EFFECT_LOW_FIELD_NUMBER: _builtins.int
+    ACCUMULATED_EFFECT_HIGH_FIELD_NUMBER: _builtins.int
+    output: _builtins.str
+    """The class, label or target."""
+    missing_dependence: _builtins.float
+    """Mean output with the column missing in all rows; unset where it is missing in none of the data."""
+    @_builtins.property
+    def partial_dependence(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Partial dependence: mean output with the column at each value in all rows (Friedman, 2001)."""
+
+    @_builtins.property
+    def accumulated_effect(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Accumulated local effect at each value, 0 on average; right also where columns correlate (Apley
+        and Zhu, 2020). Empty where there is none.
+        """
+
+    @_builtins.property
+    def accumulated_effect_low(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Lower ends of its 95 % confidence band (bootstrap over rows)."""
+
+    @_builtins.property
+    def accumulated_effect_high(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Upper ends of its 95 % confidence band."""
+
+    def __init__(
+        self,
+        *,
+        output: _builtins.str = ...,
+        partial_dependence: _abc.Iterable[_builtins.float] | None = ...,
+        missing_dependence: _builtins.float | None = ...,
+        accumulated_effect: _abc.Iterable[_builtins.float] | None = ...,
+        accumulated_effect_low: _abc.Iterable[_builtins.float] | None = ...,
+        accumulated_effect_high: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_missing_dependence", b"_missing_dependence", "missing_dependence", b"missing_dependence"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_missing_dependence", b"_missing_dependence", "accumulated_effect", b"accumulated_effect", "accumulated_effect_high", b"accumulated_effect_high", "accumulated_effect_low", b"accumulated_effect_low", "missing_dependence", b"missing_dependence", "output", b"output", "partial_dependence", b"partial_dependence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__missing_dependence: _TypeAlias = _typing.Literal["missing_dependence"]  # noqa: Y015
+    _WhichOneofArgType__missing_dependence: _TypeAlias = _typing.Literal["_missing_dependence", b"_missing_dependence"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__missing_dependence) -> _WhichOneofReturnType__missing_dependence | None: ...
+
+Global___OutputRelation: _TypeAlias = OutputRelation  # noqa: Y015
+
+@_typing.final
+class PairInteraction(_message.Message):
+    """How far two columns act together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_COLUMN_FIELD_NUMBER: _builtins.int
+    SECOND_COLUMN_FIELD_NUMBER: _builtins.int
+    STRENGTH_FIELD_NUMBER: _builtins.int
+    H_FIELD_NUMBER: _builtins.int
+    SURFACE_FIELD_NUMBER: _builtins.int
+    first_column: _builtins.str
+    """Name of one column."""
+    second_column: _builtins.str
+    """Name of the other column."""
+    strength: _builtins.float
+    """Standard deviation of what their joint partial dependence has beyond the sum of their own ones, in
+    the output's units.
+    """
+    h: _builtins.float
+    """That part's share of the joint partial dependence: the square root of Friedman and Popescu's H²
+    (2008). Unset where the two together change nothing.
+    """
+    @_builtins.property
+    def surface(self) -> Global___PairSurface:
+        """Joint partial dependence; only of the strongest three pairs."""
+
+    def __init__(
+        self,
+        *,
+        first_column: _builtins.str = ...,
+        second_column: _builtins.str = ...,
+        strength: _builtins.float = ...,
+        h: _builtins.float | None = ...,
+        surface: Global___PairSurface | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_h", b"_h", "h", b"h", "surface", b"surface"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_h", b"_h", "first_column", b"first_column", "h", b"h", "second_column", b"second_column", "strength", b"strength", "surface", b"surface"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__h: _TypeAlias = _typing.Literal["h"]  # noqa: Y015
+    _WhichOneofArgType__h: _TypeAlias = _typing.Literal["_h", b"_h"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__h) -> _WhichOneofReturnType__h | None: ...
+
+Global___PairInteraction: _TypeAlias = PairInteraction  # noqa: Y015
+
+@_typing.final
+class PairSurface(_message.Message):
+    """Partial dependence on two columns."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_VALUES_FIELD_NUMBER: _builtins.int
+    FIRST_LABELS_FIELD_NUMBER: _builtins.int
+    SECOND_VALUES_FIELD_NUMBER: _builtins.int
+    SECOND_LABELS_FIELD_NUMBER: _builtins.int
+    PARTIAL_DEPENDENCE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def first_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Values of the first column, at most 12. Empty for labels."""
+
+    @_builtins.property
+    def first_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels of the first column, at most 12. Empty for numbers."""
+
+    @_builtins.property
+    def second_values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Values of the second column, at most 12. Empty for labels."""
+
+    @_builtins.property
+    def second_labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Labels of the second column, at most 12. Empty for numbers."""
+
+    @_builtins.property
+    def partial_dependence(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Mean output for each value of the first column and, within it, of the second."""
+
+    def __init__(
+        self,
+        *,
+        first_values: _abc.Iterable[_builtins.float] | None = ...,
+        first_labels: _abc.Iterable[_builtins.str] | None = ...,
+        second_values: _abc.Iterable[_builtins.float] | None = ...,
+        second_labels: _abc.Iterable[_builtins.str] | None = ...,
+        partial_dependence: _abc.Iterable[_builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_labels", b"first_labels", "first_values", b"first_values", "partial_dependence", b"partial_dependence", "second_labels", b"second_labels", "second_values", b"second_values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PairSurface: _TypeAlias = PairSurface  # noqa: Y015
+
+@_typing.final
+class WhatIf(_message.Message):
+    """What would be predicted for one row if its columns had other values."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROW_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    PREDICTION_FIELD_NUMBER: _builtins.int
+    OUTPUTS_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    PAIR_CHANGE_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    row: _builtins.int
+    """Number of the row in the data set version, from 0."""
+    reason: _builtins.str
+    """Why this row was chosen."""
+    prediction: _builtins.str
+    """What is predicted: a class, labels joined by commas, or a value."""
+    step: _builtins.float
+    """Of values: a change by this much, one standard deviation of the target, counts as another
+    prediction. Unset for classes and labels.
+    """
+    @_builtins.property
+    def outputs(self) -> _containers.RepeatedCompositeFieldContainer[Global___WhatIfOutput]:
+        """Its outputs, the likeliest of many classes, at most 5."""
+
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___WhatIfColumn]:
+        """By column, the most important first, at most 20."""
+
+    @_builtins.property
+    def pair_change(self) -> Global___WhatIfChange:
+        """The smallest change of two columns that gives another prediction, where no change of one does;
+        unset if there is none.
+        """
+
+    def __init__(
+        self,
+        *,
+        row: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        prediction: _builtins.str = ...,
+        outputs: _abc.Iterable[Global___WhatIfOutput] | None = ...,
+        columns: _abc.Iterable[Global___WhatIfColumn] | None = ...,
+        pair_change: Global___WhatIfChange | None = ...,
+        step: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_step", b"_step", "pair_change", b"pair_change", "step", b"step"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_step", b"_step", "columns", b"columns", "outputs", b"outputs", "pair_change", b"pair_change", "prediction", b"prediction", "reason", b"reason", "row", b"row", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__step: _TypeAlias = _typing.Literal["step"]  # noqa: Y015
+    _WhichOneofArgType__step: _TypeAlias = _typing.Literal["_step", b"_step"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__step) -> _WhichOneofReturnType__step | None: ...
+
+Global___WhatIf: _TypeAlias = WhatIf  # noqa: Y015
+
+@_typing.final
+class WhatIfOutput(_message.Message):
+    """An output of a row."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OUTPUT_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    output: _builtins.str
+    """The class, label or target."""
+    value: _builtins.float
+    """Its probability or value."""
+    def __init__(
+        self,
+        *,
+        output: _builtins.str = ...,
+        value: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["output", b"output", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WhatIfOutput: _TypeAlias = WhatIfOutput  # noqa: Y015
+
+@_typing.final
+class WhatIfColumn(_message.Message):
+    """What changing one column of a row does."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMN_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    OUTPUT_LOW_FIELD_NUMBER: _builtins.int
+    OUTPUT_HIGH_FIELD_NUMBER: _builtins.int
+    CHANGE_FIELD_NUMBER: _builtins.int
+    column: _builtins.str
+    """Name of the column."""
+    output_low: _builtins.float
+    """Smallest main output within the values of the data."""
+    output_high: _builtins.float
+    """Largest main output within the values of the data."""
+    @_builtins.property
+    def value(self) -> Global___WhatIfValue:
+        """The row's value."""
+
+    @_builtins.property
+    def change(self) -> Global___WhatIfChange:
+        """The smallest change to a value of the data that gives another prediction; unset if none does."""
+
+    def __init__(
+        self,
+        *,
+        column: _builtins.str = ...,
+        value: Global___WhatIfValue | None = ...,
+        output_low: _builtins.float = ...,
+        output_high: _builtins.float = ...,
+        change: Global___WhatIfChange | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "column", b"column", "output_high", b"output_high", "output_low", b"output_low", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WhatIfColumn: _TypeAlias = WhatIfColumn  # noqa: Y015
+
+@_typing.final
+class WhatIfChange(_message.Message):
+    """Other values of columns that give another prediction."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    PREDICTION_FIELD_NUMBER: _builtins.int
+    size: _builtins.float
+    """Sum over the columns: of a number the change in standard deviations, of a label 1. Unset where a
+    value was missing.
+    """
+    prediction: _builtins.str
+    """What is predicted then."""
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of the columns, one or two."""
+
+    @_builtins.property
+    def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___WhatIfValue]:
+        """What they are changed to, in the same order."""
+
+    def __init__(
+        self,
+        *,
+        columns: _abc.Iterable[_builtins.str] | None = ...,
+        values: _abc.Iterable[Global___WhatIfValue] | None = ...,
+        size: _builtins.float | None = ...,
+        prediction: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_size", b"_size", "size", b"size"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_size", b"_size", "columns", b"columns", "prediction", b"prediction", "size", b"size", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__size: _TypeAlias = _typing.Literal["size"]  # noqa: Y015
+    _WhichOneofArgType__size: _TypeAlias = _typing.Literal["_size", b"_size"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__size) -> _WhichOneofReturnType__size | None: ...
+
+Global___WhatIfChange: _TypeAlias = WhatIfChange  # noqa: Y015
+
+@_typing.final
+class WhatIfValue(_message.Message):
+    """A value of a column. Neither is set where it is missing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    number: _builtins.float
+    """The number."""
+    label: _builtins.str
+    """The label."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.float | None = ...,
+        label: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_number", b"_number", "number", b"number"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_number", b"_number", "label", b"label", "number", b"number"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__number: _TypeAlias = _typing.Literal["number"]  # noqa: Y015
+    _WhichOneofArgType__number: _TypeAlias = _typing.Literal["_number", b"_number"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__number) -> _WhichOneofReturnType__number | None: ...
+
+Global___WhatIfValue: _TypeAlias = WhatIfValue  # noqa: Y015
