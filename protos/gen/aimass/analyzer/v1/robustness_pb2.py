@@ -24,13 +24,29 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#aimass/analyzer/v1/robustness.proto\x12\x12\x61imass.analyzer.v1\"\x12\n\x10RobustnessResultb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#aimass/analyzer/v1/robustness.proto\x12\x12\x61imass.analyzer.v1\"\xc5\x02\n\x10RobustnessResult\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\x14\n\x0cis_agreement\x18\x02 \x01(\x08\x12\x11\n\trow_count\x18\x03 \x01(\x03\x12;\n\x0bundisturbed\x18\x04 \x01(\x0b\x32&.aimass.analyzer.v1.RobustnessEstimate\x12\x12\n\x05guess\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x34\n\x06\x63urves\x18\x06 \x03(\x0b\x32$.aimass.analyzer.v1.DisturbanceCurve\x12\x35\n\x07\x63olumns\x18\x07 \x03(\x0b\x32$.aimass.analyzer.v1.ColumnRobustness\x12\x30\n\x07\x61ttacks\x18\x08 \x03(\x0b\x32\x1f.aimass.analyzer.v1.AttackCurveB\x08\n\x06_guess\"h\n\x12RobustnessEstimate\x12\x12\n\x05value\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03low\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\x04high\x18\x03 \x01(\x01H\x02\x88\x01\x01\x42\x08\n\x06_valueB\x06\n\x04_lowB\x07\n\x05_high\"\xb5\x01\n\x0fRobustnessPoint\x12\x10\n\x08severity\x18\x01 \x01(\x01\x12\x36\n\x06metric\x18\x02 \x01(\x0b\x32&.aimass.analyzer.v1.RobustnessEstimate\x12\x34\n\x04\x66\x61ll\x18\x03 \x01(\x0b\x32&.aimass.analyzer.v1.RobustnessEstimate\x12\x15\n\x08retained\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_retained\"\xde\x01\n\x10\x44isturbanceCurve\x12\x31\n\x04kind\x18\x01 \x01(\x0e\x32#.aimass.analyzer.v1.DisturbanceKind\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\x33\n\x06points\x18\x03 \x03(\x0b\x32#.aimass.analyzer.v1.RobustnessPoint\x12\x17\n\nrobustness\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\rhalf_severity\x18\x05 \x01(\x01H\x01\x88\x01\x01\x42\r\n\x0b_robustnessB\x10\n\x0e_half_severity\"\x98\x01\n\x10\x43olumnRobustness\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x37\n\nworst_kind\x18\x02 \x01(\x0e\x32#.aimass.analyzer.v1.DisturbanceKind\x12;\n\x0c\x64isturbances\x18\x03 \x03(\x0b\x32%.aimass.analyzer.v1.ColumnDisturbance\"\x88\x01\n\x11\x43olumnDisturbance\x12\x31\n\x04kind\x18\x01 \x01(\x0e\x32#.aimass.analyzer.v1.DisturbanceKind\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\x32\n\x05point\x18\x03 \x01(\x0b\x32#.aimass.analyzer.v1.RobustnessPoint\"\xa4\x02\n\x0b\x41ttackCurve\x12,\n\x04kind\x18\x01 \x01(\x0e\x32\x1e.aimass.analyzer.v1.AttackKind\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12\x33\n\x06points\x18\x03 \x03(\x0b\x32#.aimass.analyzer.v1.RobustnessPoint\x12\x17\n\nrobustness\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x1a\n\rhalf_severity\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x11\n\trow_count\x18\x06 \x01(\x03\x12;\n\x0bundisturbed\x18\x07 \x01(\x0b\x32&.aimass.analyzer.v1.RobustnessEstimateB\r\n\x0b_robustnessB\x10\n\x0e_half_severity*\xc4\x05\n\x0f\x44isturbanceKind\x12 \n\x1c\x44ISTURBANCE_KIND_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x44ISTURBANCE_KIND_NOISE\x10\x01\x12\x1c\n\x18\x44ISTURBANCE_KIND_MISSING\x10\x02\x12\x19\n\x15\x44ISTURBANCE_KIND_GONE\x10\x03\x12\x1a\n\x16\x44ISTURBANCE_KIND_SHIFT\x10\x04\x12\x1a\n\x16\x44ISTURBANCE_KIND_SCALE\x10\x05\x12\"\n\x1e\x44ISTURBANCE_KIND_ANOTHER_LABEL\x10\x06\x12\x1c\n\x18\x44ISTURBANCE_KIND_SWAPPED\x10\x07\x12\x19\n\x15\x44ISTURBANCE_KIND_BLUR\x10\x08\x12 \n\x1c\x44ISTURBANCE_KIND_PIXEL_NOISE\x10\t\x12\x1d\n\x19\x44ISTURBANCE_KIND_BRIGHTER\x10\n\x12\x1b\n\x17\x44ISTURBANCE_KIND_DARKER\x10\x0b\x12\"\n\x1e\x44ISTURBANCE_KIND_LESS_CONTRAST\x10\x0c\x12\x1e\n\x1a\x44ISTURBANCE_KIND_OCCLUSION\x10\r\x12\x1a\n\x16\x44ISTURBANCE_KIND_MOVED\x10\x0e\x12\x1c\n\x18\x44ISTURBANCE_KIND_ROTATED\x10\x0f\x12\"\n\x1e\x44ISTURBANCE_KIND_SHUFFLED_LAGS\x10\x10\x12!\n\x1d\x44ISTURBANCE_KIND_MISSING_LAGS\x10\x11\x12!\n\x1d\x44ISTURBANCE_KIND_SERIES_NOISE\x10\x12\x12\x1f\n\x1b\x44ISTURBANCE_KIND_TIME_SHIFT\x10\x13\x12\"\n\x1e\x44ISTURBANCE_KIND_DROPPED_WORDS\x10\x14\x12\x1a\n\x16\x44ISTURBANCE_KIND_TYPOS\x10\x15*\x90\x01\n\nAttackKind\x12\x1b\n\x17\x41TTACK_KIND_UNSPECIFIED\x10\x00\x12\x14\n\x10\x41TTACK_KIND_FGSM\x10\x01\x12\x13\n\x0f\x41TTACK_KIND_PGD\x10\x02\x12\x1b\n\x17\x41TTACK_KIND_RANDOM_SIGN\x10\x03\x12\x1d\n\x19\x41TTACK_KIND_RANDOM_SEARCH\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'aimass.analyzer.v1.robustness_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ROBUSTNESSRESULT']._serialized_start=59
-  _globals['_ROBUSTNESSRESULT']._serialized_end=77
+  _globals['_DISTURBANCEKIND']._serialized_start=1492
+  _globals['_DISTURBANCEKIND']._serialized_end=2200
+  _globals['_ATTACKKIND']._serialized_start=2203
+  _globals['_ATTACKKIND']._serialized_end=2347
+  _globals['_ROBUSTNESSRESULT']._serialized_start=60
+  _globals['_ROBUSTNESSRESULT']._serialized_end=385
+  _globals['_ROBUSTNESSESTIMATE']._serialized_start=387
+  _globals['_ROBUSTNESSESTIMATE']._serialized_end=491
+  _globals['_ROBUSTNESSPOINT']._serialized_start=494
+  _globals['_ROBUSTNESSPOINT']._serialized_end=675
+  _globals['_DISTURBANCECURVE']._serialized_start=678
+  _globals['_DISTURBANCECURVE']._serialized_end=900
+  _globals['_COLUMNROBUSTNESS']._serialized_start=903
+  _globals['_COLUMNROBUSTNESS']._serialized_end=1055
+  _globals['_COLUMNDISTURBANCE']._serialized_start=1058
+  _globals['_COLUMNDISTURBANCE']._serialized_end=1194
+  _globals['_ATTACKCURVE']._serialized_start=1197
+  _globals['_ATTACKCURVE']._serialized_end=1489
 # @@protoc_insertion_point(module_scope)

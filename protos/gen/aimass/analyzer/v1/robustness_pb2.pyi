@@ -3,8 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -16,19 +19,455 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _DisturbanceKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DisturbanceKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DisturbanceKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DISTURBANCE_KIND_UNSPECIFIED: _DisturbanceKind.ValueType  # 0
+    """Never returned."""
+    DISTURBANCE_KIND_NOISE: _DisturbanceKind.ValueType  # 1
+    """Normal noise on numbers."""
+    DISTURBANCE_KIND_MISSING: _DisturbanceKind.ValueType  # 2
+    """Cells without a value, or with a label that the model does not know."""
+    DISTURBANCE_KIND_GONE: _DisturbanceKind.ValueType  # 3
+    """A column without any value."""
+    DISTURBANCE_KIND_SHIFT: _DisturbanceKind.ValueType  # 4
+    """Numbers of a column all larger, or all smaller, by the same."""
+    DISTURBANCE_KIND_SCALE: _DisturbanceKind.ValueType  # 5
+    """Numbers of a column multiplied, or divided, by a factor."""
+    DISTURBANCE_KIND_ANOTHER_LABEL: _DisturbanceKind.ValueType  # 6
+    """Labels replaced by others of the same column."""
+    DISTURBANCE_KIND_SWAPPED: _DisturbanceKind.ValueType  # 7
+    """Cells with the value of another row."""
+    DISTURBANCE_KIND_BLUR: _DisturbanceKind.ValueType  # 8
+    """Images blurred."""
+    DISTURBANCE_KIND_PIXEL_NOISE: _DisturbanceKind.ValueType  # 9
+    """Normal noise on the values of pixels."""
+    DISTURBANCE_KIND_BRIGHTER: _DisturbanceKind.ValueType  # 10
+    """Images brighter."""
+    DISTURBANCE_KIND_DARKER: _DisturbanceKind.ValueType  # 11
+    """Images darker."""
+    DISTURBANCE_KIND_LESS_CONTRAST: _DisturbanceKind.ValueType  # 12
+    """Images with less contrast."""
+    DISTURBANCE_KIND_OCCLUSION: _DisturbanceKind.ValueType  # 13
+    """A square somewhere in the image covered."""
+    DISTURBANCE_KIND_MOVED: _DisturbanceKind.ValueType  # 14
+    """Images moved sideways, or up or down."""
+    DISTURBANCE_KIND_ROTATED: _DisturbanceKind.ValueType  # 15
+    """Images turned around their middle."""
+    DISTURBANCE_KIND_SHUFFLED_LAGS: _DisturbanceKind.ValueType  # 16
+    """Lags of a series in another order, within windows."""
+    DISTURBANCE_KIND_MISSING_LAGS: _DisturbanceKind.ValueType  # 17
+    """A block of a series without values."""
+    DISTURBANCE_KIND_SERIES_NOISE: _DisturbanceKind.ValueType  # 18
+    """Normal noise on the values of a series."""
+    DISTURBANCE_KIND_TIME_SHIFT: _DisturbanceKind.ValueType  # 19
+    """A series moved in time."""
+    DISTURBANCE_KIND_DROPPED_WORDS: _DisturbanceKind.ValueType  # 20
+    """Words left out of texts."""
+    DISTURBANCE_KIND_TYPOS: _DisturbanceKind.ValueType  # 21
+    """Letters of texts mistyped."""
+
+class DisturbanceKind(_DisturbanceKind, metaclass=_DisturbanceKindEnumTypeWrapper):
+    """Kinds of disturbance."""
+
+DISTURBANCE_KIND_UNSPECIFIED: DisturbanceKind.ValueType  # 0
+"""Never returned."""
+DISTURBANCE_KIND_NOISE: DisturbanceKind.ValueType  # 1
+"""Normal noise on numbers."""
+DISTURBANCE_KIND_MISSING: DisturbanceKind.ValueType  # 2
+"""Cells without a value, or with a label that the model does not know."""
+DISTURBANCE_KIND_GONE: DisturbanceKind.ValueType  # 3
+"""A column without any value."""
+DISTURBANCE_KIND_SHIFT: DisturbanceKind.ValueType  # 4
+"""Numbers of a column all larger, or all smaller, by the same."""
+DISTURBANCE_KIND_SCALE: DisturbanceKind.ValueType  # 5
+"""Numbers of a column multiplied, or divided, by a factor."""
+DISTURBANCE_KIND_ANOTHER_LABEL: DisturbanceKind.ValueType  # 6
+"""Labels replaced by others of the same column."""
+DISTURBANCE_KIND_SWAPPED: DisturbanceKind.ValueType  # 7
+"""Cells with the value of another row."""
+DISTURBANCE_KIND_BLUR: DisturbanceKind.ValueType  # 8
+"""Images blurred."""
+DISTURBANCE_KIND_PIXEL_NOISE: DisturbanceKind.ValueType  # 9
+"""Normal noise on the values of pixels."""
+DISTURBANCE_KIND_BRIGHTER: DisturbanceKind.ValueType  # 10
+"""Images brighter."""
+DISTURBANCE_KIND_DARKER: DisturbanceKind.ValueType  # 11
+"""Images darker."""
+DISTURBANCE_KIND_LESS_CONTRAST: DisturbanceKind.ValueType  # 12
+"""Images with less contrast."""
+DISTURBANCE_KIND_OCCLUSION: DisturbanceKind.ValueType  # 13
+"""A square somewhere in the image covered."""
+DISTURBANCE_KIND_MOVED: DisturbanceKind.ValueType  # 14
+"""Images moved sideways, or up or down."""
+DISTURBANCE_KIND_ROTATED: DisturbanceKind.ValueType  # 15
+"""Images turned around their middle."""
+DISTURBANCE_KIND_SHUFFLED_LAGS: DisturbanceKind.ValueType  # 16
+"""Lags of a series in another order, within windows."""
+DISTURBANCE_KIND_MISSING_LAGS: DisturbanceKind.ValueType  # 17
+"""A block of a series without values."""
+DISTURBANCE_KIND_SERIES_NOISE: DisturbanceKind.ValueType  # 18
+"""Normal noise on the values of a series."""
+DISTURBANCE_KIND_TIME_SHIFT: DisturbanceKind.ValueType  # 19
+"""A series moved in time."""
+DISTURBANCE_KIND_DROPPED_WORDS: DisturbanceKind.ValueType  # 20
+"""Words left out of texts."""
+DISTURBANCE_KIND_TYPOS: DisturbanceKind.ValueType  # 21
+"""Letters of texts mistyped."""
+Global___DisturbanceKind: _TypeAlias = DisturbanceKind  # noqa: Y015
+
+class _AttackKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AttackKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AttackKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ATTACK_KIND_UNSPECIFIED: _AttackKind.ValueType  # 0
+    """Never returned."""
+    ATTACK_KIND_FGSM: _AttackKind.ValueType  # 1
+    """One step along the sign of the gradient (fast gradient sign method; Goodfellow et al., 2015)."""
+    ATTACK_KIND_PGD: _AttackKind.ValueType  # 2
+    """Several smaller steps along the sign of the gradient, from a random start (projected gradient
+    descent; Madry et al., 2018).
+    """
+    ATTACK_KIND_RANDOM_SIGN: _AttackKind.ValueType  # 3
+    """A step in a random direction; to compare with."""
+    ATTACK_KIND_RANDOM_SEARCH: _AttackKind.ValueType  # 4
+    """The worst of several random directions, row by row: where there are no gradients."""
+
+class AttackKind(_AttackKind, metaclass=_AttackKindEnumTypeWrapper):
+    """How steps that are to hurt are chosen."""
+
+ATTACK_KIND_UNSPECIFIED: AttackKind.ValueType  # 0
+"""Never returned."""
+ATTACK_KIND_FGSM: AttackKind.ValueType  # 1
+"""One step along the sign of the gradient (fast gradient sign method; Goodfellow et al., 2015)."""
+ATTACK_KIND_PGD: AttackKind.ValueType  # 2
+"""Several smaller steps along the sign of the gradient, from a random start (projected gradient
+descent; Madry et al., 2018).
+"""
+ATTACK_KIND_RANDOM_SIGN: AttackKind.ValueType  # 3
+"""A step in a random direction; to compare with."""
+ATTACK_KIND_RANDOM_SEARCH: AttackKind.ValueType  # 4
+"""The worst of several random directions, row by row: where there are no gradients."""
+Global___AttackKind: _TypeAlias = AttackKind  # noqa: Y015
+
 @_typing.final
 class RobustnessResult(_message.Message):
-    """How the model behaves under disturbance."""
+    """How the model behaves under disturbance: the metric on the same rows, undisturbed and disturbed."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    METRIC_FIELD_NUMBER: _builtins.int
+    IS_AGREEMENT_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    UNDISTURBED_FIELD_NUMBER: _builtins.int
+    GUESS_FIELD_NUMBER: _builtins.int
+    CURVES_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
+    ATTACKS_FIELD_NUMBER: _builtins.int
+    metric: _builtins.str
+    """Name of the metric, as in AnalysisMetric, in lower case: `accuracy` for example."""
+    is_agreement: _builtins.bool
+    """The data has no target: the metric compares with what the model predicts for undisturbed rows."""
+    row_count: _builtins.int
+    """Rows that were disturbed; all numbers are of the same rows."""
+    guess: _builtins.float
+    """The metric of the best constant guess on these rows."""
+    @_builtins.property
+    def undisturbed(self) -> Global___RobustnessEstimate:
+        """The metric on the undisturbed rows."""
+
+    @_builtins.property
+    def curves(self) -> _containers.RepeatedCompositeFieldContainer[Global___DisturbanceCurve]:
+        """By disturbance of all columns, what hurts most first; at most 25."""
+
+    @_builtins.property
+    def columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___ColumnRobustness]:
+        """Single columns, what hurts most first; at most 50."""
+
+    @_builtins.property
+    def attacks(self) -> _containers.RepeatedCompositeFieldContainer[Global___AttackCurve]:
+        """By kind of adversarial step; at most 4."""
+
     def __init__(
         self,
+        *,
+        metric: _builtins.str = ...,
+        is_agreement: _builtins.bool = ...,
+        row_count: _builtins.int = ...,
+        undisturbed: Global___RobustnessEstimate | None = ...,
+        guess: _builtins.float | None = ...,
+        curves: _abc.Iterable[Global___DisturbanceCurve] | None = ...,
+        columns: _abc.Iterable[Global___ColumnRobustness] | None = ...,
+        attacks: _abc.Iterable[Global___AttackCurve] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_guess", b"_guess", "guess", b"guess", "undisturbed", b"undisturbed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_guess", b"_guess", "attacks", b"attacks", "columns", b"columns", "curves", b"curves", "guess", b"guess", "is_agreement", b"is_agreement", "metric", b"metric", "row_count", b"row_count", "undisturbed", b"undisturbed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__guess: _TypeAlias = _typing.Literal["guess"]  # noqa: Y015
+    _WhichOneofArgType__guess: _TypeAlias = _typing.Literal["_guess", b"_guess"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__guess) -> _WhichOneofReturnType__guess | None: ...
+
+Global___RobustnessResult: _TypeAlias = RobustnessResult  # noqa: Y015
+
+@_typing.final
+class RobustnessEstimate(_message.Message):
+    """An estimate with its 95 % confidence interval; bounds that are no finite numbers are unset."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    value: _builtins.float
+    """The estimate."""
+    low: _builtins.float
+    """Lower bound."""
+    high: _builtins.float
+    """Upper bound."""
+    def __init__(
+        self,
+        *,
+        value: _builtins.float | None = ...,
+        low: _builtins.float | None = ...,
+        high: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_high", b"_high", "_low", b"_low", "_value", b"_value", "high", b"high", "low", b"low", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_high", b"_high", "_low", b"_low", "_value", b"_value", "high", b"high", "low", b"low", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__high: _TypeAlias = _typing.Literal["high"]  # noqa: Y015
+    _WhichOneofArgType__high: _TypeAlias = _typing.Literal["_high", b"_high"]  # noqa: Y015
+    _WhichOneofReturnType__low: _TypeAlias = _typing.Literal["low"]  # noqa: Y015
+    _WhichOneofArgType__low: _TypeAlias = _typing.Literal["_low", b"_low"]  # noqa: Y015
+    _WhichOneofReturnType__value: _TypeAlias = _typing.Literal["value"]  # noqa: Y015
+    _WhichOneofArgType__value: _TypeAlias = _typing.Literal["_value", b"_value"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__high) -> _WhichOneofReturnType__high | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__low) -> _WhichOneofReturnType__low | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__value) -> _WhichOneofReturnType__value | None: ...
+
+Global___RobustnessEstimate: _TypeAlias = RobustnessEstimate  # noqa: Y015
+
+@_typing.final
+class RobustnessPoint(_message.Message):
+    """The metric at one severity."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEVERITY_FIELD_NUMBER: _builtins.int
+    METRIC_FIELD_NUMBER: _builtins.int
+    FALL_FIELD_NUMBER: _builtins.int
+    RETAINED_FIELD_NUMBER: _builtins.int
+    severity: _builtins.float
+    """How strong the disturbance is, in the curve's unit."""
+    retained: _builtins.float
+    """Share of the metric's distance from a constant guess that is left, 0 to 1; unset where the
+    model is no better than a guess.
+    """
+    @_builtins.property
+    def metric(self) -> Global___RobustnessEstimate:
+        """The metric."""
+
+    @_builtins.property
+    def fall(self) -> Global___RobustnessEstimate:
+        """How much worse the metric is than on the undisturbed rows, above 0 for worse, whether larger
+        or smaller is better; from the differences of the rows.
+        """
+
+    def __init__(
+        self,
+        *,
+        severity: _builtins.float = ...,
+        metric: Global___RobustnessEstimate | None = ...,
+        fall: Global___RobustnessEstimate | None = ...,
+        retained: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_retained", b"_retained", "fall", b"fall", "metric", b"metric", "retained", b"retained"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_retained", b"_retained", "fall", b"fall", "metric", b"metric", "retained", b"retained", "severity", b"severity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__retained: _TypeAlias = _typing.Literal["retained"]  # noqa: Y015
+    _WhichOneofArgType__retained: _TypeAlias = _typing.Literal["_retained", b"_retained"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__retained) -> _WhichOneofReturnType__retained | None: ...
+
+Global___RobustnessPoint: _TypeAlias = RobustnessPoint  # noqa: Y015
+
+@_typing.final
+class DisturbanceCurve(_message.Message):
+    """The metric under one kind of disturbance, of all columns that it applies to at once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    ROBUSTNESS_FIELD_NUMBER: _builtins.int
+    HALF_SEVERITY_FIELD_NUMBER: _builtins.int
+    kind: Global___DisturbanceKind.ValueType
+    """The kind."""
+    unit: _builtins.str
+    """What severities are measured in, for people."""
+    robustness: _builtins.float
+    """Mean of `retained` over the severities: 1 for a model that the disturbance does not hurt, 0 for
+    one that is no better than a guess at any severity.
+    """
+    half_severity: _builtins.float
+    """Severity at which half of the distance from a constant guess is lost, interpolated; unset where
+    more is left at all severities.
+    """
+    @_builtins.property
+    def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___RobustnessPoint]:
+        """By severity, ascending; at most 5."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___DisturbanceKind.ValueType = ...,
+        unit: _builtins.str = ...,
+        points: _abc.Iterable[Global___RobustnessPoint] | None = ...,
+        robustness: _builtins.float | None = ...,
+        half_severity: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_half_severity", b"_half_severity", "_robustness", b"_robustness", "half_severity", b"half_severity", "robustness", b"robustness"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_half_severity", b"_half_severity", "_robustness", b"_robustness", "half_severity", b"half_severity", "kind", b"kind", "points", b"points", "robustness", b"robustness", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__half_severity: _TypeAlias = _typing.Literal["half_severity"]  # noqa: Y015
+    _WhichOneofArgType__half_severity: _TypeAlias = _typing.Literal["_half_severity", b"_half_severity"]  # noqa: Y015
+    _WhichOneofReturnType__robustness: _TypeAlias = _typing.Literal["robustness"]  # noqa: Y015
+    _WhichOneofArgType__robustness: _TypeAlias = _typing.Literal["_robustness", b"_robustness"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__half_severity) -> _WhichOneofReturnType__half_severity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__robustness) -> _WhichOneofReturnType__robustness | None: ...
+
+Global___DisturbanceCurve: _TypeAlias = DisturbanceCurve  # noqa: Y015
+
+@_typing.final
+class ColumnRobustness(_message.Message):
+    """What disturbances of a single column do."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMN_FIELD_NUMBER: _builtins.int
+    WORST_KIND_FIELD_NUMBER: _builtins.int
+    DISTURBANCES_FIELD_NUMBER: _builtins.int
+    column: _builtins.str
+    """The column."""
+    worst_kind: Global___DisturbanceKind.ValueType
+    """The kind that hurts most."""
+    @_builtins.property
+    def disturbances(self) -> _containers.RepeatedCompositeFieldContainer[Global___ColumnDisturbance]:
+        """By kind, at the middle severity; at most 6."""
+
+    def __init__(
+        self,
+        *,
+        column: _builtins.str = ...,
+        worst_kind: Global___DisturbanceKind.ValueType = ...,
+        disturbances: _abc.Iterable[Global___ColumnDisturbance] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "disturbances", b"disturbances", "worst_kind", b"worst_kind"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___RobustnessResult: _TypeAlias = RobustnessResult  # noqa: Y015
+Global___ColumnRobustness: _TypeAlias = ColumnRobustness  # noqa: Y015
+
+@_typing.final
+class ColumnDisturbance(_message.Message):
+    """What one kind of disturbance of a single column does."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    POINT_FIELD_NUMBER: _builtins.int
+    kind: Global___DisturbanceKind.ValueType
+    """The kind."""
+    unit: _builtins.str
+    """What the severity is measured in, for people."""
+    @_builtins.property
+    def point(self) -> Global___RobustnessPoint:
+        """The metric."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___DisturbanceKind.ValueType = ...,
+        unit: _builtins.str = ...,
+        point: Global___RobustnessPoint | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["point", b"point"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "point", b"point", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ColumnDisturbance: _TypeAlias = ColumnDisturbance  # noqa: Y015
+
+@_typing.final
+class AttackCurve(_message.Message):
+    """The metric under small steps that are chosen to hurt."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    POINTS_FIELD_NUMBER: _builtins.int
+    ROBUSTNESS_FIELD_NUMBER: _builtins.int
+    HALF_SEVERITY_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    UNDISTURBED_FIELD_NUMBER: _builtins.int
+    kind: Global___AttackKind.ValueType
+    """How the steps are chosen."""
+    unit: _builtins.str
+    """What the size of a step is measured in, for people."""
+    robustness: _builtins.float
+    """See DisturbanceCurve."""
+    half_severity: _builtins.float
+    """See DisturbanceCurve."""
+    row_count: _builtins.int
+    """Rows that were attacked: the first of those that were disturbed, spread evenly."""
+    @_builtins.property
+    def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___RobustnessPoint]:
+        """By largest size of a step in each value, ascending; at most 5."""
+
+    @_builtins.property
+    def undisturbed(self) -> Global___RobustnessEstimate:
+        """The metric on these rows, undisturbed."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___AttackKind.ValueType = ...,
+        unit: _builtins.str = ...,
+        points: _abc.Iterable[Global___RobustnessPoint] | None = ...,
+        robustness: _builtins.float | None = ...,
+        half_severity: _builtins.float | None = ...,
+        row_count: _builtins.int = ...,
+        undisturbed: Global___RobustnessEstimate | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_half_severity", b"_half_severity", "_robustness", b"_robustness", "half_severity", b"half_severity", "robustness", b"robustness", "undisturbed", b"undisturbed"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_half_severity", b"_half_severity", "_robustness", b"_robustness", "half_severity", b"half_severity", "kind", b"kind", "points", b"points", "robustness", b"robustness", "row_count", b"row_count", "undisturbed", b"undisturbed", "unit", b"unit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__half_severity: _TypeAlias = _typing.Literal["half_severity"]  # noqa: Y015
+    _WhichOneofArgType__half_severity: _TypeAlias = _typing.Literal["_half_severity", b"_half_severity"]  # noqa: Y015
+    _WhichOneofReturnType__robustness: _TypeAlias = _typing.Literal["robustness"]  # noqa: Y015
+    _WhichOneofArgType__robustness: _TypeAlias = _typing.Literal["_robustness", b"_robustness"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__half_severity) -> _WhichOneofReturnType__half_severity | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__robustness) -> _WhichOneofReturnType__robustness | None: ...
+
+Global___AttackCurve: _TypeAlias = AttackCurve  # noqa: Y015
