@@ -32,6 +32,7 @@ _OPTIONS = [
 
 # Reads, and writes that are safe to repeat: a Create without a request id is given one below.
 RETRIED = {
+    "aimass.analyzer.v1.AnalyzerService": [],
     "aimass.catalog.v1.DatasetService": [],
     "aimass.catalog.v1.LineageService": [],
     "aimass.catalog.v1.ModelService": [],
@@ -42,6 +43,7 @@ RETRIED = {
 # Streams are taken up again by `watch`, or by whoever feeds them, who know where they broke off;
 # gRPC's own retries would buffer what is sent and begin anew.
 NOT_RETRIED = {
+    "aimass.analyzer.v1.AnalyzerService": ["WatchAnalysis"],
     "aimass.catalog.v1.DatasetService": ["WatchDatasetImport"],
     "aimass.catalog.v1.ModelService": ["WatchModelImport"],
     "aimass.outlier.v1.OutlierService": ["ScoreStream", "WatchOutlierScan"],

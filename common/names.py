@@ -151,6 +151,13 @@ class OutlierFeedbackName(_CollectionName):
 
 
 @dataclass(frozen=True)
+class AnalysisName(_CollectionName):
+    """`analyses/{id}`."""
+
+    collection = "analyses"
+
+
+@dataclass(frozen=True)
 class _VersionName:
     """`{collection}/{id}/versions/{number}`.
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.outlier.v1 import outlier_pb2
 from common.cli.context import CliContext, context_of
@@ -31,9 +32,9 @@ def apply(
 ) -> None:
     """Create what a YAML file says, in order, and follow each run to its end.
 
-    A document is `kind: DatasetImport`, `ModelImport`, `OutlierScan` or `TrainingRun` and the
-    fields of that kind's create request. An import's `upload` may be `file:<path>`, counted from
-    the YAML file; it is uploaded with --validate-only too.
+    A document is `kind: Analysis`, `DatasetImport`, `ModelImport`, `OutlierScan` or `TrainingRun`
+    and the fields of that kind's create request. An import's `upload` may be `file:<path>`,
+    counted from the YAML file; it is uploaded with --validate-only too.
     """
     cli = context_of(context)
     for document in load_documents(file):
@@ -64,6 +65,8 @@ def create(cli: CliContext, request: Request) -> Run:
         return cli.clients.datasets.CreateDatasetImport(request)
     if isinstance(request, model_pb2.CreateModelImportRequest):
         return cli.clients.models.CreateModelImport(request)
+    if isinstance(request, analyzer_pb2.CreateAnalysisRequest):
+        return cli.clients.analyses.CreateAnalysis(request)
     if isinstance(request, outlier_pb2.CreateOutlierScanRequest):
         return cli.clients.outliers.CreateOutlierScan(request)
     return cli.clients.training.CreateTrainingRun(request)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import grpc
 
+from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2
 from aimass.outlier.v1 import outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
@@ -37,6 +38,16 @@ _PARTS = {
     "catalog": ("grpc_health", "minio", "psutil", "pydantic_settings", "duckdb", "pyarrow", "PIL"),
     "trainer": ("torch", "onnx", "onnxruntime", "safetensors", "cloudpickle"),
     "outlier": ("torch", "sklearn", "scipy", "numba", "river", "pgmpy", "mlxtend"),
+    "analyzer": (
+        "torch",
+        "sklearn",
+        "captum",
+        "shap",
+        "torchinfo",
+        "onnxruntime",
+        "skops",
+        "plotly",
+    ),
 }
 
 
@@ -256,6 +267,9 @@ def check_services(cli: CliContext, state: SuiteState | None) -> Iterator[Findin
         )
         where = clients.endpoint.outlier_address
         yield Finding(Level.GOOD, f"the outlier service answers at {where}")
+        clients.analyses.ListAnalyses(analyzer_pb2.ListAnalysesRequest(page_size=1), timeout=5)
+        where = clients.endpoint.analyzer_address
+        yield Finding(Level.GOOD, f"the analyzer answers at {where}")
     except grpc.RpcError as error:
         said = from_rpc(error)
         yield Finding(Level.PROBLEM, said.message.rstrip("."), said.hint or "aimass status")

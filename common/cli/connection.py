@@ -7,6 +7,7 @@ from functools import cached_property
 
 import grpc
 
+from aimass.analyzer.v1 import analyzer_pb2_grpc
 from aimass.catalog.v1 import dataset_pb2_grpc, lineage_pb2_grpc, model_pb2_grpc, transfer_pb2_grpc
 from aimass.maintenance.v1 import maintenance_pb2_grpc
 from aimass.outlier.v1 import outlier_pb2_grpc
@@ -24,12 +25,14 @@ class Endpoint:
         catalog_address: `host:port` of the catalog.
         trainer_address: `host:port` of the trainer.
         outlier_address: `host:port` of the outlier service.
+        analyzer_address: `host:port` of the analyzer.
         token: Bearer token.
     """
 
     catalog_address: str
     trainer_address: str
     outlier_address: str
+    analyzer_address: str
     token: str = field(repr=False)
 
 
@@ -70,6 +73,7 @@ def local_endpoint(home: SuiteHome) -> Endpoint:
         state.catalog_address,
         state.trainer_address,
         state.outlier_address,
+        state.analyzer_address,
         home.tokens()["local"],
     )
 
@@ -93,15 +97,25 @@ class Clients:
         return connect_sync(self.endpoint.outlier_address, self.endpoint.token)
 
     @cached_property
+    def _analyzer(self) -> grpc.Channel:
+        return connect_sync(self.endpoint.analyzer_address, self.endpoint.token)
+
+    @cached_property
     def maintenance(self) -> Mapping[str, maintenance_pb2_grpc.MaintenanceServiceStub]:
         """Housekeeping, by service."""
         channels = {
             "catalog": self._catalog,
             "trainer": self._trainer,
             "outlier": self._outlier,
+            "analyzer": self._analyzer,
         }
         stub = maintenance_pb2_grpc.MaintenanceServiceStub
         return {service: stub(channel) for service, channel in channels.items()}
+
+    @cached_property
+    def analyses(self) -> analyzer_pb2_grpc.AnalyzerServiceStub:
+        """Analyses and comparisons of models."""
+        return analyzer_pb2_grpc.AnalyzerServiceStub(self._analyzer)
 
     @cached_property
     def datasets(self) -> dataset_pb2_grpc.DatasetServiceStub:

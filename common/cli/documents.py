@@ -8,6 +8,7 @@ from typing import TypeAlias
 import yaml
 from google.protobuf import json_format
 
+from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.outlier.v1 import outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
@@ -15,12 +16,14 @@ from common.cli.errors import CliError
 from common.cli.fields import unknown_fields, wrong_value
 
 Request: TypeAlias = (
-    dataset_pb2.CreateDatasetImportRequest
+    analyzer_pb2.CreateAnalysisRequest
+    | dataset_pb2.CreateDatasetImportRequest
     | model_pb2.CreateModelImportRequest
     | outlier_pb2.CreateOutlierScanRequest
     | trainer_pb2.CreateTrainingRunRequest
 )
 KINDS: Mapping[str, type[Request]] = {
+    "Analysis": analyzer_pb2.CreateAnalysisRequest,
     "DatasetImport": dataset_pb2.CreateDatasetImportRequest,
     "ModelImport": model_pb2.CreateModelImportRequest,
     "OutlierScan": outlier_pb2.CreateOutlierScanRequest,

@@ -12,10 +12,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from aimass.analyzer.v1 import analyzer_pb2
 from aimass.outlier.v1 import outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import event_pb2, run_pb2
 from common.cli import text
+from common.cli.analysis_views import show_summary
 from common.cli.context import make_table, print_trimmed
 from common.cli.errors import CliError, CommandInterruptedError, from_status, show
 from common.cli.progress import RunProgress
@@ -205,7 +207,9 @@ def why_failed(run: Run) -> CliError:
 
 def _print_findings(run: Run, console: Console) -> None:
     """Prints what a run has found beside what it made."""
-    if isinstance(run, outlier_pb2.OutlierScan):
+    if isinstance(run, analyzer_pb2.Analysis):
+        show_summary(run, console)
+    elif isinstance(run, outlier_pb2.OutlierScan):
         show_findings(run, console)
     elif isinstance(run, trainer_pb2.TrainingRun) and run.HasField("outlier_comparison"):
         show_comparison(run.outlier_comparison, console)

@@ -10,11 +10,13 @@ import typer
 
 from common.cli import (
     agents,
+    analyses,
     apply,
     datasets,
     debug,
     doctor,
     models,
+    opening,
     runs,
     scans,
     suite,
@@ -38,6 +40,8 @@ app = typer.Typer(
 )
 suite.register(app)
 apply.register(app)
+analyses.register(app)
+opening.register(app)
 trace.register(app)
 debug.register(app)
 doctor.register(app)
@@ -46,6 +50,7 @@ app.add_typer(datasets.app, name="datasets")
 app.add_typer(models.app, name="models")
 app.add_typer(runs.app, name="runs")
 app.add_typer(scans.app, name="scans")
+app.add_typer(analyses.app, name="analyses")
 app.add_typer(agents.app, name="agents")
 
 

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 
 import grpc
 
+from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.outlier.v1 import outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
@@ -17,7 +18,8 @@ from common.client import watch
 
 _SO_FAR_SECONDS = 5.0
 Run: TypeAlias = (
-    dataset_pb2.DatasetImport
+    analyzer_pb2.Analysis
+    | dataset_pb2.DatasetImport
     | model_pb2.ModelImport
     | outlier_pb2.OutlierScan
     | trainer_pb2.TrainingRun
@@ -46,7 +48,7 @@ class RunCalls:
 
     def pages(self, filter_: str) -> Iterator[Run]:
         """Yields runs, newest first."""
-        plural = f"{self._kind}s"
+        plural = plural_of(self._kind)
         request = getattr(self._messages, f"List{plural}Request")(filter=filter_)
         while True:
             page = getattr(self._stub, f"List{plural}")(request)
@@ -89,6 +91,7 @@ _KINDS: Mapping[str, tuple[str, ModuleType, str]] = {
     "datasetImports": ("DatasetImport", dataset_pb2, "datasets"),
     "modelImports": ("ModelImport", model_pb2, "models"),
     "outlierScans": ("OutlierScan", outlier_pb2, "outliers"),
+    "analyses": ("Analysis", analyzer_pb2, "analyses"),
 }
 _DEFAULT = "trainingRuns"
 # What a command says of the names that it takes.
@@ -131,6 +134,8 @@ def result_of(run: Run) -> str:
     """Returns the resource that a run made; empty where it made none."""
     if isinstance(run, dataset_pb2.DatasetImport):
         return run.dataset_version
+    if isinstance(run, analyzer_pb2.Analysis):
+        return ""
     return run.model_version
 
 
@@ -156,6 +161,11 @@ def _received(events: Iterable[event_pb2.Event]) -> list[event_pb2.Event]:
         if not isinstance(error, grpc.Call) or error.code() != grpc.StatusCode.DEADLINE_EXCEEDED:
             raise
     return found
+
+
+def plural_of(kind: str) -> str:
+    """Returns `TrainingRuns` for `TrainingRun`, `Analyses` for `Analysis`."""
+    return f"{kind.removesuffix('is')}es" if kind.endswith("is") else f"{kind}s"
 
 
 def _snake(name: str) -> str:

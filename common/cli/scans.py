@@ -8,15 +8,14 @@ from typing import Annotated
 import typer
 
 from aimass.outlier.v1 import outlier_pb2
-from aimass.type.v1 import artifact_pb2, run_pb2
+from aimass.type.v1 import run_pb2
 from common.cli import text
 from common.cli.context import CliContext, context_of
-from common.cli.errors import CliError
 from common.cli.errors import show as show_error
 from common.cli.follow import why_failed
+from common.cli.run_files import download_files
 from common.cli.run_kinds import state_of
 from common.cli.scan_views import show_anomalies, show_detectors, show_findings
-from common.cli.upload import download_with_bar
 
 app = typer.Typer(
     help="Outlier scans: what they found and why, scores and page. `apply` starts them.",
@@ -68,14 +67,7 @@ def download(
 ) -> None:
     """Download the page and the scores of a scan, checked against their digests."""
     cli = context_of(context)
-    scan = _get(cli, name)
-    wanted = [(part, _artifact(scan, part)) for part in only or sorted(_FILES)]
-    folder = to or Path(scan.name.rpartition("/")[2])
-    folder.mkdir(parents=True, exist_ok=True)
-    for part, artifact in wanted:
-        path = folder / _FILES[part]
-        download_with_bar(cli, artifact, path)
-        cli.console.print(f"{path}  {text.size(artifact.size_bytes)}")
+    download_files(cli, _get(cli, name), _FILES, to, only or [])
 
 
 @app.command()
@@ -108,13 +100,3 @@ def _anomalies(cli: CliContext, parent: str, most: int) -> Iterator[outlier_pb2.
         if not page.next_page_token:
             return
         request.page_token = page.next_page_token
-
-
-def _artifact(scan: outlier_pb2.OutlierScan, part: str) -> artifact_pb2.ArtifactRef:
-    if part not in _FILES:
-        raise CliError(f"A scan has no {part}; it has {' and '.join(sorted(_FILES))}.")
-    artifact: artifact_pb2.ArtifactRef = getattr(scan, part)
-    if not artifact.uri:
-        hint = f"aimass runs watch {scan.name}"
-        raise CliError(f"{scan.name} is {state_of(scan)} and has no {part}.", hint=hint)
-    return artifact

@@ -24,6 +24,10 @@ _INCLUDES = {
 
 _VIEWER = (
     "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+    "/aimass.analyzer.v1.AnalyzerService/GetAnalysis",
+    "/aimass.analyzer.v1.AnalyzerService/GetAnalysisResults",
+    "/aimass.analyzer.v1.AnalyzerService/ListAnalyses",
+    "/aimass.analyzer.v1.AnalyzerService/WatchAnalysis",
     "/aimass.catalog.v1.DatasetService/DiffDatasetVersions",
     "/aimass.catalog.v1.DatasetService/GetDataset",
     "/aimass.catalog.v1.DatasetService/GetDatasetImport",
@@ -60,6 +64,10 @@ _VIEWER = (
 )
 
 _EDITOR = (
+    "/aimass.analyzer.v1.AnalyzerService/CancelAnalysis",
+    "/aimass.analyzer.v1.AnalyzerService/CompareModels",
+    "/aimass.analyzer.v1.AnalyzerService/CreateAnalysis",
+    "/aimass.analyzer.v1.AnalyzerService/DeleteAnalysis",
     "/aimass.catalog.v1.DatasetService/CancelDatasetImport",
     "/aimass.catalog.v1.DatasetService/CreateDatasetImport",
     "/aimass.catalog.v1.DatasetService/DeleteDatasetImport",

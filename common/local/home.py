@@ -67,6 +67,7 @@ class SuiteState:
         catalog_address: `host:port` of the catalog.
         trainer_address: `host:port` of the trainer.
         outlier_address: `host:port` of the outlier service.
+        analyzer_address: `host:port` of the analyzer.
         message: Why the suite failed; else empty.
         processes: The supervised processes, in the order of their start.
     """
@@ -79,6 +80,7 @@ class SuiteState:
     catalog_address: str = ""
     trainer_address: str = ""
     outlier_address: str = ""
+    analyzer_address: str = ""
     message: str = ""
     processes: tuple[ProcessState, ...] = field(default_factory=tuple)
 

@@ -48,6 +48,7 @@ class SuitePlan:
         catalog_address: `host:port` of the catalog.
         trainer_address: `host:port` of the trainer.
         outlier_address: `host:port` of the outlier service.
+        analyzer_address: `host:port` of the analyzer.
         services: The gRPC services.
         agents: The worker agents.
     """
@@ -57,6 +58,7 @@ class SuitePlan:
     catalog_address: str
     trainer_address: str
     outlier_address: str
+    analyzer_address: str
     services: tuple[Program, ...]
     agents: tuple[Program, ...]
 
@@ -121,6 +123,7 @@ def make_plan(
         catalog_address=addresses["catalog"],
         trainer_address=addresses["trainer"],
         outlier_address=addresses["outlier"],
+        analyzer_address=addresses["analyzer"],
         services=tuple(
             _service(name, address, parts, home.token_file, _metrics(number, ports))
             for number, (name, address) in enumerate(addresses.items())

@@ -52,6 +52,7 @@ class Supervisor:
             catalog_address=plan.catalog_address,
             trainer_address=plan.trainer_address,
             outlier_address=plan.outlier_address,
+            analyzer_address=plan.analyzer_address,
         )
 
     def _child_factory(self, policy: RestartPolicy | None) -> Callable[[Program], Child]:

@@ -11,6 +11,7 @@ from common.records.envelope import Envelope, RecordState, Stored, decode
 
 # The command that lists what there is, by collection.
 _LISTED_BY = {
+    "analyses": "aimass runs list",
     "datasets": "aimass datasets list",
     "models": "aimass models list",
     "datasetImports": "aimass runs list",

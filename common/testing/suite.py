@@ -9,6 +9,7 @@ from pathlib import Path
 
 import psutil
 
+from aimass.analyzer.v1 import analyzer_pb2, analyzer_pb2_grpc
 from aimass.catalog.v1 import (
     dataset_pb2,
     dataset_pb2_grpc,
@@ -31,8 +32,8 @@ from common.runs.lease import read_lease
 
 CHUNK_BYTES = 256 * 1024
 
-# Most tests scan nothing: imports of scans ahead of them would only take their time.
-_QUICK_START = {"AIMASS_OUTLIER_WARM": "false"}
+# Most tests scan and analyse nothing: imports ahead of that would only take their time.
+_QUICK_START = {"AIMASS_OUTLIER_WARM": "false", "AIMASS_ANALYZER_WARM": "false"}
 
 
 class RunningSuite:
@@ -46,6 +47,7 @@ class RunningSuite:
         transfers: Stub of uploads and downloads.
         training: Stub of the training runs.
         outliers: Stub of the outlier scans.
+        analyses: Stub of the analyses.
     """
 
     def __init__(self, suite: Suite) -> None:
@@ -63,17 +65,20 @@ class RunningSuite:
         self._catalog = client.connect_sync(state.catalog_address, self.token)
         self._trainer = client.connect_sync(state.trainer_address, self.token)
         self._outlier = client.connect_sync(state.outlier_address, self.token)
+        self._analyzer = client.connect_sync(state.analyzer_address, self.token)
         self.datasets = dataset_pb2_grpc.DatasetServiceStub(self._catalog)
         self.models = model_pb2_grpc.ModelServiceStub(self._catalog)
         self.transfers = transfer_pb2_grpc.TransferServiceStub(self._catalog)
         self.training = trainer_pb2_grpc.TrainingServiceStub(self._trainer)
         self.outliers = outlier_pb2_grpc.OutlierServiceStub(self._outlier)
+        self.analyses = analyzer_pb2_grpc.AnalyzerServiceStub(self._analyzer)
 
     def close(self) -> None:
         """Closes the channels."""
         self._catalog.close()
         self._trainer.close()
         self._outlier.close()
+        self._analyzer.close()
 
     def upload(self, filename: str, data: bytes) -> str:
         """Uploads bytes. Returns the upload's name."""
@@ -167,6 +172,28 @@ class RunningSuite:
     def scan(self, spec: outlier_pb2.OutlierScanSpec) -> outlier_pb2.OutlierScan:
         """Starts an outlier scan and waits until it has ended."""
         return self.finish_scan(self.create_scan(spec))
+
+    def create_analysis(self, spec: analyzer_pb2.AnalysisSpec) -> str:
+        """Starts an analysis. Returns its name."""
+        request = analyzer_pb2.CreateAnalysisRequest(
+            analysis=analyzer_pb2.Analysis(spec=spec), request_id=str(uuid.uuid4())
+        )
+        return str(self.analyses.CreateAnalysis(request).name)
+
+    def get_analysis(self, name: str) -> analyzer_pb2.Analysis:
+        """Returns an analysis."""
+        return self.analyses.GetAnalysis(analyzer_pb2.GetAnalysisRequest(name=name))
+
+    def finish_analysis(self, name: str) -> analyzer_pb2.Analysis:
+        """Waits until an analysis has ended."""
+        request = analyzer_pb2.WatchAnalysisRequest(name=name)
+        for _ in client.watch(self.analyses.WatchAnalysis, request):
+            pass
+        return self.get_analysis(name)
+
+    def analyse(self, spec: analyzer_pb2.AnalysisSpec) -> analyzer_pb2.Analysis:
+        """Starts an analysis and waits until it has ended."""
+        return self.finish_analysis(self.create_analysis(spec))
 
     def supervised(self, name: str) -> psutil.Process:
         """Returns a supervised process, for example `trainer` or `agent-1`."""

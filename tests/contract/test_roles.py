@@ -8,6 +8,7 @@ from google.protobuf.descriptor import FileDescriptor
 from grpc_channelz.v1 import channelz_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
+from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2, lineage_pb2, model_pb2, transfer_pb2
 from aimass.maintenance.v1 import maintenance_pb2
 from aimass.outlier.v1 import outlier_pb2
@@ -16,6 +17,7 @@ from common import client
 from common.interceptors.roles import REQUIRED, Role, allows
 
 FILES: list[FileDescriptor] = [
+    analyzer_pb2.DESCRIPTOR,
     dataset_pb2.DESCRIPTOR,
     lineage_pb2.DESCRIPTOR,
     model_pb2.DESCRIPTOR,

@@ -57,6 +57,16 @@ def test_links_lead_to_the_address_for_clients(url: str) -> None:
     assert address.startswith(f"{url.rstrip('/')}/aimass/runs/x?")
 
 
+def test_only_pages_open_in_a_browser() -> None:
+    """A report is looked at; a file of somebody's that is no page must not run scripts as one."""
+    settings = StoreSettings(access_key="a", secret_key="b")
+    page, file = (
+        presigned_url(settings, key, timedelta(minutes=1)) for key in ("runs/x.html", "runs/html")
+    )
+    assert "response-content-type=text%2Fhtml" in page
+    assert "response-content" not in file
+
+
 def test_naming_the_settings_loads_no_sdk() -> None:
     """Protects the start-up time of processes that open no store."""
     code = (

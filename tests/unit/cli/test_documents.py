@@ -173,7 +173,7 @@ def test_a_wrong_field_is_named_with_a_cure(tmp_path: Path, wrong: str, expected
     ("text", "expected"),
     [
         ("", "is empty"),
-        ("training_run: {}", "`kind` is missing; begin with `kind: DatasetImport` or"),
+        ("training_run: {}", "`kind` is missing; begin with `kind: Analysis` or"),
         ("kind: Trainingrun", "kind 'Trainingrun' is unknown"),
         ("- a", "expected `kind: ...`"),
         ("kind: [", "is not YAML"),

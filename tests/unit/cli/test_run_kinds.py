@@ -7,19 +7,21 @@ import pytest
 from common.cli.connection import Clients, Endpoint
 from common.cli.documents import KINDS
 from common.cli.errors import CliError
-from common.cli.run_kinds import NAMES, RunCalls, all_calls, calls_for, full_name
+from common.cli.run_kinds import NAMES, RunCalls, all_calls, calls_for, full_name, plural_of
 
 
 @pytest.fixture
 def clients() -> Clients:
     """Clients that call nobody: opening a channel dials nothing."""
-    return Clients(Endpoint("127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:1", "t"))
+    return Clients(Endpoint("127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:1", "t"))
 
 
 def test_every_kind_has_every_method(clients: Clients) -> None:
     """Protects commands from a method or message that is named otherwise."""
     assert len(all_calls(clients)) == len(KINDS)
-    assert all(f"`{each[0].lower()}{each[1:]}s/<id>`" in NAMES for each in KINDS)
+    plurals = [plural_of(each) for each in KINDS]
+    assert "Analyses" in plurals
+    assert all(f"`{each[0].lower()}{each[1:]}/<id>`" in NAMES for each in plurals)
     for calls in all_calls(clients):
         for verb in ("Get", "Cancel", "Delete", "Watch"):
             method, request = calls._method(verb, name="x/y")
@@ -28,13 +30,14 @@ def test_every_kind_has_every_method(clients: Clients) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["trainingRuns/a", "datasetImports/a", "modelImports/a", "outlierScans/a"]
+    "name", ["analyses/a", "trainingRuns/a", "datasetImports/a", "modelImports/a", "outlierScans/a"]
 )
 def test_pages_follow_each_other(clients: Clients, name: str) -> None:
     """Protects long lists: every page is read, with the same filter."""
     calls = calls_for(clients, name)
     kind, messages = calls._kind, calls._messages
-    run, answer = getattr(messages, kind), getattr(messages, f"List{kind}sResponse")
+    method = f"List{plural_of(kind)}"
+    run, answer = getattr(messages, kind), getattr(messages, f"{method}Response")
     (field,) = [each.name for each in answer.DESCRIPTOR.fields if each.message_type]
     stub = MagicMock()
     asked: list[str] = []
@@ -44,7 +47,7 @@ def test_pages_follow_each_other(clients: Clients, name: str) -> None:
         token = "" if len(asked) == 2 else "more"
         return answer(**{field: [run(name=f"{kind}-{len(asked)}")], "next_page_token": token})
 
-    setattr(stub, f"List{kind}s", list_runs)
+    setattr(stub, method, list_runs)
     found = [each.name for each in RunCalls(kind, messages, stub).pages("state=FAILED")]
     assert found == [f"{kind}-1", f"{kind}-2"]
     assert asked == ["state=FAILED ", "state=FAILED more"]

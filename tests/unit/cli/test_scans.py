@@ -12,7 +12,7 @@ from aimass.catalog.v1 import model_pb2
 from aimass.outlier.v1 import outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import run_pb2
-from common.cli import models, scans
+from common.cli import models, run_files, scans
 from common.cli.connection import find_endpoint, variables
 from common.cli.context import CliContext, make_console
 from common.cli.errors import CliError
@@ -225,10 +225,10 @@ def test_page_and_scores_are_saved(
     def save(cli: CliContext, artifact: object, path: Path) -> None:
         saved[path.name] = artifact
 
-    monkeypatch.setattr(scans, "download_with_bar", save)
+    monkeypatch.setattr(run_files, "download_with_bar", save)
     call(scans.download, cli, "s1", to=tmp_path / "s1")
     assert saved == {"page.html": SCAN.page, "scores.parquet": SCAN.scores}
-    with pytest.raises(CliError, match="has no pages; it has page and scores"):
+    with pytest.raises(CliError, match="outlierScans/s1 has no pages; it has page and scores"):
         call(scans.download, cli, "s1", to=tmp_path, only=["pages"])
 
 
@@ -261,7 +261,7 @@ def test_a_detector_among_the_models_reads_as_one(cli: CliContext, suite: MagicM
 
 
 def test_a_forgotten_address_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Who names two of three services of a remote suite learns which one is missing."""
+    """Who names some services of a remote suite learns which one is missing."""
     for variable in variables().values():
         monkeypatch.setenv(variable, "a:1")
     assert find_endpoint(SuiteHome(tmp_path)).outlier_address == "a:1"
