@@ -1,5 +1,6 @@
 """Slices: rows with something in common that a model does clearly worse on than on others."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -69,6 +70,11 @@ class SliceSearch:
     notes: tuple[str, ...] = ()
 
 
+def least_rows(rows: int) -> int:
+    """Returns how many of so many rows a slice has at least."""
+    return max(_LEAST_ROWS, round(math.sqrt(rows)))
+
+
 def find_slices(
     losses: npt.NDArray[np.float64],
     sample: Sample,
@@ -92,7 +98,7 @@ def find_slices(
         most: At most so many slices.
         rate: False discovery rate.
     """
-    least = max(_LEAST_ROWS, round(np.sqrt(sample.count)))
+    least = least_rows(sample.count)
     if sample.count < 2 * least:
         return SliceSearch((), (f"{sample.count:,} rows are too few to look for slices.",))
     traits = [*traits_of(sample, least), *others]

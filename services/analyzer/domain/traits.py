@@ -31,7 +31,8 @@ def _plain(value: float) -> str:
     return f"{value:,.10g}" if abs(value) < _LARGE else f"{value:.6g}"
 
 
-def _time(microseconds: float) -> str:
+def time_text(microseconds: float) -> str:
+    """Returns microseconds since 1970 as a date, with the time of day unless it is midnight."""
     try:
         moment = _EPOCH + timedelta(microseconds=microseconds)
     except OverflowError:
@@ -54,7 +55,7 @@ class Scale:
     rounds: bool = True
 
 
-_TIMES = Scale(_time, "before", rounds=False)
+_TIMES = Scale(time_text, "before", rounds=False)
 
 
 @dataclass(frozen=True)

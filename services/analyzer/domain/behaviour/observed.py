@@ -52,7 +52,7 @@ class Observed:
             return self.outputs[:, 0]
         if self.task is Task.MULTI_LABEL:
             return np.asarray(self.outputs >= 0.5)
-        return self.outputs.argmax(axis=1)
+        return np.asarray(self.outputs.argmax(axis=1))
 
     @cached_property
     def is_known(self) -> Mask:
