@@ -184,6 +184,18 @@ class Ratios:
 
 
 @dataclass(frozen=True)
+class Fall:
+    """See `ComparedFall`."""
+
+    disturbance: str
+    step: float
+    difference: float
+    low: float
+    high: float
+    is_clear: bool
+
+
+@dataclass(frozen=True)
 class ChallengerSummary:
     """See `ComparedChallenger`."""
 
@@ -200,6 +212,7 @@ class ChallengerSummary:
     representations: tuple[Representation, ...] = ()
     importance: tuple[ImportanceShift, ...] = ()
     ratios: Ratios | None = None
+    falls: tuple[Fall, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -225,6 +238,7 @@ class RobustnessCurves:
     """See `ComparedRobustness`."""
 
     disturbance: str
+    unit: str
     steps: tuple[float, ...]
     versions: tuple[Curve, ...]
 

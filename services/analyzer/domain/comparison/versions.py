@@ -89,7 +89,7 @@ class Versions:
             raise UnusableModelError(f"{self.baseline.label}: {reasons[0]}")
         pairs = list(zip(self.all, reasons, strict=True))
         kept = tuple(each for each, why in pairs if not why)
-        notes = tuple(f"{each.label} is left out: {why}" for each, why in pairs if why)
+        notes = tuple(f"{beginning(each.label)} is left out: {why}" for each, why in pairs if why)
         if len(kept) < 2:
             raise UnusableModelError(" ".join(notes))
         return Versions(kept), notes
@@ -141,3 +141,8 @@ def _labels(names: Sequence[str]) -> list[str]:
 def _model_and_version(name: str) -> tuple[str, str]:
     model, _, version = name.removeprefix("models/").partition("/versions/")
     return model, version or name
+
+
+def beginning(text: str) -> str:
+    """Returns text as it begins a sentence; names of models stay as they are."""
+    return f"V{text[1:]}" if text.startswith("version ") else text

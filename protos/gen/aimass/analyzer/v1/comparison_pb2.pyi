@@ -120,8 +120,9 @@ class ComparisonVerdict(_message.Message):
     text: _builtins.str
     """One to a few sentences for people."""
     best: _builtins.str
-    """The challenger that does best on the metric, or the baseline where none is better or as good:
-    `models/{model}/versions/{version}`. Empty where the metric was not compared.
+    """The challenger that is better by most; without such, one that is as good, smaller or faster, and
+    not larger or slower; without such, the baseline: `models/{model}/versions/{version}`. Empty
+    where the metric was not compared.
     """
     def __init__(
         self,
@@ -302,6 +303,7 @@ class ComparedChallenger(_message.Message):
     REPRESENTATIONS_FIELD_NUMBER: _builtins.int
     IMPORTANCE_FIELD_NUMBER: _builtins.int
     RATIOS_FIELD_NUMBER: _builtins.int
+    FALLS_FIELD_NUMBER: _builtins.int
     model_version: _builtins.str
     """`models/{model}/versions/{version}`."""
     outcome: Global___ComparisonOutcome.ValueType
@@ -348,6 +350,10 @@ class ComparedChallenger(_message.Message):
     def ratios(self) -> Global___ComparedRatios:
         """Costs against the baseline's. Unset where they were not looked at."""
 
+    @_builtins.property
+    def falls(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedFall]:
+        """How much more the metric falls under disturbances than the baseline's."""
+
     def __init__(
         self,
         *,
@@ -364,10 +370,11 @@ class ComparedChallenger(_message.Message):
         representations: _abc.Iterable[Global___ComparedRepresentation] | None = ...,
         importance: _abc.Iterable[Global___ComparedImportance] | None = ...,
         ratios: Global___ComparedRatios | None = ...,
+        falls: _abc.Iterable[Global___ComparedFall] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_is_within_margin", b"_is_within_margin", "_margin", b"_margin", "is_within_margin", b"is_within_margin", "margin", b"margin", "ratios", b"ratios", "rows", b"rows", "weights", b"weights"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_within_margin", b"_is_within_margin", "_margin", b"_margin", "better_slices", b"better_slices", "classes", b"classes", "differences", b"differences", "importance", b"importance", "is_within_margin", b"is_within_margin", "margin", b"margin", "model_version", b"model_version", "outcome", b"outcome", "ratios", b"ratios", "representations", b"representations", "rows", b"rows", "weights", b"weights", "worse_slices", b"worse_slices"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_is_within_margin", b"_is_within_margin", "_margin", b"_margin", "better_slices", b"better_slices", "classes", b"classes", "differences", b"differences", "falls", b"falls", "importance", b"importance", "is_within_margin", b"is_within_margin", "margin", b"margin", "model_version", b"model_version", "outcome", b"outcome", "ratios", b"ratios", "representations", b"representations", "rows", b"rows", "weights", b"weights", "worse_slices", b"worse_slices"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__is_within_margin: _TypeAlias = _typing.Literal["is_within_margin"]  # noqa: Y015
     _WhichOneofArgType__is_within_margin: _TypeAlias = _typing.Literal["_is_within_margin", b"_is_within_margin"]  # noqa: Y015
@@ -934,16 +941,63 @@ class ComparedAgreement(_message.Message):
 Global___ComparedAgreement: _TypeAlias = ComparedAgreement  # noqa: Y015
 
 @_typing.final
-class ComparedRobustness(_message.Message):
-    """How the metric falls under a disturbance."""
+class ComparedFall(_message.Message):
+    """How much more a metric falls under a disturbance than the baseline's."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
     DISTURBANCE_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    IS_CLEAR_FIELD_NUMBER: _builtins.int
+    disturbance: _builtins.str
+    """The disturbance, for example `blur`."""
+    step: _builtins.float
+    """How strong it is: the middle one of its steps."""
+    difference: _builtins.float
+    """Fall of the challenger's row scores less that of the baseline's: above 0 the challenger suffers
+    more.
+    """
+    low: _builtins.float
+    """Lower end of its 95 % confidence interval."""
+    high: _builtins.float
+    """Upper end of its 95 % confidence interval."""
+    is_clear: _builtins.bool
+    """Whether it is clear, corrected for the number of disturbances and challengers (Holm)."""
+    def __init__(
+        self,
+        *,
+        disturbance: _builtins.str = ...,
+        step: _builtins.float = ...,
+        difference: _builtins.float = ...,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+        is_clear: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["difference", b"difference", "disturbance", b"disturbance", "high", b"high", "is_clear", b"is_clear", "low", b"low", "step", b"step"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComparedFall: _TypeAlias = ComparedFall  # noqa: Y015
+
+@_typing.final
+class ComparedRobustness(_message.Message):
+    """How the metric falls under a disturbance, at most 12 of them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DISTURBANCE_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
     VERSIONS_FIELD_NUMBER: _builtins.int
     disturbance: _builtins.str
-    """The disturbance, for example `gaussian noise`."""
+    """The disturbance, for example `blur`."""
+    unit: _builtins.str
+    """What its steps are measured in."""
     @_builtins.property
     def steps(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """Its steps, ascending; 0 is none."""
@@ -956,12 +1010,13 @@ class ComparedRobustness(_message.Message):
         self,
         *,
         disturbance: _builtins.str = ...,
+        unit: _builtins.str = ...,
         steps: _abc.Iterable[_builtins.float] | None = ...,
         versions: _abc.Iterable[Global___ComparedCurve] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["disturbance", b"disturbance", "steps", b"steps", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["disturbance", b"disturbance", "steps", b"steps", "unit", b"unit", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
