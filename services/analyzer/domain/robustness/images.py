@@ -28,7 +28,7 @@ def image_disturbances(names: Sequence[str]) -> list[Disturbance]:
         (kind.OCCLUSION, _SIDE, (0.1, 0.2, 0.3, 0.4, 0.5), _occluded),
         (kind.BRIGHTER, _RANGE, (0.1, 0.2, 0.3, 0.4, 0.5), _brighter),
         (kind.DARKER, _RANGE, (0.1, 0.2, 0.3, 0.4, 0.5), _darker),
-        (kind.LESS_CONTRAST, "share of contrast", (0.2, 0.4, 0.6, 0.75, 0.9), _flatter),
+        (kind.LESS_CONTRAST, "share of contrast lost", (0.2, 0.4, 0.6, 0.75, 0.9), _flatter),
         (kind.MOVED, _SIDE, (0.03, 0.06, 0.1, 0.15, 0.2), _moved),
         (kind.ROTATED, "degrees", (5.0, 10.0, 15.0, 20.0, 30.0), _turned),
     ]

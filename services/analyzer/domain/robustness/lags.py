@@ -29,7 +29,7 @@ def series_disturbances(columns: Columns) -> list[Disturbance]:
         ),
         (
             DisturbanceKind.SHUFFLED_LAGS,
-            "window, as share of all lags",
+            "share of the lags in a window",
             distinct((0.1, 0.2, 0.4, 0.7, 1.0), longest, least=2),
             _shuffled,
         ),
