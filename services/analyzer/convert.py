@@ -1,14 +1,11 @@
 """Between messages and the domain."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from google.protobuf.message import Message
-
 from aimass.analyzer.v1 import analyzer_pb2
 from common.protobuf import enum_number, from_plain, resolve
-from services.analyzer.domain.analysis import Findings
 from services.analyzer.domain.part import PartOutcome
 from services.analyzer.domain.specification import AnalysisSpecification
 
@@ -32,11 +29,17 @@ def specification_to_proto(specification: AnalysisSpecification) -> analyzer_pb2
     return from_plain(specification.model_dump(mode="json"), analyzer_pb2.AnalysisSpec)
 
 
-def results_to_proto(findings: Findings) -> analyzer_pb2.AnalysisResults:
-    """Returns the message of what the parts found: each part's summary has its message's fields."""
+def results_to_proto(summaries: Mapping[str, Any]) -> analyzer_pb2.AnalysisResults:
+    """Returns the message of what was found.
+
+    Args:
+        summaries: By field of the message: dataclasses with its fields.
+    """
     results = analyzer_pb2.AnalysisResults()
-    for name, result in findings.results.items():
-        fill(getattr(results, name), result.summary)
+    for name, summary in summaries.items():
+        message = getattr(results, name)
+        message.SetInParent()
+        message.CopyFrom(from_plain(asdict(summary), type(message)))
     return results
 
 
@@ -52,9 +55,3 @@ def outcomes_to_proto(outcomes: Iterable[PartOutcome]) -> list[analyzer_pb2.Part
         message.duration.FromNanoseconds(round(outcome.seconds * 1e9))
         messages.append(message)
     return messages
-
-
-def fill(message: Message, summary: Any) -> None:
-    """Puts a dataclass into a message whose fields have the same names."""
-    message.SetInParent()
-    message.CopyFrom(from_plain(asdict(summary), type(message)))

@@ -33,9 +33,8 @@ def run_analysis(owner: Owner) -> None:
             outcome = _work(owner, folder)
     except UnusableModelError as error:
         raise FailedPreconditionError(str(error), reason="MODEL_CANNOT_BE_ANALYSED") from error
-    states = {each.state for each in outcome.findings.outcomes}
-    if states == {PartState.FAILED}:
-        first = outcome.findings.outcomes[0]
+    if all(each.state is PartState.FAILED for each in outcome.parts):
+        first = outcome.parts[0]
         raise FailedPreconditionError(
             f"All parts failed; {first.part}: {' '.join(first.notes)}", reason="ALL_PARTS_FAILED"
         )
@@ -51,29 +50,28 @@ def _work(owner: Owner, folder: Path) -> Outcome:
         owner.check_cancelled()
         owner.progress(_LOADED + (_WORKED - _LOADED) * done, part)
 
-    make = compared if specification.is_comparison else analysed
-    return make(owner.name, specification, subjects, progress, owner.check_cancelled)
+    check = owner.check_cancelled
+    if specification.is_comparison:
+        return compared(owner.name, specification, subjects, progress, check)
+    return analysed(owner.name, specification, subjects[0], progress, check)
 
 
 def _publish(owner: Owner, outcome: Outcome) -> None:
     owner.progress(_WORKED, "publishing")
     prefix = f"{owner.attempt_prefix}analysis/"
-    findings = outcome.findings
     summary = analyzer_pb2.AnalysisSummary(
         verdict=outcome.verdict,
         row_count=outcome.row_count,
         metrics=outcome.metrics,
-        parts=outcomes_to_proto(findings.outcomes),
+        parts=outcomes_to_proto(outcome.parts),
     )
-    results = results_to_proto(findings)
+    results = results_to_proto(outcome.summaries)
     summary.findings.extend(results.health.findings)
     try:
         found = analyzer_pb2.Analysis(
             summary=summary,
             report=_put(owner, f"{prefix}report.html", outcome.page.encode(), _HTML),
-            results=_put(
-                owner, f"{prefix}results.binpb", results.SerializeToString(), _PROTOBUF
-            ),
+            results=_put(owner, f"{prefix}results.binpb", results.SerializeToString(), _PROTOBUF),
         )
     except Exception:
         with suppress(UnavailableError):

@@ -103,6 +103,7 @@ def _subject(
         histories=_histories(version, store),
         training_schema=_training_schema(version, specification.dataset_version),
         outliers=_outliers(specification, sample.numbers, store),
+        origins=tuple(version.lineage.inputs),
     )
 
 

@@ -3,13 +3,21 @@
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from common.reports.report import Section
 from services.analyzer.domain.analysis import Findings, Progress, analyse
 from services.analyzer.domain.health.page import show_health
+from services.analyzer.domain.health.rules import Finding
 from services.analyzer.domain.metrics import standard_metrics
-from services.analyzer.domain.page.report import ReportHead, failed_to_show, report_page, with_notes
-from services.analyzer.domain.part import NotApplicableError, PartName, UnusableModelError
+from services.analyzer.domain.page.report import ReportHead, report_page, with_notes
+from services.analyzer.domain.part import (
+    NotApplicableError,
+    PartName,
+    PartOutcome,
+    PartState,
+    UnusableModelError,
+)
 from services.analyzer.domain.registry import PARTS
 from services.analyzer.domain.specification import AnalysisSpecification
 from services.analyzer.domain.subject import Subject
@@ -23,15 +31,109 @@ class Outcome:
     """What is published.
 
     Attributes:
-        verdict: One or two sentences.
+        verdict: A few sentences.
         row_count: Rows that were looked at.
-        metrics: On these rows by name.
-        findings: What the parts found.
+        metrics: On these rows by name; of the baseline in a comparison.
+        summaries: What was found, by field of `AnalysisResults`: dataclasses with its fields.
+        problems: Problems and cures, the gravest first.
+        parts: How the parts went.
         page: The report as HTML.
     """
 
     verdict: str
     row_count: int
     metrics: Mapping[str, float]
-    findings: Findings
+    summaries: Mapping[str, Any]
+    problems: Sequence[Finding]
+    parts: Sequence[PartOutcome]
     page: str
+
+
+def analysed(
+    name: str,
+    specification: AnalysisSpecification,
+    subject: Subject,
+    progress: Progress,
+    check: Callable[[], None],
+) -> Outcome:
+    """Analyses one model.
+
+    Args:
+        name: Of the analysis.
+        specification: Resolved.
+        subject: The model with its rows.
+        progress: See `analyse`.
+        check: See `analyse`.
+    """
+    findings = analyse(subject, specification.budgets, specification.budget, progress, check)
+    health = findings.results.get(PartName.HEALTH)
+    problems = health.summary.findings if health is not None else ()
+    sections = _sections(findings)
+    verdict = _verdict(subject, findings, problems)
+    head = ReportHead(
+        f"Analysis of {subject.name}", verdict, _facts(subject), _lineage(name, [subject])
+    )
+    return Outcome(
+        verdict=verdict,
+        row_count=subject.sample.count,
+        metrics=_metrics(subject),
+        summaries={key.value: result.summary for key, result in findings.results.items()},
+        problems=problems,
+        parts=findings.outcomes,
+        page=report_page(head, findings.outcomes, problems, sections),
+    )
+
+
+def _sections(findings: Findings) -> dict[PartName, Section]:
+    """Returns the sections of the parts; one that cannot be shown is a part that failed."""
+    shows = {name: part.show for name, part in PARTS.items()} | {PartName.HEALTH: show_health}
+    sections = {}
+    for place, outcome in enumerate(findings.outcomes):
+        result = findings.results.get(outcome.part)
+        if result is None:
+            continue
+        try:
+            sections[outcome.part] = with_notes(shows[outcome.part](result), result.notes)
+        except Exception as error:  # Whatever is wrong with one section, the others are whole.
+            _log.exception("The part %s cannot be shown", outcome.part)
+            note = f"It cannot be shown: {type(error).__name__}: {error}"[:300]
+            findings.outcomes[place] = PartOutcome(
+                outcome.part, PartState.FAILED, outcome.seconds, (*outcome.notes, note)
+            )
+    return sections
+
+
+def _verdict(subject: Subject, findings: Findings, problems: Sequence[Finding]) -> str:
+    try:
+        return verdict_of(subject, findings.results, problems)
+    except UnusableModelError as error:
+        return f"{error} What does not need its outputs was looked at."
+
+
+def _metrics(subject: Subject) -> dict[str, float]:
+    try:
+        return standard_metrics(subject.model.task, subject.truth, subject.outputs)
+    except (NotApplicableError, UnusableModelError):
+        return {}
+
+
+def _facts(subject: Subject) -> dict[str, str | int | float]:
+    facts: dict[str, str | int | float] = {
+        "Model": subject.name,
+        "Format": subject.model.format.value,
+        "Task": subject.model.task.value,
+        "Size": f"{subject.size_bytes / 1e6:,.2f} MB",
+        "Data": subject.dataset_version,
+        "Rows looked at": subject.sample.count,
+    }
+    return facts | _metrics(subject)
+
+
+def _lineage(name: str, subjects: Sequence[Subject]) -> list[tuple[str, str]]:
+    lines = [("Analysis", name)]
+    for subject in subjects:
+        lines.append(("Model", subject.name))
+        lines += [("made from", origin) for origin in subject.origins]
+    lines.append(("Data", subjects[0].dataset_version))
+    scan = subjects[0].outliers
+    return [*lines, ("Outlier scan", scan.scan)] if scan is not None else lines

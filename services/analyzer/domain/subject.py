@@ -68,6 +68,7 @@ class Subject:
         training_schema: Schema of the data set version that it was trained on, where that is
             another one than `dataset_version`; None where it is the same, or not known.
         outliers: What a scan says of the sample; None without.
+        origins: Names of what the model was made from.
     """
 
     name: str
@@ -82,6 +83,7 @@ class Subject:
     histories: Sequence[History] = ()
     training_schema: Schema | None = None
     outliers: OutlierMarks | None = None
+    origins: Sequence[str] = ()
 
     @cached_property
     def outputs(self) -> Outputs:

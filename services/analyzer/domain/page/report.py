@@ -1,23 +1,15 @@
 """The report of an analysis, for people."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from common.reports.rendering import render
 from common.reports.report import Notice, Report, Section, Severity, Table
 from common.reports.text import shortened
-from services.analyzer.domain.analysis import Findings
-from services.analyzer.domain.health.rules import Finding, Grade
+from services.analyzer.domain.health.page import notice
+from services.analyzer.domain.health.rules import Finding
 from services.analyzer.domain.part import PartName, PartOutcome, PartState
 
-_log = logging.getLogger(__name__)
-
-_GRADES = {
-    Grade.PROBLEM: Severity.PROBLEM,
-    Grade.WARNING: Severity.WARNING,
-    Grade.NOTE: Severity.NOTE,
-}
 _STATES = {
     PartState.DONE: "done",
     PartState.NOT_APPLICABLE: "does not apply",
@@ -45,7 +37,7 @@ class ReportHead:
 
 def report_page(
     head: ReportHead,
-    findings: Findings,
+    outcomes: Sequence[PartOutcome],
     problems: Sequence[Finding],
     sections: Mapping[PartName, Section],
 ) -> str:
@@ -53,13 +45,13 @@ def report_page(
 
     Args:
         head: What stands above the parts.
-        findings: What the parts found, and how they went.
+        outcomes: How the parts went.
         problems: Problems and cures, the gravest first.
         sections: Of the parts that found something.
     """
     shown = [sections[name] for name in PartName if name in sections]
-    notices = [_notice(each) for each in problems[:_MOST_NOTICES]]
-    failed = [each for each in findings.outcomes if each.state is PartState.FAILED]
+    notices = [notice(each) for each in problems[:_MOST_NOTICES]]
+    failed = [each for each in outcomes if each.state is PartState.FAILED]
     notices += [_failure(each) for each in failed]
     if not problems and not failed and PartName.HEALTH in sections:
         notices = [Notice(Severity.GOOD, "No problems found", "All rules that apply were checked.")]
@@ -67,7 +59,7 @@ def report_page(
         Report(
             title=shortened(head.title, 200),
             facts=head.facts,
-            sections=(*shown, _lineage(head.lineage), _account(findings.outcomes)),
+            sections=(*shown, _lineage(head.lineage), _account(outcomes)),
             summary=(head.verdict, *notices),
         )
     )
@@ -76,13 +68,6 @@ def report_page(
 def with_notes(section: Section, notes: Sequence[str]) -> Section:
     """Returns a section with notes at its head, after the one it has."""
     return replace(section, note=" ".join(each for each in (section.note, *notes) if each))
-
-
-def _notice(finding: Finding) -> Notice:
-    title = finding.rule.replace("_", " ").capitalize()
-    if finding.subject:
-        title = f"{title}: {shortened(finding.subject)}"
-    return Notice(_GRADES[finding.severity], title, finding.problem, finding.cure)
 
 
 def _failure(outcome: PartOutcome) -> Notice:
