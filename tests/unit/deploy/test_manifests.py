@@ -99,7 +99,7 @@ def test_probes_ask_the_port_that_is_served(overlay: str, name: str) -> None:
 def test_metrics_are_announced_where_they_are_served(overlay: str) -> None:
     """Prometheus finds the port that the services were given."""
     (settings,) = (each["data"] for each in of_kind(overlay, "ConfigMap"))
-    for name in ("catalog", "trainer", "outlier"):
+    for name in ("catalog", "trainer", "outlier", "analyzer"):
         notes = pods(overlay)[name]["metadata"]["annotations"]
         assert notes["prometheus.io/scrape"] == "true"
         assert notes["prometheus.io/port"] == settings["AIMASS_METRICS_PORT"]
@@ -114,8 +114,9 @@ def test_writable_places_are_volumes(overlay: str, name: str) -> None:
         for mount in container["volumeMounts"]
         if not mount.get("readOnly")
     }
-    needed = {"store": {"/data"}, "catalog": {"/scratch"}, "trainer": set(), "outlier": set()}
-    assert mounts == {"/tmp"} | needed.get(name, {"/cache", "/dev/shm"})
+    needed = {"store": {"/data"}, "catalog": {"/scratch"}}
+    usual = {"/cache", "/dev/shm"} if name.startswith("agent") else set()
+    assert mounts == {"/tmp"} | needed.get(name, usual)
 
 
 @each_overlay

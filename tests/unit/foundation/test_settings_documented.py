@@ -15,6 +15,7 @@ MODULES = [
     "common.maintenance.sweeping",
     "common.runs.job",
     "common.runs.lease",
+    "services.analyzer.config",
     "services.catalog.config",
     "services.outlier.config",
     "services.trainer.config",
