@@ -1,0 +1,98 @@
+"""Outputs for rows with exchanged values, by the model itself."""
+
+import time
+from collections.abc import Iterator, Sequence
+from functools import cached_property, partial
+
+import numpy as np
+import numpy.typing as npt
+
+from common.data.rows import Values
+from services.analyzer.domain.budget import Budget
+from services.analyzer.domain.importance.fed import Fed, Inputs, Item, Place
+from services.analyzer.domain.importance.plan import Exchanged, Job, Plan, Positions
+from services.analyzer.domain.subject import Subject
+
+_BATCH = 32_768
+_TIMED_ROWS = 4096
+_TIMED_SHARE = 0.05
+_NEARLY_ALL = 0.8
+
+
+class Predicting:
+    """The way of every model; see `Way`."""
+
+    def __init__(self, rows: Fed, subject: Subject, budget: Budget) -> None:
+        """Predicts nothing yet.
+
+        Args:
+            rows: All rows of the sample.
+            subject: What is analysed.
+            budget: What measuring the time is small against.
+        """
+        self._rows = rows
+        least = min(256, subject.sample.count)
+        self._timed = least
+        if subject.seconds_per_row * _TIMED_ROWS < _TIMED_SHARE * budget.left:
+            self._timed = min(_TIMED_ROWS, subject.sample.count)
+
+    @cached_property
+    def seconds_each(self) -> float:
+        """See `Way`."""
+        some = self._rows.take(slice(0, self._timed))
+        start = time.perf_counter()
+        self._rows.predict(some.inputs)
+        return (time.perf_counter() - start) / self._timed
+
+    def jobs(self, items: Sequence[Item], plan: Plan) -> Iterator[Job]:
+        """See `Way`."""
+        rows = self._rows.take(plan.rows) if plan.is_cut else self._rows
+        for number, item in enumerate(items):
+            for order in plan.orders:
+                for start in range(0, len(order), _BATCH):
+                    yield partial(_exchanged, rows, number, item, order, start)
+
+
+def _exchanged(
+    fed: Fed, number: int, item: Item, order: Positions, start: int
+) -> Iterator[Exchanged]:
+    batch = slice(start, start + _BATCH)
+    givers = order[batch]
+    rows = np.arange(start, start + len(givers))
+    old, changed = fed.take(batch).inputs, np.zeros(len(givers), np.bool_)
+    new = [(place, read(fed.inputs, place)[givers]) for place in item.places]
+    for place, values in new:
+        changed |= differs(read(old, place), values)
+    if changed.mean() < _NEARLY_ALL:
+        rows, givers = rows[changed], givers[changed]
+        old = {name: each[changed] for name, each in old.items()}
+        new = [(place, values[changed]) for place, values in new]
+    if len(rows):
+        yield Exchanged(number, rows, givers, fed.predict(replaced(old, new)))
+
+
+def read(inputs: Inputs, place: Place) -> Values:
+    """Returns the values at a place."""
+    values = inputs[place.input]
+    return values if place.columns is None else values[:, place.columns]
+
+
+def replaced(inputs: Inputs, new: Sequence[tuple[Place, Values]]) -> Inputs:
+    """Returns inputs with other values at some places."""
+    found = dict(inputs)
+    for place, values in new:
+        if place.columns is None:
+            found[place.input] = values
+            continue
+        if found[place.input] is inputs[place.input]:
+            found[place.input] = inputs[place.input].copy()
+        found[place.input][:, place.columns] = values
+    return found
+
+
+def differs(values: Values, others: Values) -> npt.NDArray[np.bool_]:
+    """Returns in which rows values differ; missing ones are alike."""
+    different = np.asarray(values != others, np.bool_)
+    if values.dtype.kind == "f":
+        different &= ~(np.isnan(values) & np.isnan(others))
+    return np.asarray(different.reshape(len(values), -1).any(axis=1))
