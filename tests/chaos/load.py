@@ -1,4 +1,4 @@
-"""Imports, scans and trainings, while parts of the suite are killed; nothing may be lost."""
+"""Imports, scans, trainings, analyses, while parts of the suite die; nothing may be lost."""
 
 import hashlib
 import sys
@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import grpc
 
+from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2, model_pb2, transfer_pb2
 from aimass.outlier.v1 import detector_pb2, outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
@@ -33,15 +34,17 @@ class Ledger:
         imports: Imports that were created.
         runs: Training runs that were created.
         scans: Outlier scans that were created.
+        analyses: Analyses that were created.
         versions: Data set versions with their digests, as first told.
         models: Model versions that a run or a scan has named.
-        findings: Scores and page of each scan, as first told.
+        findings: Scores and page of each scan, report and results of each analysis, as first told.
         problems: What went wrong, in words.
     """
 
     imports: list[str] = field(default_factory=list)
     runs: list[str] = field(default_factory=list)
     scans: list[str] = field(default_factory=list)
+    analyses: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     models: list[str] = field(default_factory=list)
     findings: dict[str, list[artifact_pb2.ArtifactRef]] = field(default_factory=dict)
@@ -49,7 +52,7 @@ class Ledger:
 
 
 class Load:
-    """A thread that imports a table, scans it and trains on it, again and again."""
+    """A thread that imports a table, scans it, trains on it and analyses the model, for ever."""
 
     def __init__(self, suite: RunningSuite, number: int) -> None:
         """Prepares.
@@ -69,7 +72,7 @@ class Load:
         self._thread.start()
 
     def stop(self) -> None:
-        """Waits for the training that is under way; none begins after it."""
+        """Waits for the analysis at the end of the turn; no other turn begins after it."""
         self._ending.set()
         self._thread.join(_PATIENCE_SECONDS)
         if self._thread.is_alive():
@@ -80,7 +83,8 @@ class Load:
         frame = sys._current_frames()[self._thread.ident or 0]
         calls = [each.name for each in traceback.extract_stack(frame) if each.filename == __file__]
         ledger = self.ledger
-        newest = [*ledger.imports[-1:], *ledger.scans[-1:], *ledger.runs[-1:]]
+        kinds = (ledger.imports, ledger.scans, ledger.runs, ledger.analyses)
+        newest = [name for names in kinds for name in names[-1:]]
         return f"in {' > '.join(calls)}; last acknowledged: {', '.join(newest)}"
 
     def _work(self) -> None:
@@ -88,7 +92,7 @@ class Load:
             while not self._ending.is_set():
                 version = self._import()
                 self._scan(version)
-                self._train(version)
+                self._analyse(self._train(version))
         except Exception as error:
             self.ledger.problems.append(f"{self._name}: {error!r}")
 
@@ -136,7 +140,7 @@ class Load:
         self.ledger.models.append(scan.model_version)
         self.ledger.findings[name] = [scan.scores, scan.page]
 
-    def _train(self, version: str) -> None:
+    def _train(self, version: str) -> str:
         spec = trainer_pb2.TrainingSpec(
             dataset_version=version,
             model=f"models/{self._name}",
@@ -156,6 +160,25 @@ class Load:
         run = self._insist(lambda: self._suite.get_run(name))
         _require_success(name, run.status)
         self.ledger.models.append(run.model_version)
+        return str(run.model_version)
+
+    def _analyse(self, model_version: str) -> None:
+        parts = (analyzer_pb2.ANALYSIS_PART_STRUCTURE, analyzer_pb2.ANALYSIS_PART_WEIGHTS)
+        spec = analyzer_pb2.AnalysisSpec(
+            model_version=model_version,
+            parts=[analyzer_pb2.PartRequest(part=part) for part in parts],
+        )
+        request = analyzer_pb2.CreateAnalysisRequest(
+            analysis=analyzer_pb2.Analysis(spec=spec), request_id=str(uuid.uuid4())
+        )
+        stub = self._suite.analyses
+        name = self._insist(lambda: stub.CreateAnalysis(request)).name
+        self.ledger.analyses.append(name)
+        watch = analyzer_pb2.WatchAnalysisRequest(name=name)
+        self._insist(lambda: list(client.watch(stub.WatchAnalysis, watch, _PATIENCE_SECONDS)))
+        analysis = self._insist(lambda: self._suite.get_analysis(name))
+        _require_success(name, analysis.status)
+        self.ledger.findings[name] = [analysis.report, analysis.results]
 
     def _upload(self) -> str:
         rows = "\n".join(["a,b,y", *(f"{i},{i % 13},{i * 0.5}" for i in range(_ROWS))])
@@ -208,6 +231,7 @@ def check(suite: RunningSuite, ledger: Ledger) -> list[str]:
         ]
     states = {name: suite.get_run(name).status.state for name in ledger.runs}
     states |= {name: suite.get_scan(name).status.state for name in ledger.scans}
+    states |= {name: suite.get_analysis(name).status.state for name in ledger.analyses}
     problems += [
         f"{name} is {run_pb2.RunState.Name(state)}"
         for name, state in states.items()

@@ -24,8 +24,8 @@ _LOADS = 2
 _LOGS = Path("build/chaos")
 _RESTART_SECONDS = 60.0
 _POLL_SECONDS = 0.05
-_OF_RUNS = ("job", "scorer", "worker")
-SUPERVISED = ("catalog", "trainer", "outlier", "store", "agent-1", "agent-2")
+_OF_RUNS = ("job", "scorer", "resolver", "worker")
+SUPERVISED = ("catalog", "trainer", "outlier", "analyzer", "store", "agent-1", "agent-2")
 
 
 @dataclass
@@ -37,6 +37,7 @@ class Result:
         imports: Imports that were acknowledged.
         runs: Training runs that were acknowledged.
         scans: Outlier scans that were acknowledged.
+        analyses: Analyses that were acknowledged.
         problems: What was lost, stuck or left behind.
     """
 
@@ -44,6 +45,7 @@ class Result:
     imports: int = 0
     runs: int = 0
     scans: int = 0
+    analyses: int = 0
     problems: list[str] = field(default_factory=list)
 
 
@@ -53,7 +55,7 @@ def campaign(
     seed: int,
     told: Callable[[int, str], None] = lambda number, victim: None,
 ) -> Result:
-    """Kills a random process in each round, while imports, scans and trainings go on.
+    """Kills a random process in each round, while imports, scans, trainings and analyses go on.
 
     Args:
         suite: The suite; it goes on afterwards.
@@ -66,7 +68,7 @@ def campaign(
     for load in loads:
         load.start()
     for number in range(rounds):
-        # A fault comes at any moment of an import, a scan or a training.
+        # A fault comes at any moment of an import, a scan, a training or an analysis.
         time.sleep(chance.uniform(0.5, 4.0))
         victim = chance.choice([*SUPERVISED, *_OF_RUNS, *_OF_RUNS])
         told(number, victim)
@@ -77,6 +79,7 @@ def campaign(
         result.imports += len(load.ledger.imports)
         result.runs += len(load.ledger.runs)
         result.scans += len(load.ledger.scans)
+        result.analyses += len(load.ledger.analyses)
         result.problems += check(suite, load.ledger)
     return result
 
@@ -105,7 +108,7 @@ def _is_kind(process: psutil.Process, victim: str) -> bool:
         above = " ".join(parent.cmdline()) if parent is not None else ""
     except psutil.Error:
         return False
-    if victim in ("job", "scorer"):
+    if victim in ("job", "scorer", "resolver"):
         return f".{victim}" in line
     return "warm_process" in line and "warm_process" in above
 
@@ -136,7 +139,8 @@ def main() -> int:
     kills = ", ".join(f"{victim} {count}" for victim, count in result.kills.most_common())
     print(f"killed: {kills}")
     print(
-        f"acknowledged: {result.imports} imports, {result.scans} scans, {result.runs} training runs"
+        f"acknowledged: {result.imports} imports, {result.scans} scans, {result.runs} training "
+        f"runs, {result.analyses} analyses"
     )
     for problem in result.problems:
         print(f"PROBLEM {problem}")

@@ -208,6 +208,7 @@ def test_the_doctor_finds_a_running_suite_well(
         "our clock and the store's agree",
         "the trainer answers",
         "the outlier service answers",
+        "the analyzer answers",
         "2 slots are ready",
     ):
         assert line in shown

@@ -33,7 +33,7 @@ def test_the_demonstration_shows_what_it_promises(tmp_path: Path) -> None:
     """Data, anomalies, models, a killed worker; with default ports taken; and its hints work."""
     home = tmp_path / "demo"
     with ExitStack() as taken:
-        for port in (7700, 7701, 7702, 7704):
+        for port in (7700, 7701, 7702, 7704, 7705):
             holder = taken.enter_context(socket.socket())
             try:
                 holder.bind(("127.0.0.1", port))

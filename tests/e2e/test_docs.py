@@ -14,6 +14,7 @@ from common.testing.suite import RunningSuite
 ROOT = Path(__file__).parents[2]
 PAGES = [
     "README.md",
+    "services/analyzer/README.md",
     "services/catalog/README.md",
     "services/outlier/README.md",
     "services/trainer/README.md",
@@ -41,6 +42,7 @@ def run_as_user(suite: RunningSuite, command: list[str], folder: Path) -> str:
         "AIMASS_CATALOG_ADDRESS": suite.state.catalog_address,
         "AIMASS_TRAINER_ADDRESS": suite.state.trainer_address,
         "AIMASS_OUTLIER_ADDRESS": suite.state.outlier_address,
+        "AIMASS_ANALYZER_ADDRESS": suite.state.analyzer_address,
         "AIMASS_HOME": str(suite.suite.home.path),
     }
     done = subprocess.run(

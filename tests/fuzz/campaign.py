@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import psutil
 
+from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2
 from aimass.outlier.v1 import detector_pb2, outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
@@ -16,7 +17,7 @@ from common.testing.suite import RunningSuite
 from tests.fuzz.caller import Fuzzer, Report, methods
 from tests.fuzz.messages import MessageGenerator
 
-SERVICES = ("catalog", "trainer", "outlier")
+SERVICES = ("catalog", "trainer", "outlier", "analyzer")
 _WARM_UP_SHARE = 0.2
 _ACTIVE = "state!=SUCCEEDED AND state!=FAILED AND state!=CANCELLED"
 
@@ -59,6 +60,7 @@ def victims(suite: RunningSuite) -> list[str]:
         upload,
         imported.dataset_imports[0].name,
         *_outlier_victims(suite, version),
+        _analysis_victim(suite, run.model_version),
     ]
 
 
@@ -73,6 +75,13 @@ def _outlier_victims(suite: RunningSuite, version: str) -> list[str]:
     start = outlier_pb2.StreamStart(online=outlier_pb2.OnlineDetector(stream=stream))
     list(suite.outliers.ScoreStream(iter([outlier_pb2.ScoreStreamRequest(start=start)])))
     return [scan.name, scan.model_version, feedback.name, stream]
+
+
+def _analysis_victim(suite: RunningSuite, model_version: str) -> str:
+    """Makes an analysis of the quickest part."""
+    structure = analyzer_pb2.PartRequest(part=analyzer_pb2.ANALYSIS_PART_STRUCTURE)
+    spec = analyzer_pb2.AnalysisSpec(model_version=model_version, parts=[structure])
+    return str(suite.analyse(spec).name)
 
 
 def attack(
@@ -127,3 +136,9 @@ def _tidied(suite: RunningSuite) -> Iterator[None]:
         for scan in scans.outlier_scans:
             suite.outliers.CancelOutlierScan(outlier_pb2.CancelOutlierScanRequest(name=scan.name))
             suite.finish_scan(scan.name)
+        analyses = suite.analyses.ListAnalyses(
+            analyzer_pb2.ListAnalysesRequest(filter=_ACTIVE, page_size=1000)
+        )
+        for analysis in analyses.analyses:
+            suite.analyses.CancelAnalysis(analyzer_pb2.CancelAnalysisRequest(name=analysis.name))
+            suite.finish_analysis(analysis.name)

@@ -37,6 +37,7 @@ TEXTS = (
     "uploads/%2e%2e%2f",
     "trainingRuns/*",
     "outlierScans/*",
+    "analyses/*",
     "s3://aimass/records/",
     "s3://other/../key",
     "file:///etc/passwd",

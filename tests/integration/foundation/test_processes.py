@@ -16,6 +16,7 @@ HEAVY = ("numpy", "pyarrow", "duckdb", "PIL", "pandas", "torch", "sklearn")
 
 
 SERVICES = {
+    "analyzer": "aimass.analyzer.v1.AnalyzerService",
     "catalog": "aimass.catalog.v1.DatasetService",
     "trainer": "aimass.trainer.v1.TrainingService",
     "outlier": "aimass.outlier.v1.OutlierService",

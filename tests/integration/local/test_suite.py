@@ -13,6 +13,7 @@ from common.cli.program import run
 from common.local import processes
 from common.local.home import Phase, SuiteHome, SuiteState
 from common.local.plan import SuiteOptions
+from common.local.ports import SERVICE_PORTS
 from common.local.suite import Suite, SuiteError
 from common.local.supervisor import remove_commits
 
@@ -49,9 +50,9 @@ def test_two_suites_live_side_by_side(suite: Suite, tmp_path: Path) -> None:
         addresses = {
             getattr(state, name)
             for state in (first, second)
-            for name in ("catalog_address", "trainer_address", "outlier_address", "store_endpoint")
+            for name in (*(f"{each}_address" for each in SERVICE_PORTS), "store_endpoint")
         }
-        assert len(addresses) == 8
+        assert len(addresses) == 10
         assert first.suite != second.suite
     assert processes.suite_processes(second.suite) == []
     assert all(psutil.pid_exists(pid) for pid in pids(first))

@@ -49,7 +49,7 @@ class Bench:
 
     def plan(self, store: Store, *services: Program) -> SuitePlan:
         agent = self.program("agent-1", IDLE)
-        return SuitePlan(self.suite, store, "", "", "", services, (agent,))
+        return SuitePlan(self.suite, store, "", "", "", "", services, (agent,))
 
     def state(self) -> SuiteState:
         state = self.home.read_state()
