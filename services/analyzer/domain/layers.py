@@ -73,8 +73,7 @@ def onnx_file(model: OnnxAnalysed) -> onnx.ModelProto:
 
     It can be changed: it is a copy. Nodes of branches and loops keep their names.
     """
-    # The session keeps the bytes that it was opened from; nothing else of the model has them.
-    found = onnx.ModelProto.FromString(model.model.session._model_bytes)
+    found = onnx.ModelProto.FromString(model.model.content)
     if found.functions:
         found = onnx.inliner.inline_local_functions(found)
     taken: set[str] = set()
