@@ -197,20 +197,25 @@ class Search:
         It is the least of these contrasts; what is too small, too large or too alike has none.
         """
         others = self.whole - sets
+        fits = (sets.counts >= self.least) & (sets.counts <= _MOST_SHARE * self.whole.counts)
+        fits &= sets.means - others.means >= LEAST_EFFECT * self.deviation
+        if not fits.any():
+            return np.zeros(sets.counts.shape)
         strength = contrast(sets, others, self.deviation)
         for parent in parents:
             strength = np.minimum(strength, contrast(sets, parent - sets, self.deviation))
-        fits = (sets.counts >= self.least) & (sets.counts <= _MOST_SHARE * self.whole.counts)
-        fits &= sets.means - others.means >= LEAST_EFFECT * self.deviation
         return np.where(fits, strength, 0.0)
 
 
 def _run_sums(sums: Sums, runs: Runs) -> Sums:
     """Returns the sums of runs of codes, along the first axis."""
-    first, last = runs.T
-    ends = (np.insert(each.cumsum(axis=0), 0, 0, axis=0) for each in (sums.counts, sums.totals))
-    counts, totals = (each[last + 1] - each[first] for each in ends)
-    return Sums(counts, totals)
+    return Sums(_run_totals(sums.counts, runs), _run_totals(sums.totals, runs))
+
+
+def _run_totals(values: Numbers, runs: Runs) -> Numbers:
+    up_to = np.zeros((len(values) + 1, *values.shape[1:]))
+    values.cumsum(axis=0, out=up_to[1:])
+    return np.asarray(up_to[runs[:, 1] + 1] - up_to[runs[:, 0]])
 
 
 def _all(masks: Sequence[Mask]) -> Mask:

@@ -9,7 +9,7 @@ from services.analyzer.domain.behaviour.observed import Integers, Mask, Numbers,
 from services.analyzer.domain.behaviour.summary import ThresholdPoint, ThresholdSummary
 
 _MOST_CURVES = 10
-_MOST_DRAWN = 201
+_MOST_DRAWN = 97
 _MOST_TOLD = 41
 
 
