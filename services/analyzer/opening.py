@@ -42,7 +42,7 @@ class OpenedModel:
     Attributes:
         version: Its record.
         model: The model.
-        targets: Columns of the data that it predicts; empty where the data names none.
+        targets: Columns of the data that it predicts; empty where the data has none.
     """
 
     version: model_pb2.ModelVersion
@@ -84,7 +84,7 @@ def describe_model(
         opened = _foreign(store, version, schema, lambda: None)
         opened.model.predict(fake_row({each.name: each for each in feature_columns(schema)}))
         return opened
-    return _package(store, version, Path(), lambda: _layers_of(version), lambda: None)
+    return _package(store, version, schema, Path(), lambda: _layers_of(version), lambda: None)
 
 
 def open_model(
@@ -116,19 +116,22 @@ def open_model(
     def load() -> nn.Module:
         return load_package(store, version, weights).network
 
-    return _package(store, version, weights, load, check)
+    return _package(store, version, schema, weights, load, check)
 
 
 def _package(
     store: ObjectStore,
     version: model_pb2.ModelVersion,
+    schema: Schema,
     weights: Path,
     load: Callable[[], nn.Module],
     check: Check,
 ) -> OpenedModel:
     preprocessing = read_preprocessing(version, store)
     package = TorchPackage(from_proto(version.network), preprocessing, weights, load, check)
-    return OpenedModel(version, package, (preprocessing.target.name,))
+    target = preprocessing.target.name
+    is_there = any(column.name == target for column in schema.columns)
+    return OpenedModel(version, package, (target,) if is_there else ())
 
 
 def _layers_of(version: model_pb2.ModelVersion) -> nn.Module:

@@ -1,6 +1,7 @@
 """Health rules name what was made wrong, and nothing else."""
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,7 +34,7 @@ class Fixed:
         self._subject = subject
         self._outputs = outputs
 
-    def __getattr__(self, name: str) -> object:
+    def __getattr__(self, name: str) -> Any:
         return getattr(self._subject.model, name)
 
     def predict(self, raw: RawRows) -> Outputs:
