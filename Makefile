@@ -24,7 +24,7 @@ setup: .venv/aimass-ready ## Set everything up, once: .venv, Horovod, MinIO
 	@$(BIN)/python -m deploy.setup.build_store
 	@touch $@
 
-demo: .venv/aimass-ready ## Start the suite, import and scan real data, train on two workers, kill one
+demo: .venv/aimass-ready ## Start the suite, scan, train on and analyse real data, kill a worker
 	@$(BIN)/python -m common.cli demo
 
 test: .venv/aimass-ready ## Run all tests

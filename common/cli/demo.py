@@ -14,6 +14,7 @@ import psutil
 from rich.console import Console
 from rich.markup import escape
 
+from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2
 from aimass.outlier.v1 import outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
@@ -28,13 +29,14 @@ from common.cli.progress import RunProgress
 from common.cli.run_kinds import Run, calls_for
 from common.cli.scan_views import show_anomalies
 from common.cli.suite import open_suite, start
-from common.cli.upload import upload_with_bar
+from common.cli.upload import download_with_bar, upload_with_bar
 from common.local.home import SuiteHome
 
 _WORKERS = 2
 _KILL_AFTER_EPOCH = 3
 _ACCURACY = "validation/accuracy"
 _SHOWN_ANOMALIES = 3
+_ANALYSIS_SECONDS = 15
 
 _interrupted = threading.Event()
 
@@ -55,7 +57,7 @@ class Trained:
 
 
 def run_demo(home: SuiteHome, console: Console, *, keep: bool) -> None:
-    """Starts a suite, imports and scans data, trains three models, kills a worker, stops it all.
+    """Imports and scans data, trains models, looks into one, kills a worker, stops it all.
 
     Args:
         home: State folder of the suite.
@@ -108,13 +110,15 @@ def _show(cli: CliContext) -> None:
     trained = [_train(cli, _spec(digits, "digits-cnn", "cnn", epochs=10))]
     _heading(cli.console, f"A multi-layer perceptron on breast_cancer, {_WORKERS} workers")
     trained.append(_train(cli, _spec(cancer, "breast-cancer-mlp", "mlp", epochs=20)))
+    _heading(cli.console, "What that perceptron goes by, where it is wrong, and what to do")
+    analysis = _analyse(cli, trained[-1].run.model_version)
     _heading(cli.console, "The same digits again, and one worker is killed in the middle")
     killer = WorkerKiller(cli)
     trained.append(_train(cli, _spec(digits, "digits-cnn", "cnn", epochs=15), killer))
     killer.check()
     _summary(cli, trained)
-    cli.console.print(f"Data, scan and three runs took {text.seconds(time.monotonic() - began)}.")
-    _next_steps(cli, trained[-1].run.name)
+    cli.console.print(f"All of this took {text.seconds(time.monotonic() - began)}.")
+    _next_steps(cli, trained[-1].run.name, analysis)
 
 
 def _heading(console: Console, title: str) -> None:
@@ -178,6 +182,22 @@ def _train(
     ended, progress = _finish(cli, created, killer.notice if killer else _take_no_notice)
     assert isinstance(ended, trainer_pb2.TrainingRun)
     return Trained(ended, progress, time.monotonic() - began)
+
+
+def _analyse(cli: CliContext, model_version: str) -> str:
+    """Looks into a model, and keeps the report. Returns the name of the analysis."""
+    spec = analyzer_pb2.AnalysisSpec(model_version=model_version)
+    spec.budget.FromSeconds(_ANALYSIS_SECONDS)
+    analysis = analyzer_pb2.Analysis(spec=spec, labels={"made-by": "demo"})
+    created = create(cli, analyzer_pb2.CreateAnalysisRequest(analysis=analysis))
+    ended, _ = _finish(cli, created)
+    assert isinstance(ended, analyzer_pb2.Analysis)
+    report = cli.home.path / "report.html"
+    download_with_bar(cli, ended.report, report)
+    cli.console.print(
+        f"Its report is kept, open it in a browser: [bold]{escape(_shown(report))}[/]"
+    )
+    return ended.name
 
 
 def _take_no_notice(event: event_pb2.Event, progress: RunProgress) -> None:
@@ -267,7 +287,7 @@ def _summary(cli: CliContext, trained: list[Trained]) -> None:
     cli.print_table(columns, rows)
 
 
-def _next_steps(cli: CliContext, run: str) -> None:
+def _next_steps(cli: CliContext, run: str, analysis: str) -> None:
     binaries = _shown(Path(sys.executable).parent)
     aimass = f"{binaries}/aimass --home {_shown(cli.home.path)}"
     grpcurl = f'{binaries}/grpcurl -plaintext -H "authorization: Bearer $AIMASS_TOKEN"'
@@ -279,6 +299,7 @@ def _next_steps(cli: CliContext, run: str) -> None:
         f'{grpcurl} -d \'{{"name": "{run}"}}\' $AIMASS_TRAINER_ADDRESS '
         "aimass.trainer.v1.TrainingService/GetTrainingRun",
         f"{grpcurl} $AIMASS_TRAINER_ADDRESS describe aimass.trainer.v1.TrainingSpec",
+        f"{aimass} analyses show {analysis}",
         f"{aimass} down",
     )
     for line in lines:

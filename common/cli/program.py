@@ -74,7 +74,7 @@ def demo(
     home: Annotated[Path, typer.Option(help="State folder of its suite.")] = Path("build/demo"),
     keep: Annotated[bool, typer.Option("--keep", help="Leave the suite running.")] = False,
 ) -> None:
-    """Scan and train on real data with two elastic workers, and kill one of them on the way."""
+    """Scan, train and analyse on real data with two elastic workers, and kill one of them."""
     try:
         # It needs the services and scikit-learn, which a client has not.
         from common.cli.demo import run_demo  # noqa: PLC0415

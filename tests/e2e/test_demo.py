@@ -30,7 +30,7 @@ def suite_of(home: Path) -> str:
 
 @pytest.mark.timeout(SECONDS + 60)
 def test_the_demonstration_shows_what_it_promises(tmp_path: Path) -> None:
-    """Data, anomalies, models, a killed worker; with default ports taken; and its hints work."""
+    """Data, anomalies, models, a report, a killed worker; with default ports taken; hints work."""
     home = tmp_path / "demo"
     with ExitStack() as taken:
         for port in (7700, 7701, 7702, 7704, 7705):
@@ -51,6 +51,7 @@ def test_the_demonstration_shows_what_it_promises(tmp_path: Path) -> None:
         "models/digits-cnn/versions/2",
         "models/breast-cancer-mlp/versions/1",
         "kill -9 ",
+        "report.html",
         "went on after",
         "nothing is left running",
     ):
@@ -58,6 +59,7 @@ def test_the_demonstration_shows_what_it_promises(tmp_path: Path) -> None:
     accuracies = re.findall(r"^ models/\S+ +([\d.]+) +2 ", done.stdout, re.MULTILINE)
     assert len(accuracies) == 3
     assert all(float(accuracy) > 0.9 for accuracy in accuracies), done.stdout
+    assert "<html" in (home / "report.html").read_text()[:500]
     assert processes.suite_processes(suite_of(home)) == []
     _check_hints(done.stdout)
 
