@@ -22,7 +22,6 @@ LEAST_ROWS = 10
 _MOST_NAMED = 20
 _SINGLE_ONLY = frozenset({PartName.RELATIONS, PartName.HEALTH})
 _NO_ROWS = frozenset({PartName.STRUCTURE, PartName.WEIGHTS, PartName.CURVES})
-_LABELLED_ONLY = frozenset({PartName.IMPORTANCE, PartName.BEHAVIOUR})
 _LABELLED = frozenset({ColumnType.CATEGORICAL, ColumnType.BOOLEAN})
 
 
@@ -86,8 +85,6 @@ def resolve_against(
     _check_features(specification.features, models[0], paths)
     _check_layers(specification.layers, models[0], paths)
     parts = _resolved_parts(specification, paths)
-    if not models[0].targets:
-        _check_truth(specification.parts, models[0], data, paths)
     evaluated, count = _resolved_rows(specification.evaluated_rows, data, paths)
     if {each.part for each in parts} - _NO_ROWS and count < LEAST_ROWS:
         raise paths.error(
@@ -102,7 +99,7 @@ def resolve_against(
         "dataset_version": data.name,
         "parts": parts,
         "evaluated_rows": evaluated,
-        "metric": _resolved_metric(specification.metric, models[0].model, paths),
+        "metric": _resolved_metric(specification.metric, models[0], data, paths),
         "rows": min(specification.rows, max(count, LEAST_ROWS)),
     }
     return specification.model_copy(update=changes)
@@ -141,35 +138,31 @@ def _resolved_rows(
     return wanted, counts[wanted]
 
 
-def _resolved_metric(wanted: Metric | None, model: AnalysedModel, paths: Paths) -> Metric:
-    fitting = METRICS[model.task]
+def _resolved_metric(
+    wanted: Metric | None, checked: CheckedModel, data: CheckedData, paths: Paths
+) -> Metric | None:
+    """Returns the metric; None where there is nothing to measure by."""
+    fitting = METRICS[checked.model.task]
+    if not checked.targets:
+        if wanted is None:
+            return None
+        names = _listed(column.name for column in data.schema.columns)
+        raise paths.error(
+            "metric",
+            f"{data.name} does not have the target of {checked.name}, only {names}; leave the "
+            "metric out, or choose data with the target.",
+            reason="NO_TARGET",
+        )
     if wanted is None:
         return fitting[0]
     if wanted not in fitting:
+        names = _listed(each.upper() for each in fitting)
         raise paths.error(
-            "metric",
-            f"{wanted.upper()} does not fit {model.task}; use "
-            f"{_listed(each.upper() for each in fitting)}.",
+            "metric", f"{wanted.upper()} does not fit {checked.model.task}; use {names}."
         )
-    if wanted is Metric.LOG_LOSS and not model.gives_probabilities:
+    if wanted is Metric.LOG_LOSS and not checked.model.gives_probabilities:
         raise paths.error("metric", "The model gives no probabilities; use ACCURACY.")
     return wanted
-
-
-def _check_truth(
-    parts: Sequence[PartRequest], checked: CheckedModel, data: CheckedData, paths: Paths
-) -> None:
-    """Checks that no part was asked for by name that can say nothing without a target."""
-    for place, each in enumerate(parts):
-        if each.part in _LABELLED_ONLY:
-            names = _listed(column.name for column in data.schema.columns)
-            raise paths.error(
-                f"parts[{place}].part",
-                f"{each.part.upper()} needs what is true of the rows, and {data.name} does not have "
-                f"the target of {checked.name}; it has {names}. Leave the part out, or choose data "
-                "with the target.",
-                reason="NO_TARGET",
-            )
 
 
 def _check_fit(checked: CheckedModel, schema: Schema, paths: Paths) -> None:

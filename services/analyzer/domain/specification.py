@@ -71,9 +71,9 @@ class AnalysisSpecification(_Specification):
     @property
     def settings(self) -> AnalysisSettings:
         """Choices for all parts, of a resolved specification."""
-        assert self.metric is not None, "the specification is not resolved"
         return AnalysisSettings(
-            metric=self.metric,
+            # Without a target there is none, and nothing that would be measured by it.
+            metric=self.metric or Metric.ACCURACY,
             seed=self.seed,
             layers=self.layers,
             features=self.features,

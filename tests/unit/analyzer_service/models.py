@@ -116,7 +116,8 @@ def _vectors_of(network: nn.Module, preprocessing: Preprocessing) -> bytes:
     with torch.no_grad():
         outputs = Twin(network, preprocessing)(torch.from_numpy(inputs)).numpy()
     named: dict[str, Array] = {"numeric": inputs}
-    return encode(Vectors(named, {output_name(preprocessing): outputs}))
+    given: dict[str, Array] = {output_name(preprocessing): outputs}
+    return encode(Vectors(named, given))
 
 
 def _with_files(

@@ -235,13 +235,15 @@ def test_data_without_a_target_can_be_looked_at(question: Question) -> None:
     assert question.resolve().spec.rows == 30
 
 
-def test_a_part_that_needs_a_target_is_not_promised_without_one(question: Question) -> None:
-    """Asked for by name it is refused; where all parts are, the report says what is missing."""
+def test_no_metric_is_promised_without_a_target(question: Question) -> None:
+    """Asked for by name it is refused; else the parts show what can be shown without."""
     data = flowers()
     data.pop(TARGET)
     question.data = stored(question.store, question.folder, data, target="")
-    assert len(question.resolve().spec.parts) == 9
-    question.spec.parts.add(part=analyzer_pb2.ANALYSIS_PART_BEHAVIOUR)
+    question.spec = question.resolve().spec
+    assert question.spec.metric == analyzer_pb2.ANALYSIS_METRIC_UNSPECIFIED
+    assert question.resolve().spec == question.spec
+    question.spec.metric = analyzer_pb2.ANALYSIS_METRIC_ACCURACY
     where, description = complaint(question)
-    assert where == "analysis.spec.parts[0].part"
+    assert where == "analysis.spec.metric"
     assert "does not have the target" in description
