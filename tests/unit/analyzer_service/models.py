@@ -98,7 +98,9 @@ def estimator(
     """Stores a fitted estimator over a matrix, as the catalog imports it."""
     content = skops.io.dumps(fitted)
     model = open_skops(content, "upload")
-    inputs = {"features": np.random.default_rng(0).normal(size=(4, fitted.n_features_in_))}
+    inputs: dict[str, Array] = {
+        "features": np.random.default_rng(0).normal(size=(4, fitted.n_features_in_))
+    }
     outputs: Tensors = model.predict(inputs)
     files = {"skops": content, TEST_VECTORS: encode(Vectors(inputs, dict(outputs)))}
     task = dataset_pb2.TASK_CLASSIFICATION if model.is_classifier else dataset_pb2.TASK_REGRESSION
