@@ -20,6 +20,7 @@ from services.catalog.domain.existence import require_resource
 MAX_NODES = 1000
 
 _RUN_STATE = "RUN_STATE_"
+_SINGULARS = {"analyses": "analysis"}
 
 
 @dataclass(frozen=True)
@@ -144,7 +145,7 @@ def _without_shortcuts(trace: Trace) -> set[tuple[str, str]]:
 
 def _kind(name: str) -> str:
     collection, *rest = name.split("/")
-    singular = collection.removesuffix("s")
+    singular = _SINGULARS.get(collection, collection.removesuffix("s"))
     return f"{singular}Version" if len(rest) == 3 else singular
 
 

@@ -3,6 +3,7 @@
 import pytest
 from google.protobuf.message import Message
 
+from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2, model_pb2, transfer_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import run_pb2
@@ -82,7 +83,9 @@ def test_up_and_down(records: RecordStore) -> None:
 
 def test_what_nodes_tell(records: RecordStore) -> None:
     """Kinds, states and a few words for people."""
+    records.create(analyzer_pb2.Analysis(name="analyses/a"), references=[MODEL])
     nodes = traced(records, DATA).nodes
+    assert nodes["analyses/a"].kind == "analysis"
     assert (nodes[DATA].kind, nodes[DATA].summary) == ("datasetVersion", "1,500 rows")
     assert (nodes[IMPORT].kind, nodes[IMPORT].state) == ("datasetImport", "SUCCEEDED")
     assert nodes[MODEL].summary == "validation/accuracy 0.97"
