@@ -136,6 +136,7 @@ def _by_gradients(
         found.append(_attack(kind, baseline, room, effort, scores))
     example = _example(subject, baseline, room, effort, fast) if room.is_image else None
     notes = () if found[-1].curve.kind is AttackKind.PGD else (_NOT_PROJECTED,)
+    found.sort(key=lambda each: list(AttackKind).index(AttackKind(each.curve.kind)))
     return Attacks(tuple(found), example, (0.0, *effort.sizes), notes)
 
 

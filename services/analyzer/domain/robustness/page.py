@@ -8,7 +8,7 @@ from services.analyzer.domain.robustness.plots import (
     columns_plot,
     curves_plot,
     ranking_plot,
-    strips_gallery,
+    strip_picture,
 )
 from services.analyzer.domain.robustness.words import attacks_told, columns_told, headline
 
@@ -37,7 +37,12 @@ def show_robustness(findings: RobustnessFindings) -> Section:
 def _images(findings: RobustnessFindings) -> Section | None:
     if not findings.strips:
         return None
-    return Section("What the disturbances look like", [strips_gallery(findings)])
+    told = (
+        "One image that the model gets right, undisturbed on the left, more and more disturbed to "
+        "the right; below each, what the model makes of it."
+    )
+    strips = [each for each in findings.strips if each.kind is not AttackKind.FGSM]
+    return Section("What the disturbances look like", [told, *map(strip_picture, strips)])
 
 
 def _columns(findings: RobustnessFindings) -> Section | None:

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from plotly import graph_objects as go
 
-from common.reports.report import Cell, Gallery, Picture, Plot, Table
+from common.reports.report import Cell, Picture, Plot, Table
 from common.reports.text import number, plot_text, shortened
 from common.reports.theme import INK, MUTED, SEQUENTIAL, SERIES
 from services.analyzer.domain.metrics import Interval
 from services.analyzer.domain.robustness.findings import (
     AttackKind,
     Curve,
+    DisturbanceKind,
     RobustnessFindings,
     Strip,
     shown_interval,
@@ -19,6 +20,13 @@ from services.analyzer.domain.robustness.findings import (
 from services.analyzer.domain.robustness.words import metric_label, told_severity
 
 _MOST_COLUMNS = 20
+_SHORT: dict[DisturbanceKind | AttackKind, str] = {
+    DisturbanceKind.MISSING: "missing",
+    DisturbanceKind.GONE: "gone",
+    DisturbanceKind.NOISE: "noise",
+    DisturbanceKind.SHIFT: "shift",
+    DisturbanceKind.ANOTHER_LABEL: "label",
+}
 _DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x")
 
@@ -40,7 +48,7 @@ def ranking_plot(findings: RobustnessFindings) -> Plot:
     )
     figure.update_layout(
         height=120 + 32 * len(curves),
-        xaxis={"title": "left of what it is better than a guess (%)", "range": [0, 100]},
+        xaxis={"title": "left of the lead (%)", "range": [0, 100]},
         yaxis={"type": "category"},
         showlegend=False,
     )
@@ -75,7 +83,7 @@ def curves_plot(findings: RobustnessFindings, curves: Sequence[Curve], which: st
         hints += [told_severity(each.severity, curve.unit) for each in curve.points]
         scores = [findings.score, *(each.score for each in curve.points)]
         figure.add_trace(_line(findings, curve.kind.label, place, ways, scores, hints))
-    _add_guess(findings, figure)
+    _add_guess(findings, figure, curves)
     figure.update_xaxes(
         title="how strong", tickvals=[0, 0.5, 1], ticktext=["undisturbed", "middle", "strongest"]
     )
@@ -98,11 +106,12 @@ def attacks_plot(findings: RobustnessFindings) -> Plot:
         scores = [attack.score, *(each.score for each in points)]
         hints = [told_severity(size, attack.curve.unit) for size in sizes]
         figure.add_trace(_line(findings, attack.curve.kind.label, place, sizes, scores, hints))
-    _add_guess(findings, figure)
+    curves = [each.curve for each in findings.attacks]
+    _add_guess(findings, figure, curves)
     unit = findings.attacks[0].curve.unit
     figure.update_layout(
         height=420,
-        xaxis_title=f"largest change of each value ({unit})",
+        xaxis_title=f"size of steps ({unit})",
         yaxis_title=metric_label(findings),
     )
     caption = (
@@ -111,7 +120,6 @@ def attacks_plot(findings: RobustnessFindings) -> Plot:
         "goes by noise breaks at steps that nobody would notice."
     )
     names = ", ".join(each.curve.kind.label for each in findings.attacks)
-    curves = [each.curve for each in findings.attacks]
     return Plot(figure, caption, f"Lines by size of step: {names}.", _numbers(findings, curves))
 
 
@@ -121,24 +129,27 @@ def columns_plot(findings: RobustnessFindings) -> Plot:
     kinds = list(dict.fromkeys(curve.kind for each in found for curve in each.curves))
     falls = [{curve.kind: curve.points[0].fall.value for curve in each.curves} for each in found]
     cells = [[own.get(kind) for kind in kinds] for own in falls]
+    most = max((fall for own in falls for fall in own.values()), default=0.0)
     figure = go.Figure(
         go.Heatmap(
             z=cells[::-1],
-            x=[each.label for each in kinds],
-            y=[plot_text(each.column, 30) for each in found[::-1]],
+            x=[_SHORT[each] for each in kinds],
+            y=[plot_text(each.column, 24) for each in found[::-1]],
             colorscale=SEQUENTIAL,
             zmin=0,
+            zmax=most if most > 0 else 1,
+            showscale=False,
             texttemplate="%{z:.2g}",
             hovertemplate="%{y}, %{x}: %{z:.4g}<extra></extra>",
-            colorbar={"title": "worse by"},
         )
     )
     figure.update_layout(
-        height=160 + 28 * len(found), yaxis={"type": "category"}, xaxis={"side": "top"}
+        height=120 + 28 * len(found), yaxis={"type": "category"}, xaxis={"side": "top"}
     )
     first = found[0].curves
     severities = "; ".join(
-        f"{each.kind.label}: {told_severity(each.points[0].severity, each.unit)}" for each in first
+        f"{_SHORT[each.kind]}: {told_severity(each.points[0].severity, each.unit)}"
+        for each in first
     )
     caption = (
         f"How much worse the {metric_label(findings)} gets when one column alone is disturbed, the "
@@ -148,18 +159,12 @@ def columns_plot(findings: RobustnessFindings) -> Plot:
     return Plot(figure, caption, seen, _column_numbers(findings))
 
 
-def strips_gallery(findings: RobustnessFindings) -> Gallery:
-    """Returns one image under each disturbance."""
-    pictures = [
-        Picture(strip.png, _strip_caption(strip), _strip_seen(strip))
-        for strip in findings.strips
-        if strip.kind is not AttackKind.FGSM
-    ]
-    caption = (
-        "One image that the model gets right, undisturbed on the left, more and more disturbed to "
-        "the right; below, what the model makes of each."
-    )
-    return Gallery(pictures, caption)
+def strip_picture(strip: Strip) -> Picture:
+    """Returns an image under a disturbance."""
+    last = told_severity(strip.severities[-1], strip.unit)
+    label = strip.kind.label
+    caption = f"{label[:1].upper()}{label[1:]}, up to {last}: {_found(strip)}"
+    return Picture(strip.png, caption, _strip_seen(strip))
 
 
 def attack_picture(strip: Strip) -> Picture:
@@ -170,11 +175,6 @@ def attack_picture(strip: Strip) -> Picture:
         f"of it: {_found(strip)}."
     )
     return Picture(strip.png, caption, _strip_seen(strip))
-
-
-def _strip_caption(strip: Strip) -> str:
-    last = told_severity(strip.severities[-1], strip.unit)
-    return f"{strip.kind.label}, up to {last}: {_found(strip)}"
 
 
 def _strip_seen(strip: Strip) -> str:
@@ -215,8 +215,14 @@ def _line(
     )
 
 
-def _add_guess(findings: RobustnessFindings, figure: go.Figure) -> None:
-    """Draws where a constant guess is; far below the lines it would only take their room."""
+def _add_guess(findings: RobustnessFindings, figure: go.Figure, curves: Sequence[Curve]) -> None:
+    """Draws where a constant guess is, and leaves out what is far worse."""
+    margin = max(findings.score.value - findings.guess, 0.0)
+    least = findings.guess - 2 * margin
+    if margin and min(point.score.value for each in curves for point in each.points) < least:
+        best = max(findings.score.high, findings.score.value + 0.1 * margin)
+        limits = sorted(findings.metric.shown(each) for each in (least, best))
+        figure.update_yaxes(range=limits)
     figure.add_hline(
         findings.metric.shown(findings.guess),
         line={"color": MUTED, "dash": "dot", "width": 1.5},

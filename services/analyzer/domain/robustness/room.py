@@ -41,7 +41,7 @@ class Room:
     @property
     def unit(self) -> str:
         """What sizes of steps are measured in, for people."""
-        return "of 255 in each pixel" if self.is_image else "standard deviations"
+        return "of 255" if self.is_image else "standard deviations"
 
     def limits(self, name: str, size: float) -> tuple[Steps, Steps]:
         """Returns the largest steps down and up of an input that are no larger than a size."""

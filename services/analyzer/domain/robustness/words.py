@@ -64,15 +64,16 @@ def attacks_told(findings: RobustnessFindings) -> str:
     """Returns what small steps do, against random ones."""
     worst = min(findings.attacks, key=lambda each: each.curve.rank)
     point = worst.curve.middle
+    size = told_severity(point.severity, worst.curve.unit)
     start = (
-        f"Steps of at most {told_severity(point.severity, worst.curve.unit)} that are chosen to "
-        f"hurt {_change(findings, worst, point)}"
+        f"Changes of each value by at most {size} that are chosen to hurt "
+        f"{_change(findings, worst, point)}"
     )
     random = next((a for a in findings.attacks if a.curve.kind is AttackKind.RANDOM_SIGN), None)
     if random is None or random is worst:
         return f"{start}.{_half(worst.curve)}"
     alike = _shown(findings, random.curve.middle.score.value)
-    return f"{start}; random steps of that size leave {alike}.{_half(worst.curve)}"
+    return f"{start}; random ones of that size leave {alike}.{_half(worst.curve)}"
 
 
 def _change(findings: RobustnessFindings, attack: Attack, point: Point) -> str:
