@@ -59,7 +59,7 @@ def verdict_of(
     judged = [] if behaviour is None else [each for each in behaviour.challengers if each.judgement]
     if behaviour is None or not judged:
         return Verdict(_without_metric(versions, behaviour, costs))
-    prices = {each.version: _price(each.version, costs) for each in judged}
+    prices = {each.version: price_of(each.version, costs) for each in judged}
     best = _best(judged, prices)
     first = best or max(judged, key=_gain)
     text = [_sentence(behaviour, first, prices[first.version], len(judged)), *_advice(first, best)]
@@ -234,7 +234,7 @@ def _without_metric(
         alike = [each for each in behaviour.agreements if each.first == versions.baseline.name]
         labels = {each.name: each.label for each in versions.all}
         said += [_agreement(versions, labels[each.second], each.agreement) for each in alike]
-    prices = [(each.label, _price(each, costs).words) for each in versions.challengers]
+    prices = [(each.label, price_of(each, costs).words) for each in versions.challengers]
     said += [f"{beginning(label)} is {words}." for label, words in prices if words]
     start = "The versions were not compared by what they get right."
     return " ".join([start, *said])
@@ -251,7 +251,8 @@ def _agreement(versions: Versions, label: str, agreement: float | None) -> str:
     return f"{beginning(label)} agrees with {versions.baseline.label} on {share}."
 
 
-def _price(version: Version, costs: CostComparison | None) -> Price:
+def price_of(version: Version, costs: CostComparison | None) -> Price:
+    """Returns what a challenger costs against the baseline."""
     if costs is None or version not in costs.versions[1:]:
         return Price()
     place = costs.versions.index(version) - 1

@@ -73,6 +73,11 @@ class Versions:
         return self.baseline.subject.model.task
 
     @property
+    def classes_are_predicted(self) -> bool:
+        """Whether rows are right or wrong: not for regression."""
+        return self.task is not Task.REGRESSION
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """What the outputs of all stand for."""
         return self.baseline.subject.model.outputs

@@ -1,0 +1,91 @@
+"""Rows that changed, for people."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from common.data.rows import Values
+from common.data.schema import ColumnType
+from common.reports.report import Cell, Gallery, Part, Picture, Table
+from common.reports.text import shortened
+from services.analyzer.domain.behaviour.wrong_rows import told_value
+from services.analyzer.domain.comparison.summary import ChangedRow
+from services.analyzer.domain.sample import Sample
+
+_MOST_VALUES = 5
+_SIDE = 64
+_UNTOLD = frozenset({ColumnType.IMAGE, ColumnType.EMBEDDING})
+
+Pixels = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.intp]
+
+
+def shown_rows(
+    sample: Sample,
+    rows: Sequence[ChangedRow],
+    places: Places,
+    labels: tuple[str, str],
+    caption: str,
+) -> list[Part]:
+    """Returns rows as pictures where they have some, and as a table.
+
+    Args:
+        sample: The rows that were looked at.
+        rows: What is said of those that are shown.
+        places: Their places in the sample.
+        labels: Of the baseline and the challenger.
+        caption: What they have in common.
+    """
+    if not rows:
+        return []
+    images = [name for name, each in sample.columns.items() if each.type is ColumnType.IMAGE]
+    table = _table(sample, rows, places, labels, caption)
+    if not images:
+        return [table]
+    values = sample.raw.columns[images[0]]
+    pictures = [
+        _picture(values[place], row, labels) for place, row in zip(places, rows, strict=True)
+    ]
+    return [Gallery(pictures, caption), table]
+
+
+def _table(
+    sample: Sample,
+    rows: Sequence[ChangedRow],
+    places: Places,
+    labels: tuple[str, str],
+    caption: str,
+) -> Table:
+    told = [name for name, each in sample.columns.items() if each.type not in _UNTOLD]
+    told = [name for name in told if name in sample.raw.columns][:_MOST_VALUES]
+    columns = ("Row", "Truth", *labels, *(shortened(name, 40) for name in told))
+    cells: list[list[Cell]] = [
+        [
+            row.row,
+            row.truth,
+            row.baseline,
+            row.challenger,
+            *(told_value(sample.columns[name], sample.raw.columns[name][place]) for name in told),
+        ]
+        for place, row in zip(places, rows, strict=True)
+    ]
+    return Table(columns, cells, caption)
+
+
+def _picture(image: Values, row: ChangedRow, labels: tuple[str, str]) -> Picture:
+    caption = f"{row.truth}: {row.baseline} → {row.challenger}"
+    description = (
+        f"Row {row.row}, which is {row.truth}; {labels[0]} says {row.baseline}, {labels[1]} says "
+        f"{row.challenger}."
+    )
+    return Picture.of(_pixels(image), shortened(caption, 60), description)
+
+
+def _pixels(image: Values) -> Pixels:
+    """Returns a small picture of an image (channels, height, width)."""
+    shown = image[:3] if image.shape[0] >= 3 else image[0]
+    pixels = np.ascontiguousarray(np.moveaxis(shown, 0, -1) if shown.ndim == 3 else shown, np.uint8)
+    step = -(-max(pixels.shape[:2]) // _SIDE)
+    return pixels if step == 1 else np.asarray(Image.fromarray(pixels).reduce(step), np.uint8)
