@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from onnx import TensorProto, helper, numpy_helper
+from onnx import NodeProto, TensorProto, helper, numpy_helper
 from scipy.special import softmax
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
@@ -130,7 +130,7 @@ def test_functions_of_onnx_are_known(tmp_path: Path, activation: str) -> None:
         assert np.allclose(own, other, atol=1e-4)
 
 
-def _linear_onnx(nodes: list[object], width: int) -> OnnxAnalysed:
+def _linear_onnx(nodes: list[NodeProto], width: int) -> OnnxAnalysed:
     weights = numpy_helper.from_array(np.ones((width, 1), np.float32), "w")
     graph = helper.make_graph(
         nodes,

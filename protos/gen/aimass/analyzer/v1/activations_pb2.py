@@ -24,13 +24,25 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$aimass/analyzer/v1/activations.proto\x12\x12\x61imass.analyzer.v1\"\x13\n\x11\x41\x63tivationsResultb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$aimass/analyzer/v1/activations.proto\x12\x12\x61imass.analyzer.v1\"\xae\x01\n\x11\x41\x63tivationsResult\x12\x11\n\trow_count\x18\x01 \x01(\x03\x12\x11\n\tstands_in\x18\x02 \x01(\t\x12\x34\n\x06layers\x18\x03 \x03(\x0b\x32$.aimass.analyzer.v1.LayerActivations\x12=\n\x0erepresentation\x18\x04 \x01(\x0b\x32%.aimass.analyzer.v1.RepresentationMap\"\xbf\x04\n\x10LayerActivations\x12\r\n\x05layer\x18\x01 \x01(\t\x12\x10\n\x08\x66unction\x18\x02 \x01(\t\x12\x12\n\nunit_count\x18\x03 \x01(\x05\x12\x16\n\x0eposition_count\x18\x04 \x01(\x05\x12\x0c\n\x04mean\x18\x05 \x01(\x01\x12\x0e\n\x06stddev\x18\x06 \x01(\x01\x12\x0b\n\x03min\x18\x07 \x01(\x01\x12\x0b\n\x03max\x18\x08 \x01(\x01\x12\x11\n\tquantiles\x18\t \x03(\x01\x12:\n\thistogram\x18\n \x01(\x0b\x32\'.aimass.analyzer.v1.ActivationHistogram\x12\x12\n\nzero_share\x18\x0b \x01(\x01\x12\x1c\n\x0fsaturated_share\x18\x0c \x01(\x01H\x00\x88\x01\x01\x12\x1c\n\x14saturated_unit_count\x18\r \x01(\x05\x12\x17\n\x0f\x64\x65\x61\x64_unit_count\x18\x0e \x01(\x05\x12\x12\n\ndead_units\x18\x0f \x03(\x05\x12\x1c\n\x14\x61lways_on_unit_count\x18\x10 \x01(\x05\x12!\n\x14\x65\x66\x66\x65\x63tive_dimensions\x18\x11 \x01(\x01H\x01\x88\x01\x01\x12 \n\x13neighbour_agreement\x18\x12 \x01(\x01H\x02\x88\x01\x01\x12\x32\n\x05units\x18\x13 \x03(\x0b\x32#.aimass.analyzer.v1.UnitActivationsB\x12\n\x10_saturated_shareB\x17\n\x15_effective_dimensionsB\x16\n\x14_neighbour_agreement\"@\n\x13\x41\x63tivationHistogram\x12\x0b\n\x03low\x18\x01 \x01(\x01\x12\x0c\n\x04high\x18\x02 \x01(\x01\x12\x0e\n\x06\x63ounts\x18\x03 \x03(\x03\"\xf9\x01\n\x0fUnitActivations\x12\x0c\n\x04unit\x18\x01 \x01(\x05\x12\x0c\n\x04mean\x18\x02 \x01(\x01\x12\x0e\n\x06stddev\x18\x03 \x01(\x01\x12\x0b\n\x03min\x18\x04 \x01(\x01\x12\x0b\n\x03max\x18\x05 \x01(\x01\x12\x12\n\nzero_share\x18\x06 \x01(\x01\x12\x15\n\rrow_quantiles\x18\x07 \x03(\x01\x12-\n\x08top_rows\x18\x08 \x03(\x0b\x32\x1b.aimass.analyzer.v1.UnitRow\x12\x12\n\nanswers_to\x18\t \x01(\t\x12\x1d\n\x10\x61nswers_to_share\x18\n \x01(\x01H\x00\x88\x01\x01\x42\x13\n\x11_answers_to_share\"%\n\x07UnitRow\x12\x0b\n\x03row\x18\x01 \x01(\x03\x12\r\n\x05value\x18\x02 \x01(\x01\"\xe3\x01\n\x11RepresentationMap\x12\r\n\x05layer\x18\x01 \x01(\t\x12-\n\x06method\x18\x02 \x01(\x0e\x32\x1d.aimass.analyzer.v1.MapMethod\x12\x0c\n\x04rows\x18\x03 \x03(\x03\x12\t\n\x01x\x18\x04 \x03(\x01\x12\t\n\x01y\x18\x05 \x03(\x01\x12 \n\x13neighbour_agreement\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x10\x63hance_agreement\x18\x07 \x01(\x01H\x01\x88\x01\x01\x42\x16\n\x14_neighbour_agreementB\x13\n\x11_chance_agreement*P\n\tMapMethod\x12\x1a\n\x16MAP_METHOD_UNSPECIFIED\x10\x00\x12\x12\n\x0eMAP_METHOD_PCA\x10\x01\x12\x13\n\x0fMAP_METHOD_TSNE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'aimass.analyzer.v1.activations_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ACTIVATIONSRESULT']._serialized_start=60
-  _globals['_ACTIVATIONSRESULT']._serialized_end=79
+  _globals['_MAPMETHOD']._serialized_start=1402
+  _globals['_MAPMETHOD']._serialized_end=1482
+  _globals['_ACTIVATIONSRESULT']._serialized_start=61
+  _globals['_ACTIVATIONSRESULT']._serialized_end=235
+  _globals['_LAYERACTIVATIONS']._serialized_start=238
+  _globals['_LAYERACTIVATIONS']._serialized_end=813
+  _globals['_ACTIVATIONHISTOGRAM']._serialized_start=815
+  _globals['_ACTIVATIONHISTOGRAM']._serialized_end=879
+  _globals['_UNITACTIVATIONS']._serialized_start=882
+  _globals['_UNITACTIVATIONS']._serialized_end=1131
+  _globals['_UNITROW']._serialized_start=1133
+  _globals['_UNITROW']._serialized_end=1170
+  _globals['_REPRESENTATIONMAP']._serialized_start=1173
+  _globals['_REPRESENTATIONMAP']._serialized_end=1400
 # @@protoc_insertion_point(module_scope)

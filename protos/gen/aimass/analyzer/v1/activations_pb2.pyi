@@ -3,8 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -16,19 +19,377 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _MapMethod:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MapMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MapMethod.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MAP_METHOD_UNSPECIFIED: _MapMethod.ValueType  # 0
+    """Never returned."""
+    MAP_METHOD_PCA: _MapMethod.ValueType  # 1
+    """The two directions in which the rows differ most (principal components)."""
+    MAP_METHOD_TSNE: _MapMethod.ValueType  # 2
+    """Neighbours stay neighbours (t-SNE on principal components); distances between groups tell little."""
+
+class MapMethod(_MapMethod, metaclass=_MapMethodEnumTypeWrapper):
+    """How rows became points."""
+
+MAP_METHOD_UNSPECIFIED: MapMethod.ValueType  # 0
+"""Never returned."""
+MAP_METHOD_PCA: MapMethod.ValueType  # 1
+"""The two directions in which the rows differ most (principal components)."""
+MAP_METHOD_TSNE: MapMethod.ValueType  # 2
+"""Neighbours stay neighbours (t-SNE on principal components); distances between groups tell little."""
+Global___MapMethod: _TypeAlias = MapMethod  # noqa: Y015
+
 @_typing.final
 class ActivationsResult(_message.Message):
     """What hidden layers do on the rows."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    STANDS_IN_FIELD_NUMBER: _builtins.int
+    LAYERS_FIELD_NUMBER: _builtins.int
+    REPRESENTATION_FIELD_NUMBER: _builtins.int
+    row_count: _builtins.int
+    """Rows that were looked at."""
+    stands_in: _builtins.str
+    """What stands in for hidden layers where the model has none that can be looked into, one sentence;
+    empty where they are hidden layers.
+    """
+    @_builtins.property
+    def layers(self) -> _containers.RepeatedCompositeFieldContainer[Global___LayerActivations]:
+        """In the order of computation; at most 32. By default about 10 along the depth: outputs of
+        activation functions and blocks.
+        """
+
+    @_builtins.property
+    def representation(self) -> Global___RepresentationMap:
+        """The rows as points, by the last of these layers. Unset where it gives all rows the same."""
+
     def __init__(
         self,
+        *,
+        row_count: _builtins.int = ...,
+        stands_in: _builtins.str = ...,
+        layers: _abc.Iterable[Global___LayerActivations] | None = ...,
+        representation: Global___RepresentationMap | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["representation", b"representation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["layers", b"layers", "representation", b"representation", "row_count", b"row_count", "stands_in", b"stands_in"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ActivationsResult: _TypeAlias = ActivationsResult  # noqa: Y015
+
+@_typing.final
+class LayerActivations(_message.Message):
+    """What a layer does on the rows. A unit of a map is a channel, which has a value at each position."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAYER_FIELD_NUMBER: _builtins.int
+    FUNCTION_FIELD_NUMBER: _builtins.int
+    UNIT_COUNT_FIELD_NUMBER: _builtins.int
+    POSITION_COUNT_FIELD_NUMBER: _builtins.int
+    MEAN_FIELD_NUMBER: _builtins.int
+    STDDEV_FIELD_NUMBER: _builtins.int
+    MIN_FIELD_NUMBER: _builtins.int
+    MAX_FIELD_NUMBER: _builtins.int
+    QUANTILES_FIELD_NUMBER: _builtins.int
+    HISTOGRAM_FIELD_NUMBER: _builtins.int
+    ZERO_SHARE_FIELD_NUMBER: _builtins.int
+    SATURATED_SHARE_FIELD_NUMBER: _builtins.int
+    SATURATED_UNIT_COUNT_FIELD_NUMBER: _builtins.int
+    DEAD_UNIT_COUNT_FIELD_NUMBER: _builtins.int
+    DEAD_UNITS_FIELD_NUMBER: _builtins.int
+    ALWAYS_ON_UNIT_COUNT_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_DIMENSIONS_FIELD_NUMBER: _builtins.int
+    NEIGHBOUR_AGREEMENT_FIELD_NUMBER: _builtins.int
+    UNITS_FIELD_NUMBER: _builtins.int
+    layer: _builtins.str
+    """Name of the layer, as in the structure."""
+    function: _builtins.str
+    """What its values have gone through last: `relu`, `tanh` or `gelu` for example. Empty where that
+    is no known function.
+    """
+    unit_count: _builtins.int
+    """Units."""
+    position_count: _builtins.int
+    """Positions of a map; else 1."""
+    mean: _builtins.float
+    """Mean of all values."""
+    stddev: _builtins.float
+    """Standard deviation of all values."""
+    min: _builtins.float
+    """Smallest value."""
+    max: _builtins.float
+    """Largest value."""
+    zero_share: _builtins.float
+    """Share of the values that are exactly 0: of a rectifier, share of the time that units are off."""
+    saturated_share: _builtins.float
+    """Share of the values within 5 % of the range from a bound of the function, where its gradient
+    vanishes. Unset where the function has not two bounds, as tanh and sigmoid have.
+    """
+    saturated_unit_count: _builtins.int
+    """Units with more than 95 % of their values near a bound."""
+    dead_unit_count: _builtins.int
+    """Units that are never active: of a rectifier 0 on every row, of others the same on every row."""
+    always_on_unit_count: _builtins.int
+    """Units of a rectifier that are never 0: it lets all of their values through."""
+    effective_dimensions: _builtins.float
+    """In how many directions the rows differ (participation ratio of the variances of the principal
+    components): 1 to the number of units. Unset where all rows are the same.
+    """
+    neighbour_agreement: _builtins.float
+    """How well rows are told apart. Classes: mean share of a row's 10 nearest neighbours in this layer
+    that are of its class. Values: share of the target's variance that the mean of the neighbours
+    explains. By what is predicted where no truth is known. Unset with fewer than 12 rows.
+    """
+    @_builtins.property
+    def quantiles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The 0, 5, 25, 50, 75, 95 and 100 % quantiles of all values; all but the first and the last are a
+        sample's.
+        """
+
+    @_builtins.property
+    def histogram(self) -> Global___ActivationHistogram:
+        """Of a sample of the values."""
+
+    @_builtins.property
+    def dead_units(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Numbers of the dead units, from 0; the first 100."""
+
+    @_builtins.property
+    def units(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnitActivations]:
+        """Those that differ most from row to row; at most 8."""
+
+    def __init__(
+        self,
+        *,
+        layer: _builtins.str = ...,
+        function: _builtins.str = ...,
+        unit_count: _builtins.int = ...,
+        position_count: _builtins.int = ...,
+        mean: _builtins.float = ...,
+        stddev: _builtins.float = ...,
+        min: _builtins.float = ...,
+        max: _builtins.float = ...,
+        quantiles: _abc.Iterable[_builtins.float] | None = ...,
+        histogram: Global___ActivationHistogram | None = ...,
+        zero_share: _builtins.float = ...,
+        saturated_share: _builtins.float | None = ...,
+        saturated_unit_count: _builtins.int = ...,
+        dead_unit_count: _builtins.int = ...,
+        dead_units: _abc.Iterable[_builtins.int] | None = ...,
+        always_on_unit_count: _builtins.int = ...,
+        effective_dimensions: _builtins.float | None = ...,
+        neighbour_agreement: _builtins.float | None = ...,
+        units: _abc.Iterable[Global___UnitActivations] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_effective_dimensions", b"_effective_dimensions", "_neighbour_agreement", b"_neighbour_agreement", "_saturated_share", b"_saturated_share", "effective_dimensions", b"effective_dimensions", "histogram", b"histogram", "neighbour_agreement", b"neighbour_agreement", "saturated_share", b"saturated_share"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_effective_dimensions", b"_effective_dimensions", "_neighbour_agreement", b"_neighbour_agreement", "_saturated_share", b"_saturated_share", "always_on_unit_count", b"always_on_unit_count", "dead_unit_count", b"dead_unit_count", "dead_units", b"dead_units", "effective_dimensions", b"effective_dimensions", "function", b"function", "histogram", b"histogram", "layer", b"layer", "max", b"max", "mean", b"mean", "min", b"min", "neighbour_agreement", b"neighbour_agreement", "position_count", b"position_count", "quantiles", b"quantiles", "saturated_share", b"saturated_share", "saturated_unit_count", b"saturated_unit_count", "stddev", b"stddev", "unit_count", b"unit_count", "units", b"units", "zero_share", b"zero_share"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__effective_dimensions: _TypeAlias = _typing.Literal["effective_dimensions"]  # noqa: Y015
+    _WhichOneofArgType__effective_dimensions: _TypeAlias = _typing.Literal["_effective_dimensions", b"_effective_dimensions"]  # noqa: Y015
+    _WhichOneofReturnType__neighbour_agreement: _TypeAlias = _typing.Literal["neighbour_agreement"]  # noqa: Y015
+    _WhichOneofArgType__neighbour_agreement: _TypeAlias = _typing.Literal["_neighbour_agreement", b"_neighbour_agreement"]  # noqa: Y015
+    _WhichOneofReturnType__saturated_share: _TypeAlias = _typing.Literal["saturated_share"]  # noqa: Y015
+    _WhichOneofArgType__saturated_share: _TypeAlias = _typing.Literal["_saturated_share", b"_saturated_share"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__effective_dimensions) -> _WhichOneofReturnType__effective_dimensions | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__neighbour_agreement) -> _WhichOneofReturnType__neighbour_agreement | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__saturated_share) -> _WhichOneofReturnType__saturated_share | None: ...
+
+Global___LayerActivations: _TypeAlias = LayerActivations  # noqa: Y015
+
+@_typing.final
+class ActivationHistogram(_message.Message):
+    """Counts of values in bins of one width; what lies outside is counted in the outermost bins."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    low: _builtins.float
+    """Lower edge of the first bin."""
+    high: _builtins.float
+    """Upper edge of the last bin."""
+    @_builtins.property
+    def counts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """In each bin; 40 of them."""
+
+    def __init__(
+        self,
+        *,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+        counts: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "high", b"high", "low", b"low"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ActivationHistogram: _TypeAlias = ActivationHistogram  # noqa: Y015
+
+@_typing.final
+class UnitActivations(_message.Message):
+    """What a unit does on the rows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNIT_FIELD_NUMBER: _builtins.int
+    MEAN_FIELD_NUMBER: _builtins.int
+    STDDEV_FIELD_NUMBER: _builtins.int
+    MIN_FIELD_NUMBER: _builtins.int
+    MAX_FIELD_NUMBER: _builtins.int
+    ZERO_SHARE_FIELD_NUMBER: _builtins.int
+    ROW_QUANTILES_FIELD_NUMBER: _builtins.int
+    TOP_ROWS_FIELD_NUMBER: _builtins.int
+    ANSWERS_TO_FIELD_NUMBER: _builtins.int
+    ANSWERS_TO_SHARE_FIELD_NUMBER: _builtins.int
+    unit: _builtins.int
+    """Its number, from 0."""
+    mean: _builtins.float
+    """Mean of all its values."""
+    stddev: _builtins.float
+    """Standard deviation of all its values."""
+    min: _builtins.float
+    """Its smallest value."""
+    max: _builtins.float
+    """Its largest value."""
+    zero_share: _builtins.float
+    """Share of its values that are exactly 0."""
+    answers_to: _builtins.str
+    """The class that most of the 20 rows have that it answers to most, true or, where no truth is
+    known, predicted. Empty without classes.
+    """
+    answers_to_share: _builtins.float
+    """The share of these rows that have that class. Unset without classes."""
+    @_builtins.property
+    def row_quantiles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """The 0, 5, 25, 50, 75, 95 and 100 % quantiles of its values by row, each the mean of a row's
+        positions.
+        """
+
+    @_builtins.property
+    def top_rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___UnitRow]:
+        """The rows that it answers to most; at most 6."""
+
+    def __init__(
+        self,
+        *,
+        unit: _builtins.int = ...,
+        mean: _builtins.float = ...,
+        stddev: _builtins.float = ...,
+        min: _builtins.float = ...,
+        max: _builtins.float = ...,
+        zero_share: _builtins.float = ...,
+        row_quantiles: _abc.Iterable[_builtins.float] | None = ...,
+        top_rows: _abc.Iterable[Global___UnitRow] | None = ...,
+        answers_to: _builtins.str = ...,
+        answers_to_share: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_answers_to_share", b"_answers_to_share", "answers_to_share", b"answers_to_share"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_answers_to_share", b"_answers_to_share", "answers_to", b"answers_to", "answers_to_share", b"answers_to_share", "max", b"max", "mean", b"mean", "min", b"min", "row_quantiles", b"row_quantiles", "stddev", b"stddev", "top_rows", b"top_rows", "unit", b"unit", "zero_share", b"zero_share"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__answers_to_share: _TypeAlias = _typing.Literal["answers_to_share"]  # noqa: Y015
+    _WhichOneofArgType__answers_to_share: _TypeAlias = _typing.Literal["_answers_to_share", b"_answers_to_share"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__answers_to_share) -> _WhichOneofReturnType__answers_to_share | None: ...
+
+Global___UnitActivations: _TypeAlias = UnitActivations  # noqa: Y015
+
+@_typing.final
+class UnitRow(_message.Message):
+    """A unit's value for a row."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROW_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    row: _builtins.int
+    """Number of the row in the data set version, from 0."""
+    value: _builtins.float
+    """The value; the mean over the positions of a map."""
+    def __init__(
+        self,
+        *,
+        row: _builtins.int = ...,
+        value: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["row", b"row", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnitRow: _TypeAlias = UnitRow  # noqa: Y015
+
+@_typing.final
+class RepresentationMap(_message.Message):
+    """Rows as points: those to which a layer gives like values are near each other."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LAYER_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    X_FIELD_NUMBER: _builtins.int
+    Y_FIELD_NUMBER: _builtins.int
+    NEIGHBOUR_AGREEMENT_FIELD_NUMBER: _builtins.int
+    CHANCE_AGREEMENT_FIELD_NUMBER: _builtins.int
+    layer: _builtins.str
+    """Name of the layer."""
+    method: Global___MapMethod.ValueType
+    """How the points were made."""
+    neighbour_agreement: _builtins.float
+    """As of the layer."""
+    chance_agreement: _builtins.float
+    """What the agreement is where neighbours tell nothing."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Numbers of the rows in the data set version; at most 1,500."""
+
+    @_builtins.property
+    def x(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Horizontal place of each row."""
+
+    @_builtins.property
+    def y(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Vertical place of each row."""
+
+    def __init__(
+        self,
+        *,
+        layer: _builtins.str = ...,
+        method: Global___MapMethod.ValueType = ...,
+        rows: _abc.Iterable[_builtins.int] | None = ...,
+        x: _abc.Iterable[_builtins.float] | None = ...,
+        y: _abc.Iterable[_builtins.float] | None = ...,
+        neighbour_agreement: _builtins.float | None = ...,
+        chance_agreement: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_chance_agreement", b"_chance_agreement", "_neighbour_agreement", b"_neighbour_agreement", "chance_agreement", b"chance_agreement", "neighbour_agreement", b"neighbour_agreement"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_chance_agreement", b"_chance_agreement", "_neighbour_agreement", b"_neighbour_agreement", "chance_agreement", b"chance_agreement", "layer", b"layer", "method", b"method", "neighbour_agreement", b"neighbour_agreement", "rows", b"rows", "x", b"x", "y", b"y"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__chance_agreement: _TypeAlias = _typing.Literal["chance_agreement"]  # noqa: Y015
+    _WhichOneofArgType__chance_agreement: _TypeAlias = _typing.Literal["_chance_agreement", b"_chance_agreement"]  # noqa: Y015
+    _WhichOneofReturnType__neighbour_agreement: _TypeAlias = _typing.Literal["neighbour_agreement"]  # noqa: Y015
+    _WhichOneofArgType__neighbour_agreement: _TypeAlias = _typing.Literal["_neighbour_agreement", b"_neighbour_agreement"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__chance_agreement) -> _WhichOneofReturnType__chance_agreement | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__neighbour_agreement) -> _WhichOneofReturnType__neighbour_agreement | None: ...
+
+Global___RepresentationMap: _TypeAlias = RepresentationMap  # noqa: Y015

@@ -24,13 +24,21 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61imass/analyzer/v1/curves.proto\x12\x12\x61imass.analyzer.v1\"\x0e\n\x0c\x43urvesResultb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61imass/analyzer/v1/curves.proto\x12\x12\x61imass.analyzer.v1\"\x82\x01\n\x0c\x43urvesResult\x12\x11\n\tstands_in\x18\x01 \x01(\t\x12+\n\x04runs\x18\x02 \x03(\x0b\x32\x1d.aimass.analyzer.v1.RunCurves\x12\x32\n\x08verdicts\x18\x03 \x03(\x0b\x32 .aimass.analyzer.v1.CurveVerdict\"\x9b\x01\n\tRunCurves\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\x13\n\x0b\x65poch_count\x18\x02 \x01(\x03\x12\x17\n\nbest_epoch\x18\x03 \x01(\x03H\x00\x88\x01\x01\x12\x0f\n\x07\x62\x65st_by\x18\x04 \x01(\t\x12)\n\x06\x63urves\x18\x05 \x03(\x0b\x32\x19.aimass.analyzer.v1.CurveB\r\n\x0b_best_epoch\"m\n\x05\x43urve\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06\x65pochs\x18\x02 \x03(\x03\x12\x0e\n\x06values\x18\x03 \x03(\x01\x12\x11\n\x04\x62\x65st\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\x04last\x18\x05 \x01(\x01H\x01\x88\x01\x01\x42\x07\n\x05_bestB\x07\n\x05_last\"\xa2\x01\n\x0c\x43urveVerdict\x12\x32\n\x04kind\x18\x01 \x01(\x0e\x32$.aimass.analyzer.v1.CurveVerdictKind\x12\x0c\n\x04text\x18\x02 \x01(\t\x12\x0c\n\x04\x63ure\x18\x03 \x01(\t\x12\x12\n\x05value\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x16\n\tthreshold\x18\x05 \x01(\x01H\x01\x88\x01\x01\x42\x08\n\x06_valueB\x0c\n\n_threshold*\x9c\x02\n\x10\x43urveVerdictKind\x12\"\n\x1e\x43URVE_VERDICT_KIND_UNSPECIFIED\x10\x00\x12\x1f\n\x1b\x43URVE_VERDICT_KIND_DIVERGED\x10\x01\x12\x1d\n\x19\x43URVE_VERDICT_KIND_SPIKES\x10\x02\x12!\n\x1d\x43URVE_VERDICT_KIND_OVERFITTED\x10\x03\x12\x1a\n\x16\x43URVE_VERDICT_KIND_GAP\x10\x04\x12\"\n\x1e\x43URVE_VERDICT_KIND_UNDERFITTED\x10\x05\x12$\n CURVE_VERDICT_KIND_STILL_FALLING\x10\x06\x12\x1b\n\x17\x43URVE_VERDICT_KIND_FINE\x10\x07\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'aimass.analyzer.v1.curves_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_CURVESRESULT']._serialized_start=55
-  _globals['_CURVESRESULT']._serialized_end=69
+  _globals['_CURVEVERDICTKIND']._serialized_start=623
+  _globals['_CURVEVERDICTKIND']._serialized_end=907
+  _globals['_CURVESRESULT']._serialized_start=56
+  _globals['_CURVESRESULT']._serialized_end=186
+  _globals['_RUNCURVES']._serialized_start=189
+  _globals['_RUNCURVES']._serialized_end=344
+  _globals['_CURVE']._serialized_start=346
+  _globals['_CURVE']._serialized_end=455
+  _globals['_CURVEVERDICT']._serialized_start=458
+  _globals['_CURVEVERDICT']._serialized_end=620
 # @@protoc_insertion_point(module_scope)

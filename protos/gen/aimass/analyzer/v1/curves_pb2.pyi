@@ -3,8 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -16,19 +19,238 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _CurveVerdictKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _CurveVerdictKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_CurveVerdictKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CURVE_VERDICT_KIND_UNSPECIFIED: _CurveVerdictKind.ValueType  # 0
+    """Never returned."""
+    CURVE_VERDICT_KIND_DIVERGED: _CurveVerdictKind.ValueType  # 1
+    """Loss became no number, or ended far above its least. Value: the last training loss against the
+    least one.
+    """
+    CURVE_VERDICT_KIND_SPIKES: _CurveVerdictKind.ValueType  # 2
+    """Some epochs' training loss jumped up. Value: how many."""
+    CURVE_VERDICT_KIND_OVERFITTED: _CurveVerdictKind.ValueType  # 3
+    """Validation loss has risen since its best, while training loss fell. Value: the rise, as a share
+    of what the validation loss had fallen before.
+    """
+    CURVE_VERDICT_KIND_GAP: _CurveVerdictKind.ValueType  # 4
+    """Validation loss is far above training loss at the best epoch. Value: the gap, as a share of the
+    validation loss.
+    """
+    CURVE_VERDICT_KIND_UNDERFITTED: _CurveVerdictKind.ValueType  # 5
+    """Training loss is hardly below that of a constant guess. Value: the share of that guess's loss
+    that is left.
+    """
+    CURVE_VERDICT_KIND_STILL_FALLING: _CurveVerdictKind.ValueType  # 6
+    """Loss still falls at the end: longer training may help. Value: the fall in the last tenth of the
+    epochs, as a share of the whole fall.
+    """
+    CURVE_VERDICT_KIND_FINE: _CurveVerdictKind.ValueType  # 7
+    """Nothing of that."""
+
+class CurveVerdictKind(_CurveVerdictKind, metaclass=_CurveVerdictKindEnumTypeWrapper):
+    """What curves tell."""
+
+CURVE_VERDICT_KIND_UNSPECIFIED: CurveVerdictKind.ValueType  # 0
+"""Never returned."""
+CURVE_VERDICT_KIND_DIVERGED: CurveVerdictKind.ValueType  # 1
+"""Loss became no number, or ended far above its least. Value: the last training loss against the
+least one.
+"""
+CURVE_VERDICT_KIND_SPIKES: CurveVerdictKind.ValueType  # 2
+"""Some epochs' training loss jumped up. Value: how many."""
+CURVE_VERDICT_KIND_OVERFITTED: CurveVerdictKind.ValueType  # 3
+"""Validation loss has risen since its best, while training loss fell. Value: the rise, as a share
+of what the validation loss had fallen before.
+"""
+CURVE_VERDICT_KIND_GAP: CurveVerdictKind.ValueType  # 4
+"""Validation loss is far above training loss at the best epoch. Value: the gap, as a share of the
+validation loss.
+"""
+CURVE_VERDICT_KIND_UNDERFITTED: CurveVerdictKind.ValueType  # 5
+"""Training loss is hardly below that of a constant guess. Value: the share of that guess's loss
+that is left.
+"""
+CURVE_VERDICT_KIND_STILL_FALLING: CurveVerdictKind.ValueType  # 6
+"""Loss still falls at the end: longer training may help. Value: the fall in the last tenth of the
+epochs, as a share of the whole fall.
+"""
+CURVE_VERDICT_KIND_FINE: CurveVerdictKind.ValueType  # 7
+"""Nothing of that."""
+Global___CurveVerdictKind: _TypeAlias = CurveVerdictKind  # noqa: Y015
+
 @_typing.final
 class CurvesResult(_message.Message):
     """How the training went."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    STANDS_IN_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    VERDICTS_FIELD_NUMBER: _builtins.int
+    stands_in: _builtins.str
+    """What stands in for a history of the training, one sentence; empty where it is that history."""
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___RunCurves]:
+        """The model's own training first, then those of earlier versions, at most 8."""
+
+    @_builtins.property
+    def verdicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___CurveVerdict]:
+        """What is to be said of the model's own training, the gravest first; at least one."""
+
     def __init__(
         self,
+        *,
+        stands_in: _builtins.str = ...,
+        runs: _abc.Iterable[Global___RunCurves] | None = ...,
+        verdicts: _abc.Iterable[Global___CurveVerdict] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["runs", b"runs", "stands_in", b"stands_in", "verdicts", b"verdicts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CurvesResult: _TypeAlias = CurvesResult  # noqa: Y015
+
+@_typing.final
+class RunCurves(_message.Message):
+    """Curves of a training."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    EPOCH_COUNT_FIELD_NUMBER: _builtins.int
+    BEST_EPOCH_FIELD_NUMBER: _builtins.int
+    BEST_BY_FIELD_NUMBER: _builtins.int
+    CURVES_FIELD_NUMBER: _builtins.int
+    model_version: _builtins.str
+    """The model version that came of it."""
+    epoch_count: _builtins.int
+    """Epochs that were trained (of other models iterations, trees or rounds)."""
+    best_epoch: _builtins.int
+    """The epoch that is best by `best_by`. Unset without such a curve."""
+    best_by: _builtins.str
+    """Name of the curve that the best epoch is found by: the loss on validation rows; without it
+    another metric on these, or the loss on training rows. Empty without such a curve.
+    """
+    @_builtins.property
+    def curves(self) -> _containers.RepeatedCompositeFieldContainer[Global___Curve]:
+        """At most 40."""
+
+    def __init__(
+        self,
+        *,
+        model_version: _builtins.str = ...,
+        epoch_count: _builtins.int = ...,
+        best_epoch: _builtins.int | None = ...,
+        best_by: _builtins.str = ...,
+        curves: _abc.Iterable[Global___Curve] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_best_epoch", b"_best_epoch", "best_epoch", b"best_epoch"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best_epoch", b"_best_epoch", "best_by", b"best_by", "best_epoch", b"best_epoch", "curves", b"curves", "epoch_count", b"epoch_count", "model_version", b"model_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__best_epoch: _TypeAlias = _typing.Literal["best_epoch"]  # noqa: Y015
+    _WhichOneofArgType__best_epoch: _TypeAlias = _typing.Literal["_best_epoch", b"_best_epoch"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__best_epoch) -> _WhichOneofReturnType__best_epoch | None: ...
+
+Global___RunCurves: _TypeAlias = RunCurves  # noqa: Y015
+
+@_typing.final
+class Curve(_message.Message):
+    """A number by epoch. Epochs without a finite number are left out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    EPOCHS_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    BEST_FIELD_NUMBER: _builtins.int
+    LAST_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`train/loss`, `validation/accuracy`, `learning_rate` or `rows_per_second` for example."""
+    best: _builtins.float
+    """Its best number. Unset for what has no better or worse, such as the learning rate."""
+    last: _builtins.float
+    """Its last number. Unset where there is none."""
+    @_builtins.property
+    def epochs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Numbers of the epochs, thinned to at most 100: the first, the last and the best are among them."""
+
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """At these epochs."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        epochs: _abc.Iterable[_builtins.int] | None = ...,
+        values: _abc.Iterable[_builtins.float] | None = ...,
+        best: _builtins.float | None = ...,
+        last: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_best", b"_best", "_last", b"_last", "best", b"best", "last", b"last"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_best", b"_best", "_last", b"_last", "best", b"best", "epochs", b"epochs", "last", b"last", "name", b"name", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__best: _TypeAlias = _typing.Literal["best"]  # noqa: Y015
+    _WhichOneofArgType__best: _TypeAlias = _typing.Literal["_best", b"_best"]  # noqa: Y015
+    _WhichOneofReturnType__last: _TypeAlias = _typing.Literal["last"]  # noqa: Y015
+    _WhichOneofArgType__last: _TypeAlias = _typing.Literal["_last", b"_last"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__best) -> _WhichOneofReturnType__best | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__last) -> _WhichOneofReturnType__last | None: ...
+
+Global___Curve: _TypeAlias = Curve  # noqa: Y015
+
+@_typing.final
+class CurveVerdict(_message.Message):
+    """Something that the curves tell."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    CURE_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    THRESHOLD_FIELD_NUMBER: _builtins.int
+    kind: Global___CurveVerdictKind.ValueType
+    """What."""
+    text: _builtins.str
+    """In a sentence, with the numbers."""
+    cure: _builtins.str
+    """What to do about it; empty if nothing."""
+    value: _builtins.float
+    """The number that it was told by; see the kind."""
+    threshold: _builtins.float
+    """From which number on it is told."""
+    def __init__(
+        self,
+        *,
+        kind: Global___CurveVerdictKind.ValueType = ...,
+        text: _builtins.str = ...,
+        cure: _builtins.str = ...,
+        value: _builtins.float | None = ...,
+        threshold: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "_value", b"_value", "threshold", b"threshold", "value", b"value"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_threshold", b"_threshold", "_value", b"_value", "cure", b"cure", "kind", b"kind", "text", b"text", "threshold", b"threshold", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__threshold: _TypeAlias = _typing.Literal["threshold"]  # noqa: Y015
+    _WhichOneofArgType__threshold: _TypeAlias = _typing.Literal["_threshold", b"_threshold"]  # noqa: Y015
+    _WhichOneofReturnType__value: _TypeAlias = _typing.Literal["value"]  # noqa: Y015
+    _WhichOneofArgType__value: _TypeAlias = _typing.Literal["_value", b"_value"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__threshold) -> _WhichOneofReturnType__threshold | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__value) -> _WhichOneofReturnType__value | None: ...
+
+Global___CurveVerdict: _TypeAlias = CurveVerdict  # noqa: Y015
