@@ -13,7 +13,7 @@ from services.analyzer.domain.importance.fed import Fed, Inputs, Item, Place
 from services.analyzer.domain.importance.plan import Exchanged, Job, Plan, Positions
 from services.analyzer.domain.subject import Subject
 
-_BATCH = 32_768
+_BATCH = 8192
 _TIMED_ROWS = 4096
 _TIMED_SHARE = 0.05
 _NEARLY_ALL = 0.8

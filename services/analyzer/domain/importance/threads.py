@@ -5,12 +5,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
+from threadpoolctl import threadpool_limits
+
 from services.analyzer.domain.models.model import AnalysedModel, ModelFormat
 
 T = TypeVar("T")
 R = TypeVar("R")
 
-WORKERS = min(2, os.cpu_count() or 1)
+_WORKERS = min(2, os.cpu_count() or 1)
 
 
 def mapped(model: AnalysedModel, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
@@ -22,5 +24,6 @@ def mapped(model: AnalysedModel, work: Callable[[T], R], items: Iterable[T]) -> 
     if model.format is ModelFormat.TORCH:
         yield from map(work, items)
         return
-    with ThreadPoolExecutor(WORKERS) as pool:
+    # Threads of linear algebra below these would be in each other's way.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(_WORKERS) as pool:
         yield from pool.map(work, items)
