@@ -7,6 +7,8 @@ from typing import Any
 
 from common.reports.report import Section
 from services.analyzer.domain.analysis import Findings, Progress, analyse
+from services.analyzer.domain.comparison.comparison import compare
+from services.analyzer.domain.comparison.page import show_comparison
 from services.analyzer.domain.health.page import show_health
 from services.analyzer.domain.health.rules import Finding
 from services.analyzer.domain.metrics import standard_metrics
@@ -68,7 +70,8 @@ def analysed(
     findings = analyse(subject, specification.budgets, specification.budget, progress, check)
     health = findings.results.get(PartName.HEALTH)
     problems = health.summary.findings if health is not None else ()
-    sections = _sections(findings)
+    shown = _sections(findings)
+    sections = [shown[part] for part in PartName if part in shown]
     verdict = _verdict(subject, findings, problems)
     head = ReportHead(
         f"Analysis of {subject.name}", verdict, _facts(subject), _lineage(name, [subject])
@@ -81,6 +84,39 @@ def analysed(
         problems=problems,
         parts=findings.outcomes,
         page=report_page(head, findings.outcomes, problems, sections),
+    )
+
+
+def compared(
+    name: str,
+    specification: AnalysisSpecification,
+    subjects: Sequence[Subject],
+    progress: Progress,
+    check: Callable[[], None],
+) -> Outcome:
+    """Compares versions.
+
+    Args:
+        name: Of the analysis.
+        specification: Resolved.
+        subjects: The baseline, then the challengers, on the same rows.
+        progress: See `analyse`.
+        check: See `analyse`.
+    """
+    budgets, seconds = specification.budgets, specification.budget
+    found = compare(subjects, budgets, seconds, progress, check)
+    baseline = subjects[0]
+    head = ReportHead(
+        f"{baseline.name} compared", found.verdict, _facts(baseline), _lineage(name, subjects)
+    )
+    return Outcome(
+        verdict=found.verdict,
+        row_count=baseline.sample.count,
+        metrics=_metrics(baseline),
+        summaries={"comparison": found.summary},
+        problems=(),
+        parts=found.outcomes,
+        page=report_page(head, found.outcomes, (), show_comparison(found)),
     )
 
 

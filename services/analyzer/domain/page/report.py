@@ -39,7 +39,7 @@ def report_page(
     head: ReportHead,
     outcomes: Sequence[PartOutcome],
     problems: Sequence[Finding],
-    sections: Mapping[PartName, Section],
+    sections: Sequence[Section],
 ) -> str:
     """Returns the report as HTML.
 
@@ -47,19 +47,21 @@ def report_page(
         head: What stands above the parts.
         outcomes: How the parts went.
         problems: Problems and cures, the gravest first.
-        sections: Of the parts that found something.
+        sections: Of what was found, in order.
     """
-    shown = [sections[name] for name in PartName if name in sections]
     notices = [notice(each) for each in problems[:_MOST_NOTICES]]
     failed = [each for each in outcomes if each.state is PartState.FAILED]
     notices += [_failure(each) for each in failed]
-    if not problems and not failed and PartName.HEALTH in sections:
+    checked = any(
+        each.part is PartName.HEALTH and each.state is PartState.DONE for each in outcomes
+    )
+    if checked and not problems and not failed:
         notices = [Notice(Severity.GOOD, "No problems found", "All rules that apply were checked.")]
     return render(
         Report(
             title=shortened(head.title, 200),
             facts=head.facts,
-            sections=(*shown, _lineage(head.lineage), _account(outcomes)),
+            sections=(*sections, _lineage(head.lineage), _account(outcomes)),
             summary=(head.verdict, *notices),
         )
     )
