@@ -95,8 +95,8 @@ def _between_numbers(raw: RawRows, column: Column, grid: Grid, prober: Prober) -
     bins = np.searchsorted(edges, raw.columns[column.name], side="left") - 1
     bins = np.clip(bins, 0, len(edges) - 2)
     own = edges.astype(raw.columns[column.name].dtype)
-    low, high = (
-        prober.predict(with_column(raw, column.name, own[ends])) for ends in (bins, bins + 1)
+    low, high = prober.predict_each(
+        [with_column(raw, column.name, own[ends]) for ends in (bins, bins + 1)]
     )
     sides = np.stack([bins, bins + 1])
     return _LocalEffects(high - low, bins, np.arange(raw.count), sides, len(edges))
@@ -109,20 +109,18 @@ def _between_labels(
     values = raw.columns[column.name]
     codes = grid.values[order].astype(values.dtype)
     places = np.argsort(order)[np.searchsorted(grid.values, values)]
-    now = prober.predict(raw)
-    differences, bins, rows = [], [], []
-    for step in (-1, 1):
-        at = np.flatnonzero((places + step >= 0) & (places + step < len(codes)))
-        if not len(at):
-            continue
-        moved = with_column(raw.take(at), column.name, codes[places[at] + step])
-        differences.append(step * (prober.predict(moved) - now[at]))
-        bins.append(places[at] + min(step, 0))
-        rows.append(at)
+    up, down = np.flatnonzero(places < len(codes) - 1), np.flatnonzero(places > 0)
+    now, above, below = prober.predict_each(
+        [
+            raw,
+            with_column(raw.take(up), column.name, codes[places[up] + 1]),
+            with_column(raw.take(down), column.name, codes[places[down] - 1]),
+        ]
+    )
     return _LocalEffects(
-        np.concatenate(differences),
-        np.concatenate(bins),
-        np.concatenate(rows),
+        np.concatenate([above - now[up], now[down] - below]),
+        np.concatenate([places[up], places[down] - 1]),
+        np.concatenate([up, down]),
         np.stack([places, places]),
         len(codes),
     )

@@ -59,7 +59,7 @@ def analyse_relations(subject: Subject, budget: Budget) -> RelationsFindings:
     columns = chosen_columns(subject, prober, budget.share(0.15))
     found, short = relations(columns.shown, subject, prober, budget.share(0.5))
     pairs = interactions(columns.shown, subject, prober, budget.share(0.6))
-    row, lacking = _what_if(columns, subject, budget)
+    row, lacking = _what_if(columns, subject, prober, budget)
     names = subject.model.outputs
     is_value = subject.model.task is Task.REGRESSION
     summary = RelationsSummary(
@@ -81,7 +81,7 @@ def analyse_relations(subject: Subject, budget: Budget) -> RelationsFindings:
 
 
 def _what_if(
-    columns: ChosenColumns, subject: Subject, budget: Budget
+    columns: ChosenColumns, subject: Subject, prober: Prober, budget: Budget
 ) -> tuple[WhatIf | None, tuple[str, ...]]:
     example = what_if_example(subject)
     if example is None:
@@ -94,7 +94,7 @@ def _what_if(
         )
     others = [each for each in columns.all if each not in columns.shown]
     chosen = [*columns.shown, *others][: max(MOST_COLUMNS, len(columns.shown))]
-    return what_if(example, chosen, len(columns.shown), subject, budget), ()
+    return what_if(example, chosen, len(columns.shown), subject, prober, budget), ()
 
 
 def _without_probabilities(subject: Subject) -> tuple[str, ...]:

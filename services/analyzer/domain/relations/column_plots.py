@@ -17,11 +17,12 @@ from services.analyzer.domain.relations.relation import Relation
 MOST_LINES = 2000
 _LEAST_LINES = 5
 _DEPENDENCE, _EFFECT = SERIES[:2]
-_CAPTION = (
-    "The thick line is the mean output with this column set to each value in all rows (partial "
-    "dependence). The second line compares each row with itself at nearby values only (accumulated "
-    "local effects, with a 95 % band): trust it where both differ, since columns that correlate "
-    "mislead the first. Thin lines are single rows. Below: how many rows have which value."
+HOW_TO_READ = (
+    "Blue: the mean output with the column set to each value in all rows (partial dependence). "
+    "Orange: each row compared with itself at nearby values only (accumulated local effects, with "
+    "a 95 % band); trust it where both differ, since columns that correlate mislead the first. "
+    "Thin lines: single rows; where they cross, the column does not do the same to all. Below: how "
+    "many rows have which value. The menu also shows the change from the leftmost value."
 )
 
 Numbers = npt.NDArray[np.float64]
@@ -102,10 +103,11 @@ def column_plot(relation: Relation, outputs: Sequence[str], lines: int) -> Plot:
     figure.update_yaxes(title_text=titles[0], row=1, col=1)
     figure.update_yaxes(title_text="rows", row=2, col=1, nticks=3)
     figure.update_xaxes(title_text=plot_text(relation.name, 50), row=2, col=1, **_ticks(relation))
+    told = trend(relation, 0, outputs[0])
     return Plot(
         figure,
-        f"{shortened(relation.name)}. {_CAPTION}",
-        f"{shortened(relation.name)}: {trend(relation, 0, outputs[0])}.",
+        f"{told[0].upper()}{told[1:]}.",
+        f"{shortened(relation.name)}: {told}. With {lines} single rows, and the data below.",
         _table(relation, outputs),
     )
 

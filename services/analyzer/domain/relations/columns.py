@@ -15,6 +15,7 @@ from services.analyzer.domain.subject import Subject
 
 MOST_COLUMNS = 8
 _RANKED_ROWS, _LEAST_ROWS = 300, 20
+_RANKED_TOGETHER = 10
 _MOST_NAMED = 20
 _TYPES = frozenset({ColumnType.NUMERIC, ColumnType.CATEGORICAL, ColumnType.BOOLEAN})
 
@@ -93,7 +94,8 @@ def _named(names: Sequence[str]) -> str:
 
 
 def _usable(subject: Subject) -> list[Column]:
-    columns = [subject.sample.columns[name] for name in subject.model.features]
+    known = subject.sample.columns
+    columns = [known[name] for name in subject.model.features if name in known]
     usable = [each for each in columns if each.type in _TYPES]
     if not usable:
         kinds = sorted({each.type.value for each in columns})
@@ -126,17 +128,19 @@ def _ranked(
 ) -> tuple[tuple[RankedColumn, ...], tuple[str, ...]]:
     """Shuffles one column after the other and looks how far the outputs move."""
     seed = subject.settings.seed
-    rows = budget.affords(_RANKED_ROWS, subject.seconds_per_row * len(columns), _LEAST_ROWS)
+    rows = budget.affords(_RANKED_ROWS, prober.seconds_per_row * len(columns), _LEAST_ROWS)
     raw = subject.sample.drawn(rows, seed).raw
     before = prober.predict(raw)
     order = np.random.default_rng(seed).permutation(raw.count)
     moved = dict.fromkeys((each.name for each in columns), 0.0)
     notes: tuple[str, ...] = ()
-    for place, column in enumerate(columns):
-        if place and budget.is_spent:
-            notes = (f"Only {place} of {len(columns)} columns could be ranked in the time.",)
+    for start in range(0, len(columns), _RANKED_TOGETHER):
+        if start and budget.is_spent:
+            notes = (f"Only {start} of {len(columns)} columns could be ranked in the time.",)
             break
-        shuffled = with_column(raw, column.name, raw.columns[column.name][order])
-        moved[column.name] = float(np.abs(prober.predict(shuffled) - before).mean())
+        some = [each.name for each in columns[start : start + _RANKED_TOGETHER]]
+        shuffled = [with_column(raw, name, raw.columns[name][order]) for name in some]
+        for name, after in zip(some, prober.predict_each(shuffled), strict=True):
+            moved[name] = float(np.abs(after - before).mean())
     ranked = sorted(columns, key=lambda each: -moved[each.name])
     return tuple(RankedColumn(each, moved[each.name]) for each in ranked), notes

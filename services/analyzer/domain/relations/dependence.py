@@ -43,10 +43,12 @@ def dependence(raw: RawRows, column: Column, grid: Grid, prober: Prober) -> Depe
         grid: Its values.
         prober: Asks the model.
     """
-    found = prober.grid(raw, {column.name: grid.values})
-    missing = None
-    if is_missing(column, raw.columns[column.name]).any():
-        missing = prober.grid(raw, {column.name: missing_value(column)})[0].mean(axis=0)
+    has_missing = bool(is_missing(column, raw.columns[column.name]).any())
+    without = [missing_value(column)] if has_missing else []
+    tried = np.concatenate([grid.values, *without])
+    found = prober.grid(raw, {column.name: tried})
+    missing = found[-1].mean(axis=0) if has_missing else None
+    found = found[: len(grid)]
     chosen = np.linspace(0, raw.count - 1, min(raw.count, MOST_CURVES)).astype(np.int64)
     return Dependence(
         mean=found.mean(axis=1),

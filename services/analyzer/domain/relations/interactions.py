@@ -22,6 +22,7 @@ SURFACES = 3
 _MOST_COLUMNS, _MOST_ROWS, _FEW_ROWS, _LEAST_ROWS = 8, 60, 30, 15
 _SURFACE_POINTS, _SURFACE_TAIL = 12, 0.05
 _SURFACE_ROWS, _LEAST_SURFACE_ROWS = 200, 20
+_PAIRS_TOGETHER = 7
 _NOTHING = 1e-9
 
 Pair = tuple[RankedColumn, RankedColumn]
@@ -87,21 +88,20 @@ def interactions(
         prober: Asks the model.
         budget: Decides on rows and columns.
     """
-    first = _affordable(columns[:_MOST_COLUMNS], subject, budget.share(0.6))
+    first = _affordable(columns[:_MOST_COLUMNS], prober, budget.share(0.6))
     if first is None:
         return Interactions(())
     tried, rows = first
     raw = subject.sample.drawn(rows, subject.settings.seed).raw
     statistics = _HStatistics(raw, prober, float(subject.outputs[:, prober.outputs[0]].var()))
-    pairs: list[Pair] = []
-    found = []
-    for pair in combinations(tried, 2):
-        if pairs and budget.is_spent:
+    pairs = list(combinations(tried, 2))
+    found: list[Interaction] = []
+    for start in range(0, len(pairs), _PAIRS_TOGETHER):
+        if start and budget.is_spent:
             break
-        pairs.append(pair)
-        found.append(statistics.of(pair))
+        found += statistics.of(pairs[start : start + _PAIRS_TOGETHER])
     notes = _notes(len(tried), min(len(columns), _MOST_COLUMNS), raw.count, subject)
-    order = sorted(range(len(pairs)), key=lambda place: -found[place].strength)
+    order = sorted(range(len(found)), key=lambda place: -found[place].strength)
     best = [place for place in order if found[place].strength > 0][:SURFACES]
     for left, place in enumerate(best):
         share = budget.share(1 / (len(best) - left))
@@ -112,13 +112,13 @@ def interactions(
 
 
 def _affordable(
-    columns: Sequence[RankedColumn], subject: Subject, budget: Budget
+    columns: Sequence[RankedColumn], prober: Prober, budget: Budget
 ) -> tuple[Sequence[RankedColumn], int] | None:
     """Returns so many columns, and rows, that the time is enough for all their pairs."""
     for count in range(len(columns), 1, -1):
         evaluations = count + math.comb(count, 2)
         squared = budget.affords(
-            _MOST_ROWS**2, subject.seconds_per_row * evaluations, _LEAST_ROWS**2
+            _MOST_ROWS**2, prober.seconds_per_row * evaluations, _LEAST_ROWS**2
         )
         rows = math.isqrt(squared)
         if rows >= _FEW_ROWS or count == 2:
@@ -152,13 +152,18 @@ class _HStatistics:
         self._nothing = _NOTHING * variance
         self._alone: dict[str, Outputs] = {}
 
-    def of(self, pair: Pair) -> Interaction:
-        """Returns the interaction of a pair."""
-        first, second = (each.name for each in pair)
-        joint = self._centred(first, second)
-        for name in (first, second):
-            if name not in self._alone:
-                self._alone[name] = self._centred(name)
+    def of(self, pairs: Sequence[Pair]) -> list[Interaction]:
+        """Returns the interactions of some pairs."""
+        names = [(first.name, second.name) for first, second in pairs]
+        single = dict.fromkeys(name for pair in names for name in pair if name not in self._alone)
+        found = self._centred([*((name,) for name in single), *names])
+        self._alone.update(zip(single, found, strict=False))
+        return [
+            self._interaction(first, second, joint)
+            for (first, second), joint in zip(names, found[len(single) :], strict=True)
+        ]
+
+    def _interaction(self, first: str, second: str, joint: Outputs) -> Interaction:
         left = joint - self._alone[first] - self._alone[second]
         whole, part = float((joint**2).mean()), float((left**2).mean())
         if whole <= self._nothing:
@@ -166,11 +171,11 @@ class _HStatistics:
         part = part if part > self._nothing else 0.0
         return Interaction((first, second), math.sqrt(part), math.sqrt(part / whole))
 
-    def _centred(self, *names: str) -> Outputs:
-        """Returns partial dependence on columns at every row, (rows,), with the mean 0."""
-        values = {name: self._raw.columns[name] for name in names}
-        found = self._prober.grid(self._raw, values)[:, :, 0].mean(axis=1)
-        return np.asarray(found - found.mean())
+    def _centred(self, subsets: Sequence[tuple[str, ...]]) -> list[Outputs]:
+        """Returns partial dependence on sets of columns at every row, (rows,), with the mean 0."""
+        settings = [{name: self._raw.columns[name] for name in names} for names in subsets]
+        means = [_mean(each) for each in self._prober.grids(self._raw, settings)]
+        return [each - each.mean() for each in means]
 
 
 def _surface(pair: Pair, subject: Subject, prober: Prober, budget: Budget) -> Surface:
@@ -180,19 +185,17 @@ def _surface(pair: Pair, subject: Subject, prober: Prober, budget: Budget) -> Su
     ]
     first, second = grids
     points = len(first) * len(second) + len(first) + len(second)
-    rows = budget.affords(_SURFACE_ROWS, subject.seconds_per_row * points, _LEAST_SURFACE_ROWS)
+    rows = budget.affords(_SURFACE_ROWS, prober.seconds_per_row * points, _LEAST_SURFACE_ROWS)
     raw = subject.sample.drawn(rows, subject.settings.seed).raw
     values = {
         pair[0].name: np.repeat(first.values, len(second)),
         pair[1].name: np.tile(second.values, len(first)),
     }
-    mean = _mean(prober.grid(raw, values)).reshape(len(first), len(second))
-    alone = [
-        _mean(prober.grid(raw, {each.name: grid.values}))
-        for each, grid in zip(pair, grids, strict=True)
-    ]
+    alone = [{each.name: grid.values} for each, grid in zip(pair, grids, strict=True)]
+    joint, *single = (_mean(each) for each in prober.grids(raw, [values, *alone]))
+    mean = joint.reshape(len(first), len(second))
     whole = float(prober.predict(raw)[:, 0].mean())
-    return Surface((first, second), mean, mean - alone[0][:, None] - alone[1][None] + whole)
+    return Surface((first, second), mean, mean - single[0][:, None] - single[1] + whole)
 
 
 def _mean(found: Outputs) -> Outputs:

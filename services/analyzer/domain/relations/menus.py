@@ -38,4 +38,4 @@ def add_menu(
     menu = {"buttons": buttons, "x": 0, "xanchor": "left", "y": 1.03, "yanchor": "bottom"}
     figure.update_layout(updatemenus=[menu | _COLORS])
     # Below, where the menu is not in its way.
-    figure.update_layout(legend={"x": 0, "y": -0.2, "yanchor": "top"})
+    figure.update_layout(legend={"x": 0, "y": 0, "yref": "container", "yanchor": "bottom"})

@@ -6,6 +6,7 @@ from common.reports.report import Part, Section
 from common.reports.text import number, shortened
 from services.analyzer.domain.relations.analysis import RelationsFindings
 from services.analyzer.domain.relations.column_plots import (
+    HOW_TO_READ,
     column_plot,
     lines_each,
     spread_plot,
@@ -56,11 +57,7 @@ def _seconds(ordered: Sequence[Relation]) -> str:
 def _columns(findings: RelationsFindings) -> Section:
     lines = lines_each(len(findings.relations), len(findings.outputs))
     plots = [column_plot(each, findings.outputs, lines) for each in findings.relations]
-    hint = (
-        "The menu of each plot also shows the change from the leftmost value, which tells rows "
-        "apart that react differently."
-    )
-    return Section("One column at a time", [hint, *plots])
+    return Section("One column at a time", [HOW_TO_READ, *plots])
 
 
 def _interactions(findings: RelationsFindings) -> Section | None:

@@ -70,7 +70,7 @@ def relations(
     columns: Sequence[RankedColumn], subject: Subject, prober: Prober, budget: Budget
 ) -> tuple[tuple[Relation, ...], tuple[str, ...]]:
     """Returns the relations of columns, and what was cut short. The first is there in any case."""
-    seed, row = subject.settings.seed, subject.seconds_per_row
+    seed, row = subject.settings.seed, prober.seconds_per_row
     wanted = min(subject.sample.count, _DEPENDENCE_ROWS)
     rows = budget.share(0.7).affords(
         wanted, row * GRID_POINTS * len(columns), _LEAST_DEPENDENCE_ROWS

@@ -36,33 +36,26 @@ def told_change(change: Change) -> str:
 def changes_table(found: WhatIf, titles: Sequence[str]) -> Table:
     """Returns a row's columns with the smallest change of each that gives another prediction."""
     main = found.outputs[0]
-    rows: list[list[Cell]] = []
-    for each in found.row.responses:
-        change, outputs = each.change, each.outputs[:, main]
-        rows.append(
-            [
-                shortened(each.column),
-                _cell(each.value),
-                None if change is None else _cell(change.values[0]),
-                None if change is None else change.size,
-                None if change is None else shortened(change.prediction, 60),
-                float(outputs.min()),
-                float(outputs.max()),
-            ]
-        )
-    title = shortened(titles[main], 60)
-    columns = ["Column", "Its value", "Changed to", "Size of change", "Then predicted"]
+    rows = [_changes(each, main) for each in found.row.responses]
+    headings = ["Column", "Its value", "Changed to", "Size of change", "Then predicted", "Range"]
     return Table(
-        [*columns, f"Lowest {title}", f"Highest {title}"],
+        headings,
         rows,
         f"Row {found.row.number}: the smallest change of one column, within the values of the "
         "data, that gives another prediction; a dash where none does. Sizes are in standard "
-        "deviations of the column, 1 for labels.",
+        "deviations of the column, 1 for labels. Range: of the "
+        f"{shortened(titles[main], 60)} over all values of the column.",
     )
 
 
-def _cell(value: ColumnValue) -> Cell:
-    return told(value) if value.number is None else value.number
+def _changes(response: Response, main: int) -> list[Cell]:
+    change, outputs = response.change, response.outputs[:, main]
+    reach = f"{number(float(outputs.min()))} to {number(float(outputs.max()))}"
+    name, value = shortened(response.column), told(response.value)
+    if change is None:
+        return [name, value, None, None, None, reach]
+    after = shortened(change.prediction, 60)
+    return [name, value, told(change.values[0]), change.size, after, reach]
 
 
 def row_plot(found: WhatIf, titles: Sequence[str]) -> Plot:

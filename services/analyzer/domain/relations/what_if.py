@@ -114,6 +114,7 @@ def what_if(
     columns: Sequence[RankedColumn],
     shown: int,
     subject: Subject,
+    prober: Prober,
     budget: Budget,
 ) -> WhatIf:
     """Returns what happens to a row.
@@ -123,9 +124,10 @@ def what_if(
         columns: Columns to change; the first ones are also changed in the examples.
         shown: Number of these.
         subject: What is analysed.
+        prober: Knows how long the model takes.
         budget: Decides how many values are tried.
     """
-    asker = _Asker(subject, budget, len(columns))
+    asker = _Asker(subject, budget, prober.seconds_per_row * len(columns))
     row = asker.row(example, columns)
     pair = None
     if all(each.change is None for each in row.responses) and not budget.is_spent:
@@ -147,12 +149,11 @@ def what_if(
 class _Asker:
     """Changes columns of single rows."""
 
-    def __init__(self, subject: Subject, budget: Budget, columns: int) -> None:
-        each = subject.seconds_per_row * columns
+    def __init__(self, subject: Subject, budget: Budget, seconds_each: float) -> None:
         self.decision = Decision.of(subject)
         self._subject = subject
         self._budget = budget
-        self._points = budget.share(0.5).affords(_POINTS, each, _LEAST_POINTS)
+        self._points = budget.share(0.5).affords(_POINTS, seconds_each, _LEAST_POINTS)
         self._prober = Prober(subject, range(subject.outputs.shape[1]), budget)
 
     def row(self, example: Example, columns: Sequence[RankedColumn]) -> ShownRow:
@@ -163,7 +164,7 @@ class _Asker:
             why=example.why,
             now=now,
             prediction=self.decision.told(now),
-            responses=tuple(self._response(raw, each.column, now) for each in columns),
+            responses=self._responses(raw, [each.column for each in columns], now),
         )
 
     def pair(self, example: Example, columns: Sequence[RankedColumn]) -> Change | None:
@@ -184,12 +185,30 @@ class _Asker:
     def _values(self, column: Column) -> Values:
         return self._subject.sample.raw.columns[column.name]
 
-    def _response(self, raw: RawRows, column: Column, now: Outputs) -> Response:
-        values = self._values(column)
-        grid = grid_of(column, values, self._points, tail=0.0)
-        found = self._prober.grid(raw, {column.name: grid.values})[:, 0]
+    def _responses(
+        self, raw: RawRows, columns: Sequence[Column], now: Outputs
+    ) -> tuple[Response, ...]:
+        grids = [self._grid(raw, each) for each in columns]
+        settings = [{each.name: grid.values} for each, grid in zip(columns, grids, strict=True)]
+        found = self._prober.grids(raw, settings)
+        return tuple(
+            self._response(raw, column, grid, outputs[:, 0], now)
+            for column, grid, outputs in zip(columns, grids, found, strict=True)
+        )
+
+    def _grid(self, raw: RawRows, column: Column) -> Grid:
+        """Returns values to try, the row's own number among them, so that it is on the curve."""
+        grid = grid_of(column, self._values(column), self._points, tail=0.0)
+        own = raw.columns[column.name].astype(np.float64)
+        if not grid.is_numeric or not np.isfinite(own[0]):
+            return grid
+        return Grid(np.union1d(grid.values, own))
+
+    def _response(
+        self, raw: RawRows, column: Column, grid: Grid, found: Outputs, now: Outputs
+    ) -> Response:
         own = raw.columns[column.name]
-        costs = _costs(column, values, own, grid)
+        costs = _costs(column, self._values(column), own, grid)
         place = self._smallest(found, costs, now)
         change = None
         if place is not None:
