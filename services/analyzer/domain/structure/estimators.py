@@ -71,7 +71,7 @@ def _walk(found: Steps, name: str, estimator: Any, sources: Sequence[str]) -> li
         for below, step in estimator.steps:
             sources = _walk(found, _path(name, below), step, sources)
         return list(sources)
-    branches = list(_branches(estimator))
+    branches = list(branches_of(estimator))
     found.is_cut = found.is_cut or len(branches) > _MOST_BRANCHES
     ends = [
         end
@@ -85,7 +85,7 @@ def _walk(found: Steps, name: str, estimator: Any, sources: Sequence[str]) -> li
     return [_add(found, name, estimator, ends or sources)]
 
 
-def _branches(estimator: Any) -> Iterator[tuple[str, Any]]:
+def branches_of(estimator: Any) -> Iterator[tuple[str, Any]]:
     """Yields what works inside of an estimator side by side, each on the same rows."""
     if isinstance(estimator, ColumnTransformer):
         yield from ((name, step) for name, step, _ in estimator.transformers_ if step != "drop")

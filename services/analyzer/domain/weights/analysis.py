@@ -1,14 +1,15 @@
 """How the weights of a model are distributed, and what its layers matter."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from services.analyzer.domain.budget import Budget
 from services.analyzer.domain.models.foreign import SklearnAnalysed
+from services.analyzer.domain.models.model import AnalysedModel
+from services.analyzer.domain.models.torch_package import TorchPackage
 from services.analyzer.domain.part import NotApplicableError
 from services.analyzer.domain.subject import Subject
 from services.analyzer.domain.weights.findings import (
-    WeightSensitivity,
     WeightsFindings,
     WeightsSummary,
     WeightTensor,
@@ -37,7 +38,10 @@ def analyse_weights(subject: Subject, budget: Budget) -> WeightsFindings:
     cut = _Cut()
     tensors = [_looked_at(tensor, subject.settings.seed, budget, cut) for tensor in sources.tensors]
     disturbed = _sensitivities(subject, sources, budget)
-    tensors = [_with_sensitivity(tensor, disturbed.by_tensor) for tensor in tensors]
+    tensors = [
+        replace(tensor, sensitivity=disturbed.by_tensor.get(tensor.name))
+        for tensor in _in_order(subject.model, tensors)
+    ]
     notes = (*_told(sources, tensors, cut), *disturbed.notes)
     thresholds = thresholds_of(sources.trees, sources.columns) if sources.trees else {}
     return WeightsFindings(_summary(sources, tensors, disturbed), notes, thresholds)
@@ -74,8 +78,13 @@ def _sensitivities(subject: Subject, sources: Sources, budget: Budget) -> Sensit
     return sensitivities(subject, sources, budget)
 
 
-def _with_sensitivity(tensor: WeightTensor, found: Mapping[str, WeightSensitivity]) -> WeightTensor:
-    return replace(tensor, sensitivity=found.get(tensor.name))
+def _in_order(model: AnalysedModel, tensors: Sequence[WeightTensor]) -> Sequence[WeightTensor]:
+    """Returns the tensors in the order of the network, where that is loaded: files sort by name."""
+    network = vars(model).get("network")
+    if not isinstance(model, TorchPackage) or network is None:
+        return tensors
+    order = {name: place for place, name in enumerate(network.state_dict())}
+    return sorted(tensors, key=lambda tensor: order.get(tensor.name, len(order)))
 
 
 def _summary(

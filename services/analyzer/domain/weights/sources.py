@@ -140,7 +140,10 @@ def _estimator_sources(model: SklearnAnalysed) -> Sources:
         trees = trees_of(step.estimator)
         if trees:
             found.trees += trees
-            found.columns = _columns(model, step, found.trees)
+            is_first = all(target != step.name for _, target in steps.edges)
+            found.columns = _columns(model, step, is_first, found.trees)
+    if any(tensor.name.endswith(".dual_coef_") for tensor in found.tensors):
+        found.notes.append("Coefficients of support vectors stand in for those of columns.")
     if steps.is_cut:
         found.notes.append("Of many estimators side by side, the first 16 are looked at.")
     return found
@@ -159,7 +162,7 @@ def _arrays(step: Step) -> Iterator[tuple[str, WeightKind, int, "np.ndarray[Any,
             yield name, WeightKind.LINEAR, axis, np.atleast_2d(values)
     dual = _array(estimator, "dual_coef_")
     if dual is not None and _array(estimator, "coef_") is None:
-        yield "dual_coef_", WeightKind.LINEAR, 0, np.atleast_2d(dual)
+        yield "dual_coef_", WeightKind.UNSPECIFIED, 0, np.atleast_2d(dual)
     offset = _array(estimator, "intercept_")
     if offset is not None:
         yield "intercept_", WeightKind.BIAS, 0, np.atleast_1d(offset)
@@ -178,10 +181,12 @@ def _is_own(step: Step, name: str) -> bool:
     return name.partition(".")[0] in vars(step.estimator)
 
 
-def _columns(model: SklearnAnalysed, step: Step, trees: Sequence[Tree]) -> Sequence[str]:
+def _columns(
+    model: SklearnAnalysed, step: Step, is_first: bool, trees: Sequence[Tree]
+) -> Sequence[str]:
     count = int(getattr(step.estimator, "n_features_in_", 0))
     named = [str(name) for name in getattr(step.estimator, "feature_names_in_", ())]
-    if step.estimator is model.model.estimator and len(model.features) == count:
+    if is_first and len(model.features) == count:
         named = list(model.features)
     elif not named:
         named = _names_before(model, step)
