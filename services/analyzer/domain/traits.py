@@ -21,6 +21,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _NO_TIME = np.iinfo(np.int64).min
 _NAME_LENGTH = 60
 _LARGE = 1e15
+_ROUNDING = 8
 
 Codes = npt.NDArray[np.intp]
 Numbers = npt.NDArray[np.float64]
@@ -47,15 +48,17 @@ class Scale:
     Attributes:
         shown: Writes a number.
         below: Stands before a number that others are smaller than.
+        starts: Stands before the smallest number.
         rounds: Whether cuts between values are made short; else they are values.
     """
 
     shown: Callable[[float], str] = _plain
     below: str = "below"
+    starts: str = "at least"
     rounds: bool = True
 
 
-_TIMES = Scale(time_text, "before", rounds=False)
+_TIMES = Scale(time_text, "before", "from", rounds=False)
 
 
 @dataclass(frozen=True)
@@ -168,9 +171,9 @@ class _NumberWords:
             return "present"
         start = self.scale.shown(self.cuts[first - 1]) if first else ""
         end = f"{self.scale.below} {self.scale.shown(self.cuts[last])}" if last < bins - 1 else ""
-        if not start:
-            return end
-        return f"from {start} to {end}" if end else f"from {start}"
+        if start and end:
+            return f"from {start} to {end}"
+        return f"{self.scale.starts} {start}" if start else end
 
 
 def traits_of(sample: Sample, least: int) -> list[Trait]:
@@ -229,7 +232,12 @@ def _cuts(values: Numbers, scale: Scale) -> Numbers:
     afters = np.searchsorted(ordered, ordered[places], side="right")
     steps = np.unique(np.concatenate([firsts, afters]))
     steps = steps[(steps > 0) & (steps < len(ordered))]
-    pairs = [(ordered[step - 1], ordered[step]) for step in _spread(steps, len(ordered))]
+    # Short numbers are worth that bins are not quite of as many rows.
+    around = len(ordered) // (BINS * _ROUNDING) if scale.rounds else 0
+    pairs = [
+        (ordered[max(0, step - 1 - around)], ordered[min(len(ordered) - 1, step + around)])
+        for step in _spread(steps, len(ordered)).tolist()
+    ]
     cuts = [_short(below, above) if scale.rounds else above for below, above in pairs]
     return np.unique(np.array(cuts, np.float64))
 

@@ -8,7 +8,7 @@ from services.analyzer.domain.behaviour.summary import CalibrationBin, Calibrati
 from services.analyzer.domain.comparison.statistics import share_interval
 
 _BINS = 15
-_LEAST_ROWS = 10
+_LEAST_ROWS = 20
 _DRAWS = 50
 _MOST_DRAWN = 5_000_000
 

@@ -24,7 +24,8 @@ _CONDITION_LENGTH = 46
 _ROW_HEIGHT = 48
 _ERROR = "error: prediction less truth"
 _CERTAIN = 0.01
-_NOTABLE = 0.1
+_NOTABLE = 1.2
+_CLEAR = 0.2
 
 
 def residuals_plot(off: Residuals) -> Plot:
@@ -58,12 +59,18 @@ def _spread_text(off: Residuals) -> str:
     correlation, p_value = off.summary.spread_correlation, off.summary.spread_p_value
     if correlation is None or p_value is None:
         return ""
-    if p_value > _CERTAIN or abs(correlation) < _NOTABLE:
+    bins = sorted(off.summary.by_prediction, key=lambda each: each.root_mean_squared_error)
+    least, most = bins[0].root_mean_squared_error, bins[-1].root_mean_squared_error
+    if p_value > _CERTAIN or most < _NOTABLE * least:
         return "The errors spread about alike everywhere."
-    grows = "grow" if correlation > 0 else "shrink"
+    if abs(correlation) >= _CLEAR:
+        where = f"{'grow' if correlation > 0 else 'shrink'} with the prediction"
+    else:
+        low, high = number(bins[-1].low), number(bins[-1].high)
+        where = f"are largest for predictions from {low} to {high}"
     return (
-        f"Errors {grows} with the prediction (rank correlation {number(correlation)}, p "
-        f"{p_value_text(p_value)}): one interval for all predictions would be wrong."
+        f"Errors {where} (root mean squared from {number(least)} to {number(most)} in the tenths): "
+        "one interval for all predictions would be wrong."
     )
 
 

@@ -17,7 +17,7 @@ from services.analyzer.domain.behaviour.words import percent
 _NAME_LENGTH = 24
 _NOTABLE = 0.02
 _SHARE = {"range": [-0.02, 1.02]}
-_MENU_PLACE = {"x": 1, "xanchor": "right", "y": 1.02, "yanchor": "bottom"}
+_MENU_PLACE = {"x": 1, "xanchor": "right", "y": 1.22, "yanchor": "bottom"}
 _COSTS = (
     ("both errors cost the same", 1, 1),
     ("a miss costs 5 false alarms", 5, 1),
@@ -208,7 +208,7 @@ def _finish(figure: go.Figure, curves: Sequence[Curve], fixed: int, across: str,
         "showactive": False,
         **_MENU_PLACE,
     }
-    figure.update_layout(updatemenus=[menu], margin={"t": 90}, legend={"y": -0.2, "yanchor": "top"})
+    figure.update_layout(updatemenus=[menu], margin={"t": 140}, height=500)
 
 
 def _roc_traces(curve: Curve) -> list[go.Scatter]:

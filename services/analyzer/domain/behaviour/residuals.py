@@ -101,16 +101,21 @@ def _bin(errors: Numbers, values: Numbers) -> ResidualBin:
 
 
 def _spread(errors: Numbers, found: Numbers, places: Integers) -> tuple[float | None, float | None]:
-    """Returns the rank correlation of predictions with the distance of errors from their usual.
+    """Returns how the distance of errors from their usual goes with the prediction.
 
     The usual error is the median of the tenth, so that a bias does not count as spread.
+
+    Returns:
+        The rank correlation, and the p-value of a test whether the tenths differ (Kruskal and
+        Wallis): spread may also be largest in the middle.
     """
     medians = np.array([np.median(errors[places == each]) for each in range(places.max() + 1)])
     distances = np.abs(errors - medians[places])
     if len(errors) < 3 or np.ptp(distances) == 0 or np.ptp(found) == 0:
         return None, None
-    tested = stats.spearmanr(found, distances)
-    return float(tested.statistic), float(tested.pvalue)
+    correlation = float(stats.spearmanr(found, distances).statistic)
+    groups = [distances[places == each] for each in range(places.max() + 1)]
+    return correlation, float(stats.kruskal(*groups).pvalue) if len(groups) > 1 else 1.0
 
 
 def _shape(errors: Numbers) -> tuple[float | None, float | None]:

@@ -390,7 +390,7 @@ class Residuals(_message.Message):
     spread_correlation: _builtins.float
     """Rank correlation of the size of errors with the prediction: above 0 they grow with it."""
     spread_p_value: _builtins.float
-    """Its p-value."""
+    """P-value of a test whether the size of errors differs between tenths by prediction."""
     @_builtins.property
     def quantiles(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """The 0th, 5th, ..., 100th percentile."""
