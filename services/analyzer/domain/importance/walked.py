@@ -11,6 +11,7 @@ import numpy.typing as npt
 from services.analyzer.domain.importance.fed import Fed, Item
 from services.analyzer.domain.importance.forest import Forest, forest_of
 from services.analyzer.domain.importance.plan import Exchanged, Job, Plan, Positions
+from services.analyzer.domain.importance.tables import Table, table_of
 from services.analyzer.domain.importance.walking import walk
 from services.analyzer.domain.models.foreign import SklearnAnalysed
 from services.analyzer.domain.models.model import Outputs
@@ -71,11 +72,11 @@ def walking(rows: Fed, items: Sequence[Item], outputs: Outputs) -> Walking | Non
     if not isinstance(model, SklearnAnalysed):
         return None
     forest = forest_of(model.model.estimator)
-    features = _features(rows, items)
-    if forest is None or features is None:
+    numbers = table_of(rows)
+    features = None if numbers is None else _features(numbers, items)
+    if forest is None or numbers is None or features is None:
         return None
-    columns = [np.asarray(each).reshape(len(each), -1) for each in rows.inputs.values()]
-    table = np.concatenate(columns, axis=1).astype(forest.precision).astype(np.float64)
+    table = numbers.values.astype(forest.precision).astype(np.float64)
     some = np.arange(min(_TRIED, len(table)))
     sums, _ = _walked(forest, table, [], some, some[None])
     found = forest.finished(sums).reshape(len(some), -1)
@@ -85,21 +86,14 @@ def walking(rows: Fed, items: Sequence[Item], outputs: Outputs) -> Walking | Non
     return Walking(forest, table, features) if fits else None
 
 
-def _features(rows: Fed, items: Sequence[Item]) -> dict[str, int] | None:
-    """Returns the feature of each item; None where one is none, or of several."""
-    starts, width = {}, 0
-    for name, values in rows.inputs.items():
-        if values.dtype.kind not in "fiub":
-            return None
-        starts[name] = width
-        width += values.size // len(values)
+def _features(table: Table, items: Sequence[Item]) -> dict[str, int] | None:
+    """Returns the feature of each item; None where one is of several."""
     found = {}
     for item in items:
-        [place, *others] = item.places
-        columns = place.columns or slice(0, 1)
-        if others or columns.stop - columns.start != 1:
+        columns = [table.columns_of(place) for place in item.places]
+        if sum(each.stop - each.start for each in columns) != 1:
             return None
-        found[item.name] = starts[place.input] + columns.start
+        found[item.name] = columns[0].start
     return found
 
 

@@ -24,13 +24,35 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#aimass/analyzer/v1/importance.proto\x12\x12\x61imass.analyzer.v1\"\x12\n\x10ImportanceResultb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#aimass/analyzer/v1/importance.proto\x12\x12\x61imass.analyzer.v1\"\xe9\x04\n\x10ImportanceResult\x12\x37\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32%.aimass.analyzer.v1.FeatureImportance\x12\x0e\n\x06metric\x18\x02 \x01(\t\x12\x1a\n\x12permuted_row_count\x18\x03 \x01(\x03\x12\x0f\n\x07repeats\x18\x04 \x01(\x05\x12?\n\x11shapley_explainer\x18\x05 \x01(\x0e\x32$.aimass.analyzer.v1.ShapleyExplainer\x12\x14\n\x0cshapley_unit\x18\x06 \x01(\t\x12\x19\n\x11shapley_row_count\x18\x07 \x01(\x03\x12\x1b\n\x13gradients_row_count\x18\x08 \x01(\x03\x12\x1f\n\x12\x63ompleteness_error\x18\t \x01(\x01H\x00\x88\x01\x01\x12\x34\n\x06series\x18\n \x03(\x0b\x32$.aimass.analyzer.v1.SeriesImportance\x12\x31\n\x05texts\x18\x0b \x03(\x0b\x32\".aimass.analyzer.v1.TextImportance\x12\x33\n\x06images\x18\x0c \x01(\x0b\x32#.aimass.analyzer.v1.ImageImportance\x12\x37\n\nagreements\x18\r \x03(\x0b\x32#.aimass.analyzer.v1.MethodAgreement\x12\x41\n\x12\x63orrelated_columns\x18\x0e \x03(\x0b\x32%.aimass.analyzer.v1.CorrelatedColumnsB\x15\n\x13_completeness_error\"\xbd\x01\n\x11\x46\x65\x61tureImportance\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12:\n\x0bpermutation\x18\x02 \x01(\x0b\x32%.aimass.analyzer.v1.PermutationEffect\x12\x14\n\x07shapley\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12!\n\x14integrated_gradients\x18\x04 \x01(\x01H\x01\x88\x01\x01\x42\n\n\x08_shapleyB\x17\n\x15_integrated_gradients\"<\n\x11PermutationEffect\x12\x0c\n\x04mean\x18\x01 \x01(\x01\x12\x0b\n\x03low\x18\x02 \x01(\x01\x12\x0c\n\x04high\x18\x03 \x01(\x01\"d\n\x10SeriesImportance\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\tlag_count\x18\x02 \x01(\x05\x12/\n\x04lags\x18\x03 \x03(\x0b\x32!.aimass.analyzer.v1.LagImportance\"l\n\rLagImportance\x12\x11\n\tfirst_lag\x18\x01 \x01(\x05\x12\x10\n\x08last_lag\x18\x02 \x01(\x05\x12\r\n\x05label\x18\x03 \x01(\t\x12\x0c\n\x04mean\x18\x04 \x01(\x01\x12\x0b\n\x03low\x18\x05 \x01(\x01\x12\x0c\n\x04high\x18\x06 \x01(\x01\"d\n\x0eTextImportance\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x11\n\trow_count\x18\x02 \x01(\x03\x12/\n\x06tokens\x18\x03 \x03(\x0b\x32\x1f.aimass.analyzer.v1.TokenEffect\"8\n\x0bTokenEffect\x12\r\n\x05token\x18\x01 \x01(\t\x12\x0c\n\x04mean\x18\x02 \x01(\x01\x12\x0c\n\x04rows\x18\x03 \x01(\x03\"P\n\x0fImageImportance\x12/\n\x06method\x18\x01 \x01(\x0e\x32\x1f.aimass.analyzer.v1.ImageMethod\x12\x0c\n\x04rows\x18\x02 \x03(\x03\"J\n\x0fMethodAgreement\x12\r\n\x05\x66irst\x18\x01 \x01(\t\x12\x0e\n\x06second\x18\x02 \x01(\t\x12\x18\n\x10rank_correlation\x18\x03 \x01(\x01\"L\n\x11\x43orrelatedColumns\x12\r\n\x05\x66irst\x18\x01 \x01(\t\x12\x0e\n\x06second\x18\x02 \x01(\t\x12\x18\n\x10rank_correlation\x18\x03 \x01(\x01*\x92\x01\n\x10ShapleyExplainer\x12!\n\x1dSHAPLEY_EXPLAINER_UNSPECIFIED\x10\x00\x12\x1a\n\x16SHAPLEY_EXPLAINER_TREE\x10\x01\x12\x1c\n\x18SHAPLEY_EXPLAINER_LINEAR\x10\x02\x12!\n\x1dSHAPLEY_EXPLAINER_PERMUTATION\x10\x03*n\n\x0bImageMethod\x12\x1c\n\x18IMAGE_METHOD_UNSPECIFIED\x10\x00\x12%\n!IMAGE_METHOD_INTEGRATED_GRADIENTS\x10\x01\x12\x1a\n\x16IMAGE_METHOD_OCCLUSION\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'aimass.analyzer.v1.importance_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_IMPORTANCERESULT']._serialized_start=59
-  _globals['_IMPORTANCERESULT']._serialized_end=77
+  _globals['_SHAPLEYEXPLAINER']._serialized_start=1542
+  _globals['_SHAPLEYEXPLAINER']._serialized_end=1688
+  _globals['_IMAGEMETHOD']._serialized_start=1690
+  _globals['_IMAGEMETHOD']._serialized_end=1800
+  _globals['_IMPORTANCERESULT']._serialized_start=60
+  _globals['_IMPORTANCERESULT']._serialized_end=677
+  _globals['_FEATUREIMPORTANCE']._serialized_start=680
+  _globals['_FEATUREIMPORTANCE']._serialized_end=869
+  _globals['_PERMUTATIONEFFECT']._serialized_start=871
+  _globals['_PERMUTATIONEFFECT']._serialized_end=931
+  _globals['_SERIESIMPORTANCE']._serialized_start=933
+  _globals['_SERIESIMPORTANCE']._serialized_end=1033
+  _globals['_LAGIMPORTANCE']._serialized_start=1035
+  _globals['_LAGIMPORTANCE']._serialized_end=1143
+  _globals['_TEXTIMPORTANCE']._serialized_start=1145
+  _globals['_TEXTIMPORTANCE']._serialized_end=1245
+  _globals['_TOKENEFFECT']._serialized_start=1247
+  _globals['_TOKENEFFECT']._serialized_end=1303
+  _globals['_IMAGEIMPORTANCE']._serialized_start=1305
+  _globals['_IMAGEIMPORTANCE']._serialized_end=1385
+  _globals['_METHODAGREEMENT']._serialized_start=1387
+  _globals['_METHODAGREEMENT']._serialized_end=1461
+  _globals['_CORRELATEDCOLUMNS']._serialized_start=1463
+  _globals['_CORRELATEDCOLUMNS']._serialized_end=1539
 # @@protoc_insertion_point(module_scope)

@@ -3,8 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -16,19 +19,451 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ShapleyExplainer:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ShapleyExplainerEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ShapleyExplainer.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SHAPLEY_EXPLAINER_UNSPECIFIED: _ShapleyExplainer.ValueType  # 0
+    """None."""
+    SHAPLEY_EXPLAINER_TREE: _ShapleyExplainer.ValueType  # 1
+    """In closed form for trees."""
+    SHAPLEY_EXPLAINER_LINEAR: _ShapleyExplainer.ValueType  # 2
+    """In closed form for linear models."""
+    SHAPLEY_EXPLAINER_PERMUTATION: _ShapleyExplainer.ValueType  # 3
+    """By going through permutations of the columns."""
+
+class ShapleyExplainer(_ShapleyExplainer, metaclass=_ShapleyExplainerEnumTypeWrapper):
+    """How Shapley values are computed."""
+
+SHAPLEY_EXPLAINER_UNSPECIFIED: ShapleyExplainer.ValueType  # 0
+"""None."""
+SHAPLEY_EXPLAINER_TREE: ShapleyExplainer.ValueType  # 1
+"""In closed form for trees."""
+SHAPLEY_EXPLAINER_LINEAR: ShapleyExplainer.ValueType  # 2
+"""In closed form for linear models."""
+SHAPLEY_EXPLAINER_PERMUTATION: ShapleyExplainer.ValueType  # 3
+"""By going through permutations of the columns."""
+Global___ShapleyExplainer: _TypeAlias = ShapleyExplainer  # noqa: Y015
+
+class _ImageMethod:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ImageMethodEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ImageMethod.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    IMAGE_METHOD_UNSPECIFIED: _ImageMethod.ValueType  # 0
+    """Not a method."""
+    IMAGE_METHOD_INTEGRATED_GRADIENTS: _ImageMethod.ValueType  # 1
+    """By gradients along the way from a plain image."""
+    IMAGE_METHOD_OCCLUSION: _ImageMethod.ValueType  # 2
+    """By covering parts of the image."""
+
+class ImageMethod(_ImageMethod, metaclass=_ImageMethodEnumTypeWrapper):
+    """How it is found what of an image the model goes by."""
+
+IMAGE_METHOD_UNSPECIFIED: ImageMethod.ValueType  # 0
+"""Not a method."""
+IMAGE_METHOD_INTEGRATED_GRADIENTS: ImageMethod.ValueType  # 1
+"""By gradients along the way from a plain image."""
+IMAGE_METHOD_OCCLUSION: ImageMethod.ValueType  # 2
+"""By covering parts of the image."""
+Global___ImageMethod: _TypeAlias = ImageMethod  # noqa: Y015
+
 @_typing.final
 class ImportanceResult(_message.Message):
     """What the model goes by."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    FEATURES_FIELD_NUMBER: _builtins.int
+    METRIC_FIELD_NUMBER: _builtins.int
+    PERMUTED_ROW_COUNT_FIELD_NUMBER: _builtins.int
+    REPEATS_FIELD_NUMBER: _builtins.int
+    SHAPLEY_EXPLAINER_FIELD_NUMBER: _builtins.int
+    SHAPLEY_UNIT_FIELD_NUMBER: _builtins.int
+    SHAPLEY_ROW_COUNT_FIELD_NUMBER: _builtins.int
+    GRADIENTS_ROW_COUNT_FIELD_NUMBER: _builtins.int
+    COMPLETENESS_ERROR_FIELD_NUMBER: _builtins.int
+    SERIES_FIELD_NUMBER: _builtins.int
+    TEXTS_FIELD_NUMBER: _builtins.int
+    IMAGES_FIELD_NUMBER: _builtins.int
+    AGREEMENTS_FIELD_NUMBER: _builtins.int
+    CORRELATED_COLUMNS_FIELD_NUMBER: _builtins.int
+    metric: _builtins.str
+    """Metric that permutation is measured by, for example `accuracy`; empty where nothing was permuted."""
+    permuted_row_count: _builtins.int
+    """Rows on which columns were permuted."""
+    repeats: _builtins.int
+    """How often each column was permuted."""
+    shapley_explainer: Global___ShapleyExplainer.ValueType
+    """What Shapley values were computed by; unset without."""
+    shapley_unit: _builtins.str
+    """What Shapley values are in: `probability`, `log-odds`, `decision value`, or empty for the target's
+    own unit.
+    """
+    shapley_row_count: _builtins.int
+    """Rows that have Shapley values."""
+    gradients_row_count: _builtins.int
+    """Rows that have integrated gradients."""
+    completeness_error: _builtins.float
+    """How far integrated gradients miss the difference from the baseline's output, as a share of its
+    mean size; 0 would be perfect. Unset without integrated gradients.
+    """
+    @_builtins.property
+    def features(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeatureImportance]:
+        """Columns, the most important first; at most 50."""
+
+    @_builtins.property
+    def series(self) -> _containers.RepeatedCompositeFieldContainer[Global___SeriesImportance]:
+        """Importance by lag, of each series; at most 10."""
+
+    @_builtins.property
+    def texts(self) -> _containers.RepeatedCompositeFieldContainer[Global___TextImportance]:
+        """Words that the model goes by, of each column of texts; at most 3."""
+
+    @_builtins.property
+    def images(self) -> Global___ImageImportance:
+        """Images on which it is marked what the model goes by; unset without."""
+
+    @_builtins.property
+    def agreements(self) -> _containers.RepeatedCompositeFieldContainer[Global___MethodAgreement]:
+        """How alike methods order the columns."""
+
+    @_builtins.property
+    def correlated_columns(self) -> _containers.RepeatedCompositeFieldContainer[Global___CorrelatedColumns]:
+        """Columns that tell nearly the same; permuting one of them understates it. At most 50 pairs, the
+        closest first.
+        """
+
     def __init__(
         self,
+        *,
+        features: _abc.Iterable[Global___FeatureImportance] | None = ...,
+        metric: _builtins.str = ...,
+        permuted_row_count: _builtins.int = ...,
+        repeats: _builtins.int = ...,
+        shapley_explainer: Global___ShapleyExplainer.ValueType = ...,
+        shapley_unit: _builtins.str = ...,
+        shapley_row_count: _builtins.int = ...,
+        gradients_row_count: _builtins.int = ...,
+        completeness_error: _builtins.float | None = ...,
+        series: _abc.Iterable[Global___SeriesImportance] | None = ...,
+        texts: _abc.Iterable[Global___TextImportance] | None = ...,
+        images: Global___ImageImportance | None = ...,
+        agreements: _abc.Iterable[Global___MethodAgreement] | None = ...,
+        correlated_columns: _abc.Iterable[Global___CorrelatedColumns] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_completeness_error", b"_completeness_error", "completeness_error", b"completeness_error", "images", b"images"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_completeness_error", b"_completeness_error", "agreements", b"agreements", "completeness_error", b"completeness_error", "correlated_columns", b"correlated_columns", "features", b"features", "gradients_row_count", b"gradients_row_count", "images", b"images", "metric", b"metric", "permuted_row_count", b"permuted_row_count", "repeats", b"repeats", "series", b"series", "shapley_explainer", b"shapley_explainer", "shapley_row_count", b"shapley_row_count", "shapley_unit", b"shapley_unit", "texts", b"texts"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__completeness_error: _TypeAlias = _typing.Literal["completeness_error"]  # noqa: Y015
+    _WhichOneofArgType__completeness_error: _TypeAlias = _typing.Literal["_completeness_error", b"_completeness_error"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__completeness_error) -> _WhichOneofReturnType__completeness_error | None: ...
+
+Global___ImportanceResult: _TypeAlias = ImportanceResult  # noqa: Y015
+
+@_typing.final
+class FeatureImportance(_message.Message):
+    """How important a column is, by each method that fits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMN_FIELD_NUMBER: _builtins.int
+    PERMUTATION_FIELD_NUMBER: _builtins.int
+    SHAPLEY_FIELD_NUMBER: _builtins.int
+    INTEGRATED_GRADIENTS_FIELD_NUMBER: _builtins.int
+    column: _builtins.str
+    """Name of the column."""
+    shapley: _builtins.float
+    """Mean size of its Shapley values."""
+    integrated_gradients: _builtins.float
+    """Mean size of its integrated gradients, in logits of the predicted class; for regression in
+    standard deviations of the target.
+    """
+    @_builtins.property
+    def permutation(self) -> Global___PermutationEffect:
+        """How far the metric falls when its values are permuted; unset without a target."""
+
+    def __init__(
+        self,
+        *,
+        column: _builtins.str = ...,
+        permutation: Global___PermutationEffect | None = ...,
+        shapley: _builtins.float | None = ...,
+        integrated_gradients: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_integrated_gradients", b"_integrated_gradients", "_shapley", b"_shapley", "integrated_gradients", b"integrated_gradients", "permutation", b"permutation", "shapley", b"shapley"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_integrated_gradients", b"_integrated_gradients", "_shapley", b"_shapley", "column", b"column", "integrated_gradients", b"integrated_gradients", "permutation", b"permutation", "shapley", b"shapley"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__integrated_gradients: _TypeAlias = _typing.Literal["integrated_gradients"]  # noqa: Y015
+    _WhichOneofArgType__integrated_gradients: _TypeAlias = _typing.Literal["_integrated_gradients", b"_integrated_gradients"]  # noqa: Y015
+    _WhichOneofReturnType__shapley: _TypeAlias = _typing.Literal["shapley"]  # noqa: Y015
+    _WhichOneofArgType__shapley: _TypeAlias = _typing.Literal["_shapley", b"_shapley"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__integrated_gradients) -> _WhichOneofReturnType__integrated_gradients | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__shapley) -> _WhichOneofReturnType__shapley | None: ...
+
+Global___FeatureImportance: _TypeAlias = FeatureImportance  # noqa: Y015
+
+@_typing.final
+class PermutationEffect(_message.Message):
+    """How far the metric falls when values are permuted. Of a metric of which smaller is better: how far it
+    rises.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MEAN_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    mean: _builtins.float
+    """Mean over rows and repeats; below 0 where chance made it better."""
+    low: _builtins.float
+    """Of the 95 % confidence interval, over rows and repeats."""
+    high: _builtins.float
+    """Of the 95 % confidence interval, over rows and repeats."""
+    def __init__(
+        self,
+        *,
+        mean: _builtins.float = ...,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["high", b"high", "low", b"low", "mean", b"mean"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___ImportanceResult: _TypeAlias = ImportanceResult  # noqa: Y015
+Global___PermutationEffect: _TypeAlias = PermutationEffect  # noqa: Y015
+
+@_typing.final
+class SeriesImportance(_message.Message):
+    """Importance of a series by lag."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    LAG_COUNT_FIELD_NUMBER: _builtins.int
+    LAGS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the column of vectors, or what the names of the columns begin with."""
+    lag_count: _builtins.int
+    """How many lags there are."""
+    @_builtins.property
+    def lags(self) -> _containers.RepeatedCompositeFieldContainer[Global___LagImportance]:
+        """In order; at most 64."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        lag_count: _builtins.int = ...,
+        lags: _abc.Iterable[Global___LagImportance] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lag_count", b"lag_count", "lags", b"lags", "name", b"name"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SeriesImportance: _TypeAlias = SeriesImportance  # noqa: Y015
+
+@_typing.final
+class LagImportance(_message.Message):
+    """Importance of a lag, or of some that follow each other."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_LAG_FIELD_NUMBER: _builtins.int
+    LAST_LAG_FIELD_NUMBER: _builtins.int
+    LABEL_FIELD_NUMBER: _builtins.int
+    MEAN_FIELD_NUMBER: _builtins.int
+    LOW_FIELD_NUMBER: _builtins.int
+    HIGH_FIELD_NUMBER: _builtins.int
+    first_lag: _builtins.int
+    """The first lag, from 0."""
+    last_lag: _builtins.int
+    """The last lag; the first one unless lags are taken together."""
+    label: _builtins.str
+    """What it is called."""
+    mean: _builtins.float
+    """How far the metric falls when it is permuted."""
+    low: _builtins.float
+    """Of the 95 % confidence interval."""
+    high: _builtins.float
+    """Of the 95 % confidence interval."""
+    def __init__(
+        self,
+        *,
+        first_lag: _builtins.int = ...,
+        last_lag: _builtins.int = ...,
+        label: _builtins.str = ...,
+        mean: _builtins.float = ...,
+        low: _builtins.float = ...,
+        high: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_lag", b"first_lag", "high", b"high", "label", b"label", "last_lag", b"last_lag", "low", b"low", "mean", b"mean"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LagImportance: _TypeAlias = LagImportance  # noqa: Y015
+
+@_typing.final
+class TextImportance(_message.Message):
+    """Words of a column of texts that the model goes by."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COLUMN_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    column: _builtins.str
+    """Name of the column."""
+    row_count: _builtins.int
+    """Rows that were read."""
+    @_builtins.property
+    def tokens(self) -> _containers.RepeatedCompositeFieldContainer[Global___TokenEffect]:
+        """Those with the largest mean effect, the largest first; at most 30."""
+
+    def __init__(
+        self,
+        *,
+        column: _builtins.str = ...,
+        row_count: _builtins.int = ...,
+        tokens: _abc.Iterable[Global___TokenEffect] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["column", b"column", "row_count", b"row_count", "tokens", b"tokens"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TextImportance: _TypeAlias = TextImportance  # noqa: Y015
+
+@_typing.final
+class TokenEffect(_message.Message):
+    """What a token adds to the output: to the probability of the second of two classes, of the predicted
+    one of more, or to the value.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOKEN_FIELD_NUMBER: _builtins.int
+    MEAN_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    token: _builtins.str
+    """The token in lower case."""
+    mean: _builtins.float
+    """Mean of what the output loses without it."""
+    rows: _builtins.int
+    """How many rows have it."""
+    def __init__(
+        self,
+        *,
+        token: _builtins.str = ...,
+        mean: _builtins.float = ...,
+        rows: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["mean", b"mean", "rows", b"rows", "token", b"token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TokenEffect: _TypeAlias = TokenEffect  # noqa: Y015
+
+@_typing.final
+class ImageImportance(_message.Message):
+    """Images on which it is marked what the model goes by."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    METHOD_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    method: Global___ImageMethod.ValueType
+    """How it was found."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Numbers of the rows that are shown in the report."""
+
+    def __init__(
+        self,
+        *,
+        method: Global___ImageMethod.ValueType = ...,
+        rows: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["method", b"method", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ImageImportance: _TypeAlias = ImageImportance  # noqa: Y015
+
+@_typing.final
+class MethodAgreement(_message.Message):
+    """How alike two methods order the columns."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: _builtins.int
+    SECOND_FIELD_NUMBER: _builtins.int
+    RANK_CORRELATION_FIELD_NUMBER: _builtins.int
+    first: _builtins.str
+    """A method: `permutation`, `shapley` or `integrated_gradients`."""
+    second: _builtins.str
+    """Another one."""
+    rank_correlation: _builtins.float
+    """Spearman's rank correlation of their importances, -1 to 1."""
+    def __init__(
+        self,
+        *,
+        first: _builtins.str = ...,
+        second: _builtins.str = ...,
+        rank_correlation: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "rank_correlation", b"rank_correlation", "second", b"second"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MethodAgreement: _TypeAlias = MethodAgreement  # noqa: Y015
+
+@_typing.final
+class CorrelatedColumns(_message.Message):
+    """Two columns of which each tells nearly what the other does."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: _builtins.int
+    SECOND_FIELD_NUMBER: _builtins.int
+    RANK_CORRELATION_FIELD_NUMBER: _builtins.int
+    first: _builtins.str
+    """Name of one."""
+    second: _builtins.str
+    """Name of the other."""
+    rank_correlation: _builtins.float
+    """Spearman's, above 0.9 or below -0.9."""
+    def __init__(
+        self,
+        *,
+        first: _builtins.str = ...,
+        second: _builtins.str = ...,
+        rank_correlation: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first", b"first", "rank_correlation", b"rank_correlation", "second", b"second"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CorrelatedColumns: _TypeAlias = CorrelatedColumns  # noqa: Y015
