@@ -107,12 +107,13 @@ def thresholds_table(curves: Sequence[Curve]) -> Table:
         for each in curves
     ]
     columns = (
-        *("Positive", "Rows", "Area under ROC", "Average precision"),
-        *("Threshold for F1", "F1 there", "Threshold for Youden", "Youden's J there"),
+        *("Positive", "Rows", "ROC area", "Mean precision"),
+        *("F1 best at", "F1 there", "J best at", "J there"),
     )
     caption = (
-        "Which threshold is best: for F1, and for recall less false alarms (Youden). They are "
-        "found on these same rows, so on others they will do a little worse."
+        "Which threshold is best: for F1, and for Youden's J, which is recall less false alarms. "
+        "They are found on these same rows, so on others they will do a little worse. Mean "
+        "precision is the area under the precision-recall curve."
     )
     return Table(columns, rows, caption)
 
