@@ -27,6 +27,19 @@ from services.analyzer.domain.verdict import verdict_of
 
 _log = logging.getLogger(__name__)
 
+# What readers look for first comes first; what is inside the model comes last.
+_ORDER = (
+    PartName.HEALTH,
+    PartName.BEHAVIOUR,
+    PartName.IMPORTANCE,
+    PartName.RELATIONS,
+    PartName.ROBUSTNESS,
+    PartName.CURVES,
+    PartName.STRUCTURE,
+    PartName.ACTIVATIONS,
+    PartName.WEIGHTS,
+)
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -71,7 +84,7 @@ def analysed(
     health = findings.results.get(PartName.HEALTH)
     problems = health.summary.findings if health is not None else ()
     shown = _sections(findings)
-    sections = [shown[part] for part in PartName if part in shown]
+    sections = [shown[part] for part in _ORDER if part in shown]
     verdict = _verdict(subject, findings, problems)
     head = ReportHead(
         f"Analysis of {subject.name}", verdict, _facts(subject), _lineage(name, [subject])
@@ -162,7 +175,7 @@ def _facts(subject: Subject) -> dict[str, str | int | float]:
         "Data": subject.dataset_version,
         "Rows looked at": subject.sample.count,
     }
-    return facts | _metrics(subject)
+    return facts | {name.replace("_", " "): value for name, value in _metrics(subject).items()}
 
 
 def _lineage(name: str, subjects: Sequence[Subject]) -> list[tuple[str, str]]:

@@ -68,8 +68,8 @@ def report_page(
 
 
 def with_notes(section: Section, notes: Sequence[str]) -> Section:
-    """Returns a section with notes at its head, after the one it has."""
-    return replace(section, note=" ".join(each for each in (section.note, *notes) if each))
+    """Returns a section with notes at its head, where it has none of its own."""
+    return section if section.note else replace(section, note=" ".join(notes))
 
 
 def _failure(outcome: PartOutcome) -> Notice:
