@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
-from common.reports.report import Section
 from services.analyzer.domain.analysis import Findings, Job, Progress, work_on
 from services.analyzer.domain.budget import Budget
 from services.analyzer.domain.comparison.activations import (
@@ -22,14 +21,6 @@ from services.analyzer.domain.comparison.curves import CurveComparison, compare_
 from services.analyzer.domain.comparison.importance import (
     ImportanceComparison,
     compare_importance,
-)
-from services.analyzer.domain.comparison.page.behaviour import show_behaviour
-from services.analyzer.domain.comparison.page.costs import show_costs
-from services.analyzer.domain.comparison.page.inside import show_activations, show_weights
-from services.analyzer.domain.comparison.page.outside import (
-    show_curves,
-    show_importance,
-    show_robustness,
 )
 from services.analyzer.domain.comparison.robustness import (
     RobustnessComparison,
@@ -48,7 +39,6 @@ from services.analyzer.domain.part import (
     PartName,
     PartOutcome,
     PartResult,
-    Show,
 )
 from services.analyzer.domain.subject import Subject
 
@@ -93,12 +83,10 @@ class Piece:
 
     Attributes:
         compare: Works it out; raises as `Part.analyse` does.
-        show: Makes its section of the report.
         share: Of the budget, against the shares of the others.
     """
 
     compare: Callable[[Versions, Budget], PartResult]
-    show: Show
     share: float
 
 
@@ -107,13 +95,13 @@ def _nothing(_budget: Budget) -> PartResult:
 
 
 PIECES: Mapping[PartName, Piece] = {
-    PartName.BEHAVIOUR: Piece(compare_behaviour, show_behaviour, 3),
-    PartName.STRUCTURE: Piece(compare_costs, show_costs, 2),
-    PartName.WEIGHTS: Piece(compare_weights, show_weights, 2),
-    PartName.ACTIVATIONS: Piece(compare_activations, show_activations, 3),
-    PartName.IMPORTANCE: Piece(compare_importance, show_importance, 4),
-    PartName.ROBUSTNESS: Piece(compare_robustness, show_robustness, 4),
-    PartName.CURVES: Piece(compare_curves, show_curves, 0.1),
+    PartName.BEHAVIOUR: Piece(compare_behaviour, 3),
+    PartName.STRUCTURE: Piece(compare_costs, 2),
+    PartName.WEIGHTS: Piece(compare_weights, 2),
+    PartName.ACTIVATIONS: Piece(compare_activations, 3),
+    PartName.IMPORTANCE: Piece(compare_importance, 4),
+    PartName.ROBUSTNESS: Piece(compare_robustness, 4),
+    PartName.CURVES: Piece(compare_curves, 0.1),
 }
 """In the order in which they are worked on."""
 
@@ -149,12 +137,6 @@ def compare(
     findings = Findings()
     work_on(jobs, parts, seconds, progress, check, findings)
     return ComparisonFindings(versions, findings, _summary(versions, findings))
-
-
-def show_comparison(findings: ComparisonFindings) -> dict[PartName, Section]:
-    """Returns the sections of the parts that found something, without their notes."""
-    results = findings.findings.results
-    return {name: PIECES[name].show(results[name]) for name in PIECES if name in results}
 
 
 def _result(findings: Findings, part: PartName, kind: type[R]) -> R | None:

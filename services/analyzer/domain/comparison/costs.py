@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +10,12 @@ import numpy.typing as npt
 from common.data.rows import RawRows
 from services.analyzer.domain.budget import Budget
 from services.analyzer.domain.comparison.summary import Costs, Ratios
-from services.analyzer.domain.comparison.versions import Version, Versions
+from services.analyzer.domain.comparison.versions import Version, Versions, beginning
+from services.analyzer.domain.structure.analysis import analyse_structure
 
 _BATCH = 64
 _ROUNDS = 100
+_SIZING = 0.4
 _LEAST_ROUNDS = 5
 _CLEAR_RATIO = 1.1
 _QUARTILES = (25, 75)
@@ -69,10 +71,16 @@ def compare_costs(versions: Versions, budget: Budget) -> CostComparison:
         budget: For measuring.
     """
     usable, notes = versions.usable
+    own, untold = _all_sizes(usable, budget.share(_SIZING))
     single, batch, rows = _timed(usable, budget)
     costs = tuple(
-        _costs(version, float(np.median(alone)), float(np.median(together)) / rows, rows)
-        for version, alone, together in zip(usable.all, single, batch, strict=True)
+        replace(
+            sizes,
+            latency_seconds=float(np.median(alone)),
+            batch_seconds_per_row=float(np.median(together)) / rows,
+            batch_rows=rows,
+        )
+        for sizes, alone, together in zip(own, single, batch, strict=True)
     )
     ratios = tuple(
         _ratios(costs[0], costs[place], single[[0, place]], batch[[0, place]])
@@ -82,48 +90,64 @@ def compare_costs(versions: Versions, budget: Budget) -> CostComparison:
     if rounds < _ROUNDS:
         cut = f"For the budget, times come of {rounds} rounds, not {_ROUNDS}."
         notes = (*notes, cut)
-    return CostComparison(usable.all, costs, ratios, single, batch, notes)
+    return CostComparison(usable.all, costs, ratios, single, batch, (*notes, *untold))
 
 
 def _timed(versions: Versions, budget: Budget) -> tuple[Seconds, Seconds, int]:
     """Returns times of one row and of a batch, and the rows of a batch."""
     raw = versions.sample.raw
-    one, many = raw.take(slice(0, 1)), raw.take(slice(0, _BATCH))
-    _round(versions.all, one), _round(versions.all, many)  # the first time is slower
+    rows = (raw.take(slice(0, 1)), raw.take(slice(0, _BATCH)))
+    _turn(versions.all, *rows)  # the first time is slower
     start = time.perf_counter()
-    pairs = [(_round(versions.all, one), _round(versions.all, many))]
+    turns = [_turn(versions.all, *rows)]
     each = time.perf_counter() - start
-    wanted = budget.affords(_ROUNDS - 1, each, _LEAST_ROUNDS - 1)
-    for turn in range(wanted):
+    generator = np.random.default_rng(versions.baseline.subject.settings.seed)
+    for _ in range(budget.affords(_ROUNDS - 1, each, _LEAST_ROUNDS - 1)):
         budget.check()
-        order = [
-            *versions.all[turn % len(versions.all) :],
-            *versions.all[: turn % len(versions.all)],
-        ]
-        pairs.append((_round(order, one), _round(order, many)))
-    single, batch = (
-        np.array([[times[version] for times in turns] for version in versions.all])
-        for turns in zip(*pairs, strict=True)
-    )
-    return single, batch, many.count
+        # In an order by chance: what ran before has its effect on what runs next.
+        order = generator.permutation(len(versions.all))
+        turns.append(_turn([versions.all[place] for place in order], *rows))
+    times = np.array([[turn[version] for turn in turns] for version in versions.all])
+    return times[:, :, 0], times[:, :, 1], rows[1].count
 
 
-def _round(versions: Sequence[Version], raw: RawRows) -> dict[Version, float]:
-    """Returns how long each takes for rows, one after another."""
+def _turn(
+    versions: Sequence[Version], one: RawRows, many: RawRows
+) -> dict[Version, tuple[float, float]]:
+    """Returns how long each takes for one row and for many, one version after another."""
     taken = {}
     for version in versions:
-        start = time.perf_counter()
-        version.subject.model.predict(raw)
-        taken[version] = time.perf_counter() - start
+        predict = version.subject.model.predict
+        predict(one)  # wakes its threads, and brings it into the caches
+        times = [time.perf_counter()]
+        for rows in (one, many):
+            predict(rows)
+            times.append(time.perf_counter())
+        taken[version] = (times[1] - times[0], times[2] - times[1])
     return taken
 
 
-def _costs(version: Version, alone: float, together: float, rows: int) -> Costs:
+def _all_sizes(versions: Versions, budget: Budget) -> tuple[list[Costs], tuple[str, ...]]:
+    found, notes = list[Costs](), list[str]()
+    for place, each in enumerate(versions.all):
+        try:
+            found.append(_sizes(each, budget.share(1 / (len(versions.all) - place))))
+        except Exception as error:  # Some models cannot be taken apart; they can be timed.
+            budget.check()  # but where the work as a whole was stopped, this raises
+            found.append(Costs(each.subject.size_bytes))
+            notes.append(f"{beginning(each.label)} could not be taken apart: {error}"[:300])
+    return found, tuple(notes)
+
+
+def _sizes(version: Version, budget: Budget) -> Costs:
+    """Returns what does not depend on the machine."""
+    found = analyse_structure(version.subject, budget).summary
+    inside = found.peak_activation_bytes
     return Costs(
         version.subject.size_bytes,
-        latency_seconds=alone,
-        batch_seconds_per_row=together,
-        batch_rows=rows,
+        found.parameter_count,
+        found.multiply_accumulates,
+        memory_bytes=None if inside is None else found.parameter_bytes + inside,
     )
 
 

@@ -46,6 +46,7 @@ _DRAWS = 1000
 _LEAST_DRAWS = 50
 _PERCENTILES = (2.5, 97.5)
 _SHARES = frozenset({"accuracy", "balanced_accuracy", "roc_auc"})
+_SIGNED = frozenset({"r2", "bias"})
 _NEED_PROBABILITIES = frozenset({"log_loss", "roc_auc", CALIBRATION_ERROR})
 
 
@@ -72,7 +73,9 @@ class MeasuredVersion:
             return MetricValue(name, self.values[name])
         low, high = interval.low, interval.high
         if name in _SHARES:
-            low, high = max(0.0, low), min(1.0, high)
+            high = min(1.0, high)
+        if name not in _SIGNED:
+            low = max(0.0, low)
         return MetricValue(name, self.values[name], float(low), float(high))
 
     def _interval(self, name: str) -> Interval | None:

@@ -206,7 +206,7 @@ def _classes(found: BehaviourComparison) -> list[Part]:
     return [
         _class_plot(each.version.label, each.classes[:_MOST_CLASSES])
         for each in found.challengers
-        if any(change.gained or change.lost for change in each.classes)
+        if any(change.challenger != change.baseline for change in each.classes)
     ]
 
 

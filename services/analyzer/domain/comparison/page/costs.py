@@ -1,5 +1,7 @@
 """The section that shows what versions cost."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from plotly import graph_objects as go
 
@@ -40,7 +42,6 @@ def _headline(found: CostComparison) -> str:
 
 def _table(found: CostComparison) -> Table:
     columns = ["What", *(each.label for each in found.versions)]
-    columns += [f"{each.label} to baseline" for each in found.versions[1:]]
     ratios = {
         "Size of files, MB": [each.size for each in found.ratios],
         "Parameters": [each.parameters for each in found.ratios],
@@ -51,11 +52,14 @@ def _table(found: CostComparison) -> Table:
     }
     own = [_amounts(each) for each in found.costs]
     rows: list[list[Cell]] = [
-        [name, *(each[name] for each in own), *(_times_words(each) for each in of)]
+        [name, own[0][name], *_with_ratios([each[name] for each in own[1:]], of)]
         for name, of in ratios.items()
         if any(each[name] is not None for each in own)
     ]
-    caption = "What versions cost, and how many times as much as the baseline: below 1 is cheaper."
+    caption = (
+        "What versions cost, and in brackets how many times as much as the baseline: below 1 is "
+        "cheaper."
+    )
     return Table(columns, rows, caption)
 
 
@@ -74,8 +78,13 @@ def _milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else 1000 * seconds
 
 
-def _times_words(ratio: float | None) -> Cell:
-    return None if ratio is None else f"{number(ratio)} times"
+def _with_ratios(
+    amounts: Sequence[float | int | None], ratios: Sequence[float | None]
+) -> list[Cell]:
+    return [
+        amount if amount is None or ratio is None else f"{number(amount)} ({number(ratio)} times)"
+        for amount, ratio in zip(amounts, ratios, strict=True)
+    ]
 
 
 def _times(found: CostComparison, seconds: Seconds, what: str) -> Plot:

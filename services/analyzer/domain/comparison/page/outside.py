@@ -75,7 +75,9 @@ def _importance_plot(found: ImportanceComparison) -> Plot:
         )
     figure.update_yaxes(autorange="reversed", type="category")
     height = _MARGINS + _ROW_HEIGHT * max(3, len(shown))
-    figure.update_layout(xaxis_title="fall of the metric", height=height, showlegend=True)
+    figure.update_layout(
+        xaxis_title="fall of the metric", height=height, showlegend=True, scattermode="group"
+    )
     caption = (
         "How far the metric of each version falls when a column is permuted, with 95 % confidence "
         "intervals: the farther right, the more it goes by the column."
