@@ -133,8 +133,8 @@ def assert_done(analysis: analyzer_pb2.Analysis, *without: int) -> None:
     """Checks that an analysis and all its parts went well, but those there is nothing of."""
     assert analysis.status.state == run_pb2.RUN_STATE_SUCCEEDED, analysis.status.error
     assert analysis.summary.verdict and analysis.summary.row_count > 0
-    wanted = [each.part for each in analysis.spec.parts]
-    assert [each.part for each in analysis.summary.parts] == wanted
+    wanted = {each.part for each in analysis.spec.parts}
+    assert {each.part for each in analysis.summary.parts} == wanted
     for each in analysis.summary.parts:
         name = analyzer_pb2.AnalysisPart.Name(each.part)
         if each.part in without:

@@ -39,8 +39,13 @@ class Outcome:
     is_same_process: bool
 
 
-def victims(suite: RunningSuite) -> list[str]:
-    """Makes a resource of each kind that nobody needs, and returns their names."""
+def victims(suite: RunningSuite, service: str) -> list[str]:
+    """Makes a resource of each kind that nobody needs, and returns their names.
+
+    Args:
+        suite: The suite.
+        service: Who will be asked for them; what only another one knows, and takes long, is spared.
+    """
     name = f"fuzz-{uuid.uuid4().hex[:8]}"
     rows = "\n".join(["a,b,y", *(f"{i},{i % 7},{i % 2}" for i in range(60))])
     version = suite.import_dataset(name, f"{name}.csv", rows.encode())
@@ -60,7 +65,7 @@ def victims(suite: RunningSuite) -> list[str]:
         upload,
         imported.dataset_imports[0].name,
         *_outlier_victims(suite, version),
-        _analysis_victim(suite, run.model_version),
+        *(_analysis_victims(suite, run.model_version) if service == "analyzer" else ()),
     ]
 
 
@@ -77,11 +82,11 @@ def _outlier_victims(suite: RunningSuite, version: str) -> list[str]:
     return [scan.name, scan.model_version, feedback.name, stream]
 
 
-def _analysis_victim(suite: RunningSuite, model_version: str) -> str:
+def _analysis_victims(suite: RunningSuite, model_version: str) -> list[str]:
     """Makes an analysis of the quickest part."""
     structure = analyzer_pb2.PartRequest(part=analyzer_pb2.ANALYSIS_PART_STRUCTURE)
     spec = analyzer_pb2.AnalysisSpec(model_version=model_version, parts=[structure])
-    return str(suite.analyse(spec).name)
+    return [suite.analyse(spec).name]
 
 
 def attack(
@@ -104,7 +109,7 @@ def attack(
     chance = random.Random(seed)
     process = suite.supervised(service)
     with _tidied(suite):
-        generator = MessageGenerator(chance, victims(suite))
+        generator = MessageGenerator(chance, victims(suite, service))
         fuzzer = Fuzzer(address, suite.token, methods(address, suite.token), generator, chance)
         first = round(calls * _WARM_UP_SHARE)
         asyncio.run(fuzzer.run(first, told))
