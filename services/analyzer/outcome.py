@@ -83,8 +83,7 @@ def analysed(
     findings = analyse(subject, specification.budgets, specification.budget, progress, check)
     health = findings.results.get(PartName.HEALTH)
     problems = health.summary.findings if health is not None else ()
-    shown = _sections(findings)
-    sections = [shown[part] for part in _ORDER if part in shown]
+    sections = _ordered(_sections(findings))
     verdict = _verdict(subject, findings, problems)
     head = ReportHead(
         f"Analysis of {subject.name}", verdict, _facts(subject), _lineage(name, [subject])
@@ -129,8 +128,12 @@ def compared(
         summaries={"comparison": found.summary},
         problems=(),
         parts=found.outcomes,
-        page=report_page(head, found.outcomes, (), show_comparison(found)),
+        page=report_page(head, found.outcomes, (), _ordered(show_comparison(found))),
     )
+
+
+def _ordered(sections: Mapping[PartName, Section]) -> list[Section]:
+    return [sections[part] for part in _ORDER if part in sections]
 
 
 def _sections(findings: Findings) -> dict[PartName, Section]:

@@ -141,8 +141,8 @@ def _truth(
     if not targets:
         return None, np.ones(raw.count, bool)
     if opened.model.task is Task.MULTI_LABEL:
-        codes = np.column_stack([raw.columns[each.name] for each in targets])
-        return codes.astype(np.float64) > 0, (codes >= 0).all(axis=1)
+        codes = np.column_stack([raw.columns[each.name].astype(np.float64) for each in targets])
+        return codes > 0, (codes >= 0).all(axis=1)
     values = raw.columns[targets[0].name]
     if opened.model.task is Task.REGRESSION:
         numbers = values.astype(np.float64)

@@ -2,13 +2,24 @@
 
 from collections.abc import Mapping
 
-from services.analyzer.domain import activations, behaviour, relations, robustness
+from services.analyzer.domain import (
+    activations,
+    behaviour,
+    importance,
+    relations,
+    robustness,
+    structure,
+    weights,
+)
 from services.analyzer.domain.part import Part, PartName
 
 PARTS: Mapping[PartName, Part] = {
+    PartName.STRUCTURE: structure.PART,
+    PartName.WEIGHTS: weights.PART,
     PartName.BEHAVIOUR: behaviour.PART,
-    PartName.ACTIVATIONS: activations.PART,
+    PartName.IMPORTANCE: importance.PART,
     PartName.RELATIONS: relations.PART,
     PartName.ROBUSTNESS: robustness.PART,
+    PartName.ACTIVATIONS: activations.PART,
 }
 """By name; health, which looks at what the others found, is no part of its own."""

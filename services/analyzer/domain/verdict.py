@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
+
 from common.data.schema import Task
 from common.reports.text import number, shortened
 from services.analyzer.domain.health.rules import Finding, Grade
@@ -40,7 +42,7 @@ def _quality(subject: Subject) -> str:
         return f"The model was looked at on {rows}, which have no target to compare with."
     interval = mean_interval(scores)
     if metric is Metric.R2:
-        error = number(float(abs(subject.outputs[:, 0] - subject.truth).mean()))
+        error = number(float(abs(subject.outputs[:, 0] - subject.truth.astype(np.float64)).mean()))
         return (
             f"On {rows} the model explains {_percent(interval.value)} of the variance of the "
             f"target; it is off by {error} on average."

@@ -113,11 +113,7 @@ class SklearnAnalysed(ForeignAnalysed):
 
 
 class OnnxAnalysed(ForeignAnalysed):
-    """An ONNX model.
-
-    Attributes:
-        content: The file.
-    """
+    """An ONNX model."""
 
     model: OnnxModel
 

@@ -57,7 +57,9 @@ class TorchPackage:
     @cached_property
     def network(self) -> nn.Module:
         """The network in evaluation mode; takes standardised inputs, gives logits or values."""
-        return self._load().eval()
+        # Whoever asks first may be in inference mode, whose tensors can never have gradients.
+        with torch.inference_mode(mode=False):
+            return self._load().eval()
 
     @property
     def task(self) -> Task:

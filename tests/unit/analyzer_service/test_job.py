@@ -1,0 +1,172 @@
+"""An analysis from its record to what it publishes, on a store in memory."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from aimass.analyzer.v1 import analyzer_pb2, resolver_pb2
+from aimass.catalog.v1 import dataset_pb2, model_pb2
+from aimass.type.v1 import run_pb2
+from common.artifacts.blobs import read_artifact
+from common.artifacts.memory import MemoryStore
+from common.errors import AimassError
+from common.records import RecordStore
+from common.runs.owner import RunOwner
+from services.analyzer import job, loading
+from services.analyzer.domain.part import PartName
+from services.analyzer.kind import ANALYSES
+from services.analyzer.resolver.resolving import Resolving
+from tests.unit.analyzer_service.models import (
+    COLUMNS,
+    TARGET,
+    estimator,
+    flowers,
+    package,
+    stored,
+)
+
+NAME = "analyses/a"
+
+
+@dataclass
+class FakeCatalog:
+    """Knows one data set version and some models."""
+
+    data: dataset_pb2.DatasetVersion
+    models: dict[str, model_pb2.ModelVersion]
+
+    async def dataset_version(self, name: str) -> dataset_pb2.DatasetVersion:
+        """Returns the data."""
+        return self.data
+
+    async def model_version(self, name: str) -> model_pb2.ModelVersion:
+        """Returns a model."""
+        return self.models[name]
+
+    def ask(self, question: Callable[["FakeCatalog"], Awaitable[object]]) -> object:
+        """Stands in for `ask_catalog`."""
+
+        async def answer() -> object:
+            return await question(self)
+
+        return asyncio.run(answer())
+
+
+@dataclass
+class Bench:
+    """A store with an analysis to work on."""
+
+    store: MemoryStore
+    folder: Path
+    monkeypatch: pytest.MonkeyPatch
+
+    def analyse(self, *versions: model_pb2.ModelVersion, **spec: object) -> analyzer_pb2.Analysis:
+        """Resolves and works on an analysis of models. Returns it as it is then."""
+        data = stored(self.store, self.folder)
+        catalog = FakeCatalog(data, {each.name: each for each in versions})
+        self.monkeypatch.setattr(loading, "ask_catalog", catalog.ask)
+        question = resolver_pb2.ResolveAnalysis(
+            spec=analyzer_pb2.AnalysisSpec(
+                challengers=[each.name for each in versions[1:]],
+                **spec,  # type: ignore[arg-type]
+            ),
+            model_versions=versions,
+            dataset_version=data,
+            is_comparison=len(versions) > 1,
+        )
+        answer = Resolving(self.store).answer(question.SerializeToString())
+        analysis = analyzer_pb2.Analysis.FromString(answer)
+        analysis.name = NAME
+        analysis.status.state = run_pb2.RUN_STATE_PENDING
+        analysis.status.create_time.GetCurrentTime()
+        RecordStore(self.store).create(analysis)
+        owner = RunOwner.acquire(ANALYSES, NAME, self.store)
+        try:
+            job.run_analysis(owner)
+        finally:
+            if not owner.ended:
+                owner.abandon()
+        return RecordStore(self.store).get(NAME, analyzer_pb2.Analysis).resource
+
+    def results(self, analysis: analyzer_pb2.Analysis) -> analyzer_pb2.AnalysisResults:
+        """Returns what an analysis found."""
+        content = b"".join(read_artifact(self.store, analysis.results))
+        return analyzer_pb2.AnalysisResults.FromString(content)
+
+    def report(self, analysis: analyzer_pb2.Analysis) -> str:
+        """Returns the report of an analysis."""
+        return b"".join(read_artifact(self.store, analysis.report)).decode()
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    return Bench(MemoryStore(), tmp_path, monkeypatch)
+
+
+def fitted(store: MemoryStore) -> model_pb2.ModelVersion:
+    data = flowers()
+    values = np.column_stack([data[name] for name in COLUMNS])
+    return estimator(store, LogisticRegression().fit(values, data[TARGET]))
+
+
+def states(analysis: analyzer_pb2.Analysis) -> dict[str, str]:
+    return {
+        analyzer_pb2.AnalysisPart.Name(each.part)
+        .removeprefix("ANALYSIS_PART_")
+        .lower(): analyzer_pb2.PartState.Name(each.state).removeprefix("PART_STATE_").lower()
+        for each in analysis.summary.parts
+    }
+
+
+def test_a_package_is_shown_whole(bench: Bench) -> None:
+    """Every part is done or says why not; results, report and summary belong together."""
+    analysis = bench.analyse(package(bench.store))
+    assert analysis.status.state == run_pb2.RUN_STATE_SUCCEEDED
+    found = states(analysis)
+    assert set(found) == set(PartName)
+    assert "failed" not in found.values(), analysis.summary.parts
+    done = {name for name, state in found.items() if state == "done"}
+    assert {field.name for field, _ in bench.results(analysis).ListFields()} == done
+    assert analysis.summary.row_count == 30
+    assert "accuracy" in analysis.summary.metrics
+    assert "rows right" in analysis.summary.verdict
+    assert "models/m/versions/1" in bench.report(analysis)
+
+
+def test_a_model_with_broken_weights_is_still_looked_into(bench: Bench) -> None:
+    """What needs numbers says so; the weights name the layer; health says what to do."""
+    analysis = bench.analyse(package(bench.store, is_broken=True))
+    found = states(analysis)
+    assert found["weights"] == found["structure"] == found["health"] == "done"
+    assert found["behaviour"] == "failed"
+    notes = {each.part: " ".join(each.notes) for each in analysis.summary.parts}
+    assert "NaN" in notes[analyzer_pb2.ANALYSIS_PART_BEHAVIOUR]
+    broken = [each for each in analysis.summary.findings if each.rule == "broken_weights"]
+    assert "layers.0" in broken[0].problem
+    assert "NaN" in analysis.summary.verdict
+
+
+def test_versions_of_different_formats_are_compared(bench: Bench) -> None:
+    analysis = bench.analyse(fitted(bench.store), package(bench.store))
+    assert "failed" not in states(analysis).values(), analysis.summary.parts
+    results = bench.results(analysis)
+    assert results.comparison.challengers[0].model_version == "models/m/versions/1"
+    assert analysis.summary.verdict == results.comparison.verdict.text
+    assert "compared" in bench.report(analysis)
+
+
+def test_only_what_is_asked_for_is_done(bench: Bench) -> None:
+    part = analyzer_pb2.PartRequest(part=analyzer_pb2.ANALYSIS_PART_WEIGHTS)
+    analysis = bench.analyse(package(bench.store), parts=[part])
+    assert states(analysis) == {"weights": "done"}
+
+
+def test_where_all_parts_fail_so_does_the_run(bench: Bench) -> None:
+    part = analyzer_pb2.PartRequest(part=analyzer_pb2.ANALYSIS_PART_BEHAVIOUR)
+    with pytest.raises(AimassError, match="NaN"):
+        bench.analyse(package(bench.store, is_broken=True), parts=[part])
