@@ -1,4 +1,4 @@
-"""Shapley values (Lundberg and Lee, 2017) by shap: how columns share a row's output."""
+"""Shapley values (Lundberg and Lee, 2017): how columns share a row's output."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -12,12 +12,11 @@ import numpy.typing as npt
 from common.data.rows import RawRows, concatenated
 from common.data.schema import Task
 from services.analyzer.domain.budget import Budget
+from services.analyzer.domain.importance.exchanging import Exchanging
 from services.analyzer.domain.importance.fed import Fed, Item, fed
 from services.analyzer.domain.importance.forest import forest_of
-from services.analyzer.domain.importance.predicting import read, replaced
 from services.analyzer.domain.importance.tables import Table, table_of
 from services.analyzer.domain.models.foreign import SklearnAnalysed
-from services.analyzer.domain.models.model import Outputs
 from services.analyzer.domain.subject import Subject
 
 Positions = npt.NDArray[np.int64]
@@ -27,7 +26,6 @@ _BACKGROUND = 50
 _FEWEST_BACKGROUND = 10
 _LINEAR_BACKGROUND = 1000
 _TRIED = 2
-_BATCH = 8192
 
 
 class Explainer(StrEnum):
@@ -65,7 +63,12 @@ class Shapley:
 
 @dataclass(frozen=True)
 class _Explained:
-    """What an explainer gives for all outputs: (rows, features, outputs) and (outputs,)."""
+    """What an explainer gives, of all outputs or of one for each row.
+
+    Attributes:
+        values: Contributions, (rows, features, outputs).
+        start: What the model gives on average, (rows, outputs).
+    """
 
     values: npt.NDArray[np.float64]
     start: npt.NDArray[np.float64]
@@ -89,14 +92,12 @@ class _Way:
 
 
 def explained_output(subject: Subject) -> Positions:
-    """Returns which output is explained of each row: of more than two classes the predicted one.
+    """Returns which output is explained of each row: of several the largest.
 
     Of two classes it is the second one's, so that the sign means the same in all rows.
     """
     outputs = subject.outputs
-    if subject.model.task is not Task.CLASSIFICATION:
-        return np.zeros(len(outputs), np.int64)
-    if outputs.shape[1] == 2:
+    if subject.model.task is Task.CLASSIFICATION and outputs.shape[1] == 2:
         return np.ones(len(outputs), np.int64)
     return np.asarray(outputs.argmax(axis=1), np.int64)
 
@@ -104,8 +105,8 @@ def explained_output(subject: Subject) -> Positions:
 def shapley_values(subject: Subject, budget: Budget, wanted: Positions) -> Shapley:
     """Returns contributions for rows: of all, or of the first ones that the budget affords.
 
-    Trees and linear models are explained in closed form; others by going through permutations of
-    the columns, with a background of some training rows.
+    Trees and linear models are explained in closed form, by shap; others by going through
+    permutations of the columns, with a background of some training rows.
 
     Args:
         subject: What is analysed.
@@ -137,11 +138,11 @@ def _chosen(
     found: _Explained, outputs: Positions, places: Sequence[slice]
 ) -> tuple[npt.NDArray[np.float64], Contributions]:
     """Returns what is explained of each row, the features of a column together."""
-    alone = found.values.shape[2] == 1
-    which = np.zeros_like(outputs) if alone else outputs
-    own = np.take_along_axis(found.values, which[:, None, None], axis=2)[:, :, 0]
+    rows, several = np.arange(len(outputs)), found.values.shape[2] > 1
+    which = outputs if several else np.zeros_like(outputs)
+    own = found.values[rows, :, which]
     values = np.column_stack([own[:, place].sum(axis=1) for place in places])
-    return found.start[which], values
+    return found.start[rows, which], values
 
 
 def _closed(subject: Subject, rows: Fed, items: Sequence[Item]) -> _Way | None:
@@ -208,8 +209,9 @@ def _linear(subject: Subject, estimator: Any, table: Table) -> _Made | None:
 
 
 def _shaped(values: Any, start: Any) -> _Explained:
-    found = np.asarray(values, np.float64)
-    return _Explained(np.atleast_3d(found), np.atleast_1d(np.asarray(start, np.float64)))
+    found = np.atleast_3d(np.asarray(values, np.float64))
+    starts = np.atleast_1d(np.asarray(start, np.float64))
+    return _Explained(found, np.broadcast_to(starts, (len(found), len(starts))))
 
 
 def _background(subject: Subject, rows: int) -> RawRows:
@@ -218,60 +220,22 @@ def _background(subject: Subject, rows: int) -> RawRows:
 
 
 def _sampled(subject: Subject, budget: Budget, wanted: Positions, items: Sequence[Item]) -> _Way:
-    """Returns the way of every model.
-
-    shap exchanges numbers; here each stands for the row that a column's value is of, so that
-    columns of all types can be exchanged.
-    """
-    import shap  # noqa: PLC0415
-
+    """Returns the way of every model."""
     own = subject.sample.raw.take(wanted)
-    each = (2 * len(items) + 1) * subject.seconds_per_row * len(wanted)
+    each = 2 * len(items) * subject.seconds_per_row * len(wanted)
     size = budget.affords(_BACKGROUND, each, _FEWEST_BACKGROUND)
-    names = set(own.columns)
-    known = _background(subject, size)
-    known = RawRows(
-        {name: known.columns[name] for name in own.columns if name in names}, own.labels
-    )
+    columns = _background(subject, size).columns
+    known = RawRows({name: columns[name] for name in own.columns}, own.labels)
     rows = fed(subject, concatenated([own, known]))
-    numbers = np.arange(own.count, own.count + known.count)
-    masker = shap.maskers.Independent(
-        np.repeat(numbers[:, None], len(items), axis=1), max_samples=len(numbers)
-    )
-    outputs = np.unique(explained_output(subject)[wanted])
-    width = subject.outputs.shape[1]
-
-    def predict(numbers: npt.NDArray[np.generic]) -> Outputs:
-        budget.check()
-        return _predicted(rows, items, numbers.astype(np.int64))[:, outputs]
-
-    explainer = shap.PermutationExplainer(predict, masker, seed=subject.settings.seed)
-    calls = 2 * len(items) + 1
+    outputs = explained_output(subject)[wanted]
+    exchanged = Exchanging(rows, items, np.arange(own.count, own.count + known.count))
 
     def explain(positions: Positions) -> _Explained:
-        given = np.repeat(positions[:, None], len(items), axis=1)
-        found = explainer(given, max_evals=calls, silent=True)
-        values = np.zeros((len(positions), len(items), width))
-        values[:, :, outputs] = found.values.reshape(len(positions), len(items), -1)
-        start = np.zeros(width)
-        start[outputs] = np.reshape(found.base_values, (len(positions), -1))[0]
-        return _Explained(values, start)
+        values, start = exchanged.contributions(
+            positions, outputs[positions], subject.settings.seed, budget
+        )
+        return _Explained(values[:, :, None], start)
 
     unit = "" if subject.model.task is Task.REGRESSION else "probability"
     places = [slice(place, place + 1) for place in range(len(items))]
     return _Way(Explainer.PERMUTATION, unit, explain, places)
-
-
-def _predicted(rows: Fed, items: Sequence[Item], numbers: Positions) -> Outputs:
-    """Returns outputs for rows whose columns come from those that `numbers` say."""
-    pieces = []
-    for start in range(0, len(numbers), _BATCH):
-        batch = numbers[start : start + _BATCH]
-        base = rows.take(batch[:, 0]).inputs
-        new = [
-            (place, read(rows.inputs, place)[batch[:, number]])
-            for number, item in enumerate(items)
-            for place in item.places
-        ]
-        pieces.append(rows.predict(replaced(base, new)))
-    return np.concatenate(pieces)
