@@ -26,6 +26,7 @@ from services.analyzer.domain.robustness.tables import table_disturbances
 from services.analyzer.domain.robustness.texts import text_disturbances
 from services.analyzer.domain.subject import Subject
 
+_SPENT = "Some disturbances were left out: the time was spent."
 _NATURAL_SHARE = 0.7  # of the time, where there are adversarial steps as well
 
 
@@ -97,18 +98,25 @@ class _Work:
         curves = []
         for each in disturbances:
             if self._budget.is_spent and self._done:
-                self._note("Some disturbances were left out: the time was spent.")
+                self._note(_SPENT)
                 break
-            curve = self._one(each, severities(each))
-            if curve is not None:
+            wanted = severities(each)
+            curve = self._one(each, wanted)
+            if curve is not None and self._is_comparable(curve, wanted):
                 curves.append(curve)
         return curves
 
+    def _is_comparable(self, curve: Curve, wanted: Sequence[float]) -> bool:
+        """Whether a curve has all severities; one without the strong ones would look harmless."""
+        if len(curve.points) == len(wanted):
+            return True
+        self._note(_SPENT)
+        return self._done == 1
+
     def _one(self, disturbance: Disturbance, severities: Sequence[float]) -> Curve | None:
-        self._budget.check()
         self._done += 1
         try:
-            return curve_of(self._subject, self._baseline, disturbance, severities)
+            return curve_of(self._subject, self._baseline, disturbance, severities, self._budget)
         except Exception as error:  # What models of others raise has no common root.
             self._budget.check()  # but where the work as a whole was stopped, this raises
             where = f" in {shortened(disturbance.column)}" if disturbance.column else ""

@@ -11,7 +11,7 @@ from services.analyzer.domain.budget import Budget
 from services.analyzer.domain.metrics import Metric, RowScores, Scorer
 from services.analyzer.domain.models.torch_package import TorchPackage
 from services.analyzer.domain.robustness.columns import Columns
-from services.analyzer.domain.robustness.findings import Attack, AttackKind, Curve
+from services.analyzer.domain.robustness.findings import Attack, AttackKind, Curve, Point
 from services.analyzer.domain.robustness.gradients import Gradients
 from services.analyzer.domain.robustness.plan import Cost
 from services.analyzer.domain.robustness.room import Room, Steps, room_of, sizes_of
@@ -133,7 +133,7 @@ def _by_gradients(
         if budget.is_spent and found:
             break
         scores = _scores_of(subject, baseline, room, steps_of)
-        found.append(_attack(kind, baseline, room, effort, scores))
+        found.append(_attack(kind, baseline, room, effort, scores, budget))
     example = _example(subject, baseline, room, effort, fast) if room.is_image else None
     notes = () if found[-1].curve.kind is AttackKind.PGD else (_NOT_PROJECTED,)
     found.sort(key=lambda each: list(AttackKind).index(AttackKind(each.curve.kind)))
@@ -146,7 +146,7 @@ def _by_search(
     def scores(size: float) -> RowScores:
         return _worst_scores(subject, baseline, room, size, effort.repeats, budget)
 
-    found = _attack(AttackKind.RANDOM_SEARCH, baseline, room, effort, scores)
+    found = _attack(AttackKind.RANDOM_SEARCH, baseline, room, effort, scores, budget)
     note = (
         f"The model has no gradients: the worst of {effort.repeats} random directions, row by row, "
         "stands for adversarial steps; a real attack would find worse."
@@ -166,9 +166,14 @@ def _attack(
     room: Room,
     effort: _Effort,
     scores: Callable[[float], RowScores],
+    budget: Budget,
 ) -> Attack:
-    points = tuple(baseline.point(size, scores(size)) for size in effort.sizes)
-    return Attack(Curve(kind, room.unit, points), baseline.count, baseline.score)
+    points = list[Point]()
+    for size in effort.sizes:
+        if points and budget.is_spent:
+            break
+        points.append(baseline.point(size, scores(size)))
+    return Attack(Curve(kind, room.unit, tuple(points)), baseline.count, baseline.score)
 
 
 def random_steps(room: Room, size: float, seed: int, repeat: int) -> dict[str, Steps]:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.data.rows import RawRows
+from services.analyzer.domain.budget import Budget
 from services.analyzer.domain.metrics import RowScores
-from services.analyzer.domain.robustness.findings import Curve, DisturbanceKind
+from services.analyzer.domain.robustness.findings import Curve, DisturbanceKind, Point
 from services.analyzer.domain.robustness.scoring import Baseline
 from services.analyzer.domain.subject import Subject
 
@@ -67,11 +68,18 @@ def disturbed_scores(
 
 
 def curve_of(
-    subject: Subject, baseline: Baseline, disturbance: Disturbance, severities: Sequence[float]
+    subject: Subject,
+    baseline: Baseline,
+    disturbance: Disturbance,
+    severities: Sequence[float],
+    budget: Budget,
 ) -> Curve:
-    """Returns the scores by severity."""
-    points = []
+    """Returns the scores by severity: the first, and more until the budget is spent."""
+    points = list[Point]()
     for severity in severities:
+        if points and budget.is_spent:
+            break
+        budget.check()
         scores = disturbed_scores(subject, baseline, disturbance, severity)
         points.append(baseline.point(severity, scores))
     return Curve(disturbance.kind, disturbance.unit, tuple(points))

@@ -123,7 +123,12 @@ def planned(
             break
     plan = _shortened(plan, budget, cost.of(min(count, LEAST_ROWS)))
     rows = cost.rows(budget, plan.evaluations, count, LEAST_ROWS)
-    notes += _left_out(plan, disturbances, names, rows, count)
+    if rows < count:
+        notes.append(
+            f"Only {rows:,} of {subject.sample.count:,} rows were disturbed, to keep to the time "
+            "given."
+        )
+    notes += _left_out(plan, disturbances, names)
     return Plan(rows, plan.severities, plan.disturbances, plan.single, tuple(notes))
 
 
@@ -143,13 +148,9 @@ def _shortened(plan: Plan, budget: Budget, seconds_each: float) -> Plan:
     return Plan(0, plan.severities, plan.disturbances[:kept], ())
 
 
-def _left_out(
-    plan: Plan, disturbances: Sequence[Disturbance], names: Sequence[str], rows: int, count: int
-) -> list[str]:
+def _left_out(plan: Plan, disturbances: Sequence[Disturbance], names: Sequence[str]) -> list[str]:
     """Says what there was no time for."""
     notes = []
-    if rows < count:
-        notes.append(f"Only {rows:,} of {count:,} rows were disturbed, to keep to the time given.")
     if plan.severities == _FEWER_SEVERITIES:
         notes.append("Three severities stand for five, to keep to the time given.")
     left = disturbances[len(plan.disturbances) :]
