@@ -142,7 +142,7 @@ def _truth(
         return None, np.ones(raw.count, bool)
     if opened.model.task is Task.MULTI_LABEL:
         codes = np.column_stack([raw.columns[each.name].astype(np.float64) for each in targets])
-        return codes > 0, (codes >= 0).all(axis=1)
+        return codes > 0, np.asarray((codes >= 0).all(axis=1))
     values = raw.columns[targets[0].name]
     if opened.model.task is Task.REGRESSION:
         numbers = values.astype(np.float64)

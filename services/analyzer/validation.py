@@ -97,10 +97,11 @@ class Validator:
     async def _add_scan(self, spec: analyzer_pb2.AnalysisSpec, field: str) -> None:
         """Puts the scan and its scores into a specification, where there is one."""
         spec.ClearField("outlier_scores")
-        if spec.outlier_scan:
-            scan = await self._scan(spec, field)
-        else:
-            scan = await self._newest_scan(spec.dataset_version)
+        scan = (
+            await self._scan(spec, field)
+            if spec.outlier_scan
+            else await self._newest_scan(spec.dataset_version)
+        )
         if scan is not None:
             spec.outlier_scan = scan.name
             spec.outlier_scores.CopyFrom(scan.scores)

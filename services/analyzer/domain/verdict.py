@@ -58,8 +58,12 @@ def _quality(subject: Subject) -> str:
 def _goes_by(results: Mapping[PartName, PartResult]) -> str:
     """Names what the model goes by."""
     importance = results.get(PartName.IMPORTANCE)
-    columns = importance.summary.columns if importance is not None else ()
-    strong = [each.column for each in columns if each.low is not None and each.low > 0]
+    features = importance.summary.features if importance is not None else ()
+    strong = [
+        each.column
+        for each in features
+        if each.permutation is not None and each.permutation.low > 0
+    ]
     if not strong:
         return ""
     names = ", ".join(f"`{shortened(name, 40)}`" for name in strong[:_MOST_NAMED])

@@ -11,6 +11,15 @@ _LEAST_DEAD, _MANY_DEAD = 0.05, 0.3
 _LEAST_DUPLICATE = 0.1
 _MOST_NAMED = 5
 _COMPUTING = frozenset({"linear", "convolution"})
+_LEAST_RETAINED = 0.5
+_CURVE_GRADES = {
+    "diverged": Grade.PROBLEM,
+    "spikes": Grade.NOTE,
+    "overfitted": Grade.WARNING,
+    "gap": Grade.NOTE,
+    "underfitted": Grade.WARNING,
+    "still_falling": Grade.NOTE,
+}
 _EXPLODED, _VANISHED = 100.0, 1e-5
 
 
@@ -87,6 +96,60 @@ def duplicate_units(subject: Subject, results: Results) -> Iterator[Finding]:
             )
 
 
+def dead_units(subject: Subject, results: Results) -> Iterator[Finding]:
+    """Units that are never active on any row."""
+    for each in summary_of(results, PartName.ACTIVATIONS).layers:
+        share = each.dead_unit_count / each.unit_count if each.unit_count else 0.0
+        if share >= _LEAST_DEAD:
+            yield Finding(
+                "dead_units",
+                Grade.WARNING if share >= _MANY_DEAD else Grade.NOTE,
+                f"{each.dead_unit_count:,} of {each.unit_count:,} units of `{each.layer}` are never "
+                "active on the rows looked at.",
+                "Lower the learning rate or use another activation (leaky, GELU); or prune them.",
+                each.layer,
+            )
+
+
+def saturated_units(subject: Subject, results: Results) -> Iterator[Finding]:
+    """Units that are at the end of their range on most rows."""
+    for each in summary_of(results, PartName.ACTIVATIONS).layers:
+        share = each.saturated_unit_count / each.unit_count if each.unit_count else 0.0
+        if share >= _MANY_DEAD:
+            yield Finding(
+                "saturated_units",
+                Grade.WARNING,
+                f"{each.saturated_unit_count:,} of {each.unit_count:,} units of `{each.layer}` are "
+                "at the end of their range: gradients hardly pass them.",
+                "Scale the inputs, use batch norm, or an activation that does not saturate.",
+                each.layer,
+            )
+
+
+def training_curves(subject: Subject, results: Results) -> Iterator[Finding]:
+    """Trainings that diverged, went on for too long or stopped too early."""
+    for each in summary_of(results, PartName.CURVES).verdicts:
+        if each.kind in _CURVE_GRADES:
+            yield Finding("training_curves", _CURVE_GRADES[each.kind], each.text, each.cure)
+
+
+def fragile(subject: Subject, results: Results) -> Iterator[Finding]:
+    """The metric falls apart under the smallest disturbances."""
+    for each in summary_of(results, PartName.ROBUSTNESS).curves:
+        first = each.points[0] if each.points else None
+        if first is None or first.retained is None or first.retained >= _LEAST_RETAINED:
+            continue
+        kind = each.kind.replace("_", " ")
+        yield Finding(
+            "fragile",
+            Grade.WARNING,
+            f"The smallest disturbance tried ({kind}, {first.severity:g} {each.unit}) leaves "
+            f"{max(0.0, first.retained):.0%} of what the model is better than a guess.",
+            "Train with such disturbances (augmentation), and watch the inputs for them.",
+            kind,
+        )
+
+
 def _spectra(results: Results) -> Iterator[Any]:
     tensors = summary_of(results, PartName.WEIGHTS).tensors
     own = [each for each in tensors if each.spectrum is not None and each.kind in _COMPUTING]
@@ -101,4 +164,8 @@ RULES: dict[str, Rule] = {
     "vanishing_weights": vanishing_weights,
     "dead_weights": dead_weights,
     "duplicate_units": duplicate_units,
+    "dead_units": dead_units,
+    "saturated_units": saturated_units,
+    "training_curves": training_curves,
+    "fragile": fragile,
 }
