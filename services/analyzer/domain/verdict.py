@@ -59,11 +59,8 @@ def _goes_by(results: Mapping[PartName, PartResult]) -> str:
     """Names what the model goes by."""
     importance = results.get(PartName.IMPORTANCE)
     features = importance.summary.features if importance is not None else ()
-    strong = [
-        each.column
-        for each in features
-        if each.permutation is not None and each.permutation.low > 0
-    ]
+    measured = [each for each in features if each.permutation is not None]
+    strong = [each.column for each in measured if each.permutation.low > 0]
     if not strong:
         return ""
     names = ", ".join(f"`{shortened(name, 40)}`" for name in strong[:_MOST_NAMED])

@@ -104,8 +104,8 @@ def dead_units(subject: Subject, results: Results) -> Iterator[Finding]:
             yield Finding(
                 "dead_units",
                 Grade.WARNING if share >= _MANY_DEAD else Grade.NOTE,
-                f"{each.dead_unit_count:,} of {each.unit_count:,} units of `{each.layer}` are never "
-                "active on the rows looked at.",
+                f"{each.dead_unit_count:,} of {each.unit_count:,} units of `{each.layer}` are "
+                "never active on the rows looked at.",
                 "Lower the learning rate or use another activation (leaky, GELU); or prune them.",
                 each.layer,
             )
