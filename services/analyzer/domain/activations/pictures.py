@@ -25,9 +25,9 @@ _MAPS = 8
 _MAP_COLUMNS = 3
 _EXCITED_UNITS = 4
 _EXCITING_ROWS = 6
-_MAP_SIDE = 48
-_EXCITING_SIDE = 40
-_SMALLEST_SIDE = 32
+_SMALLEST_SIDE = 48
+_LARGEST_SIDE = 64
+_GAP = 2
 _COLORS = 128
 _GREYS = 32
 _PAPER = 128
@@ -124,10 +124,8 @@ def exciting_galleries(
         pictures = []
         for unit in layers[name].units[:_EXCITED_UNITS]:
             rows = [each.row for each in unit.top_rows][:_EXCITING_ROWS]
-            tiles = [
-                _tile(raw.columns[column][places[row]], _EXCITING_SIDE).astype(np.uint8)
-                for row in rows
-            ]
+            images = [raw.columns[column][places[row]] for row in rows]
+            tiles = [_tile(image, _tile_side(image)) for image in images]
             answer = f": {shortened(unit.answers_to, 24)}" if unit.answers_to else ""
             said = f"Images that excite unit {unit.unit} of {name} most: rows {_listed(rows)}."
             pictures.append(_picture(_mosaic(tiles, 3), f"unit {unit.unit}{answer}", said))
@@ -149,7 +147,8 @@ def _telling_rows(facts: RowFacts) -> npt.NDArray[np.int64]:
     wrong = [] if error is None else np.flatnonzero(error > 0)[:1].tolist()
     kinds = facts.predicted if facts.has_classes else np.arange(len(facts.numbers))
     firsts = np.sort(np.unique(kinds, return_index=True)[1]).tolist()
-    chosen = dict.fromkeys([*firsts[: _SHOWN_ROWS - len(wrong)], *wrong, *firsts])
+    others = range(min(_SHOWN_ROWS, len(facts.numbers)))
+    chosen = dict.fromkeys([*firsts[: _SHOWN_ROWS - len(wrong)], *wrong, *firsts, *others])
     return np.array([*chosen][:_SHOWN_ROWS], np.int64)
 
 
@@ -181,8 +180,8 @@ def _maps(image: Pixels, values: HiddenValues, units: Sequence[int], who: str) -
         units: Their numbers.
         who: What the image is.
     """
-    tiles = [_tile(image, _MAP_SIDE)]
-    tiles += [_tile(_normalised(each)[None], _MAP_SIDE) for each in values]
+    side = _tile_side(image)
+    tiles = [_tile(image, side), *(_tile(_normalised(each)[None], side) for each in values)]
     said = f"Feature maps of units {_listed(units)} for {who}."
     return _picture(_mosaic(tiles, _MAP_COLUMNS), who, said)
 
@@ -196,11 +195,18 @@ def _normalised(values: HiddenValues) -> Pixels:
     return np.asarray(steps * (255 // (_GREYS - 1)), np.uint8)
 
 
-def _tile(image: Pixels, most: int) -> Pixels:
-    """Returns an image as (height, width, 3), its longer side between 32 pixels and the most."""
+def _tile_side(image: Pixels) -> int:
+    """Returns a longer side that pixels of the image fill evenly, and that can be seen."""
+    longer = int(max(image.shape[1:]))
+    if longer >= _SMALLEST_SIDE:
+        return min(longer, _LARGEST_SIDE)
+    return longer * -(-_SMALLEST_SIDE // longer)
+
+
+def _tile(image: Pixels, side: int) -> Pixels:
+    """Returns an image as (height, width, 3) with this longer side."""
     channels, height, width = image.shape
     pixels: Pixels = image[:3] if channels >= 3 else np.repeat(image[:1], 3, axis=0)
-    side = min(max(height, width, _SMALLEST_SIDE), most)
     scale = side / max(height, width)
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     how = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
@@ -209,15 +215,15 @@ def _tile(image: Pixels, most: int) -> Pixels:
 
 
 def _mosaic(tiles: Sequence[Pixels], columns: int) -> Pixels:
-    """Returns tiles in rows, a pixel apart; smaller ones in the middle of their place."""
-    height = max(each.shape[0] for each in tiles)
-    width = max(each.shape[1] for each in tiles)
+    """Returns tiles in rows with gaps; smaller ones in the middle of their place."""
+    height = max(each.shape[0] for each in tiles) + _GAP
+    width = max(each.shape[1] for each in tiles) + _GAP
     rows = -(-len(tiles) // columns)
-    whole = np.full((rows * (height + 1) - 1, columns * (width + 1) - 1, 3), _PAPER, np.uint8)
+    whole = np.full((rows * height - _GAP, columns * width - _GAP, 3), _PAPER, np.uint8)
     for place, tile in enumerate(tiles):
         own_height, own_width = tile.shape[:2]
-        top = place // columns * (height + 1) + (height - own_height) // 2
-        left = place % columns * (width + 1) + (width - own_width) // 2
+        top = place // columns * height + (height - _GAP - own_height) // 2
+        left = place % columns * width + (width - _GAP - own_width) // 2
         whole[top : top + own_height, left : left + own_width] = tile
     return whole
 
