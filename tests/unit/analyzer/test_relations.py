@@ -1,7 +1,9 @@
 """The part as a whole: columns, outputs, formats, hard cases, message and page."""
 
 import dataclasses
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -19,9 +21,10 @@ from common.models.frames import columns_of
 from common.models.skops_model import SkopsModel
 from common.protobuf import from_plain
 from common.reports.rendering import render
-from common.reports.report import Plot, Report
+from common.reports.report import Plot, Report, Section
 from services.analyzer.domain.budget import Budget
 from services.analyzer.domain.models.foreign import SklearnAnalysed
+from services.analyzer.domain.models.model import Outputs
 from services.analyzer.domain.part import NotApplicableError, UnusableModelError
 from services.analyzer.domain.relations import PART
 from services.analyzer.domain.relations.analysis import RelationsFindings
@@ -58,6 +61,11 @@ def analysed(subject: Subject, seconds: float = 60) -> RelationsFindings:
 def with_settings(subject: Subject, **changed: object) -> Subject:
     settings = dataclasses.replace(subject.settings, **changed)  # type: ignore[arg-type]
     return dataclasses.replace(subject, settings=settings)
+
+
+def plots_of(section: Section) -> list[Plot]:
+    parts = [part for each in (section, *section.subsections) for part in each.parts]
+    return [part for part in parts if isinstance(part, Plot)]
 
 
 @pytest.fixture(scope="module")
@@ -306,14 +314,41 @@ def test_text_of_others_is_shown_as_it_is() -> None:
         {"kind": ("blue", label)},
         ("no", "<u>yes</u>"),
     )
-    section = PART.show(analysed(subject))
-    plots = [
-        part
-        for each in (section, *section.subsections)
-        for part in each.parts
-        if isinstance(part, Plot)
-    ]
+    plots = plots_of(PART.show(analysed(subject)))
     assert len(plots) == 1 + 2 + 2 + 2
     figures = "".join(plot.figure.to_json() for plot in plots)
     for raw in ("<b>", "<i>", "<u>"):
         assert raw not in figures.replace("\\u003c", "<")
+
+
+def test_many_columns_and_classes_make_no_large_page() -> None:
+    values = {f"c{place}": GENERATOR.normal(size=100) for place in range(32)}
+    weights = GENERATOR.normal(size=(32, 6))
+
+    def shares(columns: Mapping[str, Any]) -> Outputs:
+        scores = np.exp(np.column_stack([*columns.values()]) @ weights)
+        return np.asarray(scores / scores.sum(axis=1, keepdims=True))
+
+    subject = subject_with(
+        shares,
+        values,
+        task=Task.CLASSIFICATION,
+        outputs=tuple("abcdef"),
+        features=tuple(values),
+    )
+    found = analysed(subject)
+    assert len(found.summary.columns) == 32
+    assert len(found.summary.columns[0].outputs) == 5
+    section = PART.show(found)
+    assert section.subsections[0].note == "Of so many columns 4 more outputs are left out here."
+    assert sum(len(plot.figure.to_json()) for plot in plots_of(section)) < 1_500_000
+
+
+def test_whole_numbers_are_counted_in_bins_of_equally_many() -> None:
+    values = np.repeat(np.arange(100.0), 3)
+    found = analysed(subject_with(lambda c: c["a"], {"a": values}))
+    distribution = found.relations[0].distribution
+    assert set(distribution.counts[:-1].tolist()) == {12}
+    labels = np.repeat(np.arange(3, dtype=np.int32), [5, 2, 1])
+    found = analysed(subject_with(lambda c: c["a"], {"a": labels}, {"a": list("xyz")}))
+    assert found.relations[0].distribution.counts.tolist() == [5, 2, 1]

@@ -13,8 +13,9 @@ from common.reports.text import number, plot_text, shortened
 from common.reports.theme import MUTED, SERIES
 from services.analyzer.domain.relations.menus import add_menu
 from services.analyzer.domain.relations.relation import Relation
+from services.analyzer.domain.relations.wording import told_number, told_place
 
-MOST_LINES = 2000
+MOST_LINES = 1000
 _LEAST_LINES = 5
 _DEPENDENCE, _EFFECT = SERIES[:2]
 HOW_TO_READ = (
@@ -83,22 +84,21 @@ def column_plot(relation: Relation, outputs: Sequence[str], lines: int) -> Plot:
     figure = make_subplots(
         rows=2, cols=1, shared_xaxes=True, row_heights=[0.8, 0.2], vertical_spacing=0.04
     )
-    labels, titles, counts = [], [], []
+    labels, titles = [], []
+    views: list[list[go.Scatter]] = []
     for place, title in enumerate(outputs):
         for is_centred in (False, True):
-            traces = list(_View(relation, place, is_centred, lines).traces())
-            for trace in traces:
-                figure.add_trace(trace, row=1, col=1)
-            counts.append(len(traces))
+            views.append(list(_View(relation, place, is_centred, lines).traces()))
             short = plot_text(title, 40)
             titles.append(f"change of {short}" if is_centred else short)
             labels.append(f"{title}, change from the left" if is_centred else title)
-    figure.add_trace(_distribution(relation), row=2, col=1)
-    shown = [_visible(counts, place) for place in range(len(counts))]
-    figure.update_layout(height=480)
-    figure.for_each_trace(lambda trace: trace.update(visible=False))
-    for trace, visible in zip(figure.data, shown[0], strict=True):
+    shown = [_visible([len(view) for view in views], place) for place in range(len(views))]
+    traces = [*(trace for view in views for trace in view), _distribution(relation)]
+    for trace, visible in zip(traces, shown[0], strict=True):
         trace.visible = visible
+    rows = [*([1] * (len(traces) - 1)), 2]
+    figure.add_traces(traces, rows=rows, cols=[1] * len(traces))
+    figure.update_layout(height=480)
     add_menu(figure, labels, shown, yaxis__title__text=titles)
     figure.update_yaxes(title_text=titles[0], row=1, col=1)
     figure.update_yaxes(title_text="rows", row=2, col=1, nticks=3)
@@ -119,26 +119,21 @@ def trend(relation: Relation, place: int, output: str) -> str:
     if not np.ptp(curve) > 1e-12 * max(1.0, float(np.abs(curve).max())):
         return f"the {title} stays the same whatever {name} is"
     low, high = int(curve.argmin()), int(curve.argmax())
-    values = [_told(relation, each) for each in range(len(relation.grid))]
-    far = number(float(np.ptp(curve)))
+    values = [told_place(relation.grid, each) for each in range(len(relation.grid))]
+    far = told_number(float(np.ptp(curve)))
     if not relation.grid.is_numeric:
         return f"the {title} is highest where {name} is {values[high]}, lowest at {values[low]}"
     change = float(curve[-1] - curve[0])
     if abs(change) > 0.8 * float(np.ptp(curve)):
         verb = "rises" if change > 0 else "falls"
         return (
-            f"the {title} {verb} by {number(abs(change))} as {name} goes from {values[0]} to "
+            f"the {title} {verb} by {told_number(abs(change))} as {name} goes from {values[0]} to "
             f"{values[-1]}"
         )
     return (
         f"the {title} moves by {far} over {name}: highest at {values[high]}, lowest at "
         f"{values[low]}"
     )
-
-
-def _told(relation: Relation, place: int) -> str:
-    grid = relation.grid
-    return number(float(grid.places[place])) if grid.is_numeric else shortened(grid.labels[place])
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from common.reports.report import Part, Section
-from common.reports.text import number, shortened
+from common.reports.text import shortened
 from services.analyzer.domain.relations.analysis import RelationsFindings
 from services.analyzer.domain.relations.column_plots import (
     HOW_TO_READ,
@@ -19,11 +19,12 @@ from services.analyzer.domain.relations.row_plots import (
     changes_table,
     examples_plot,
     row_plot,
-    told_change,
 )
 from services.analyzer.domain.relations.what_if import Change, WhatIf
+from services.analyzer.domain.relations.wording import told_change, told_number
 
 _NOTABLE_SHARE = 0.05
+_MOST_VIEWS = 40  # so that the page does not grow too large
 
 
 def show_relations(findings: RelationsFindings) -> Section:
@@ -55,9 +56,13 @@ def _seconds(ordered: Sequence[Relation]) -> str:
 
 
 def _columns(findings: RelationsFindings) -> Section:
-    lines = lines_each(len(findings.relations), len(findings.outputs))
-    plots = [column_plot(each, findings.outputs, lines) for each in findings.relations]
-    return Section("One column at a time", [HOW_TO_READ, *plots])
+    relations = findings.relations
+    outputs = findings.outputs[: max(1, _MOST_VIEWS // len(relations))]
+    lines = lines_each(len(relations), len(outputs))
+    plots = [column_plot(each, outputs, lines) for each in relations]
+    left = len(findings.outputs) - len(outputs)
+    note = f"Of so many columns {left} more outputs are left out here." if left else ""
+    return Section("One column at a time", [HOW_TO_READ, *plots], note)
 
 
 def _interactions(findings: RelationsFindings) -> Section | None:
@@ -84,7 +89,7 @@ def _pairs_told(pairs: Sequence[Interaction], relations: Sequence[Relation], out
         return f"The columns nearly add up; {names} act together most, and that is little."
     return (
         f"{names} act together most: what each does to the {shortened(output, 60)} depends on the "
-        f"other, by {number(best.strength)} as a rule."
+        f"other, by {told_number(best.strength)} as a rule."
     )
 
 
@@ -97,7 +102,7 @@ def _what_if(findings: RelationsFindings) -> Section | None:
     parts.append(row_plot(found, titles))
     if found.examples:
         main = titles.index(findings.outputs[0])
-        parts.append(examples_plot(found, main, findings.outputs[0]))
+        parts.append(examples_plot(found, main, titles))
     return Section("What if one row were different", parts)
 
 
@@ -123,5 +128,5 @@ def _told(change: Change, is_value: bool, found: WhatIf) -> str:
         return f"The smallest change that alters it: {what}."
     return (
         f"The smallest change that moves it by a standard deviation of the target "
-        f"({number(found.step)}): {what}."
+        f"({told_number(found.step)}): {what}."
     )

@@ -77,9 +77,9 @@ def surface_plot(pair: Interaction, surface: Surface, output: str) -> Plot:
     low, high = float(surface.mean.min()), float(surface.mean.max())
     return Plot(
         figure,
-        f"{shortened(output)} over {shortened(_plain(pair))}, mean over the rows. Where columns "
-        "act on their own, stripes along one axis look the same everywhere; the second choice of "
-        "the menu shows only what they do together.",
+        f"Mean {shortened(output)} over {shortened(_plain(pair))}. Where columns act on their own, "
+        "stripes along one axis look the same everywhere; the second choice of the menu shows only "
+        "what they do together.",
         f"A map of {len(first)} by {len(second)} values; the output goes from {number(low)} to "
         f"{number(high)}, up to {number(largest)} of it by the two together.",
     )

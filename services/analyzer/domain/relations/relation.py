@@ -17,6 +17,7 @@ from services.analyzer.domain.relations.probing import Prober
 from services.analyzer.domain.subject import Subject
 
 _BINS = 30
+_LARGEST_WHOLE = 1e9
 _DEPENDENCE_ROWS, _LEAST_DEPENDENCE_ROWS = 1000, 50
 _EFFECT_ROWS, _LEAST_EFFECT_ROWS = 5000, 200
 _PREDICTIONS_A_ROW = 3
@@ -111,8 +112,15 @@ def _distribution(values: Values, grid: Grid) -> Distribution:
     if not grid.is_numeric:
         rows = [(values == code).sum() for code in grid.values]
         return Distribution(np.array(rows, np.int64), np.array([]))
-    places = grid.places
-    edges = np.linspace(places[0], places[-1], _BINS + 1)
     numbers = values.astype(np.float64)
-    counts, _ = np.histogram(numbers[np.isfinite(numbers)], edges)
-    return Distribution(counts.astype(np.int64), edges)
+    numbers = numbers[np.isfinite(numbers)]
+    edges = _edges(numbers, float(grid.places[0]), float(grid.places[-1]))
+    return Distribution(np.histogram(numbers, edges)[0].astype(np.int64), edges)
+
+
+def _edges(numbers: Outputs, low: float, high: float) -> Outputs:
+    """Returns edges of bins; of whole numbers each bin holds equally many."""
+    if high - low > _LARGEST_WHOLE or (numbers != np.round(numbers)).any():
+        return np.linspace(low, high, _BINS + 1)
+    width = np.ceil((high - low + 1) / _BINS)
+    return np.asarray(np.arange(low - 0.5, high + 0.5 + width, width))
