@@ -38,6 +38,7 @@ from tests.support.analysis import (
 
 Function = Callable[[Mapping[str, Any]], Any]
 
+ROWS = 4000
 SECONDS = 60.0
 
 
@@ -127,6 +128,12 @@ def scores(found: Curve) -> list[float]:
 def without_truth(subject: Subject) -> Subject:
     """Returns a subject whose data has no target."""
     return replace(subject, sample=replace(subject.sample, truth=None))
+
+
+def normal(columns: int, rows: int = ROWS) -> dict[str, Any]:
+    """Returns columns `a`, `b` and so on of standard normal numbers."""
+    values = np.random.default_rng(0).standard_normal((columns, rows))
+    return dict(zip("abcdef", values, strict=False))
 
 
 def small_mlp(folder: Path) -> Subject:

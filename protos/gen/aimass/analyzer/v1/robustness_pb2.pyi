@@ -437,7 +437,7 @@ class AttackCurve(_message.Message):
     half_severity: _builtins.float
     """See DisturbanceCurve."""
     row_count: _builtins.int
-    """Rows that were attacked: the first of those that were disturbed, spread evenly."""
+    """Rows that were attacked, of those that were disturbed."""
     @_builtins.property
     def points(self) -> _containers.RepeatedCompositeFieldContainer[Global___RobustnessPoint]:
         """By largest size of a step in each value, ascending; at most 5."""
