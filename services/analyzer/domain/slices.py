@@ -110,7 +110,7 @@ def find_slices(
     tested, notes = _tested(traits, scaled, halves, least, budget)
     if len(order) < sample.count:
         notes.append(f"Slices were looked for among {len(order):,} of {sample.count:,} rows.")
-    return SliceSearch(_chosen(tested, traits, losses, most, rate), tuple(notes))
+    return SliceSearch(_chosen(tested, traits, losses, scaled, most, rate), tuple(notes))
 
 
 def _scaled(losses: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
@@ -150,6 +150,7 @@ def _chosen(
     tested: Sequence[tuple[Condition, float]],
     traits: Sequence[Trait],
     losses: npt.NDArray[np.float64],
+    scaled: npt.NDArray[np.float64],
     most: int,
     rate: float,
 ) -> tuple[Slice, ...]:
@@ -158,30 +159,30 @@ def _chosen(
         return ()
     values = stats.false_discovery_control([value for _, value in tested])
     slices = [
-        _slice(condition, traits, losses, float(value))
+        _slice(condition, traits, losses, scaled, float(value))
         for (condition, _), value in zip(tested, values, strict=True)
         if value <= rate
     ]
     slices = [each for each in slices if each.effect >= LEAST_EFFECT]
     slices.sort(key=lambda each: -each.effect * np.sqrt(each.rows * (1 - each.rows / len(losses))))
     masks = [each.mask for each in slices]
-    return tuple(slices[place] for place in telling(masks, losses, range(len(slices)), most))
+    return tuple(slices[place] for place in telling(masks, scaled, range(len(slices)), most))
 
 
 def _slice(
     condition: Condition,
     traits: Sequence[Trait],
     losses: npt.NDArray[np.float64],
+    scaled: npt.NDArray[np.float64],
     p_value: float,
 ) -> Slice:
     mask = condition.mask(traits)
-    mean, elsewhere = float(losses[mask].mean()), float(losses[~mask].mean())
     return Slice(
         condition.words(traits),
         tuple(dict.fromkeys(traits[trait].column for trait in condition.traits)),
         mask,
-        mean,
-        elsewhere,
-        (mean - elsewhere) / float(losses.std()),
+        float(losses[mask].mean()),
+        float(losses[~mask].mean()),
+        float((scaled[mask].mean() - scaled[~mask].mean()) / scaled.std()),
         p_value,
     )
