@@ -43,6 +43,7 @@ def bars_plot(bars: Bars) -> Plot:
             marker={"color": SERIES[0]},
             text=bars.texts or [number(value) for value in bars.values],
             textposition="auto",
+            textangle=0,
             hovertext=[plot_text(name) for name in bars.names],
             hovertemplate=f"%{{hovertext}}: %{{x:.4g}}<extra>{bars.axis}</extra>",
         )

@@ -67,6 +67,7 @@ class Anatomy:
         edges: Names of layers, or inputs, and of the layers that take what they give; each leads
             from an earlier to a later one.
         inputs: Names of what goes in.
+        noun: What a layer is called: `layer`, `node`, `step`.
         batch_rows: Rows that latencies are of; None where there are none.
         notes: What stood in, or could not be found.
     """
@@ -74,6 +75,7 @@ class Anatomy:
     layers: tuple[StructureLayer, ...]
     edges: tuple[tuple[str, str], ...]
     inputs: tuple[str, ...] = ()
+    noun: str = "layer"
     batch_rows: int | None = None
     notes: tuple[str, ...] = ()
 

@@ -47,7 +47,7 @@ def network_anatomy(model: TorchPackage, batch: RawRows, budget: Budget) -> Anat
     order = {name: place for place, name in enumerate(flow.nodes)}
     found += [_join(name, kind, flow) for name, kind in flow.joins.items()]
     found.sort(key=lambda each: order.get(each.name, len(order)))
-    return Anatomy(tuple(found), tuple(_forward(flow)), names, batch.count)
+    return Anatomy(tuple(found), tuple(_forward(flow)), names, batch_rows=batch.count)
 
 
 def _layer(

@@ -45,7 +45,7 @@ def graph_anatomy(model: OnnxAnalysed, batch: RawRows, budget: Budget) -> Anatom
     found = tuple(_layer(layer, tensors, seconds.get(layer.name)) for layer in layers)
     edges = tuple(_edges(layers, row))
     notes = (_UNFUSED,) if seconds else ()
-    return Anatomy(found, edges, tuple(row), batch.count, notes)
+    return Anatomy(found, edges, tuple(row), "node", batch.count, notes)
 
 
 class _Tensors:

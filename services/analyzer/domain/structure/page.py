@@ -15,6 +15,7 @@ from services.analyzer.domain.structure.words import (
 
 _MOST_BARS = 20
 _MILLISECONDS = 1e3
+_SLOWEST = "What takes the most time, the slowest on top."
 
 
 def show_structure(findings: StructureFindings) -> Section:
@@ -31,15 +32,20 @@ def show_structure(findings: StructureFindings) -> Section:
 
 def _headline(findings: StructureFindings) -> str:
     summary = findings.summary
-    layers = f"{summary.layer_count:,} layer{'s' if summary.layer_count > 1 else ''}"
+    layers = f"{summary.layer_count:,} {_noun(findings)}{'s' if summary.layer_count > 1 else ''}"
     told = f"The model has {layers} and {count_told(summary.parameter_count)} learned numbers."
     for measure in summary.latencies[-1:]:
-        each = f"{seconds_told(measure.latency / measure.rows)} a row"
-        told += f" In batches of {measure.rows:,} it takes {each}."
+        each = seconds_told(measure.latency / measure.rows)
+        rows = f", {measure.rows:,} rows at once" if measure.rows > 1 else ""
+        told += f" It takes {each} a row{rows}."
     slowest = _by(summary.layers, lambda layer: layer.latency_share)[:1]
     for layer in slowest if summary.layer_count > 1 else ():
         told += f" Most time goes into {layer.name} ({100 * (layer.latency_share or 0):.0f} %)."
     return told
+
+
+def _noun(findings: StructureFindings) -> str:
+    return findings.anatomy.noun
 
 
 def _totals(findings: StructureFindings) -> Table:
@@ -55,7 +61,7 @@ def _totals(findings: StructureFindings) -> Table:
         rows.append(["Values of a row that are kept at a time", _peak(findings)])
     for each in summary.latencies:
         what = "One row" if each.rows == 1 else f"{each.rows:,} rows at once"
-        rate = f"{each.rows_per_second:,.3g} rows/s"
+        rate = f"{count_told(round(each.rows_per_second))} rows/s"
         rows.append([what, f"{seconds_told(each.latency)} ({rate})"])
     return Table(["What", "How much"], rows, "What the model costs on the machine of the analysis.")
 
@@ -71,17 +77,11 @@ def _cost(findings: StructureFindings) -> Section | None:
     rows = findings.summary.batch_rows or 1
     timed = _by(findings.summary.layers, lambda layer: layer.latency)
     if len(timed) > 1:
-        parts.append(
-            bars_plot(
-                Bars(
-                    names=[layer.name for layer in timed],
-                    values=[_MILLISECONDS * (layer.latency or 0) for layer in timed],
-                    axis=f"milliseconds for {rows:,} rows",
-                    caption="Layers that take the most time, the slowest on top.",
-                    texts=[f"{100 * (layer.latency_share or 0):.1f} %" for layer in timed],
-                )
-            )
-        )
+        names = [layer.name for layer in timed]
+        milliseconds = [_MILLISECONDS * (layer.latency or 0) for layer in timed]
+        texts = [f"{100 * (layer.latency_share or 0):.1f} %" for layer in timed]
+        axis = f"milliseconds for {rows:,} rows"
+        parts.append(bars_plot(Bars(names, milliseconds, axis, _SLOWEST, texts)))
     for axis, caption, value in _COSTS:
         costly = _by(findings.summary.layers, value)
         if len(costly) > 1:
@@ -97,12 +97,12 @@ Value = Callable[[StructureLayer], float | None]
 _COSTS: Sequence[tuple[str, str, Value]] = (
     (
         "multiply-accumulates of a row",
-        "Layers that compute the most, the largest on top.",
+        "What computes the most, the largest on top.",
         lambda layer: layer.multiply_accumulates,
     ),
     (
         "learned numbers",
-        "Layers that hold the most, the largest on top.",
+        "What holds the most, the largest on top.",
         lambda layer: layer.parameter_count,
     ),
 )
@@ -115,12 +115,12 @@ def _by(layers: Sequence[StructureLayer], value: Value) -> list[StructureLayer]:
 
 
 def _table(findings: StructureFindings) -> Table:
-    heads = ["Layer", "Kind", "Takes", "Gives", "Learned numbers"]
+    heads = [_noun(findings).capitalize(), "Kind", "Takes → gives", "Learned numbers"]
     layers = findings.summary.layers
     has_products = any(layer.multiply_accumulates for layer in layers)
     has_details = any(layer.holds or layer.options for layer in layers)
-    heads += ["Multiply-accumulates"] if has_products else []
-    heads += ["Milliseconds", "Share of time (%)"]
+    heads += ["Multiply-adds"] if has_products else []
+    heads += ["ms", "Time (%)"]
     heads += ["Holds", "Options"] if has_details else []
     rows = [_row(layer, has_products, has_details) for layer in layers]
     caption = (
@@ -129,12 +129,19 @@ def _table(findings: StructureFindings) -> Table:
     return Table(heads, rows, caption)
 
 
+def _shapes(layer: StructureLayer) -> str | None:
+    if not layer.input_shape and not layer.output_shape:
+        return None
+    if layer.input_shape == layer.output_shape:
+        return shape_told(layer.output_shape)
+    return f"{shape_told(layer.input_shape)} → {shape_told(layer.output_shape)}"
+
+
 def _row(layer: StructureLayer, has_products: bool, has_details: bool) -> list[Cell]:
     row: list[Cell] = [
         layer.name,
         layer.kind,
-        shape_told(layer.input_shape) if layer.input_shape else None,
-        shape_told(layer.output_shape) if layer.output_shape else None,
+        _shapes(layer),
         layer.parameter_count,
     ]
     row += [layer.multiply_accumulates] if has_products else []

@@ -44,7 +44,7 @@ def pipeline_anatomy(model: SklearnAnalysed, batch: RawRows, budget: Budget) -> 
     notes = [_CUT] if steps.is_cut else []
     if not seconds:
         notes.append(_UNTIMED)
-    return Anatomy(layers, (*first, *steps.edges), (INPUT,), batch.count, tuple(notes))
+    return Anatomy(layers, (*first, *steps.edges), (INPUT,), "step", batch.count, tuple(notes))
 
 
 def _layer(step: Step, seconds: float | None) -> StructureLayer:

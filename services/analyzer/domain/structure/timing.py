@@ -9,7 +9,7 @@ from services.analyzer.domain.budget import Budget
 
 _REPEATS = 5
 _BATCH_SECONDS = 0.12
-_MOST_ROWS = 1024
+_LEAST_ROWS, _MOST_ROWS = 8, 1024
 
 
 def median_seconds(work: Callable[[], object], budget: Budget, repeats: int = _REPEATS) -> float:
@@ -23,7 +23,7 @@ def median_seconds(work: Callable[[], object], budget: Budget, repeats: int = _R
 
 def batch_of(raw: RawRows, seconds_for_one: float) -> RawRows:
     """Returns rows that take a bit of time together; a power of two, if there are so many."""
-    rows = 1
+    rows = _LEAST_ROWS
     while rows < _MOST_ROWS and 2 * rows * seconds_for_one <= _BATCH_SECONDS:
         rows *= 2
     return raw.take(slice(0, min(rows, raw.count)))

@@ -34,15 +34,17 @@ def distributions_plot(tensors: Sequence[WeightTensor]) -> Plot | None:
     if not drawn:
         return None
     shares = np.array([_rebinned(each) for each in drawn])
+    heights = shares / np.maximum(shares.max(axis=1, keepdims=True), 1e-9)
     names = [each.name for each in drawn]
     figure = go.Figure(
         go.Heatmap(
             x=(_GRID[:-1] + _GRID[1:]) / 2,
             y=list(range(len(names))),
-            z=np.round(100 * shares, 3),
+            z=np.round(heights, 4),
+            customdata=np.round(100 * shares, 3),
             hovertext=[[plot_text(name)] * shares.shape[1] for name in names],
-            hovertemplate="%{hovertext}<br>at %{x:.2g}: %{z:.2g} % of the weights<extra></extra>",
-            colorbar={"title": "%", "outlinewidth": 0},
+            hovertemplate="%{hovertext}<br>at %{x:.2g}: %{customdata} % of it<extra></extra>",
+            showscale=False,
         )
     )
     figure.update_layout(
@@ -51,9 +53,9 @@ def distributions_plot(tensors: Sequence[WeightTensor]) -> Plot | None:
     )
     _name_rows(figure, names)
     caption = (
-        "How the values of each tensor are distributed: bright is where many are. A band in the "
-        "middle is usual; a single bright stripe at 0 is a tensor that is nearly all zeros, and "
-        "light at the ends a tensor with few large weights."
+        "How the values of each tensor are distributed: each row is a histogram, brightest where "
+        "most of its values are. A wide band around 0 is usual; a thin stripe at 0 is a tensor of "
+        "zeros but for a few large weights."
     )
     seen = f"A row for each of {len(names)} tensors with its histogram as colours."
     rows: list[list[Cell]] = [
@@ -65,10 +67,10 @@ def distributions_plot(tensors: Sequence[WeightTensor]) -> Plot | None:
 
 
 def _drawn(tensors: Sequence[WeightTensor]) -> list[WeightTensor]:
-    """Returns as many as can be read: matrices rather than others, large rather than small."""
-    if len(tensors) <= _MOST_ROWS:
-        return list(tensors)
-    order = sorted(tensors, key=lambda each: (each.kind not in MATRICES, -each.count))
+    """Returns as many as can be read: matrices alone where there are several, the largest."""
+    matrices = [each for each in tensors if each.kind in MATRICES]
+    tensors = matrices if len(matrices) > 1 else tensors
+    order = sorted(tensors, key=lambda each: -each.count)
     chosen = {each.name for each in order[:_MOST_ROWS]}
     return [each for each in tensors if each.name in chosen]
 

@@ -38,7 +38,7 @@ LARGEST = 400 * 2**20
 _ROWS, _LEAST_ROWS, _METRIC_ROWS = 256, 8, 100
 _REPEATS = 3
 _TIMED_ROWS = 16
-_LONGEST = 2.0  # seconds; the order of the layers is clear from few rows
+_LONGEST = 1.5  # seconds; the order of the layers is clear from few rows
 _SHARE = 0.5  # of what is left of the budget
 
 Array = npt.NDArray[Any]
@@ -110,6 +110,8 @@ def _measured(subject: Subject, disturbable: _Disturbable, budget: Budget) -> Se
         found[name] = measure.mean(
             [_outputs(subject, sample, disturb, name, repeat) for repeat in range(repeats)]
         )
+    if not found:
+        return _none("Time did not allow to disturb layers to see what they matter.")
     method = SensitivityMethod(RELATIVE_NOISE, repeats, sample.count, str(subject.settings.metric))
     return Sensitivities(method, found, tuple(_shortened(subject, disturbable, found, method)))
 
