@@ -278,5 +278,6 @@ def _shown(interval: Interval, metric: Metric) -> Interval:
 
 
 def _percentiles(value: float, draws: Matrix) -> Interval:
-    low, high = np.percentile(draws, _PERCENTILES)
+    # Rounded, as what is the same of two versions may differ in the last digits of its sums.
+    low, high = np.percentile(draws, _PERCENTILES).round(12)
     return Interval(value, float(low), float(high))

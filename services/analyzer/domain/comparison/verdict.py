@@ -248,7 +248,7 @@ def _agreement(versions: Versions, label: str, agreement: float | None) -> str:
             f"Values of {label} and {versions.baseline.label} correlate with {number(agreement)}."
         )
     share = f"{100 * agreement:.1f} %"
-    return f"{beginning(label)} agrees with {versions.baseline.label} on {share}."
+    return f"{beginning(label)} agrees with {versions.baseline.label} on {share} of the rows."
 
 
 def price_of(version: Version, costs: CostComparison | None) -> Price:
