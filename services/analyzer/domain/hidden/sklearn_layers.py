@@ -68,7 +68,7 @@ class PerceptronLayers:
         layers = [*zip(self.usual, weights, strict=False)]
         first = 0
         for part in raw.parts(_BATCH):
-            values = _prepared(self._model, self._before, part)
+            values = prepared(self._model, self._before, part)
             for name, (weight, bias) in layers:
                 values = compute(np.asarray(values @ weight + bias))
                 if name in names:
@@ -113,7 +113,7 @@ def _table(model: SklearnAnalysed, raw: RawRows) -> Any:
     return frame_of(model.model.columns, inputs) if model.model.is_named else inputs[INPUT]
 
 
-def _prepared(model: SklearnAnalysed, steps: Sequence[tuple[str, Any]], raw: RawRows) -> Any:
+def prepared(model: SklearnAnalysed, steps: Sequence[tuple[str, Any]], raw: RawRows) -> Any:
     """Returns rows as they come out of steps."""
     table = _table(model, raw)
     for _, step in steps:

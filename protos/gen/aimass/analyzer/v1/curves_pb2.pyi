@@ -28,29 +28,29 @@ class _CurveVerdictKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Curv
     CURVE_VERDICT_KIND_UNSPECIFIED: _CurveVerdictKind.ValueType  # 0
     """Never returned."""
     CURVE_VERDICT_KIND_DIVERGED: _CurveVerdictKind.ValueType  # 1
-    """Loss became no number, or ended far above its least. Value: the last training loss against the
-    least one.
+    """Training loss became no number, or ended far above its least. Value: the rise since its least,
+    as a share of the whole fall; unset where it is no number.
     """
     CURVE_VERDICT_KIND_SPIKES: _CurveVerdictKind.ValueType  # 2
-    """Some epochs' training loss jumped up. Value: how many."""
+    """Training loss jumped up in some epochs, by a fifth of its whole fall or more. Value: in how many."""
     CURVE_VERDICT_KIND_OVERFITTED: _CurveVerdictKind.ValueType  # 3
     """Validation loss has risen since its best, while training loss fell. Value: the rise, as a share
     of what the validation loss had fallen before.
     """
     CURVE_VERDICT_KIND_GAP: _CurveVerdictKind.ValueType  # 4
     """Validation loss is far above training loss at the best epoch. Value: the gap, as a share of the
-    validation loss.
+    validation loss there.
     """
     CURVE_VERDICT_KIND_UNDERFITTED: _CurveVerdictKind.ValueType  # 5
     """Training loss is hardly below that of a constant guess. Value: the share of that guess's loss
     that is left.
     """
     CURVE_VERDICT_KIND_STILL_FALLING: _CurveVerdictKind.ValueType  # 6
-    """Loss still falls at the end: longer training may help. Value: the fall in the last tenth of the
-    epochs, as a share of the whole fall.
+    """Loss (validation, without it training) still falls at the end: longer training may help. Value:
+    the fall in the last tenth of the epochs, as a share of the whole fall.
     """
     CURVE_VERDICT_KIND_FINE: _CurveVerdictKind.ValueType  # 7
-    """Nothing of that."""
+    """Nothing of that. The value is unset."""
 
 class CurveVerdictKind(_CurveVerdictKind, metaclass=_CurveVerdictKindEnumTypeWrapper):
     """What curves tell."""
@@ -58,29 +58,29 @@ class CurveVerdictKind(_CurveVerdictKind, metaclass=_CurveVerdictKindEnumTypeWra
 CURVE_VERDICT_KIND_UNSPECIFIED: CurveVerdictKind.ValueType  # 0
 """Never returned."""
 CURVE_VERDICT_KIND_DIVERGED: CurveVerdictKind.ValueType  # 1
-"""Loss became no number, or ended far above its least. Value: the last training loss against the
-least one.
+"""Training loss became no number, or ended far above its least. Value: the rise since its least,
+as a share of the whole fall; unset where it is no number.
 """
 CURVE_VERDICT_KIND_SPIKES: CurveVerdictKind.ValueType  # 2
-"""Some epochs' training loss jumped up. Value: how many."""
+"""Training loss jumped up in some epochs, by a fifth of its whole fall or more. Value: in how many."""
 CURVE_VERDICT_KIND_OVERFITTED: CurveVerdictKind.ValueType  # 3
 """Validation loss has risen since its best, while training loss fell. Value: the rise, as a share
 of what the validation loss had fallen before.
 """
 CURVE_VERDICT_KIND_GAP: CurveVerdictKind.ValueType  # 4
 """Validation loss is far above training loss at the best epoch. Value: the gap, as a share of the
-validation loss.
+validation loss there.
 """
 CURVE_VERDICT_KIND_UNDERFITTED: CurveVerdictKind.ValueType  # 5
 """Training loss is hardly below that of a constant guess. Value: the share of that guess's loss
 that is left.
 """
 CURVE_VERDICT_KIND_STILL_FALLING: CurveVerdictKind.ValueType  # 6
-"""Loss still falls at the end: longer training may help. Value: the fall in the last tenth of the
-epochs, as a share of the whole fall.
+"""Loss (validation, without it training) still falls at the end: longer training may help. Value:
+the fall in the last tenth of the epochs, as a share of the whole fall.
 """
 CURVE_VERDICT_KIND_FINE: CurveVerdictKind.ValueType  # 7
-"""Nothing of that."""
+"""Nothing of that. The value is unset."""
 Global___CurveVerdictKind: _TypeAlias = CurveVerdictKind  # noqa: Y015
 
 @_typing.final
