@@ -48,7 +48,7 @@ class AnalysisSpecification(_Specification):
     challengers: tuple[str, ...] = Field((), max_length=MOST_CHALLENGERS)
     dataset_version: str = ""
     parts: tuple[PartRequest, ...] = ()
-    budget: float = Field(120.0, ge=5, le=_DAY, allow_inf_nan=False)
+    budget: float = Field(90.0, ge=5, le=_DAY, allow_inf_nan=False)
     rows: int = Field(5_000, ge=10, le=1_000_000)
     evaluated_rows: EvaluatedRows | None = None
     seed: int = Field(0, ge=0, lt=2**32)

@@ -71,7 +71,7 @@ def test_defaults_are_filled_in(question: Question) -> None:
     assert len(spec.parts) == 9
     assert spec.evaluated_rows == analyzer_pb2.EVALUATED_ROWS_TEST
     assert spec.metric == analyzer_pb2.ANALYSIS_METRIC_ACCURACY
-    assert (spec.budget.seconds, spec.rows, spec.seed) == (120, 30, 0)
+    assert (spec.budget.seconds, spec.rows, spec.seed) == (90, 30, 0)
     assert 0 < analysis.estimate.duration.seconds < 140
     assert analysis.estimate.memory_bytes > 2**28
 
