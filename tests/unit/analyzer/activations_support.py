@@ -5,14 +5,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from onnx import NodeProto, TensorProto, ValueInfoProto, helper, numpy_helper
+from sklearn.datasets import load_digits
 
 from common.data.rows import Values
-from common.data.schema import Column, Task
+from common.data.schema import Column, ColumnType, Task
 from common.models.onnx_model import open_onnx
 from common.models.twin import Twin, export_twin, output_name
 from services.analyzer.domain.models.foreign import OnnxAnalysed
 from services.analyzer.domain.models.torch_package import TorchPackage
 from services.analyzer.domain.sample import Sample
+from tests.support.analysis import sample_of
 
 
 def onnx_twin(package: TorchPackage, sample: Sample) -> OnnxAnalysed:
@@ -68,3 +70,11 @@ def _inputs(columns: Mapping[str, Values]) -> dict[str, Values]:
     if "image" in columns:
         return {"image": columns["image"]}
     return {"numeric": np.column_stack([*columns.values()]).astype(np.float64)}
+
+
+def images(count: int) -> Sample:
+    """Returns so many digits of 8 x 8 pixels in the column `image`, with their classes."""
+    bunch = load_digits()
+    pixels = (bunch.images[:count] * 255 / 16).astype(np.uint8)[:, None]
+    columns = {"image": Column("image", ColumnType.IMAGE, shape=pixels.shape[1:])}
+    return sample_of(columns, {"image": pixels}, bunch.target[:count].astype(np.int64))

@@ -70,8 +70,12 @@ def _notice(verdict: CurveVerdict) -> Notice:
 
 def _metrics(histories: Sequence[History]) -> list[str]:
     """Returns the metrics of the curves, whatever rows they are of: loss first, rates last."""
-    names = dict.fromkeys(name for each in histories for name in each.values)
-    metrics = dict.fromkeys(_metric(name) for name in names)
+    metrics = dict.fromkeys(
+        _metric(name)
+        for each in histories
+        for name, values in each.values.items()
+        if np.isfinite(values).any()
+    )
     return sorted(metrics, key=lambda each: (each != "loss", direction(each) == 0))
 
 

@@ -25,6 +25,7 @@ _LEAST_GAP = 0.05
 _FEWEST_STEPS = 5
 _LAST = 3
 _TINY = 1e-12
+_HUGE = 1e150
 
 
 @dataclass(frozen=True)
@@ -251,7 +252,7 @@ def _series(history: History, parts: tuple[str, ...]) -> Series | None:
         values = history.values[name]
         there = np.isfinite(values)
         if there.any():
-            losses = direction(name) * values[there]
+            losses = np.clip(direction(name) * values[there], -_HUGE, _HUGE)
             return Series(name, history.epochs[there], losses, _broken(history, there, values))
     return None
 
