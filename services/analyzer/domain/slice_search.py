@@ -29,6 +29,7 @@ LEAST_CONTRAST = 2.0
 _LEAST_STRENGTH = 3.0
 _MOST_SHARE = 0.5
 _MOST_COMMON = 0.6
+_LEAST_PAIRS = 50
 _LEAST_SKEW = 1e-3
 
 
@@ -132,10 +133,10 @@ class Search:
         return sorted(found, key=lambda each: -each.strength)
 
     def pairs(self, traits: Sequence[int], budget: Budget) -> Iterator[Condition]:
-        """Yields the best condition on each pair of traits, while there is time."""
-        for first, second in combinations(traits, 2):
+        """Yields the best condition on each pair of traits, while there is time; on some always."""
+        for place, (first, second) in enumerate(combinations(traits, 2)):
             budget.check()
-            if budget.is_spent:
+            if budget.is_spent and place >= _LEAST_PAIRS:
                 return
             yield self._pair(first, second)
 

@@ -4,9 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+import numpy.typing as npt
+import onnx
 
 from common.data.rows import Values
 from common.data.schema import Column, ColumnType, Task
+from common.models.onnx_model import OnnxModel, open_onnx
 from services.analyzer.domain.behaviour.observed import Observed, observed
 from services.analyzer.domain.models.model import Outputs
 from services.analyzer.domain.sample import Sample
@@ -69,3 +72,23 @@ def drawn_probabilities(rows: int, classes: int, seed: int = 0) -> Outputs:
     """Returns probabilities of classes."""
     generator = np.random.default_rng(seed)
     return np.asarray(generator.dirichlet(np.full(classes, 0.7), rows))
+
+
+def linear_onnx(weights: npt.NDArray[np.float32]) -> OnnxModel:
+    """Returns an ONNX model that gives the softmax of one matrix times weights."""
+    features, classes = weights.shape
+    value = onnx.helper.make_tensor_value_info
+    kind = onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        [
+            onnx.helper.make_node("MatMul", ["features", "weights"], ["logits"]),
+            onnx.helper.make_node("Softmax", ["logits"], ["probabilities"], axis=1),
+        ],
+        "linear",
+        [value("features", kind, ["rows", features])],
+        [value("probabilities", kind, ["rows", classes])],
+        [onnx.numpy_helper.from_array(weights, "weights")],
+    )
+    opset = [onnx.helper.make_opsetid("", 17)]
+    model = onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
+    return open_onnx(model.SerializeToString(), "onnx")

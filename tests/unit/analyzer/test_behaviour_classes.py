@@ -17,8 +17,8 @@ from tests.unit.analyzer.behaviour_support import (
     observed_of,
 )
 
-ROWS = 600
-REPEATS = 200
+ROWS = 500
+REPEATS = 150
 
 
 def classified(classes: int, rows: int = ROWS) -> Observed:
@@ -42,7 +42,7 @@ def valued(rows: int = ROWS) -> Observed:
     return observed_of(found, truth, Task.REGRESSION, ["pay"], False)
 
 
-@pytest.mark.parametrize("seen", [classified(2), classified(4), labelled(), valued()])
+@pytest.mark.parametrize("seen", [classified(2), classified(3), labelled(), valued()])
 def test_intervals_are_those_of_a_bootstrap(seen: Observed) -> None:
     """Each interval is about as wide, and where it is, as one of resampled rows."""
     generator = np.random.default_rng(0)
