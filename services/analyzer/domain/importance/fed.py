@@ -1,8 +1,8 @@
 """Rows as a model itself takes them: prepared once, however often columns are exchanged."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import cast
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -64,11 +64,13 @@ class Fed:
         model: The model.
         inputs: By name; the first axis is rows.
         places: Where the values of each raw column are.
+        run: Gives the outputs for inputs like these.
     """
 
     model: AnalysedModel
     inputs: Inputs
     places: Mapping[str, Place]
+    run: Callable[[Inputs], Outputs]
 
     def take(self, rows: npt.NDArray[np.int64] | slice) -> "Fed":
         """Returns some of the rows."""
@@ -80,10 +82,7 @@ class Fed:
         Raises:
             UnusableModelError: Some are no numbers.
         """
-        if isinstance(self.model, TorchPackage):
-            outputs = _torch_outputs(self.model, inputs)
-        else:
-            outputs = _foreign_outputs(cast(ForeignAnalysed, self.model), inputs)
+        outputs = self.run(inputs)
         if not np.isfinite(outputs).all():
             raise UnusableModelError("The model gives no number for rows with other values.")
         return outputs
@@ -106,16 +105,21 @@ def fed(subject: Subject, raw: RawRows) -> Fed:
         NotApplicableError: It takes no columns but images.
         UnusableModelError: The data do not have what it takes.
     """
-    if not permutable_columns(subject):
+    columns = permutable_columns(subject)
+    if not columns:
         raise NotApplicableError("The model takes images alone, and no other columns.")
     model = subject.model
     if isinstance(model, TorchPackage):
         names = model.preprocessing.network_input.names
-        tensors = {name: each.numpy() for name, each in zip(names, model.inputs(raw), strict=True)}
-        return Fed(model, tensors, _torch_places(model))
-    foreign = cast(ForeignAnalysed, model)
-    inputs = foreign.inputs(raw)
-    return Fed(model, inputs, _foreign_places(foreign, raw, inputs))
+        tensors = zip(names, model.inputs(raw), strict=True)
+        inputs: Inputs = {name: each.numpy() for name, each in tensors}
+        return Fed(model, inputs, _torch_places(model), partial(_torch_outputs, model))
+    if isinstance(model, ForeignAnalysed):
+        inputs = model.inputs(raw)
+        places = _foreign_places(model, raw, inputs)
+        return Fed(model, inputs, places, partial(_foreign_outputs, model))
+    places = {name: Place(name) for name in columns}
+    return Fed(model, raw.columns, places, lambda new: model.predict(RawRows(new, raw.labels)))
 
 
 def _torch_places(model: TorchPackage) -> dict[str, Place]:
