@@ -173,7 +173,7 @@ def _array(estimator: Any, name: str) -> "np.ndarray[Any, Any] | None":
     found: Any = getattr(estimator, name, None)
     if hasattr(found, "toarray"):
         found = found.toarray()
-    return found if isinstance(found, np.ndarray) else None
+    return np.asarray(found) if isinstance(found, np.ndarray | np.floating) else None
 
 
 def _is_own(step: Step, name: str) -> bool:

@@ -46,7 +46,7 @@ class _Moments:
         total = self.count + values.size
         gap = mean - self.mean
         self.spread += float(((values - mean) ** 2).sum())
-        self.spread += gap**2 * self.count * values.size / total
+        self.spread += gap * gap * self.count * values.size / total
         self.mean += gap * values.size / total
         self.count = total
         self.low = min(self.low, float(values.min()))
