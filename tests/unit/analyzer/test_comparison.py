@@ -30,6 +30,7 @@ from tests.unit.analyzer.comparison_support import (
     sure,
     with_weights,
 )
+from tests.unit.analyzer.robustness_support import subject_with
 
 SECONDS = 12
 
@@ -169,3 +170,28 @@ def test_progress_is_told_and_only_what_is_wanted_is_done() -> None:
 def test_the_same_comparison_twice_finds_the_same() -> None:
     first, second = (compared(pair_of_versions()).summary for _ in range(2))
     assert first == second
+
+
+def test_slow_versions_are_compared_on_fewer_rows_and_it_is_said() -> None:
+    values = {"a": np.random.default_rng(0).normal(size=900)}
+    slow = subject_with(lambda columns: columns["a"], values, values["a"])
+    pair = numbered([slow, slow])
+    for each in pair:
+        each.__dict__["seconds_per_row"] = 0.01
+    found = compared(pair, [PartName.BEHAVIOUR], 12)
+    rows = found.versions.sample.count
+    assert 200 < rows < 300
+    assert found.outcomes[0].state is PartState.DONE
+    assert found.outcomes[0].notes[0] == (
+        f"For the budget, versions were compared on {rows} of 900 rows."
+    )
+    assert pair[0].sample.count == 900
+
+
+def test_weights_alone_predict_nothing(mlp: Subject, pruned: Subject) -> None:
+    pair = numbered([mlp, pruned])
+    found = compared(pair, [PartName.WEIGHTS, PartName.STRUCTURE])
+    assert [each.state for each in found.outcomes] == [PartState.DONE] * 2
+    assert "outputs" not in pair[0].__dict__
+    assert found.verdict.startswith("The versions were not compared by what they get right.")
+    assert "2 times smaller" in found.verdict

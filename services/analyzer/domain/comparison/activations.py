@@ -91,7 +91,7 @@ def compare_activations(versions: Versions, budget: Budget) -> ActivationCompari
 
 
 def _with_layers(versions: Versions) -> tuple[list[Version], tuple[str, ...]]:
-    usable, notes = versions.usable
+    usable, notes = versions.running()
     sources = [(each, hidden_source(each.subject.model)) for each in usable.all]
     kept = [version for version, source in sources if not source.note]
     stands_in = [(version.label, source.note) for version, source in sources if source.note]
@@ -122,7 +122,7 @@ def centred_kernel(values: Activations) -> Matrix:
         Shape (rows, rows); the mean product of two such is the unbiased Hilbert-Schmidt
         independence criterion.
     """
-    own = values.astype(np.float64)
+    own = np.nan_to_num(values.astype(np.float64), posinf=0.0, neginf=0.0)
     own -= own.mean(axis=0)
     own /= np.abs(own).max() or 1.0
     kernel = own @ own.T

@@ -91,7 +91,8 @@ class BehaviourComparison:
 
 def compare_behaviour(versions: Versions, budget: Budget) -> BehaviourComparison:
     """Returns how versions do on the rows: metrics, rows that changed, classes, slices."""
-    usable, notes = versions.usable
+    usable, left_out = versions.usable
+    notes = (*([versions.note] if versions.note else []), *left_out)
     alike = agreements(usable)
     if usable.sample.truth is None:
         missing = "The data has no target: what is told is how far the versions agree."

@@ -31,6 +31,7 @@ from services.analyzer.domain.comparison.summary import (
     ComparisonSummary,
     VersionSummary,
 )
+from services.analyzer.domain.comparison.thinning import thinned
 from services.analyzer.domain.comparison.verdict import verdict_of
 from services.analyzer.domain.comparison.versions import Version, Versions, versions_of
 from services.analyzer.domain.comparison.weights import WeightComparison, compare_weights
@@ -105,6 +106,8 @@ PIECES: Mapping[PartName, Piece] = {
 }
 """In the order in which they are worked on."""
 
+_PREDICTING = frozenset({PartName.BEHAVIOUR, PartName.IMPORTANCE, PartName.ROBUSTNESS})
+
 
 def compare(
     subjects: Sequence[Subject],
@@ -128,6 +131,8 @@ def compare(
         UnusableModelError: The versions do not predict the same.
     """
     versions = versions_of(subjects)
+    if _PREDICTING & parts.keys():
+        versions = versions_of(*thinned(subjects, seconds, check))
     jobs = {
         name: Job(partial(piece.compare, versions), piece.share)
         for name, piece in pieces.items()

@@ -70,7 +70,7 @@ def compare_costs(versions: Versions, budget: Budget) -> CostComparison:
         versions: All of them.
         budget: For measuring.
     """
-    usable, notes = versions.usable
+    usable, notes = versions.running()
     own, untold = _all_sizes(usable, budget.share(_SIZING))
     single, batch, rows = _timed(usable, budget)
     costs = tuple(

@@ -1,6 +1,6 @@
 """Versions that are compared, on the same rows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -48,9 +48,11 @@ class Versions:
 
     Attributes:
         all: The baseline first.
+        note: Why they are compared on fewer rows than there are; empty if they are not.
     """
 
     all: tuple[Version, ...]
+    note: str = ""
 
     @property
     def baseline(self) -> Version:
@@ -89,7 +91,20 @@ class Versions:
         Raises:
             UnusableModelError: The baseline has none, or no challenger.
         """
-        reasons = [_reason(each) for each in self.all]
+        return self._kept(lambda version: version.subject.outputs)
+
+    def running(self) -> tuple["Versions", tuple[str, ...]]:
+        """Returns those that give numbers for a row, and why the others do not.
+
+        Raises:
+            UnusableModelError: The baseline does not, or no challenger.
+        """
+        one = self.sample.raw.take(slice(0, 1))
+        return self._kept(lambda version: version.subject.predict(one))
+
+    def _kept(self, predict: Callable[[Version], object]) -> tuple["Versions", tuple[str, ...]]:
+        """Returns the versions that can predict, and why the others cannot."""
+        reasons = [_reason(predict, each) for each in self.all]
         if reasons[0]:
             raise UnusableModelError(f"{self.baseline.label}: {reasons[0]}")
         pairs = list(zip(self.all, reasons, strict=True))
@@ -100,19 +115,20 @@ class Versions:
         return Versions(kept), notes
 
 
-def _reason(version: Version) -> str:
+def _reason(predict: Callable[[Version], object], version: Version) -> str:
     try:
-        version.subject.outputs  # noqa: B018
+        predict(version)
     except UnusableModelError as error:
         return str(error)
     return ""
 
 
-def versions_of(subjects: Sequence[Subject]) -> Versions:
+def versions_of(subjects: Sequence[Subject], note: str = "") -> Versions:
     """Returns subjects as versions that can be compared.
 
     Args:
         subjects: Two to eight, the baseline first; they share rows and settings.
+        note: See `Versions`.
 
     Raises:
         UnusableModelError: They do not predict the same.
@@ -123,7 +139,7 @@ def versions_of(subjects: Sequence[Subject]) -> Versions:
         _require_same(subjects[0], each)
     labels = _labels([each.name for each in subjects])
     pairs = zip(subjects, labels, strict=True)
-    return Versions(tuple(Version(each, label) for each, label in pairs))
+    return Versions(tuple(Version(each, label) for each, label in pairs), note)
 
 
 def _require_same(baseline: Subject, challenger: Subject) -> None:
