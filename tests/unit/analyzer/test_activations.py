@@ -8,7 +8,7 @@ import pytest
 import torch
 from onnx import numpy_helper
 from sklearn.ensemble import RandomForestRegressor
-from sklearn.neural_network import MLPRegressor
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import nn
@@ -159,6 +159,12 @@ def test_huge_values_stay_finite(mlp: Subject) -> None:
     assert np.isfinite(findings.summary.layers[0].stddev)
 
 
+def test_sizes_that_differ_much_are_shown_on_a_log_scale(mlp: Subject) -> None:
+    subject = _with_weights(mlp, "layers.2", lambda layer: layer.weight.mul_(1e4))
+    captions = [plot.caption for plot in plots_of(show_activations(analysed(subject)))]
+    assert any(caption.startswith("Size of the values") for caption in captions)
+
+
 def test_weights_that_are_no_numbers_are_told(mlp: Subject) -> None:
     subject = _with_weights(mlp, "layers.2", lambda layer: layer.weight.fill_(torch.nan))
     with pytest.raises(UnusableModelError, match="no number"):
@@ -270,6 +276,25 @@ def test_regression_is_coloured_by_value_and_error() -> None:
     assert "errs most" in captions[1]
     assert findings.summary.representation is not None
     assert findings.summary.representation.chance_agreement == 0
+
+
+def test_several_labels_at_once() -> None:
+    subject = breast_cancer()
+    assert subject.training is not None
+    table, tested = (
+        np.column_stack([*each.raw.columns.values()]).astype(np.float64)
+        for each in (subject.training, subject.sample)
+    )
+    medians = np.median(table, axis=0)[:3]
+    labels = table[:, :3] > medians
+    network = MLPClassifier(hidden_layer_sizes=(8,), max_iter=20, tol=10, random_state=0)
+    estimator = make_pipeline(StandardScaler(), network).fit(table, labels)
+    own = sklearn_model(estimator, subject.sample.columns, Task.MULTI_LABEL)
+    model = replace(own, outputs=("a", "b", "c"))
+    sample = replace(subject.sample, truth=tested[:, :3] > medians)
+    findings = analysed(replace(subject, model=model, sample=sample))
+    assert findings.class_means is None
+    assert "share of labels wrong" in plots_of(show_activations(findings))[1].description
 
 
 def test_what_stands_in_is_told() -> None:

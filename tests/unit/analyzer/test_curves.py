@@ -207,6 +207,7 @@ def test_histories_of_several_runs_lie_over_each_other(mlp: Subject) -> None:
     assert [trace.name for trace in rate.figure.data] == ["learning rate"]
     (notice,) = [part for part in section.parts if isinstance(part, Notice)]
     assert notice.text == findings.summary.verdicts[0].text
+    assert "Overfitted" in str(analysed(_with(mlp, _history(FALLING, EPOCHS))).summary.verdicts)
 
 
 def test_long_histories_are_thinned(mlp: Subject) -> None:

@@ -25,6 +25,17 @@ _SYMBOLS = ("circle", "diamond")
 _MOST_HISTOGRAMS = 12
 _HISTOGRAM_COLUMNS = 3
 _NAME = 28
+_WIDE_RANGE = 50
+_DEPTH = "layer, from the input on"
+_BOXES_TOLD = (
+    "Values of each layer, from the first to the last: the box holds the middle half of them, the "
+    "whiskers nine tenths. Boxes that grow or shrink from layer to layer tell of a scale that is "
+    "out of hand."
+)
+_SIZES_TOLD = (
+    "Size of the values of each layer, from the first to the last. A line that climbs from layer "
+    "to layer: values explode; one that sinks: they vanish."
+)
 _HIDDEN_AXIS = {"showticklabels": False, "zeroline": False, "ticks": "", "showgrid": False}
 _MAP_TOLD = {
     MapMethod.TSNE: (
@@ -77,7 +88,19 @@ def error_map(found: RepresentationMap, facts: RowFacts) -> Plot | None:
 
 
 def spread_plot(layers: Sequence[LayerActivations]) -> Plot:
-    """Returns the range of values of each layer."""
+    """Returns the ranges of values by layer, or their sizes on a log scale if these differ much."""
+    sizes = [max(abs(each.quantiles[1]), abs(each.quantiles[-2])) for each in layers]
+    widest = max(layers, key=lambda each: each.max - each.min)
+    seen = (
+        f"{len(layers)} layers; the widest range, {number(widest.min)} to {number(widest.max)}, "
+        f"has {widest.layer}."
+    )
+    if max(sizes) > _WIDE_RANGE * min(sizes) and min(sizes) > 0:
+        return Plot(_sizes(layers), _SIZES_TOLD, seen)
+    return Plot(_boxes(layers), _BOXES_TOLD, seen)
+
+
+def _boxes(layers: Sequence[LayerActivations]) -> go.Figure:
     names = _names(layers)
     low, lower, first, middle, third, upper, high = zip(*(e.quantiles for e in layers), strict=True)
     figure = go.Figure(
@@ -94,15 +117,20 @@ def spread_plot(layers: Sequence[LayerActivations]) -> Plot:
     )
     extremes = {"mode": "markers", "marker": {"color": SERIES[1], "symbol": "line-ew-open"}}
     figure.add_scatter(x=[*names, *names], y=[*low, *high], name="least and most", **extremes)
-    figure.update_layout(xaxis_title="layer, from the input on", yaxis_title="value")
-    caption = (
-        "Values of each layer, from the first to the last: the box holds the middle half of them, "
-        "the whiskers nine tenths. Boxes that grow or shrink from layer to layer tell of a scale "
-        "that is out of hand."
-    )
-    widest = max(layers, key=lambda each: each.max - each.min)
-    seen = f"{len(layers)} boxes; the widest range, {number(widest.min)} to {number(widest.max)}, "
-    return Plot(figure, caption, f"{seen}has {widest.layer}.")
+    return figure.update_layout(xaxis_title=_DEPTH, yaxis_title="value")
+
+
+def _sizes(layers: Sequence[LayerActivations]) -> go.Figure:
+    names = _names(layers)
+    figure = go.Figure()
+    largest = [max(abs(each.min), abs(each.max)) for each in layers]
+    for name, values in (
+        ("standard deviation", [each.stddev for each in layers]),
+        ("largest size of a value", largest),
+    ):
+        figure.add_scatter(x=names, y=values, name=name, mode="lines+markers")
+    figure.update_yaxes(type="log", title="value (log scale)")
+    return figure.update_layout(xaxis_title=_DEPTH)
 
 
 def health_plot(layers: Sequence[LayerActivations]) -> Plot:
@@ -119,7 +147,7 @@ def health_plot(layers: Sequence[LayerActivations]) -> Plot:
             figure.add_bar(x=names, y=shares, name=kind, marker={"color": color})
     figure.update_layout(
         barmode="group",
-        xaxis_title="layer, from the input on",
+        xaxis_title=_DEPTH,
         yaxis={"title": "share", "tickformat": ".0%", "rangemode": "tozero"},
     )
     caption = (
@@ -158,7 +186,7 @@ def depth_plot(layers: Sequence[LayerActivations], chance: float, facts: RowFact
             name="by chance",
         )
     figure.update_layout(
-        xaxis_title="layer, from the input on",
+        xaxis_title=_DEPTH,
         yaxis={"title": "share", "tickformat": ".0%", "range": [0, 1.02]},
     )
     caption = (

@@ -22,6 +22,7 @@ from services.analyzer.domain.subject import History
 _MOST_POINTS = 500
 _MOST_PLOTS = 12
 _MOST_RUNS = 8
+_MOST_BEST = 3
 _WIDE_RANGE = 30
 _SEVERITIES = {
     CurveVerdictKind.DIVERGED: (Severity.PROBLEM, "Diverged"),
@@ -65,7 +66,10 @@ def _first_sentence(findings: CurvesFindings) -> str:
 
 def _notice(verdict: CurveVerdict) -> Notice:
     severity, title = _SEVERITIES[verdict.kind]
-    return Notice(severity, title, verdict.text, verdict.cure)
+    name, colon, rest = verdict.text.partition(": ")
+    is_named = bool(colon) and " " not in name  # the title says it
+    text = f"{rest[0].upper()}{rest[1:]}" if is_named else verdict.text
+    return Notice(severity, title, text, verdict.cure)
 
 
 def _metrics(histories: Sequence[History]) -> list[str]:
@@ -97,7 +101,7 @@ def _plot(metric: str, findings: CurvesFindings) -> Plot:
     for name in _curves_of(own, metric):
         part = name.rpartition("/")[0]
         look = {"color": _COLORS.get(part, SERIES[3]), "width": 2.5}
-        label = plot_text(_PARTS.get(part, part) or metric.replace("_", " "))
+        label = _part(name) or plot_text(metric.replace("_", " "))
         figure.add_trace(_line(own, name, label, look))
     _mark_best(figure, own)
     title = plot_text(metric.replace("_", " "))
@@ -122,13 +126,14 @@ def _dotted(history: History, metric: str, color: str) -> list[go.Scatter]:
     version = plot_text(history.name.rpartition("/")[2], 16)
     look = {"color": color, "width": 1.5, "dash": "dot"}
     return [
-        _line(history, name, f"version {version}, {_PARTS.get(_part(name), 'all')}", look)
+        _line(history, name, f"version {version}, {_part(name)}".rstrip(", "), look)
         for name in (held_out or names)[:1]
     ]
 
 
 def _part(name: str) -> str:
-    return name.rpartition("/")[0]
+    part = name.rpartition("/")[0]
+    return plot_text(_PARTS.get(part, part), 16)
 
 
 def _line(history: History, name: str, label: str, look: dict[str, object]) -> go.Scatter:
@@ -191,18 +196,20 @@ def _ends(metric: str, history: History) -> Iterator[str]:
 
 
 def _table(runs: Sequence[RunCurves], unit: str) -> Table:
-    judged = list(dict.fromkeys(each.name for run in runs for each in run.curves))
-    names = [name for name in judged if direction(name)][:6]
+    """Returns the best of the curves that judge, those on validation rows first."""
+    judged = dict.fromkeys(e.name for run in runs for e in run.curves if direction(e.name))
+    names = sorted(judged, key=lambda each: not each.startswith("validation/"))[:_MOST_BEST]
     rows: list[list[Cell]] = [
         [
-            *(shortened(run.model_version, 60), run.epoch_count, run.best_epoch),
-            *(
-                next((each.best for each in run.curves if each.name == name), None)
-                for name in names
-            ),
+            *(shortened(run.model_version.rpartition("/")[2], 20), run.epoch_count),
+            run.best_epoch,
+            *(next((e.best for e in run.curves if e.name == name), None) for name in names),
         ]
         for run in runs
     ]
-    columns = ["Model version", f"{unit.capitalize()}s", f"Best {unit}"]
-    columns += [f"Best {_label(name)}" for name in names]
+    columns = ["Version", f"{unit.capitalize()}s", f"Best {unit}", *map(_best_label, names)]
     return Table(columns, rows, "The runs, this model's own first; the best of each curve.")
+
+
+def _best_label(name: str) -> str:
+    return shortened(f"Best {_label(name)}", 40)
