@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from services.analyzer.domain import (
     activations,
     behaviour,
+    curves,
     importance,
     relations,
     robustness,
@@ -16,6 +17,7 @@ from services.analyzer.domain.part import Part, PartName
 PARTS: Mapping[PartName, Part] = {
     PartName.STRUCTURE: structure.PART,
     PartName.WEIGHTS: weights.PART,
+    PartName.CURVES: curves.PART,
     PartName.BEHAVIOUR: behaviour.PART,
     PartName.IMPORTANCE: importance.PART,
     PartName.RELATIONS: relations.PART,
