@@ -1,11 +1,10 @@
 """Steps along gradients. Imports torch."""
 
-import copy
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from common.data.schema import Task
@@ -38,7 +37,7 @@ class Gradients:
             check: Called between batches; raises to stop.
         """
         self._package = package
-        self._network = _differentiable(package.network)
+        self._network = package.network
         self._room = room
         self._inputs = package.inputs(baseline.raw)
         names = package.preprocessing.network_input.names
@@ -115,13 +114,6 @@ class Gradients:
         if self._package.task is Task.CLASSIFICATION:
             return functional.cross_entropy(found, self._aims[rows], reduction="sum")
         return ((found[:, 0] - self._aims[rows]) ** 2).sum()
-
-
-def _differentiable(network: nn.Module) -> nn.Module:
-    """Returns a network that gradients can be taken of: one loaded in inference mode is copied."""
-    if any(each.is_inference() for each in network.parameters()):
-        return copy.deepcopy(network)
-    return network
 
 
 def _moved_names(package: TorchPackage, room: Room) -> tuple[str, ...]:
