@@ -1,7 +1,7 @@
 """Networks of torch taken apart. Imports torch."""
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from statistics import median
@@ -10,18 +10,16 @@ from typing import Any
 import torch
 import torchinfo
 from torch import Tensor, nn
-from torch.utils.flop_counter import FlopCounterMode
 from torchinfo.layer_info import LayerInfo
 
 from common.data.rows import RawRows
 from services.analyzer.domain.budget import Budget
 from services.analyzer.domain.layers import NETWORK, Layer, network_layers
 from services.analyzer.domain.models.torch_package import TorchPackage
+from services.analyzer.domain.structure.counting import ProductCounter
 from services.analyzer.domain.structure.dataflow import Dataflow
 from services.analyzer.domain.structure.findings import Anatomy, Shape, StructureLayer
 from services.analyzer.domain.structure.timing import median_seconds
-
-_OPERATIONS_PER_MULTIPLICATION = 2
 
 
 def network_anatomy(model: TorchPackage, batch: RawRows, budget: Budget) -> Anatomy:
@@ -38,10 +36,10 @@ def network_anatomy(model: TorchPackage, batch: RawRows, budget: Budget) -> Anat
     row = model.inputs(batch.take(slice(0, 1)))
     flow = Dataflow(network, layers, names)
     flow.record(row)
-    told, products = _summary(network, row)
+    told, products = _summary(network, layers, row)
     seconds = _latencies(network, layers, model.inputs(batch), budget)
     found = [
-        _layer(layer, told.get(layer.name), products[layer.name], seconds.get(layer.name))
+        _layer(layer, told.get(layer.name), products.get(layer.name, 0), seconds.get(layer.name))
         for layer in layers
     ]
     order = {name: place for place, name in enumerate(flow.nodes)}
@@ -98,43 +96,23 @@ def _forward(flow: Dataflow) -> Iterator[tuple[str, str]]:
 
 
 def _summary(
-    network: nn.Module, row: tuple[Tensor, ...]
-) -> tuple[dict[str, LayerInfo], dict[str, int]]:
+    network: nn.Module, layers: Sequence[Layer], row: tuple[Tensor, ...]
+) -> tuple[dict[str, LayerInfo], Mapping[str, int]]:
     """Returns what torchinfo tells of layers, and their multiply-accumulates for one row.
 
     torchinfo counts these by parameters, so that embeddings would have some and products without
-    parameters none: torch counts the operations.
+    parameters none: the operations are counted instead.
     """
     names = {id(module): name or NETWORK for name, module in network.named_modules()}
-    with FlopCounterMode(display=False) as counter:
+    counter = ProductCounter()
+    with counter.listening(layers), counter:
         told = torchinfo.summary(
             network, input_data=[*row], verbose=0, device="cpu", depth=len(names)
         )
     infos: dict[str, LayerInfo] = {}
     for info in told.summary_list:
         infos.setdefault(names[info.layer_id], info)
-    return infos, _products(network, counter)
-
-
-def _products(network: nn.Module, counter: FlopCounterMode) -> dict[str, int]:
-    """Returns the multiply-accumulates of layers, without those of layers inside."""
-    root = type(network).__name__
-    counts = {
-        path.removeprefix(root).removeprefix(".") or NETWORK: sum(each.values())
-        for path, each in counter.get_flop_counts().items()
-        if path.startswith(root)
-    }
-    names = [layer.name for layer in network_layers(network)]
-    totals = {name: counts.get(name, 0) for name in names}
-    return {
-        name: (total - sum(totals[below] for below in names if _is_below(below, name)))
-        // _OPERATIONS_PER_MULTIPLICATION
-        for name, total in totals.items()
-    }
-
-
-def _is_below(name: str, parent: str) -> bool:
-    return name != parent and (parent == NETWORK or name.startswith(f"{parent}."))
+    return infos, counter.products
 
 
 def _latencies(
