@@ -9,9 +9,10 @@ import pytest
 import torch
 
 from aimass.analyzer.v1 import comparison_pb2
+from common.data.schema import Column, ColumnType
 from common.protobuf import from_plain
 from common.reports.rendering import render
-from common.reports.report import Gallery, Part, Report, Section
+from common.reports.report import Gallery, Part, Report, Section, Table
 from services.analyzer.domain.budget import Budget
 from services.analyzer.domain.comparison.comparison import PIECES, Piece, compare
 from services.analyzer.domain.comparison.page import SHOWS, show_comparison
@@ -20,7 +21,7 @@ from services.analyzer.domain.comparison.versions import Versions
 from services.analyzer.domain.models.torch_package import TorchPackage
 from services.analyzer.domain.part import PartName, PartResult, PartState
 from services.analyzer.domain.subject import History, Subject
-from tests.support.analysis import trained_cnn, trained_mlp
+from tests.support.analysis import sample_of, trained_cnn, trained_mlp
 from tests.unit.analyzer.activations_support import onnx_twin
 from tests.unit.analyzer.comparison_support import (
     ALL,
@@ -195,3 +196,28 @@ def test_weights_alone_predict_nothing(mlp: Subject, pruned: Subject) -> None:
     assert "outputs" not in pair[0].__dict__
     assert found.verdict.startswith("The versions were not compared by what they get right.")
     assert "2 times smaller" in found.verdict
+
+
+def test_rows_of_all_types_of_columns_are_told() -> None:
+    truth = np.arange(300) % 3
+    columns = {
+        "sex": Column("sex", ColumnType.CATEGORICAL, categories=("f", "m")),
+        "note": Column("note", ColumnType.TEXT),
+        "age": Column("age", ColumnType.NUMERIC),
+        "vector": Column("vector", ColumnType.EMBEDDING, shape=(2,)),
+    }
+    values = {
+        "sex": np.where(np.arange(300) < 5, -1, np.arange(300) % 2).astype(np.int32),
+        "note": np.array([None, *["<b>a & b</b>"] * 299], dtype=object),
+        "age": np.where(np.arange(300) < 3, np.nan, 40.5),
+        "vector": np.zeros((300, 2)),
+    }
+    sample = sample_of(columns, values, None)
+    wrong = np.where(np.arange(300) < 8, (truth + 1) % 3, truth)
+    found = compared(giving([sure(truth, 3), sure(wrong, 3)], truth, sample=sample))
+    sections = list(show_comparison(found).values())
+    tables = [each for each in all_parts(sections) if isinstance(each, Table)]
+    lost = next(each for each in tables if each.caption.startswith("Rows that version 2 lost"))
+    assert lost.rows[0][-1] == "sex missing, note missing, age missing"
+    assert lost.rows[-1][-1] == "sex m, note <b>a & b</b>, age 40.5"
+    assert "<b>a" not in rendered(sections)

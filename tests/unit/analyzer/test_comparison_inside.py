@@ -287,10 +287,12 @@ def costs_with(versions: Versions, seconds: list[list[float]], sizes: list[int])
 def test_prices_are_told_where_they_are_clear(trees: Subject) -> None:
     versions = versions_of(numbered([trees] * 4))
     times = [[1.0, 1.1, 0.9, 1.0], [0.5, 0.6, 0.4, 0.5], [0.2, 3.0, 0.5, 2.0], [2.0, 2.2, 1.8, 2.0]]
-    costs = costs_with(versions, times, [100, 50, 98, 300])
+    costs = costs_with(versions, [5 * each for each in times], [100, 50, 98, 300])
     faster, unclear, slower = (price_of(each, costs) for each in versions.challengers)
     assert faster.words == "2 times smaller and 2 times faster"
     assert faster.is_cheaper
     assert unclear.words == ""
     assert slower.words == "3 times larger and 2 times slower"
     assert not slower.is_cheaper
+    few = costs_with(versions, times, [100, 100, 100, 100])
+    assert price_of(versions.challengers[0], few).words == ""

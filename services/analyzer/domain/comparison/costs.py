@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
+from scipy import stats
 
 from common.data.rows import RawRows
 from services.analyzer.domain.budget import Budget
@@ -18,6 +19,7 @@ _ROUNDS = 100
 _SIZING = 0.4
 _LEAST_ROUNDS = 5
 _CLEAR_RATIO = 1.1
+_CHANCE = 0.01
 _QUARTILES = (25, 75)
 
 Seconds = npt.NDArray[np.float64]
@@ -52,7 +54,8 @@ class CostComparison:
     def is_clearly_other(self, place: int) -> bool:
         """Whether a challenger takes clearly more or less time for a row than the baseline.
 
-        In three of four rounds it must be so, and by a tenth.
+        It must be so in three of four rounds, by a tenth in the middle one, and in enough rounds
+        that it is no chance (Wilcoxon's test).
 
         Args:
             place: Of the challenger among the challengers, from 0.
@@ -60,7 +63,9 @@ class CostComparison:
         shares = self.single[place + 1] / self.single[0]
         low, high = np.percentile(shares, _QUARTILES)
         middle = float(np.median(shares))
-        return bool((low > 1 or high < 1) and max(middle, 1 / middle) >= _CLEAR_RATIO)
+        if low <= 1 <= high or max(middle, 1 / middle) < _CLEAR_RATIO:
+            return False
+        return bool(stats.wilcoxon(np.log(shares)).pvalue < _CHANCE)
 
 
 def compare_costs(versions: Versions, budget: Budget) -> CostComparison:

@@ -88,8 +88,8 @@ def _tensor_plot(version: Version, tensors: Sequence[TensorChange]) -> Plot:
         height=_MARGINS + _BAR_HEIGHT * max(3, len(shown)),
     )
     caption = (
-        f"How far the weights of {version.label} are from the baseline's, in the order of the "
-        "network: 0 is the same, above 1 is another network."
+        f"How far the weights of {version.label} are from the baseline's, tensor by "
+        "tensor: 0 is the same, above 1 is another network."
     )
     largest = max(tensors, key=lambda each: each.relative_difference or 0.0)
     most = number(largest.relative_difference or 0.0)
@@ -142,9 +142,9 @@ def _similarity_words(found: Similarity) -> str:
     least = min(found.pairs, key=lambda each: each.similarity)
     last = found.pairs[-1]
     return (
-        f"{beginning(found.version.label)} makes of the rows what the baseline does to "
-        f"{number(last.similarity)} in its last hidden layer (1 is the same but for a rotation), "
-        f"and differs most in {shortened(least.challenger_layer, 60)}: {number(least.similarity)}."
+        f"What the last hidden layer of {found.version.label} makes of the rows is like the "
+        f"baseline's to {number(last.similarity)} (1 is the same but for a rotation); least alike "
+        f"is {shortened(least.challenger_layer, 60)}, to {number(least.similarity)}."
     )
 
 
