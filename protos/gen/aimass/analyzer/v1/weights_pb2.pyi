@@ -328,7 +328,7 @@ class WeightSpectrum(_message.Message):
     full_rank: _builtins.int
     """The largest rank that it could have: its smaller side."""
     is_estimated: _builtins.bool
-    """The effective rank is estimated (matrices whose smaller side is above 1,024)."""
+    """The effective rank is estimated (matrices whose smaller side is above 2,048)."""
     def __init__(
         self,
         *,
