@@ -24,6 +24,8 @@ _FEWEST_ROWS = 20
 _AT_ONCE = 4096
 _IMAGES_AT_ONCE = 32
 _BACKWARD = 3.0
+LEAST_COST = _FEWEST_STEPS * _BACKWARD
+"""What the gradients of an image take at least, in predictions."""
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from common.data.rows import RawRows
 from common.data.schema import ColumnType, Task
 from services.analyzer.domain.budget import Budget
-from services.analyzer.domain.importance.gradients import image_gradients
+from services.analyzer.domain.importance.gradients import LEAST_COST, image_gradients
 from services.analyzer.domain.models.torch_package import TorchPackage
 from services.analyzer.domain.sample import with_column
 from services.analyzer.domain.subject import Subject
@@ -79,8 +79,11 @@ def image_column(subject: Subject) -> str | None:
 
 def seen_images(subject: Subject, budget: Budget, column: str) -> SeenImages:
     """Returns a few images, right and wrong ones, with what the model goes by."""
-    rows = _chosen(subject, min(_IMAGES, subject.sample.count))
-    notes: list[str] = []
+    wanted = min(_IMAGES, subject.sample.count)
+    each = LEAST_COST if isinstance(subject.model, TorchPackage) else _FEWEST_GRID**2
+    count = budget.affords(wanted, each * subject.seconds_per_row, _FEWEST_IMAGES)
+    rows = _chosen(subject, count)
+    notes = [f"For the budget, {count} images are shown."] if count < wanted else []
     error = None
     if isinstance(subject.model, TorchPackage):
         method = ImageMethod.INTEGRATED_GRADIENTS
@@ -89,7 +92,6 @@ def seen_images(subject: Subject, budget: Budget, column: str) -> SeenImages:
     else:
         method = ImageMethod.OCCLUSION
         weights, grid = _occluded(subject, budget, column, rows)
-        rows = rows[: len(weights)]
         notes.append(
             f"{subject.model.format.upper()} models have no gradients: parts of the image are "
             f"covered instead, in a grid of {grid} by {grid} (occlusion)."
@@ -160,11 +162,10 @@ def _occluded(
     """Returns what the output loses where a part is covered (Zeiler and Fergus, 2014)."""
     _, _, height, width = subject.sample.raw.columns[column].shape
     grid = min(_GRID, height, width)
-    if budget.affords(len(rows), grid * grid * subject.seconds_per_row, 1) < _FEWEST_IMAGES:
+    if budget.affords(len(rows), grid * grid * subject.seconds_per_row) < len(rows):
         grid = min(_FEWEST_GRID, grid)
-    count = budget.affords(len(rows), grid * grid * subject.seconds_per_row, _FEWEST_IMAGES)
     found = []
-    for row in rows[:count].tolist():
+    for row in rows.tolist():
         budget.check()
         found.append(_losses(subject, column, row, grid))
     return np.stack(found), grid

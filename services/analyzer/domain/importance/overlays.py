@@ -25,9 +25,7 @@ def overlays(seen: SeenImages) -> Gallery:
         if seen.method is ImageMethod.OCCLUSION
         else "Pixels whose gradients speak for what the model says"
     )
-    caption = (
-        f"{what} is orange, what speaks against it is blue. On the left of each the image as it is."
-    )
+    caption = f"{what} is orange, what speaks against it is blue. Above each is the image as it is."
     return Gallery([_picture(each) for each in seen.images], caption)
 
 
@@ -38,13 +36,13 @@ def _picture(image: SeenImage) -> Picture:
     strength = np.abs(weights)[:, :, None]
     color = np.where(weights[:, :, None] >= 0, _FOR, _AGAINST)
     mixed = (1 - strength) * (0.6 * grey + 60) + strength * color
-    both = np.concatenate((plain, mixed), axis=1)
+    both = np.concatenate((plain, mixed), axis=0)
     found, truth = shortened(image.predicted, _NAME), shortened(image.truth, _NAME)
     told = f"row {image.row}: {found}" + (f", truly {truth}" if image.is_right is False else "")
     return Picture.of(
         np.clip(both, 0, 255).astype(np.uint8),
         told,
-        f"Image of row {image.row}, for which the model says {found}, beside its heat map.",
+        f"Image of row {image.row}, for which the model says {found}, above its heat map.",
     )
 
 

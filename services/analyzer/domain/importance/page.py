@@ -116,7 +116,9 @@ def _completeness(findings: ImportanceFindings) -> str:
     error = findings.summary.completeness_error
     if error is None:
         return ""
-    return f" They miss the difference of the outputs that they should add up to by {error:.1%}."
+    return (
+        f" Contributions miss the difference of outputs that they should add up to by {error:.1%}."
+    )
 
 
 def _lags(findings: ImportanceFindings) -> Section | None:

@@ -106,7 +106,7 @@ def swarm_plot(swarm: Swarm, unit: str, towards: str, caption: str) -> Plot:
     _name_rows(figure, swarm.names, _SWARM_HEIGHT)
     measured = f" ({unit})" if unit else ""
     figure.update_layout(
-        xaxis_title=f"moves {plot_text(towards, _NAME)} by{measured}", showlegend=False
+        xaxis_title=f"contribution to {plot_text(towards, _NAME)}{measured}", showlegend=False
     )
     sizes = np.abs(swarm.values).mean(axis=0).tolist()
     rows: list[list[Cell]] = [
