@@ -92,7 +92,19 @@ def spec_of(
 
 
 @pytest.fixture(scope="module")
-def analysed(suite: RunningSuite, trained: str) -> analyzer_pb2.Analysis:
+def scanned(suite: RunningSuite, data: str) -> outlier_pb2.OutlierScan:
+    """A scan of the data, whose detector is kept."""
+    histograms = detector_pb2.DetectorSpec(hbos=detector_pb2.Hbos())
+    spec = outlier_pb2.OutlierScanSpec(
+        dataset_version=data, detectors=[histograms], contamination=0.1
+    )
+    return suite.scan(spec)
+
+
+@pytest.fixture(scope="module")
+def analysed(
+    suite: RunningSuite, trained: str, scanned: outlier_pb2.OutlierScan
+) -> analyzer_pb2.Analysis:
     """An analysis of the network by all parts."""
     return suite.analyse(spec_of(trained))
 
@@ -145,15 +157,20 @@ def assert_done(analysis: analyzer_pb2.Analysis, *without: int) -> None:
 
 
 def test_a_trained_network_is_analysed_by_all_parts(
-    suite: RunningSuite, analysed: analyzer_pb2.Analysis, data: str
+    suite: RunningSuite,
+    analysed: analyzer_pb2.Analysis,
+    scanned: outlier_pb2.OutlierScan,
+    data: str,
 ) -> None:
-    """The main path: everything is found, and is true: two columns matter, one does not."""
+    """The main path: all parts find something; data and scan are found without being named."""
     assert_done(analysed)
-    assert analysed.spec.dataset_version == data
+    assert (analysed.spec.dataset_version, analysed.spec.outlier_scan) == (data, scanned.name)
     assert analysed.summary.metrics["accuracy"] > 0.7
     results = results_of(suite, analysed.name)
     assert fields_of(results) == ALL
     assert list(analysed.summary.findings) == list(results.health.findings)
+    assert {each.column for each in results.importance.features[:2]} == {"a", "b"}
+    assert results.behaviour.outliers.outlier_scan == scanned.name
     assert results.structure.parameter_count == 4 * 16 + 16 + 16 * 8 + 8 + 8 * 3 + 3
     assert set(analysed.status.lineage.inputs) >= {analysed.spec.model_version, data}
 
@@ -192,7 +209,7 @@ def test_versions_are_compared(suite: RunningSuite, compared: analyzer_pb2.Analy
     assert_done(compared)
     assert len(compared.spec.challengers) == 1
     results = results_of(suite, compared.name)
-    assert results.HasField("comparison")
+    assert results.comparison.verdict.best == compared.spec.model_version
     assert fields_of(results_of(suite, compared.name, STRUCTURE)) == {"comparison"}
 
 
@@ -257,11 +274,9 @@ def test_parts_layers_and_columns_that_are_not_there_are_refused(
     assert "names WEIGHTS twice" in why(WEIGHTS, WEIGHTS)
 
 
-def test_a_detector_is_not_analysed(suite: RunningSuite, data: str) -> None:
+def test_a_detector_is_not_analysed(suite: RunningSuite, scanned: outlier_pb2.OutlierScan) -> None:
     """A model that is none of the formats is refused by what it is."""
-    histograms = detector_pb2.DetectorSpec(hbos=detector_pb2.Hbos())
-    scan = suite.scan(outlier_pb2.OutlierScanSpec(dataset_version=data, detectors=[histograms]))
-    why = refused(lambda: suite.create_analysis(spec_of(scan.model_version)))
+    why = refused(lambda: suite.create_analysis(spec_of(scanned.model_version)))
     assert "analysis.spec.model_version" in why
     assert "is a detector" in why
 
@@ -296,8 +311,8 @@ def test_weights_that_are_no_numbers_are_named(suite: RunningSuite, data: str) -
 
 
 def begun(suite: RunningSuite, model: str) -> str:
-    """Starts an analysis of all parts. Returns its name once it is amid them."""
-    name = suite.create_analysis(spec_of(model))
+    """Starts an analysis of some seconds. Returns its name once it is amid the parts."""
+    name = suite.create_analysis(spec_of(model, BEHAVIOUR, IMPORTANCE, ROBUSTNESS))
     request = analyzer_pb2.WatchAnalysisRequest(name=name)
     events = client.watch(suite.analyses.WatchAnalysis, request)
     next(event for event in events if event.progress.fraction > 0.1)
@@ -331,4 +346,4 @@ def test_a_killed_analysis_ends_all_the_same(
     analysis = suite.finish_analysis(name)
     assert_done(analysis)
     assert analysis.status.attempt == (2 if victim == "job" else 1)
-    assert fields_of(results_of(suite, name)) == ALL
+    assert fields_of(results_of(suite, name)) == {"behaviour", "importance", "robustness"}
