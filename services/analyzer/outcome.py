@@ -1,44 +1,26 @@
 """What comes of an analysis: findings, verdict and report."""
 
-import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from common.reports.report import Section
 from services.analyzer.domain.analysis import Findings, Progress, analyse
 from services.analyzer.domain.comparison.comparison import compare
 from services.analyzer.domain.comparison.page import show_comparison
 from services.analyzer.domain.health.page import show_health
 from services.analyzer.domain.health.rules import Finding
 from services.analyzer.domain.metrics import standard_metrics
-from services.analyzer.domain.page.report import ReportHead, report_page, with_notes
+from services.analyzer.domain.page.report import ReportHead, report_page, sections_of
 from services.analyzer.domain.part import (
     NotApplicableError,
     PartName,
     PartOutcome,
-    PartState,
     UnusableModelError,
 )
 from services.analyzer.domain.registry import PARTS
 from services.analyzer.domain.specification import AnalysisSpecification
 from services.analyzer.domain.subject import Subject
 from services.analyzer.domain.verdict import verdict_of
-
-_log = logging.getLogger(__name__)
-
-# What readers look for first comes first; what is inside the model comes last.
-_ORDER = (
-    PartName.HEALTH,
-    PartName.BEHAVIOUR,
-    PartName.IMPORTANCE,
-    PartName.RELATIONS,
-    PartName.ROBUSTNESS,
-    PartName.CURVES,
-    PartName.STRUCTURE,
-    PartName.ACTIVATIONS,
-    PartName.WEIGHTS,
-)
 
 
 @dataclass(frozen=True)
@@ -83,7 +65,8 @@ def analysed(
     findings = analyse(subject, specification.budgets, specification.budget, progress, check)
     health = findings.results.get(PartName.HEALTH)
     problems = health.summary.findings if health is not None else ()
-    sections = _ordered(_sections(findings))
+    shows = {key: part.show for key, part in PARTS.items()} | {PartName.HEALTH: show_health}
+    sections = sections_of(findings, shows)
     verdict = _verdict(subject, findings, problems)
     head = ReportHead(
         f"Analysis of {subject.name}", verdict, _facts(subject), _lineage(name, [subject])
@@ -117,7 +100,9 @@ def compared(
     """
     budgets, seconds = specification.budgets, specification.budget
     found = compare(subjects, budgets, seconds, progress, check)
-    baseline = subjects[0]
+    # On fewer rows, where versions are slow.
+    baseline = found.versions.baseline.subject
+    sections = show_comparison(found)
     head = ReportHead(
         f"{baseline.name} compared", found.verdict, _facts(baseline), _lineage(name, subjects)
     )
@@ -128,31 +113,8 @@ def compared(
         summaries={"comparison": found.summary},
         problems=(),
         parts=found.outcomes,
-        page=report_page(head, found.outcomes, (), _ordered(show_comparison(found))),
+        page=report_page(head, found.outcomes, (), sections),
     )
-
-
-def _ordered(sections: Mapping[PartName, Section]) -> list[Section]:
-    return [sections[part] for part in _ORDER if part in sections]
-
-
-def _sections(findings: Findings) -> dict[PartName, Section]:
-    """Returns the sections of the parts; one that cannot be shown is a part that failed."""
-    shows = {name: part.show for name, part in PARTS.items()} | {PartName.HEALTH: show_health}
-    sections = {}
-    for place, outcome in enumerate(findings.outcomes):
-        result = findings.results.get(outcome.part)
-        if result is None:
-            continue
-        try:
-            sections[outcome.part] = with_notes(shows[outcome.part](result), result.notes)
-        except Exception as error:  # Whatever is wrong with one section, the others are whole.
-            _log.exception("The part %s cannot be shown", outcome.part)
-            note = f"It cannot be shown: {type(error).__name__}: {error}"[:300]
-            findings.outcomes[place] = PartOutcome(
-                outcome.part, PartState.FAILED, outcome.seconds, (*outcome.notes, note)
-            )
-    return sections
 
 
 def _verdict(subject: Subject, findings: Findings, problems: Sequence[Finding]) -> str:

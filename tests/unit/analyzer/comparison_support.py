@@ -10,7 +10,9 @@ import torch
 
 from common.data.rows import Values
 from common.data.schema import Task
+from common.reports.report import Section
 from services.analyzer.domain.comparison.comparison import ComparisonFindings, compare
+from services.analyzer.domain.comparison.page import show_comparison
 from services.analyzer.domain.metrics import METRICS, Metric
 from services.analyzer.domain.models.model import Outputs
 from services.analyzer.domain.models.torch_package import TorchPackage
@@ -82,3 +84,11 @@ def with_weights(
         return network
 
     return TorchPackage(package.specification, package.preprocessing, path, load)
+
+
+def shown(found: ComparisonFindings) -> list[Section]:
+    """Returns the sections of a report; all of them can be shown."""
+    sections = show_comparison(found)
+    hidden = [note for each in found.outcomes for note in each.notes if "cannot be shown" in note]
+    assert not hidden
+    return sections

@@ -11,7 +11,6 @@ from common.data.rows import Values
 from common.data.schema import Task
 from common.protobuf import from_plain
 from services.analyzer.domain.comparison.comparison import ComparisonFindings
-from services.analyzer.domain.comparison.page import show_comparison
 from services.analyzer.domain.comparison.summary import ChallengerSummary, Outcome
 from services.analyzer.domain.metrics import Metric
 from services.analyzer.domain.models.model import Outputs
@@ -19,7 +18,7 @@ from services.analyzer.domain.part import PartName, PartState, UnusableModelErro
 from services.analyzer.domain.subject import Subject
 from tests.support.analysis import subject_of
 from tests.unit.analyzer.behaviour_support import noise_sample, numbers_sample
-from tests.unit.analyzer.comparison_support import compared, giving, numbered, sure
+from tests.unit.analyzer.comparison_support import compared, giving, numbered, shown, sure
 from tests.unit.analyzer.relations_support import FunctionModel
 
 ROWS = 1000
@@ -196,7 +195,7 @@ def test_losses_are_better_where_they_are_smaller(truth: Values) -> None:
     assert loss.high is not None
     assert loss.high < 0
     assert found.verdict.startswith("Version 2 is better than version 1: log loss 0.")
-    show_comparison(found)
+    assert shown(found)
 
 
 @pytest.mark.parametrize("metric", [Metric.R2, Metric.MEAN_ABSOLUTE_ERROR])
@@ -213,7 +212,7 @@ def test_regression(metric: Metric) -> None:
     assert own.classes == ()
     assert "rows got clearly nearer to the truth" in found.verdict
     assert 0.7 < (found.summary.agreements[0].agreement or 0) < 0.99
-    show_comparison(found)
+    assert shown(found)
 
 
 def test_several_labels() -> None:
@@ -228,7 +227,7 @@ def test_several_labels() -> None:
     assert own.rows.gained == int(flips.any(axis=1).sum())
     assert own.differences[0].test == "paired t-test"
     assert found.summary.agreements[0].agreement == pytest.approx(1 - flips.mean())
-    show_comparison(found)
+    assert shown(found)
 
 
 def test_without_a_target_agreement_is_told(truth: Values) -> None:
@@ -239,7 +238,7 @@ def test_without_a_target_agreement_is_told(truth: Values) -> None:
     assert challenger(found).outcome is None
     assert found.summary.verdict.best == ""
     assert "Version 2 agrees with version 1 on 90.0 % of the rows." in found.verdict
-    show_comparison(found)
+    assert shown(found)
 
 
 def test_models_that_only_name_a_class_have_no_log_loss(truth: Values) -> None:
@@ -256,7 +255,7 @@ def test_a_challenger_without_numbers_leaves_the_others_whole(truth: Values) -> 
     found = compared(giving(trio, truth), [PartName.BEHAVIOUR, PartName.STRUCTURE])
     assert [each.outcome for each in found.summary.challengers] == [None, Outcome.BETTER]
     assert found.outcomes[0].notes[0].startswith("Version 2 is left out: The model gives no number")
-    show_comparison(found)
+    assert shown(found)
 
 
 def test_a_baseline_without_numbers_fails_and_is_named(truth: Values) -> None:
@@ -274,7 +273,7 @@ def test_few_rows(rows: int) -> None:
     found = compared(giving(pair, truth))
     assert found.outcomes[0].state is PartState.DONE
     from_plain(dataclasses.asdict(found.summary), comparison_pb2.ComparisonResult)
-    show_comparison(found)
+    assert shown(found)
 
 
 def test_classes_that_no_version_knows(truth: Values) -> None:
@@ -290,7 +289,7 @@ def test_constant_predictions_correlate_with_nothing() -> None:
     truth = np.random.default_rng(0).normal(size=50)
     found = compared(giving([np.zeros((50, 1)), truth[:, None]], truth, Task.REGRESSION))
     assert found.summary.agreements[0].agreement is None
-    show_comparison(found)
+    assert shown(found)
 
 
 def test_other_predictions_cannot_be_compared(truth: Values) -> None:
@@ -328,4 +327,4 @@ def test_seven_challengers_fit_into_the_message(truth: Values) -> None:
         comparison_pb2.COMPARISON_OUTCOME_WORSE,
         comparison_pb2.COMPARISON_OUTCOME_UNDECIDED,
     )
-    show_comparison(found)
+    assert shown(found)

@@ -1,14 +1,18 @@
 """The report of an analysis, for people."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from common.reports.rendering import render
 from common.reports.report import Notice, Report, Section, Severity, Table
 from common.reports.text import shortened
+from services.analyzer.domain.analysis import Findings
 from services.analyzer.domain.health.page import notice
 from services.analyzer.domain.health.rules import Finding
-from services.analyzer.domain.part import PartName, PartOutcome, PartState
+from services.analyzer.domain.part import PartName, PartOutcome, PartState, Show
+
+_log = logging.getLogger(__name__)
 
 _STATES = {
     PartState.DONE: "done",
@@ -16,6 +20,20 @@ _STATES = {
     PartState.FAILED: "failed",
 }
 _MOST_NOTICES = 6
+_MOST_CHARACTERS = 300
+
+# What readers look for first comes first; what is inside the model comes last.
+_ORDER = (
+    PartName.HEALTH,
+    PartName.BEHAVIOUR,
+    PartName.IMPORTANCE,
+    PartName.RELATIONS,
+    PartName.ROBUSTNESS,
+    PartName.CURVES,
+    PartName.STRUCTURE,
+    PartName.ACTIVATIONS,
+    PartName.WEIGHTS,
+)
 
 
 @dataclass(frozen=True)
@@ -67,7 +85,29 @@ def report_page(
     )
 
 
-def with_notes(section: Section, notes: Sequence[str]) -> Section:
+def sections_of(findings: Findings, shows: Mapping[PartName, Show]) -> list[Section]:
+    """Returns the sections of parts, what readers look for first.
+
+    Args:
+        findings: What the parts found; one that cannot be shown becomes a part that failed.
+        shows: What makes the section of each part.
+    """
+    sections = {}
+    for place, outcome in enumerate(findings.outcomes):
+        result = findings.results.get(outcome.part)
+        if result is None:
+            continue
+        try:
+            sections[outcome.part] = _with_notes(shows[outcome.part](result), result.notes)
+        except Exception as error:  # Whatever is wrong with one section, the others are whole.
+            _log.exception("The part %s cannot be shown", outcome.part)
+            note = f"It cannot be shown: {type(error).__name__}: {error}"[:_MOST_CHARACTERS]
+            notes = (*outcome.notes, note)
+            findings.outcomes[place] = replace(outcome, state=PartState.FAILED, notes=notes)
+    return [sections[part] for part in _ORDER if part in sections]
+
+
+def _with_notes(section: Section, notes: Sequence[str]) -> Section:
     """Returns a section with notes at its head, where it has none of its own."""
     return section if section.note else replace(section, note=" ".join(notes))
 
