@@ -56,7 +56,7 @@ def graph_plot(
         ValueError: An id is not unique or unknown, or the edges form a cycle.
     """
     layering = _layering(nodes, edges)
-    left, right = min(layering.columns.values()) - 0.5, max(layering.columns.values()) + 1
+    left, right = _bounds(layering)
     figure = go.Figure([_edges(layering), _nodes(nodes, layering, _labels(nodes, layering))])
     figure.update_layout(
         height=_LAYER_HEIGHT * (len(layering.widths) + 1),
@@ -67,6 +67,13 @@ def graph_plot(
         yaxis={**_HIDDEN, "range": [len(layering.widths) - 0.5, -0.5]},
     )
     return Plot(figure, caption, description, _table(nodes))
+
+
+def _bounds(layering: Layering) -> tuple[float, float]:
+    """Returns the columns that the drawing goes from and to: edges that pass are in it, too."""
+    columns = [column for way in layering.ways.values() for column, _ in way]
+    columns += layering.columns.values()
+    return min(columns) - 0.5, max(columns) + 1
 
 
 def _layering(nodes: Sequence[GraphNode], edges: Sequence[tuple[str, str]]) -> Layering:
@@ -122,9 +129,8 @@ def _node_sizes(nodes: Sequence[GraphNode]) -> list[float]:
 
 def _labels(nodes: Sequence[GraphNode], layering: Layering) -> dict[str, str]:
     """Returns labels as long as there is room up to the next node on the right."""
-    columns = layering.columns
-    right = max(columns.values()) + 1
-    share = _CHARACTERS / (right - min(columns.values()) + 0.5)
+    left, right = _bounds(layering)
+    share = _CHARACTERS / (right - left)
     fitting = {node: int(share * room) for node, room in _rooms(layering, right)}
     return {
         node.id: plot_text(node.label, fitting[node.id]) if fitting[node.id] >= _FEWEST else ""
