@@ -13,7 +13,7 @@ class AnalyzerSettings(Settings):
     )
     analyzer_warm: bool = Field(
         True,
-        description="Whether processes for analyses and checks are started ahead, of 400 MB each.",
+        description="Whether processes for analyses and checks are started ahead, of 500 MB each.",
     )
     analyzer_check_seconds: float = Field(
         60.0, ge=5, le=600, description="A check of a request that takes longer is broken off."

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Protocol
 
-from common.reports.report import Section
 from services.analyzer.domain.budget import Budget
 
 if TYPE_CHECKING:
+    from common.reports.report import Section
     from services.analyzer.domain.subject import Subject
 
 
@@ -74,7 +74,7 @@ class PartResult(Protocol):
 
 
 Analyse = Callable[["Subject", Budget], PartResult]
-Show = Callable[[Any], Section]
+Show = Callable[[Any], "Section"]
 
 
 @dataclass(frozen=True)
