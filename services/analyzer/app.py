@@ -14,7 +14,7 @@ from common import client
 from common.artifacts.opening import open_store
 from common.artifacts.settings import StoreSettings
 from common.config import ClientSettings
-from common.errors import AimassError
+from common.errors import UnavailableError
 from common.helper import HelperProcess
 from common.maintenance.servicer import maintenance_service
 from common.maintenance.sweeping import Sweeps, SweepSettings
@@ -85,5 +85,5 @@ async def _warming(resolver: HelperProcess, is_wanted: bool) -> AsyncIterator[No
 
 
 async def _warm(resolver: HelperProcess) -> None:
-    with suppress(AimassError):  # it complains of a question without models
+    with suppress(UnavailableError):
         await resolver.ask(resolver_pb2.ResolveAnalysis().SerializeToString())

@@ -6,6 +6,7 @@ import numpy as np
 
 from common.data.schema import Task
 from common.reports.text import number, shortened
+from services.analyzer.domain.comparison.statistics import share_interval
 from services.analyzer.domain.health.rules import Finding, Grade
 from services.analyzer.domain.metrics import Metric, Scorer, mean_interval
 from services.analyzer.domain.part import NotApplicableError, PartName, PartResult
@@ -40,18 +41,20 @@ def _quality(subject: Subject) -> str:
         scores = Scorer(metric, task, subject.truth).rows(subject.outputs)
     except NotApplicableError:
         return f"The model was looked at on {rows}, which have no target to compare with."
-    interval = mean_interval(scores)
     if metric is Metric.R2:
         error = number(float(abs(subject.outputs[:, 0] - subject.truth.astype(np.float64)).mean()))
         return (
-            f"On {rows} the model explains {_percent(interval.value)} of the variance of the "
+            f"On {rows} the model explains {_percent(float(scores.mean()))} of the variance of the "
             f"target; it is off by {error} on average."
         )
     what = "labels" if task is Task.MULTI_LABEL else "rows"
-    low, high = max(0.0, interval.low), min(1.0, interval.high)
+    is_share = task is Task.CLASSIFICATION
+    interval = (
+        share_interval(round(scores.sum()), len(scores)) if is_share else mean_interval(scores)
+    )
     return (
         f"The model gets {_percent(interval.value)} of the {what} right "
-        f"({_percent(low)} to {_percent(high)}), on {rows}."
+        f"({_percent(interval.low)} to {_percent(interval.high)}), on {rows}."
     )
 
 

@@ -31,6 +31,8 @@ class Resolving:
             AimassError: What is wrong with the question.
         """
         question = resolver_pb2.ResolveAnalysis.FromString(content)
+        if not question.model_versions:
+            return b""  # it was asked only so that it starts
         return self._resolve(question).SerializeToString()
 
     def _resolve(self, question: resolver_pb2.ResolveAnalysis) -> analyzer_pb2.Analysis:

@@ -30,6 +30,7 @@ _IMAGE_BATCH = 250
 _NUMBERS = frozenset({ColumnType.NUMERIC, ColumnType.BOOLEAN, ColumnType.EMBEDDING})
 _IMAGES = frozenset({ColumnType.IMAGE})
 _IMAGE_SIDES = 4
+_MOST_CHARACTERS = 300
 
 
 def _unchecked() -> None:
@@ -66,7 +67,7 @@ class ForeignAnalysed:
             return False
         first = {each.name: _any_value(each) for each in self.columns}
         labels = {each.name: each.labels for each in self.columns if each.labels}
-        return self._outputs(self.model.predict(self.inputs(RawRows(first, labels))))[1]
+        return self._outputs(self._run(RawRows(first, labels)))[1]
 
     @cached_property
     def features(self) -> tuple[str, ...]:
@@ -95,8 +96,21 @@ class ForeignAnalysed:
         pieces = []
         for part in raw.parts(_IMAGE_BATCH if is_image else _BATCH):
             self.check()
-            pieces.append(self._outputs(self.model.predict(self.inputs(part)))[0])
+            pieces.append(self._outputs(self._run(part))[0])
         return np.concatenate(pieces)
+
+    def _run(self, raw: RawRows) -> Tensors:
+        """Returns what the model gives.
+
+        Raises:
+            UnusableModelError: It cannot be run on such rows.
+        """
+        inputs = self.inputs(raw)
+        try:
+            return self.model.predict(inputs)
+        except Exception as error:  # What a model from elsewhere raises has no common root.
+            told = str(error).strip().partition("\n")[0][:_MOST_CHARACTERS]
+            raise UnusableModelError(f"The model cannot be run on these rows: {told}.") from error
 
     def _outputs(self, found: Tensors) -> tuple[Outputs, bool]:
         if self.task is Task.REGRESSION:

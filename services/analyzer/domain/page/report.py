@@ -9,7 +9,7 @@ from common.reports.report import Notice, Report, Section, Severity, Table
 from common.reports.text import shortened
 from services.analyzer.domain.analysis import Findings
 from services.analyzer.domain.health.page import notice
-from services.analyzer.domain.health.rules import Finding
+from services.analyzer.domain.health.rules import Finding, Grade
 from services.analyzer.domain.part import PartName, PartOutcome, PartState, Show
 
 _log = logging.getLogger(__name__)
@@ -67,14 +67,15 @@ def report_page(
         problems: Problems and cures, the gravest first.
         sections: Of what was found, in order.
     """
-    notices = [notice(each) for each in problems[:_MOST_NOTICES]]
+    grave = [each for each in problems if each.severity is not Grade.NOTE]
+    notices = [notice(each) for each in grave[:_MOST_NOTICES]]
     failed = [each for each in outcomes if each.state is PartState.FAILED]
     notices += [_failure(each) for each in failed]
     checked = any(
         each.part is PartName.HEALTH and each.state is PartState.DONE for each in outcomes
     )
-    if checked and not problems and not failed:
-        notices = [Notice(Severity.GOOD, "No problems found", "All rules that apply were checked.")]
+    if checked and not grave and not failed:
+        notices = [Notice(Severity.GOOD, "No problems found", "Of all health rules, none found more than a note.")]
     return render(
         Report(
             title=shortened(head.title, 200),
