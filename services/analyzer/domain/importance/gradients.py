@@ -1,6 +1,5 @@
 """Integrated gradients (Sundararajan and others, 2017) by captum, for packages of the trainer."""
 
-import copy
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -84,7 +83,7 @@ def table_gradients(subject: Subject, model: TorchPackage, budget: Budget) -> Gr
     )
     numbers = [tensors["numeric"]] if "numeric" in tensors else []
     codes = tensors.get("categories", torch.zeros(len(rows), 0, dtype=torch.int64))
-    with _embedded(_differentiable(model.network)) as (tables, forward), torch.no_grad():
+    with _embedded(model.network) as (tables, forward), torch.no_grad():
         parts = [*numbers, *(table(codes[:, place]) for place, table in enumerate(tables))]
         starts = [*(torch.zeros_like(each) for each in numbers)]
         starts += [table.weight[:1].expand(len(rows), -1) for table in tables]
@@ -98,7 +97,7 @@ def table_gradients(subject: Subject, model: TorchPackage, budget: Budget) -> Gr
 
 def image_gradients(subject: Subject, model: TorchPackage, budget: Budget, rows: Positions) -> Maps:
     """Returns contributions of the pixels of images; the baseline is the mean colour."""
-    network = _differentiable(model.network)
+    network = model.network
     (images,) = model.inputs(subject.sample.raw.take(rows))
     each = subject.seconds_per_row * len(rows) * _BACKWARD
     steps = budget.affords(STEPS, each, _FEWEST_STEPS)
@@ -106,12 +105,6 @@ def image_gradients(subject: Subject, model: TorchPackage, budget: Budget, rows:
         network, [images], [torch.zeros_like(images)], steps, _IMAGES_AT_ONCE, (), budget
     )
     return Maps(found.sum(axis=1), error, steps)
-
-
-def _differentiable(network: nn.Module) -> nn.Module:
-    """Returns a network, or a copy where it was loaded by who wanted no gradients."""
-    is_fixed = any(each.is_inference() for each in network.parameters())
-    return copy.deepcopy(network) if is_fixed else network
 
 
 def _drawn(subject: Subject, count: int) -> Positions:

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from services.analyzer.domain.importance.compiling import compiled
+from common.compiling import compiled
 
 Matrix = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int32]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from services.outlier.domain.compiling import compiled
+from common.compiling import compiled
 from services.outlier.domain.detector import Matrix, Scores
 
 Leaves = npt.NDArray[np.uint16]

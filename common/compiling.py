@@ -1,4 +1,4 @@
-"""Loops over rows that numpy cannot do at once, compiled."""
+"""Loops over rows that numpy cannot do at once, compiled. Imports numba."""
 
 from collections.abc import Callable
 from typing import TypeVar, cast
