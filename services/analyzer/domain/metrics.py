@@ -15,7 +15,8 @@ RowScores = npt.NDArray[np.float64]
 """Shape (rows,): each row's share; their mean is the metric, larger is better."""
 
 _LEAST_PROBABILITY = 1e-12
-_Z95 = 1.959963984540054
+Z95 = 1.959963984540054
+"""Standard errors that a 95 % interval reaches to either side, by the normal approximation."""
 
 
 class Metric(StrEnum):
@@ -103,8 +104,8 @@ class Scorer:
     def _regression(self, truth: RowScores, found: RowScores) -> RowScores:
         if self.metric is Metric.MEAN_ABSOLUTE_ERROR:
             return np.asarray(-np.abs(truth - found), np.float64)
-        variance = float(self.truth.astype(np.float64).var())
-        return np.asarray(1 - (truth - found) ** 2 / (variance or 1.0), np.float64)
+        variance = variance_of(self.truth.astype(np.float64)) or 1.0
+        return np.asarray(1 - (truth - found) ** 2 / variance, np.float64)
 
 
 @dataclass(frozen=True)
@@ -121,8 +122,14 @@ def mean_interval(scores: RowScores) -> Interval:
     mean = float(scores.mean())
     if len(scores) < 2:
         return Interval(mean, mean, mean)
-    half = _Z95 * float(scores.std(ddof=1)) / np.sqrt(len(scores))
+    half = Z95 * float(scores.std(ddof=1)) / np.sqrt(len(scores))
     return Interval(mean, mean - half, mean + half)
+
+
+def variance_of(truth: RowScores) -> float:
+    """Returns the variance of targets, (rows,); exactly 0 if all are equal."""
+    # Rounding may give equal numbers a tiny variance.
+    return float(truth.var()) if np.ptp(truth) > 0 else 0.0
 
 
 def standard_metrics(task: Task, truth: Values, outputs: Outputs) -> dict[str, float]:
@@ -148,8 +155,9 @@ def _regression_metrics(truth: RowScores, found: RowScores) -> dict[str, float]:
         "median_absolute_error": float(np.median(np.abs(error))),
         "bias": float(error.mean()),
     }
-    if truth.var() > 0:
-        measured["r2"] = float(1 - (error**2).mean() / truth.var())
+    variance = variance_of(truth)
+    if variance > 0:
+        measured["r2"] = float(1 - (error**2).mean() / variance)
     return measured
 
 

@@ -7,7 +7,13 @@ from common.data.schema import Task
 from services.analyzer.domain.behaviour.observed import Integers, Mask, Numbers, Observed
 from services.analyzer.domain.behaviour.summary import ClassSummary, MetricEstimate
 from services.analyzer.domain.comparison.statistics import share_interval
-from services.analyzer.domain.metrics import Metric, Scorer, mean_interval, standard_metrics
+from services.analyzer.domain.metrics import (
+    Metric,
+    Scorer,
+    mean_interval,
+    standard_metrics,
+    variance_of,
+)
 from services.analyzer.domain.models.model import Outputs
 
 MOST_CLASSES = 50
@@ -118,7 +124,7 @@ def _of_regression(seen: Observed, measured: dict[str, float]) -> dict[str, Numb
     error, truth = seen.residuals, seen.truth.astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         squares = error**2
-        variance = float(truth.var())
+        variance = variance_of(truth)
         influences = {"bias": error, "mean_absolute_error": np.abs(error)}
         root = measured["root_mean_squared_error"]
         if root > 0:

@@ -6,8 +6,7 @@ from scipy import stats
 from common.data.schema import Task
 from services.analyzer.domain.behaviour.observed import Mask, Numbers, Observed
 from services.analyzer.domain.behaviour.summary import OutlierErrors
-
-_Z95 = 1.959963984540054
+from services.analyzer.domain.metrics import Z95
 
 
 def outlier_errors(seen: Observed) -> OutlierErrors | None:
@@ -42,7 +41,7 @@ def _ratio_interval(inside: Numbers, outside: Numbers) -> tuple[float | None, fl
         each.var(ddof=1) / len(each) / mean**2
         for each, mean in zip((inside, outside), means, strict=True)
     )
-    middle, half = np.log(means[0] / means[1]), _Z95 * np.sqrt(variance)
+    middle, half = np.log(means[0] / means[1]), Z95 * np.sqrt(variance)
     bounds = np.exp([middle - half, middle + half])
     return (float(bounds[0]), float(bounds[1])) if np.isfinite(bounds).all() else (None, None)
 
