@@ -13,7 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from common.data.schema import Task
+from common.data.schema import Column, ColumnType, Task
 from services.analyzer.domain.budget import Budget
 from services.analyzer.domain.relations.accumulated import accumulated_effect
 from services.analyzer.domain.relations.dependence import MOST_CURVES, dependence
@@ -273,3 +273,11 @@ def test_points_of_labels_are_the_most_frequent_ones(codes: list[int]) -> None:
     left = [count for code, count in counts.items() if code not in grid.values]
     assert max(left, default=0) <= min([counts[code] for code in grid.values.tolist()], default=0)
     assert grid.labels == tuple(own.labels[code] for code in grid.values.tolist())
+
+
+def test_a_column_that_is_nearly_always_the_same_still_has_points() -> None:
+    """Quantiles of a column that is 0 in 99.5 % of the rows are all 0."""
+    values = np.zeros(10_000)
+    values[:50] = np.arange(1, 51)
+    grid = grid_of(Column("rare", ColumnType.NUMERIC), values)
+    assert grid.values.tolist() == [0.0, 50.0]

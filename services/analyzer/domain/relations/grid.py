@@ -60,6 +60,8 @@ def grid_of(column: Column, values: Values, most: int = GRID_POINTS, tail: float
     if len(distinct) > most:
         wanted = np.linspace(tail, 1 - tail, most)
         distinct = np.unique(np.quantile(numbers, wanted, method="inverted_cdf"))
+        if len(distinct) == 1:  # nearly all are equal, but not all
+            distinct = np.unique([numbers.min(), distinct[0], numbers.max()])[:most]
     return Grid(distinct)
 
 
