@@ -1,7 +1,9 @@
 """The section on disturbed inputs."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,9 +11,18 @@ import pytest
 from common.data.schema import Task
 from common.reports.rendering import render
 from common.reports.report import Picture, Plot, Report, Section
+from services.analyzer.domain.metrics import Interval, Metric
 from services.analyzer.domain.robustness import PART
-from services.analyzer.domain.robustness.findings import AttackKind, RobustnessFindings
-from services.analyzer.domain.robustness.words import told_severity
+from services.analyzer.domain.robustness.findings import (
+    FACTOR,
+    Attack,
+    AttackKind,
+    Curve,
+    DisturbanceKind,
+    Point,
+    RobustnessFindings,
+)
+from services.analyzer.domain.robustness.words import attacks_told, headline, told_severity
 from tests.support.analysis import trained_cnn
 from tests.unit.analyzer.robustness_support import (
     found_for,
@@ -108,3 +119,71 @@ def test_names_of_columns_are_text() -> None:
 )
 def test_severities_in_words(severity: float, unit: str, told: str) -> None:
     assert told_severity(severity, unit) == told
+
+
+def test_factors_begin_at_one() -> None:
+    """Undisturbed is a factor of 1: half cannot be lost at less than that."""
+    nothing = Interval(0.0, 0.0, 0.0)
+    points = (Point(1.1, nothing, nothing, 0.25), Point(1.5, nothing, nothing, 0.0))
+    by_factor = Curve(DisturbanceKind.SCALE, FACTOR, points)
+    assert by_factor.half_severity == pytest.approx(1 + 0.1 * 0.5 / 0.75)
+    by_share = Curve(DisturbanceKind.MISSING, "share of cells", points)
+    assert by_share.half_severity == pytest.approx(1.1 * 0.5 / 0.75)
+
+
+@pytest.mark.parametrize(
+    ("kind", "verb"),
+    [
+        (DisturbanceKind.BRIGHTER, "hurts"),
+        (DisturbanceKind.SERIES_NOISE, "hurts"),
+        (DisturbanceKind.ROTATED, "hurts"),
+        (DisturbanceKind.MISSING, "hurt"),
+        (DisturbanceKind.TYPOS, "hurt"),
+        (DisturbanceKind.MISSING_LAGS, "hurt"),
+    ],
+)
+def test_verbs_fit_their_nouns(kind: DisturbanceKind, verb: str) -> None:
+    score, fall = Interval(0.5, 0.4, 0.6), Interval(0.4, 0.3, 0.5)
+    curve = Curve(kind, "share of cells", (Point(0.2, score, fall, 0.1),))
+    findings = RobustnessFindings(Metric.ACCURACY, False, 9, Interval(0.9, 0.8, 1.0), 0.1, (curve,))
+    label = kind.label[:1].upper() + kind.label[1:]
+    assert headline(findings).startswith(f"{label} {verb} most")
+
+
+def test_pictures_are_of_what_the_model_took() -> None:
+    """What the model refuses, and what leaves images as they are, has no pictures."""
+    generator = np.random.default_rng(0)
+    images = generator.integers(0, 200, (60, 1, 8, 8)).astype(np.uint8)
+
+    def mean(raw: Mapping[str, Any]) -> Any:
+        light = raw["i"].mean(axis=(1, 2, 3))
+        return np.where(light > 220, np.nan, light) + np.nan_to_num(raw["a"])
+
+    numbers = generator.standard_normal(60)
+    subject = subject_with(mean, {"i": images, "a": numbers}, numbers + images.mean(axis=(1, 2, 3)))
+    findings = found_for(subject)
+    kinds = {each.kind for each in findings.strips}
+    assert any("more brightness" in note for note in findings.notes)
+    assert DisturbanceKind.BLUR in kinds
+    assert not kinds & {DisturbanceKind.BRIGHTER, DisturbanceKind.MISSING, DisturbanceKind.NOISE}
+
+
+def test_small_steps_are_set_against_random_ones_of_their_size() -> None:
+    """Where the time ended, the middles of two curves are of other sizes."""
+    score = Interval(0.9, 0.9, 0.9)
+
+    def attack(kind: AttackKind, falls: tuple[float, ...]) -> Attack:
+        points = tuple(
+            Point(float(place + 1), Interval(0.9 - fall, 0.8, 0.9), Interval(fall, 0.01, 1.0), 0.5)
+            for place, fall in enumerate(falls)
+        )
+        return Attack(Curve(kind, "of 255", points), 9, score)
+
+    attacks = (
+        attack(AttackKind.FGSM, (0.1, 0.2, 0.3, 0.4, 0.5)),
+        attack(AttackKind.RANDOM_SIGN, (0.01,)),
+    )
+    findings = RobustnessFindings(Metric.ACCURACY, False, 9, score, 0.1, (), attacks=attacks)
+    told = attacks_told(findings)
+    assert "3 of 255" in told
+    assert "random ones" not in told

@@ -1,6 +1,6 @@
 """How the metric falls when inputs are disturbed."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from itertools import groupby
 
 from common.reports.text import shortened
@@ -54,6 +54,7 @@ def analyse_robustness(subject: Subject, budget: Budget) -> RobustnessFindings:
         raise UnusableModelError(" ".join(work.notes) or "The model takes no disturbed rows.")
     single = work.single()
     attacks = _attacks(subject, columns, baseline, budget, cost)
+    done = {each.kind for each in curves}
     return RobustnessFindings(
         metric=baseline.scorer.metric,
         is_agreement=baseline.is_agreement,
@@ -63,7 +64,7 @@ def analyse_robustness(subject: Subject, budget: Budget) -> RobustnessFindings:
         curves=tuple(sorted(curves, key=lambda each: each.rank)),
         columns=tuple(sorted(single, key=lambda each: -each.worst.points[0].fall.value)),
         attacks=attacks.found,
-        strips=_strips(subject, columns, baseline, plan, attacks),
+        strips=_strips(subject, columns, baseline, plan, done, attacks),
         notes=(*_told(baseline), *columns.notes, *plan.notes, *work.notes, *attacks.notes),
     )
 
@@ -160,12 +161,17 @@ def _told(baseline: Baseline) -> list[str]:
 
 
 def _strips(
-    subject: Subject, columns: Columns, baseline: Baseline, plan: Plan, attacks: Attacks
+    subject: Subject,
+    columns: Columns,
+    baseline: Baseline,
+    plan: Plan,
+    done: Collection[str],
+    attacks: Attacks,
 ) -> tuple[Strip, ...]:
     if not columns.images:
         return ()
     image = columns.images[0]
-    strips = strips_of(subject, baseline, plan, image)
+    strips = strips_of(subject, baseline, plan, done, image)
     if attacks.example is not None:
         unit = attacks.found[0].curve.unit
         sizes, rows = attacks.sizes, attacks.example

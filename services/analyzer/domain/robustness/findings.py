@@ -7,6 +7,9 @@ from enum import StrEnum
 
 from services.analyzer.domain.metrics import Interval, Metric
 
+FACTOR = "factor"
+"""Unit of severities that numbers are multiplied by: 1 leaves them as they are."""
+
 
 class DisturbanceKind(StrEnum):
     """A kind, named as in `aimass.analyzer.v1.DisturbanceKind`."""
@@ -118,7 +121,7 @@ class Curve:
     @property
     def half_severity(self) -> float | None:
         """Where half of the distance from a guess is lost, interpolated; None if nowhere."""
-        before, left = 0.0, 1.0
+        before, left = 1.0 if self.unit == FACTOR else 0.0, 1.0
         for point in self.points:
             if point.retained is None:
                 return None

@@ -15,6 +15,20 @@ Pixels = npt.NDArray[np.float32]
 Change = Callable[[Pixels, float, np.random.Generator], Pixels]
 """Images, 0 to 255, a severity and what draws at random in; other images out."""
 
+IMAGE_KINDS = frozenset(
+    {
+        DisturbanceKind.BLUR,
+        DisturbanceKind.PIXEL_NOISE,
+        DisturbanceKind.OCCLUSION,
+        DisturbanceKind.BRIGHTER,
+        DisturbanceKind.DARKER,
+        DisturbanceKind.LESS_CONTRAST,
+        DisturbanceKind.MOVED,
+        DisturbanceKind.ROTATED,
+    }
+)
+"""Kinds of `image_disturbances`."""
+
 _SIDE = "share of the shorter side"
 _RANGE = "share of the range of values"
 

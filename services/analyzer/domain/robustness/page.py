@@ -38,8 +38,8 @@ def _images(findings: RobustnessFindings) -> Section | None:
     if not findings.strips:
         return None
     told = (
-        "One image that the model gets right, undisturbed on the left, more and more disturbed to "
-        "the right; below each, what the model makes of it."
+        "One image of those that the model does best on: undisturbed on the left, more and more "
+        "disturbed to the right; below each, what the model makes of it."
     )
     strips = [each for each in findings.strips if each.kind is not AttackKind.FGSM]
     return Section("What the disturbances look like", [told, *map(strip_picture, strips)])

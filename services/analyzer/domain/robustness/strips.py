@@ -1,6 +1,6 @@
 """Disturbed images, side by side, as small pictures."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from common.reports.text import number
 from services.analyzer.domain.models.model import Outputs
 from services.analyzer.domain.robustness.disturbance import disturbed
 from services.analyzer.domain.robustness.findings import AttackKind, DisturbanceKind, Strip
+from services.analyzer.domain.robustness.images import IMAGE_KINDS
 from services.analyzer.domain.robustness.plan import Plan
 from services.analyzer.domain.robustness.scoring import Baseline
 from services.analyzer.domain.subject import Subject
@@ -23,20 +24,24 @@ _SIDE = 36  # pixels: with noise on all of them, the pictures of a page take 200
 _GAP = 255
 
 
-def strips_of(subject: Subject, baseline: Baseline, plan: Plan, image: str) -> list[Strip]:
-    """Returns one image that the model gets right, under each disturbance.
+def strips_of(
+    subject: Subject, baseline: Baseline, plan: Plan, done: Collection[str], image: str
+) -> list[Strip]:
+    """Returns the image whose row the model does best on, under each disturbance of images.
 
     Args:
         subject: What is analysed.
         baseline: The rows.
-        plan: What was done to them.
+        plan: What was to be done to them.
+        done: Kinds of disturbances that the model took.
         image: Name of the image column.
     """
     row = int(baseline.scores.argmax())
     raw = baseline.raw.take(slice(row, row + 1))
     seed = subject.settings.seed
     strips = []
-    for each in plan.disturbances:
+    shown = [each for each in plan.disturbances if each.kind in IMAGE_KINDS & set(done)]
+    for each in shown:
         severities = plan.chosen(each)
         pieces = [piece for one in severities for piece in disturbed(each, raw, one, seed)]
         rows = concatenated([raw, *pieces])

@@ -7,7 +7,7 @@ import numpy as np
 from common.data.rows import RawRows, Values
 from services.analyzer.domain.robustness.columns import Columns, filled
 from services.analyzer.domain.robustness.disturbance import Apply, Disturbance
-from services.analyzer.domain.robustness.findings import DisturbanceKind
+from services.analyzer.domain.robustness.findings import FACTOR, DisturbanceKind
 
 _SHARES = (0.05, 0.1, 0.2, 0.4, 0.8)
 _CELLS = "share of cells"
@@ -87,7 +87,7 @@ def _scale(numbers: Mapping[str, float]) -> Disturbance:
 
     apply = changed(change, list(numbers))
     severities = (1.1, 1.25, 1.5, 1.75, 2.0)
-    return Disturbance(DisturbanceKind.SCALE, "factor", severities, apply)
+    return Disturbance(DisturbanceKind.SCALE, FACTOR, severities, apply)
 
 
 def _missing(columns: Columns, names: Sequence[str], column: str = "") -> Disturbance:

@@ -3,21 +3,37 @@
 from common.reports.text import shortened
 from services.analyzer.domain.metrics import Metric
 from services.analyzer.domain.robustness.findings import (
+    FACTOR,
     Attack,
     AttackKind,
     Curve,
+    DisturbanceKind,
     Point,
     RobustnessFindings,
 )
 
 _SHARE = "share of "
+_PLURAL = frozenset(
+    {
+        DisturbanceKind.MISSING,
+        DisturbanceKind.SHIFT,
+        DisturbanceKind.SCALE,
+        DisturbanceKind.ANOTHER_LABEL,
+        DisturbanceKind.SWAPPED,
+        DisturbanceKind.MOVED,
+        DisturbanceKind.SHUFFLED_LAGS,
+        DisturbanceKind.MISSING_LAGS,
+        DisturbanceKind.DROPPED_WORDS,
+        DisturbanceKind.TYPOS,
+    }
+)
 
 
 def told_severity(severity: float, unit: str) -> str:
     """Returns a severity for people: `20 % of cells`."""
     if unit.startswith(_SHARE):
         return f"{100 * severity:.3g} % of {unit.removeprefix(_SHARE)}"
-    if unit == "factor":
+    if unit == FACTOR:
         return f"a factor of {severity:.3g}"
     return f"{severity:.3g} {unit.removesuffix('s') if severity == 1 else unit}"
 
@@ -69,10 +85,12 @@ def attacks_told(findings: RobustnessFindings) -> str:
         f"Changes of each value by at most {size} that are chosen to hurt "
         f"{_change(findings, worst, point)}"
     )
-    random = next((a for a in findings.attacks if a.curve.kind is AttackKind.RANDOM_SIGN), None)
-    if random is None or random is worst:
+    random = [each for each in findings.attacks if each.curve.kind is AttackKind.RANDOM_SIGN]
+    points = [each for one in random if one is not worst for each in one.curve.points]
+    of_size = next((each for each in points if each.severity == point.severity), None)
+    if of_size is None:
         return f"{start}.{_half(worst.curve)}"
-    alike = _shown(findings, random.curve.middle.score.value)
+    alike = _shown(findings, of_size.score.value)
     return f"{start}; random ones of that size leave {alike}.{_half(worst.curve)}"
 
 
@@ -103,7 +121,7 @@ def _shown(findings: RobustnessFindings, score: float) -> str:
 
 
 def _hurt(curve: Curve) -> str:
-    return "hurt" if curve.kind.label.endswith("s") else "hurts"
+    return "hurt" if curve.kind in _PLURAL else "hurts"
 
 
 def _capital(text: str) -> str:
