@@ -181,3 +181,95 @@ def test_the_section_names_every_rule() -> None:
     found = checked(with_outputs(iris(), np.array([[0.2, 0.3, 0.5]])))
     section = show_health(found)
     assert len(section.parts) >= 3
+
+
+def leaking(subject: Subject) -> Subject:
+    """Returns a subject of which a column tells the target."""
+    sample = subject.sample
+    raw = with_column(sample.raw, next(iter(sample.columns)), np.asarray(sample.truth) * 3.0 + 1)
+    return replace(subject, sample=replace(sample, raw=raw), training=None)
+
+
+def test_a_rare_class_does_not_hide_a_leak() -> None:
+    """A class of two rows cannot be in each of three folds."""
+    subject = iris()
+    truth = np.asarray(subject.truth).copy()
+    truth[:2] = -1
+    rare = leaking(replace(subject, sample=replace(subject.sample, truth=truth)))
+    assert "leakage" in rules_of(rare)
+
+
+def test_sorted_data_do_not_hide_a_leak() -> None:
+    subject = diabetes()
+    sample = subject.sample.take(np.argsort(np.asarray(subject.truth)))
+    assert "leakage" in rules_of(leaking(replace(subject, sample=sample)))
+
+
+def test_infinite_values_are_looked_at_for_leaks() -> None:
+    subject = iris()
+    raw = subject.sample.raw
+    values = raw.columns["sepal_width"].astype(np.float64)
+    values[:2] = [np.inf, np.nan]
+    sample = replace(subject.sample, raw=with_column(raw, "sepal_width", values))
+    assert "leakage" in checked(replace(subject, sample=sample, training=None)).summary.passed
+
+
+def test_many_findings_of_a_rule_are_bounded() -> None:
+    """The record of an analysis holds them all, whatever the data's columns."""
+    subject = breast_cancer()
+    names = [f"{'long' * 100}{place}" for place in range(3_000)]
+    values = np.random.default_rng(0).normal(size=(50, 1))
+    [one] = numeric_columns(values, ["x"]).values()
+    [other] = numeric_columns(values + 9, ["x"]).values()
+    before, now = (
+        Schema(tuple(replace(column, name=name) for name in names)) for column in (one, other)
+    )
+
+    class Wide(Fixed):
+        features = tuple(names)
+
+    sample = replace(subject.sample, columns={each.name: each for each in now.columns})
+    wide = replace(
+        subject,
+        model=Wide(subject, subject.outputs),
+        schema=now,
+        training_schema=before,
+        training=None,
+        sample=sample,
+    )
+    found = [each for each in checked(wide).summary.findings if each.rule == "drift"]
+    assert len(found) == 20
+    assert "2,981 more" in found[-1].problem
+    assert sum(len(each.problem) + len(each.subject) for each in found) < 20_000
+
+
+def test_values_that_are_mostly_rare_are_not_told_to_have_moved() -> None:
+    """The twenty most frequent of a thousand rare values are others by chance alone."""
+    subject = iris()
+
+    def schema_of(first: int) -> Schema:
+        tops = tuple(ValueCount(f"v{first + place}", 3) for place in range(20))
+        column = Column(
+            "sepal_width", ColumnType.CATEGORICAL, distinct_count=1_000, top_values=tops
+        )
+        return Schema((column,))
+
+    assert "drift" not in rules_of(
+        replace(subject, schema=schema_of(0), training_schema=schema_of(500))
+    )
+
+
+def test_small_units_are_no_constant_output() -> None:
+    subject = diabetes()
+    small = with_outputs(subject, subject.outputs * 1e-12)
+    assert "constant_output" in checked(small).summary.passed
+
+
+def test_no_columns_of_numbers_are_not_checked_for_a_split_that_drifts() -> None:
+    subject = iris()
+    columns = {
+        name: Column(name, ColumnType.CATEGORICAL, categories=("a", "b"))
+        for name in subject.sample.columns
+    }
+    bare = replace(subject, sample=replace(subject.sample, columns=columns))
+    assert "split_drift" in {each.rule for each in checked(bare).summary.unchecked}

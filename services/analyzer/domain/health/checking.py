@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from common.reports.text import shortened
 from services.analyzer.domain.budget import Budget
 from services.analyzer.domain.health import data_rules, inside_rules, output_rules
 from services.analyzer.domain.health.rules import (
@@ -31,6 +32,9 @@ RULES: Mapping[str, Rule] = {**inside_rules.RULES, **output_rules.RULES, **data_
 
 _GRADES = list(Grade)
 _MOST_CHARACTERS = 300
+_MOST_OF_A_RULE = 20
+_MOST_NAMED = 10
+_MOST_NAME_CHARACTERS = 80
 
 
 @dataclass(frozen=True)
@@ -67,7 +71,7 @@ def check_health(
     for name, rule in RULES.items():
         budget.check()
         try:
-            own = list(rule(subject, results))
+            own = _bounded(list(rule(subject, results)))
         except (NotApplicableError, UnusableModelError) as error:
             unchecked.append(UncheckedRule(name, _reason(str(error), why)))
         except Exception as error:  # Whatever is wrong with one rule, the others are checked.
@@ -78,6 +82,32 @@ def check_health(
             passed += [] if own else [name]
     found.sort(key=lambda finding: _GRADES.index(finding.severity))
     return HealthFindings(HealthSummary(tuple(found), tuple(passed), tuple(unchecked)))
+
+
+def _bounded(found: list[Finding]) -> list[Finding]:
+    """Returns what a rule found, the gravest first; of many the rest in one finding.
+
+    The record of an analysis holds all findings, and data may have thousands of columns.
+    """
+    found = [
+        replace(
+            each,
+            problem=shortened(each.problem, _MOST_CHARACTERS),
+            subject=shortened(each.subject, _MOST_NAME_CHARACTERS),
+        )
+        for each in sorted(found, key=lambda each: _GRADES.index(each.severity))
+    ]
+    if len(found) <= _MOST_OF_A_RULE:
+        return found
+    kept, rest = found[: _MOST_OF_A_RULE - 1], found[_MOST_OF_A_RULE - 1 :]
+    named = ", ".join(f"`{each.subject}`" for each in rest[:_MOST_NAMED])
+    more = " and others" if len(rest) > _MOST_NAMED else ""
+    return [
+        *kept,
+        replace(
+            rest[0], problem=f"The same holds for {len(rest):,} more: {named}{more}.", subject=""
+        ),
+    ]
 
 
 def _failure(error: Exception) -> str:

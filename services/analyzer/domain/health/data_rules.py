@@ -1,11 +1,12 @@
 """Rules about the data that a model is used on."""
 
 from collections.abc import Iterator, Mapping
+from hashlib import blake2b
 from typing import Any
 
 import numpy as np
 from scipy import stats
-from sklearn.model_selection import cross_val_predict
+from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from common.data.rows import RawRows, Values
@@ -29,6 +30,9 @@ _LEAST_SHARE = 1e-3
 _OVERLAP, _GRAVE_OVERLAP = 0.01, 0.1
 _SIGNIFICANT = 0.001
 _LEAST_DISTANCE = 0.15
+# Of what a column has, its most frequent values must be so much to tell of all.
+_LEAST_TOLD = 0.9
+_DIGEST_BYTES = 16
 
 
 def leakage(subject: Subject, results: Results) -> Iterator[Finding]:
@@ -76,12 +80,18 @@ def split_drift(subject: Subject, results: Results) -> Iterator[Finding]:
     """The rows looked at differ from the training rows of the same data."""
     if subject.training is None:
         raise NotApplicableError("There are no training rows to compare with.")
-    tested = [
-        (name, *_two_samples(subject.training.raw.columns[name], subject.sample.raw.columns[name]))
+    names = [
+        name
         for name in _table_features(subject)
         if subject.sample.columns[name].type is ColumnType.NUMERIC
     ]
-    limit = _SIGNIFICANT / max(len(tested), 1)
+    if not names:
+        raise NotApplicableError("The model takes no columns of numbers.")
+    tested = [
+        (name, *_two_samples(subject.training.raw.columns[name], subject.sample.raw.columns[name]))
+        for name in names
+    ]
+    limit = _SIGNIFICANT / len(tested)
     for name, distance, p_value in tested:
         if p_value < limit and distance > _LEAST_DISTANCE:
             yield Finding(
@@ -130,15 +140,21 @@ def _table_features(subject: Subject) -> list[str]:
 
 def _explained(sample: Sample, name: str, task: Task) -> float:
     """Returns how much of what can be gained over a guess a shallow tree on one column gains."""
-    values = sample.raw.columns[name].astype(np.float64)[:, None]
+    largest = np.finfo(np.float32).max  # of what trees take; missing values they know
+    values = sample.raw.columns[name].astype(np.float64).clip(-largest, largest)[:, None]
     assert sample.truth is not None
     truth = sample.truth
     if task is Task.REGRESSION:
-        found = cross_val_predict(DecisionTreeRegressor(max_depth=8, random_state=0), values, truth)
+        folds = KFold(_FOLDS, shuffle=True, random_state=0)  # data may be sorted
+        tree = DecisionTreeRegressor(max_depth=8, random_state=0)
+        found = cross_val_predict(tree, values, truth, cv=folds)
         return float(Scorer(Metric.R2, task, truth).score(found[:, None]))
     codes, counts = np.unique(truth, return_counts=True)
-    if len(codes) < 2 or counts.min() < _FOLDS:
+    codes = codes[counts >= _FOLDS]  # a fold may have none of rarer ones
+    if len(codes) < 2:
         return 0.0
+    common = np.isin(truth, codes)
+    values, truth = values[common], truth[common]
     depth = max(_DEPTH, int(np.ceil(np.log2(len(codes)))) + 1)
     tree = DecisionTreeClassifier(max_depth=depth, class_weight="balanced", random_state=0)
     found = cross_val_predict(tree, values, truth, cv=_FOLDS)
@@ -157,9 +173,21 @@ def _schema_distance(before: Schema, now: Schema, name: str) -> float | None:
         return None
     if old.numeric is not None and new.numeric is not None:
         return _numeric_distance(old, new)
-    if old.top_values and new.top_values:
+    if min(_told(old), _told(new)) >= _LEAST_TOLD:
         return _stability(_shares(old), _shares(new))
     return None
+
+
+def _told(column: Column) -> float:
+    """Returns about which share of a column's values its most frequent ones are, at least.
+
+    The others are at most as frequent as the rarest of these.
+    """
+    if not column.top_values:
+        return 0.0
+    others = max(0, column.distinct_count - len(column.top_values))
+    total = sum(each.count for each in column.top_values)
+    return total / (total + others * column.top_values[-1].count)
 
 
 def _numeric_distance(old: Column, new: Column) -> float | None:
@@ -212,17 +240,22 @@ def _floats(values: Values) -> Values:
 
 def _digests(raw: RawRows, names: list[str]) -> list[bytes]:
     """Returns what rows are known by."""
-    columns = [_bytes_of(raw.columns[name]) for name in names]
-    return [b"|".join(cells) for cells in zip(*columns, strict=True)]
+    columns = [_digests_of(raw.columns[name]) for name in names]
+    return [_digest(b"".join(cells)) for cells in zip(*columns, strict=True)]
 
 
-def _bytes_of(values: Values) -> list[bytes]:
+def _digests_of(values: Values) -> list[bytes]:
+    """Returns what values are known by: pictures of many rows would fill the memory again."""
     if values.dtype.kind == "O":
-        return [str(each).encode() for each in values.tolist()]
+        return [_digest(str(each).encode()) for each in values.tolist()]
     if values.dtype.kind == "f":
         values = values.astype(np.float32)
     rows = np.ascontiguousarray(values).reshape(len(values), -1)
-    return [row.tobytes() for row in rows]
+    return [_digest(row.tobytes()) for row in rows]
+
+
+def _digest(content: bytes) -> bytes:
+    return blake2b(content, digest_size=_DIGEST_BYTES).digest()
 
 
 RULES: dict[str, Rule] = {

@@ -18,12 +18,17 @@ _BINS = 15
 _LEAST_CLASS_ROWS = 5
 _RECORDED_GAP = 0.05
 _Z = 3.0
+_GUESSES = {
+    Task.CLASSIFICATION: "the most frequent class",
+    Task.MULTI_LABEL: "what is most frequent of each label",
+    Task.REGRESSION: "the mean",
+}
 
 
 def constant_output(subject: Subject, results: Results) -> Iterator[Finding]:
     """The model says the same of every row."""
     outputs = subject.outputs
-    if np.ptp(outputs, axis=0).max() <= 1e-9 * max(1.0, float(np.abs(outputs).max())):
+    if np.ptp(outputs, axis=0).max() <= 1e-9 * float(np.abs(outputs).max()):
         yield Finding(
             "constant_output",
             Grade.PROBLEM,
@@ -73,13 +78,10 @@ def no_better_than_a_guess(subject: Subject, results: Results) -> Iterator[Findi
     gain = scores - guess
     error = float(gain.std(ddof=1)) / np.sqrt(len(gain)) if len(gain) > 1 else 0.0
     if float(gain.mean()) <= 2 * error:
-        what = (
-            "the most frequent class" if subject.model.task is Task.CLASSIFICATION else "the mean"
-        )
         yield Finding(
             "no_better_than_a_guess",
             Grade.PROBLEM,
-            f"The model's {scorer.metric.label} is {scores.mean():.3g}; always guessing {what} has "
+            f"The model's {scorer.metric.label} is {scores.mean():.3g}; always guessing {_GUESSES[subject.model.task]} has "
             f"{guess.mean():.3g}.",
             "Check that inputs and target belong together, and train longer or another model.",
         )
