@@ -11,7 +11,7 @@ from aimass.type.v1 import run_pb2
 from common.errors import InvalidFieldError, UnavailableError
 from common.helper import HelperProcess
 from common.names import DatasetVersionName, ModelVersionName, OutlierScanName
-from services.analyzer.domain.paths import Paths
+from services.analyzer.domain.paths import MOST_CHALLENGERS, Paths
 from services.analyzer.origin import dataset_of
 
 # The newest scan is looked for in passing.
@@ -56,6 +56,8 @@ class Validator:
             UnavailableError: A service that is needed is away.
         """
         paths = Paths(is_comparison)
+        if len(spec.challengers) > MOST_CHALLENGERS:  # before the catalog is asked for each
+            raise paths.too_many()
         names = [spec.model_version, *spec.challengers]
         versions = await asyncio.gather(
             *(self._version(name, paths.model(place)) for place, name in enumerate(names))

@@ -2,6 +2,9 @@
 
 from common.errors import InvalidFieldError
 
+MOST_CHALLENGERS = 7
+"""So many versions may be compared with a baseline."""
+
 
 class Paths:
     """Names of fields in the request, for errors.
@@ -27,6 +30,13 @@ class Paths:
         if self._is_comparison:
             return f"model_versions[{place}]"
         return self.of("model_version" if place == 0 else f"challengers[{place - 1}]")
+
+    def too_many(self) -> InvalidFieldError:
+        """Returns the error that too many versions are to be compared."""
+        if self._is_comparison:
+            most = MOST_CHALLENGERS + 1
+            return InvalidFieldError("model_versions", f"must be at most {most} model versions.")
+        return self.error("challengers", f"must be at most {MOST_CHALLENGERS} model versions.")
 
     def error(self, name: str, description: str, reason: str = "") -> InvalidFieldError:
         """Returns the error about a field of the specification."""

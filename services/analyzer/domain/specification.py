@@ -6,9 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from services.analyzer.domain.metrics import Metric
 from services.analyzer.domain.part import PartName
+from services.analyzer.domain.paths import MOST_CHALLENGERS
 from services.analyzer.domain.settings import AnalysisSettings
 
-MOST_CHALLENGERS = 7
 _DAY = 86_400.0
 
 

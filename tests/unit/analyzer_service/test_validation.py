@@ -35,9 +35,11 @@ class World:
     scans: list[outlier_pb2.OutlierScan] = field(default_factory=list)
     is_away: bool = False
     asked: list[resolver_pb2.ResolveAnalysis] = field(default_factory=list)
+    versions_asked: int = 0
 
     async def GetModelVersion(self, request: Any) -> model_pb2.ModelVersion:  # noqa: N802
         """Returns any version."""
+        self.versions_asked += 1
         version = model_pb2.ModelVersion(name=request.name.replace("latest", "2"))
         version.lineage.inputs.extend(self.inputs)
         return version
@@ -120,6 +122,21 @@ def test_scores_of_a_caller_are_not_believed() -> None:
     forged = {"uri": "s3://aimass/records/secret", "sha256": "0" * 64, "size_bytes": 3}
     spec = World().resolve(model_version=MODEL, outlier_scores=forged)
     assert not spec.HasField("outlier_scores")
+
+
+@pytest.mark.parametrize(
+    ("is_comparison", "field"), [(True, "model_versions"), (False, "analysis.spec.challengers")]
+)
+def test_too_many_versions_are_refused_before_the_catalog_is_asked(
+    is_comparison: bool, field: str
+) -> None:
+    """One call must not become thousands."""
+    world = World()
+    others = [f"models/m/versions/{number}" for number in range(2, 5_000)]
+    with pytest.raises(InvalidInputError) as raised:
+        world.resolve(is_comparison=is_comparison, model_version=MODEL, challengers=others)
+    assert [each.field for each in raised.value.violations] == [field]
+    assert not world.versions_asked
 
 
 @pytest.mark.parametrize(

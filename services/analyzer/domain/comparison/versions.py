@@ -9,10 +9,11 @@ import numpy as np
 from common.data.rows import Values
 from common.data.schema import Task
 from services.analyzer.domain.part import UnusableModelError
+from services.analyzer.domain.paths import MOST_CHALLENGERS
 from services.analyzer.domain.sample import Sample
 from services.analyzer.domain.subject import Subject
 
-MOST_VERSIONS = 8
+MOST_VERSIONS = MOST_CHALLENGERS + 1
 
 
 @dataclass(frozen=True, eq=False)
