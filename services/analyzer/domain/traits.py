@@ -16,9 +16,11 @@ BINS = 32
 COARSE = 4
 """So many bins make one where two traits are looked at together."""
 
+NO_TIME = np.iinfo(np.int64).min
+"""A missing time; see `RawRows`."""
+
 _IMAGES_AT_ONCE = 500
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_NO_TIME = np.iinfo(np.int64).min
 _NAME_LENGTH = 60
 _LARGE = 1e15
 _ROUNDING = 8
@@ -199,7 +201,7 @@ def _of_column(column: Column, values: Values, least: int) -> Iterator[Trait | N
     elif column.labels:
         yield label_trait(name, name, values, column.labels, least)
     elif column.type is ColumnType.TIMESTAMP:
-        times = np.where(values == _NO_TIME, np.nan, values.astype(np.float64))
+        times = np.where(values == NO_TIME, np.nan, values.astype(np.float64))
         yield number_trait(name, name, times, least, _TIMES)
     elif column.type is ColumnType.TEXT:
         lengths = np.array([np.nan if each is None else len(each) for each in values.tolist()])

@@ -1,6 +1,7 @@
 """Errors: of regressions, of outliers, of the rows that are most wrong."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ from services.analyzer.domain.behaviour.observed import Observed
 from services.analyzer.domain.behaviour.outliers import outlier_errors
 from services.analyzer.domain.behaviour.residuals import residuals
 from services.analyzer.domain.behaviour.wrong_rows import wrong_rows
+from services.analyzer.domain.sample import Sample
 from tests.support.analysis import sample_of
 from tests.unit.analyzer.behaviour_support import observed_of
 
@@ -189,7 +191,7 @@ def test_values_of_the_columns_that_matter() -> None:
     ("shape", "expected"),
     [
         ((1, 8, 8), (8, 8)),
-        ((3, 200, 100), (50, 25, 3)),
+        ((3, 200, 100), (64, 32, 3)),
         ((2, 5, 5), (5, 5)),
         ((4, 6, 6), (6, 6, 3)),
     ],
@@ -204,3 +206,25 @@ def test_pictures_are_small(shape: tuple[int, ...], expected: tuple[int, ...]) -
     (picture,) = wrong_rows(seen).pictures
     assert picture.shape == expected
     assert picture.reshape(*expected[:2], -1)[..., 0].min() == 200
+
+
+def test_images_are_not_copied_to_choose_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty thousand images would be gigabytes."""
+    taken: set[str] = set()
+    take = Sample.take
+
+    def watched(sample: Sample, chosen: Any) -> Sample:
+        taken.update(sample.raw.columns)
+        return take(sample, chosen)
+
+    monkeypatch.setattr(Sample, "take", watched)
+    photo, age = np.zeros((4, 1, 8, 8), np.uint8), np.arange(4.0)
+    columns = {
+        "photo": Column("photo", ColumnType.IMAGE, shape=(1, 8, 8)),
+        "age": Column("age", ColumnType.NUMERIC),
+    }
+    sample = sample_of(columns, {"photo": photo, "age": age}, None)
+    seen = observed_of(np.eye(2)[[0, 0, 1, 1]], np.array([0, 0, 0, 1]), sample=sample)
+    (row,) = wrong_rows(seen).rows
+    assert [each.column for each in row.values] == ["age"]
+    assert taken == {"age"}

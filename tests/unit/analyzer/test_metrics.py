@@ -99,7 +99,7 @@ def test_one_row_has_no_width() -> None:
 
 
 def test_a_target_that_never_changes_has_no_variance() -> None:
-    """Rounding gives a hundred times 0.1 a variance of 1e-33, which errors must not be divided by."""
+    """Rounding gives it a variance of 1e-33, which errors must not be divided by."""
     truth, found = np.full(100, 0.1), np.full((100, 1), 0.2)
     assert "r2" not in standard_metrics(Task.REGRESSION, truth, found)
     score = Scorer(Metric.R2, Task.REGRESSION, truth).score(found)

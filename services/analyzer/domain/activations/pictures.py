@@ -13,8 +13,7 @@ from common.reports.report import Gallery, Picture
 from common.reports.text import shortened
 from services.analyzer.domain.activations.findings import LayerActivations, RowFacts
 from services.analyzer.domain.hidden.source import HiddenSource, HiddenValues
-
-Pixels = npt.NDArray[np.uint8]
+from services.analyzer.domain.page.thumbnails import Pixels, fitted, pixels_of
 
 MOST_BYTES = 420_000
 """Of all pictures of this part; in the page they are a third larger."""
@@ -205,13 +204,10 @@ def _tile_side(image: Pixels) -> int:
 
 def _tile(image: Pixels, side: int) -> Pixels:
     """Returns an image as (height, width, 3) with this longer side."""
-    channels, height, width = image.shape
-    pixels: Pixels = image[:3] if channels >= 3 else np.repeat(image[:1], 3, axis=0)
-    scale = side / max(height, width)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    how = Image.Resampling.NEAREST if scale >= 1 else Image.Resampling.BOX
-    whole = Image.fromarray(np.ascontiguousarray(pixels.transpose(1, 2, 0)).astype(np.uint8))
-    return np.asarray(whole.resize(size, how))
+    whole = Image.fromarray(fitted(pixels_of(image), side)).convert("RGB")
+    scale = side / max(whole.size)
+    size = (max(1, round(whole.width * scale)), max(1, round(whole.height * scale)))
+    return np.asarray(whole.resize(size, Image.Resampling.NEAREST))
 
 
 def _mosaic(tiles: Sequence[Pixels], columns: int) -> Pixels:

@@ -1,18 +1,18 @@
 """The rows that the model gets most wrong, for people."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from common.data.rows import Values
+from common.data.rows import RawRows, Values
 from common.data.schema import Column, ColumnType, Task
 from common.reports.text import number, shortened
 from services.analyzer.domain.behaviour.observed import Numbers, Observed
 from services.analyzer.domain.behaviour.summary import RowValue, WrongRow
+from services.analyzer.domain.page.thumbnails import Pixels, fitted, pixels_of
 from services.analyzer.domain.sample import Sample
-from services.analyzer.domain.traits import Trait, time_text, traits_of
+from services.analyzer.domain.traits import NO_TIME, Trait, time_text, traits_of
 
 _MOST_ROWS = 20
 _MOST_VALUES = 6
@@ -21,7 +21,6 @@ _MOST_COMPARED = 20_000
 _MOST_LABELS = 5
 _TEXT_LENGTH = 48
 _PICTURE_SIDE = 64
-_NO_TIME = np.iinfo(np.int64).min
 _SHOWN = frozenset(
     {
         ColumnType.NUMERIC,
@@ -43,7 +42,7 @@ class WrongRows:
     """
 
     rows: tuple[WrongRow, ...]
-    pictures: tuple[npt.NDArray[np.uint8], ...] = ()
+    pictures: tuple[Pixels, ...] = ()
 
 
 def wrong_rows(seen: Observed) -> WrongRows:
@@ -118,7 +117,7 @@ def told_value(column: Column, value: Values) -> str:
         known = 0 <= code < len(column.labels)
         return shortened(column.labels[code], _TEXT_LENGTH) if known else "missing"
     if column.type is ColumnType.TIMESTAMP:
-        return "missing" if int(value) == _NO_TIME else time_text(float(value))
+        return "missing" if int(value) == NO_TIME else time_text(float(value))
     return "missing" if np.isnan(float(value)) else number(float(value))
 
 
@@ -130,7 +129,7 @@ def _main_columns(seen: Observed) -> list[str]:
     else:
         chosen = np.arange(sample.count)
     outputs = seen.outputs[chosen][:, :_MOST_OUTPUTS]
-    traits = traits_of(_without_images(sample.take(chosen)), least=1)
+    traits = traits_of(_shown(sample).take(chosen), least=1)
     ratios = {trait.column: _correlation_ratio(trait, outputs) for trait in traits}
     shown = [
         name
@@ -140,9 +139,11 @@ def _main_columns(seen: Observed) -> list[str]:
     return sorted(shown, key=lambda name: -ratios.get(name, 0.0))[:_MOST_VALUES]
 
 
-def _without_images(sample: Sample) -> Sample:
-    kept = {name: each for name, each in sample.columns.items() if each.type in _SHOWN}
-    return Sample(sample.raw, kept, sample.numbers, sample.truth)
+def _shown(sample: Sample) -> Sample:
+    """Returns the rows without images and vectors, which are large; nothing is copied."""
+    columns = {name: each for name, each in sample.columns.items() if each.type in _SHOWN}
+    raw = {name: each for name, each in sample.raw.columns.items() if name in columns}
+    return replace(sample, raw=RawRows(raw, sample.raw.labels), columns=columns)
 
 
 def _correlation_ratio(trait: Trait, outputs: Numbers) -> float:
@@ -158,23 +159,9 @@ def _correlation_ratio(trait: Trait, outputs: Numbers) -> float:
     return between / total
 
 
-def _pictures(sample: Sample, places: Sequence[int]) -> tuple[npt.NDArray[np.uint8], ...]:
+def _pictures(sample: Sample, places: Sequence[int]) -> tuple[Pixels, ...]:
     images = [name for name, each in sample.columns.items() if each.type is ColumnType.IMAGE]
     if not images:
         return ()
     values = sample.raw.columns[images[0]]
-    return tuple(_picture(values[place]) for place in places)
-
-
-def _picture(image: Values) -> npt.NDArray[np.uint8]:
-    """Returns a small picture of an image (channels, height, width); pixels are averaged."""
-    channels, height, width = image.shape
-    shown: Numbers = image[: 3 if channels >= 3 else 1].astype(np.float64)
-    step = -(-max(height, width) // _PICTURE_SIDE)
-    for axis in (1, 2):
-        starts = np.arange(0, shown.shape[axis], step)
-        sizes = np.diff(np.append(starts, shown.shape[axis]))
-        shape = [-1 if each == axis else 1 for each in range(3)]
-        shown = np.add.reduceat(shown, starts, axis=axis) / sizes.reshape(shape)
-    pixels = np.round(shown).astype(np.uint8)
-    return pixels[0] if len(pixels) == 1 else np.ascontiguousarray(np.moveaxis(pixels, 0, -1))
+    return tuple(fitted(pixels_of(values[place]), _PICTURE_SIDE) for place in places)

@@ -2,14 +2,12 @@
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 from scipy import ndimage
 
 from common.reports.report import Gallery, Picture
 from common.reports.text import shortened
 from services.analyzer.domain.importance.images import ImageMethod, SeenImage, SeenImages
-
-Pixels = npt.NDArray[np.uint8]
+from services.analyzer.domain.page.thumbnails import Pixels, fitted, pixels_of
 
 _SIDE = 96
 _SMOOTHING = 48
@@ -30,7 +28,7 @@ def overlays(seen: SeenImages) -> Gallery:
 
 
 def _picture(image: SeenImage) -> Picture:
-    plain = _sized(_colored(image.pixels))
+    plain = _colored(fitted(pixels_of(image.pixels), _SIDE))
     grey = np.repeat(plain.mean(axis=2, keepdims=True), 3, axis=2)
     weights = _sized_weights(image.weights, plain.shape[:2])
     strength = np.abs(weights)[:, :, None]
@@ -47,20 +45,9 @@ def _picture(image: SeenImage) -> Picture:
 
 
 def _colored(pixels: Pixels) -> npt.NDArray[np.float64]:
-    """Returns an image as (height, width, 3)."""
-    channels = pixels if len(pixels) == 3 else np.repeat(pixels[:1], 3, axis=0)
-    return np.asarray(channels.transpose(1, 2, 0), np.float64)
-
-
-def _sized(pixels: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Returns a large image made smaller: pages are bounded."""
-    height, width = pixels.shape[:2]
-    if max(height, width) <= _SIDE:
-        return pixels
-    factor = _SIDE / max(height, width)
-    size = (max(1, round(width * factor)), max(1, round(height * factor)))
-    image = Image.fromarray(pixels.astype(np.uint8)).resize(size)
-    return np.asarray(image, np.float64)
+    """Returns pixels as (height, width, 3)."""
+    colored = pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, None], 3, axis=2)
+    return np.asarray(colored, np.float64)
 
 
 def _sized_weights(

@@ -3,22 +3,19 @@
 from collections.abc import Collection, Sequence
 
 import numpy as np
-import numpy.typing as npt
-from PIL import Image
 
-from common.data.rows import RawRows, concatenated
+from common.data.rows import RawRows, Values, concatenated
 from common.data.schema import Task
 from common.reports.pictures import png_of
 from common.reports.text import number
 from services.analyzer.domain.models.model import Outputs
+from services.analyzer.domain.page.thumbnails import Pixels, fitted, pixels_of
 from services.analyzer.domain.robustness.disturbance import disturbed
 from services.analyzer.domain.robustness.findings import AttackKind, DisturbanceKind, Strip
 from services.analyzer.domain.robustness.images import IMAGE_KINDS
 from services.analyzer.domain.robustness.plan import Plan
 from services.analyzer.domain.robustness.scoring import Baseline
 from services.analyzer.domain.subject import Subject
-
-Pixels = npt.NDArray[np.uint8]
 
 _SIDE = 36  # pixels: with noise on all of them, the pictures of a page take 200 kB
 _GAP = 255
@@ -76,18 +73,11 @@ def _words(subject: Subject, outputs: Outputs) -> tuple[str, ...]:
     )
 
 
-def _small(image: npt.NDArray[np.generic]) -> Pixels:
-    """Returns an image of [channels, height, width] as pixels of a picture, about as large."""
-    pixels: Pixels = np.ascontiguousarray(
-        image[:3].transpose(1, 2, 0) if len(image) >= 3 else image[0], np.uint8
-    )
-    height, width = pixels.shape[:2]
-    share = _SIDE / max(height, width)
-    if share > 1:
-        return pixels.repeat(int(share), axis=0).repeat(int(share), axis=1)
-    size = (max(1, round(share * width)), max(1, round(share * height)))
-    picture = Image.fromarray(pixels)
-    return np.asarray(picture.resize(size, Image.Resampling.BOX))
+def _small(image: Values) -> Pixels:
+    """Returns an image of (channels, height, width) as a picture of about the same size as all."""
+    pixels = fitted(pixels_of(image), _SIDE)
+    times = max(1, _SIDE // max(pixels.shape[:2]))
+    return pixels.repeat(times, axis=0).repeat(times, axis=1)
 
 
 def _side_by_side(pictures: Sequence[Pixels]) -> Pixels:

@@ -4,7 +4,6 @@ from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from common.data.rows import Values
 from common.data.schema import ColumnType
@@ -12,13 +11,13 @@ from common.reports.report import Cell, Gallery, Part, Picture, Table
 from common.reports.text import shortened
 from services.analyzer.domain.behaviour.wrong_rows import told_value
 from services.analyzer.domain.comparison.summary import ChangedRow
+from services.analyzer.domain.page.thumbnails import fitted, pixels_of
 from services.analyzer.domain.sample import Sample
 
 _MOST_VALUES = 4
 _SIDE = 64
 _UNTOLD = frozenset({ColumnType.IMAGE, ColumnType.EMBEDDING})
 
-Pixels = npt.NDArray[np.uint8]
 Places = npt.NDArray[np.intp]
 
 
@@ -88,12 +87,4 @@ def _picture(image: Values, row: ChangedRow, labels: tuple[str, str]) -> Picture
         f"Row {row.row}, which is {row.truth}; {labels[0]} says {row.baseline}, {labels[1]} says "
         f"{row.challenger}."
     )
-    return Picture.of(_pixels(image), shortened(caption, 60), description)
-
-
-def _pixels(image: Values) -> Pixels:
-    """Returns a small picture of an image (channels, height, width)."""
-    shown = image[:3] if image.shape[0] >= 3 else image[0]
-    pixels = np.ascontiguousarray(np.moveaxis(shown, 0, -1) if shown.ndim == 3 else shown, np.uint8)
-    step = -(-max(pixels.shape[:2]) // _SIDE)
-    return pixels if step == 1 else np.asarray(Image.fromarray(pixels).reduce(step), np.uint8)
+    return Picture.of(fitted(pixels_of(image), _SIDE), shortened(caption, 60), description)
