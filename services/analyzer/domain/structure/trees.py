@@ -2,13 +2,15 @@
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import helper
+
+from services.analyzer.domain.structure.estimators import branches_of
 
 Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
@@ -37,16 +39,27 @@ class Tree:
 
 
 def trees_of(estimator: Any) -> list[Tree]:
-    """Returns the trees of a fitted estimator of scikit-learn; none of others."""
+    """Returns the trees of a fitted estimator of scikit-learn; none of others.
+
+    What works inside as a step of its own (see `branches_of`) has its trees itself.
+    """
     if hasattr(estimator, "tree_"):
         return [_plain(estimator.tree_)]
     if hasattr(estimator, "_predictors"):  # boosting of histograms
         return [_boosted(each.nodes) for stage in estimator._predictors for each in stage]
-    members = getattr(estimator, "estimators_", None)
-    if members is None or not len(members):
+    if any(True for _ in branches_of(estimator)):
         return []
-    trees = np.ravel(np.asarray(members, dtype=object))
-    return [_plain(each.tree_) for each in trees if hasattr(each, "tree_")]
+    members = getattr(estimator, "estimators_", None)
+    listed = members.ravel() if isinstance(members, np.ndarray) else members or ()
+    found = [trees_of(member) for member in listed]
+    drawn = getattr(estimator, "estimators_features_", None)
+    if drawn is not None:  # bagging: each member was given some columns alone
+        pairs = zip(found, drawn, strict=True)
+        found = [
+            [replace(tree, columns=np.asarray(columns, np.int64)[tree.columns]) for tree in trees]
+            for trees, columns in pairs
+        ]
+    return [tree for trees in found for tree in trees]
 
 
 def onnx_trees(node: onnx.NodeProto) -> list[Tree]:

@@ -18,6 +18,9 @@ from services.analyzer.domain.weights.findings import WeightKind
 from services.analyzer.domain.weights.tensors import StoredTensor, array_tensor, safetensors_of
 
 _LEAST_ATTRIBUTES = 2
+_DIFFERENT_COLUMNS = (
+    "Trees of several steps take different columns, which are counted by their place in each."
+)
 _SPARED = ("nodes_", "class_", "target_", "leaf_")  # attributes of trees
 _ONNX_FLOATS = frozenset(
     {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16}
@@ -68,11 +71,6 @@ def _onnx_sources(model: OnnxAnalysed) -> Sources:
         found.trees += onnx_trees(node)
     found.columns = _numbered_columns(found.trees)
     return found
-
-
-_ONNX_FLOATS = frozenset(
-    {onnx.TensorProto.FLOAT, onnx.TensorProto.DOUBLE, onnx.TensorProto.FLOAT16}
-)
 
 
 def _users(graph: onnx.GraphProto) -> dict[str, tuple[onnx.NodeProto, int]]:
@@ -130,6 +128,7 @@ def _attributes(node: onnx.NodeProto) -> Iterator[StoredTensor]:
 
 def _estimator_sources(model: SklearnAnalysed) -> Sources:
     found = Sources()
+    names: set[tuple[str, ...]] = set()
     steps = steps_of(model.model.estimator)
     for step in steps.steps:
         for name, kind, axis, values in _arrays(step):
@@ -141,7 +140,10 @@ def _estimator_sources(model: SklearnAnalysed) -> Sources:
         if trees:
             found.trees += trees
             is_first = all(target != step.name for _, target in steps.edges)
-            found.columns = _columns(model, step, is_first, found.trees)
+            names.add(tuple(_columns(model, step, is_first, trees)))
+    if len(names) > 1:
+        found.notes.append(_DIFFERENT_COLUMNS)
+    found.columns = next(iter(names)) if len(names) == 1 else _numbered_columns(found.trees)
     if any(tensor.name.endswith(".dual_coef_") for tensor in found.tensors):
         found.notes.append("Coefficients of support vectors stand in for those of columns.")
     if steps.is_cut:
@@ -190,7 +192,8 @@ def _columns(
         named = list(model.features)
     elif not named:
         named = _names_before(model, step)
-    return _ordered(step, named) if len(named) >= max(1, count) else _numbered_columns(trees)
+    numbered = _numbered_columns(trees)
+    return _ordered(step, named) if len(named) >= max(1, count, len(numbered)) else numbered
 
 
 def _ordered(step: Step, names: Sequence[str]) -> Sequence[str]:
