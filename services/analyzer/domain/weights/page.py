@@ -49,13 +49,16 @@ def _headline(summary: WeightsSummary) -> str:
 def _sentences(summary: WeightsSummary) -> Iterator[str]:
     known = [(each, each.sensitivity) for each in summary.tensors if each.sensitivity]
     if known:
-        most, _ = max(known, key=lambda pair: pair[1].output_change)
-        yield f"The outputs depend most on {most.name}."
+        most, found = max(known, key=lambda pair: pair[1].output_change)
+        if found.output_change > 0:
+            yield f"The outputs depend most on {most.name}."
+        else:
+            yield "No layer that was disturbed changes the outputs."
     if summary.tensors:
         near = summary.near_zero_share
         share = "" if near is None else f", {100 * near:.2g} % of them near zero"
         yield f"{count_told(summary.weight_count)} weights in {_tensors(summary)}{share}."
-        yield f"{_units_told(summary)}."
+        yield from _units_told(summary)
     if summary.trees is not None:
         yield _trees_told(summary.trees)
 
@@ -64,13 +67,17 @@ def _tensors(summary: WeightsSummary) -> str:
     return f"{summary.tensor_count:,} tensor{'s' if summary.tensor_count > 1 else ''}"
 
 
-def _units_told(summary: WeightsSummary) -> str:
-    if not summary.dead_units and not summary.duplicate_units:
-        return "No unit is dead or does the same as another"
-    return (
-        f"Dead units: {summary.dead_units:,}; units that do the same as another: "
-        f"{summary.duplicate_units:,}"
-    )
+def _units_told(summary: WeightsSummary) -> Iterator[str]:
+    """Yields what was looked for: not all tensors have units, or units that can be compared."""
+    if summary.dead_units or summary.duplicate_units:
+        yield (
+            f"Dead units: {summary.dead_units:,}; units that do the same as another: "
+            f"{summary.duplicate_units:,}."
+        )
+    elif any(each.duplicate_units is not None for each in summary.tensors):
+        yield "No unit is dead or does the same as another."
+    elif any(each.units for each in summary.tensors):
+        yield "No unit is dead."
 
 
 def _trees_told(trees: TreeWeights) -> str:

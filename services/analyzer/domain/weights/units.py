@@ -57,12 +57,13 @@ def _directions(rows: Doubles, least: float) -> Doubles:
 
 
 def _pairs(directions: Doubles, start: int) -> list[tuple[int, int]]:
-    """Returns units of a chunk with the first earlier one that each may be like."""
+    """Returns units of a chunk with the earlier one that each is most like, if it may be."""
     chunk = directions[start : start + _CHUNK]
-    alike = chunk @ directions[: start + len(chunk)].T >= _MAYBE_ALIKE
-    alike &= np.arange(alike.shape[1])[None] < start + np.arange(len(chunk))[:, None]
-    found = np.flatnonzero(alike.any(axis=1))
-    return [(start + int(place), int(alike[place].argmax())) for place in found]
+    cosines = chunk @ directions[: start + len(chunk)].T
+    is_earlier = np.arange(cosines.shape[1])[None] < start + np.arange(len(chunk))[:, None]
+    cosines[~is_earlier] = -1
+    found = np.flatnonzero((cosines >= _MAYBE_ALIKE).any(axis=1))
+    return [(start + int(place), int(cosines[place].argmax())) for place in found]
 
 
 def _cosine(tensor: StoredTensor, first: int, second: int) -> float:
