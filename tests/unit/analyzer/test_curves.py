@@ -139,6 +139,24 @@ def test_losses_that_explode_or_are_no_numbers_diverged() -> None:
         assert "from epoch 41 on" in found.text
 
 
+def test_a_loss_without_a_single_number_diverged() -> None:
+    assert kinds([np.nan] * 6, [np.nan] * 6) == [Kind.DIVERGED]
+
+
+def test_a_loss_that_stays_where_it_is_did_not_diverge() -> None:
+    """Rounding alone is no rise, even where the first loss is the least."""
+    assert Kind.DIVERGED not in kinds(0.6931471 + 1e-7 * np.arange(10))
+    (found, *_) = verdicts(_history(np.linspace(1, 2, 10), None), None, "epoch")
+    assert found.kind is Kind.DIVERGED
+    assert "fall is lost" not in found.text, "it never fell"
+
+
+def test_a_fall_is_told_in_epochs_where_some_were_measured() -> None:
+    history = History("m", np.arange(3, 301, 3), {"train/loss": np.linspace(2, 1, 100)})
+    (found,) = verdicts(history, None, "iteration")
+    assert "the last 30 of 298 iterations" in found.text
+
+
 def test_metrics_without_loss_are_judged_as_well() -> None:
     """Accuracy that falls is what loss is that rises."""
     accuracy = 1 - FALLING / 2
@@ -291,7 +309,9 @@ def test_boosted_regression_without_learning_is_underfitted() -> None:
 
 def test_boosting_that_goes_on_for_too_long_is_overfitted() -> None:
     eager = _fitted(diabetes(), GradientBoostingRegressor(n_estimators=300, max_depth=5))
-    assert Kind.OVERFITTED in [each.kind for each in analysed(eager).summary.verdicts]
+    found = analysed(eager).summary
+    assert Kind.OVERFITTED in [each.kind for each in found.verdicts]
+    assert found.runs[0].epoch_count == 300, "not the number of steps that were measured"
 
 
 def test_a_changed_target_is_not_taken_for_the_models() -> None:
@@ -303,6 +323,7 @@ def test_a_changed_target_is_not_taken_for_the_models() -> None:
     found = _values(findings.summary.runs[0])
     assert np.allclose(found["train/loss"], outer.regressor_.train_score_)
     assert np.allclose(found["out_of_bag/loss"], outer.regressor_.oob_scores_)
+    assert "train_score_" in analysed(_fitted(diabetes(), outer), 0.0).summary.stands_in
 
 
 def test_boosting_without_training_rows_shows_what_it_kept() -> None:

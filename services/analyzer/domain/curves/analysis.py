@@ -78,7 +78,7 @@ def _run(history: History) -> RunCurves:
     names = [name for name, each in history.values.items() if np.isfinite(each).any()]
     return RunCurves(
         model_version=history.name,
-        epoch_count=len(history.epochs),
+        epoch_count=int(history.epochs[-1] - history.epochs[0] + 1),
         best_epoch=None if best is None else int(history.epochs[best]),
         best_by=best_by(history),
         curves=tuple(_curve(history, name, best) for name in names[:_MOST_CURVES]),

@@ -74,15 +74,15 @@ def _staged(
     is_known = training is not None and training.truth is not None and sample.truth is not None
     if training is None or not is_known or not hasattr(last, _STAGED.get(model.task, " ")):
         return None
+    if not _is_predicted(subject, model, (before, last)):
+        return None
     # Each step is a part of a prediction, but with what every call costs besides.
     wanted = min(_MOST_ROWS, max(training.count, sample.count))
     rows = budget.share(0.5).affords(wanted, 4 * subject.seconds_per_row, _FEWEST_ROWS)
     values, lengths = dict[str, Numbers](), list[int]()
     for part, some, share in (("train", training, 0.5), ("validation", sample, 0.9)):
         drawn = some.drawn(rows, subject.settings.seed)
-        found = _measured(subject, model, (before, last), drawn, budget.share(share))
-        if found is None:
-            return None
+        found = _measured(model, (before, last), drawn, budget.share(share))
         values |= {f"{part}/{metric}": each for metric, each in found.items()}
         lengths.append(len(found["loss"]))
     steps, count = _steps(last), _count(last)
@@ -103,22 +103,24 @@ def _staged(
     )
 
 
-def _measured(
-    subject: Subject,
-    model: SklearnAnalysed,
-    fitted: tuple[Steps, Any],
-    sample: Sample,
-    budget: Budget,
-) -> dict[str, Numbers] | None:
-    """Returns metrics after some steps; fewer where there is no more time.
+def _is_predicted(subject: Subject, model: SklearnAnalysed, fitted: tuple[Steps, Any]) -> bool:
+    """Whether the model predicts what its last step does: what comes after it may change that."""
+    before, last = fitted
+    raw = subject.sample.raw.take(slice(0, min(subject.sample.count, _FEWEST_ROWS)))
+    predict = getattr(last, _STAGED[model.task].removeprefix("staged_"))
+    found = np.asarray(predict(prepared(model, before, raw)), np.float64).reshape(raw.count, -1)
+    outputs = subject.predict(raw)
+    return found.shape == outputs.shape and np.allclose(found, outputs, atol=_TOLERANCE)
 
-    None where the last step is not what the model predicts: what comes after it changes that.
-    """
+
+def _measured(
+    model: SklearnAnalysed, fitted: tuple[Steps, Any], sample: Sample, budget: Budget
+) -> dict[str, Numbers]:
+    """Returns metrics after some steps; fewer where there is no more time."""
     before, last = fitted
     stages = getattr(last, _STAGED[model.task])(prepared(model, before, sample.raw))
     steps = set(_steps(last).tolist())
     found: list[tuple[float, float]] = []
-    outputs = np.zeros((0, 1))
     for number, stage in enumerate(stages, start=1):
         budget.check()
         if number not in steps:
@@ -127,9 +129,6 @@ def _measured(
             break
         outputs = np.asarray(stage, np.float64).reshape(sample.count, -1)
         found.append(_errors(model.task, sample, outputs))
-    is_whole = len(found) == len(steps)
-    if is_whole and not np.allclose(outputs, subject.predict(sample.raw), atol=_TOLERANCE):
-        return None
     losses, scores = zip(*found, strict=True)
     metric = "r2" if model.task is Task.REGRESSION else "accuracy"
     return {"loss": _numbers(losses), metric: _numbers(scores)}

@@ -75,12 +75,14 @@ class Curves:
         held_out: On other rows; None without.
         guess: Loss of the best constant guess on training rows; None where it is not known.
         unit: What a step is called.
+        broken: Number of the first step, where the training loss is no number in any; else None.
     """
 
     train: Series | None
     held_out: Series | None
     guess: float | None
     unit: str
+    broken: int | None = None
 
     @property
     def judged(self) -> Series | None:
@@ -99,26 +101,33 @@ def verdicts(history: History, guess: float | None, unit: str) -> tuple[CurveVer
         guess: Loss of the best constant guess on training rows; None where it is not known.
         unit: What a step is called.
     """
-    curves = Curves(_series(history, ("train",)), _series(history, _HELD_OUT), guess, unit)
+    train, held_out = _series(history, ("train",)), _series(history, _HELD_OUT)
+    curves = Curves(train, held_out, guess, unit, _broken_from_the_start(history))
     found = tuple(each for rule in _RULES if (each := rule(curves)) is not None)
     return found or (_fine(curves),)
 
 
 def _diverged(curves: Curves) -> CurveVerdict | None:
     train = curves.train
+    cure = "Lower the learning rate, clip gradients, and check the data for extreme values."
+    if curves.broken is not None:
+        text = f"Diverged: the training loss is no number from {curves.unit} {curves.broken} on."
+        return CurveVerdict(CurveVerdictKind.DIVERGED, text, cure, None, DIVERGED)
     if train is None:
         return None
-    cure = "Lower the learning rate, clip gradients, and check the data for extreme values."
     if train.broken is not None:
         text = f"Diverged: the {train.label} is no number from {curves.unit} {train.broken} on."
         return CurveVerdict(CurveVerdictKind.DIVERGED, text, cure, None, DIVERGED)
-    rise = (train.end - float(train.losses.min())) / max(train.fall, _TINY)
+    best = float(train.losses.min())
+    least = _LEAST_RISE * abs(best)  # a loss that stays where it is does not diverge
+    rise = (train.end - best) / max(train.fall, least, _TINY)
     if len(train.losses) < _FEWEST_STEPS or rise < DIVERGED:
         return None
     text = (
         f"Diverged: the {train.label} ended at {train.shown(train.end)}, after "
-        f"{train.shown(float(train.losses.min()))} at its best: {_share(rise)} of its fall is lost."
+        f"{train.shown(best)} at its best"
     )
+    text += f": {_share(rise)} of its fall is lost." if train.fall > least else "."
     return CurveVerdict(CurveVerdictKind.DIVERGED, text, cure, rise, DIVERGED)
 
 
@@ -211,8 +220,10 @@ def _still_falling(curves: Curves) -> CurveVerdict | None:
     share = (float(before.min()) - float(np.median(last))) / judged.fall
     if share < STILL_FALLING:
         return None
+    last_steps = int(judged.epochs[-1] - judged.epochs[-count - 1])
+    steps = int(judged.epochs[-1] - judged.epochs[0] + 1)
     text = (
-        f"Still falling: the last {count} of {len(judged.losses)} {_plural(curves.unit)} brought "
+        f"Still falling: the last {last_steps:,} of {steps:,} {_plural(curves.unit)} brought "
         f"{_share(share)} of the whole improvement of the {judged.label} "
         f"(now {judged.shown(judged.end)})."
     )
@@ -269,6 +280,14 @@ def _broken(history: History, there: np.ndarray, values: Numbers) -> int | None:
     if np.isinf(values).any():
         return int(history.epochs[int(np.flatnonzero(np.isinf(values))[0])])
     return int(history.epochs[last + 1]) if last + 1 < len(values) else None
+
+
+def _broken_from_the_start(history: History) -> int | None:
+    """Returns the number of the first epoch where the training loss has no number at all."""
+    losses = history.values.get("train/loss")
+    if losses is None or not len(losses) or np.isfinite(losses).any():
+        return None
+    return int(history.epochs[0])
 
 
 def _rose(train: Series | None, epoch: int) -> bool:
