@@ -133,6 +133,17 @@ def test_dead_and_ever_active_units_are_found(mlp: Subject) -> None:
     assert found.always_on_unit_count >= 1
 
 
+def test_values_that_are_all_the_same_are_in_a_bin_of_some_width(mlp: Subject) -> None:
+    """A layer of dead units: its zeros are in the bin that holds 0."""
+    dead = _with_weights(mlp, "layers.2", lambda layer: layer.bias.fill_(-1e6))
+    found = by_name(analysed(dead))["layers.3"]
+    assert found.dead_unit_count == found.unit_count
+    histogram = found.histogram
+    edges = np.linspace(histogram.low, histogram.high, len(histogram.counts) + 1)
+    place = int(np.argmax(histogram.counts))
+    assert edges[place] <= 0 < edges[place + 1]
+
+
 def test_saturation_is_found(tmp_path: Path) -> None:
     def change(layer: nn.Linear) -> None:
         layer.weight *= 1e4

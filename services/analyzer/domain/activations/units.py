@@ -138,5 +138,8 @@ def _histogram(sampled: npt.NDArray[np.float32]) -> Histogram:
     low, high = np.quantile(values, (0.001, 0.999)).tolist()
     if high <= low:
         low, high = float(values.min()), float(values.max())
+    if high <= low:
+        half = abs(low) / 2 or 0.5
+        low, high = low - half, high + half
     counts = np.histogram(np.clip(values, low, high), _BINS, (low, high))[0]
     return Histogram(low, high, tuple(counts.tolist()))
