@@ -1,6 +1,7 @@
 """From an analysis in the store to its subjects."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +19,15 @@ from common.errors import DataLossError, FailedPreconditionError
 from common.models.store import read_part
 from common.names import ModelVersionName
 from services.analyzer.domain.models.model import Check
+from services.analyzer.domain.resolution import LEAST_ROWS, needs_rows
+from services.analyzer.domain.sample import Sample, row_limit
 from services.analyzer.domain.specification import AnalysisSpecification, EvaluatedRows
 from services.analyzer.domain.subject import History, OutlierMarks, Subject
 from services.analyzer.opening import OpenedModel, open_model
 from services.analyzer.origin import dataset_of
-from services.analyzer.reading import Rows, read_rows, row_limit, sample_for
+from services.analyzer.reading import Rows, read_rows, sample_for
+
+_log = logging.getLogger(__name__)
 
 HISTORY = "history"
 _EARLIER_VERSIONS = 5
@@ -87,9 +92,9 @@ def _subject(
 ) -> Subject:
     assert specification.evaluated_rows is not None
     version = opened.version
-    sample = sample_for(rows[specification.evaluated_rows], opened, schema)
-    training = rows.get(EvaluatedRows.TRAIN)
-    is_other = training is not None and specification.evaluated_rows is not EvaluatedRows.TRAIN
+    read = rows[specification.evaluated_rows]
+    sample = sample_for(read, opened, schema)
+    _check_rows(specification, sample.count, len(read.numbers))
     return Subject(
         name=version.name,
         model=opened.model,
@@ -97,7 +102,7 @@ def _subject(
         schema=schema,
         dataset_version=specification.dataset_version,
         sample=sample,
-        training=sample_for(training, opened, schema) if training and is_other else None,
+        training=_training(specification, rows, opened, schema, sample),
         settings=specification.settings,
         metrics=dict(version.metrics),
         histories=_histories(version, store),
@@ -105,6 +110,31 @@ def _subject(
         outliers=_outliers(specification, sample.numbers, store),
         origins=tuple(version.lineage.inputs),
     )
+
+
+def _check_rows(specification: AnalysisSpecification, known: int, read: int) -> None:
+    """Checks that enough of the rows have a value of the target; without any they do without."""
+    if known < min(read, LEAST_ROWS) and needs_rows(specification.parts):
+        raise FailedPreconditionError(
+            f"Only {known} of {read:,} {specification.evaluated_rows} rows of "
+            f"{specification.dataset_version} have a value of the target, and an analysis needs "
+            f"{LEAST_ROWS}; choose other rows or data."
+        )
+
+
+def _training(
+    specification: AnalysisSpecification,
+    rows: dict[EvaluatedRows, Rows],
+    opened: OpenedModel,
+    schema: Schema,
+    sample: Sample,
+) -> Sample | None:
+    """Returns the training rows; None where they are looked at themselves, or tell less."""
+    training = rows.get(EvaluatedRows.TRAIN)
+    if training is None or specification.evaluated_rows is EvaluatedRows.TRAIN:
+        return None
+    found = sample_for(training, opened, schema)
+    return None if found.truth is None and sample.truth is not None else found
 
 
 def _training_schema(version: model_pb2.ModelVersion, analysed: str) -> Schema | None:
@@ -131,7 +161,19 @@ def _histories(version: model_pb2.ModelVersion, store: ObjectStore) -> Sequence[
         if HISTORY in each.artifacts
         and (ModelVersionName.from_name(each.name).number or 0) < number
     ]
-    return [_history(each, store) for each in (version, *earlier[:_EARLIER_VERSIONS])]
+    return [
+        _history(version, store),
+        *_readable(earlier[:_EARLIER_VERSIONS], store),
+    ]
+
+
+def _readable(versions: Sequence[model_pb2.ModelVersion], store: ObjectStore) -> Iterator[History]:
+    """Yields the curves of versions that have them still: they may be deleted meanwhile."""
+    for each in versions:
+        try:
+            yield _history(each, store)
+        except (DataLossError, FailedPreconditionError) as error:
+            _log.warning("The curves of %s are left out: %s", each.name, error)
 
 
 def _history(version: model_pb2.ModelVersion, store: ObjectStore) -> History:
@@ -156,7 +198,11 @@ def _outliers(
     scores = specification.outlier_scores
     if scores is None:
         return None
-    content = b"".join(read_artifact(store, artifact_pb2.ArtifactRef(**scores.model_dump())))
+    try:
+        content = b"".join(read_artifact(store, artifact_pb2.ArtifactRef(**scores.model_dump())))
+    except DataLossError as error:  # The scan was deleted meanwhile, say; it is not what matters.
+        _log.warning("%s is left out: %s", specification.outlier_scan, error)
+        return None
     table = pq.read_table(pa.BufferReader(content), columns=["marked", "score"])
     if table.num_rows <= numbers.max(initial=0):
         raise DataLossError(f"{specification.outlier_scan} has scores of fewer rows than the data.")

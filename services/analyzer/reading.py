@@ -17,10 +17,6 @@ from services.analyzer.domain.sample import UNKNOWN_CLASS, Sample
 from services.analyzer.domain.specification import EvaluatedRows
 from services.analyzer.opening import OpenedModel, feature_columns
 
-MOST_BYTES = 512 * 1024 * 1024
-"""Of the rows that are looked at; fewer rows are taken where they are large."""
-
-_TEXT_BYTES = 256
 _PARTS = {
     EvaluatedRows.TEST: Part.TEST,
     EvaluatedRows.VALIDATION: Part.VALIDATION,
@@ -39,11 +35,6 @@ class Rows:
 
     raw: RawRows
     numbers: npt.NDArray[np.int64]
-
-
-def row_limit(schema: Schema, wanted: int) -> int:
-    """Returns how many rows fit into memory, at most as many as are wanted."""
-    return max(1, min(wanted, MOST_BYTES // sum(_width(each) for each in schema.columns)))
 
 
 def read_rows(
@@ -79,9 +70,16 @@ def read_rows(
 
 
 def sample_for(rows: Rows, opened: OpenedModel, schema: Schema) -> Sample:
-    """Returns rows with what is true of them for a model; rows without a truth are left out."""
+    """Returns rows with what is true of them for a model; rows without a truth are left out.
+
+    Where no row has one, all stay, and nothing is said to be true of them.
+    """
     truth, known = _truth(rows.raw, opened, schema)
+    if not known.any():
+        truth, known = None, ~known
     columns = {each.name: each for each in feature_columns(schema)}
+    # A target of the data may be what a model takes, if it was trained for another one.
+    columns |= {name: schema.column(name) for name in opened.model.features if name not in columns}
     raw = RawRows({name: rows.raw.columns[name] for name in columns}, rows.raw.labels)
     sample = Sample(raw, columns, rows.numbers, truth)
     return sample if known.all() else sample.take(known)
@@ -124,15 +122,6 @@ def _count(version: dataset_pb2.DatasetVersion, part: EvaluatedRows) -> int:
     return int(getattr(version.split_counts, part.value))
 
 
-def _width(column: Column) -> int:
-    """Returns about how many bytes a value takes."""
-    if column.type is ColumnType.TEXT:
-        return _TEXT_BYTES
-    if column.type is ColumnType.IMAGE:
-        return int(np.prod(column.shape))
-    return 8 * int(np.prod(column.shape or (1,)))
-
-
 def _truth(
     raw: RawRows, opened: OpenedModel, schema: Schema
 ) -> tuple[Values | None, npt.NDArray[np.bool_]]:
@@ -154,11 +143,17 @@ def _positions(
     values: Values, column: Column, classes: Sequence[str]
 ) -> tuple[Values, npt.NDArray[np.bool_]]:
     """Returns the positions of labels among a model's classes, and whether there is a label."""
-    places = {normal_label(label): place for place, label in enumerate(classes)}
+    own = {label: place for place, label in enumerate(classes)}
+    alike = {normal_label(label): place for place, label in enumerate(classes)}
+
+    def place_of(label: str) -> int:
+        # `01` and `1` are classes of their own where a model knows both.
+        return own.get(label, alike.get(normal_label(label), UNKNOWN_CLASS))
+
     if column.labels:
-        table = [places.get(normal_label(label), UNKNOWN_CLASS) for label in column.labels]
+        table = [place_of(label) for label in column.labels]
         codes = values.astype(np.int64)
         return np.array([*table, UNKNOWN_CLASS], np.int64)[codes], codes >= 0
     known = np.array([value is not None and value == value for value in values.tolist()], bool)
-    found = [places.get(normal_label(str(value)), UNKNOWN_CLASS) for value in values.tolist()]
+    found = [place_of(str(value)) for value in values.tolist()]
     return np.array(found, np.int64), known

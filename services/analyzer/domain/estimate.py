@@ -1,6 +1,5 @@
 """What an analysis will need."""
 
-import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,6 +9,7 @@ from services.analyzer.domain.models.foreign import ForeignAnalysed, fake_row
 from services.analyzer.domain.models.model import AnalysedModel
 from services.analyzer.domain.models.torch_package import TorchPackage
 from services.analyzer.domain.resolution import CheckedData, CheckedModel
+from services.analyzer.domain.sample import MOST_BYTES, row_bytes
 from services.analyzer.domain.specification import AnalysisSpecification
 
 # Measured on two cores: what a process takes before it works, and how fast networks compute.
@@ -18,7 +18,6 @@ _BASE_BYTES = 600 * 1024 * 1024
 _MULTIPLICATIONS_PER_SECOND = 4e10
 # Predictions of a row over all parts, where the budget allows for them.
 _PASSES = 200
-_VALUE_BYTES = 8
 _COPIES = 4
 
 
@@ -46,9 +45,8 @@ def estimate(
     """
     per_row = sum(_seconds_per_row(each.model, data) for each in models)
     work = min(specification.budget, _PASSES * specification.rows * per_row)
-    width = sum(math.prod(column.shape or (1,)) for column in data.schema.columns)
-    rows = specification.rows * width * _VALUE_BYTES * _COPIES
-    return Estimate(_STARTING_SECONDS + work, _BASE_BYTES + rows + 3 * sum(sizes))
+    rows = min(MOST_BYTES, specification.rows * row_bytes(data.schema))
+    return Estimate(_STARTING_SECONDS + work, _BASE_BYTES + _COPIES * rows + 3 * sum(sizes))
 
 
 def _seconds_per_row(model: AnalysedModel, data: CheckedData) -> float:

@@ -23,6 +23,11 @@ _MOST_NAMED = 20
 _SINGLE_ONLY = frozenset({PartName.RELATIONS, PartName.HEALTH})
 _NO_ROWS = frozenset({PartName.STRUCTURE, PartName.WEIGHTS, PartName.CURVES})
 _LABELLED = frozenset({ColumnType.CATEGORICAL, ColumnType.BOOLEAN})
+_TARGETS = {
+    Task.CLASSIFICATION: _LABELLED | {ColumnType.NUMERIC, ColumnType.TEXT},
+    Task.MULTI_LABEL: _LABELLED | {ColumnType.NUMERIC},
+    Task.REGRESSION: frozenset({ColumnType.NUMERIC}),
+}
 
 
 @dataclass(frozen=True)
@@ -79,14 +84,14 @@ def resolve_against(
         InvalidFieldError: Names the field and the cure.
     """
     for place, each in enumerate(models):
-        _check_fit(each, data.schema, paths)
         if place:
             _check_comparable(models[0], each, paths.model(place))
+        _check_fit(each, data.schema, paths)
     _check_features(specification.features, models[0], paths)
     _check_layers(specification.layers, models[0], paths)
     parts = _resolved_parts(specification, paths)
     evaluated, count = _resolved_rows(specification.evaluated_rows, data, paths)
-    if {each.part for each in parts} - _NO_ROWS and count < LEAST_ROWS:
+    if needs_rows(parts) and count < LEAST_ROWS:
         raise paths.error(
             "evaluated_rows",
             f"{data.name} has {count:,} {evaluated} rows, and an analysis needs {LEAST_ROWS}; "
@@ -103,6 +108,11 @@ def resolve_against(
         "rows": min(specification.rows, max(count, LEAST_ROWS)),
     }
     return specification.model_copy(update=changes)
+
+
+def needs_rows(parts: Iterable[PartRequest]) -> bool:
+    """Whether some of the parts say nothing without rows."""
+    return bool({each.part for each in parts} - _NO_ROWS)
 
 
 def _resolved_parts(specification: AnalysisSpecification, paths: Paths) -> tuple[PartRequest, ...]:
@@ -207,6 +217,15 @@ def _check_package(name: str, model: TorchPackage, schema: Schema, field: str) -
 
 def _check_target(checked: CheckedModel, name: str, schema: Schema, field: str) -> None:
     column = require_column(schema, name, field)
+    taken = _TARGETS[checked.model.task]
+    if column.type not in taken:
+        raise InvalidFieldError(
+            field,
+            f"The target `{name}` is {column.type}, and for {checked.model.task} it must be "
+            f"{' or '.join(sorted(taken))}; choose data like those that {checked.name} was "
+            "trained on.",
+            reason="COLUMNS_DO_NOT_FIT",
+        )
     if checked.model.task is not Task.CLASSIFICATION or not column.categories:
         return
     known = {normal_label(each) for each in checked.model.outputs}

@@ -188,9 +188,17 @@ def _other_task(question: Question) -> None:
     question.is_comparison = True
 
 
+def _text_for_the_target_of_a_regression(question: Question) -> None:
+    data = flowers()
+    values = np.column_stack([data[name] for name in COLUMNS])
+    fitted = LinearRegression().fit(values, values[:, 0])
+    question.versions = [estimator(question.store, fitted)]
+
+
 @pytest.mark.parametrize(
     ("change", "field", "told"),
     [
+        (_text_for_the_target_of_a_regression, "analysis.spec.dataset_version", "must be numeric"),
         (_other_columns, "analysis.spec.dataset_version", "it has length2"),
         (_text_for_number, "analysis.spec.dataset_version", "categorical"),
         (_other_labels, "analysis.spec.dataset_version", "big, small"),
@@ -215,6 +223,15 @@ def test_what_does_not_fit_is_named_with_the_cure(
     change(question)
     where, description = complaint(question)
     assert (where, told in description) == (field, True), description
+
+
+def test_the_estimate_counts_rows_as_far_as_they_are_read(question: Question) -> None:
+    """Rows take up to half a gigabyte, however many are asked for."""
+    question.data.schema.columns.add(
+        name="picture", type=dataset_pb2.COLUMN_TYPE_IMAGE, shape=[3, 224, 224]
+    )
+    question.data.split_counts.test = question.spec.rows = 100_000
+    assert question.resolve().estimate.memory_bytes < 4 * 2**30
 
 
 def test_one_row_is_enough_to_look_inside(question: Question) -> None:
