@@ -9,7 +9,7 @@ from services.analyzer.domain.comparison.comparison import compare
 from services.analyzer.domain.comparison.page import show_comparison
 from services.analyzer.domain.health.page import show_health
 from services.analyzer.domain.health.rules import Finding
-from services.analyzer.domain.metrics import standard_metrics
+from services.analyzer.domain.metrics import NEED_PROBABILITIES, standard_metrics
 from services.analyzer.domain.page.report import ReportHead, report_page, sections_of
 from services.analyzer.domain.part import (
     NotApplicableError,
@@ -126,9 +126,12 @@ def _verdict(subject: Subject, findings: Findings, problems: Sequence[Finding]) 
 
 def _metrics(subject: Subject) -> dict[str, float]:
     try:
-        return standard_metrics(subject.model.task, subject.truth, subject.outputs)
+        found = standard_metrics(subject.model.task, subject.truth, subject.outputs)
     except (NotApplicableError, UnusableModelError):
         return {}
+    if subject.model.gives_probabilities:
+        return found
+    return {name: value for name, value in found.items() if name not in NEED_PROBABILITIES}
 
 
 def _facts(subject: Subject) -> dict[str, str | int | float]:

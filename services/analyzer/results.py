@@ -11,6 +11,7 @@ from common.protobuf import enum_short_name
 
 _PART = analyzer_pb2.AnalysisPart.DESCRIPTOR
 _ALWAYS = "comparison"
+_NONE = _PART.values_by_number[analyzer_pb2.ANALYSIS_PART_UNSPECIFIED].name
 
 
 def read_results(
@@ -46,6 +47,8 @@ def read_results(
 
 def _name(part: int, place: int) -> str:
     if part == analyzer_pb2.ANALYSIS_PART_UNSPECIFIED or part not in _PART.values_by_number:
-        known = ", ".join(name.removeprefix("ANALYSIS_PART_") for name in _PART.values_by_name)
+        known = ", ".join(
+            name.removeprefix("ANALYSIS_PART_") for name in _PART.values_by_name if name != _NONE
+        )
         raise InvalidFieldError(f"parts[{place}]", f"must be a part: {known}.")
     return enum_short_name(_PART, part)

@@ -14,6 +14,9 @@ from services.analyzer.domain.models.model import Outputs
 RowScores = npt.NDArray[np.float64]
 """Shape (rows,): each row's share; their mean is the metric, larger is better."""
 
+NEED_PROBABILITIES = frozenset({"log_loss", "roc_auc"})
+"""Metrics that say nothing of a model that names classes alone."""
+
 _LEAST_PROBABILITY = 1e-12
 Z95 = 1.959963984540054
 """Standard errors that a 95 % interval reaches to either side, by the normal approximation."""

@@ -8,7 +8,7 @@ from common.data.schema import Task
 from common.reports.text import number, shortened
 from services.analyzer.domain.comparison.statistics import share_interval
 from services.analyzer.domain.health.rules import Finding, Grade
-from services.analyzer.domain.metrics import Metric, Scorer, mean_interval
+from services.analyzer.domain.metrics import Metric, Scorer, mean_interval, variance_of
 from services.analyzer.domain.part import NotApplicableError, PartName, PartResult
 from services.analyzer.domain.subject import Subject
 
@@ -42,11 +42,7 @@ def _quality(subject: Subject) -> str:
     except NotApplicableError:
         return f"The model was looked at on {rows}, which have no target to compare with."
     if metric is Metric.R2:
-        error = number(float(abs(subject.outputs[:, 0] - subject.truth.astype(np.float64)).mean()))
-        return (
-            f"On {rows} the model explains {_percent(float(scores.mean()))} of the variance of the "
-            f"target; it is off by {error} on average."
-        )
+        return f"On {rows} the model {_explained(subject, float(scores.mean()))} on average."
     what = "labels" if task is Task.MULTI_LABEL else "rows"
     is_share = task is Task.CLASSIFICATION
     interval = (
@@ -56,6 +52,17 @@ def _quality(subject: Subject) -> str:
         f"The model gets {_percent(interval.value)} of the {what} right "
         f"({_percent(interval.low)} to {_percent(interval.high)}), on {rows}."
     )
+
+
+def _explained(subject: Subject, share: float) -> str:
+    """Says how much of the target's variance a model explains, and how far it is off."""
+    truth = subject.truth.astype(np.float64)
+    off = f"it is off by {number(float(np.abs(subject.outputs[:, 0] - truth).mean()))}"
+    if variance_of(truth) == 0:
+        return f"has nothing to explain, as the target is the same in all; {off}"
+    if share <= 0:
+        return f"is no better than always saying the mean of the target; {off}"
+    return f"explains {_percent(share)} of the variance of the target; {off}"
 
 
 def _goes_by(results: Mapping[PartName, PartResult]) -> str:

@@ -1,24 +1,34 @@
 """An analysis from its record to what it publishes, on a store in memory."""
 
 import asyncio
+import io
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
 
 from aimass.analyzer.v1 import analyzer_pb2, resolver_pb2
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.type.v1 import run_pb2
-from common.artifacts.blobs import read_artifact
+from common.artifacts.blobs import put_artifact, read_artifact
 from common.artifacts.memory import MemoryStore
 from common.errors import AimassError
 from common.records import RecordStore
 from common.runs.owner import RunOwner
 from services.analyzer import job, loading
 from services.analyzer.domain.part import PartName
+from services.analyzer.domain.specification import (
+    AnalysisSpecification,
+    ArtifactReference,
+    EvaluatedRows,
+    PartRequest,
+)
 from services.analyzer.kind import ANALYSES
 from services.analyzer.resolver.resolving import Resolving
 from tests.unit.analyzer_service.models import (
@@ -170,3 +180,48 @@ def test_where_all_parts_fail_so_does_the_run(bench: Bench) -> None:
     part = analyzer_pb2.PartRequest(part=analyzer_pb2.ANALYSIS_PART_BEHAVIOUR)
     with pytest.raises(AimassError, match="NaN"):
         bench.analyse(package(bench.store, is_broken=True), parts=[part])
+
+
+def test_curves_of_earlier_versions_and_scores_of_scans_may_be_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They are deleted between the request and the work, and are not what matters."""
+    store = MemoryStore()
+    table = pa.table({"epoch": [1, 2], "train/loss": [2.0, 1.0]})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer)
+    earlier, newest = (
+        model_pb2.ModelVersion(name=f"models/m/versions/{number}") for number in (1, 2)
+    )
+    for each in (earlier, newest):
+        reference = put_artifact(store, f"{each.name}/history", buffer.getvalue(), "x")
+        each.artifacts["history"].CopyFrom(reference)
+    store.delete(f"{earlier.name}/history")
+    monkeypatch.setattr(loading, "ask_catalog", lambda question: [newest, earlier])
+    assert [each.name for each in loading._histories(newest, store)] == [newest.name]
+    gone = ArtifactReference(
+        uri=earlier.artifacts["history"].uri, sha256="0" * 64, size_bytes=len(buffer.getvalue())
+    )
+    specification = AnalysisSpecification(outlier_scan="outlierScans/s", outlier_scores=gone)
+    assert loading._outliers(specification, np.arange(3), store) is None
+
+
+def test_too_few_rows_with_a_truth_are_told() -> None:
+    specification = AnalysisSpecification(
+        parts=(PartRequest(part=PartName.BEHAVIOUR),), evaluated_rows=EvaluatedRows.TEST
+    )
+    with pytest.raises(AimassError, match="Only 3 of 50 test rows"):
+        loading._check_rows(specification, 3, 50)
+    loading._check_rows(specification, 10, 50)
+    loading._check_rows(specification, 4, 4)
+
+
+def test_metrics_of_a_model_without_probabilities_need_none(bench: Bench) -> None:
+    """A log-loss of classes without probabilities says nothing."""
+    data = flowers()
+    values = np.column_stack([data[name] for name in COLUMNS])
+    model = estimator(bench.store, LinearSVC().fit(values, data[TARGET]))
+    part = analyzer_pb2.PartRequest(part=analyzer_pb2.ANALYSIS_PART_BEHAVIOUR)
+    metrics = bench.analyse(model, parts=[part]).summary.metrics
+    assert "accuracy" in metrics
+    assert not {"log_loss", "roc_auc"} & set(metrics)

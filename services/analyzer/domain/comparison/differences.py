@@ -28,6 +28,7 @@ from services.analyzer.domain.comparison.summary import Difference, MetricValue,
 from services.analyzer.domain.comparison.versions import Version, Versions
 from services.analyzer.domain.metrics import (
     METRICS,
+    NEED_PROBABILITIES,
     Interval,
     Metric,
     RowScores,
@@ -47,7 +48,6 @@ _LEAST_DRAWS = 50
 _PERCENTILES = (2.5, 97.5)
 _SHARES = frozenset({"accuracy", "balanced_accuracy", "roc_auc"})
 _SIGNED = frozenset({"r2", "bias"})
-_NEED_PROBABILITIES = frozenset({"log_loss", "roc_auc", CALIBRATION_ERROR})
 
 
 @dataclass(frozen=True)
@@ -158,7 +158,10 @@ def _statistics(version: Version) -> dict[str, Statistic]:
 
 
 def _has(version: Version, name: str) -> bool:
-    return version.subject.model.gives_probabilities or name not in _NEED_PROBABILITIES
+    return version.subject.model.gives_probabilities or name not in {
+        *NEED_PROBABILITIES,
+        CALIBRATION_ERROR,
+    }
 
 
 def _measured(

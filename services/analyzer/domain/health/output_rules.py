@@ -81,8 +81,8 @@ def no_better_than_a_guess(subject: Subject, results: Results) -> Iterator[Findi
         yield Finding(
             "no_better_than_a_guess",
             Grade.PROBLEM,
-            f"The model's {scorer.metric.label} is {scores.mean():.3g}; always guessing {_GUESSES[subject.model.task]} has "
-            f"{guess.mean():.3g}.",
+            f"The model's {scorer.metric.label} is {scores.mean():.3g}; always guessing "
+            f"{_GUESSES[subject.model.task]} has {guess.mean():.3g}.",
             "Check that inputs and target belong together, and train longer or another model.",
         )
 
