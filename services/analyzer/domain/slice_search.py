@@ -233,14 +233,16 @@ def strongest(search: Search, most_traits: int, budget: Budget) -> tuple[list[Co
     Args:
         search: Where to look.
         most_traits: Pairs are made of so many traits, those that alone are the strongest.
-        budget: Pairs of weaker traits are left out where it ends.
+        budget: Pairs of weaker traits are left out where it ends, and edges stay coarse.
     """
     singles = search.singles()
     promising = [single.traits[0] for single in singles[:most_traits]]
     pairs = list(search.pairs(promising, budget))
     strong = [each for each in pairs if each.strength >= _LEAST_STRENGTH]
     found = [each for each in singles if each.strength >= _LEAST_STRENGTH]
-    found += [search.refined(each) for each in strong]
+    for each in sorted(strong, key=lambda each: -each.strength):
+        budget.check()
+        found.append(each if budget.is_spent else search.refined(each))
     found.sort(key=lambda each: -each.strength)
     return found, len(pairs), len(search.traits) * (len(search.traits) - 1) // 2
 

@@ -75,6 +75,11 @@ def least_rows(rows: int) -> int:
     return max(_LEAST_ROWS, round(math.sqrt(rows)))
 
 
+def are_enough(rows: int) -> bool:
+    """Whether so many rows are enough to look for slices."""
+    return rows >= 2 * least_rows(rows)
+
+
 def find_slices(
     losses: npt.NDArray[np.float64],
     sample: Sample,
@@ -99,7 +104,7 @@ def find_slices(
         rate: False discovery rate.
     """
     least = least_rows(sample.count)
-    if sample.count < 2 * least:
+    if not are_enough(sample.count):
         return SliceSearch((), (f"{sample.count:,} rows are too few to look for slices.",))
     traits = [*traits_of(sample, least), *others]
     scaled = _scaled(losses)

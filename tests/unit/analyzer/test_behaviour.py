@@ -299,3 +299,21 @@ def test_any_classification(rows: int, classes: int, seed: int) -> None:
     for each in summary.metrics:
         assert each.low is None or each.low <= each.value + 1e-12
         assert each.high is None or each.high >= each.value - 1e-12
+
+
+def test_names_without_probabilities_are_not_said_to_be_sure() -> None:
+    """Outputs of 0 and 1 that are no probabilities say nothing of how sure the model is."""
+    outputs = np.eye(3)[np.arange(90) % 3]
+    for truth in (None, np.arange(90) % 3):
+        _, _, section = analysed(subject_giving(outputs, truth, gives_probabilities=False))
+        assert section.subsections[-1].title == "What it predicts"
+        (plot,) = section.subsections[-1].parts
+        assert isinstance(plot, Plot)
+        assert plot.caption.startswith("How often each is predicted")
+
+
+def test_few_rows_are_not_said_to_have_been_searched() -> None:
+    outputs = drawn_probabilities(30, 2)
+    _, _, section = analysed(subject_giving(outputs, drawn_classes(outputs)))
+    (part,) = next(each for each in section.subsections if each.title == "Where it errs most").parts
+    assert part == "There are too few rows to tell whether some of them are worse than the rest."

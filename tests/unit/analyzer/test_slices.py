@@ -14,7 +14,7 @@ from common.data.rows import Values
 from common.data.schema import Column, ColumnType
 from services.analyzer.domain.budget import Budget
 from services.analyzer.domain.sample import Sample
-from services.analyzer.domain.slice_search import permutation_p_value
+from services.analyzer.domain.slice_search import Condition, Search, permutation_p_value
 from services.analyzer.domain.slices import SliceSearch, find_slices
 from services.analyzer.domain.traits import label_trait, number_trait
 from tests.support.analysis import sample_of
@@ -276,3 +276,22 @@ def test_p_values_under_chance_are_not_too_small() -> None:
         losses = generator.lognormal(sigma=1.5, size=200)
         small += permutation_p_value(losses, np.arange(200) < 12) < 0.01
     assert small / 2000 < 0.018
+
+
+def test_edges_are_not_moved_when_the_time_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Moving the edges of many strong pairs takes longer than finding them."""
+    moved = []
+    refined = Search.refined
+
+    def counted(search: Search, condition: Condition) -> Condition:
+        moved.append(condition)
+        return refined(search, condition)
+
+    monkeypatch.setattr(Search, "refined", counted)
+    sample = noise_sample(ROWS, 3)
+    losses = wrong((numbers_of(sample)["c0"] > 0.5) & (numbers_of(sample)["c1"] > 0.5))
+    find_slices(losses, sample, Budget(60), seed=0)
+    assert moved
+    moved.clear()
+    assert find_slices(losses, sample, Budget(0), seed=0).slices
+    assert not moved

@@ -127,7 +127,8 @@ def _answers(seen: Observed) -> Answers:
     if seen.task is Task.REGRESSION:
         return value_answers(seen.found.astype(np.float64), seen.truth.astype(np.float64))
     support = class_counts(seen)[0]
-    return class_answers(seen.task, tuple(seen.names), seen.outputs, support)
+    names, has_scores = tuple(seen.names), seen.has_probabilities
+    return class_answers(seen.task, names, seen.outputs, support, has_scores)
 
 
 def _without_target(subject: Subject) -> BehaviourFindings:
@@ -135,7 +136,8 @@ def _without_target(subject: Subject) -> BehaviourFindings:
     if model.task is Task.REGRESSION:
         answers = value_answers(outputs[:, 0], None)
     else:
-        answers = class_answers(model.task, tuple(model.outputs), outputs, None)
+        has_scores = model.gives_probabilities
+        answers = class_answers(model.task, model.outputs, outputs, None, has_scores)
     note = f"{subject.dataset_version} has no target: only what the model predicts is shown."
     summary = BehaviourSummary(
         len(outputs), outputs=answers.shares, output_quantiles=answers.quantiles

@@ -22,7 +22,7 @@ class Answers:
         shares: By class or label, the most frequent first; empty for regression.
         quantiles: Of a regression's predictions, 21; empty for others.
         edges: Of the histogram of predictions, or of the probability of the predicted class.
-        counts: Predictions in each bin.
+        counts: Predictions in each bin; empty for classes without probabilities.
         true_counts: Targets in each bin; empty without, and for others than regressions.
     """
 
@@ -34,7 +34,11 @@ class Answers:
 
 
 def class_answers(
-    task: Task, names: tuple[str, ...], outputs: Outputs, support: Integers | None
+    task: Task,
+    names: tuple[str, ...],
+    outputs: Outputs,
+    support: Integers | None,
+    has_probabilities: bool = True,
 ) -> Answers:
     """Returns how often each class or label is predicted, and how surely.
 
@@ -43,6 +47,7 @@ def class_answers(
         names: Of the outputs.
         outputs: Probabilities.
         support: Rows of each class or label; None without a target.
+        has_probabilities: Whether the outputs are probabilities, not just names of classes.
     """
     if task is Task.MULTI_LABEL:
         predicted = (outputs >= 0.5).sum(axis=0)
@@ -61,7 +66,9 @@ def class_answers(
         for place in order.tolist()
     )
     edges = np.linspace(0, 1, _BINS + 1)
-    return Answers(shares, (), edges, np.histogram(sure, edges)[0], np.empty(0, np.int64))
+    nothing = np.empty(0, np.int64)
+    counts = np.histogram(sure, edges)[0] if has_probabilities else nothing
+    return Answers(shares, (), edges, counts, nothing)
 
 
 def value_answers(found: Numbers, truth: Numbers | None) -> Answers:

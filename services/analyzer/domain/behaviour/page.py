@@ -29,11 +29,13 @@ from services.analyzer.domain.behaviour.probability_plots import (
 )
 from services.analyzer.domain.behaviour.row_views import rows_gallery, rows_table
 from services.analyzer.domain.behaviour.words import headline, metric_label, outliers_text
+from services.analyzer.domain.slices import are_enough
 
 _NO_SLICES = (
     "No slice of the rows is clearly worse than the rest: none of the conditions that were tried, "
     "on one or two columns, passed the test on rows that it was not found on."
 )
+_TOO_FEW_ROWS = "There are too few rows to tell whether some of them are worse than the rest."
 
 
 def show_behaviour(findings: BehaviourFindings) -> Section:
@@ -117,7 +119,8 @@ def _slices(findings: BehaviourFindings) -> Section | None:
     summary = findings.summary
     if not summary.metrics:
         return None
-    return Section("Where it errs most", [slices_plot(summary) if summary.slices else _NO_SLICES])
+    none = _NO_SLICES if are_enough(summary.row_count) else _TOO_FEW_ROWS
+    return Section("Where it errs most", [slices_plot(summary) if summary.slices else none])
 
 
 def _rows(findings: BehaviourFindings) -> Section | None:
@@ -140,5 +143,6 @@ def _outliers(findings: BehaviourFindings) -> Section | None:
 def _answers(findings: BehaviourFindings) -> Section:
     answers = findings.answers
     parts: list[Part] = [shares_plot(answers.shares)] if answers.shares else []
-    parts.append(answers_plot(answers, findings.task, findings.target))
+    if len(answers.counts):
+        parts.append(answers_plot(answers, findings.task, findings.target))
     return Section("What it predicts", parts)
