@@ -68,6 +68,13 @@ def plots_of(section: Section) -> list[Plot]:
     return [part for part in parts if isinstance(part, Plot)]
 
 
+def told_of_row(subject: Subject) -> str:
+    """Returns what the page says of the row that is changed."""
+    section = PART.show(analysed(subject)).subsections[-1]
+    assert isinstance(section.parts[0], str)
+    return section.parts[0]
+
+
 @pytest.fixture(scope="module")
 def package(tmp_path_factory: pytest.TempPathFactory) -> Subject:
     return trained_mlp(tmp_path_factory.mktemp("mlp"), epochs=5)
@@ -352,3 +359,20 @@ def test_whole_numbers_are_counted_in_bins_of_equally_many() -> None:
     labels = np.repeat(np.arange(3, dtype=np.int32), [5, 2, 1])
     found = analysed(subject_with(lambda c: c["a"], {"a": labels}, {"a": list("xyz")}))
     assert found.relations[0].distribution.counts.tolist() == [5, 2, 1]
+
+
+@pytest.mark.parametrize(
+    ("values", "told"),
+    [
+        ({"a": B, "b": A}, "No change of one or two columns that was tried alters that"),
+        ({"a": B}, "No change of one column that was tried alters that"),
+    ],
+)
+def test_only_what_was_tried_is_said_to_change_nothing(values: dict[str, Any], told: str) -> None:
+    subject = subject_with(lambda c: 1e-3 * c["a"], values, truth=10 * B)
+    assert told in told_of_row(subject)
+
+
+def test_equal_targets_have_no_other_prediction() -> None:
+    subject = subject_with(lambda c: c["a"], {"a": B}, truth=np.full(len(B), 0.3))
+    assert "All targets are equal" in told_of_row(subject)

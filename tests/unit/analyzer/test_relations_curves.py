@@ -1,5 +1,6 @@
 """Partial dependence, individual curves, accumulated local effects and interactions are right."""
 
+import tracemalloc
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -13,6 +14,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from common.data.rows import RawRows
 from common.data.schema import Column, ColumnType, Task
 from services.analyzer.domain.budget import Budget
 from services.analyzer.domain.relations.accumulated import accumulated_effect
@@ -281,3 +283,31 @@ def test_a_column_that_is_nearly_always_the_same_still_has_points() -> None:
     values[:50] = np.arange(1, 51)
     grid = grid_of(Column("rare", ColumnType.NUMERIC), values)
     assert grid.values.tolist() == [0.0, 50.0]
+
+
+def test_labels_of_which_most_do_not_occur_take_no_memory() -> None:
+    """A column of a million labels: only those that occur are compared."""
+    codes = np.repeat(np.arange(20), 5)
+    raw = RawRows(
+        {"few": codes, "many": codes * 50_000},
+        {"few": [str(each) for each in range(20)], "many": []},
+    )
+    tracemalloc.start()
+    order = similarity_order(raw, "few", np.arange(20))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sorted(order.tolist()) == list(range(20))
+    assert peak < 10_000_000
+
+
+def test_pairs_that_there_was_no_time_for_are_told() -> None:
+    subject = subject_with(lambda c: c["c0"], {f"c{place}": A for place in range(6)})
+    budget = Spent(60)
+    found = interactions(ranked(subject), subject, prober_of(subject), budget)
+    assert "There was time for 7 of 15 pairs of columns." in found.notes
+
+
+class Spent(Budget):
+    """Plenty to share, but none is left."""
+
+    is_spent = True

@@ -159,3 +159,11 @@ def test_examples_are_other_rows_and_differ() -> None:
         for place in np.argsort(-np.bincount(shares.argmax(axis=1)), kind="stable")
     ]
     assert len({each.place for each in found} | {0}) == len(found) + 1
+
+
+def test_pairs_that_there_was_no_time_for_are_not_spoken_of() -> None:
+    subject = classifier(lambda c: 0 * c["a"] - 3, {"a": A[:30], "b": B[:30]})
+    columns, prober = ranked(subject), prober_of(subject)
+    for seconds, pairs in ((60.0, 1), (0.0, 0)):
+        found = what_if(Example(0, "asked"), columns, 2, subject, prober, Budget(seconds))
+        assert (found.pair, found.pairs) == (None, pairs)

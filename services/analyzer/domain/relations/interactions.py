@@ -101,6 +101,8 @@ def interactions(
             break
         found += statistics.of(pairs[start : start + _PAIRS_TOGETHER])
     notes = _notes(len(tried), min(len(columns), _MOST_COLUMNS), raw.count, subject)
+    if len(found) < len(pairs):
+        notes = (*notes, f"There was time for {len(found)} of {len(pairs)} pairs of columns.")
     order = sorted(range(len(found)), key=lambda place: -found[place].strength)
     best = [place for place in order if found[place].strength > 0][:SURFACES]
     for left, place in enumerate(best):

@@ -118,8 +118,11 @@ def _row_told(found: WhatIf, findings: RelationsFindings) -> str:
         return f"{start} {_told(best, findings.is_value, found)}"
     if found.pair is not None:
         told = _told(found.pair, findings.is_value, found)
-        return f"{start} No change of one column alters that. {told}"
-    return f"{start} No change of one or two columns within the data alters that."
+        return f"{start} No change of one column that was tried alters that. {told}"
+    if findings.is_value and found.step is None:
+        return f"{start} All targets are equal, so no change counts as another prediction."
+    columns = "one or two columns" if found.pairs else "one column"
+    return f"{start} No change of {columns} that was tried alters that."
 
 
 def _told(change: Change, is_value: bool, found: WhatIf) -> str:

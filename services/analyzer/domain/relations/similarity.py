@@ -38,7 +38,8 @@ def _distances(values: Values, is_labelled: bool, groups: Places, count: int) ->
     if values.ndim > 1 or values.dtype.kind not in "fiub":
         return np.zeros((count, count))
     if is_labelled:
-        shares = _shares(values.astype(np.int64) + 1, groups, count)
+        # Of a hundred thousand labels only those that occur are counted.
+        shares = _shares(np.unique(values, return_inverse=True)[1], groups, count)
         return np.asarray(np.abs(shares[:, None] - shares[None]).sum(axis=2) / 2)
     return _of_numbers(values.astype(np.float64), groups, count)
 

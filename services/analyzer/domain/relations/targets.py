@@ -7,6 +7,7 @@ import numpy.typing as npt
 
 from common.data.schema import Task
 from common.reports.text import number
+from services.analyzer.domain.metrics import variance_of
 from services.analyzer.domain.models.model import Outputs
 from services.analyzer.domain.subject import Subject
 
@@ -72,7 +73,7 @@ class Decision:
             return cls(task, subject.model.outputs)
         truth = subject.sample.truth
         values = subject.outputs[:, 0] if truth is None else truth
-        return cls(task, subject.model.outputs, float(values.astype(np.float64).std()))
+        return cls(task, subject.model.outputs, variance_of(values.astype(np.float64)) ** 0.5)
 
     def differs(self, found: Outputs, now: Outputs) -> npt.NDArray[np.bool_]:
         """Returns whether outputs, (rows, outputs), are another prediction than a row's."""

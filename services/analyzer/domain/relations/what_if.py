@@ -98,6 +98,7 @@ class WhatIf:
         row: The row.
         outputs: Places of the outputs that are shown for it, the main one first.
         pair: The smallest change of two columns, where no change of one gives another prediction.
+        pairs: How many pairs of columns were tried for that.
         step: Of values: a change by so much counts as another prediction.
         examples: Other rows, with responses to the columns that are shown.
     """
@@ -105,6 +106,7 @@ class WhatIf:
     row: ShownRow
     outputs: tuple[int, ...]
     pair: Change | None
+    pairs: int
     step: float | None
     examples: tuple[ShownRow, ...]
 
@@ -129,9 +131,9 @@ def what_if(
     """
     asker = _Asker(subject, budget, prober.seconds_per_row * len(columns))
     row = asker.row(example, columns)
-    pair = None
-    if all(each.change is None for each in row.responses) and not budget.is_spent:
-        pair = asker.pair(example, columns[:_PAIRED_COLUMNS])
+    pair, pairs = None, 0
+    if all(each.change is None for each in row.responses):
+        pair, pairs = asker.pair(example, columns[:_PAIRED_COLUMNS])
     others = []
     for other in examples(subject, example.place):
         if budget.is_spent:
@@ -141,6 +143,7 @@ def what_if(
         row,
         outputs_of_row(subject, row.now),
         pair,
+        pairs,
         asker.decision.step or None,
         tuple(others),
     )
@@ -167,17 +170,19 @@ class _Asker:
             responses=self._responses(raw, [each.column for each in columns], now),
         )
 
-    def pair(self, example: Example, columns: Sequence[RankedColumn]) -> Change | None:
-        """Returns the smallest change of two columns together."""
+    def pair(self, example: Example, columns: Sequence[RankedColumn]) -> tuple[Change | None, int]:
+        """Returns the smallest change of two columns together, and how many pairs were tried."""
         raw, now = self._raw(example), self._subject.outputs[example.place]
         best: Change | None = None
+        tried = 0
         for first, second in combinations([each.column for each in columns], 2):
             if self._budget.is_spent:
                 break
             found = self._pair_change(raw, (first, second), now)
+            tried += 1
             if found is not None and _size(found) < _size(best):
                 best = found
-        return best
+        return best, tried
 
     def _raw(self, example: Example) -> RawRows:
         return self._subject.sample.raw.take(slice(example.place, example.place + 1))
