@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 
+from common.data.rows import Values
 from services.analyzer.domain.budget import Budget
+from services.analyzer.domain.models.model import Outputs
+from services.analyzer.domain.robustness import plan
 from services.analyzer.domain.robustness.columns import columns_of
 from services.analyzer.domain.robustness.findings import DisturbanceKind
 from services.analyzer.domain.robustness.plan import LEAST_ROWS, Cost, association, planned
@@ -66,3 +69,21 @@ def test_association_is_the_share_between_groups() -> None:
     unrelated = np.tile([0, 1], 150)
     assert association(unrelated, outputs) == pytest.approx(0)
     assert association(codes.astype(float), np.ones((300, 1))) == 0
+
+
+def test_many_outputs_and_rows_are_not_all_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thousand classes of a hundred thousand rows would take longer than the disturbances."""
+    shapes = set()
+
+    def watched(values: Values, outputs: Outputs) -> float:
+        shapes.add((len(values), outputs.shape))
+        return association(values, outputs)
+
+    monkeypatch.setattr(plan, "association", watched)
+    values = normal(2, 50_001)
+    subject = subject_with(
+        lambda raw: np.tile(raw["a"][:, None], 12), values, values["a"], outputs=["x"] * 12
+    )
+    columns = columns_of(subject, Budget(60))
+    planned(subject, columns, table_disturbances(columns), Budget(60), Cost(0, 1e-6))
+    assert shapes == {(16_667, (16_667, 10))}

@@ -20,6 +20,7 @@ LEAST_ROWS = 100
 _MOST_ROWS = 10_000
 _ENOUGH_ROWS = 500
 _MOST_COLUMNS = 50
+_COMPARED, _MOST_OUTPUTS = 20_000, 10
 _FEWER_SEVERITIES = 3
 _TIMED_SHARE = 0.02
 _GROUPS = 10
@@ -170,8 +171,9 @@ def _single_columns(subject: Subject, columns: Columns) -> tuple[list[str], list
     names = columns.table
     if len(names) < 2:
         return [], []
-    raw = subject.sample.raw.columns
-    bound = {name: association(raw[name], subject.outputs) for name in names}
+    raw, rows = subject.sample.raw.columns, slice(None, None, -(-subject.sample.count // _COMPARED))
+    outputs = subject.outputs[rows, :_MOST_OUTPUTS]
+    bound = {name: association(raw[name][rows], outputs) for name in names}
     chosen = subject.settings.features
     order = sorted(names, key=lambda name: (name not in chosen, -bound[name]))
     if len(order) <= _MOST_COLUMNS:
