@@ -6,7 +6,7 @@ from aimass.analyzer.v1 import analyzer_pb2, resolver_pb2
 from aimass.catalog.v1 import model_pb2
 from common.artifacts import ObjectStore
 from common.data.messages import schema_from_proto
-from common.data.schema import Schema, SplitCounts
+from common.data.schema import SplitCounts
 from common.errors import InvalidFieldError
 from services.analyzer.convert import specification_from_proto, specification_to_proto
 from services.analyzer.domain.estimate import estimate
@@ -45,7 +45,7 @@ class Resolving:
             version.name, schema, SplitCounts(counts.train, counts.validation, counts.test)
         )
         models = [
-            self._checked(each, schema, paths, place)
+            self._checked(each, data, paths, place)
             for place, each in enumerate(question.model_versions)
         ]
         resolved = resolve_against(specification, models, data, paths)
@@ -56,15 +56,15 @@ class Resolving:
         return analysis
 
     def _checked(
-        self, version: model_pb2.ModelVersion, schema: Schema, paths: Paths, place: int
+        self, version: model_pb2.ModelVersion, data: CheckedData, paths: Paths, place: int
     ) -> CheckedModel:
         check_format(version, paths.model(place))
         try:
-            opened = describe_model(self._store, version, schema)
+            opened = describe_model(self._store, version, data.schema)
         except UnusableModelError as error:
             raise InvalidFieldError(
                 paths.of("dataset_version"),
-                f"{error} {version.name} takes other data.",
+                f"{version.name} cannot be used with {data.name}: {error}",
                 reason="COLUMNS_DO_NOT_FIT",
             ) from None
         return CheckedModel(

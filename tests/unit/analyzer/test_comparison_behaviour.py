@@ -122,6 +122,18 @@ def test_a_version_against_itself_differs_in_nothing(truth: Values) -> None:
     assert found.summary.agreements[0].agreement == 1
 
 
+@pytest.mark.parametrize("task", [Task.CLASSIFICATION, Task.REGRESSION])
+def test_rounding_makes_no_version_better(truth: Values, task: Task) -> None:
+    """The same network in another format differs in the last digits, always the same way."""
+    outputs = sure(truth, 3) if task is Task.CLASSIFICATION else (truth * 1.1 + 1.0)[:, None]
+    metric = Metric.LOG_LOSS if task is Task.CLASSIFICATION else Metric.MEAN_ABSOLUTE_ERROR
+    better = outputs * (1 + 1e-8) if task is Task.CLASSIFICATION else outputs * (1 - 1e-8)
+    found = compared(giving([outputs, better], truth, task, metric)).summary
+    challenger = found.challengers[0]
+    assert challenger.outcome is Outcome.AS_GOOD
+    assert not challenger.worse_slices + challenger.better_slices
+
+
 def test_the_best_of_several_challengers_is_named(truth: Values) -> None:
     spans = [(0, 90), (0, 60), (0, 20), (0, 150)]
     found = compared(giving([outputs_of(truth, each) for each in spans], truth))

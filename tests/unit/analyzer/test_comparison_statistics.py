@@ -35,6 +35,14 @@ def test_the_interval_of_a_share_is_scipy_s(rows: int, share: float) -> None:
     assert found.value == right / rows
 
 
+def test_a_million_rows_of_many_classes_do_not_fill_the_memory() -> None:
+    """Sums over each class are left out; those over all rows have their intervals."""
+    truth = np.arange(300_000) % 10
+    found = statistics(Task.CLASSIFICATION, truth, np.full((len(truth), 10), 0.1))
+    assert {"accuracy", "log_loss"} <= found.keys()
+    assert sum(each.terms.nbytes for each in found.values()) < 100_000_000
+
+
 @given(gained=st.integers(0, 300), lost=st.integers(0, 300))
 def test_mcnemar_with_mid_p_lies_between_the_exact_test_and_half_a_step_less(
     gained: int, lost: int

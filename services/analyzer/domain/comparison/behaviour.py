@@ -14,6 +14,7 @@ from services.analyzer.domain.comparison.differences import (
     Judgement,
     compare_metrics,
 )
+from services.analyzer.domain.comparison.statistics import row_differences
 from services.analyzer.domain.comparison.summary import (
     Agreement,
     ClassChange,
@@ -118,7 +119,7 @@ def compare_behaviour(versions: Versions, budget: Budget) -> BehaviourComparison
 
 
 def _slices(versions: Versions, challenger: Version, budget: Budget) -> SliceChanges:
-    change = challenger.subject.row_scores - versions.baseline.subject.row_scores
+    change = row_differences(versions.baseline.subject.row_scores, challenger.subject.row_scores)
     if not change.any():
         return SliceChanges()
     worse, notes = _found(versions, -change, budget.share(0.5))

@@ -20,6 +20,7 @@ from services.analyzer.domain.comparison.statistics import (
     adjusted,
     mean_difference,
     means_test,
+    row_differences,
     share_difference,
     share_interval,
     shares_test,
@@ -258,7 +259,7 @@ def _paired_interval(
     baseline: MeasuredVersion, challenger: MeasuredVersion, metric: Metric, level: float = LEVEL
 ) -> Interval:
     """Returns the difference of mean row scores: above 0 the challenger is better."""
-    change = challenger.scores[metric] - baseline.scores[metric]
+    change = _changes(baseline, challenger, metric)
     if _is_share(baseline.version, metric):
         return share_difference(
             int((change > 0).sum()), int((change < 0).sum()), len(change), level
@@ -267,10 +268,15 @@ def _paired_interval(
 
 
 def _test(baseline: MeasuredVersion, challenger: MeasuredVersion, metric: Metric) -> PairedTest:
-    change = challenger.scores[metric] - baseline.scores[metric]
+    change = _changes(baseline, challenger, metric)
     if _is_share(baseline.version, metric):
         return shares_test(int((change > 0).sum()), int((change < 0).sum()))
     return means_test(change)
+
+
+def _changes(baseline: MeasuredVersion, challenger: MeasuredVersion, metric: Metric) -> RowScores:
+    """Returns how much better the challenger is on each row."""
+    return row_differences(baseline.scores[metric], challenger.scores[metric])
 
 
 def _shown(interval: Interval, metric: Metric) -> Interval:

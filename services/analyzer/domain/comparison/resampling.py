@@ -23,6 +23,8 @@ _BINS = 10
 _CHUNK = 2_000_000
 _LEAST_PROBABILITY = 1e-12
 _MOST_CLASSES = 100
+# Rows times classes: what is summed over each class takes eight numbers of each row.
+_MOST_CELLS = 2_000_000
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,7 @@ def _of_classes(truth: npt.NDArray[np.int64], outputs: Outputs) -> dict[str, Sta
         CALIBRATION_ERROR: _calibration(outputs.max(axis=1), found == truth),
     }
     classes = np.union1d(truth, found)
-    if len(classes) > _MOST_CLASSES:
+    if len(classes) > _MOST_CLASSES or len(classes) * len(truth) > _MOST_CELLS:
         return single
     is_true, is_found = truth[:, None] == classes, found[:, None] == classes
     present = is_true.any(axis=0)
@@ -164,7 +166,8 @@ def _of_labels(truth: npt.NDArray[np.bool_], outputs: Outputs) -> dict[str, Stat
             both.astype(np.float64), lambda sums: _ratio(2 * sums[:, 0], sums[:, 1])
         ),
     }
-    return single if truth.shape[1] > _MOST_CLASSES else single | {"macro_f1": _f1(truth, found)}
+    is_large = truth.shape[1] > _MOST_CLASSES or truth.size > _MOST_CELLS
+    return single if is_large else single | {"macro_f1": _f1(truth, found)}
 
 
 def _f1(truth: npt.NDArray[np.bool_], found: npt.NDArray[np.bool_]) -> Statistic:

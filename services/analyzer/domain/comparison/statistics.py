@@ -10,6 +10,7 @@ from services.analyzer.domain.metrics import Interval, RowScores
 
 LEVEL = 0.95
 _FEW_ROWS = 30
+_ROUNDING = 1e-6
 
 
 @dataclass(frozen=True)
@@ -23,6 +24,16 @@ class PairedTest:
 
     name: str
     p_value: float
+
+
+def row_differences(before: RowScores, after: RowScores) -> RowScores:
+    """Returns how row scores differ, (rows,); what is no more than rounding is no change.
+
+    The same network in two formats differs in the last digits, the same way on many rows.
+    """
+    change = after - before
+    limit = _ROUNDING * max(np.abs(before).max(), np.abs(after).max())
+    return np.where(np.abs(change) <= limit, 0.0, change)
 
 
 def share_interval(right: int, rows: int, level: float = LEVEL) -> Interval:

@@ -76,7 +76,12 @@ def _main_plot(found: BehaviourComparison) -> list[Part]:
     baseline = found.versions.baseline.label
     caption = (
         f"Differences to {baseline} on the same rows, with 95 % confidence intervals: right of the "
-        "line is better. An interval wholly right of the dashed line is as good within the margin."
+        "line is better. An interval wholly right of the dashed line is as good within the margin"
+        + (
+            "; for the number of challengers, the verdict asks for a little more."
+            if judged[1:]
+            else "."
+        )
     )
     seen = "; ".join(
         f"{label}: {number(value)}, from {number(low)} to {number(high)}"

@@ -32,6 +32,8 @@ def show_weights(found: WeightComparison) -> Section:
 
 def _weights_words(version: Version, changes: WeightChanges) -> str:
     label = beginning(version.label)
+    if changes.relative_difference is None and changes.tensors:
+        return f"How far {version.label} differs cannot be told: weights are 0 or no numbers."
     if changes.relative_difference is None:
         return f"{label} has no weights in the shapes of the baseline's."
     if changes.changed_share == 0:
