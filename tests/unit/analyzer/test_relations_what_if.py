@@ -167,3 +167,13 @@ def test_pairs_that_there_was_no_time_for_are_not_spoken_of() -> None:
     for seconds, pairs in ((60.0, 1), (0.0, 0)):
         found = what_if(Example(0, "asked"), columns, 2, subject, prober, Budget(seconds))
         assert (found.pair, found.pairs) == (None, pairs)
+
+
+def test_a_row_with_an_infinite_value_has_a_change_without_size() -> None:
+    values = np.arange(30, dtype=np.float64)
+    values[4] = np.inf
+    subject = classifier(lambda c: np.where(np.isfinite(c["a"]), 3.0, -3.0), {"a": values})
+    change = asked(subject, 4).row.responses[0].change
+    assert change is not None
+    assert change.size is None
+    assert change.values == (ColumnValue(15.0),)

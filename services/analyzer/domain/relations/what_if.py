@@ -42,7 +42,7 @@ class Change:
         columns: Their names.
         values: What they are changed to.
         size: Of numbers the change in standard deviations of the column, of labels 1 each; None
-            where a value was missing.
+            where a value was missing or infinite.
         prediction: What is predicted then.
     """
 
@@ -220,7 +220,7 @@ class _Asker:
             change = Change(
                 (column.name,),
                 (value_of(grid, place),),
-                None if is_missing(column, own).any() else float(costs[place]),
+                float(costs[place]) if _is_there(column, own) else None,
                 self.decision.told(found[place]),
             )
         return Response(column.name, _own_value(column, own), grid, found, change)
@@ -242,11 +242,11 @@ class _Asker:
         place = self._smallest(found, np.asarray(costs), now)
         if place is None:
             return None
-        unknown = any(is_missing(*each).any() for each in zip(pair, owns, strict=True))
+        are_there = all(_is_there(*each) for each in zip(pair, owns, strict=True))
         return Change(
             (pair[0].name, pair[1].name),
             tuple(value_of(grid, at[place]) for grid, at in zip(grids, places, strict=True)),
-            None if unknown else float(np.asarray(costs)[place]),
+            float(np.asarray(costs)[place]) if are_there else None,
             self.decision.told(found[place]),
         )
 
@@ -277,13 +277,21 @@ def _own_value(column: Column, own: Values) -> ColumnValue:
     return ColumnValue(float(own[0]) if np.isfinite(own[0]) else None)
 
 
+def _is_there(column: Column, own: Values) -> bool:
+    """Whether a row has a value that others have a distance from."""
+    return not is_missing(column, own).any() and bool(np.isfinite(own.astype(np.float64)).all())
+
+
 def _costs(column: Column, values: Values, own: Values, grid: Grid) -> Costs:
-    """Returns the sizes of changes to the values of a grid; from the median if own is missing."""
+    """Returns the sizes of changes to the values of a grid, (points,), in standard deviations.
+
+    They are from the median where the row's own value is missing or infinite.
+    """
     if not grid.is_numeric:
         return np.where(grid.values == own[0], 0.0, _LABEL_COST)
     numbers = values.astype(np.float64)
     numbers = numbers[np.isfinite(numbers)]
-    start = np.median(numbers) if is_missing(column, own).any() else float(own[0])
+    start = float(own[0]) if _is_there(column, own) else np.median(numbers)
     return np.asarray(np.abs(grid.places - start) / (numbers.std() or 1.0))
 
 
