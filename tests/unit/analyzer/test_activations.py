@@ -144,6 +144,14 @@ def test_values_that_are_all_the_same_are_in_a_bin_of_some_width(mlp: Subject) -
     assert edges[place] <= 0 < edges[place + 1]
 
 
+def test_one_row_does_not_make_units_dead(mlp: Subject) -> None:
+    """A rectifier leaves many units off for any row."""
+    findings = analysed(replace(mlp, sample=mlp.sample.take(slice(0, 1))))
+    assert sum(each.dead_unit_count for each in findings.summary.layers) == 0
+    told = str(show_activations(findings).parts[0])
+    assert "2 layers on 1 row; too few to tell" in told
+
+
 def test_saturation_is_found(tmp_path: Path) -> None:
     def change(layer: nn.Linear) -> None:
         layer.weight *= 1e4

@@ -7,6 +7,7 @@ from common.reports.report import Cell, Notice, Part, Section, Severity, Table
 from common.reports.text import shortened
 from services.analyzer.domain.activations.findings import (
     ActivationsFindings,
+    ActivationsSummary,
     LayerActivations,
 )
 from services.analyzer.domain.activations.plots import (
@@ -18,6 +19,7 @@ from services.analyzer.domain.activations.plots import (
     spread_plot,
     target_map,
 )
+from services.analyzer.domain.activations.statistics import FEWEST_ROWS
 
 _NOTABLE_SHARE = 0.02
 _SATURATED_SHARE = 0.5
@@ -46,10 +48,11 @@ def show_activations(findings: ActivationsFindings) -> Section:
 def _first_sentence(findings: ActivationsFindings) -> str:
     found = findings.summary
     layer = found.layers[-1]
-    looked = f"{len(found.layers):,} layers on {found.row_count:,} rows"
+    looked = f"{_counted(len(found.layers), 'layer')} on {_counted(found.row_count, 'row')}"
+    units = _units_told(found)
     known = found.representation
     if known is None or known.neighbour_agreement is None or known.chance_agreement is None:
-        return f"Looked into {looked}; {_units_told(found.layers)}"
+        return f"Looked into {looked}; {units}"
     share = known.neighbour_agreement
     if findings.facts is not None and findings.facts.task is Task.REGRESSION:
         told = f"rows near each other explain {share:.0%} of the target's variance"
@@ -58,12 +61,18 @@ def _first_sentence(findings: ActivationsFindings) -> str:
             f"of a row's 10 nearest rows {share:.0%} are of its class "
             f"({known.chance_agreement:.0%} by chance)"
         )
-    return f"In {layer.layer}, {told}. Looked into {looked}; {_units_told(found.layers)}"
+    return f"In {layer.layer}, {told}. Looked into {looked}; {units}"
 
 
-def _units_told(layers: Sequence[LayerActivations]) -> str:
-    units = sum(each.unit_count for each in layers)
-    dead = sum(each.dead_unit_count for each in layers)
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
+def _units_told(found: ActivationsSummary) -> str:
+    units = sum(each.unit_count for each in found.layers)
+    dead = sum(each.dead_unit_count for each in found.layers)
+    if found.row_count < FEWEST_ROWS:
+        return f"too few to tell which of the {units:,} units are never active."
     if not dead:
         return f"all {units:,} units are active on some row."
     return f"{dead:,} of {units:,} units are never active."

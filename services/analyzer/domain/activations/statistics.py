@@ -16,6 +16,8 @@ _FEWEST_KEPT_UNITS = 16
 _NEAR = 0.05
 _SAME = 1e-6
 _FEWEST_VALUES = 10
+FEWEST_ROWS = 10
+"""With fewer rows no unit is called dead."""
 _LARGE, _HUGE = 1e15, 1e30
 
 
@@ -126,11 +128,11 @@ class LayerWatch:
     def dead(self) -> npt.NDArray[np.bool_]:
         """Whether units are never active: 0 on every row, or without such a zero always the same.
 
-        Without zero that is told of some values only.
+        That is told of some rows only, without zero of some values: one row leaves many units off.
         """
         assert self.totals is not None
         if self.is_rectified:
-            return self.totals.most <= 0
+            return (self.totals.most <= 0) & (self.rows >= FEWEST_ROWS)
         size = max(float(np.abs([self.totals.least, self.totals.most]).max()), 1e-30)
         is_same = self.totals.most - self.totals.least <= _SAME * size
         return is_same & (self.totals.count >= _FEWEST_VALUES)

@@ -137,7 +137,9 @@ class LayerActivations(_message.Message):
     saturated_unit_count: _builtins.int
     """Units with more than 95 % of their values near a bound."""
     dead_unit_count: _builtins.int
-    """Units that are never active: of a rectifier 0 on every row, of others the same on every row."""
+    """Units that are never active: of a rectifier 0 on every row, of others the same on every row. With
+    fewer than 10 rows that is told of none.
+    """
     always_on_unit_count: _builtins.int
     """Units of a rectifier that are never 0: it lets all of their values through."""
     effective_dimensions: _builtins.float
