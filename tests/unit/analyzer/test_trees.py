@@ -18,6 +18,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from services.analyzer.domain.budget import Budget
 from services.analyzer.domain.structure.trees import trees_of
+from services.analyzer.domain.weights import PART
 from services.analyzer.domain.weights.analysis import analyse_weights
 from services.analyzer.domain.weights.findings import WeightsFindings
 from tests.unit.analyzer.test_weights import fitted
@@ -71,3 +72,10 @@ def test_steps_with_different_columns_are_told() -> None:
     assert found.summary.trees is not None
     assert all(each.column.startswith("column ") for each in found.summary.trees.splits)
     assert any("different columns" in note for note in found.notes)
+
+
+def test_one_tree_is_told_as_one() -> None:
+    [told, *_] = PART.show(found_in(tree(1))).parts
+    assert isinstance(told, str)
+    assert told.startswith("One tree with 2 leaves; ")
+    assert told.endswith(" is split on most often, 3 columns never.")

@@ -3,11 +3,14 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
+from onnx import helper
 
 from services.analyzer.domain.budget import Budget
 from services.analyzer.domain.weights import PART
 from services.analyzer.domain.weights.analysis import analyse_weights
 from services.analyzer.domain.weights.findings import WeightKind, WeightSensitivity, WeightsFindings
+from services.analyzer.domain.weights.sources import _initializer
 from services.analyzer.domain.weights.tensors import array_tensor
 from services.analyzer.domain.weights.units import duplicate_units
 from tests.unit.analyzer.test_weights import onnx_subject
@@ -50,3 +53,13 @@ def test_a_twin_is_found_beside_another_that_is_only_near() -> None:
     values = np.stack([near, first, 3 * first])
     tensor = array_tensor("w", "layer", WeightKind.LINEAR, values)
     assert duplicate_units(tensor, 1e-6, 0) == 1
+
+
+@pytest.mark.parametrize("operator", ["MatMul", "Gemm"])
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_weight_on_the_left_of_a_product_has_a_row_for_each_unit(
+    operator: str, place: int
+) -> None:
+    node = helper.make_node(operator, ["w", "x"] if place == 0 else ["x", "w"], ["y"], "product")
+    values = np.zeros((2, 5), np.float32)
+    assert _initializer("w", values, {"w": (node, place)}).rows == (2 if place == 0 else 5)

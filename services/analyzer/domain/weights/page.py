@@ -82,10 +82,13 @@ def _units_told(summary: WeightsSummary) -> Iterator[str]:
 
 def _trees_told(trees: TreeWeights) -> str:
     told = f"{trees.tree_count:,} trees with {trees.mean_leaves:.3g} leaves each, on average"
+    if trees.tree_count == 1:
+        told = f"One tree with {trees.leaf_count:,} lea{'f' if trees.leaf_count == 1 else 'ves'}"
     if not trees.splits:
-        return f"{told}; none splits."
-    told += f"; they split on {trees.splits[0].column} most often"
-    never = f", and never on {trees.unused_columns:,} columns" if trees.unused_columns else ""
+        return f"{told}; no column is split on."
+    told += f"; {trees.splits[0].column} is split on most often"
+    plural = "" if trees.unused_columns == 1 else "s"
+    never = f", {trees.unused_columns:,} column{plural} never" if trees.unused_columns else ""
     return f"{told}{never}."
 
 

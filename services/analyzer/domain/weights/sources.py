@@ -89,7 +89,7 @@ def _initializer(
         return array_tensor(name, name, WeightKind.UNSPECIFIED, values)
     node, place = users[name]
     kind = _onnx_kind(node, place, values.ndim)
-    return array_tensor(name, node.name, kind, values, _unit_axis(node, kind, values.ndim))
+    return array_tensor(name, node.name, kind, values, _unit_axis(node, place, kind, values.ndim))
 
 
 def _onnx_kind(node: onnx.NodeProto, place: int, sides: int) -> WeightKind:
@@ -106,14 +106,15 @@ def _onnx_kind(node: onnx.NodeProto, place: int, sides: int) -> WeightKind:
     return WeightKind.BIAS if is_bias else WeightKind.UNSPECIFIED
 
 
-def _unit_axis(node: onnx.NodeProto, kind: WeightKind, sides: int) -> int:
-    """Returns the axis of outputs: products take weights as (inputs, outputs)."""
+def _unit_axis(node: onnx.NodeProto, place: int, kind: WeightKind, sides: int) -> int:
+    """Returns the axis of outputs: products take weights as (inputs, outputs) on the right."""
     if node.op_type == "ConvTranspose" and kind is WeightKind.CONVOLUTION:
         return 1
     if kind is not WeightKind.LINEAR:
         return 0
-    is_transposed = any(each.name == "transB" and each.i for each in node.attribute)
-    return 0 if is_transposed else sides - 1
+    option = ("transA", "transB")[place]
+    is_transposed = any(each.name == option and each.i for each in node.attribute)
+    return sides - 1 if (place == 1) != is_transposed else 0
 
 
 def _attributes(node: onnx.NodeProto) -> Iterator[StoredTensor]:
