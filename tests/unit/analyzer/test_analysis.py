@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 
+from common.data.schema import Task
 from common.reports.report import Section
 from services.analyzer.domain.analysis import analyse
 from services.analyzer.domain.budget import Budget
@@ -15,7 +17,9 @@ from services.analyzer.domain.part import (
     UnusableModelError,
 )
 from services.analyzer.domain.subject import Subject
+from services.analyzer.domain.verdict import verdict_of
 from tests.support.analysis import iris
+from tests.unit.analyzer.behaviour_support import subject_giving
 
 
 @dataclass(frozen=True)
@@ -120,3 +124,19 @@ def test_health_sees_what_the_parts_found(subject: Subject) -> None:
         each.rule: each.reason for each in findings.results[PartName.HEALTH].summary.unchecked
     }
     assert unchecked["broken_weights"] == "A tree has no weights."
+
+
+@pytest.mark.parametrize(
+    ("truth", "told"),
+    [
+        (np.linspace(0, 1, 20), "explains 99"),
+        (np.linspace(1, 0, 20), "no better than always saying the mean"),
+        (np.full(20, 0.5), "nothing to explain"),
+    ],
+)
+def test_the_verdict_of_a_regression_is_in_words(truth: np.ndarray, told: str) -> None:
+    """A share of the variance below 0, or of none, says nothing to people."""
+    outputs = np.linspace(0, 1.05, 20)[:, None]
+    found = verdict_of(subject_giving(outputs, truth, Task.REGRESSION), {}, ())
+    assert told in found
+    assert "off by" in found

@@ -125,7 +125,11 @@ def test_a_version_against_itself_differs_in_nothing(truth: Values) -> None:
 @pytest.mark.parametrize("task", [Task.CLASSIFICATION, Task.REGRESSION])
 def test_rounding_makes_no_version_better(truth: Values, task: Task) -> None:
     """The same network in another format differs in the last digits, always the same way."""
-    outputs = sure(truth, 3) if task is Task.CLASSIFICATION else (truth * 1.1 + 1.0)[:, None]
+    outputs = (
+        sure(truth, 3)
+        if task is Task.CLASSIFICATION
+        else (truth.astype(np.float64) * 1.1 + 1.0)[:, None]
+    )
     metric = Metric.LOG_LOSS if task is Task.CLASSIFICATION else Metric.MEAN_ABSOLUTE_ERROR
     better = outputs * (1 + 1e-8) if task is Task.CLASSIFICATION else outputs * (1 - 1e-8)
     found = compared(giving([outputs, better], truth, task, metric)).summary
