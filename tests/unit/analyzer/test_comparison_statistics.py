@@ -206,3 +206,10 @@ def test_few_draws_where_the_budget_is_short() -> None:
     own = statistics(Task.CLASSIFICATION, drawn_classes(outputs), outputs)
     found = draws_of([own], 100_000, 0, Budget(0))[0]["accuracy"]
     assert 1 <= len(found) < 100_000
+
+
+@pytest.mark.parametrize("rows", [7, 300, 1001])
+def test_none_and_all_are_exact_bounds(rows: int) -> None:
+    """Not 8.67e-17 %, which readers would see."""
+    assert share_interval(0, rows).low == 0
+    assert share_interval(rows, rows).high == 1

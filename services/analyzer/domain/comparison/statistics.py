@@ -48,7 +48,9 @@ def share_interval(right: int, rows: int, level: float = LEVEL) -> Interval:
     share = right / rows
     middle = (share + z * z / (2 * rows)) / (1 + z * z / rows)
     half = z / (1 + z * z / rows) * np.sqrt(share * (1 - share) / rows + z * z / (4 * rows**2))
-    return Interval(share, max(0.0, float(middle - half)), min(1.0, float(middle + half)))
+    low, high = max(0.0, float(middle - half)), min(1.0, float(middle + half))
+    # Rounding leaves a trace where the bound is exact.
+    return Interval(share, low if right else 0.0, high if right < rows else 1.0)
 
 
 def share_difference(gained: int, lost: int, rows: int, level: float = LEVEL) -> Interval:
