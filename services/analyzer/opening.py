@@ -20,6 +20,7 @@ from common.models.store import read_preprocessing
 from common.networks.modules import build_network
 from common.networks.specification import from_proto
 from common.protobuf import enum_short_name
+from services.analyzer.domain.metrics import METRICS
 from services.analyzer.domain.models.foreign import (
     ForeignAnalysed,
     OnnxAnalysed,
@@ -58,6 +59,13 @@ def check_format(version: model_pb2.ModelVersion, field: str) -> None:
             field,
             f"{version.name} is a {kind}; name a package of the trainer, or a scikit-learn or ONNX "
             "model.",
+        )
+    task = enum_short_name(dataset_pb2.Task.DESCRIPTOR, version.task)
+    if version.format in _FOREIGN and task not in METRICS:
+        raise InvalidFieldError(
+            field,
+            f"{version.name} is for the task {task}; name a model for {', '.join(METRICS)}.",
+            reason="TASK_NOT_SUPPORTED",
         )
 
 

@@ -138,6 +138,13 @@ def _detector(question: Question) -> None:
     question.versions[0].format = model_pb2.MODEL_FORMAT_DETECTOR
 
 
+def _forecaster(question: Question) -> None:
+    data = flowers()
+    values = np.column_stack([data[name] for name in COLUMNS])
+    question.versions = [estimator(question.store, LinearRegression().fit(values, values[:, 0]))]
+    question.versions[0].task = dataset_pb2.TASK_FORECASTING
+
+
 def _unknown_layer(question: Question) -> None:
     question.spec.layers.append("layers.7")
 
@@ -205,6 +212,7 @@ def _text_for_the_target_of_a_regression(question: Question) -> None:
         (_one_row, "analysis.spec.evaluated_rows", "needs 10"),
         (_no_validation, "analysis.spec.evaluated_rows", "it has 120 train"),
         (_detector, "analysis.spec.model_version", "detector"),
+        (_forecaster, "analysis.spec.model_version", "the task forecasting"),
         (_unknown_layer, "analysis.spec.layers[0]", "it has layers.0"),
         (_unknown_feature, "analysis.spec.features[0]", "it takes length, width, height"),
         (_row_too_far, "analysis.spec.what_if_row", "0 to 119"),
