@@ -50,7 +50,7 @@ def _quality(subject: Subject) -> str:
     )
     return (
         f"The model gets {_percent(interval.value)} of the {what} right "
-        f"({_percent(interval.low)} to {_percent(interval.high)}), on {rows}."
+        f"({_percent(max(0.0, interval.low))} to {_percent(min(1.0, interval.high))}), on {rows}."
     )
 
 

@@ -140,3 +140,11 @@ def test_the_verdict_of_a_regression_is_in_words(truth: np.ndarray, told: str) -
     found = verdict_of(subject_giving(outputs, truth, Task.REGRESSION), {}, ())
     assert told in found
     assert "off by" in found
+
+
+def test_a_share_of_labels_is_at_most_all_of_them() -> None:
+    truth = np.ones((12, 4), bool)
+    outputs = np.ones((12, 4))
+    outputs[0] = 0.0
+    found = verdict_of(subject_giving(outputs, truth, Task.MULTI_LABEL), {}, ())
+    assert "to 100.0 %" in found
