@@ -11,7 +11,8 @@ from services.analyzer.domain.part import NotApplicableError
 from services.analyzer.domain.sample import UNKNOWN_CLASS
 from services.analyzer.domain.subject import Subject
 
-_MOST_TRAINING_ROWS = 2_000
+_MOST_TRAINING_ROWS, _LEAST_TRAINING_ROWS = 2_000, 200
+_TRAINING_SECONDS = 3.0
 _LEAST_GAP, _GRAVE_GAP = 0.05, 0.15
 _POOR_CALIBRATION, _BAD_CALIBRATION = 0.05, 0.15
 _BINS = 15
@@ -91,7 +92,9 @@ def train_gap(subject: Subject, results: Results) -> Iterator[Finding]:
     """The model does much better on rows that it was trained on."""
     if subject.training is None or subject.training.truth is None:
         raise NotApplicableError("There are no training rows to compare with.")
-    training = subject.training.drawn(_MOST_TRAINING_ROWS, subject.settings.seed)
+    affordable = int(_TRAINING_SECONDS / max(subject.seconds_per_row, 1e-9))
+    rows = min(_MOST_TRAINING_ROWS, max(_LEAST_TRAINING_ROWS, affordable))
+    training = subject.training.drawn(rows, subject.settings.seed)
     metric = _plain_metric(subject)
     assert training.truth is not None
     before = Scorer(metric, subject.model.task, training.truth).rows(subject.predict(training.raw))
