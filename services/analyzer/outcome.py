@@ -1,7 +1,7 @@
 """What comes of an analysis: findings, verdict and report."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from services.analyzer.domain.analysis import Findings, Progress, analyse
@@ -12,6 +12,7 @@ from services.analyzer.domain.health.rules import Finding
 from services.analyzer.domain.metrics import NEED_PROBABILITIES, standard_metrics
 from services.analyzer.domain.page.report import ReportHead, report_page, sections_of
 from services.analyzer.domain.part import (
+    ROWLESS,
     NotApplicableError,
     PartName,
     PartOutcome,
@@ -20,7 +21,10 @@ from services.analyzer.domain.part import (
 from services.analyzer.domain.registry import PARTS
 from services.analyzer.domain.specification import AnalysisSpecification
 from services.analyzer.domain.subject import Subject
+from services.analyzer.domain.thinning import thinned
 from services.analyzer.domain.verdict import verdict_of
+
+_INSIDE_ONLY = "The model's inside was looked into, not what it gives for rows."
 
 
 @dataclass(frozen=True)
@@ -62,24 +66,40 @@ def analysed(
         progress: See `analyse`.
         check: See `analyse`.
     """
-    findings = analyse(subject, specification.budgets, specification.budget, progress, check)
+    budgets, seconds = specification.budgets, specification.budget
+    is_predicted = bool(budgets.keys() - ROWLESS)
+    note = ""
+    if is_predicted:
+        [subject], note = thinned([subject], seconds, check)
+    findings = analyse(subject, budgets, seconds, progress, check)
+    _note(findings, note)
     health = findings.results.get(PartName.HEALTH)
     problems = health.summary.findings if health is not None else ()
     shows = {key: part.show for key, part in PARTS.items()} | {PartName.HEALTH: show_health}
     sections = sections_of(findings, shows)
-    verdict = _verdict(subject, findings, problems)
+    verdict = _verdict(subject, findings, problems) if is_predicted else _INSIDE_ONLY
+    metrics = _metrics(subject) if is_predicted else {}
     head = ReportHead(
-        f"Analysis of {subject.name}", verdict, _facts(subject), _lineage(name, [subject])
+        f"Analysis of {subject.name}", verdict, _facts(subject, metrics), _lineage(name, [subject])
     )
     return Outcome(
         verdict=verdict,
         row_count=subject.sample.count,
-        metrics=_metrics(subject),
+        metrics=metrics,
         summaries={key.value: result.summary for key, result in findings.results.items()},
         problems=problems,
         parts=findings.outcomes,
         page=report_page(head, findings.outcomes, problems, sections),
     )
+
+
+def _note(findings: Findings, note: str) -> None:
+    """Adds a note to the first part that goes by what the model gives for the rows."""
+    if not note:
+        return
+    place = next(n for n, each in enumerate(findings.outcomes) if each.part not in ROWLESS)
+    outcome = findings.outcomes[place]
+    findings.outcomes[place] = replace(outcome, notes=(note, *outcome.notes))
 
 
 def compared(
@@ -103,13 +123,17 @@ def compared(
     # On fewer rows, where versions are slow.
     baseline = found.versions.baseline.subject
     sections = show_comparison(found)
+    metrics = _metrics(baseline) if budgets.keys() - ROWLESS else {}
     head = ReportHead(
-        f"{baseline.name} compared", found.verdict, _facts(baseline), _lineage(name, subjects)
+        f"{baseline.name} compared",
+        found.verdict,
+        _facts(baseline, metrics),
+        _lineage(name, subjects),
     )
     return Outcome(
         verdict=found.verdict,
         row_count=baseline.sample.count,
-        metrics=_metrics(baseline),
+        metrics=metrics,
         summaries={"comparison": found.summary},
         problems=(),
         parts=found.outcomes,
@@ -134,7 +158,7 @@ def _metrics(subject: Subject) -> dict[str, float]:
     return {name: value for name, value in found.items() if name not in NEED_PROBABILITIES}
 
 
-def _facts(subject: Subject) -> dict[str, str | int | float]:
+def _facts(subject: Subject, metrics: Mapping[str, float]) -> dict[str, str | int | float]:
     facts: dict[str, str | int | float] = {
         "Model": subject.name,
         "Format": subject.model.format.value,
@@ -143,7 +167,7 @@ def _facts(subject: Subject) -> dict[str, str | int | float]:
         "Data": subject.dataset_version,
         "Rows looked at": subject.sample.count,
     }
-    return facts | {name.replace("_", " "): value for name, value in _metrics(subject).items()}
+    return facts | {name.replace("_", " "): value for name, value in metrics.items()}
 
 
 def _lineage(name: str, subjects: Sequence[Subject]) -> list[tuple[str, str]]:

@@ -26,6 +26,10 @@ class PartName(StrEnum):
     HEALTH = "health"
 
 
+ROWLESS = frozenset({PartName.STRUCTURE, PartName.WEIGHTS, PartName.CURVES})
+"""Parts that can do without what the model gives for the rows."""
+
+
 class PartState(StrEnum):
     """How a part went, named as in `aimass.analyzer.v1.PartState`."""
 

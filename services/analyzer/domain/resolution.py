@@ -8,7 +8,7 @@ from common.errors import InvalidFieldError
 from services.analyzer.domain.metrics import METRICS, Metric
 from services.analyzer.domain.models.model import AnalysedModel
 from services.analyzer.domain.models.torch_package import TorchPackage
-from services.analyzer.domain.part import PartName
+from services.analyzer.domain.part import ROWLESS, PartName
 from services.analyzer.domain.paths import Paths
 from services.analyzer.domain.specification import (
     AnalysisSpecification,
@@ -21,7 +21,6 @@ LEAST_ROWS = 10
 
 _MOST_NAMED = 20
 _SINGLE_ONLY = frozenset({PartName.RELATIONS, PartName.HEALTH})
-_NO_ROWS = frozenset({PartName.STRUCTURE, PartName.WEIGHTS, PartName.CURVES})
 _LABELLED = frozenset({ColumnType.CATEGORICAL, ColumnType.BOOLEAN})
 _TARGETS = {
     Task.CLASSIFICATION: _LABELLED | {ColumnType.NUMERIC, ColumnType.TEXT},
@@ -112,7 +111,7 @@ def resolve_against(
 
 def needs_rows(parts: Iterable[PartRequest]) -> bool:
     """Whether some of the parts say nothing without rows."""
-    return bool({each.part for each in parts} - _NO_ROWS)
+    return bool({each.part for each in parts} - ROWLESS)
 
 
 def _resolved_parts(specification: AnalysisSpecification, paths: Paths) -> tuple[PartRequest, ...]:

@@ -3,7 +3,12 @@
 import numpy as np
 import pytest
 
-from services.analyzer.domain.models.outputs import class_outputs, label_outputs, regression_outputs
+from services.analyzer.domain.models.outputs import (
+    are_logits,
+    class_outputs,
+    label_outputs,
+    regression_outputs,
+)
 from services.analyzer.domain.part import UnusableModelError
 
 CLASSES = ("a", "b", "c")
@@ -43,6 +48,20 @@ def test_a_named_class_has_one(named: np.ndarray) -> None:
     found, are_probabilities = class_outputs({"label": named}, CLASSES)
     assert found.tolist() == [[0, 1, 0], [1, 0, 0], [0, 0, 1]]
     assert not are_probabilities
+
+
+def test_a_score_once_seen_beyond_probabilities_is_none_afterwards() -> None:
+    """A few rows alone may look like probabilities."""
+    assert are_logits({"p": np.array([0.3, -2.0])}) and not are_logits({"p": np.array([0.3])})
+    found, _ = class_outputs({"p": np.array([0.3])}, ("no", "yes"), are_logits=True)
+    assert found[0, 1] == pytest.approx(1 / (1 + np.exp(-0.3)))
+
+
+def test_whole_numbers_of_onnx_are_labels_where_labels_are_numbers() -> None:
+    found, _ = class_outputs({"label": np.array([2, 3])}, ("1", "2", "3"), are_positions=False)
+    assert found.tolist() == [[0, 1, 0], [0, 0, 1]]
+    found, _ = class_outputs({"label": np.array([2, 0])}, CLASSES, are_positions=False)
+    assert found.tolist() == [[0, 0, 1], [1, 0, 0]]
 
 
 def test_a_class_that_is_not_known_has_nothing() -> None:

@@ -31,7 +31,6 @@ from services.analyzer.domain.comparison.summary import (
     ComparisonSummary,
     VersionSummary,
 )
-from services.analyzer.domain.comparison.thinning import thinned
 from services.analyzer.domain.comparison.verdict import verdict_of
 from services.analyzer.domain.comparison.versions import Version, Versions, versions_of
 from services.analyzer.domain.comparison.weights import WeightComparison, compare_weights
@@ -42,6 +41,7 @@ from services.analyzer.domain.part import (
     PartResult,
 )
 from services.analyzer.domain.subject import Subject
+from services.analyzer.domain.thinning import thinned
 
 R = TypeVar("R", bound=PartResult)
 T = TypeVar("T")

@@ -17,6 +17,7 @@ from common.models.skops_model import SkopsModel
 from common.models.vectors import Tensors
 from services.analyzer.domain.models.model import Check, ModelFormat, Outputs
 from services.analyzer.domain.models.outputs import (
+    are_logits,
     class_outputs,
     label_outputs,
     regression_outputs,
@@ -54,6 +55,8 @@ class ForeignAnalysed:
     outputs: tuple[str, ...]
     columns: Sequence[Column]
     check: Check = field(default=_unchecked)
+    # What was learned of the model from what it gave.
+    _seen: dict[str, bool] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def format(self) -> ModelFormat:
@@ -117,7 +120,13 @@ class ForeignAnalysed:
             return regression_outputs(found), False
         if self.task is Task.MULTI_LABEL:
             return label_outputs(found)
-        return class_outputs(found, self.outputs)
+        self._seen["logits"] = self._seen.get("logits", False) or are_logits(found)
+        return class_outputs(
+            found,
+            self.outputs,
+            are_positions=isinstance(self.model, SkopsModel),
+            are_logits=self._seen["logits"],
+        )
 
 
 class SklearnAnalysed(ForeignAnalysed):

@@ -75,7 +75,13 @@ def report_page(
         each.part is PartName.HEALTH and each.state is PartState.DONE for each in outcomes
     )
     if checked and not grave and not failed:
-        notices = [Notice(Severity.GOOD, "No problems found", "Of all health rules, none found more than a note.")]
+        notices = [
+            Notice(
+                Severity.GOOD,
+                "No problems found",
+                "Of all health rules, none found more than a note.",
+            )
+        ]
     return render(
         Report(
             title=shortened(head.title, 200),

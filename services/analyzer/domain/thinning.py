@@ -1,7 +1,10 @@
-"""Fewer rows where predicting all of them for all versions would take too long."""
+"""Fewer rows where predicting all of them would take too long."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
 
 from services.analyzer.domain.budget import Budget
 from services.analyzer.domain.subject import Subject
@@ -15,8 +18,6 @@ def thinned(
 ) -> tuple[list[Subject], str]:
     """Returns the subjects, on the same fewer rows if need be, and a note that says so.
 
-    What scans say of the rows is left out of thinned subjects.
-
     Args:
         subjects: On the same rows.
         seconds: For all parts together; predicting the rows may take two fifths of them.
@@ -29,9 +30,15 @@ def thinned(
     rows = budget.affords(count, each, _LEAST_ROWS)
     if rows >= count:
         return list(subjects), ""
-    sample = first.sample.drawn(rows, first.settings.seed)
-    note = f"For the budget, versions were compared on {rows:,} of {count:,} rows."
-    return [replace(subject, sample=sample, outliers=None) for subject in subjects], note
+    generator = np.random.default_rng(first.settings.seed)
+    chosen = np.sort(generator.choice(count, rows, replace=False))
+    note = f"For the budget, {rows:,} of {count:,} rows were looked at."
+    return [_on(subject, chosen) for subject in subjects], note
+
+
+def _on(subject: Subject, chosen: npt.NDArray[np.int64]) -> Subject:
+    outliers = None if subject.outliers is None else subject.outliers.take(chosen)
+    return replace(subject, sample=subject.sample.take(chosen), outliers=outliers)
 
 
 def _seconds_per_row(subject: Subject, check: Callable[[], None]) -> float:
