@@ -9,7 +9,7 @@ import numpy.typing as npt
 from services.analyzer.domain.budget import Budget
 from services.analyzer.domain.subject import Subject
 
-_SHARE = 0.4
+_SHARE = 0.5
 _LEAST_ROWS = 200
 
 
@@ -20,7 +20,7 @@ def thinned(
 
     Args:
         subjects: On the same rows.
-        seconds: For all parts together; predicting the rows may take two fifths of them.
+        seconds: For all parts together; predicting the rows may take half of them.
         check: Raises to stop.
     """
     first = subjects[0]
