@@ -184,9 +184,7 @@ def test_slow_versions_are_compared_on_fewer_rows_and_it_is_said() -> None:
     rows = found.versions.sample.count
     assert 200 < rows < 300
     assert found.outcomes[0].state is PartState.DONE
-    assert found.outcomes[0].notes[0] == (
-        f"For the budget, {rows} of 900 rows were looked at."
-    )
+    assert found.outcomes[0].notes[0] == (f"For the budget, {rows} of 900 rows were looked at.")
     assert pair[0].sample.count == 900
 
 
