@@ -18,7 +18,7 @@ from services.analyzer.domain.metrics import (
 
 def outputs_of(seed: int, rows: int, classes: int) -> np.ndarray:
     values = np.random.default_rng(seed).uniform(0.01, 1, (rows, classes))
-    return values / values.sum(axis=1, keepdims=True)
+    return np.asarray(values / values.sum(axis=1, keepdims=True))
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 5), st.integers(20, 60))

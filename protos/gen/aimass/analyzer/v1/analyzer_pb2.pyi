@@ -348,7 +348,9 @@ class AnalysisSpec(_message.Message):
     seed: _builtins.int
     """Seed of everything that is random, 0 to 2^32 - 1. Default: 0."""
     metric: Global___AnalysisMetric.ValueType
-    """What importance, robustness and comparisons are measured by. Default: ACCURACY, for regression R2."""
+    """What importance, robustness and comparisons are measured by. Default: ACCURACY, for regression R2;
+    unset where the data does not have the target.
+    """
     what_if_row: _builtins.int
     """Number of the row whose what-if is shown, from 0. Default: the row that the model is least sure of."""
     outlier_scan: _builtins.str
@@ -368,7 +370,7 @@ class AnalysisSpec(_message.Message):
     @_builtins.property
     def budget(self) -> _duration_pb2.Duration:
         """About how long all parts may take together, 5 s to 1 day: what is slow then looks at fewer rows,
-        and says so. Starting and publishing come on top. Default: 2 minutes.
+        and says so. Starting and publishing come on top. Default: 90 s.
         """
 
     @_builtins.property
