@@ -20,6 +20,7 @@ from services.analyzer.domain.part import (
 )
 from services.analyzer.domain.registry import PARTS
 from services.analyzer.domain.specification import AnalysisSpecification
+from services.analyzer.domain.structure.words import bytes_told
 from services.analyzer.domain.subject import Subject
 from services.analyzer.domain.thinning import thinned
 from services.analyzer.domain.verdict import verdict_of
@@ -124,12 +125,10 @@ def compared(
     baseline = found.versions.baseline.subject
     sections = show_comparison(found)
     metrics = _metrics(baseline) if budgets.keys() - ROWLESS else {}
-    head = ReportHead(
-        f"{baseline.name} compared",
-        found.verdict,
-        _facts(baseline, metrics),
-        _lineage(name, subjects),
-    )
+    others = ", ".join(subject.name for subject in subjects[1:])
+    facts = _facts(baseline, metrics) | {"Compared with": others}
+    lineage = _lineage(name, subjects)
+    head = ReportHead(f"{baseline.name} compared", found.verdict, facts, lineage)
     return Outcome(
         verdict=found.verdict,
         row_count=baseline.sample.count,
@@ -163,7 +162,7 @@ def _facts(subject: Subject, metrics: Mapping[str, float]) -> dict[str, str | in
         "Model": subject.name,
         "Format": subject.model.format.value,
         "Task": subject.model.task.value,
-        "Size": f"{subject.size_bytes / 1e6:,.2f} MB",
+        "Size": bytes_told(subject.size_bytes),
         "Data": subject.dataset_version,
         "Rows looked at": subject.sample.count,
     }
