@@ -1,6 +1,7 @@
 """Checks an analysis against what it names, before it is created."""
 
 import asyncio
+import logging
 
 import grpc
 
@@ -17,6 +18,9 @@ from services.analyzer.origin import dataset_of
 # The newest scan is looked for in passing.
 _LOOKING_SECONDS = 2.0
 _AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
+
+
+_log = logging.getLogger(__name__)
 
 
 class Validator:
@@ -136,9 +140,9 @@ class Validator:
         try:
             page = await self._scans.ListOutlierScans(request, timeout=_LOOKING_SECONDS)
         except grpc.aio.AioRpcError as error:
-            if error.code() in _AWAY:
-                return None  # an analysis can do without
-            raise
+            # An analysis can do without.
+            _log.warning("The newest scan cannot be looked for: %s", error.details())
+            return None
         return page.outlier_scans[0] if page.outlier_scans else None
 
 

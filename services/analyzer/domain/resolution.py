@@ -237,6 +237,13 @@ def _check_target(checked: CheckedModel, name: str, schema: Schema, field: str) 
         )
 
 
+def _answers(model: AnalysedModel) -> list[str]:
+    """Returns what outputs stand for as it compares; the values of a regression have no name."""
+    if model.task is Task.REGRESSION:
+        return []
+    return [normal_label(each) for each in model.outputs]
+
+
 def _check_comparable(baseline: CheckedModel, other: CheckedModel, field: str) -> None:
     if other.model.task is not baseline.model.task:
         raise InvalidFieldError(
@@ -244,7 +251,7 @@ def _check_comparable(baseline: CheckedModel, other: CheckedModel, field: str) -
             f"{other.name} is for {other.model.task}, and {baseline.name} for "
             f"{baseline.model.task}; compare models that predict the same.",
         )
-    if [*map(normal_label, other.model.outputs)] != [*map(normal_label, baseline.model.outputs)]:
+    if _answers(other.model) != _answers(baseline.model):
         raise InvalidFieldError(
             field,
             f"{other.name} predicts {_listed(other.model.outputs)}, and {baseline.name} "

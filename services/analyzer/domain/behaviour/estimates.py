@@ -8,6 +8,7 @@ from services.analyzer.domain.behaviour.observed import Integers, Mask, Numbers,
 from services.analyzer.domain.behaviour.summary import ClassSummary, MetricEstimate
 from services.analyzer.domain.comparison.statistics import share_interval
 from services.analyzer.domain.metrics import (
+    NEED_PROBABILITIES,
     Metric,
     Scorer,
     mean_interval,
@@ -17,7 +18,6 @@ from services.analyzer.domain.metrics import (
 from services.analyzer.domain.models.model import Outputs
 
 MOST_CLASSES = 50
-_NEED_PROBABILITIES = ("log_loss", "roc_auc")
 _ANY_SIZE = frozenset({"mean_absolute_error", "root_mean_squared_error", "log_loss", "bias"})
 _ANY_SIGN = frozenset({"bias", "r2"})
 _MOST_AREAS = 50
@@ -31,9 +31,7 @@ def estimates(seen: Observed) -> tuple[MetricEstimate, ...]:
     """
     measured = standard_metrics(seen.task, seen.truth, seen.outputs)
     if not seen.has_probabilities:
-        measured = {
-            name: each for name, each in measured.items() if name not in _NEED_PROBABILITIES
-        }
+        measured = {name: each for name, each in measured.items() if name not in NEED_PROBABILITIES}
     influences = _influences(seen, measured)
     return tuple(
         _estimate(name, value, influences.get(name), seen)

@@ -13,11 +13,10 @@ from services.analyzer.domain.comparison.summary import ImportanceShift
 from services.analyzer.domain.comparison.versions import Version, Versions, beginning
 from services.analyzer.domain.importance.permutation import permutation_importance
 from services.analyzer.domain.importance.plan import Importance
+from services.analyzer.domain.metrics import Z95
 from services.analyzer.domain.part import NotApplicableError
 
 MOST_COLUMNS = 50
-
-_Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -81,8 +80,8 @@ def _shifts(
             before.mean,
             after.mean,
             float(change),
-            float(change - _Z95 * error),
-            float(change + _Z95 * error),
+            float(change - Z95 * error),
+            float(change + Z95 * error),
             p_value < ALPHA,
         )
         for name, (before, after), change, error, p_value in zip(
@@ -98,7 +97,7 @@ def _of(importance: Mapping[str, Importance], name: str) -> Importance:
 
 
 def _error(importance: Importance) -> float:
-    return (importance.high - importance.low) / (2 * _Z95)
+    return (importance.high - importance.low) / (2 * Z95)
 
 
 def _p_value(change: float, error: float) -> float:

@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from services.analyzer.domain.budget import Budget
 from services.analyzer.domain.importance.fed import Item
-from services.analyzer.domain.metrics import RowScores
+from services.analyzer.domain.metrics import Z95, RowScores
 from services.analyzer.domain.models.model import Outputs
 from services.analyzer.domain.subject import Subject
 
@@ -18,7 +18,6 @@ Positions = npt.NDArray[np.int64]
 
 _FEWEST_REPEATS = 2
 _FEWEST_ROWS = 100
-_Z95 = 1.959963984540054
 
 
 @dataclass(frozen=True)
@@ -145,7 +144,7 @@ class Losses:
         """
         means = self._received.mean(axis=1) / self._plan.repeats
         influences = (self._received + self._gave).std(axis=1, ddof=1) / self._plan.repeats
-        halves = _Z95 * influences / math.sqrt(len(self._plan.rows))
+        halves = Z95 * influences / math.sqrt(len(self._plan.rows))
         return [
             Importance(name, mean, mean - half, mean + half)
             for name, mean, half in zip(self._names, means.tolist(), halves.tolist(), strict=True)

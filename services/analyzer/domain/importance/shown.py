@@ -7,10 +7,9 @@ from scipy import stats
 from common.data.rows import RawRows, Values
 from common.data.schema import Column, ColumnType
 from common.reports.text import number, shortened
-from services.analyzer.domain.traits import time_text
+from services.analyzer.domain.traits import NO_TIME, time_text
 
 _LENGTH = 40
-_NO_TIME = np.iinfo(np.int64).min
 
 
 def shown_value(column: Column, value: object) -> str:
@@ -24,7 +23,7 @@ def shown_value(column: Column, value: object) -> str:
         return shortened(column.labels[code], _LENGTH) if code >= 0 else "missing"
     if column.type is ColumnType.TIMESTAMP:
         moment = int(str(value))
-        return "missing" if moment == _NO_TIME else time_text(moment)
+        return "missing" if moment == NO_TIME else time_text(moment)
     plain = float(str(value))
     return "missing" if plain != plain else number(plain)
 
