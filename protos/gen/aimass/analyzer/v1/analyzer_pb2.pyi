@@ -355,7 +355,8 @@ class AnalysisSpec(_message.Message):
     """Number of the row whose what-if is shown, from 0. Default: the row that the model is least sure of."""
     outlier_scan: _builtins.str
     """Scan whose outliers are looked for among the errors: `outlierScans/{outlier_scan}`, SUCCEEDED on
-    the same data. Default: the newest such scan, if there is one.
+    the same data; it cannot be deleted before this analysis. Default: the newest such scan, if there
+    is one.
     """
     @_builtins.property
     def challengers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:

@@ -164,7 +164,7 @@ class OutlierServiceServicer:
 
     def DeleteOutlierScan(self, request, context):
         """Deletes a scan that ended, with its events, scores and page. FAILED_PRECONDITION while a model
-        version or a training run refers to it. Needs the editor role.
+        version, a training run or an analysis refers to it. Needs the editor role.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

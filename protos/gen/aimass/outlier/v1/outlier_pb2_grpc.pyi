@@ -54,7 +54,7 @@ class OutlierServiceStub:
     """
     DeleteOutlierScan: _grpc.UnaryUnaryMultiCallable[_outlier_pb2.DeleteOutlierScanRequest, _empty_pb2.Empty]
     """Deletes a scan that ended, with its events, scores and page. FAILED_PRECONDITION while a model
-    version or a training run refers to it. Needs the editor role.
+    version, a training run or an analysis refers to it. Needs the editor role.
     """
     ListAnomalies: _grpc.UnaryUnaryMultiCallable[_outlier_pb2.ListAnomaliesRequest, _outlier_pb2.ListAnomaliesResponse]
     """Lists the marked rows of a scan, the oddest first, with why they are odd. Needs the viewer role."""
@@ -110,7 +110,7 @@ class OutlierServiceAsyncStub(OutlierServiceStub):
     """
     DeleteOutlierScan: _aio.UnaryUnaryMultiCallable[_outlier_pb2.DeleteOutlierScanRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes a scan that ended, with its events, scores and page. FAILED_PRECONDITION while a model
-    version or a training run refers to it. Needs the editor role.
+    version, a training run or an analysis refers to it. Needs the editor role.
     """
     ListAnomalies: _aio.UnaryUnaryMultiCallable[_outlier_pb2.ListAnomaliesRequest, _outlier_pb2.ListAnomaliesResponse]  # type: ignore[assignment]
     """Lists the marked rows of a scan, the oddest first, with why they are odd. Needs the viewer role."""
@@ -199,7 +199,7 @@ class OutlierServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Deletes a scan that ended, with its events, scores and page. FAILED_PRECONDITION while a model
-        version or a training run refers to it. Needs the editor role.
+        version, a training run or an analysis refers to it. Needs the editor role.
         """
 
     @_abc_1.abstractmethod
