@@ -248,12 +248,14 @@ def test_data_that_do_not_fit_are_refused(suite: RunningSuite, trained: str, gra
     unlabelled = import_unlabelled(suite, "colourless")
     single = import_unlabelled(suite, "single", rows=1)
 
-    def why(model: str, version: str) -> str:
-        return refused(lambda: suite.create_analysis(spec_of(model, dataset_version=version)))
+    def why(model: str, version: str, **more: object) -> str:
+        spec = spec_of(model, dataset_version=version, **more)
+        return refused(lambda: suite.create_analysis(spec))
 
     for model in (trained, graph):
         assert "analysis.spec.dataset_version" in why(model, other)
-    assert "`colour`" in why(trained, unlabelled)
+    metric = analyzer_pb2.ANALYSIS_METRIC_ACCURACY
+    assert "does not have the target" in why(trained, unlabelled, metric=metric)
     assert "has 1 all rows, and an analysis needs 10" in why(graph, single)
 
 

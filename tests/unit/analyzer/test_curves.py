@@ -5,7 +5,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hypothesis_numpy
 from sklearn.compose import TransformedTargetRegressor
@@ -167,6 +167,7 @@ def test_metrics_without_loss_are_judged_as_well() -> None:
     assert f"({falling.max():.4g})" in found[0].text
 
 
+@example(values=np.array([1.0]), held_out=False, guess=2.225073858507e-311)
 @given(
     hypothesis_numpy.arrays(float, st.integers(1, 30), elements=st.floats(allow_subnormal=False)),
     st.booleans(),

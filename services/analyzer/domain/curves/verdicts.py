@@ -157,8 +157,9 @@ def _underfitted(curves: Curves) -> CurveVerdict | None:
     train, guess = curves.train, curves.guess
     if train is None or train.name != "train/loss" or not guess or guess <= 0:
         return None
-    left = float(train.losses.min()) / guess
-    if left < UNDERFITTED:
+    left = float(train.losses.min() / np.float64(guess))
+    # A guess that is as good as right leaves nothing to compare with.
+    if left < UNDERFITTED or not np.isfinite(left):
         return None
     text = (
         f"Underfitted: the best {train.label} is {train.shown(float(train.losses.min()))}; a "
