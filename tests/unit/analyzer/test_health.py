@@ -156,6 +156,19 @@ def test_categories_that_moved_are_told() -> None:
     assert "drift" in rules_of(moved)
 
 
+@pytest.mark.parametrize("recorded", [0.97, 1.0])
+def test_metrics_near_those_of_the_record_are_not_told(recorded: float) -> None:
+    subject = replace(iris(), metrics={"validation/accuracy": recorded})
+    assert "worse_than_recorded" not in rules_of(subject)
+
+
+def test_metrics_far_below_the_record_are_told() -> None:
+    subject = iris()
+    wrong = np.eye(3)[(subject.truth.astype(int) + np.arange(subject.sample.count) % 2) % 3]
+    recorded = replace(with_outputs(subject, wrong), metrics={"test/accuracy": 0.96})
+    assert "worse_than_recorded" in rules_of(recorded)
+
+
 def test_no_target_leaves_rules_unchecked() -> None:
     subject = iris()
     bare = replace(subject, sample=replace(subject.sample, truth=None), training=None)
