@@ -188,7 +188,7 @@ def _tree(estimator: Any, table: Table) -> _Made | None:
 
 
 def _linear(subject: Subject, estimator: Any, table: Table) -> _Made | None:
-    import shap  # noqa: PLC0415
+    import shap  # noqa: PLC0415 - takes seconds
 
     is_plain = type(estimator).__module__.startswith("sklearn.linear_model")
     coefficients = getattr(estimator, "coef_", None)
