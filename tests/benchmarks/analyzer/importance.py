@@ -80,7 +80,7 @@ def _estimators() -> list[tuple[str, Any, Aim | None]]:
     return [
         ("boosted trees", HistGradientBoostingClassifier(random_state=0), _FASTER),
         ("random forest", RandomForestClassifier(30, random_state=0, n_jobs=-1), _FASTER),
-        ("logistic regression", LogisticRegression(), None),
+        ("logistic regression", LogisticRegression(), _FASTER),
         ("perceptron", MLPClassifier((64,), max_iter=10, random_state=0), None),
     ]
 

@@ -131,9 +131,8 @@ class Losses:
 
     def add(self, item: int, rows: Positions, givers: Positions, lost: RowScores) -> None:
         """Adds what rows lose by the values of givers; rows may be there several times."""
-        count = len(self._plan.rows)
-        self._received[item] += np.bincount(rows, lost, count)
-        self._gave[item] += np.bincount(givers, lost, count)
+        np.add.at(self._received[item], rows, lost)
+        np.add.at(self._gave[item], givers, lost)
 
     def estimates(self) -> list[Importance]:
         """Returns the importance of each item with its interval.

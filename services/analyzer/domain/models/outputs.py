@@ -73,8 +73,9 @@ def label_outputs(found: Tensors) -> tuple[Outputs, bool]:
 
 
 def _normalised(values: Outputs) -> Outputs:
-    sums = values.sum(axis=1)
-    if values.min(initial=0) >= 0 and np.allclose(sums, 1, atol=_TOLERANCE):
+    # A product sums short rows several times quicker than `sum`.
+    sums = values @ np.ones(values.shape[1])
+    if values.min(initial=0) >= 0 and (np.abs(sums - 1) <= _TOLERANCE).all():
         return values
     shifted = np.exp(values - values.max(axis=1, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis=1, keepdims=True))
