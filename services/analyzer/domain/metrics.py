@@ -91,7 +91,7 @@ class Scorer:
             own = outputs[np.arange(len(truth)), truth]
             own = np.where(truth < 0, 0.0, own)
             return np.asarray(np.log(np.maximum(own, _LEAST_PROBABILITY)))
-        right = np.asarray(outputs.argmax(axis=1) == truth, np.float64)
+        right = np.asarray(_most_likely(outputs) == truth, np.float64)
         if self.metric is Metric.ACCURACY:
             return right
         classes, counts = np.unique(self.truth, return_counts=True)
@@ -109,6 +109,13 @@ class Scorer:
             return np.asarray(-np.abs(truth - found), np.float64)
         variance = variance_of(self.truth.astype(np.float64)) or 1.0
         return np.asarray(1 - (truth - found) ** 2 / variance, np.float64)
+
+
+def _most_likely(outputs: Outputs) -> npt.NDArray[np.int64]:
+    if outputs.shape[1] == 2:
+        # Many times quicker than `argmax` along short rows.
+        return np.asarray(outputs[:, 1] > outputs[:, 0], np.int64)
+    return outputs.argmax(axis=1)
 
 
 @dataclass(frozen=True)

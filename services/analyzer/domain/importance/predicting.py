@@ -13,11 +13,11 @@ from services.analyzer.domain.importance.fed import Fed, Inputs, Item, Place
 from services.analyzer.domain.importance.plan import Exchanged, Job, Plan, Positions
 from services.analyzer.domain.subject import Subject
 
-_LEAST_BATCH = 1024
+_BATCHES = (32_768, 131_072)
 _BATCH_BYTES = 32 << 20
 _BATCH_SECONDS = 0.5
-_TIMED_ROWS = 4096
 _TIMED_SHARE = 0.05
+_COMPARED = 256
 _NEARLY_ALL = 0.8
 
 
@@ -33,18 +33,38 @@ class Predicting:
             budget: What measuring the time is small against.
         """
         self._rows = rows
-        least = min(256, subject.sample.count)
-        self._timed = least
-        if subject.seconds_per_row * _TIMED_ROWS < _TIMED_SHARE * budget.left:
-            self._timed = min(_TIMED_ROWS, subject.sample.count)
+        self._subject, self._budget = subject, budget
 
     @cached_property
     def seconds_each(self) -> float:
         """See `Way`."""
-        some = self._rows.take(slice(0, self._timed))
+        return self._timed[1]
+
+    @property
+    def _batch(self) -> int:
+        return self._timed[0]
+
+    @cached_property
+    def _timed(self) -> tuple[int, float]:
+        """How many rows at once are quickest, and the seconds of one of them.
+
+        A call is dear for few rows; what does not fit into a processor's cache is dear too. Memory
+        and the wait for a stop bound the rows.
+        """
+        count = self._subject.sample.count
+        row_bytes = sum(each[:1].nbytes for each in self._rows.inputs.values())
+        expected = self._subject.seconds_per_row
+        seconds = min(_BATCH_SECONDS, _TIMED_SHARE / len(_BATCHES) * self._budget.left)
+        most = int(min(_BATCH_BYTES / max(row_bytes, 1), seconds / max(expected, 1e-9)))
+        sizes = {min(count, max(_COMPARED, min(most, each))) for each in _BATCHES}
+        return min(((each, self._seconds(each)) for each in sizes), key=lambda timed: timed[1])
+
+    def _seconds(self, count: int) -> float:
+        """Returns what one of so many rows takes."""
+        some = self._rows.take(slice(0, count))
         start = time.perf_counter()
         self._rows.predict(some.inputs)
-        return (time.perf_counter() - start) / self._timed
+        return (time.perf_counter() - start) / count
 
     def jobs(self, items: Sequence[Item], plan: Plan) -> Iterator[Job]:
         """See `Way`."""
@@ -57,13 +77,6 @@ class Predicting:
                     batch = slice(start, start + self._batch)
                     yield partial(_exchanged, rows, number, own, order, batch)
 
-    @cached_property
-    def _batch(self) -> int:
-        """Rows at once: a call is dear for few, memory and the wait for a stop bound them."""
-        row_bytes = sum(each[:1].nbytes for each in self._rows.inputs.values())
-        most = min(_BATCH_BYTES / max(row_bytes, 1), _BATCH_SECONDS / self.seconds_each)
-        return max(_LEAST_BATCH, int(most))
-
 
 def _exchanged(
     fed: Fed,
@@ -74,16 +87,26 @@ def _exchanged(
 ) -> Iterator[Exchanged]:
     givers = order[batch]
     rows = np.arange(batch.start, batch.start + len(givers))
-    old, changed = fed.take(batch).inputs, np.zeros(len(givers), np.bool_)
+    old = fed.take(batch).inputs
     new = [(place, values[givers]) for place, values in own]
-    for place, values in new:
-        changed |= differs(read(old, place), values)
-    if changed.mean() < _NEARLY_ALL:
+    changed = _changed(old, new)
+    if changed is not None:
         rows, givers = rows[changed], givers[changed]
         old = {name: each[changed] for name, each in old.items()}
         new = [(place, values[changed]) for place, values in new]
     if len(rows):
         yield Exchanged(number, rows, givers, fed.predict(replaced(old, new)))
+
+
+def _changed(old: Inputs, new: Sequence[tuple[Place, Values]]) -> npt.NDArray[np.bool_] | None:
+    """Returns in which rows something differs; None where nearly all do, as the first ones say."""
+    for count in (_COMPARED, None):
+        changed = np.logical_or.reduce(
+            [differs(read(old, place)[:count], values[:count]) for place, values in new]
+        )
+        if changed.mean() >= _NEARLY_ALL:
+            return None
+    return changed
 
 
 def read(inputs: Inputs, place: Place) -> Values:

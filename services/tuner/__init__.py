@@ -1,0 +1,1 @@
+"""The tuner: finds the best model for a data set within a budget."""

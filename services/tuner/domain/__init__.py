@@ -1,0 +1,1 @@
+"""Automatic machine learning: plain synchronous Python, no grpc."""

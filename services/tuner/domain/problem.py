@@ -1,0 +1,87 @@
+"""What is to be learned, from which rows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from common.data.schema import Column, ColumnType
+
+Truth = npt.NDArray[np.generic]
+Outputs = npt.NDArray[np.float64]
+Positions = npt.NDArray[np.int64]
+
+
+class ProblemKind(StrEnum):
+    """Kinds of problems, named as in `aimass.tuner.v1.ProblemKind`."""
+
+    BINARY = "binary"
+    MULTICLASS = "multiclass"
+    MULTI_LABEL = "multi_label"
+    REGRESSION = "regression"
+
+    @property
+    def has_classes(self) -> bool:
+        """Whether a row has one class of several."""
+        return self in (ProblemKind.BINARY, ProblemKind.MULTICLASS)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A table with what is to be learned from it.
+
+    Attributes:
+        kind: The kind.
+        columns: Of the features, in order.
+        features: A column for each: numbers and truth values as float64 with NaN for missing,
+            times as float64 seconds since 1970 with NaN, categories and texts as objects with NaN.
+        truth: Positions of classes, int64 [rows]; of many labels int8 [rows, labels]; float64
+            values [rows] of a regression. Nothing is missing.
+        outputs: Labels of the classes or names of the labels; of a regression that of the target.
+        weights: Of the rows, float64 [rows]; None where all count alike.
+        groups: Rows with the same number stay on one side of every fold, int64 [rows]; None where
+            each row is a group.
+    """
+
+    kind: ProblemKind
+    columns: tuple[Column, ...]
+    features: pd.DataFrame
+    truth: Truth
+    outputs: tuple[str, ...]
+    weights: npt.NDArray[np.float64] | None = field(default=None)
+    groups: Positions | None = field(default=None)
+
+    @property
+    def row_count(self) -> int:
+        """Number of rows."""
+        return len(self.truth)
+
+    @cached_property
+    def class_counts(self) -> npt.NDArray[np.int64]:
+        """Rows of each class; empty where there are no classes."""
+        if not self.kind.has_classes:
+            return np.zeros(0, np.int64)
+        return np.bincount(self.truth.astype(np.int64), minlength=len(self.outputs))
+
+    def names(self, *types: ColumnType) -> list[str]:
+        """Returns the names of the columns of some types, in order."""
+        return [column.name for column in self.columns if column.type in types]
+
+    def take(self, rows: Positions) -> "Problem":
+        """Returns the problem with some of its rows."""
+        return replace(
+            self,
+            features=self.features.iloc[rows].reset_index(drop=True),
+            truth=self.truth[rows],
+            weights=None if self.weights is None else self.weights[rows],
+            groups=None if self.groups is None else self.groups[rows],
+        )
+
+    def with_columns(self, names: Sequence[str]) -> "Problem":
+        """Returns the problem with some of its columns."""
+        kept = tuple(column for column in self.columns if column.name in names)
+        return replace(self, columns=kept, features=self.features[[each.name for each in kept]])

@@ -1,0 +1,104 @@
+"""Trials: a candidate, learned on one fold."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from services.tuner.domain.problem import Outputs, Positions
+from services.tuner.domain.space.configuration import Configuration
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A family with settings.
+
+    Attributes:
+        number: Unique in a search, ascending from 0.
+        family: Name of the family.
+        configuration: Its settings.
+        stacked: Numbers of the candidates whose out-of-fold outputs are features too; empty for
+            none.
+    """
+
+    number: int
+    family: str
+    configuration: Configuration
+    stacked: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Split:
+    """Which rows are learned from and which are judged on.
+
+    Attributes:
+        train: Positions, ascending.
+        judged: Positions, ascending; none is in `train`.
+    """
+
+    train: Positions
+    judged: Positions
+
+
+@dataclass(frozen=True)
+class TrialTask:
+    """One fit.
+
+    Attributes:
+        candidate: What is fitted.
+        fold: Number of the split whose `judged` rows it is judged on.
+        share: Share of the training rows that are used, above 0, at most 1.
+        seconds: After so many it is to end by itself, and is ended from outside a little later.
+    """
+
+    candidate: Candidate
+    fold: int
+    share: float
+    seconds: float
+
+
+class TrialFailure(StrEnum):
+    """Why a trial has no score."""
+
+    OUT_OF_TIME = "out_of_time"
+    OUT_OF_MEMORY = "out_of_memory"
+    CRASHED = "crashed"
+    RAISED = "raised"
+    NOT_FINITE = "not_finite"
+
+
+@dataclass(frozen=True)
+class TrialResult:
+    """What a fit gave.
+
+    Attributes:
+        task: What was asked.
+        loss: Of the metric on the judged rows; infinite where it failed.
+        outputs: For the judged rows, (rows, outputs); None where it failed.
+        settings: See `Fitted.settings`.
+        fit_seconds: Wall time of fitting.
+        predict_seconds: Wall time of predicting the judged rows.
+        peak_bytes: Most resident memory of its process beyond what it began with.
+        model_bytes: Size of the fitted estimator as kept.
+        model_path: Where the estimator is kept; empty where it failed.
+        is_cut_short: See `Fitted.is_cut_short`.
+        failure: Why it has no score; None if it has.
+        message: What went wrong, one line.
+    """
+
+    task: TrialTask
+    loss: float
+    outputs: Outputs | None
+    settings: Configuration
+    fit_seconds: float
+    predict_seconds: float
+    peak_bytes: int
+    model_bytes: int
+    model_path: str
+    is_cut_short: bool = False
+    failure: TrialFailure | None = None
+    message: str = ""
+
+
+RowMask = npt.NDArray[np.bool_]
