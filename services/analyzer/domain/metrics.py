@@ -115,7 +115,7 @@ def _most_likely(outputs: Outputs) -> npt.NDArray[np.int64]:
     if outputs.shape[1] == 2:
         # Many times quicker than `argmax` along short rows.
         return np.asarray(outputs[:, 1] > outputs[:, 0], np.int64)
-    return outputs.argmax(axis=1)
+    return np.asarray(outputs.argmax(axis=1), np.int64)
 
 
 @dataclass(frozen=True)

@@ -106,7 +106,7 @@ def _changed(old: Inputs, new: Sequence[tuple[Place, Values]]) -> npt.NDArray[np
         )
         if changed.mean() >= _NEARLY_ALL:
             return None
-    return changed
+    return np.asarray(changed)
 
 
 def read(inputs: Inputs, place: Place) -> Values:
