@@ -4,10 +4,12 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTHONPATH :=
 SETUP_FILES := $(wildcard deploy/setup/*) requirements.lock pyproject.toml
+PYTEST = $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope \
+	--no-loadscope-reorder
 CODE := common services tests deploy protos/generate.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check format lint types layers protos proto-drift bench chaos fuzz manifests lock clean
+.PHONY: help setup demo test test-slow check format lint types layers protos proto-drift bench chaos fuzz manifests lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -27,9 +29,11 @@ setup: .venv/aimass-ready ## Set everything up, once: .venv, Horovod, MinIO
 demo: .venv/aimass-ready ## Start the suite, scan, train on and analyse real data, kill a worker
 	@$(BIN)/python -m common.cli demo
 
-test: .venv/aimass-ready ## Run all tests
-	@$(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope \
-		--no-loadscope-reorder $(ARGS)
+test: .venv/aimass-ready ## Run the tests
+	@$(PYTEST) -m "not slow" $(ARGS)
+
+test-slow: .venv/aimass-ready ## Run the tests that take minutes: whole campaigns, the demo
+	@$(PYTEST) -m slow $(ARGS)
 
 check: format-check lint types layers proto-drift ## Run all checks: format, lint, types, layers, protos
 

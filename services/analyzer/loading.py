@@ -32,6 +32,7 @@ _log = logging.getLogger(__name__)
 HISTORY = "history"
 _EARLIER_VERSIONS = 5
 _MOST_TRAINING_ROWS = 5_000
+_FEW_ROWS = 500  # To disturb layers with, where nothing else looks at rows.
 
 
 def load_subjects(
@@ -73,9 +74,10 @@ def _read(
 ) -> dict[EvaluatedRows, Rows]:
     evaluated = specification.evaluated_rows
     assert evaluated is not None, "the specification is not resolved"
-    most = row_limit(schema, specification.rows)
+    is_predicted = needs_rows(specification.parts)
+    most = row_limit(schema, specification.rows if is_predicted else _FEW_ROWS)
     wanted = {evaluated: most}
-    if evaluated in (EvaluatedRows.TEST, EvaluatedRows.VALIDATION):
+    if is_predicted and evaluated in (EvaluatedRows.TEST, EvaluatedRows.VALIDATION):
         wanted[EvaluatedRows.TRAIN] = min(most, _MOST_TRAINING_ROWS)
     rows = read_rows(data, schema, store, wanted, specification.seed, check)
     if evaluated not in rows:

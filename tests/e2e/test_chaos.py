@@ -15,6 +15,7 @@ from tests.chaos.services import Result, campaign
 ROUNDS = 12
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     """Every import and run that was told ends well, keeps its data, and leaves no process."""

@@ -28,6 +28,7 @@ def suite_of(home: Path) -> str:
     return state.suite
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(SECONDS + 60)
 def test_the_demonstration_shows_what_it_promises(tmp_path: Path) -> None:
     """Data, anomalies, models, a report, a killed worker; with default ports taken; hints work."""
