@@ -13,6 +13,10 @@ from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.space.space import Space
 
 
+class OutOfTimeError(Exception):
+    """Time ended before there was a model of any use."""
+
+
 @dataclass(frozen=True)
 class Fold:
     """Rows to learn from, and others that may tell when to stop.
@@ -74,6 +78,13 @@ class Family(Protocol):
         """Returns its settings, those of the preparation included; the default comes first."""
         ...
 
+    def cost(self, problem: Problem, configuration: Configuration) -> float:
+        """Returns how long a fit of all rows takes if nothing stops it: seconds, roughly.
+
+        It puts candidates in order, and keeps what cannot end from being begun.
+        """
+        ...
+
     def fit(
         self,
         problem: Problem,
@@ -90,7 +101,10 @@ class Family(Protocol):
                 nevertheless (see `outputs_of`).
             configuration: Of `space`.
             seed: Of all chance.
-            time_left: See `TimeLeft`.
+            time_left: See `TimeLeft`. What is learned until then is returned if it is of use.
+
+        Raises:
+            OutOfTimeError: Nothing of use was learned in time.
         """
         ...
 
@@ -107,18 +121,19 @@ def outputs_of(estimator: Any, features: pd.DataFrame, problem: Problem) -> Outp
         return np.asarray(estimator.predict(features), np.float64).reshape(len(features), -1)
     found = estimator.predict_proba(features)
     if problem.kind is ProblemKind.MULTI_LABEL:
-        return _label_probabilities(found)
+        return _label_probabilities(found, estimator.classes_)
     return _by_class(np.asarray(found, np.float64), estimator.classes_, len(problem.outputs))
 
 
-def _label_probabilities(found: Any) -> Outputs:
+def _label_probabilities(found: Any, known: Any) -> Outputs:
     if isinstance(found, list):
-        return np.column_stack([_second(each) for each in found])
+        return np.column_stack([_of_one(*each) for each in zip(found, known, strict=True)])
     return np.asarray(found, np.float64)
 
 
-def _second(found: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return found[:, 1] if found.shape[1] > 1 else np.zeros(len(found))
+def _of_one(found: npt.NDArray[np.float64], known: Sequence[int]) -> npt.NDArray[np.float64]:
+    """Returns the probabilities that a label is there; some are always or never."""
+    return found[:, 1] if len(known) > 1 else np.full(len(found), float(known[0]))
 
 
 def _by_class(found: Outputs, known: Sequence[int], count: int) -> Outputs:
