@@ -29,6 +29,9 @@ PREDICTION = "prediction"
 # compute and do nothing else. A crafted tree can still end its process: load models apart.
 _MODULES = frozenset(
     {
+        "common.models.estimators.blending",
+        "common.models.estimators.combining",
+        "common.models.estimators.stacking",
         "sklearn._loss._loss",
         "sklearn._loss.link",
         "sklearn._loss.loss",
