@@ -77,11 +77,13 @@ class TrialResult:
         loss: Of the metric on the judged rows; infinite where it failed.
         outputs: For the judged rows, (rows, outputs); None where it failed.
         settings: See `Fitted.settings`.
-        fit_seconds: Wall time of fitting.
+        fit_seconds: Wall time of fitting; where it failed, of all until then.
         predict_seconds: Wall time of predicting the judged rows.
-        peak_bytes: Most resident memory of its process beyond what it began with.
+        peak_bytes: Most resident memory of its process beyond what it began with; libraries and
+            files that it maps do not count.
         model_bytes: Size of the fitted estimator as kept.
         model_path: Where the estimator is kept; empty where it failed.
+        cpu_seconds: Processor time of its process, all in all.
         is_cut_short: See `Fitted.is_cut_short`.
         failure: Why it has no score; None if it has.
         message: What went wrong, one line.
@@ -96,6 +98,7 @@ class TrialResult:
     peak_bytes: int
     model_bytes: int
     model_path: str
+    cpu_seconds: float = 0.0
     is_cut_short: bool = False
     failure: TrialFailure | None = None
     message: str = ""

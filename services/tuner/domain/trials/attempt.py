@@ -1,0 +1,145 @@
+"""What a trial does: fits, predicts, keeps, and says what went wrong."""
+
+import math
+import pickle
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from services.tuner.domain.families.family import Family, Fold, TimeLeft, outputs_of
+from services.tuner.domain.folds import thinned
+from services.tuner.domain.problem import Outputs, Problem
+from services.tuner.domain.trials.messages import Order, TrialFiles, TrialSetup
+from services.tuner.domain.trials.stacking import stacked_problem
+from services.tuner.domain.trials.trial import Split, TrialFailure, TrialResult, TrialTask
+
+_LONGEST_MESSAGE = 200
+_PATH = re.compile(r"(?:~|\.{1,2})?(?:/[\w.+-]+){2,}/?")
+_QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_OUT_OF_MEMORY = re.compile(r"bad.?alloc|cannot allocate|unable to allocate", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Desk:
+    """All that trials work with.
+
+    Attributes:
+        problem: The problem with all its rows.
+        setup: What trials have in common.
+        families: By name.
+        files: Where results go.
+    """
+
+    problem: Problem
+    setup: TrialSetup
+    families: Mapping[str, Family]
+    files: TrialFiles
+
+
+def attempt(desk: Desk, order: Order, time_left: TimeLeft) -> TrialResult:
+    """Fits a candidate on a fold and keeps estimator and outputs in files.
+
+    Args:
+        desk: What trials work with.
+        order: What is to be done.
+        time_left: Seconds until it is to end by itself.
+
+    Returns:
+        The result without the outputs.
+    """
+    begun = time.monotonic()
+    try:
+        return _attempt(desk, order, time_left)
+    except Exception as error:
+        failure, message = failure_of(error)
+        return failed(order.task, failure, message, time.monotonic() - begun)
+
+
+def failed(
+    task: TrialTask, failure: TrialFailure, message: str, seconds: float = 0.0
+) -> TrialResult:
+    """Returns the result of a trial that has no score."""
+    return TrialResult(
+        task=task,
+        loss=math.inf,
+        outputs=None,
+        settings={},
+        fit_seconds=seconds,
+        predict_seconds=0.0,
+        peak_bytes=0,
+        model_bytes=0,
+        model_path="",
+        failure=failure,
+        message=message,
+    )
+
+
+def failure_of(error: BaseException) -> tuple[TrialFailure, str]:
+    """Returns what an error means for a trial, and one line about it without paths or data."""
+    if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
+        return TrialFailure.OUT_OF_MEMORY, "No more memory could be had."
+    lines = str(error).strip().splitlines() or [""]
+    text = _QUOTED.sub("…", _PATH.sub("…", lines[0]))[:_LONGEST_MESSAGE]
+    return TrialFailure.RAISED, f"{type(error).__name__}: {text}".removesuffix(": ")
+
+
+def _attempt(desk: Desk, order: Order, time_left: TimeLeft) -> TrialResult:
+    task, begun = order.task, time.monotonic()
+    candidate = task.candidate
+    seed = _seed(desk.setup.seed, task)
+    columns = {number: np.load(desk.files.features(number)) for number in candidate.stacked}
+    problem = stacked_problem(desk.problem, columns)
+    split = desk.setup.splits[task.fold]
+    fold = _fold(problem, split, task.share, seed)
+    family = desk.families[candidate.family]
+    fitted = family.fit(problem, fold, candidate.configuration, seed, time_left)
+    at_fit = time.monotonic()
+    outputs = outputs_of(fitted.estimator, fold.watched_features, problem)
+    result = replace(
+        failed(task, TrialFailure.NOT_FINITE, "Some outputs are not finite.", at_fit - begun),
+        predict_seconds=time.monotonic() - at_fit,
+        settings=fitted.settings,
+        is_cut_short=fitted.is_cut_short,
+    )
+    if not np.isfinite(outputs).all():
+        return result
+    loss = _loss(desk, split, outputs)
+    if not math.isfinite(loss):
+        return replace(result, message="The loss is not finite.")
+    np.save(desk.files.outputs(order.number), outputs)
+    path = desk.files.model(order.number)
+    size = _kept(fitted.estimator, path)
+    return replace(
+        result, loss=loss, model_path=str(path), model_bytes=size, failure=None, message=""
+    )
+
+
+def _seed(seed: int, task: TrialTask) -> int:
+    sequence = np.random.SeedSequence([seed, task.candidate.number, task.fold])
+    return int(sequence.generate_state(1)[0] >> 1)
+
+
+def _fold(problem: Problem, split: Split, share: float, seed: int) -> Fold:
+    rows = thinned(problem, split.train, share, seed)
+    train, judged = problem.take(rows), problem.take(split.judged)
+    return Fold(train.features, train.truth, train.weights, judged.features, judged.truth)
+
+
+def _loss(desk: Desk, split: Split, outputs: Outputs) -> float:
+    problem, rows = desk.problem, split.judged
+    expected = (len(rows), len(problem.outputs))
+    if outputs.shape != expected:
+        raise ValueError(f"outputs have the shape {outputs.shape}, not {expected}")
+    weights = None if problem.weights is None else problem.weights[rows]
+    return float(desk.setup.metric.loss(problem.truth[rows], outputs, weights))
+
+
+def _kept(estimator: Any, path: Path) -> int:
+    with path.open("wb") as file:
+        pickle.dump(estimator, file, protocol=5)
+        return file.tell()

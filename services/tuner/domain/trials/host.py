@@ -1,0 +1,116 @@
+"""The host of trials: holds the problem, has imported everything, forks a process for each trial.
+
+Started as `python -m services.tuner.domain.trials.host REGISTRY` by `TrialHost`, whose end of a
+socket is its standard input.
+"""
+
+import gc
+import os
+import pickle
+import sys
+import warnings
+from importlib import import_module
+from multiprocessing.connection import Connection, wait
+
+from services.tuner.domain.trials.attempt import Desk
+from services.tuner.domain.trials.child import TrialChild, die_with_parent
+from services.tuner.domain.trials.messages import (
+    Cancel,
+    Finished,
+    Load,
+    Order,
+    Ready,
+    TrialFiles,
+)
+from services.tuner.domain.trials.stored_problem import read_problem
+
+_WATCH_SECONDS = 0.02
+
+
+class Host:
+    """Runs trials as it is told, until nobody is there to tell."""
+
+    def __init__(self, line: Connection, registry: str) -> None:
+        """Imports everything.
+
+        Args:
+            line: To the search.
+            registry: Name of a module with `FAMILIES`, families by name.
+        """
+        self._line = line
+        self._families = import_module(registry).FAMILIES
+        self._desk: Desk | None = None
+        self._children: dict[int, TrialChild] = {}
+
+    def run(self) -> None:
+        """Works until the search closes the line or dies."""
+        try:
+            while True:
+                self._step()
+        except (EOFError, BrokenPipeError, ConnectionResetError):
+            return
+        finally:
+            for child in self._children.values():
+                child.kill()
+
+    def _step(self) -> None:
+        pidfds = [each.pidfd for each in self._children.values() if each.pidfd >= 0]
+        ready = wait([self._line, *pidfds], _WATCH_SECONDS if self._children else None)
+        for number, child in list(self._children.items()):
+            self._look_after(number, child)
+        if self._line in ready:
+            self._obey(self._line.recv())
+
+    def _look_after(self, number: int, child: TrialChild) -> None:
+        result = child.collect()
+        if result is None:
+            child.check()
+            return
+        del self._children[number]
+        self._line.send(Finished(number, result))
+
+    def _obey(self, message: object) -> None:
+        match message:
+            case Load():
+                self._load(message)
+            case Order():
+                assert self._desk is not None
+                child = TrialChild(message, self._desk, self._line.close)
+                self._children[message.number] = child
+            case Cancel():
+                self._cancel(message.number)
+
+    def _load(self, message: Load) -> None:
+        files = TrialFiles(message.folder)
+        with files.setup.open("rb") as file:
+            setup = pickle.load(file)
+        self._desk = Desk(read_problem(message.folder), setup, self._families, files)
+        # Objects that no collection looks at stay on pages that are shared with all children.
+        gc.collect()
+        gc.freeze()
+        self._line.send(Ready())
+
+    def _cancel(self, number: int) -> None:
+        child = self._children.pop(number, None)
+        if child is None:
+            return
+        child.kill()
+        child.collect(wait=True)
+        assert self._desk is not None
+        self._desk.files.clear(number)
+
+
+def main() -> None:
+    """Runs the host."""
+    parent, registry = int(sys.argv[1]), sys.argv[2]
+    die_with_parent(parent)
+    warnings.simplefilter("ignore")
+    line = Connection(os.dup(0))
+    null = os.open(os.devnull, os.O_RDWR)
+    os.dup2(null, 0)
+    os.close(null)
+    Host(line, registry).run()
+
+
+if __name__ == "__main__":
+    main()
