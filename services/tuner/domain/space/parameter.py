@@ -1,10 +1,13 @@
 """What can be set: numbers, whole numbers, choices, and when."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from services.tuner.domain.space.configuration import Configuration, Setting
+from services.tuner.domain.space.scale import Scale
+
+_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -46,23 +49,19 @@ class Float:
     step: float = 0.0
     when: Condition | None = None
 
+    @cached_property
+    def scale(self) -> Scale:
+        """Its range."""
+        return Scale(self.low, self.high, self.step, self.is_log)
+
     def at(self, share: float) -> float:
         """Returns the value at a share of the range, 0 to 1."""
-        if self.is_log:
-            value = math.exp(math.log(self.low) + share * math.log(self.high / self.low))
-        else:
-            value = self.low + share * (self.high - self.low)
-        if self.step:
-            value = self.low + self.step * round((value - self.low) / self.step)
-        return min(max(value, self.low), self.high)
+        value = float(self.scale.values(share))
+        return float(f"{value:.{_DIGITS}g}") if self.step else value
 
     def share(self, value: Setting) -> float:
         """Returns where in the range a value is, 0 to 1."""
-        if self.high == self.low:
-            return 0.5
-        if self.is_log:
-            return math.log(float(value) / self.low) / math.log(self.high / self.low)
-        return (float(value) - self.low) / (self.high - self.low)
+        return float(self.scale.shares(float(value)))
 
 
 @dataclass(frozen=True)
@@ -77,23 +76,18 @@ class Integer:
     step: int = 1
     when: Condition | None = None
 
+    @cached_property
+    def scale(self) -> Scale:
+        """Its range."""
+        return Scale(self.low, self.high, self.step, self.is_log)
+
     def at(self, share: float) -> int:
         """Returns the value at a share of the range, 0 to 1; each has an equal part of it."""
-        low, high = self.low - 0.5, self.high + 0.5
-        if self.is_log:
-            value = math.exp(math.log(low) + share * math.log(high / low))
-        else:
-            value = low + share * (high - low)
-        steps = round((value - self.low) / self.step)
-        most = (self.high - self.low) // self.step
-        return self.low + self.step * min(max(steps, 0), most)
+        return int(self.scale.values(share))
 
     def share(self, value: Setting) -> float:
         """Returns where in the range a value is, 0 to 1."""
-        low, high = self.low - 0.5, self.high + 0.5
-        if self.is_log:
-            return math.log(float(value) / low) / math.log(high / low)
-        return (float(value) - low) / (high - low)
+        return float(self.scale.shares(float(value)))
 
 
 @dataclass(frozen=True)
@@ -105,13 +99,18 @@ class Choice:
     default: Setting
     when: Condition | None = None
 
+    @cached_property
+    def scale(self) -> Scale:
+        """The positions of its values."""
+        return Scale(0, len(self.values) - 1, 1)
+
     def at(self, share: float) -> Setting:
         """Returns the value at a share of the range, 0 to 1; each has an equal part of it."""
-        return self.values[min(int(share * len(self.values)), len(self.values) - 1)]
+        return self.values[int(self.scale.values(share))]
 
     def share(self, value: Setting) -> float:
         """Returns the middle of a value's part of the range."""
-        return (self.values.index(value) + 0.5) / len(self.values)
+        return float(self.scale.shares(self.values.index(value)))
 
 
 Parameter = Float | Integer | Choice

@@ -1,34 +1,88 @@
 """A search space: parameters, of which some count only where others have some values."""
 
+import json
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
+from services.tuner.domain.space.checking import flaws_of, problems_of
 from services.tuner.domain.space.configuration import Configuration, Setting
-from services.tuner.domain.space.parameter import Parameter
+from services.tuner.domain.space.constraint import Constraint
+from services.tuner.domain.space.encoding import Encoding, Vector
+from services.tuner.domain.space.parameter import Choice, Integer, Parameter
 
-ABSENT = -1.0
-"""What stands in a vector for a parameter that does not count."""
-
-Vector = npt.NDArray[np.float64]
+_TRIES = 1_000
+_STEPS = 100
+_DIGITS = 12
 
 
 @dataclass(frozen=True)
 class Space:
-    """Parameters in order: each comes after the one it depends on."""
+    """Parameters in order: each comes after the one it depends on.
+
+    Attributes:
+        parameters: At least one.
+        constraints: All must hold.
+    """
 
     parameters: tuple[Parameter, ...]
+    constraints: tuple[Constraint, ...] = ()
+
+    @cached_property
+    def encoding(self) -> Encoding:
+        """Many configurations at once as numbers."""
+        return Encoding(self.parameters, self.constraints)
 
     @property
     def default(self) -> Configuration:
         """All defaults that count."""
         return self.made(lambda parameter: parameter.default)
 
+    @property
+    def size(self) -> float:
+        """How many configurations there are, whether constraints hold or not; may be infinite."""
+        children: dict[str, list[Parameter]] = {}
+        for each in self.parameters:
+            children.setdefault("" if each.when is None else each.when.parent, []).append(each)
+        return math.prod(_size(each, children) for each in children.get("", ()))
+
+    def flaws(self) -> list[str]:
+        """Returns what is wrong with the space, in sentences that name the cure."""
+        found = flaws_of(self.parameters, self.constraints)
+        return found or [f"The default: {each}" for each in self.problems(self.default)]
+
+    def problems(self, configuration: Configuration) -> list[str]:
+        """Returns what is wrong with a configuration, in sentences that name the cure."""
+        return problems_of(self.parameters, self.constraints, configuration)
+
+    def is_allowed(self, configuration: Configuration) -> bool:
+        """Returns whether all constraints hold."""
+        return all(each.holds(configuration) for each in self.constraints)
+
     def sample(self, generator: np.random.Generator) -> Configuration:
         """Returns a configuration drawn at random."""
-        return self.made(lambda parameter: parameter.at(float(generator.random())))
+        for _ in range(_TRIES):
+            found = self.made(lambda parameter: parameter.at(float(generator.random())))
+            if self.is_allowed(found):
+                return found
+        return self._walked(generator)
+
+    def neighbours(
+        self, configuration: Configuration, generator: np.random.Generator
+    ) -> list[Configuration]:
+        """Returns configurations that differ in one parameter and what depends on it.
+
+        Numbers take normal steps in their share of the range, choices any other value.
+        """
+        rows, _ = self.encoding.neighbours(self.vector(configuration)[None, :], generator)
+        return [self.encoding.configuration(row) for row in rows]
+
+    def enumerated(self) -> Iterator[Configuration]:
+        """Yields all configurations; only where `size` is finite."""
+        return (each for each in _completions(self.parameters, {}) if self.is_allowed(each))
 
     def made(self, value: Callable[[Parameter], Setting]) -> Configuration:
         """Returns a configuration of what counts, each parameter's value as told."""
@@ -42,20 +96,74 @@ class Space:
         """Returns a configuration with what is known, and defaults for the rest that counts."""
         return self.made(lambda parameter: some.get(parameter.name, parameter.default))
 
+    def key(self, configuration: Configuration) -> str:
+        """Returns a text that equal configurations share: 1 and 1.0 are equal, order is nothing."""
+        values = {
+            each.name: _canonical(each, configuration[each.name])
+            for each in self.parameters
+            if each.name in configuration
+        }
+        return json.dumps(values, separators=(",", ":"))
+
     def vector(self, configuration: Configuration) -> Vector:
         """Returns where each parameter is in its range, (parameters,); see `ABSENT`."""
-        return np.array(
-            [
-                each.share(configuration[each.name]) if each.name in configuration else ABSENT
-                for each in self.parameters
-            ]
-        )
+        found: Vector = self.encoding.rows([configuration])[0]
+        return found
 
     def prefixed(self, prefix: str) -> Iterator[str]:
         """Yields the names of the parameters that begin with something."""
         return (each.name for each in self.parameters if each.name.startswith(prefix))
 
+    def _walked(self, generator: np.random.Generator) -> Configuration:
+        """Returns where a walk from the default ends, whose steps all keep the constraints."""
+        rows = self.vector(self.default)[None, :]
+        for _ in range(_STEPS):
+            found, _ = self.encoding.neighbours(rows, generator)
+            if len(found):
+                rows = found[generator.integers(len(found))][None, :]
+        return self.encoding.configuration(rows[0])
+
 
 def joined(*groups: Sequence[Parameter]) -> Space:
     """Returns a space of the parameters of several groups, in order."""
     return Space(tuple(each for group in groups for each in group))
+
+
+def _size(parameter: Parameter, children: dict[str, list[Parameter]]) -> float:
+    own = children.get(parameter.name, ())
+    if not own:
+        return parameter.scale.count
+    return sum(
+        math.prod(_size(each, children) for each in own if _holds(each, parameter.name, value))
+        for value in _values(parameter)
+    )
+
+
+def _holds(parameter: Parameter, parent: str, value: Setting) -> bool:
+    return parameter.when is not None and parameter.when.holds({parent: value})
+
+
+def _values(parameter: Parameter) -> Iterator[Setting]:
+    scale = parameter.scale
+    values = scale.low + scale.step * np.arange(int(scale.count), dtype=np.float64)
+    return (parameter.at(float(share)) for share in scale.shares(values))
+
+
+def _completions(rest: Sequence[Parameter], found: Configuration) -> Iterator[Configuration]:
+    if not rest:
+        yield found
+        return
+    first, later = rest[0], rest[1:]
+    if first.when is not None and not first.when.holds(found):
+        yield from _completions(later, found)
+        return
+    for value in _values(first):
+        yield from _completions(later, {**found, first.name: value})
+
+
+def _canonical(parameter: Parameter, value: Setting) -> Setting:
+    if isinstance(parameter, Choice):
+        return parameter.values[parameter.values.index(value)]
+    if isinstance(parameter, Integer):
+        return int(value)
+    return float(f"{float(value):.{_DIGITS}g}")

@@ -1,0 +1,89 @@
+"""What is known of a search, as numbers to learn from."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from services.tuner.domain.space.configuration import Configuration
+from services.tuner.domain.space.encoding import Rows, Vector
+
+_SHARE = 0.02
+_FLATTER = 0.05
+
+
+@dataclass(frozen=True)
+class Told:
+    """A trial that ended.
+
+    Attributes:
+        configuration: What was tried.
+        loss: Smaller is better; one of each objective where there are several; not finite where
+            the trial failed.
+        cost: What it took, for instance seconds; 0 where that does not matter.
+    """
+
+    configuration: Configuration
+    loss: float | tuple[float, ...]
+    cost: float = 0.0
+
+    @property
+    def losses(self) -> tuple[float, ...]:
+        """One of each objective."""
+        return self.loss if isinstance(self.loss, tuple) else (self.loss,)
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether it has no loss."""
+        return not all(math.isfinite(each) for each in self.losses)
+
+
+def learnable_losses(told: Sequence[Told], generator: np.random.Generator) -> Vector | None:
+    """Returns one loss of each trial, of like scale; None where none has succeeded.
+
+    Failed trials get the worst loss. Several objectives are weighed at random (ParEGO): over many
+    calls all of the front is looked for.
+    """
+    good = np.array([not each.is_failed for each in told], np.bool_)
+    if not good.any():
+        return None
+    losses = np.array([each.losses for each in told if not each.is_failed], np.float64)
+    single = losses[:, 0] if losses.shape[1] == 1 else _scalarised(losses, generator)
+    found = np.empty(len(told))
+    found[good] = _spread(single)
+    found[~good] = found[good].max()
+    return found
+
+
+def learnable_costs(told: Sequence[Told]) -> Vector | None:
+    """Returns the logarithm of each cost; None where costs do not matter."""
+    costs = np.array([each.cost for each in told])
+    if not (np.isfinite(costs) & (costs > 0)).all():
+        return None
+    found: Vector = np.log(costs)
+    return found
+
+
+def _scalarised(losses: Rows, generator: np.random.Generator) -> Vector:
+    low, high = losses.min(axis=0), losses.max(axis=0)
+    scaled = (losses - low) / np.where(high > low, high - low, 1.0)
+    weights = generator.dirichlet(np.ones(losses.shape[1]))
+    weighed = scaled * weights
+    found: Vector = weighed.max(axis=1) + _FLATTER * weighed.sum(axis=1)
+    return found
+
+
+def _spread(losses: Vector) -> Vector:
+    """Returns losses on a log scale that begins a little below the best, the worst cut off.
+
+    Differences between good ones count most, however bad the bad ones are.
+    """
+    low, middle = float(losses.min()), float(np.median(losses))
+    scale = middle - low
+    if scale <= 0:
+        scale = float(losses.max()) - low
+    if scale <= 0:
+        return np.zeros(len(losses))
+    found: Vector = np.log((losses - low) / scale + _SHARE)
+    return found

@@ -1,0 +1,194 @@
+"""What to try next, from what is known: a random forest and expected improvement (SMAC)."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from services.tuner.domain.space.configuration import Configuration
+from services.tuner.domain.space.encoding import Positions, Rows, Vector
+from services.tuner.domain.space.space import Space
+from services.tuner.domain.surrogate.acquisition import log_expected_improvement
+from services.tuner.domain.surrogate.forest import Forest, grown
+from services.tuner.domain.surrogate.history import Told, learnable_costs, learnable_losses
+
+__all__ = ["Told", "propose"]
+
+_LEAST_FIRST, _MOST_FIRST = 4, 12
+_RANDOM_SHARE = 0.08
+_DRAWN = 1_000
+_SPREAD_DRAWN = 100
+_STARTS = 8
+_ROUNDS = 5
+_SMALL = 500
+_TRIES = 20
+
+
+def propose(
+    space: Space,
+    told: Sequence[Told],
+    pending: Sequence[Configuration],
+    generator: np.random.Generator,
+    count: int = 1,
+) -> list[Configuration]:
+    """Returns what to try next; the same for the same arguments.
+
+    The default comes first, then what is far from all others, then what promises most by a forest
+    that learned from the trials, and now and then something at random. None is told, pending or
+    returned twice as long as the space has others.
+
+    Args:
+        space: Without flaws.
+        told: Trials that ended, in any order.
+        pending: Of trials that have not ended.
+        generator: Of all chance.
+        count: How many are wanted.
+    """
+    found: list[Configuration] = []
+    for _ in range(count):
+        found.append(_Proposal(space, told, [*pending, *found], generator).made())
+    return found
+
+
+class _Proposal:
+    """One of them."""
+
+    def __init__(
+        self,
+        space: Space,
+        told: Sequence[Told],
+        pending: Sequence[Configuration],
+        generator: np.random.Generator,
+    ) -> None:
+        self._space, self._told, self._generator = space, told, generator
+        self._encoding = space.encoding
+        self._rows = self._encoding.rows([*(each.configuration for each in told), *pending])
+        self._known = set(self._encoding.keys(self._rows))
+
+    def made(self) -> Configuration:
+        default = self._encoding.rows([self._space.default])
+        if not len(self._rows):
+            return self._space.default
+        row = self._row()
+        return self._encoding.configuration(default[0] if row is None else row)
+
+    def _row(self) -> Vector | None:
+        first = min(max(len(self._space.parameters) + 1, _LEAST_FIRST), _MOST_FIRST)
+        if len(self._rows) < first:
+            return self._far()
+        if self._generator.random() < _RANDOM_SHARE:
+            return self._any()
+        losses = learnable_losses(self._told, self._generator)
+        if losses is None:
+            return self._far()
+        return self._promising(losses)
+
+    def _any(self) -> Vector | None:
+        rows = self._fresh(1)
+        return rows[0] if len(rows) else None
+
+    def _far(self) -> Vector | None:
+        """Returns which of some at random is farthest from all that are known."""
+        rows = self._fresh(_SPREAD_DRAWN)
+        if not len(rows):
+            return None
+        distances = _distances(rows, self._rows, self._encoding.choices)
+        return _row_at(rows, distances)
+
+    def _promising(self, losses: Vector) -> Vector | None:
+        judge = _Judge(
+            self._space, self._rows, losses, learnable_costs(self._told), self._generator
+        )
+        rows = self._fresh(_DRAWN)
+        if not len(rows):
+            return None
+        best = self._rows[: len(losses)][np.argsort(losses, kind="stable")[:_STARTS]]
+        starts = np.concatenate([best, _top(rows, judge.promise(rows), _STARTS)])
+        found = self._climbed(starts, judge)
+        rows = np.concatenate([rows, self._new(found)])
+        return _row_at(rows, judge.promise(rows))
+
+    def _climbed(self, starts: Rows, judge: "_Judge") -> Rows:
+        """Returns the neighbours that were seen on the way up from each start."""
+        current, promise, seen = starts, judge.promise(starts), [starts]
+        for _ in range(_ROUNDS):
+            rows, sources = self._encoding.neighbours(current, self._generator)
+            if not len(rows):
+                break
+            seen.append(rows)
+            found = judge.promise(rows)
+            order = np.lexsort((-found, sources))
+            firsts = order[np.unique(sources[order], return_index=True)[1]]
+            better = firsts[found[firsts] > promise[sources[firsts]]]
+            if not len(better):
+                continue
+            current, promise = current.copy(), promise.copy()
+            current[sources[better]] = rows[better]
+            promise[sources[better]] = found[better]
+        return np.concatenate(seen)
+
+    def _fresh(self, count: int) -> Rows:
+        """Returns rows that are not known: all of a small space, else as many as asked for."""
+        if self._space.size <= _SMALL:
+            return self._new(self._encoding.rows(list(self._space.enumerated())))
+        for _ in range(_TRIES):
+            rows = self._new(self._encoding.drawn(self._generator, max(count, _SPREAD_DRAWN)))
+            if len(rows):
+                return rows[:count]
+        walked = [self._space.sample(self._generator) for _ in range(_TRIES)]
+        return self._new(self._encoding.rows(walked))
+
+    def _new(self, rows: Rows) -> Rows:
+        is_new = [key not in self._known for key in self._encoding.keys(rows)]
+        return rows[np.array(is_new, np.bool_)]
+
+
+class _Judge:
+    """Says how much rows promise."""
+
+    def __init__(
+        self,
+        space: Space,
+        known: Rows,
+        losses: Vector,
+        costs: Vector | None,
+        generator: np.random.Generator,
+    ) -> None:
+        choices = space.encoding.choices
+        told, pending = known[: len(losses)], known[len(losses) :]
+        self._losses = grown(told, losses, choices, generator)
+        self._best = float(losses.min())
+        self._costs: Forest | None = None
+        if costs is not None:
+            self._costs = grown(told, costs, choices, generator)
+        if len(pending):
+            believed, _ = self._losses.predicted(pending)
+            self._losses = grown(known, np.concatenate([losses, believed]), choices, generator)
+
+    def promise(self, rows: Rows) -> Vector:
+        """Returns the logarithm of the improvement that is expected, for each second of cost."""
+        mean, variance = self._losses.predicted(rows)
+        promise = log_expected_improvement(mean, variance, self._best)
+        if self._costs is None:
+            return promise
+        return promise - self._costs.predicted(rows)[0]
+
+
+def _row_at(rows: Rows, worth: Vector) -> Vector:
+    found: Vector = rows[int(worth.argmax())]
+    return found
+
+
+def _top(rows: Rows, promise: Vector, count: int) -> Rows:
+    return rows[np.argsort(-promise, kind="stable")[:count]]
+
+
+def _distances(rows: Rows, others: Rows, choices: Positions) -> Vector:
+    """Returns how far each row is from the nearest other one.
+
+    Ranges are taken as rings, so that the middle is not avoided; choices differ or do not.
+    """
+    apart = np.abs(rows[:, None, :] - others[None, :, :])
+    apart = np.where(apart > 1, 0.5, np.minimum(apart, 1 - apart))
+    apart = np.where(choices > 0, (apart > 1e-9) * 0.5, apart)
+    found: Vector = (apart**2).sum(axis=2).min(axis=1)
+    return found
