@@ -105,6 +105,8 @@ def _known_values(part: Any, columns: Sequence[int]) -> Iterator[tuple[int, Sequ
         for name, step, _ in getattr(part, "transformers_", ()):
             chosen = part._transformer_to_input_indices.get(name, ())
             yield from _known_values(step, [columns[index] for index in chosen])
+    elif hasattr(part, "known_values"):  # Transformers of our own.
+        yield from ((columns[position], values) for position, values in part.known_values())
     elif hasattr(part, "categories_"):
         yield from zip(columns, (each.tolist() for each in part.categories_), strict=False)
     elif hasattr(part, "build_analyzer"):

@@ -4,6 +4,7 @@ import importlib
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from inspect import isfunction
 from typing import Any
 
 import numpy as np
@@ -29,9 +30,6 @@ PREDICTION = "prediction"
 # compute and do nothing else. A crafted tree can still end its process: load models apart.
 _MODULES = frozenset(
     {
-        "common.models.estimators.blending",
-        "common.models.estimators.combining",
-        "common.models.estimators.stacking",
         "sklearn._loss._loss",
         "sklearn._loss.link",
         "sklearn._loss.loss",
@@ -53,12 +51,18 @@ _MODULES = frozenset(
     }
 )
 
+# Estimators of our own, which hold others: these are checked in turn.
+_OWN = "common.models.estimators."
 
 # Types that pipelines over data frames hold: they name other types, which are checked in turn.
 _TYPES = frozenset(
     {
         "builtins.object",
+        "collections.OrderedDict",
         "functools.partial",
+        "lightgbm.basic.Booster",
+        "lightgbm.sklearn.LGBMClassifier",
+        "lightgbm.sklearn.LGBMRegressor",
         "numpy.dtype",
         "numpy.number",
         "sklearn.compose._column_transformer.make_column_selector",
@@ -193,11 +197,15 @@ def load_skops(store: ObjectStore, version: model_pb2.ModelVersion) -> SkopsMode
 
 def _is_listed(name: str) -> bool:
     module, _, own = name.rpartition(".")
-    if name in _TYPES or module not in _MODULES:
+    is_own = module.startswith(_OWN)
+    if name in _TYPES or not (is_own or module in _MODULES):
         return name in _TYPES
+    try:
+        found = getattr(importlib.import_module(module), own, None)
+    except ModuleNotFoundError:  # It is of another version of the suite.
+        return False
     # What a module on the list imports from elsewhere is not on the list.
-    found = getattr(importlib.import_module(module), own, None)
-    return getattr(found, "__module__", "") == module
+    return getattr(found, "__module__", "") == module and not (is_own and isfunction(found))
 
 
 def _model(estimator: Any, field: str) -> SkopsModel:

@@ -24,7 +24,7 @@ class ScaledMatrix(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         imputation: See `NumberScaler`.
         least: Levels with fewer rows share an indicator.
         most: So many levels of a category have an indicator of their own, the most frequent ones.
-        has_products: Whether the products of any two numbers, and squares, are columns too.
+        multiplied: The products of any two of so many first columns, and squares, are columns too.
         scaler_: What was learned of the numbers.
         places_: For each column of codes the indicator of each level, the last for missing ones;
             -1 for none.
@@ -38,7 +38,7 @@ class ScaledMatrix(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         imputation: str = "mean",
         least: int = 1,
         most: int = 1000,
-        has_products: bool = False,
+        multiplied: int = 0,
     ) -> None:
         """Takes what is to be done; see the class."""
         self.codes = codes
@@ -46,7 +46,7 @@ class ScaledMatrix(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.imputation = imputation
         self.least = least
         self.most = most
-        self.has_products = has_products
+        self.multiplied = multiplied
 
     def fit(self, features: Matrix, truth: Any = None) -> "ScaledMatrix":
         """Learns from a matrix, NaN for missing."""
@@ -64,8 +64,9 @@ class ScaledMatrix(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     def transform(self, features: Matrix) -> Any:
         """Returns float64 (rows, columns): an array, or sparse rows where it is wide."""
         numbers = self.scaler_.transform(np.delete(features, list(self.codes), axis=1))
-        if self.has_products:
-            numbers = np.column_stack([numbers, _products(numbers)])
+        if self.multiplied:
+            count = int(np.searchsorted(self.scaler_.kept_, self.multiplied))
+            numbers = np.column_stack([numbers, _products(numbers[:, :count])])
         if not self.width_:
             # Estimators refuse tables without any column.
             return numbers if numbers.shape[1] else np.zeros((len(numbers), 1))

@@ -16,6 +16,7 @@ from common.models.estimators.packing import Packed, in_natural_order
 
 # Beyond what any measure gives, and small enough that float32 holds it.
 _LARGEST = 1e30
+_NAMED = 1000
 
 
 class TableCodes(Packed, TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -30,7 +31,6 @@ class TableCodes(Packed, TransformerMixin, BaseEstimator):  # type: ignore[misc]
         categories: Names of columns of categories.
         ranked: Names of columns of categories with many levels.
         times: Names of columns of times, as times or as seconds since 1970.
-        others: Names of columns of the table that are left out, so that all know the same table.
         is_cyclic: Whether hours, days and months are given as sine and cosine besides.
         levels_: Levels of each column of `categories`, then of `ranked`.
     """
@@ -44,7 +44,6 @@ class TableCodes(Packed, TransformerMixin, BaseEstimator):  # type: ignore[misc]
         categories: Sequence[str] = (),
         ranked: Sequence[str] = (),
         times: Sequence[str] = (),
-        others: Sequence[str] = (),
         is_cyclic: bool = False,
     ) -> None:
         """Takes what is to be done; see the class."""
@@ -52,7 +51,6 @@ class TableCodes(Packed, TransformerMixin, BaseEstimator):  # type: ignore[misc]
         self.categories = categories
         self.ranked = ranked
         self.times = times
-        self.others = others
         self.is_cyclic = is_cyclic
 
     def fit(self, features: pd.DataFrame, truth: Any = None) -> "TableCodes":
@@ -76,7 +74,7 @@ class TableCodes(Packed, TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """
         values = FrameValues(features, self._taken)
         numbers, coded = len(self.numbers), len(self.numbers) + len(self.levels_)
-        matrix = np.empty((len(features), self._width), order="F")
+        matrix = np.zeros((len(features), self._width), order="F")
         if numbers:
             np.clip(values.numbers(range(numbers)), -_LARGEST, _LARGEST, matrix[:, :numbers])
         for place, codes in enumerate(self._tables(), numbers):
@@ -99,7 +97,7 @@ class TableCodes(Packed, TransformerMixin, BaseEstimator):  # type: ignore[misc]
         """Yields positions of columns of the table, with the levels that are known of them."""
         positions = {name: place for place, name in enumerate(self.feature_names_in_)}
         for name, levels in zip((*self.categories, *self.ranked), self.levels_, strict=True):
-            yield positions[name], levels or ["none"]
+            yield positions[name], levels[:_NAMED] or ["none"]
 
     def _tell_times(self, seconds: Matrix, matrix: Matrix) -> None:
         width = len(calendar_names("", self.is_cyclic))
@@ -116,7 +114,8 @@ class TableCodes(Packed, TransformerMixin, BaseEstimator):  # type: ignore[misc]
     @property
     def _width(self) -> int:
         told = len(self.times) * len(calendar_names("", self.is_cyclic))
-        return len(self.numbers) + len(self.levels_) + told + len(compared(len(self.times)))
+        # Estimators refuse tables without any column.
+        return max(len(self.numbers) + len(self.levels_) + told + len(compared(len(self.times))), 1)
 
     def _tables(self) -> list[dict[Any, float]]:
         if "_codes" not in vars(self):

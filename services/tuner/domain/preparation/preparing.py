@@ -3,17 +3,20 @@
 from enum import StrEnum
 from typing import Any
 
-from common.data.schema import Column, ColumnType
 from common.models.estimators.chain import Chain
+from common.models.estimators.components import Components
 from common.models.estimators.scaled_matrix import ScaledMatrix
+from common.models.estimators.selection import Selection
+from common.models.estimators.side_by_side import SideBySide
 from common.models.estimators.table_codes import TableCodes
 from common.models.estimators.target_codes import TargetCodes
+from common.models.estimators.text_columns import TextColumns
+from common.models.estimators.text_terms import CHARACTERS, WORDS, TextTerms
+from services.tuner.domain.preparation import parameters as names
+from services.tuner.domain.preparation.columns import Columns
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.space.parameter import Parameter
-
-MOST_CODES = 250
-"""Categories with more levels have no codes of their own: histograms have 255 bins."""
 
 
 class Wanted(StrEnum):
@@ -27,47 +30,97 @@ class Wanted(StrEnum):
 
 def preparation_parameters(problem: Problem, wanted: Wanted) -> tuple[Parameter, ...]:
     """Returns what can be set of the preparation; names begin with `prepare.`."""
-    return ()
+    if wanted is Wanted.MATRIX:
+        return names.matrix_parameters(problem)
+    return names.code_parameters(problem)
 
 
 def preparation(problem: Problem, configuration: Configuration, wanted: Wanted, seed: int) -> Any:
     """Returns a transformer that is not fitted, over `Problem.features`.
 
     It can be fitted with a target (`fit_transform(features, truth)`), which target encodings need.
+    What the configuration does not tell is as by default.
     """
-    numbers = problem.names(ColumnType.NUMERIC, ColumnType.BOOLEAN)
-    few, many = few_levels(problem), many_levels(problem)
-    codes = TableCodes(numbers, few, many, problem.names(ColumnType.TIMESTAMP))
-    parts: list[Any] = [codes]
-    start = len(numbers)
-    if many:
-        positions = list(range(start + len(few), start + len(few) + len(many)))
-        target = TargetCodes(positions, problem.kind.has_classes, seed=seed)
-        parts.append(target)
-    if wanted is Wanted.MATRIX:
-        parts.append(ScaledMatrix(list(range(start, start + len(few)))))
-    return Chain(parts)
+    is_matrix = wanted is Wanted.MATRIX
+    settings = names.settings_of(problem, configuration, is_matrix=is_matrix)
+    columns = Columns.of(problem)
+    parts = [_table(problem, columns, settings, is_matrix, seed)] if columns.has_table else []
+    if columns.texts:
+        parts.append(_texts(columns, settings, is_matrix, seed))
+    steps: list[Any] = [parts[0] if len(parts) == 1 else SideBySide(parts)]
+    if float(settings[names.SELECTION]) < 1:
+        steps.append(Selection(float(settings[names.SELECTION]), problem.kind.has_classes))
+    if int(settings[names.COMPONENTS]):
+        steps.append(Components(int(settings[names.COMPONENTS]), seed))
+    return steps[0] if len(steps) == 1 else Chain(steps)
 
 
 def category_positions(problem: Problem, configuration: Configuration) -> list[int]:
     """Returns which columns of `Wanted.CODES` hold codes of categories without order."""
-    start = len(problem.names(ColumnType.NUMERIC, ColumnType.BOOLEAN))
-    return list(range(start, start + len(few_levels(problem))))
+    settings = names.settings_of(problem, configuration, is_matrix=False)
+    if settings[names.CATEGORIES] == names.TARGET:
+        return []
+    return Columns.of(problem).few_positions
 
 
-def few_levels(problem: Problem) -> list[str]:
-    """Returns the names of the categories that have codes of their own."""
-    return [each.name for each in _categories(problem) if _levels(each) <= MOST_CODES]
+def is_stateless(problem: Problem, configuration: Configuration, wanted: Wanted) -> bool:
+    """Whether nothing is learned from the target: then all folds may share one preparation.
+
+    It is fitted on the features of all rows; what it learns of them tells nothing of the truth of
+    those that a fold is judged on.
+    """
+    settings = names.settings_of(problem, configuration, is_matrix=wanted is Wanted.MATRIX)
+    is_selected = float(settings[names.SELECTION]) < 1
+    return not is_selected and not _targeted(Columns.of(problem), settings)
 
 
-def many_levels(problem: Problem) -> list[str]:
-    """Returns the names of the other categories."""
-    return [each.name for each in _categories(problem) if _levels(each) > MOST_CODES]
+def _table(
+    problem: Problem, columns: Columns, settings: Configuration, is_matrix: bool, seed: int
+) -> Any:
+    """Returns what prepares all columns but texts."""
+    parts: list[Any] = [
+        TableCodes(columns.numbers, columns.few, columns.many, columns.times, is_matrix)
+    ]
+    targeted = _targeted(columns, settings)
+    if targeted:
+        smoothing = float(settings[names.SMOOTHING])
+        parts.append(TargetCodes(targeted, problem.kind.has_classes, smoothing, seed))
+    if is_matrix:
+        parts.append(
+            ScaledMatrix(
+                _indicated(columns, settings),
+                str(settings[names.SCALING]),
+                str(settings[names.IMPUTATION]),
+                int(settings[names.LEAST_ROWS]),
+                int(settings[names.MOST_LEVELS]),
+                len(columns.numbers) if settings[names.INTERACTIONS] else 0,
+            )
+        )
+    return parts[0] if len(parts) == 1 else Chain(parts)
 
 
-def _categories(problem: Problem) -> list[Column]:
-    return [each for each in problem.columns if each.type is ColumnType.CATEGORICAL]
+def _targeted(columns: Columns, settings: Configuration) -> list[int]:
+    """Returns which codes are replaced by means of the target."""
+    found = columns.few_positions if settings[names.CATEGORIES] == names.TARGET else []
+    is_target = settings[names.HIGH_CARDINALITY] == names.TARGET
+    return found + (columns.many_positions if is_target else [])
 
 
-def _levels(column: Column) -> int:
-    return max(len(column.categories), column.distinct_count)
+def _indicated(columns: Columns, settings: Configuration) -> list[int]:
+    """Returns which codes get indicators, by their position after `TargetCodes`."""
+    few = columns.few_positions if settings[names.CATEGORIES] == names.ONE_HOT else []
+    if settings[names.HIGH_CARDINALITY] != names.ONE_HOT:
+        return few
+    moved = len(columns.few) if settings[names.CATEGORIES] == names.TARGET else 0
+    return few + [position - moved for position in columns.many_positions]
+
+
+def _texts(columns: Columns, settings: Configuration, is_matrix: bool, seed: int) -> Any:
+    least, most = int(settings[names.TEXT_LEAST]), int(settings[names.TEXT_TERMS])
+    is_hashed = bool(settings[names.TEXT_HASHING])
+    terms = [TextTerms(WORDS, int(settings[names.TEXT_WORDS]), least, most, is_hashed)]
+    characters = int(settings[names.TEXT_CHARACTERS])
+    if characters:
+        terms.append(TextTerms(CHARACTERS, characters, least, most, is_hashed))
+    components = 0 if is_matrix else int(settings[names.TEXT_COMPONENTS])
+    return TextColumns(columns.texts, terms, components, seed)

@@ -1,0 +1,47 @@
+"""Fewer columns that tell most of what many do."""
+
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.utils.extmath import randomized_svd, safe_sparse_dot
+
+from common.models.estimators.frame_values import Matrix
+
+
+class Components(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Principal components of arrays; of sparse rows those of a decomposition without centring.
+
+    Attributes:
+        count: How many; fewer where there are not as many rows or columns.
+        seed: Of the randomised decomposition.
+        directions_: (columns, components).
+        offset_: The components of the mean row, (components,).
+    """
+
+    def __init__(self, count: int = 50, seed: int = 0) -> None:
+        """Takes what is to be done; see the class."""
+        self.count = count
+        self.seed = seed
+
+    def fit(self, features: Any, truth: Any = None) -> "Components":
+        """Learns from numbers without gaps, (rows, columns), an array or sparse."""
+        self.n_features_in_ = features.shape[1]
+        mean = np.zeros(features.shape[1])
+        if not sparse.issparse(features):
+            mean = features.mean(axis=0)
+            features = features - mean
+        count = min(self.count, *features.shape)
+        if not count:
+            self.directions_ = np.zeros((features.shape[1], 0))
+        else:
+            found = randomized_svd(features, count, n_iter=4, random_state=self.seed)
+            self.directions_ = np.ascontiguousarray(found[2].T)
+        self.offset_ = mean @ self.directions_
+        return self
+
+    def transform(self, features: Any) -> Matrix:
+        """Returns the components, float64 (rows, components)."""
+        found = safe_sparse_dot(features, self.directions_, dense_output=True)
+        return np.asarray(found - self.offset_, np.float64)
