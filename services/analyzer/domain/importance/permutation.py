@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.analyzer.domain.budget import Budget
+from services.analyzer.domain.importance.additive import additive
 from services.analyzer.domain.importance.fed import Fed, Item, fed, permutable_columns
 from services.analyzer.domain.importance.plan import Importance, Job, Losses, Positions, planned
 from services.analyzer.domain.importance.predicting import Predicting
@@ -80,7 +81,11 @@ def importance_of(
         raise NotApplicableError("Permuting takes at least 2 rows.")
     rows = fed(subject, subject.sample.raw)
     items = items_of(rows)
-    way = walking(rows, items, subject.outputs) or Predicting(rows, subject, budget)
+    way = (
+        walking(rows, items, subject.outputs)
+        or additive(rows, items, subject, budget)
+        or Predicting(rows, subject, budget)
+    )
     plan = planned(subject, budget, len(items), repeats, way.seconds_each)
 
     def lost(job: Job) -> list[tuple[int, Positions, Positions, RowScores]]:
