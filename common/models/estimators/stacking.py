@@ -11,6 +11,8 @@ from common.models.estimators.combining import Floats, Mean, scores_of
 
 _LARGEST_SCORE = 8.0
 
+AnyFloats = npt.NDArray[np.floating]
+
 
 @dataclass(frozen=True)
 class StackedColumns:
@@ -19,8 +21,8 @@ class StackedColumns:
     Attributes:
         numbers: Of the base models, in order; the columns are named after them.
         mean: How outputs become scores: `plain` of a regression, else see `Mean`.
-        centre: Means of the scores, (scores,); empty where none are projected.
-        directions: Principal directions of the scores, (columns, scores); empty alike.
+        centre: Means of the scores of one model, (scores,); empty where none are projected.
+        directions: Directions that these are projected on, (columns, scores); empty alike.
     """
 
     numbers: tuple[int, ...]
@@ -28,53 +30,45 @@ class StackedColumns:
     centre: Floats
     directions: Floats
 
-    def scores(self, outputs: Sequence[npt.NDArray[np.floating]]) -> Floats:
-        """Returns the scores before they are projected, (rows, scores).
+    def values(self, outputs: AnyFloats) -> Floats:
+        """Returns the columns of one base model, (rows, columns).
 
         Of two classes there is one score, for the other is its negative.
 
         Args:
-            outputs: Of the base models, each (rows, outputs).
+            outputs: Of the model, (rows, outputs).
         """
-        return np.column_stack([_scores(each, Mean(self.mean)) for each in outputs])
-
-    def values(self, outputs: Sequence[npt.NDArray[np.floating]]) -> Floats:
-        """Returns the columns as a matrix, (rows, columns)."""
-        scores = self.scores(outputs)
+        scores = _scores(np.asarray(outputs, np.float64), Mean(self.mean))
         if not len(self.directions):
             return scores
         return np.asarray((scores - self.centre) @ self.directions.T)
 
-    def added(
-        self, features: pd.DataFrame, outputs: Sequence[npt.NDArray[np.floating]]
-    ) -> pd.DataFrame:
+    def added(self, features: pd.DataFrame, outputs: Sequence[AnyFloats]) -> pd.DataFrame:
         """Returns features with the columns after them.
 
         Args:
             features: Of the rows.
-            outputs: See `scores`.
+            outputs: Of the base models, in the order of `numbers`, each (rows, outputs).
         """
-        values = self.values(outputs)
-        added = pd.DataFrame(values, columns=self.names(values.shape[1]), index=features.index)
-        return pd.concat([features, added], axis=1)
-
-    def names(self, count: int) -> list[str]:
-        """Returns the names of so many columns."""
-        if len(self.directions):
-            return [f"stacked.direction.{index}" for index in range(count)]
-        each = count // len(self.numbers)
-        return [f"stacked.{number}.{index}" for number in self.numbers for index in range(each)]
+        columns = [self.values(each) for each in outputs]
+        frames = [
+            pd.DataFrame(each, features.index, stacked_names(number, each.shape[1]))
+            for number, each in zip(self.numbers, columns, strict=True)
+        ]
+        return pd.concat([features, *frames], axis=1)
 
 
-def _scores(outputs: npt.NDArray[np.floating], mean: Mean) -> Floats:
-    values = np.asarray(outputs, np.float64)
+def stacked_names(number: int, count: int) -> list[str]:
+    """Returns the names of the columns that a base model gives."""
+    return [f"__candidate_{number}_{position}" for position in range(count)]
+
+
+def _scores(outputs: Floats, mean: Mean) -> Floats:
     if mean is Mean.PLAIN:
-        return values
-    scores = scores_of(values, mean)
-    if mean is Mean.ODDS:
-        return np.clip(scores, -_LARGEST_SCORE, _LARGEST_SCORE)
-    if values.shape[1] == 2:
+        return outputs
+    scores = scores_of(outputs, mean)
+    if mean is Mean.LOGITS and outputs.shape[1] == 2:
         scores = scores[:, 1:] - scores[:, :1]
-    else:
+    elif mean is Mean.LOGITS:
         scores = scores - scores.mean(axis=1, keepdims=True)
-    return np.clip(scores, -_LARGEST_SCORE, _LARGEST_SCORE)
+    return np.asarray(np.clip(scores, -_LARGEST_SCORE, _LARGEST_SCORE))

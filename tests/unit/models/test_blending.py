@@ -115,7 +115,7 @@ def test_stacked_groups_take_outputs_of_their_bases_and_are_kept(
     stacked = StackedGroup([fitted(wide, positions, LogisticRegression())], 1.0, [0, 1], columns)
     blend = kept(BlendedClassifier.of(bases, NAMES, LABELS, stacked=[stacked]))
     expected = (fold_mean(bases[1], frame) + fold_mean(stacked, wide)) / 2
-    assert list(wide.columns[3:]) == [f"stacked.{n}.{at}" for n in (4, 9) for at in range(3)]
+    assert list(wide.columns[3:]) == [f"__candidate_{n}_{at}" for n in (4, 9) for at in range(3)]
     assert np.allclose(blend.predict_proba(frame), expected)
 
 
