@@ -2,6 +2,8 @@
 
 import html
 
+_LARGE, _HUGE = 1e4, 1e12
+
 
 def shortened(text: str, most: int = 80) -> str:
     """Returns text on one line, of at most so many characters; an ellipsis shows the cut."""
@@ -16,7 +18,9 @@ def plot_text(text: str, most: int = 80) -> str:
 
 
 def number(value: float) -> str:
-    """Returns a number for people: whole ones with separators, others to four digits."""
+    """Returns a number for people: whole and large ones with separators, others to four digits."""
     if isinstance(value, int):
         return f"{value:,}"
+    if _LARGE <= abs(value) < _HUGE:
+        return f"{value:,.0f}"
     return f"{value:.4g}"

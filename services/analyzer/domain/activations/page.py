@@ -80,7 +80,8 @@ def _units_told(found: ActivationsSummary) -> str:
 
 def _notices(layers: Sequence[LayerActivations]) -> list[Notice]:
     notices = []
-    dead = [e for e in layers if e.dead_unit_count > _NOTABLE_SHARE * e.unit_count]
+    # Words that no row has, for instance, are no fault of the vectorizer that stands in here.
+    dead = [e for e in layers if e.function and e.dead_unit_count > _NOTABLE_SHARE * e.unit_count]
     if dead:
         worst = max(dead, key=lambda each: each.dead_unit_count / each.unit_count)
         notices.append(

@@ -70,7 +70,7 @@ def dead_weights(subject: Subject, results: Results) -> Iterator[Finding]:
     """Units whose weights are all zero."""
     for each in summary_of(results, PartName.WEIGHTS).tensors:
         share = (each.dead_units or 0) / each.units if each.units else 0.0
-        if share >= _LEAST_DEAD:
+        if each.function and share >= _LEAST_DEAD:
             yield Finding(
                 "dead_weights",
                 Grade.NOTE,
@@ -100,7 +100,7 @@ def dead_units(subject: Subject, results: Results) -> Iterator[Finding]:
     """Units that are never active on any row."""
     for each in summary_of(results, PartName.ACTIVATIONS).layers:
         share = each.dead_unit_count / each.unit_count if each.unit_count else 0.0
-        if share >= _LEAST_DEAD:
+        if each.function and share >= _LEAST_DEAD:
             yield Finding(
                 "dead_units",
                 Grade.WARNING if share >= _MANY_DEAD else Grade.NOTE,
