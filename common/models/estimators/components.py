@@ -9,6 +9,9 @@ from sklearn.utils.extmath import randomized_svd, safe_sparse_dot
 
 from common.models.estimators.frame_values import Matrix
 
+# More rounds change what is learned with components by less than another seed does.
+_ROUNDS = 2
+
 
 class Components(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     """Principal components of arrays; of sparse rows those of a decomposition without centring.
@@ -36,8 +39,9 @@ class Components(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         if not count:
             self.directions_ = np.zeros((features.shape[1], 0))
         else:
-            found = randomized_svd(features, count, n_iter=4, random_state=self.seed)
-            self.directions_ = np.ascontiguousarray(found[2].T)
+            single = features.astype(np.float32)
+            found = randomized_svd(single, count, n_iter=_ROUNDS, random_state=self.seed)
+            self.directions_ = np.ascontiguousarray(found[2].T, np.float64)
         self.offset_ = mean @ self.directions_
         return self
 

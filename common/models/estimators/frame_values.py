@@ -14,6 +14,7 @@ Matrix = npt.NDArray[np.float64]
 # Up to so many rows the whole frame is made an array of objects, which costs less than to take
 # its columns one by one.
 _FEW_ROWS = 32
+_FEW_COLUMNS = 32
 
 
 class FrameValues:
@@ -41,13 +42,24 @@ class FrameValues:
         self._objects = frame.to_numpy(object) if len(frame) <= _FEW_ROWS else None
 
     def numbers(self, positions: Sequence[int]) -> Matrix:
-        """Returns numbers and truth values, NaN for missing, (rows, positions)."""
-        if self._objects is not None:
-            found: Matrix = self._objects[:, self._chosen(positions)].astype(np.float64)
-            return found
+        """Returns numbers and truth values, NaN for missing, (rows, positions).
+
+        Raises:
+            ValueError: There is something else; names the column.
+        """
+        with suppress(TypeError, ValueError):
+            if self._objects is not None:
+                return np.asarray(self._objects[:, self._chosen(positions)].astype(np.float64))
+            if len(positions) > _FEW_COLUMNS:
+                taken = self._frame.iloc[:, self._chosen(positions)]
+                return np.asarray(taken.to_numpy(np.float64, na_value=np.nan))
         matrix = np.empty((len(self._frame), len(positions)), order="F")
         for column, position in enumerate(positions):
-            matrix[:, column] = self._series(position).to_numpy(np.float64, na_value=np.nan)
+            try:
+                matrix[:, column] = self._series(position).to_numpy(np.float64, na_value=np.nan)
+            except (TypeError, ValueError) as error:
+                name = self._names[position]
+                raise ValueError(f"The column `{name}` holds other values than numbers.") from error
         return matrix
 
     def seconds(self, positions: Sequence[int]) -> Matrix:

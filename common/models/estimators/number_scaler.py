@@ -45,7 +45,7 @@ class NumberScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         low, high = np.fmin.reduce(finite), np.fmax.reduce(finite)
         gaps = np.isnan(numbers).mean(axis=0)
         has_gaps = (gaps > 0) & (gaps < 1)
-        self.kept_ = np.flatnonzero((low < high) | has_gaps)
+        self.kept_ = np.flatnonzero((low < high) | (has_gaps & (low == high)))
         self.marked_ = np.flatnonzero(has_gaps[self.kept_])
         finite, low, high = finite[:, self.kept_], low[self.kept_], high[self.kept_]
         self.low_, self.high_ = 2 * low - high, 2 * high - low

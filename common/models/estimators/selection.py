@@ -48,8 +48,9 @@ def _scores(features: Any, target: Matrix) -> npt.NDArray[np.float64]:
         mean = np.asarray(features.mean(axis=0)).ravel()
         variance = np.asarray(features.multiply(features).mean(axis=0)).ravel() - mean**2
     else:
-        mean = np.nan_to_num(np.nanmean(features, axis=0))
-        features = np.where(np.isnan(features), mean, features) - mean
+        is_known = ~np.isnan(features)
+        mean = np.nansum(features, axis=0) / np.maximum(is_known.sum(axis=0), 1)
+        features = np.where(is_known, features - mean, 0.0)
         variance = (features**2).mean(axis=0)
     products = np.asarray(safe_sparse_dot(features.T, target)) / len(target)
     found: npt.NDArray[np.float64] = (products**2).sum(axis=1)

@@ -14,6 +14,8 @@ from common.models.estimators.text_terms import TextTerms
 
 _NAMED = 50
 _LOGARITHMS = 2
+# What the start of a text consists of tells as much as all of it.
+_LOOKED_AT = 1000
 
 
 class TextColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -98,11 +100,9 @@ def _counts(texts: Sequence[str]) -> Matrix:
 
 
 def _count(text: str) -> tuple[float, ...]:
-    length = len(text)
-    share = 1 / max(length, 1)
-    digits = sum(map(str.isdigit, text))
-    capitals = sum(map(str.isupper, text))
-    letters = sum(map(str.isalnum, text))
-    spaces = text.count(" ")
-    marks = length - letters - spaces
-    return (length, spaces + 1, digits * share, capitals * share, marks * share)
+    start = text[:_LOOKED_AT]
+    share = 1 / max(len(start), 1)
+    digits = sum(map(str.isdigit, start))
+    capitals = sum(map(str.isupper, start))
+    marks = len(start) - sum(map(str.isalnum, start)) - start.count(" ")
+    return (len(text), text.count(" ") + 1, digits * share, capitals * share, marks * share)

@@ -45,14 +45,10 @@ def read_column(name: str, series: "pd.Series[Any]", wanted: ColumnType | None) 
     """
     if wanted in (ColumnType.IMAGE, ColumnType.EMBEDDING):
         raise ValueError(f"The column `{name}` cannot be {wanted} in a data frame.")
-    found = _typed(name, series) if wanted in (None, ColumnType.TEXT) else None
-    if wanted is ColumnType.TEXT or (found is None and wanted in (None, ColumnType.CATEGORICAL)):
-        texts = [text_of(value) for value in series.tolist()]
-        if wanted is None:
-            return _guessed(name, texts)
-        return text_column(name, texts, wanted)
-    if found is not None:
-        return found
+    if wanted is None:
+        return _typed(name, series) or _guessed(name, _texts(series))
+    if wanted in (ColumnType.CATEGORICAL, ColumnType.TEXT):
+        return text_column(name, _texts(series), wanted)
     try:
         return _converted(name, series, wanted)
     except (TypeError, ValueError) as error:
@@ -102,8 +98,7 @@ def _typed(name: str, series: "pd.Series[Any]") -> ReadColumn | None:
     """Reads a column whose type of data says what it is; None where it does not."""
     dtype = series.dtype
     if isinstance(dtype, pd.CategoricalDtype):
-        texts = [text_of(value) for value in series.tolist()]
-        return text_column(name, texts, ColumnType.CATEGORICAL)
+        return text_column(name, _texts(series), ColumnType.CATEGORICAL)
     if pd.api.types.is_bool_dtype(dtype):
         return _converted(name, series, ColumnType.BOOLEAN)
     if pd.api.types.is_timedelta64_dtype(dtype):
@@ -113,6 +108,10 @@ def _typed(name: str, series: "pd.Series[Any]") -> ReadColumn | None:
     if pd.api.types.is_numeric_dtype(dtype):
         return _converted(name, series, ColumnType.NUMERIC)
     return None
+
+
+def _texts(series: "pd.Series[Any]") -> list[str | None]:
+    return [text_of(value) for value in series.tolist()]
 
 
 def _guessed(name: str, texts: Sequence[str | None]) -> ReadColumn:
@@ -127,10 +126,10 @@ def _guessed(name: str, texts: Sequence[str | None]) -> ReadColumn:
     return text_column(name, texts, kind)
 
 
-def _converted(name: str, series: "pd.Series[Any]", kind: ColumnType | None) -> ReadColumn:
+def _converted(name: str, series: "pd.Series[Any]", kind: ColumnType) -> ReadColumn:
     """Reads a column as numbers, truth values or times; raises TypeError or ValueError."""
     if kind is ColumnType.TIMESTAMP:
-        if series.dtype.kind != "M" and not isinstance(series.dtype, pd.DatetimeTZDtype):
+        if not pd.api.types.is_numeric_dtype(series.dtype):
             series = pd.to_datetime(series, format="ISO8601", utc=True)
         return number_column(name, seconds_of(series), kind)
     if kind is ColumnType.BOOLEAN and series.dtype.kind not in "bfiu":
@@ -138,7 +137,7 @@ def _converted(name: str, series: "pd.Series[Any]", kind: ColumnType | None) -> 
     values = pd.to_numeric(series).to_numpy(np.float64, na_value=np.nan)
     if kind is ColumnType.BOOLEAN and not np.isin(values[~np.isnan(values)], (0, 1)).all():
         raise ValueError("There are other numbers than 0 and 1.")
-    return number_column(name, values, kind or ColumnType.NUMERIC)
+    return number_column(name, values, kind)
 
 
 def _truth(value: object) -> float:

@@ -21,6 +21,7 @@ from common.artifacts.blobs import put_artifact
 from common.artifacts.memory import MemoryStore
 from common.data.schema import Task
 from common.errors import DataLossError, InvalidFieldError
+from common.models.estimators.frame_values import text_of
 from common.models.onnx_model import load_onnx
 from common.models.sample_rows import SampleRows
 from common.models.skops_model import load_skops
@@ -207,6 +208,18 @@ def renamed_type(old: str, new: str) -> bytes:
         (
             lambda: skops_file(make_pipeline(FunctionTransformer(inspect), LinearRegression())),
             "holds the type .*inspect",
+        ),
+        (
+            lambda: skops_file(make_pipeline(FunctionTransformer(text_of), LinearRegression())),
+            "holds the type common.models.estimators.frame_values.text_of",
+        ),
+        (
+            partial(renamed_type, "common.models.estimators.frame_values", "Sequence"),
+            "holds the type common.models.estimators.frame_values.Sequence",
+        ),
+        (
+            partial(renamed_type, "common.models.estimators.unknown", "Model"),
+            "holds the type common.models.estimators.unknown.Model",
         ),
         (lambda: skops_file(LinearRegression()), "not fitted"),
         (lambda: skops_file(StandardScaler().fit(IRIS)), "import a classifier or a regressor"),

@@ -1,0 +1,1 @@
+"""Estimators of our own that skops files may hold."""
