@@ -7,6 +7,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from common.data.schema import Column, ColumnType
 from services.tuner.domain.folds import fold_splits
 from services.tuner.domain.problem import Problem, ProblemKind
 from services.tuner.domain.space.configuration import Setting
+from services.tuner.domain.trials import hosting
 from services.tuner.domain.trials.attempt import failure_of
 from services.tuner.domain.trials.hosting import (
     TrialHost,
@@ -38,10 +40,11 @@ def made(rows: int = 400) -> Problem:
     """Returns a problem of two classes that the first column tells apart."""
     generator = np.random.default_rng(0)
     truth = generator.integers(0, 2, rows)
+    codes = generator.integers(0, 3, rows)
     features = pd.DataFrame(
         {
             "a": truth + 0.3 * generator.standard_normal(rows),
-            "b": np.array(["x", "y", np.nan], object)[generator.integers(0, 3, rows)],
+            "b": pd.Series([["x", "y", np.nan][code] for code in codes], dtype=object),
             "c": generator.standard_normal(rows),
         }
     )
@@ -53,7 +56,7 @@ def made(rows: int = 400) -> Problem:
     return Problem(ProblemKind.BINARY, columns, features, truth, ("no", "yes"))
 
 
-def opened(folder: Path, concurrency: int = 1) -> TrialHost:
+def opened(folder: Path, concurrency: int = 1, registry: str = REGISTRY) -> TrialHost:
     problem = made()
     splits = fold_splits(problem, 4, 0)
     return TrialHost(
@@ -63,7 +66,7 @@ def opened(folder: Path, concurrency: int = 1) -> TrialHost:
         folder,
         memory_bytes=LIMIT,
         concurrency=concurrency,
-        registry=REGISTRY,
+        registry=registry,
     )
 
 
@@ -128,6 +131,13 @@ def test_trials_repeat(host: TrialHost) -> None:
     assert seeds[0] == seeds[1] != seeds[2]
 
 
+def test_the_host_forks_safely_and_imports_for_all(host: TrialHost) -> None:
+    """It has one thread only; what a trial had to import is there for the next one."""
+    assert result_of(host, task("import")).settings["is_new"]
+    assert not result_of(host, task("import")).settings["is_new"]
+    assert psutil.Process(host.pid).num_threads() == 1
+
+
 def test_a_share_of_the_rows(host: TrialHost) -> None:
     """Less is learned from, the same is judged."""
     whole, part = (result_of(host, task("prior", share=share)) for share in (1.0, 0.1))
@@ -157,7 +167,8 @@ def test_outputs_of_others_are_features(host: TrialHost) -> None:
             TrialFailure.CRASHED,
             "Its process died of SIGKILL.",
         ),
-        (task("leave"), TrialFailure.CRASHED, "Its process ended with code 3."),
+        (task("leave", code=3), TrialFailure.CRASHED, "Its process ended with code 3."),
+        (task("leave", code=0), TrialFailure.CRASHED, "Its process ended with code 0."),
         (task("seize"), TrialFailure.OUT_OF_MEMORY, "No more memory could be had."),
         (task("grow"), TrialFailure.OUT_OF_MEMORY, "It took more than 300 MiB of memory."),
         (task("sleep", seconds=0.1), TrialFailure.OUT_OF_TIME, "It took much more than 0.1 s."),
@@ -219,38 +230,39 @@ def test_a_trial_leaves_no_process(host: TrialHost) -> None:
     assert ended([load_estimator(result).child_])
 
 
-def test_death_of_the_host(tmp_path: Path) -> None:
-    """Its trials are named as crashed, and another one takes its place; so where it hangs."""
-    with opened(tmp_path, concurrency=2) as host:
-        assert result_of(host, task("prior")).failure is None
-        for _ in range(2):
-            host.start(task("sleep"))
-        first = host.pid
-        trials = [child.pid for child in psutil.Process(first).children()]
-        os.kill(first, signal.SIGKILL)
-        for _ in range(2):
-            result = host.wait(60.0)
-            assert result is not None and result.failure is TrialFailure.CRASHED
-        assert ended(trials)
-        assert result_of(host, task("bayes")).failure is None
-        assert host.pid != first
-        os.kill(host.pid, signal.SIGKILL)
-        assert result_of(host, task("bayes")).failure is None
-        last = host.pid
-    assert ended([last])
+def test_death_of_the_host(host: TrialHost) -> None:
+    """Its trials are named as crashed and end with it, and another one takes its place."""
+    assert result_of(host, task("prior")).failure is None
+    first = host.pid
+    for _ in range(2):
+        host.start(task("sleep"))
+    os.kill(first, signal.SIGKILL)
+    for _ in range(2):
+        result = host.wait(60.0)
+        assert result is not None and result.failure is TrialFailure.CRASHED
+    assert result_of(host, task("bayes")).failure is None
+    assert host.pid != first and ended([first])
 
 
-def test_a_host_that_does_not_start(tmp_path: Path) -> None:
+def test_a_host_that_hangs(host: TrialHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that no longer ends trials in time is replaced, and they end with it."""
+    assert result_of(host, task("prior")).failure is None
+    monkeypatch.setattr(hosting, "_SILENCE_SECONDS", 0.1)
+    host.start(task("sleep", seconds=0.1))
+    while not (trials := psutil.Process(host.pid).children()):
+        time.sleep(0.001)
+    os.kill(host.pid, signal.SIGSTOP)
+    result = host.wait(60.0)
+    assert result is not None and result.failure is TrialFailure.CRASHED
+    assert ended([trial.pid for trial in trials])
+
+
+def test_a_host_that_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A registry that is not there ends the search instead of starting hosts for ever."""
-    problem = made()
-    splits = fold_splits(problem, 2, 0)
-    host = TrialHost(
-        problem, splits, ErrorRate(), tmp_path, memory_bytes=LIMIT, registry="json.nothing"
-    )
-    with pytest.raises(TrialHostError), host:
-        while True:
-            host.start(task("prior"))
-            host.wait(60.0)
+    monkeypatch.setattr(hosting, "_MOST_FALSE_STARTS", 0)
+    with pytest.raises(TrialHostError), opened(tmp_path, registry="tests.nowhere") as host:
+        host.start(task("prior"))
+        host.wait(60.0)
 
 
 def test_death_of_the_search(tmp_path: Path) -> None:
@@ -279,7 +291,8 @@ def test_death_of_the_search(tmp_path: Path) -> None:
 
 def test_a_problem_on_the_disk_is_the_same(tmp_path: Path) -> None:
     """Columns keep order, types and gaps; equal texts are one object."""
-    problem = made()
+    features = made().features.assign(d=True, e=pd.Series(["p", "q"] * 200, dtype="str"))
+    problem = replace(made(), features=features)
     write_problem(problem, tmp_path)
     found = read_problem(tmp_path)
     pd.testing.assert_frame_equal(found.features, problem.features)

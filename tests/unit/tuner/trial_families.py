@@ -3,9 +3,11 @@
 import ctypes
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -48,7 +50,12 @@ class TestFamily:
         time_left: TimeLeft,
     ) -> Fitted:
         estimator = self.learn(problem, fold, configuration, time_left)
-        settings = {"rows": len(fold.truth), "columns": fold.features.shape[1], "seed": seed}
+        settings = {
+            "rows": len(fold.truth),
+            "columns": fold.features.shape[1],
+            "seed": seed,
+            "is_new": getattr(estimator, "is_new_", False),
+        }
         return Fitted(estimator, settings, time_left() < 0)
 
 
@@ -126,7 +133,7 @@ def _crash(problem: Problem, fold: Fold, configuration: Configuration, left: Tim
 
 
 def _leave(problem: Problem, fold: Fold, configuration: Configuration, left: TimeLeft) -> Any:
-    os._exit(3)
+    os._exit(int(configuration["code"]))
 
 
 def _refuse(problem: Problem, fold: Fold, configuration: Configuration, left: TimeLeft) -> Any:
@@ -144,11 +151,19 @@ def _start(problem: Problem, fold: Fold, configuration: Configuration, left: Tim
     return estimator
 
 
+def _import(problem: Problem, fold: Fold, configuration: Configuration, left: TimeLeft) -> Any:
+    estimator = _prior(problem, fold, configuration, left)
+    estimator.is_new_ = "wave" not in sys.modules
+    import_module("wave")
+    return estimator
+
+
 _ALL: dict[str, Fit] = {
     "bayes": _bayes,
     "crash": _crash,
     "die": _die,
     "grow": _grow,
+    "import": _import,
     "leave": _leave,
     "not_finite": _not_finite,
     "patient": _patient,

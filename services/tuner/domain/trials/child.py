@@ -5,6 +5,7 @@ import ctypes
 import os
 import pickle
 import signal
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -39,6 +40,7 @@ class TrialChild:
     Attributes:
         order: What it does.
         pidfd: Becomes readable when it ends; -1 where the kernel has none.
+        imported: Modules that it needed and the host has not, once it has ended.
     """
 
     def __init__(self, order: Order, desk: Desk, hang_up: Callable[[], None]) -> None:
@@ -55,6 +57,7 @@ class TrialChild:
         self._start_bytes = held_bytes()
         self._peak_bytes = 0
         self._sentence: tuple[TrialFailure, str] | None = None
+        self.imported: tuple[str, ...] = ()
         host = os.getpid()
         self._pid = os.fork()
         if not self._pid:
@@ -108,7 +111,8 @@ class TrialChild:
     def _result(self, code: int) -> TrialResult:
         seconds = time.monotonic() - self._started
         if code == 0:
-            return _read(self._desk.files.result(self.order.number))
+            with contextlib.suppress(OSError):  # whoever leaves early has told nothing
+                return self._told()
         if self._sentence is not None:
             return failed(self.order.task, *self._sentence, seconds)
         message = f"Its process ended with code {code}."
@@ -116,19 +120,20 @@ class TrialChild:
             message = f"Its process died of {_signal_name(-code)}."
         return failed(self.order.task, TrialFailure.CRASHED, message, seconds)
 
+    def _told(self) -> TrialResult:
+        path = self._desk.files.result(self.order.number)
+        with path.open("rb") as file:
+            result: TrialResult
+            result, self.imported = pickle.load(file)
+        path.unlink()
+        return result
+
 
 def _signal_name(number: int) -> str:
     try:
         return signal.Signals(number).name
     except ValueError:
         return f"signal {number}"
-
-
-def _read(path: Path) -> TrialResult:
-    with path.open("rb") as file:
-        result: TrialResult = pickle.load(file)
-    path.unlink()
-    return result
 
 
 def _work(
@@ -140,10 +145,12 @@ def _work(
         die_with_parent(host)
         hang_up()
         _settle(desk.setup.memory_bytes)
+        known = set(sys.modules)
         result = attempt(desk, order, lambda: deadline - time.monotonic())
-        peak = max(peak_held_bytes() - start_bytes, 0)
+        result = replace(result, peak_bytes=max(peak_held_bytes() - start_bytes, 0))
+        imported = tuple(name for name in sys.modules if name not in known)
         with desk.files.result(order.number).open("wb") as file:
-            pickle.dump(replace(result, peak_bytes=peak), file, pickle.HIGHEST_PROTOCOL)
+            pickle.dump((result, imported), file, pickle.HIGHEST_PROTOCOL)
         code = 0
     finally:
         os._exit(code)

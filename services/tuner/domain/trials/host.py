@@ -9,10 +9,12 @@ import os
 import pickle
 import sys
 import warnings
+from collections.abc import Sequence
+from contextlib import suppress
 from importlib import import_module
 from multiprocessing.connection import Connection, wait
 
-from services.tuner.domain.trials.attempt import Desk
+from services.tuner.domain.trials.attempt import Desk, failed
 from services.tuner.domain.trials.child import TrialChild, die_with_parent
 from services.tuner.domain.trials.messages import (
     Cancel,
@@ -23,6 +25,7 @@ from services.tuner.domain.trials.messages import (
     TrialFiles,
 )
 from services.tuner.domain.trials.stored_problem import read_problem
+from services.tuner.domain.trials.trial import TrialFailure
 
 _WATCH_SECONDS = 0.02
 
@@ -68,15 +71,15 @@ class Host:
             return
         del self._children[number]
         self._line.send(Finished(number, result))
+        if result.failure is None:
+            self._import(child.imported)
 
     def _obey(self, message: object) -> None:
         match message:
             case Load():
                 self._load(message)
             case Order():
-                assert self._desk is not None
-                child = TrialChild(message, self._desk, self._line.close)
-                self._children[message.number] = child
+                self._begin(message)
             case Cancel():
                 self._cancel(message.number)
 
@@ -89,6 +92,25 @@ class Host:
         gc.collect()
         gc.freeze()
         self._line.send(Ready())
+
+    def _begin(self, order: Order) -> None:
+        assert self._desk is not None
+        try:
+            child = TrialChild(order, self._desk, self._line.close)
+        except OSError:
+            message = "No process could be started for it."
+            result = failed(order.task, TrialFailure.OUT_OF_MEMORY, message)
+            self._line.send(Finished(order.number, result))
+            return
+        self._children[order.number] = child
+
+    def _import(self, names: Sequence[str]) -> None:
+        """Imports what a trial had to, which took a good part of its time, for all later ones."""
+        for name in names:
+            with suppress(Exception):  # some modules cannot be imported by their name
+                import_module(name)
+        if names:
+            gc.freeze()
 
     def _cancel(self, number: int) -> None:
         child = self._children.pop(number, None)

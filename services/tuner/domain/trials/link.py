@@ -14,14 +14,17 @@ from services.tuner.domain.trials.messages import Load, Ready
 _log = logging.getLogger(__name__)
 
 _MODULE = "services.tuner.domain.trials.host"
-_SINGLE = (
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "LOKY_MAX_CPU_COUNT",
-)
+_ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "NUMEXPR_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+    "LOKY_MAX_CPU_COUNT": "1",
+    # Of Arrow's allocator, which pandas brings: only a process with one thread forks safely.
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+    "PYTHONHASHSEED": "0",
+}
 _START_SECONDS = 120.0
 _LEAVE_SECONDS = 1.0
 
@@ -45,7 +48,7 @@ class HostLink:
                 [sys.executable, "-m", _MODULE, str(os.getpid()), registry],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
-                env={**os.environ, **dict.fromkeys(_SINGLE, "1"), "PYTHONHASHSEED": "0"},
+                env=os.environ | _ENVIRONMENT,
                 start_new_session=True,
             )
         self._ready_by = time.monotonic() + _START_SECONDS

@@ -36,14 +36,14 @@ def read_problem(folder: Path) -> Problem:
     with warnings.catch_warnings():
         # One block of numbers and others between them are what saves memory here.
         warnings.simplefilter("ignore", pd.errors.PerformanceWarning)
-        for name, (codes, levels) in coded.items():
-            column = pd.Series(levels.take(codes), features.index, levels.dtype)
+        for name, (codes, levels, kind) in coded.items():
+            column = pd.Series(levels.take(codes), features.index, kind)
             features.insert(names.index(name), name, column)
     problem: Problem = replace(rest, features=features)
     return problem
 
 
-def _coded(column: "pd.Series[object]") -> tuple[np.ndarray, np.ndarray]:
-    """Returns codes and levels, so that equal texts become one object; missing is a level."""
+def _coded(column: "pd.Series[object]") -> tuple[np.ndarray, np.ndarray, object]:
+    """Returns codes, levels and type, so that equal texts become one object; missing is a level."""
     codes, levels = pd.factorize(column, use_na_sentinel=False)
-    return codes.astype(np.int32), np.asarray(levels)
+    return codes.astype(np.int32), np.asarray(levels), column.dtype
