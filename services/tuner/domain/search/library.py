@@ -1,0 +1,104 @@
+"""What is known of the candidates so far, fold by fold."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from services.tuner.domain.problem import Outputs, Positions, Problem, Truth
+from services.tuner.domain.trials.trial import Candidate, Split, TrialResult
+
+
+@dataclass
+class Entry:
+    """A candidate and what its folds gave.
+
+    Attributes:
+        candidate: The candidate.
+        origin: Where it comes from, for instance `floor`.
+        results: Of the folds 0, 1 and so on, in order; those that failed are not among them.
+        failure: The fold that failed; None for none.
+    """
+
+    candidate: Candidate
+    origin: str
+    results: list[TrialResult] = field(default_factory=list)
+    failure: TrialResult | None = None
+
+    @property
+    def folds(self) -> int:
+        """How many folds, from the first, have a score."""
+        return len(self.results)
+
+    @property
+    def seconds(self) -> float:
+        """What a fold took in the mean; 0 where none is done."""
+        spent = [each.fit_seconds + each.predict_seconds for each in self.results]
+        return sum(spent) / len(spent) if spent else 0.0
+
+    def loss(self, folds: int) -> float:
+        """Returns the mean loss of the first folds."""
+        return float(np.mean([each.loss for each in self.results[:folds]]))
+
+
+class Library:
+    """All candidates of a search."""
+
+    def __init__(self, problem: Problem, splits: Sequence[Split]) -> None:
+        """Begins without candidates.
+
+        Args:
+            problem: What is to be learned.
+            splits: The folds.
+        """
+        self._problem = problem
+        self._splits = splits
+        self.entries: dict[int, Entry] = {}
+
+    @property
+    def fold_count(self) -> int:
+        """How many folds a complete candidate has."""
+        return len(self._splits)
+
+    def register(self, candidate: Candidate, origin: str) -> Entry:
+        """Adds a candidate without results, and returns its entry."""
+        entry = self.entries[candidate.number] = Entry(candidate, origin)
+        return entry
+
+    def add(self, result: TrialResult) -> None:
+        """Adds what a fold gave."""
+        entry = self.entries[result.task.candidate.number]
+        if result.failure is None:
+            entry.results.append(result)
+        else:
+            entry.failure = result
+
+    def reached(self, folds: int) -> list[Entry]:
+        """Returns the candidates that have at least so many folds, the best first."""
+        found = [each for each in self.entries.values() if each.folds >= folds]
+        return sorted(found, key=lambda each: each.loss(folds))
+
+    @property
+    def complete(self) -> list[Entry]:
+        """The candidates with all folds, the best first."""
+        return self.reached(self.fold_count)
+
+    @property
+    def best(self) -> Entry | None:
+        """The candidate with the smallest loss among those with most folds; None for none."""
+        most = max((each.folds for each in self.entries.values()), default=0)
+        return self.reached(most)[0] if most else None
+
+    def rows(self, folds: int) -> Positions:
+        """Returns the positions of the rows that the first folds judge, ascending."""
+        return np.sort(np.concatenate([each.judged for each in self._splits[:folds]]))
+
+    def truth(self, folds: int) -> Truth:
+        """Returns the truth of the rows that the first folds judge."""
+        return self._problem.truth[self.rows(folds)]
+
+    def outputs(self, entry: Entry, folds: int) -> Outputs:
+        """Returns out-of-fold outputs for the rows that the first folds judge."""
+        judged = np.concatenate([each.judged for each in self._splits[:folds]])
+        pieces = [each.outputs for each in entry.results[:folds] if each.outputs is not None]
+        return np.concatenate(pieces)[np.argsort(judged, kind="stable")]

@@ -1,0 +1,120 @@
+"""The search: candidates are tried fold by fold until the budget ends."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from services.tuner.domain.families.family import Family
+from services.tuner.domain.problem import Problem
+from services.tuner.domain.search.library import Entry, Library
+from services.tuner.domain.search.pacing import Guesses, Pace, open_entries
+from services.tuner.domain.search.racing import is_promising
+from services.tuner.domain.search.sources import Sources
+from services.tuner.domain.trials.hosting import TrialHost
+from services.tuner.domain.trials.trial import TrialResult, TrialTask
+
+_MOST_REFUSED = 20
+
+Watch = Callable[[Library, TrialResult], None]
+
+
+@dataclass
+class Search:
+    """A search under way.
+
+    Attributes:
+        problem: What is to be learned.
+        families: Those that fit the problem, by name.
+        host: Runs trials.
+        library: What is known.
+        sources: Gives candidates.
+        pace: The time.
+        watch: Told of every trial that ends; may raise to stop.
+    """
+
+    problem: Problem
+    families: dict[str, Family]
+    host: TrialHost
+    library: Library
+    sources: Sources
+    pace: Pace
+    watch: Watch
+
+    def __post_init__(self) -> None:
+        """Knows nothing of costs yet."""
+        self._guesses = Guesses()
+        self._running: set[int] = set()
+
+    def run(self, concurrency: int) -> None:
+        """Searches until the time is over or nothing is left that could be done in it.
+
+        Args:
+            concurrency: How many trials run at once.
+        """
+        while True:
+            while len(self._running) < concurrency:
+                entry = self._next()
+                if entry is None:
+                    break
+                self._start(entry)
+            if not self._running:
+                return
+            self._finish(self.host.wait(max(self.pace.left, 0.1)))
+
+    def _start(self, entry: Entry) -> None:
+        self._running.add(entry.candidate.number)
+        seconds = min(self.pace.per_trial, self.pace.left)
+        self.host.start(TrialTask(entry.candidate, entry.folds, 1.0, seconds))
+
+    def _finish(self, result: TrialResult | None) -> None:
+        if result is None:
+            return
+        number = result.task.candidate.number
+        self._running.discard(number)
+        self.library.add(result)
+        entry = self.library.entries[number]
+        if entry.folds:
+            self._guesses.learn(entry, self._expected(entry))
+        self.watch(self.library, result)
+
+    def _next(self) -> Entry | None:
+        """Returns the candidate to go on with; None if there is no time for any."""
+        if self.pace.left <= 0:
+            return None
+        begun = [
+            each
+            for each in open_entries(self.library)
+            if each.candidate.number not in self._running
+            and is_promising(self.library, each)
+            and self.pace.affords(each, 0.0)
+        ]
+        if begun:
+            return max(begun, key=lambda each: (each.folds, -each.loss(1)))
+        return self._new()
+
+    def _new(self) -> Entry | None:
+        for _ in range(_MOST_REFUSED):
+            candidate, origin = self.sources.next(self.library)
+            entry = self.library.register(candidate, origin)
+            guess = self._guesses.seconds(candidate.family, self._expected(entry))
+            if self.pace.affords(entry, guess):
+                return entry
+            del self.library.entries[candidate.number]
+        return None
+
+    def _expected(self, entry: Entry) -> float:
+        family = self.families[entry.candidate.family]
+        return family.cost(self.problem, entry.candidate.configuration)
+
+
+def fitting_families(
+    problem: Problem, families: Sequence[Family]
+) -> tuple[dict[str, Family], dict[str, str]]:
+    """Returns the families for a problem by name, and why others are not."""
+    reasons = {
+        each.name: each.fits(problem) if problem.kind in each.kinds else "It learns other kinds."
+        for each in families
+    }
+    return (
+        {each.name: each for each in families if not reasons[each.name]},
+        {name: reason for name, reason in reasons.items() if reason},
+    )

@@ -1,0 +1,146 @@
+"""From a problem and a budget to a model."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from common.models.estimators.blending import BlendedClassifier, BlendedRegressor
+from services.tuner.domain.ensemble.final import Results, final_estimator, pool_of
+from services.tuner.domain.ensemble.pool import Limits
+from services.tuner.domain.ensemble.selection import Ensemble, choose_ensemble
+from services.tuner.domain.families.registry import FAMILIES
+from services.tuner.domain.folds import fold_count, fold_splits
+from services.tuner.domain.metrics.metric import Metric
+from services.tuner.domain.metrics.registry import metric_for
+from services.tuner.domain.problem import Problem
+from services.tuner.domain.search.library import Entry, Library
+from services.tuner.domain.search.loop import Search, Watch, fitting_families
+from services.tuner.domain.search.pacing import Pace
+from services.tuner.domain.search.sources import Sources
+from services.tuner.domain.trials.hosting import TrialHost
+from services.tuner.domain.trials.trial import Split, TrialResult
+
+_CLOSE = 1.1
+
+
+class NothingLearnedError(Exception):
+    """No candidate has a score."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a search may do.
+
+    Attributes:
+        seconds: The budget, everything included.
+        metric: Name of the metric; empty for the usual one.
+        memory_bytes: What each trial may hold beyond the data.
+        concurrency: Trials at once.
+        families: Names of families that may be tried; empty for all that fit.
+        limits: Of the final model.
+        seed: Of all chance.
+    """
+
+    seconds: float = 60.0
+    metric: str = ""
+    memory_bytes: int = 2 << 30
+    concurrency: int = 1
+    families: tuple[str, ...] = ()
+    limits: Limits = field(default_factory=Limits)
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a search found.
+
+    Attributes:
+        estimator: The final model.
+        metric: What was made small.
+        ensemble: Its parts.
+        library: All candidates.
+    """
+
+    estimator: BlendedClassifier | BlendedRegressor
+    metric: Metric
+    ensemble: Ensemble
+    library: Library
+
+
+def _silent(library: Library, result: TrialResult) -> None:
+    """Tells nobody."""
+
+
+def tune(problem: Problem, settings: Settings, folder: Path, watch: Watch = _silent) -> Tuned:
+    """Returns the best model that is found within a budget.
+
+    Args:
+        problem: What is to be learned.
+        settings: The budget and what may be tried.
+        folder: Exists, and holds nothing else.
+        watch: Told of every trial; may raise to stop.
+
+    Raises:
+        NothingLearnedError: No candidate has a score.
+    """
+    start = time.monotonic()
+    metric = metric_for(problem.kind, settings.metric)
+    splits = fold_splits(problem, fold_count(problem, settings.seconds), settings.seed)
+    library = Library(problem, splits)
+    allowed = [each for each in FAMILIES.values() if _is_allowed(each.name, settings)]
+    families, _ = fitting_families(problem, allowed)
+    pace = Pace(settings.seconds, len(splits), start)
+    with TrialHost(
+        problem,
+        splits,
+        metric,
+        folder,
+        memory_bytes=settings.memory_bytes,
+        concurrency=settings.concurrency,
+        seed=settings.seed,
+    ) as host:
+        sources = Sources(problem, list(families.values()), settings.seed)
+        Search(problem, families, host, library, sources, pace, watch).run(settings.concurrency)
+    return _blended(problem, metric, library, splits, settings)
+
+
+def _is_allowed(family: str, settings: Settings) -> bool:
+    return not settings.families or family in settings.families
+
+
+def _blended(
+    problem: Problem,
+    metric: Metric,
+    library: Library,
+    splits: Sequence[Split],
+    settings: Settings,
+) -> Tuned:
+    results = _results(library)
+    pool = pool_of(problem, metric, results, splits)
+    ensemble = choose_ensemble(pool, settings.limits, 0.03 * settings.seconds, settings.seed)
+    estimator = final_estimator(problem, ensemble, results)
+    return Tuned(estimator, metric, ensemble, library)
+
+
+def _results(library: Library) -> Results:
+    """Returns the trials of the candidates that are compared in the end, by candidate.
+
+    These are the complete ones, unless one that had no time for all folds is clearly better.
+    """
+    best = library.best
+    if best is None:
+        raise NothingLearnedError("No candidate has a score: the budget is too small.")
+    folds = next(
+        folds
+        for folds in range(library.fold_count, 0, -1)
+        if library.reached(folds) and _holds_best(library, folds)
+    )
+    return {each.candidate.number: each.results[:folds] for each in library.reached(folds)}
+
+
+def _holds_best(library: Library, folds: int) -> bool:
+    """Whether the best of those with so many folds is about as good as any on its first one."""
+    first: list[Entry] = library.reached(1)
+    best = min(library.reached(folds), key=lambda each: each.loss(1))
+    return folds == 1 or best.loss(1) <= _CLOSE * first[0].loss(1)
