@@ -6,12 +6,8 @@ from dataclasses import replace
 import pandas as pd
 
 from common.data.schema import Column, ColumnType
+from common.models.estimators.stacking import stacked_names
 from services.tuner.domain.problem import Outputs, Problem
-
-
-def stacked_names(candidate: int, count: int) -> list[str]:
-    """Returns the names of the columns that hold the outputs of a candidate."""
-    return [f"__candidate_{candidate}_{position}" for position in range(count)]
 
 
 def stacked_problem(problem: Problem, outputs: Mapping[int, Outputs]) -> Problem:
