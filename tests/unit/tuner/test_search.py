@@ -1,0 +1,132 @@
+"""The search: who gets the next fold, what time is left for, what is compared in the end."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from common.data.schema import Column, ColumnType
+from services.tuner.domain.families.registry import FAMILIES
+from services.tuner.domain.problem import Problem, ProblemKind
+from services.tuner.domain.search.joint import (
+    joined_configuration,
+    joint_space,
+    parted_configuration,
+)
+from services.tuner.domain.search.library import Library
+from services.tuner.domain.search.loop import fitting_families
+from services.tuner.domain.search.pacing import Pace
+from services.tuner.domain.search.racing import is_promising
+from services.tuner.domain.search.tuning import NothingLearnedError, Settings, tune
+from services.tuner.domain.trials.trial import (
+    Candidate,
+    Split,
+    TrialFailure,
+    TrialResult,
+    TrialTask,
+)
+
+ROWS = 90
+
+
+@pytest.fixture
+def problem() -> Problem:
+    """Two numbers, of which one tells the class."""
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=(ROWS, 2))
+    columns = tuple(Column(name, ColumnType.NUMERIC) for name in ("told", "noise"))
+    features = pd.DataFrame(values, columns=["told", "noise"])
+    truth = (values[:, 0] + 0.3 * generator.normal(size=ROWS) > 0).astype(np.int64)
+    return Problem(ProblemKind.BINARY, columns, features, truth, ("no", "yes"))
+
+
+@pytest.fixture
+def library(problem: Problem) -> Library:
+    """Without candidates, over three folds."""
+    folds = np.arange(ROWS) % 3
+    splits = [Split(np.flatnonzero(folds != n), np.flatnonzero(folds == n)) for n in range(3)]
+    return Library(problem, splits)
+
+
+def add(library: Library, number: int, family: str, *losses: float) -> None:
+    """Adds a candidate with the losses of its first folds."""
+    candidate = Candidate(number, family, {})
+    library.register(candidate, "test")
+    for fold, loss in enumerate(losses):
+        task = TrialTask(candidate, fold, 1.0, 1.0)
+        outputs = np.full((ROWS // 3, 2), float(fold))
+        library.add(TrialResult(task, loss, outputs, {}, 0.5, 0.1, 0, 0, "kept"))
+
+
+def fail(library: Library, number: int) -> None:
+    """Adds a candidate whose first fold failed."""
+    candidate = Candidate(number, "linear", {})
+    library.register(candidate, "test")
+    task = TrialTask(candidate, 0, 1.0, 1.0)
+    failure = TrialFailure.CRASHED
+    library.add(TrialResult(task, np.inf, None, {}, 0.1, 0.0, 0, 0, "", failure=failure))
+
+
+def test_the_best_go_on_and_so_does_the_best_of_each_family(library: Library) -> None:
+    """A blend gains by models that err differently; the hopeless and the failed stop."""
+    for number in range(12):
+        add(library, number, "forest", 0.1 + 0.01 * number)
+    add(library, 12, "linear", 0.18)
+    add(library, 13, "bayes", 0.9)
+    fail(library, 14)
+    promising = {
+        number for number, entry in library.entries.items() if is_promising(library, entry)
+    }
+    assert promising == {0, 1, 2, 3, 4, 12}
+
+
+def test_outputs_are_in_the_order_of_the_rows(library: Library) -> None:
+    """Out-of-fold outputs stand beside the truth of their own rows."""
+    add(library, 0, "forest", 0.1, 0.1, 0.1)
+    outputs = library.outputs(library.entries[0], 3)
+    assert outputs[:, 0].tolist() == (np.arange(ROWS) % 3).tolist()
+    assert library.rows(2).tolist() == [row for row in range(ROWS) if row % 3 < 2]
+    assert len(library.truth(2)) == len(library.rows(2))
+
+
+def test_time_is_kept_for_the_end(library: Library) -> None:
+    """No candidate begins that cannot become complete, and none may take all of the time."""
+    now = [0.0]
+    pace = Pace(60.0, 3, 0.0, lambda: now[0])
+    add(library, 0, "forest", 0.1)
+    entry = library.entries[0]
+    assert pace.per_trial == pytest.approx(5.0)
+    assert pace.affords(entry, 0.0)
+    now[0] = 56.0
+    assert not pace.affords(entry, 0.0)
+    now[0] = 57.0
+    assert pace.left < 0
+
+
+def test_settings_go_into_the_joint_space_and_back(problem: Problem) -> None:
+    """The surrogate sees all families in one space; each gets its own settings back."""
+    families = list(fitting_families(problem, list(FAMILIES.values()))[0].values())
+    space = joint_space(problem, families)
+    generator = np.random.default_rng(1)
+    for _ in range(50):
+        point = space.sample(generator)
+        family, own = parted_configuration(point)
+        assert joined_configuration(family, own) == point
+        assert FAMILIES[family].space(problem).completed(own) == own
+
+
+def test_a_model_is_found_within_the_budget(problem: Problem, tmp_path: Path) -> None:
+    """From rows to an estimator that names the classes as the data does."""
+    settings = Settings(seconds=12.0, families=("linear", "naive_bayes"))
+    found = tune(problem, settings, tmp_path)
+    right = found.estimator.predict(problem.features) == np.array(problem.outputs)[problem.truth]
+    assert right.mean() > 0.85
+    assert {entry.candidate.family for entry in found.library.complete} <= {"linear", "naive_bayes"}
+    assert found.ensemble.weights
+
+
+def test_a_budget_for_no_model_at_all_is_said(problem: Problem, tmp_path: Path) -> None:
+    """Nothing is made up where no trial could end."""
+    with pytest.raises(NothingLearnedError, match="budget"):
+        tune(problem, Settings(seconds=0.01), tmp_path)
