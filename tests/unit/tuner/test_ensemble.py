@@ -19,7 +19,6 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.tree import DecisionTreeRegressor
 
 from common.data.schema import Column, ColumnType
-from common.models.estimators import stacking as kept_stacking
 from common.models.estimators.combining import Mean, tilted
 from common.models.skops_model import open_skops
 from services.tuner.domain.ensemble.calibration import calibrated
@@ -321,10 +320,6 @@ def test_stacked_columns_of_many_classes_are_few() -> None:
     assert chosen_bases({3: 0.2, 1: 0.5, 2: 0.3}, 2) == (1, 2)
 
 
-def test_names_of_stacked_columns_are_those_of_trials() -> None:
-    assert kept_stacking.stacked_names(7, 3) == trial_stacking.stacked_names(7, 3)
-
-
 def test_large_pool_takes_seconds() -> None:
     random = np.random.default_rng(0)
     truth = random.integers(26, size=20_000)
@@ -396,7 +391,10 @@ def test_final_estimator_is_the_chosen_blend(kind: ProblemKind, tmp_path: Path) 
     models = (
         [Ridge(), DecisionTreeRegressor(max_depth=3)]
         if kind is REGRESSION
-        else [RandomForestClassifier(8, random_state=0), ExtraTreesClassifier(8, random_state=0)]
+        else [
+            RandomForestClassifier(4, max_depth=5, random_state=0),
+            ExtraTreesClassifier(4, max_depth=5, random_state=0),
+        ]
     )
     results = {
         number: fitted_results(problem, Candidate(number, "any", {}), model, tmp_path, splits)
@@ -421,7 +419,7 @@ def test_final_estimator_is_the_chosen_blend(kind: ProblemKind, tmp_path: Path) 
 
 def test_stacked_members_see_what_they_learned_from(tmp_path: Path) -> None:
     problem, splits = problem_for(MULTICLASS), splits_for(120)
-    forest = RandomForestClassifier(8, random_state=0)
+    forest = RandomForestClassifier(4, max_depth=5, random_state=0)
     results = {
         number: fitted_results(problem, Candidate(number, "any", {}), forest, tmp_path, splits)
         for number in (1, 2)
@@ -432,7 +430,7 @@ def test_stacked_members_see_what_they_learned_from(tmp_path: Path) -> None:
         problem, {n: columns.values(pool.outputs[at]) for at, n in enumerate(pool.numbers)}
     )
     above = Candidate(3, "any", {}, stacked=(1, 2))
-    results[3] = fitted_results(wide, above, LogisticRegression(), tmp_path, splits)
+    results[3] = fitted_results(wide, above, LogisticRegression(max_iter=500), tmp_path, splits)
     pool = pool_of(problem, METRICS["log_loss"], results, splits)
     assert pool.needs == {3: (1, 2)}
     ensemble = replace(choose_ensemble(pool), weights={3: 1.0}, mean=Mean.PLAIN, calibration=None)

@@ -67,11 +67,10 @@ def held_out(pool: Pool, outputs: Outputs, fit: Fit) -> Outputs:
     """Returns outputs of which each part is calibrated by what the others teach."""
     found, weights = outputs.copy(), _weights(pool)
     for part in np.unique(pool.parts):
-        inside = pool.parts == part
-        if inside.all():
-            continue
-        learned = fit(pool.truth[~inside], outputs[~inside], weights[~inside])
-        found[inside] = learned.apply(outputs[inside])
+        outside, inside = part_rows(pool.parts, part)
+        if len(outside):
+            learned = fit(pool.truth[outside], outputs[outside], weights[outside])
+            found[inside] = learned.apply(outputs[inside])
     return found
 
 

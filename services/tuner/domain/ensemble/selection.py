@@ -10,7 +10,7 @@ from common.models.estimators.combining import Calibration, Mean
 from services.tuner.domain.ensemble.calibration import calibrated, part_rows
 from services.tuner.domain.ensemble.judging import Judged, judge
 from services.tuner.domain.ensemble.pool import Floats, Limits, Pool
-from services.tuner.domain.ensemble.proposals import BAGGED, BEST, Proposal, proposals
+from services.tuner.domain.ensemble.proposals import BEST, Proposal, proposals, usual_name
 from services.tuner.domain.ensemble.tilting import decided
 from services.tuner.domain.metrics.metric import Needs
 from services.tuner.domain.problem import Outputs
@@ -27,7 +27,7 @@ class Considered:
     """A blend that was judged.
 
     Attributes:
-        name: For instance `bagged` or `top_5_logits`.
+        name: For instance `joint` or `top_5_logits`.
         loss: On rows that its weights did not see.
         error: Standard error of the difference to the chosen one's loss.
     """
@@ -67,8 +67,8 @@ def choose_ensemble(
 ) -> Ensemble:
     """Returns the blend to go on with: within limits, and not one that seems worse than a model.
 
-    Ensemble selection over bags is what is taken unless another proposal is better by more than
-    half the standard error of the difference.
+    It is ensemble selection (see `usual_name`) unless another proposal is better by more than half
+    the standard error of the difference.
 
     Args:
         pool: At least one candidate.
@@ -85,7 +85,7 @@ def choose_ensemble(
     if not outputs:
         outputs = {each: _outputs(pool, found[each]) for each in found}
     judged = {name: _judged(pool, each) for name, each in outputs.items() if name in found}
-    name = _chosen(judged)
+    name = _chosen(judged, usual_name(pool.kind))
     return _ensemble(pool, name, found[name], np.asarray(outputs[name], np.float64), judged)
 
 
@@ -119,8 +119,8 @@ def _judged(pool: Pool, outputs: npt.NDArray[np.float32]) -> Judged:
     return judge(pool, wide)
 
 
-def _chosen(judged: Mapping[str, Judged]) -> str:
-    usual = BAGGED if BAGGED in judged else BEST
+def _chosen(judged: Mapping[str, Judged], usual: str) -> str:
+    usual = usual if usual in judged else BEST
     better = [
         name
         for name, each in judged.items()

@@ -21,7 +21,7 @@ _MOST_ROWS = 20_000
 _MOST_LABELS, _MOST_CLASSES = 12, 8
 _ROUNDS = 2
 _FACTORS = np.exp(np.linspace(-1.0, 1.0, 9))
-_DOUBT = 0.5
+_DOUBT = 1.0
 
 Fit = Callable[[Pool, Outputs], Floats]
 
