@@ -307,6 +307,7 @@ def test_messages_hold_neither_paths_nor_data() -> None:
         TrialFailure.RAISED,
         "OSError: [Errno 28] No space left on device: …",
     )
+    assert failure_of(AttributeError("no 'fit'"))[1] == "AttributeError: no 'fit'"
     assert failure_of(RuntimeError("std::bad_alloc"))[0] is TrialFailure.OUT_OF_MEMORY
     assert failure_of(RuntimeError()) == (TrialFailure.RAISED, "RuntimeError")
 

@@ -21,6 +21,8 @@ from services.tuner.domain.trials.trial import Split, TrialFailure, TrialResult,
 _LONGEST_MESSAGE = 200
 _PATH = re.compile(r"(?:~|\.{1,2})?(?:/[\w.+-]+){2,}/?")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
+_OF_CODE = (AttributeError, ImportError, NameError)
+"""Errors that quote names of the program, not data."""
 _OUT_OF_MEMORY = re.compile(r"bad.?alloc|cannot allocate|unable to allocate", re.IGNORECASE)
 
 
@@ -84,8 +86,12 @@ def failure_of(error: BaseException) -> tuple[TrialFailure, str]:
     if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
         return TrialFailure.OUT_OF_MEMORY, "No more memory could be had."
     lines = str(error).strip().splitlines() or [""]
-    text = _QUOTED.sub("…", _PATH.sub("…", lines[0]))[:_LONGEST_MESSAGE]
-    return TrialFailure.RAISED, f"{type(error).__name__}: {text}".removesuffix(": ")
+    text = _PATH.sub("…", lines[0])
+    if not isinstance(error, _OF_CODE):
+        text = _QUOTED.sub("…", text)
+    return TrialFailure.RAISED, f"{type(error).__name__}: {text[:_LONGEST_MESSAGE]}".removesuffix(
+        ": "
+    )
 
 
 def _attempt(desk: Desk, order: Order, time_left: TimeLeft) -> TrialResult:
