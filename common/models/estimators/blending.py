@@ -109,7 +109,8 @@ class _Blended(BaseEstimator):  # type: ignore[misc]
         if list(features.columns) != names:
             _require(names, features)
             features = features[names]
-        truths = [name for name in names if features[name].dtype == bool]
+        kinds = features.dtypes.to_numpy()
+        truths = [name for name, kind in zip(names, kinds, strict=True) if kind == bool]
         return features.astype(dict.fromkeys(truths, np.float64)) if truths else features
 
 
