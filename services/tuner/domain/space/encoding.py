@@ -22,6 +22,7 @@ _STEPS = 4
 """Neighbours in each number."""
 _WIDE, _NARROW = 0.3, 0.01
 _DECIMALS = 9
+_WALK = 30
 
 
 class Encoding:
@@ -95,6 +96,15 @@ class Encoding:
         found = self._snapped(raw)
         kept = self.allowed(found) & (np.abs(found - rows[source]) > 10.0**-_DECIMALS).any(axis=1)
         return found[kept], source[kept]
+
+    def walked(self, rows: Rows, generator: np.random.Generator) -> Rows:
+        """Returns where walks from rows end, whose steps all keep the constraints."""
+        current = rows.copy()
+        for _ in range(_WALK):
+            found, sources = self.neighbours(current, generator)
+            order = generator.permutation(len(found))
+            current[sources[order]] = found[order]
+        return current
 
     def allowed(self, rows: Rows) -> Mask:
         """Returns which rows keep all constraints."""

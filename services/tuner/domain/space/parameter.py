@@ -7,7 +7,8 @@ from functools import cached_property
 from services.tuner.domain.space.configuration import Configuration, Setting
 from services.tuner.domain.space.scale import Scale
 
-_DIGITS = 12
+DIGITS = 12
+"""Numbers are rounded to so many, so that shares lead back to what they came from."""
 
 
 @dataclass(frozen=True)
@@ -56,8 +57,8 @@ class Float:
 
     def at(self, share: float) -> float:
         """Returns the value at a share of the range, 0 to 1."""
-        value = float(self.scale.values(share))
-        return float(f"{value:.{_DIGITS}g}") if self.step else value
+        value = float(f"{float(self.scale.values(share)):.{DIGITS}g}")
+        return min(max(value, self.low), self.high)
 
     def share(self, value: Setting) -> float:
         """Returns where in the range a value is, 0 to 1."""

@@ -12,11 +12,9 @@ from services.tuner.domain.space.checking import flaws_of, problems_of
 from services.tuner.domain.space.configuration import Configuration, Setting
 from services.tuner.domain.space.constraint import Constraint
 from services.tuner.domain.space.encoding import Encoding, Vector
-from services.tuner.domain.space.parameter import Choice, Integer, Parameter
+from services.tuner.domain.space.parameter import DIGITS, Choice, Integer, Parameter
 
 _TRIES = 1_000
-_STEPS = 100
-_DIGITS = 12
 
 
 @dataclass(frozen=True)
@@ -64,11 +62,13 @@ class Space:
 
     def sample(self, generator: np.random.Generator) -> Configuration:
         """Returns a configuration drawn at random."""
-        for _ in range(_TRIES):
-            found = self.made(lambda parameter: parameter.at(float(generator.random())))
-            if self.is_allowed(found):
-                return found
-        return self._walked(generator)
+        found = self.made(lambda parameter: parameter.at(float(generator.random())))
+        if self.is_allowed(found):
+            return found
+        rows = self.encoding.drawn(generator, _TRIES)
+        if not len(rows):
+            rows = self.encoding.walked(self.vector(self.default)[None, :], generator)
+        return self.encoding.configuration(rows[0])
 
     def neighbours(
         self, configuration: Configuration, generator: np.random.Generator
@@ -114,15 +114,6 @@ class Space:
         """Yields the names of the parameters that begin with something."""
         return (each.name for each in self.parameters if each.name.startswith(prefix))
 
-    def _walked(self, generator: np.random.Generator) -> Configuration:
-        """Returns where a walk from the default ends, whose steps all keep the constraints."""
-        rows = self.vector(self.default)[None, :]
-        for _ in range(_STEPS):
-            found, _ = self.encoding.neighbours(rows, generator)
-            if len(found):
-                rows = found[generator.integers(len(found))][None, :]
-        return self.encoding.configuration(rows[0])
-
 
 def joined(*groups: Sequence[Parameter]) -> Space:
     """Returns a space of the parameters of several groups, in order."""
@@ -166,4 +157,4 @@ def _canonical(parameter: Parameter, value: Setting) -> Setting:
         return parameter.values[parameter.values.index(value)]
     if isinstance(parameter, Integer):
         return int(value)
-    return float(f"{float(value):.{_DIGITS}g}")
+    return float(f"{float(value):.{DIGITS}g}")

@@ -22,10 +22,10 @@ class ForestSettings:
         is_bootstrapped: Whether each tree learns from rows that are drawn with replacement.
     """
 
-    trees: int = 30
-    tried: float = 0.7
+    trees: int = 20
+    tried: float = 0.5
     least: int = 1
-    is_bootstrapped: bool = True
+    is_bootstrapped: bool = False
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ _LEAST_FIRST, _MOST_FIRST = 4, 12
 _RANDOM_SHARE = 0.08
 _DRAWN = 1_000
 _SPREAD_DRAWN = 100
+_MOST_DRAWN = 10_000
 _STARTS = 8
 _ROUNDS = 5
 _SMALL = 500
-_TRIES = 20
 
 
 def propose(
@@ -65,11 +65,8 @@ class _Proposal:
         self._known = set(self._encoding.keys(self._rows))
 
     def made(self) -> Configuration:
-        default = self._encoding.rows([self._space.default])
-        if not len(self._rows):
-            return self._space.default
-        row = self._row()
-        return self._encoding.configuration(default[0] if row is None else row)
+        row = self._row() if len(self._rows) else None
+        return self._space.default if row is None else self._encoding.configuration(row)
 
     def _row(self) -> Vector | None:
         first = min(max(len(self._space.parameters) + 1, _LEAST_FIRST), _MOST_FIRST)
@@ -130,12 +127,13 @@ class _Proposal:
         """Returns rows that are not known: all of a small space, else as many as asked for."""
         if self._space.size <= _SMALL:
             return self._new(self._encoding.rows(list(self._space.enumerated())))
-        for _ in range(_TRIES):
-            rows = self._new(self._encoding.drawn(self._generator, max(count, _SPREAD_DRAWN)))
+        for tries in (max(count, _SPREAD_DRAWN), _MOST_DRAWN):
+            rows = self._new(self._encoding.drawn(self._generator, tries))
             if len(rows):
                 return rows[:count]
-        walked = [self._space.sample(self._generator) for _ in range(_TRIES)]
-        return self._new(self._encoding.rows(walked))
+        default = self._encoding.rows([self._space.default])
+        starts = np.concatenate([default, self._rows])[:count]
+        return self._new(self._encoding.walked(starts, self._generator))
 
     def _new(self, rows: Rows) -> Rows:
         is_new = [key not in self._known for key in self._encoding.keys(rows)]
