@@ -110,7 +110,7 @@ class _Blended(BaseEstimator):  # type: ignore[misc]
             _require(names, features)
             features = features[names]
         kinds = features.dtypes.to_numpy()
-        truths = [name for name, kind in zip(names, kinds, strict=True) if kind == bool]
+        truths = [name for name, kind in zip(names, kinds, strict=True) if kind.kind == "b"]
         return features.astype(dict.fromkeys(truths, np.float64)) if truths else features
 
 
