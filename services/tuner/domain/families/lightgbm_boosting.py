@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from services.tuner.domain.families.boosting import (
 from services.tuner.domain.families.family import Fitted, Fold, TimeLeft
 from services.tuner.domain.families.lightgbm_rounds import MOST_ROUNDS, Boosted, Rounds
 from services.tuner.domain.families.shared import ALL_KINDS, class_weight_parameters
+from services.tuner.domain.families.targets import TargetScale
 from services.tuner.domain.preparation.preparing import (
     Wanted,
     category_positions,
@@ -112,7 +112,7 @@ class LightBoosting:
             _split_into_sets(problem, configuration),
             _most_rounds(prepared, configuration),
         )
-        target = _Target.of(problem, prepared.truth, configuration)
+        target = TargetScale.of(problem, prepared.truth, configuration.get("objective") == "log_l2")
         truths = [target.scaled(each) for each in _by_booster(problem, prepared, prepared.truth)]
         watched: list[Truth | None] = [None] * len(truths)
         if prepared.watched_truth is not None:
@@ -131,37 +131,6 @@ class LightBoosting:
         )
 
 
-@dataclass(frozen=True)
-class _Target:
-    """What is learned instead of a regression's target; of classes these themselves.
-
-    Attributes:
-        center: What becomes 0.
-        scale: What becomes 1, so that penalties mean the same for all targets.
-        is_log: Whether these are of log(1 + target).
-    """
-
-    center: float = 0.0
-    scale: float = 1.0
-    is_log: bool = False
-
-    @classmethod
-    def of(cls, problem: Problem, truth: Truth, configuration: Configuration) -> "_Target":
-        """Returns the scale of some rows."""
-        if problem.kind is not ProblemKind.REGRESSION:
-            return cls()
-        is_log = configuration["objective"] == "log_l2"
-        values = np.log1p(truth.astype(np.float64)) if is_log else truth.astype(np.float64)
-        return cls(float(values.mean()), float(values.std()) or 1.0, is_log)
-
-    def scaled(self, truth: Truth) -> Truth:
-        """Returns what is learned."""
-        if self == _Target():
-            return truth
-        values = np.log1p(truth.astype(np.float64)) if self.is_log else truth.astype(np.float64)
-        return (values - self.center) / self.scale
-
-
 def _by_booster(problem: Problem, prepared: PreparedFold, truth: Truth) -> list[Truth]:
     """Returns what each booster learns: LightGBM's classes have no gaps."""
     if problem.kind is ProblemKind.MULTI_LABEL:
@@ -170,7 +139,7 @@ def _by_booster(problem: Problem, prepared: PreparedFold, truth: Truth) -> list[
 
 
 def _estimator(
-    problem: Problem, prepared: PreparedFold, target: _Target, boosters: Sequence[Boosted]
+    problem: Problem, prepared: PreparedFold, target: TargetScale, boosters: Sequence[Boosted]
 ) -> BoostedClassifier | BoostedRegressor:
     texts = [each.text for each in boosters]
     width = prepared.width
