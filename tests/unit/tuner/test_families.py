@@ -191,7 +191,7 @@ def test_models_go_between_processes_and_into_skops_files(
 def test_any_configuration_fits(family: Family, kind: ProblemKind) -> None:
     problem, generator = made(kind), np.random.default_rng(3)
     space = family.space(problem)
-    for _ in range(5):
+    for _ in range(3):
         configuration = space.sample(generator)
         assert family.cost(problem, configuration) > 0
         found = fit(family, problem, configuration)

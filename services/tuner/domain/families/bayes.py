@@ -18,10 +18,11 @@ from services.tuner.domain.families.shared import (
     class_weight_parameters,
     fitted,
     kind_reason,
+    matrix_parameters,
     matrix_width,
     target_count,
 )
-from services.tuner.domain.preparation.preparing import Wanted, preparation_parameters
+from services.tuner.domain.preparation.preparing import Wanted
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.space.parameter import Choice, Condition, Float
@@ -49,7 +50,7 @@ class NaiveBayes:
             Float("alpha", 1e-3, 10.0, 0.5, True, when=_COUNTED),
             *class_weight_parameters(problem),
         )
-        return joined(own, preparation_parameters(problem, Wanted.MATRIX))
+        return joined(own, matrix_parameters(problem))
 
     def cost(self, problem: Problem, configuration: Configuration) -> float:
         """Returns the time of a few passes over the matrix."""

@@ -17,11 +17,12 @@ from services.tuner.domain.families.shared import (
     chained,
     class_weight_parameters,
     fitted,
+    matrix_parameters,
     matrix_width,
     target_count,
     thinned,
 )
-from services.tuner.domain.preparation.preparing import Wanted, preparation_parameters
+from services.tuner.domain.preparation.preparing import Wanted
 from services.tuner.domain.problem import Problem, ProblemKind
 from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.space.parameter import Choice, Condition, Float, Parameter
@@ -53,7 +54,7 @@ class Linear:
             own = (*_class_parameters(), *class_weight_parameters(problem))
         if matrix_width(problem) <= _MOST_CROSSED:
             own = (*own, Choice("interactions", (False, True), False))
-        return joined(own, preparation_parameters(problem, Wanted.MATRIX))
+        return joined(own, matrix_parameters(problem))
 
     def cost(self, problem: Problem, configuration: Configuration) -> float:
         """Returns the time of some passes over the matrix for each output."""

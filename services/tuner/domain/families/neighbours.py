@@ -8,10 +8,11 @@ from services.tuner.domain.families.shared import (
     Learned,
     Lesson,
     fitted,
+    matrix_parameters,
     matrix_width,
     thinned,
 )
-from services.tuner.domain.preparation.preparing import Wanted, preparation_parameters
+from services.tuner.domain.preparation.preparing import Wanted
 from services.tuner.domain.problem import Problem, ProblemKind
 from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.space.parameter import Choice, Float, Integer
@@ -39,7 +40,7 @@ class NearestNeighbours:
     def space(self, problem: Problem) -> Space:
         """Returns how many neighbours vote, how near is told, and how votes count."""
         smoothed = () if problem.kind is ProblemKind.REGRESSION else (_SMOOTHING,)
-        return joined(_OWN, smoothed, preparation_parameters(problem, Wanted.MATRIX))
+        return joined(_OWN, smoothed, matrix_parameters(problem))
 
     def cost(self, problem: Problem, configuration: Configuration) -> float:
         """Returns the time of finding the neighbours of as many rows as an eighth."""

@@ -10,6 +10,7 @@ from scipy.optimize import minimize
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Matern, WhiteKernel
 
+from common.data.schema import ColumnType
 from services.tuner.domain.families.family import Fitted, Fold, OutOfTimeError, TimeLeft
 from services.tuner.domain.families.shared import (
     Call,
@@ -17,18 +18,25 @@ from services.tuner.domain.families.shared import (
     Lesson,
     fitted,
     kind_reason,
+    matrix_parameters,
     matrix_width,
     thinned,
 )
-from services.tuner.domain.preparation.preparing import Wanted, preparation_parameters
+from services.tuner.domain.preparation.parameters import (
+    HIGH_CARDINALITY,
+    LEAST_ROWS,
+    MOST_LEVELS,
+)
+from services.tuner.domain.preparation.preparing import Wanted
 from services.tuner.domain.problem import Problem, ProblemKind
 from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.space.parameter import Choice
 from services.tuner.domain.space.space import Space, joined
 
-_MOST_ROWS, _KEPT_ROWS, _SHAPED_ROWS = 20_000, 3_000, 400
-_MOST_WIDTH, _MOST_SCALES = 200, 30
-_STEPS = 40
+_MOST_ROWS, _KEPT_ROWS, _SHAPED_ROWS = 20_000, 3_000, 256
+_MOST_WIDTH, _MOST_INDICATORS, _MOST_SCALES = 2_000, 100, 30
+_SPARSE = (HIGH_CARDINALITY, MOST_LEVELS, LEAST_ROWS)  # what may make a matrix sparse
+_STEPS = 30
 _STEP_SECONDS, _SCALE_SECONDS = 0.012, 0.003  # of so many rows as `_SHAPED_ROWS`
 _CUBE_SECONDS = 3e-11
 _LEAST_SECONDS = 0.05
@@ -45,9 +53,11 @@ class GaussianProcess:
         """Returns why it is not for classes, nor for large tables."""
         if problem.row_count > _MOST_ROWS:
             return f"It learns from {_KEPT_ROWS} rows, too few of {problem.row_count}."
-        width = matrix_width(problem)
-        if width > _MOST_WIDTH:
-            return f"Its kernel needs at most {_MOST_WIDTH} columns; there would be {width}."
+        labels = problem.names(ColumnType.CATEGORICAL, ColumnType.TEXT)
+        if labels and matrix_width(problem.with_columns(labels)) > _MOST_INDICATORS:
+            return f"Categories and texts would make more than {_MOST_INDICATORS} columns."
+        if matrix_width(problem) > _MOST_WIDTH:
+            return f"Its kernel is slow over more than {_MOST_WIDTH} columns."
         return kind_reason(self.kinds, problem)
 
     def space(self, problem: Problem) -> Space:
@@ -57,7 +67,7 @@ class GaussianProcess:
             Choice("kernel", ("matern_1.5", "matern_2.5", "rbf"), "matern_1.5"),
             Choice("separate_lengths", scales, scales[-1]),
         )
-        return joined(own, preparation_parameters(problem, Wanted.MATRIX))
+        return joined(own, matrix_parameters(problem, _SPARSE))
 
     def cost(self, problem: Problem, configuration: Configuration) -> float:
         """Returns the time of fitting the kernel and of taking the rows."""

@@ -1,7 +1,7 @@
 """What families have in common: prepared rows, weights, labels one by one."""
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -17,7 +17,13 @@ from sklearn.pipeline import Pipeline
 
 from common.data.schema import Column, ColumnType
 from services.tuner.domain.families.family import Fitted, Fold, OutOfTimeError, TimeLeft
-from services.tuner.domain.preparation.preparing import Wanted, preparation
+from services.tuner.domain.preparation.columns import MOST_CODES
+from services.tuner.domain.preparation.parameters import INTERACTIONS
+from services.tuner.domain.preparation.preparing import (
+    Wanted,
+    preparation,
+    preparation_parameters,
+)
 from services.tuner.domain.problem import Problem, ProblemKind, Truth
 from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.space.parameter import Choice, Parameter
@@ -27,7 +33,7 @@ Weights = npt.NDArray[np.float64]
 ALL_KINDS = frozenset(ProblemKind)
 CLASS_KINDS = ALL_KINDS - {ProblemKind.REGRESSION}
 
-_MOST_LEVELS, _WORDS = 30, 300
+_WORDS = 300
 _FOLDS = 3
 
 
@@ -176,6 +182,16 @@ def class_weight_parameters(problem: Problem) -> tuple[Parameter, ...]:
     return (Choice("class_weight", ("none", "balanced"), "none"),)
 
 
+def matrix_parameters(problem: Problem, without: Collection[str] = ()) -> tuple[Parameter, ...]:
+    """Returns what can be set of a matrix, but for products of columns and what else is named.
+
+    Kernels and distances see columns together as it is.
+    """
+    left_out = {INTERACTIONS, *without}
+    found = preparation_parameters(problem, Wanted.MATRIX)
+    return tuple(each for each in found if each.name not in left_out)
+
+
 def matrix_width(problem: Problem) -> int:
     """Returns about how many columns a prepared matrix has."""
     return max(sum(_width(column) for column in problem.columns), 1)
@@ -193,7 +209,8 @@ def target_count(problem: Problem) -> int:
 
 def _width(column: Column) -> int:
     if column.type is ColumnType.CATEGORICAL:
-        return min(max(column.distinct_count, len(column.categories), 2), _MOST_LEVELS)
+        levels = max(column.distinct_count, len(column.categories), 2)
+        return levels if levels <= MOST_CODES else 1
     return _WORDS if column.type is ColumnType.TEXT else 1
 
 

@@ -23,11 +23,12 @@ from services.tuner.domain.families.shared import (
     chained,
     class_weight_parameters,
     fitted,
+    matrix_parameters,
     matrix_width,
     target_count,
     thinned,
 )
-from services.tuner.domain.preparation.preparing import Wanted, preparation_parameters
+from services.tuner.domain.preparation.preparing import Wanted
 from services.tuner.domain.problem import Problem, ProblemKind
 from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.space.parameter import Choice, Condition, Float, Integer, Parameter
@@ -57,7 +58,7 @@ class SupportVectors:
     def space(self, problem: Problem) -> Space:
         """Returns the width of the kernel and the penalty."""
         own = (*_way(problem), _GAMMA, *_strengths(problem), *class_weight_parameters(problem))
-        return joined(own, preparation_parameters(problem, Wanted.MATRIX))
+        return joined(own, matrix_parameters(problem))
 
     def cost(self, problem: Problem, configuration: Configuration) -> float:
         """Returns the time of all pairs of rows, or of rows with landmarks."""
@@ -88,9 +89,14 @@ _GAMMA = Float("gamma", 0.01, 20.0, 1.0, is_log=True)
 
 
 def _way(problem: Problem) -> tuple[Parameter, ...]:
-    ways = (_MACHINE, _LANDMARKS) if problem.row_count <= _MOST_ROWS else (_LANDMARKS,)
+    """Returns the ways that there are: a machine first for values, landmarks first for classes.
+
+    Logistic regression over landmarks is what makes good probabilities.
+    """
+    ways = (_LANDMARKS, _MACHINE) if problem.row_count <= _MOST_ROWS else (_LANDMARKS,)
+    default = _MACHINE if problem.kind is ProblemKind.REGRESSION else _LANDMARKS
     landmarks = Integer("landmarks", 50, 1000, 500, True, when=Condition("way", (_LANDMARKS,)))
-    return (Choice("way", ways, ways[0]), landmarks)
+    return (Choice("way", ways, default if default in ways else ways[0]), landmarks)
 
 
 def _strengths(problem: Problem) -> tuple[Parameter, ...]:
@@ -102,7 +108,7 @@ def _strengths(problem: Problem) -> tuple[Parameter, ...]:
         )
     return (
         Float("C", 0.05, 1e3, 3.0, is_log=True, when=is_machine),
-        Float("strength", 0.1, 1e4, 30.0, True, when=Condition("way", (_LANDMARKS,))),
+        Float("strength", 0.1, 1e4, 10.0, True, when=Condition("way", (_LANDMARKS,))),
     )
 
 
@@ -150,7 +156,7 @@ def _landmarks(lesson: Lesson) -> Learned:
     near = replace(lesson, matrix=kernel.transform(lesson.matrix))
     if lesson.kind is ProblemKind.REGRESSION:
         return Learned(chained(kernel, ridge(near)))
-    found = logistic(near, float(lesson.configuration.get("strength", 30.0)))
+    found = logistic(near, float(lesson.configuration.get("strength", 10.0)))
     return Learned(chained(kernel, found.model), is_cut_short=found.is_cut_short)
 
 
