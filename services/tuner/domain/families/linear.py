@@ -31,7 +31,7 @@ from services.tuner.domain.space.space import Space, joined
 _MOST_CROSSED = 40
 _CELL_SECONDS = 3e-9  # of one pass over the matrix, for each number in it
 _PASSES, _MOST_PASSES = 100, 2_000
-_EIGEN_SECONDS = 3e-10
+_EIGEN_SECONDS = 1.5e-9
 _ALPHAS = np.logspace(-3, 5, 25)
 _ELASTIC = Condition("penalty", ("elastic_net",))
 

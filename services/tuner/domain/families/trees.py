@@ -14,6 +14,7 @@ from sklearn.ensemble import (
 )
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from common.data.schema import ColumnType
 from services.tuner.domain.families.family import Fitted, Fold, OutOfTimeError, TimeLeft
 from services.tuner.domain.families.shared import (
     ALL_KINDS,
@@ -22,6 +23,7 @@ from services.tuner.domain.families.shared import (
     Lesson,
     class_weight_parameters,
     fitted,
+    target_count,
     thinned,
 )
 from services.tuner.domain.preparation.preparing import Wanted, preparation_parameters
@@ -38,6 +40,7 @@ _MOST_BYTES = 96 * 2**20  # of one fold's forest; the folds' forests together ha
 _LEAST_SECONDS = 0.02
 _SORTED_SECONDS, _DRAWN_SECONDS = 2.5e-8, 1e-8
 _RESERVE = 0.8
+_TEXT_COLUMNS = 64
 
 
 class DecisionTree:
@@ -62,7 +65,7 @@ class DecisionTree:
 
     def cost(self, problem: Problem, configuration: Configuration) -> float:
         """Returns the time of sorting each column at each depth."""
-        return 0.05 + _tree_seconds(problem.row_count, len(problem.columns), _SORTED_SECONDS)
+        return 0.05 + _tree_seconds(problem.row_count, _width(problem), _SORTED_SECONDS)
 
     def fit(
         self,
@@ -119,8 +122,8 @@ class Forest:
 
     def cost(self, problem: Problem, configuration: Configuration) -> float:
         """Returns the time of all trees."""
-        tried = _tried(configuration.get("max_features", "sqrt"), len(problem.columns))
-        trees = int(configuration.get(TREES, _MOST_TREES))
+        tried = _tried(configuration.get("max_features", "sqrt"), _width(problem))
+        trees = min(int(configuration.get(TREES, _MOST_TREES)), _expected_trees(problem))
         return 0.05 + trees * (_tree_seconds(problem.row_count, tried, self.seconds) + 1e-3)
 
     def fit(
@@ -182,6 +185,18 @@ def _class_parameters(problem: Problem, smoothing: float) -> tuple[Parameter, ..
         return ()
     weights = class_weight_parameters(problem) if problem.kind.has_classes else ()
     return (Choice("smoothing", (0.0, 0.1, 0.3, 1.0, 3.0), smoothing), *weights)
+
+
+def _width(problem: Problem) -> int:
+    return len(problem.columns) + _TEXT_COLUMNS * len(problem.names(ColumnType.TEXT))
+
+
+def _expected_trees(problem: Problem) -> int:
+    """Returns how many trees are likely to fit into memory; see `_fitting_trees`."""
+    is_value = problem.kind is ProblemKind.REGRESSION
+    nodes = max((1.3 if is_value else 0.3) * problem.row_count, 1)
+    outputs = 2 * target_count(problem) if not problem.kind.has_classes else len(problem.outputs)
+    return max(int(_MOST_BYTES / (nodes * (64 + 8 * outputs))), _LEAST_TREES)
 
 
 def _tried(setting: object, columns: int) -> float:

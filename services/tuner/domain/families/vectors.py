@@ -66,10 +66,10 @@ class SupportVectors:
         if configuration.get("way") == _MACHINE:
             fits = 1.0 if problem.kind is ProblemKind.REGRESSION else _CALIBRATIONS
             return 0.05 + fits * targets * _machine_seconds(rows, matrix_width(problem))
-        cells = rows * int(configuration.get("landmarks", 500))
-        outputs = max(len(problem.class_counts), targets)
-        passes = 5 if problem.kind is ProblemKind.REGRESSION else 50 * outputs
-        return 0.1 + cells * passes * _LANDMARK_SECONDS
+        landmarks = int(configuration.get("landmarks", 500))
+        is_value = problem.kind is ProblemKind.REGRESSION
+        passes = landmarks / 2 if is_value else 12 * max(len(problem.class_counts), 2 * targets)
+        return 0.1 + rows * landmarks * passes * _LANDMARK_SECONDS
 
     def fit(
         self,
