@@ -3,14 +3,28 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
+from scipy.special import ndtri
 
 from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.space.encoding import Rows, Vector
 
 _SHARE = 0.02
 _FLATTER = 0.05
+_LARGEST = 1e300
+
+
+class View(StrEnum):
+    """How losses are looked at. Searches need different ones, so that they take turns."""
+
+    SHARP = "sharp"
+    """On a log scale that begins a little below the best: differences of good ones count most."""
+    SMOOTH = "smooth"
+    """The root of the distance from the best: a bowl becomes a cone."""
+    RANKED = "ranked"
+    """Ranks as values of a normal distribution: nothing depends on how bad the bad ones are."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +53,9 @@ class Told:
         return not all(math.isfinite(each) for each in self.losses)
 
 
-def learnable_losses(told: Sequence[Told], generator: np.random.Generator) -> Vector | None:
+def learnable_losses(
+    told: Sequence[Told], generator: np.random.Generator, view: View = View.SHARP
+) -> Vector | None:
     """Returns one loss of each trial, of like scale; None where none has succeeded.
 
     Failed trials get the worst loss. Several objectives are weighed at random (ParEGO): over many
@@ -51,7 +67,7 @@ def learnable_losses(told: Sequence[Told], generator: np.random.Generator) -> Ve
     losses = np.array([each.losses for each in told if not each.is_failed], np.float64)
     single = losses[:, 0] if losses.shape[1] == 1 else _scalarised(losses, generator)
     found = np.empty(len(told))
-    found[good] = _spread(single)
+    found[good] = _spread(np.clip(single, -_LARGEST, _LARGEST), view)
     found[~good] = found[good].max()
     return found
 
@@ -74,16 +90,16 @@ def _scalarised(losses: Rows, generator: np.random.Generator) -> Vector:
     return found
 
 
-def _spread(losses: Vector) -> Vector:
-    """Returns losses on a log scale that begins a little below the best, the worst cut off.
-
-    Differences between good ones count most, however bad the bad ones are.
-    """
+def _spread(losses: Vector, view: View) -> Vector:
+    if view is View.RANKED:
+        ordered = np.sort(losses)
+        below, most = (np.searchsorted(ordered, losses, side) for side in ("left", "right"))
+        return np.asarray(ndtri((below + most) / (2 * len(losses))))
     low, middle = float(losses.min()), float(np.median(losses))
     scale = middle - low
     if scale <= 0:
         scale = float(losses.max()) - low
     if scale <= 0:
         return np.zeros(len(losses))
-    found: Vector = np.log((losses - low) / scale + _SHARE)
-    return found
+    ratio = (losses - low) / scale
+    return np.asarray(np.sqrt(ratio) if view is View.SMOOTH else np.log(ratio + _SHARE))

@@ -9,7 +9,8 @@ from services.tuner.domain.space.encoding import Positions, Rows, Vector
 from services.tuner.domain.space.space import Space
 from services.tuner.domain.surrogate.acquisition import log_expected_improvement
 from services.tuner.domain.surrogate.forest import Forest, grown
-from services.tuner.domain.surrogate.history import Told, learnable_costs, learnable_losses
+from services.tuner.domain.surrogate.history import Told, View, learnable_costs, learnable_losses
+from services.tuner.domain.surrogate.trend import Trend, trend_of
 
 __all__ = ["Told", "propose"]
 
@@ -63,6 +64,7 @@ class _Proposal:
         self._encoding = space.encoding
         self._rows = self._encoding.rows([*(each.configuration for each in told), *pending])
         self._known = set(self._encoding.keys(self._rows))
+        self._view = list(View)[len(self._rows) % len(View)]
 
     def made(self) -> Configuration:
         row = self._row() if len(self._rows) else None
@@ -74,7 +76,7 @@ class _Proposal:
             return self._far()
         if self._generator.random() < _RANDOM_SHARE:
             return self._any()
-        losses = learnable_losses(self._told, self._generator)
+        losses = learnable_losses(self._told, self._generator, self._view)
         if losses is None:
             return self._far()
         return self._promising(losses)
@@ -92,9 +94,8 @@ class _Proposal:
         return _row_at(rows, distances)
 
     def _promising(self, losses: Vector) -> Vector | None:
-        judge = _Judge(
-            self._space, self._rows, losses, learnable_costs(self._told), self._generator
-        )
+        costs, has_trend = learnable_costs(self._told), self._view is not View.SHARP
+        judge = _Judge(self._space, self._rows, losses, costs, self._generator, has_trend)
         rows = self._fresh(_DRAWN)
         if not len(rows):
             return None
@@ -150,11 +151,16 @@ class _Judge:
         losses: Vector,
         costs: Vector | None,
         generator: np.random.Generator,
+        has_trend: bool,
     ) -> None:
         choices = space.encoding.choices
         told, pending = known[: len(losses)], known[len(losses) :]
-        self._losses = grown(told, losses, choices, generator)
         self._best = float(losses.min())
+        self._trend: Trend | None = None
+        if has_trend:
+            self._trend = trend_of(told, losses, choices)
+            losses = losses - self._trend.predicted(told)
+        self._losses = grown(told, losses, choices, generator)
         self._costs: Forest | None = None
         if costs is not None:
             self._costs = grown(told, costs, choices, generator)
@@ -165,6 +171,8 @@ class _Judge:
     def promise(self, rows: Rows) -> Vector:
         """Returns the logarithm of the improvement that is expected, for each second of cost."""
         mean, variance = self._losses.predicted(rows)
+        if self._trend is not None:
+            mean = mean + self._trend.predicted(rows)
         promise = log_expected_improvement(mean, variance, self._best)
         if self._costs is None:
             return promise
