@@ -79,15 +79,11 @@ def _edges(column: Array, most: int) -> npt.NDArray[np.float64]:
     return kept
 
 
-def activated(values: Array, name: str) -> tuple[Array, Array]:
-    """Returns an activation, `relu` or `silu`, and its slope."""
+def activated(values: Array, name: str) -> Array:
+    """Returns an activation, `relu` or `silu`."""
     if name == "relu":
-        slope = (values > 0).astype(np.float32)
-        return values * slope, slope
-    with np.errstate(over="ignore"):
-        gate: Array = np.reciprocal(1 + np.exp(-values))
-    found: Array = values * gate
-    return found, gate + found * (1 - gate)
+        return np.maximum(values, 0)
+    return values * sigmoid(values)
 
 
 class Network:
@@ -128,7 +124,7 @@ class Network:
             flat: Array = values.reshape(members * rows, width) @ weights[f"weight_{layer}"]
             values = flat.reshape(members, rows, -1)
             values += weights[f"bias_{layer}"][:, None, :]
-            values = activated(values, self.activation)[0]
+            values = activated(values, self.activation)
         found: Array = values @ weights["head"] + weights["head_bias"][:, None, :]
         return found
 
@@ -141,15 +137,19 @@ def dense(features: Matrix) -> Array:
 
 def softmax(values: Array) -> Array:
     """Returns probabilities along the last axis."""
-    shifted: Array = np.exp(values - values.max(axis=-1, keepdims=True))
-    shifted /= shifted.sum(axis=-1, keepdims=True)
-    return shifted
+    powers = np.exp(values - values.max(axis=-1, keepdims=True))
+    shares: Array = powers / powers.sum(axis=-1, keepdims=True)
+    return shares
 
 
 def sigmoid(values: Array) -> Array:
     """Returns the probability of each value alone."""
-    found: Array = 1 / (1 + np.exp(-np.clip(values, -30, 30)))
-    return found
+    found = np.negative(values)
+    # Beyond this the power is no float any more.
+    np.minimum(found, 80, out=found)
+    np.exp(found, out=found)
+    found += 1
+    return np.reciprocal(found, out=found)
 
 
 class _Perceptron(BaseEstimator):  # type: ignore[misc]

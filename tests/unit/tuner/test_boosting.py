@@ -13,6 +13,7 @@ from threadpoolctl import threadpool_limits
 
 from common.data.schema import Column, ColumnType
 from common.models.estimators.boosted import BoostedClassifier, BoostedRegressor
+from common.models.skops_model import open_skops
 from services.tuner.domain.families.boosting import balanced, has_long_tail
 from services.tuner.domain.families.family import Family, Fold, outputs_of
 from services.tuner.domain.families.hist_boosting import HistBoosting
@@ -85,8 +86,7 @@ def test_learns_and_is_kept(family: Family, kind: ProblemKind) -> None:
         assert ((outputs > 0.5) == problem.truth)[160:].mean() > 0.85
     else:
         assert np.corrcoef(outputs[160:, 0], problem.truth[160:].astype(np.float64))[0, 1] > 0.95
-    content = skops.io.dumps(fitted.estimator)
-    kept = skops.io.loads(content, trusted=skops.io.get_untrusted_types(data=content))
+    kept = open_skops(skops.io.dumps(fitted.estimator), "model").estimator
     assert np.array_equal(outputs_of(kept, problem.features, problem), outputs)
     assert not fitted.is_cut_short
 

@@ -13,7 +13,8 @@ from threadpoolctl import threadpool_limits
 
 from common.data.schema import Column, ColumnType
 from common.models.estimators.perceptron import PiecewiseLinear
-from services.tuner.domain.families.family import Fold, outputs_of
+from common.models.skops_model import open_skops
+from services.tuner.domain.families.family import Fold, OutOfTimeError, outputs_of
 from services.tuner.domain.families.perceptron import Perceptron
 from services.tuner.domain.families.perceptron_learning import _Learner, learned
 from services.tuner.domain.families.perceptron_plan import Goal, Plan
@@ -92,8 +93,7 @@ def test_learns_and_is_kept(kind: ProblemKind) -> None:
         assert ((outputs > 0.5) == problem.truth)[200:].mean() > 0.85
     else:
         assert np.corrcoef(outputs[200:, 0], problem.truth[200:].astype(np.float64))[0, 1] > 0.95
-    content = skops.io.dumps(fitted.estimator)
-    kept = skops.io.loads(content, trusted=skops.io.get_untrusted_types(data=content))
+    kept = open_skops(skops.io.dumps(fitted.estimator), "model").estimator
     assert np.array_equal(outputs_of(kept, problem.features, problem), outputs)
     assert not fitted.is_cut_short
 
@@ -147,6 +147,13 @@ def test_time_ends_learning() -> None:
     assert fitted.is_cut_short
     assert time.monotonic() < end + 0.5
     assert np.isfinite(outputs_of(fitted.estimator, problem.features, problem)).all()
+
+
+def test_without_any_time_there_is_no_network() -> None:
+    """Weights that were only drawn are of no use."""
+    problem = made(ProblemKind.BINARY)
+    with pytest.raises(OutOfTimeError):
+        FAMILY.fit(problem, fold_of(problem), settled(problem), 0, lambda: 0.0)
 
 
 def test_classes_without_rows() -> None:

@@ -12,7 +12,7 @@ from services.tuner.domain.families.boosting import (
     prepared_fold,
     prior,
 )
-from services.tuner.domain.families.family import Fitted, Fold, OutOfTimeError, TimeLeft
+from services.tuner.domain.families.family import Fitted, Fold, TimeLeft
 from services.tuner.domain.families.perceptron_learning import Learned, learned
 from services.tuner.domain.families.perceptron_plan import Goal, Plan
 from services.tuner.domain.families.shared import (
@@ -36,8 +36,8 @@ _BATCHES = (32, 256)
 _STEPS_OF_AN_EPOCH = 20
 _PATIENCE = 0.3
 _MOST_COLUMNS = 20_000
-_MOST_PIECED = 60
-_SECONDS_PER_PRODUCT = 1.2e-10
+_MOST_PIECED = 200
+_SECONDS_PER_PRODUCT = 2e-10
 _SECONDS_PER_STEP = 5e-4
 _ROOM = 0.25
 """How far beyond the range of what was learned values may be, as a share of it."""
@@ -52,7 +52,7 @@ _PARAMETERS: tuple[Parameter, ...] = (
     Integer("width", 32, 384, 128, is_log=True),
     Integer("members", 1, 16, 8, is_log=True),
     Choice("activation", ("relu", "silu"), "silu"),
-    Integer("steps", 500, 8000, 3000, is_log=True),
+    Integer("steps", 500, 8000, 1500, is_log=True),
 )
 
 
@@ -70,8 +70,9 @@ class Perceptron:
 
     def space(self, problem: Problem) -> Space:
         """Returns size, regularisation, and in how many pieces numbers are encoded."""
-        pieces = 16 if matrix_width(problem) <= _MOST_PIECED else 0
-        own: tuple[Parameter, ...] = (*_PARAMETERS, Choice("pieces", (0, 8, 16, 32), pieces))
+        own = _PARAMETERS
+        if matrix_width(problem) <= _MOST_PIECED:
+            own = (*own, Choice("pieces", (0, 8, 16, 32), 0))
         if has_long_tail(problem):
             own = (*own, Choice("target", ("plain", "log"), "plain"))
         if problem.kind.has_classes:
@@ -82,7 +83,7 @@ class Perceptron:
         """Returns the time of all passes."""
         rows = problem.row_count
         width, layers = int(configuration["width"]), int(configuration["layers"])
-        inputs = matrix_width(problem) + int(configuration["pieces"]) * len(problem.columns)
+        inputs = matrix_width(problem) + int(configuration.get("pieces", 0)) * len(problem.columns)
         products = inputs * width + (layers - 1) * width**2 + width * len(problem.outputs)
         a_row = products * int(configuration["members"]) * _SECONDS_PER_PRODUCT
         steps = rows / _batch(rows)
@@ -110,8 +111,6 @@ class Perceptron:
                     _goal(problem, prepared, scale, prepared.watched_truth),
                 )
             seconds = time_left() * (1 - _KEPT_SHARE)
-            if seconds <= 0:
-                raise OutOfTimeError
             plan = _plan(configuration, prepared, seed)
             found = learned(prepared.train, goal, plan, seconds, watched)
         model = _estimator(problem, prepared, scale, found, goal)
@@ -160,7 +159,7 @@ def _plan(configuration: Configuration, prepared: PreparedFold, seed: int) -> Pl
         layers=int(configuration["layers"]),
         width=int(configuration["width"]),
         activation=str(configuration["activation"]),
-        pieces=int(configuration["pieces"]),
+        pieces=int(configuration.get("pieces", 0)),
         learning_rate=float(configuration["learning_rate"]),
         weight_decay=float(configuration["weight_decay"]),
         dropout=float(configuration["dropout"]),

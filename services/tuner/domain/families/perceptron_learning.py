@@ -2,21 +2,22 @@
 
 import math
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
+from scipy.sparse import issparse
 
 from common.models.estimators.perceptron import (
     Array,
     Matrix,
     Network,
     PiecewiseLinear,
-    activated,
     dense,
+    sigmoid,
 )
+from services.tuner.domain.families.family import OutOfTimeError
 from services.tuner.domain.families.perceptron_plan import Goal, Plan, Positions
+from services.tuner.domain.families.perceptron_weights import decays, drawn, views
 
 _WARM = 0.05
 _MOST_WATCHED = 4000
@@ -58,25 +59,52 @@ def learned(
         plan: How.
         seconds: Time for it.
         watched: Other rows.
+
+    Raises:
+        OutOfTimeError: There was no time for a single step.
     """
-    begin = time.monotonic()
+    clock = _Clock(time.monotonic(), seconds)
     generator = np.random.default_rng(plan.seed)
-    features = features if hasattr(features, "toarray") else dense(features)
+    features = features if issparse(features) else dense(features)
     learner = _Learner(features, goal, plan, generator)
     best = _Best(learner, watched)
-    epoch, is_late = 0, False
-    while epoch < plan.last and not is_late and epoch - best.epoch <= plan.patience:
-        rows = learner.shuffled()
-        for number, batch in enumerate(rows):
-            passed = (time.monotonic() - begin) / max(seconds, 1e-9)
-            share = max((epoch + (number + 1) / len(rows)) / plan.epochs, passed)
-            if passed >= 1:
-                is_late = True
-                break
-            learner.step(batch, share)
-        epoch += not is_late
+    epoch = 0
+    while epoch < plan.last and not clock.is_late and epoch - best.epoch <= plan.patience:
+        epoch += _is_passed(learner, epoch, clock)
         best.look(epoch)
-    return Learned(best.network(), max(best.epoch, 1), is_late)
+    if not learner.steps:
+        raise OutOfTimeError("there was no time to learn")
+    return Learned(best.network(), max(best.epoch, 1), clock.is_late and epoch < plan.last)
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """Tells how much of the time has passed."""
+
+    begin: float
+    seconds: float
+
+    @property
+    def share(self) -> float:
+        """What share of the time has passed."""
+        return (time.monotonic() - self.begin) / max(self.seconds, 1e-9)
+
+    @property
+    def is_late(self) -> bool:
+        """Whether all has."""
+        return self.share >= 1
+
+
+def _is_passed(learner: "_Learner", epoch: int, clock: _Clock) -> bool:
+    """Learns from all rows once, and returns whether there was time for it."""
+    batches = learner.shuffled()
+    for number, batch in enumerate(batches):
+        passed = clock.share
+        if passed >= 1:
+            return False
+        done = epoch + (number + 1) / len(batches)
+        learner.step(batch, max(done / learner.plan.epochs, passed))
+    return True
 
 
 class _Learner:
@@ -85,33 +113,34 @@ class _Learner:
     def __init__(
         self, features: Matrix, goal: Goal, plan: Plan, generator: np.random.Generator
     ) -> None:
-        self._features, self._goal, self._plan, self._generator = features, goal, plan, generator
+        self._features, self._goal, self._generator = features, goal, generator
+        self.plan = plan
         sample = generator.permutation(features.shape[0])[:_MOST_FOR_QUANTILES]
         encoding = PiecewiseLinear.of(dense(features[np.sort(sample)]), plan.pieces)
-        drawn = _drawn(features.shape[1], encoding, plan, goal.wanted.shape[1], generator)
-        self.values = np.concatenate([each.ravel() for each in drawn.values()])
+        begin = drawn(features.shape[1], encoding, plan, goal.wanted.shape[1], generator)
+        self.values = np.concatenate([each.ravel() for each in begin.values()])
         self._slopes = np.zeros_like(self.values)
         self._first, self._second = np.zeros_like(self.values), np.zeros_like(self.values)
-        self.network = Network(encoding, plan.activation, _views(self.values, drawn))
-        self._by_name = _views(self._slopes, drawn)
-        self._decays = _decays(drawn)
-        self._steps = 0
+        self.network = Network(encoding, plan.activation, views(self.values, begin))
+        self._by_name = views(self._slopes, begin)
+        self._decays = decays(begin)
+        self.steps = 0
         kept = generator.random(_PIECE, np.float32) >= plan.dropout
         self._kept = kept.astype(np.float32) / np.float32(1 - plan.dropout)
 
     def shuffled(self) -> list[Positions]:
         """Returns batches of an epoch, (members, rows): each member has an order of its own."""
-        count, members = self._features.shape[0], self._plan.members
+        count, members = self._features.shape[0], self.plan.members
         orders = np.tile(np.arange(count), (members, 1))
         orders = self._generator.permuted(orders, axis=1)
-        parts = max(round(count / self._plan.batch), 1)
+        parts = max(round(count / self.plan.batch), 1)
         return np.array_split(orders, parts, axis=1)
 
     def step(self, rows: Positions, share: float) -> None:
         """Learns from a batch, at a share of all learning."""
         self._backward(rows)
-        self._steps += 1
-        rate = self._plan.learning_rate * min(share / _WARM, 1.0)
+        self.steps += 1
+        rate = self.plan.learning_rate * min(share / _WARM, 1.0)
         rate *= 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
         self._descend(rate)
 
@@ -122,11 +151,11 @@ class _Learner:
         encoded = encoded.reshape(members, count, -1)
         inputs: list[Array] = [encoded * weights["mix"][:, None, :]]
         passed: list[Array] = []
-        for layer in range(self._plan.layers):
+        for layer in range(self.plan.layers):
             flat = inputs[-1].reshape(members * count, -1) @ weights[f"weight_{layer}"]
             values: Array = flat.reshape(members, count, -1)
             values += weights[f"bias_{layer}"][:, None, :]
-            values, slope = activated(values, self._plan.activation)
+            values, slope = _sloped(values, self.plan.activation)
             self._drop(values, slope)
             inputs.append(values)
             passed.append(slope)
@@ -135,7 +164,7 @@ class _Learner:
         np.matmul(inputs[-1].transpose(0, 2, 1), back, out=slopes["head"])
         back.sum(axis=1, out=slopes["head_bias"])
         back = back @ weights["head"].transpose(0, 2, 1)
-        for layer in reversed(range(self._plan.layers)):
+        for layer in reversed(range(self.plan.layers)):
             back *= passed[layer]
             back.sum(axis=1, out=slopes[f"bias_{layer}"])
             flat = back.reshape(members * count, -1)
@@ -147,7 +176,7 @@ class _Learner:
 
     def _drop(self, values: Array, slope: Array) -> None:
         """Leaves some values out; which ones is drawn beforehand, as drawing takes long."""
-        if not self._plan.dropout or values.size > _PIECE // 2:
+        if not self.plan.dropout or values.size > _PIECE // 2:
             return
         begin = int(self._generator.integers(_PIECE - values.size))
         kept = self._kept[begin : begin + values.size].reshape(values.shape)
@@ -159,13 +188,13 @@ class _Learner:
         self._first += np.float32(1 - _BETAS[0]) * self._slopes
         self._second *= np.float32(_BETAS[1])
         self._second += np.float32(1 - _BETAS[1]) * np.square(self._slopes)
-        first, second = (1 - beta**self._steps for beta in _BETAS)
+        first, second = (1 - beta**self.steps for beta in _BETAS)
         change = np.sqrt(self._second)
         change *= np.float32(1 / math.sqrt(second))
         change += np.float32(1e-8)
         np.divide(self._first, change, out=change)
         change *= np.float32(rate / first)
-        self.values *= 1 - self._decays * np.float32(rate * self._plan.weight_decay)
+        self.values *= 1 - self._decays * np.float32(rate * self.plan.weight_decay)
         self.values -= change
 
 
@@ -200,45 +229,13 @@ class _Best:
         return Network(network.encoding, network.activation, weights)
 
 
-def _drawn(
-    columns: int,
-    encoding: PiecewiseLinear,
-    plan: Plan,
-    outputs: int,
-    generator: np.random.Generator,
-) -> dict[str, Array]:
-    """Returns weights to begin with; see `Network.weights`."""
-    signs = generator.choice(np.array([-1, 1], np.float32), (plan.members, columns))
-    drawn = {"mix": np.concatenate([signs, signs[:, encoding.sources]], axis=1)}
-    width = drawn["mix"].shape[1]
-    for layer in range(plan.layers):
-        drawn[f"weight_{layer}"] = _uniform((width, plan.width), width, generator)
-        drawn[f"bias_{layer}"] = _uniform((plan.members, plan.width), width, generator)
-        width = plan.width
-    drawn["head"] = _uniform((plan.members, width, outputs), width, generator)
-    drawn["head_bias"] = np.zeros((plan.members, outputs), np.float32)
-    return drawn
-
-
-def _uniform(shape: tuple[int, ...], inputs: int, generator: np.random.Generator) -> Array:
-    bound = 1 / math.sqrt(inputs)
-    return generator.uniform(-bound, bound, shape).astype(np.float32)
-
-
-def _views(values: Array, like: Mapping[str, Array]) -> dict[str, Array]:
-    """Returns parts of one array under their names, in their shapes."""
-    ends = np.cumsum([each.size for each in like.values()])
-    parts = np.split(values, ends[:-1])
-    return {
-        name: part.reshape(each.shape)
-        for part, (name, each) in zip(parts, like.items(), strict=True)
-    }
-
-
-def _decays(drawn: Mapping[str, Array]) -> Array:
-    """Returns 1 for what is a matrix and decays, else 0."""
-    flags: list[Any] = [
-        np.full(each.size, name.startswith("weight") or name == "head", np.float32)
-        for name, each in drawn.items()
-    ]
-    return np.concatenate(flags)
+def _sloped(values: Array, activation: str) -> tuple[Array, Array]:
+    """Returns an activation, see `activated`, and its slope."""
+    if activation == "relu":
+        return np.maximum(values, 0), (values > 0).astype(np.float32)
+    gate = sigmoid(values)
+    found = values * gate
+    slope = found * gate
+    np.subtract(found, slope, out=slope)
+    slope += gate
+    return found, slope
