@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,7 +53,10 @@ class Encoding:
         for place, parameter in enumerate(self._parameters):
             name = parameter.name
             there = [at for at, each in enumerate(configurations) if name in each]
-            values = [_number(parameter, configurations[at][name]) for at in there]
+            values: list[Any] = [configurations[at][name] for at in there]
+            if isinstance(parameter, Choice):
+                numbers = {value: number for number, value in enumerate(parameter.values)}
+                values = [numbers[value] for value in values]
             found[there, place] = parameter.scale.shares(np.array(values, np.float64))
         return found
 
@@ -156,10 +160,6 @@ class Encoding:
         bound = constraint.at_most + TOLERANCE * max(1.0, abs(constraint.at_most))
         holds: Mask = (total <= bound) | (rows[:, places] == ABSENT).any(axis=1)
         return holds
-
-
-def _number(parameter: Parameter, value: Setting) -> float:
-    return parameter.values.index(value) if isinstance(parameter, Choice) else float(value)
 
 
 def _others(parameter: Parameter, shares: Vector, generator: np.random.Generator) -> Rows:

@@ -8,7 +8,7 @@ from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.space.encoding import Positions, Rows, Vector
 from services.tuner.domain.space.space import Space
 from services.tuner.domain.surrogate.acquisition import log_expected_improvement
-from services.tuner.domain.surrogate.forest import Forest, grown
+from services.tuner.domain.surrogate.forest import Forest, ForestSettings, grown
 from services.tuner.domain.surrogate.history import Told, View, learnable_costs, learnable_losses
 from services.tuner.domain.surrogate.trend import Trend, trend_of
 
@@ -21,6 +21,8 @@ _SPREAD_DRAWN = 100
 _MOST_DRAWN = 10_000
 _STARTS = 8
 _ROUNDS = 5
+_BEST, _OTHERS = 100, 200
+_BELIEF = ForestSettings(trees=7)
 _SMALL = 500
 
 
@@ -154,19 +156,21 @@ class _Judge:
         has_trend: bool,
     ) -> None:
         choices = space.encoding.choices
-        told, pending = known[: len(losses)], known[len(losses) :]
+        pending = known[len(losses) :]
         self._best = float(losses.min())
+        kept = _kept(losses, generator)
+        told, losses = known[kept], losses[kept]
         self._trend: Trend | None = None
         if has_trend:
             self._trend = trend_of(told, losses, choices)
             losses = losses - self._trend.predicted(told)
-        self._losses = grown(told, losses, choices, generator)
         self._costs: Forest | None = None
         if costs is not None:
-            self._costs = grown(told, costs, choices, generator)
+            self._costs = grown(told, costs[kept], choices, generator)
         if len(pending):
-            believed, _ = self._losses.predicted(pending)
-            self._losses = grown(known, np.concatenate([losses, believed]), choices, generator)
+            believed, _ = grown(told, losses, choices, generator, _BELIEF).predicted(pending)
+            told, losses = np.concatenate([told, pending]), np.concatenate([losses, believed])
+        self._losses = grown(told, losses, choices, generator)
 
     def promise(self, rows: Rows) -> Vector:
         """Returns the logarithm of the improvement that is expected, for each second of cost."""
@@ -177,6 +181,15 @@ class _Judge:
         if self._costs is None:
             return promise
         return promise - self._costs.predicted(rows)[0]
+
+
+def _kept(losses: Vector, generator: np.random.Generator) -> Positions:
+    """Returns which trials are learned from: of many, the best and some of the others."""
+    ranked = np.argsort(losses, kind="stable")
+    best, others = ranked[:_BEST], ranked[_BEST:]
+    if len(others) > _OTHERS:
+        others = generator.choice(others, _OTHERS, replace=False)
+    return np.concatenate([best, others])
 
 
 def _row_at(rows: Rows, worth: Vector) -> Vector:
