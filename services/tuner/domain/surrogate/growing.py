@@ -272,7 +272,7 @@ def ask(
             asked = feature[node]
             while asked >= 0:
                 is_left = _goes_left(rows[row, asked], threshold[node], bits[node], choices[asked])
-                node = child[node] if is_left else child[node] + 1
+                node = child[node] + (0 if is_left else 1)
                 asked = feature[node]
             sums[row] += mean[node]
             squares[row] += mean[node] ** 2

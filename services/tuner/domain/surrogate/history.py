@@ -47,11 +47,6 @@ class Told:
         """One of each objective."""
         return self.loss if isinstance(self.loss, tuple) else (self.loss,)
 
-    @property
-    def is_failed(self) -> bool:
-        """Whether it has no loss."""
-        return not all(math.isfinite(each) for each in self.losses)
-
 
 def learnable_losses(
     told: Sequence[Told], generator: np.random.Generator, view: View = View.SHARP
@@ -61,11 +56,15 @@ def learnable_losses(
     Failed trials get the worst loss. Several objectives are weighed at random (ParEGO): over many
     calls all of the front is looked for.
     """
-    good = np.array([not each.is_failed for each in told], np.bool_)
+    all_losses = [each.losses for each in told]
+    width = max((len(each) for each in all_losses), default=1)
+    failed = (math.inf,) * width
+    losses = np.array([each if len(each) == width else failed for each in all_losses])
+    losses = losses.reshape(-1, width)
+    good = np.isfinite(losses).all(axis=1)
     if not good.any():
         return None
-    losses = np.array([each.losses for each in told if not each.is_failed], np.float64)
-    single = losses[:, 0] if losses.shape[1] == 1 else _scalarised(losses, generator)
+    single = losses[good, 0] if width == 1 else _scalarised(losses[good], generator)
     found = np.empty(len(told))
     found[good] = _spread(np.clip(single, -_LARGEST, _LARGEST), view)
     found[~good] = found[good].max()

@@ -19,8 +19,8 @@ _RANDOM_SHARE = 0.08
 _DRAWN = 1_000
 _SPREAD_DRAWN = 100
 _MOST_DRAWN = 10_000
-_STARTS = 8
-_ROUNDS = 5
+_STARTS = 6
+_ROUNDS = 4
 _BEST, _OTHERS = 100, 200
 _BELIEF = ForestSettings(trees=7)
 _SMALL = 500
@@ -101,30 +101,34 @@ class _Proposal:
         rows = self._fresh(_DRAWN)
         if not len(rows):
             return None
+        promise = judge.promise(rows)
         best = self._rows[: len(losses)][np.argsort(losses, kind="stable")[:_STARTS]]
-        starts = np.concatenate([best, _top(rows, judge.promise(rows), _STARTS)])
-        found = self._climbed(starts, judge)
-        rows = np.concatenate([rows, self._new(found)])
-        return _row_at(rows, judge.promise(rows))
+        top = np.argsort(-promise, kind="stable")[:_STARTS]
+        starts = np.concatenate([best, rows[top]])
+        climbed, promises = self._climbed(starts, judge)
+        seen = np.concatenate([rows, *climbed])
+        for place in np.argsort(-np.concatenate([promise, *promises]), kind="stable"):
+            if len(self._new(seen[[place]])):
+                found: Vector = seen[place]
+                return found
+        return None
 
-    def _climbed(self, starts: Rows, judge: "_Judge") -> Rows:
-        """Returns the neighbours that were seen on the way up from each start."""
-        current, promise, seen = starts, judge.promise(starts), [starts]
+    def _climbed(self, starts: Rows, judge: "_Judge") -> tuple[list[Rows], list[Vector]]:
+        """Returns the neighbours that were seen on the way up from starts, and their promise."""
+        current, promise = starts, judge.promise(starts)
+        seen, promises = list[Rows](), list[Vector]()
         for _ in range(_ROUNDS):
             rows, sources = self._encoding.neighbours(current, self._generator)
-            if not len(rows):
-                break
-            seen.append(rows)
             found = judge.promise(rows)
+            seen.append(rows)
+            promises.append(found)
             order = np.lexsort((-found, sources))
             firsts = order[np.unique(sources[order], return_index=True)[1]]
             better = firsts[found[firsts] > promise[sources[firsts]]]
-            if not len(better):
-                continue
             current, promise = current.copy(), promise.copy()
             current[sources[better]] = rows[better]
             promise[sources[better]] = found[better]
-        return np.concatenate(seen)
+        return seen, promises
 
     def _fresh(self, count: int) -> Rows:
         """Returns rows that are not known: all of a small space, else as many as asked for."""
@@ -195,10 +199,6 @@ def _kept(losses: Vector, generator: np.random.Generator) -> Positions:
 def _row_at(rows: Rows, worth: Vector) -> Vector:
     found: Vector = rows[int(worth.argmax())]
     return found
-
-
-def _top(rows: Rows, promise: Vector, count: int) -> Rows:
-    return rows[np.argsort(-promise, kind="stable")[:count]]
 
 
 def _distances(rows: Rows, others: Rows, choices: Positions) -> Vector:
