@@ -161,7 +161,12 @@ def _objectives(problem: Problem) -> tuple[Parameter, ...]:
     names: tuple[str, ...] = ("l2", "l1", "huber")
     if has_long_tail(problem):
         names = (*names, "log_l2")
-    return (Choice("objective", names, "l2"), Choice("linear_tree", (False, True), False))
+    # LightGBM refuses linear leaves for absolute errors.
+    squared = Condition("objective", ("l2", "log_l2"))
+    return (
+        Choice("objective", names, "l2"),
+        Choice("linear_tree", (False, True), False, when=squared),
+    )
 
 
 def _settings(

@@ -52,9 +52,15 @@ class Sources:
         return Candidate(next(self._numbers), family, configuration), SURROGATE
 
     def _portfolio(self) -> Iterator[tuple[str, Configuration]]:
+        given: list[tuple[str, Configuration]] = []
         for family, some in FIRST:
-            if family in self._families:
-                yield family, self._spaces[family].completed(some)
+            if family not in self._families:
+                continue
+            found = (family, self._spaces[family].completed(some))
+            # What differs only in what the problem does not offer is the same.
+            if found not in given:
+                given.append(found)
+                yield found
 
     def _suggested(self, library: Library) -> list[Configuration]:
         told, pending = [], []
