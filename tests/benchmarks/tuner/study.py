@@ -66,11 +66,13 @@ def _ranks(seeds: int, trials: int) -> list[Measure]:
         say(f"    medians {_listed(contenders, np.median(found[name], axis=1))}")
     say(f"  mean ranks {_listed(contenders, means)}")
     against = [
-        Measure.of(f"ask and tell: mean rank, theirs {name}", means[0], mean, _FIRST)
+        Measure.of(f"ask and tell: mean rank, theirs {name}", float(means[0]), float(mean), _FIRST)
         for name, mean in zip(list(contenders)[1:], means[1:], strict=True)
     ]
     alone = [
-        Measure.of(f"mean rank on {name}, theirs the best rival's", own[0], own[1:].min())
+        Measure.of(
+            f"mean rank on {name}, theirs the best rival's", float(own[0]), float(own[1:].min())
+        )
         for name, own in ranks.items()
     ]
     return against + alone

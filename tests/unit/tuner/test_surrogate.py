@@ -15,8 +15,9 @@ from services.tuner.domain.space.parameter import Choice, Condition, Float, Inte
 from services.tuner.domain.space.space import Space
 from services.tuner.domain.surrogate.acquisition import log_expected_improvement
 from services.tuner.domain.surrogate.forest import ForestSettings, grown
-from services.tuner.domain.surrogate.history import learnable_costs, learnable_losses
+from services.tuner.domain.surrogate.history import View, learnable_costs, learnable_losses
 from services.tuner.domain.surrogate.proposer import Told, propose
+from services.tuner.domain.surrogate.trend import trend_of
 
 PLANE = Space((Float("x", -5, 5, 4.0), Float("y", -5, 5, 4.0)))
 MIXED = Space(
@@ -235,3 +236,28 @@ def test_asking_is_quick_with_many_trials() -> None:
     start = time.thread_time()
     propose(space, told, [], generator)
     assert time.thread_time() - start < 0.5
+
+
+def test_a_trend_sees_a_bowl_where_rows_are_few() -> None:
+    generator = _generator()
+    rows, others = generator.random((20, 3)), generator.random((50, 3))
+    trend = trend_of(rows, ((rows - 0.4) ** 2).sum(axis=1), NUMBERS)
+    assert np.abs(trend.predicted(others) - ((others - 0.4) ** 2).sum(axis=1)).max() < 0.05
+
+
+def test_there_is_little_trend_in_noise() -> None:
+    apart = []
+    for seed in range(20):
+        generator = _generator(seed)
+        losses = generator.standard_normal(60)
+        trend = trend_of(generator.random((60, 3)), losses, NUMBERS)
+        apart.append((trend.predicted(generator.random((50, 3))) - losses.mean()).var())
+    assert np.mean(apart) < 0.2
+
+
+@pytest.mark.parametrize("view", View)
+def test_every_view_keeps_the_order(view: View) -> None:
+    losses = [3.0, -1.0, 100.0, 0.5, 7.0]
+    found = learnable_losses([Told({}, each) for each in losses], _generator(), view)
+    assert found is not None
+    assert (np.argsort(found) == np.argsort(losses)).all()
