@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.tuner.domain.space.configuration import Configuration
-from services.tuner.domain.space.parameter import Choice, Condition, Float, Integer
+from services.tuner.domain.space.parameter import Choice, Condition, Float, Integer, Parameter
 from services.tuner.domain.space.space import Space
 
 
@@ -151,7 +151,11 @@ def _model_space() -> Space:
 
 def functions() -> tuple[TestFunction, ...]:
     """Returns six functions; defaults are not near the best."""
-    mixed = (*_floats("ac", -5, 10, 4.0), Integer("b", -5, 10, 4), Integer("d", -5, 10, 4))
+    mixed: tuple[Parameter, ...] = (
+        *_floats("ac", -5, 10, 4.0),
+        Integer("b", -5, 10, 4),
+        Integer("d", -5, 10, 4),
+    )
     where = Choice("where", tuple(_SHIFTS), "four")
     return (
         TestFunction("Branin", Space((Float("x", -5, 10, 0.0), Float("y", 0, 15, 7.5))), _branin),

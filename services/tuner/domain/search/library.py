@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from services.tuner.domain.problem import Outputs, Positions, Problem, Truth
+from services.tuner.domain.problem import Outputs, Problem
 from services.tuner.domain.trials.trial import Candidate, Split, TrialResult
 
 
@@ -89,16 +89,18 @@ class Library:
         most = max((each.folds for each in self.entries.values()), default=0)
         return self.reached(most)[0] if most else None
 
-    def rows(self, folds: int) -> Positions:
-        """Returns the positions of the rows that the first folds judge, ascending."""
-        return np.sort(np.concatenate([each.judged for each in self._splits[:folds]]))
+    def all_outputs(self, entry: Entry) -> Outputs:
+        """Returns the out-of-fold outputs of a complete candidate for all rows.
 
-    def truth(self, folds: int) -> Truth:
-        """Returns the truth of the rows that the first folds judge."""
-        return self._problem.truth[self.rows(folds)]
+        Rows that no fold judges have the mean of the others.
+        """
+        found = np.full((self._problem.row_count, _width(entry)), np.nan)
+        for split, result in zip(self._splits, entry.results, strict=True):
+            found[split.judged] = result.outputs
+        return np.where(np.isnan(found), np.nanmean(found, axis=0), found)
 
-    def outputs(self, entry: Entry, folds: int) -> Outputs:
-        """Returns out-of-fold outputs for the rows that the first folds judge."""
-        judged = np.concatenate([each.judged for each in self._splits[:folds]])
-        pieces = [each.outputs for each in entry.results[:folds] if each.outputs is not None]
-        return np.concatenate(pieces)[np.argsort(judged, kind="stable")]
+
+def _width(entry: Entry) -> int:
+    outputs = entry.results[0].outputs
+    assert outputs is not None, "only results with a score are kept"
+    return int(outputs.shape[1])

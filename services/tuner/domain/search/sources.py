@@ -6,7 +6,7 @@ from itertools import count
 import numpy as np
 
 from services.tuner.domain.families.family import Family
-from services.tuner.domain.portfolio.defaults import FIRST
+from services.tuner.domain.portfolio.defaults import FIRST, SECOND_LEVEL
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.joint import (
     joined_configuration,
@@ -18,7 +18,7 @@ from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.surrogate.proposer import Told, propose
 from services.tuner.domain.trials.trial import Candidate
 
-PORTFOLIO, SURROGATE = "portfolio", "surrogate"
+PORTFOLIO, SURROGATE, STACKING = "portfolio", "surrogate", "stacking"
 _BATCH = 4
 
 
@@ -40,9 +40,23 @@ class Sources:
         self._numbers = count()
         self._first = self._portfolio()
         self._proposed: list[Configuration] = []
+        self._stacked: list[Candidate] = []
+
+    def stack(self, bases: tuple[int, ...]) -> None:
+        """Gives candidates next that learn from the outputs of others too.
+
+        Args:
+            bases: Numbers of the others.
+        """
+        for family in SECOND_LEVEL:
+            if family in self._families:
+                configuration = self._spaces[family].default
+                self._stacked.append(Candidate(next(self._numbers), family, configuration, bases))
 
     def next(self, library: Library) -> tuple[Candidate, str]:
         """Returns a candidate and where it comes from."""
+        if self._stacked:
+            return self._stacked.pop(0), STACKING
         found = next(self._first, None)
         if found is not None:
             return Candidate(next(self._numbers), *found), PORTFOLIO
@@ -65,6 +79,8 @@ class Sources:
     def _suggested(self, library: Library) -> list[Configuration]:
         told, pending = [], []
         for entry in library.entries.values():
+            if entry.candidate.stacked:
+                continue  # What it learns from is not what the surrogate proposes settings for.
             configuration = joined_configuration(
                 entry.candidate.family, entry.candidate.configuration
             )

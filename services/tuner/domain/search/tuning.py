@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.models.estimators.blending import BlendedClassifier, BlendedRegressor
+from common.models.estimators.stacking import StackedColumns
 from services.tuner.domain.ensemble.final import Results, final_estimator, pool_of
 from services.tuner.domain.ensemble.pool import Limits
 from services.tuner.domain.ensemble.selection import Ensemble, choose_ensemble
@@ -17,6 +18,7 @@ from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.library import Entry, Library
 from services.tuner.domain.search.loop import Search, Watch, fitting_families
 from services.tuner.domain.search.pacing import Pace
+from services.tuner.domain.search.second_level import SecondLevel
 from services.tuner.domain.search.sources import Sources
 from services.tuner.domain.trials.hosting import TrialHost
 from services.tuner.domain.trials.trial import Split, TrialResult
@@ -101,8 +103,10 @@ def tune(problem: Problem, settings: Settings, folder: Path, watch: Watch = _sil
         seed=settings.seed,
     ) as host:
         sources = Sources(problem, list(families.values()), settings.seed)
-        Search(problem, families, host, library, sources, pace, watch).run(settings.concurrency)
-    return _blended(problem, metric, library, splits, settings)
+        above = SecondLevel(problem, metric, splits, host)
+        search = Search(problem, families, host, library, sources, above, pace, watch)
+        search.run(settings.concurrency)
+    return _blended(problem, metric, library, splits, above.columns, settings)
 
 
 def _is_allowed(family: str, settings: Settings) -> bool:
@@ -114,12 +118,18 @@ def _blended(
     metric: Metric,
     library: Library,
     splits: Sequence[Split],
+    columns: StackedColumns | None,
     settings: Settings,
 ) -> Tuned:
     results = _results(library)
     pool = pool_of(problem, metric, results, splits)
     ensemble = choose_ensemble(pool, settings.limits, 0.03 * settings.seconds, settings.seed)
-    estimator = final_estimator(problem, ensemble, results)
+    stacked = {
+        number: columns
+        for number in ensemble.weights
+        if columns is not None and library.entries[number].candidate.stacked
+    }
+    estimator = final_estimator(problem, ensemble, results, stacked)
     return Tuned(estimator, metric, ensemble, library)
 
 
