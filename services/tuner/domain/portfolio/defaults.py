@@ -2,10 +2,14 @@
 
 from services.tuner.domain.space.configuration import Configuration
 
-FIRST: tuple[tuple[str, Configuration], ...] = (
+FLOORS: tuple[tuple[str, Configuration], ...] = (
     ("light_boosting", {}),
     ("random_forest", {}),
     ("hist_boosting", {}),
+)
+"""What anybody would try first, the quickest first: nothing worse may come out of a search."""
+
+FIRST: tuple[tuple[str, Configuration], ...] = (
     ("linear", {}),
     ("perceptron", {}),
     ("extra_trees", {}),

@@ -8,6 +8,9 @@ import numpy as np
 from services.tuner.domain.problem import Outputs, Problem
 from services.tuner.domain.trials.trial import Candidate, Split, TrialResult
 
+FLOOR, PORTFOLIO, SURROGATE, STACKING = "floor", "portfolio", "surrogate", "stacking"
+"""Where candidates come from."""
+
 
 @dataclass
 class Entry:
@@ -15,7 +18,7 @@ class Entry:
 
     Attributes:
         candidate: The candidate.
-        origin: Where it comes from, for instance `floor`.
+        origin: Where it comes from, for instance `FLOOR`.
         results: Of the folds 0, 1 and so on, in order; those that failed are not among them.
         failure: The fold that failed; None for none.
     """

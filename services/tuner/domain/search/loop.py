@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from services.tuner.domain.families.family import Family
 from services.tuner.domain.problem import Problem
-from services.tuner.domain.search.library import Entry, Library
+from services.tuner.domain.search.library import FLOOR, Entry, Library
 from services.tuner.domain.search.pacing import Guesses, Pace, open_entries
 from services.tuner.domain.search.racing import is_promising
 from services.tuner.domain.search.second_level import SecondLevel
@@ -14,6 +14,7 @@ from services.tuner.domain.trials.hosting import TrialHost
 from services.tuner.domain.trials.trial import TrialResult, TrialTask
 
 _MOST_REFUSED = 20
+_BREADTH_SHARE = 0.4  # of the time, until which all that is known is begun before any goes on
 
 Watch = Callable[[Library, TrialResult], None]
 
@@ -92,9 +93,12 @@ class Search:
             and is_promising(self.library, each)
             and self.pace.affords(each, 0.0)
         ]
-        if begun:
-            return max(begun, key=lambda each: (each.folds, -each.loss(1)))
-        return self._new()
+        floors = [each for each in begun if each.origin == FLOOR]
+        if floors:
+            return floors[0]
+        if begun and not (self.sources.has_known and self.pace.share < _BREADTH_SHARE):
+            return _best(begun)
+        return self._new() or _best(begun)
 
     def _new(self) -> Entry | None:
         for _ in range(_MOST_REFUSED):
@@ -109,6 +113,10 @@ class Search:
     def _expected(self, entry: Entry) -> float:
         family = self.families[entry.candidate.family]
         return family.cost(self.problem, entry.candidate.configuration)
+
+
+def _best(entries: Sequence[Entry]) -> Entry | None:
+    return min(entries, key=lambda each: each.loss(1), default=None)
 
 
 def fitting_families(

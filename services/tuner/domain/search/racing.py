@@ -2,11 +2,11 @@
 
 import math
 
-from services.tuner.domain.search.library import Entry, Library
+from services.tuner.domain.search.library import FLOOR, Entry, Library
 
 _ALWAYS = 4
 _SHARE = 0.3
-_HOPELESS = 2.0
+_HOPELESS = 1.5
 
 
 def is_promising(library: Library, entry: Entry) -> bool:
@@ -14,18 +14,18 @@ def is_promising(library: Library, entry: Entry) -> bool:
 
     Those do that are among the best after as many folds (successive halving; Jamieson and
     Talwalkar, 2016), and the best of each family, because blends gain by models that err
-    differently.
+    differently; none that is far behind. What anybody would try first is always completed.
     """
     if entry.failure is not None:
         return False
-    if entry.folds == 0:
+    if entry.folds == 0 or entry.origin == FLOOR:
         return True
     rivals = library.reached(entry.folds)
-    if rivals.index(entry) < max(_ALWAYS, math.ceil(_SHARE * len(rivals))):
-        return True
     best = rivals[0].loss(entry.folds)
-    is_hopeless = best > 0 and entry.loss(entry.folds) > _HOPELESS * best
-    return not is_hopeless and entry is _best_of_family(rivals, entry)
+    if best > 0 and entry.loss(entry.folds) > _HOPELESS * best:
+        return False
+    is_among_best = rivals.index(entry) < max(_ALWAYS, math.ceil(_SHARE * len(rivals)))
+    return is_among_best or entry is _best_of_family(rivals, entry)
 
 
 def _best_of_family(rivals: list[Entry], entry: Entry) -> Entry:

@@ -1,24 +1,29 @@
 """Where candidates come from: what is always tried first, and what the record suggests."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import count
 
 import numpy as np
 
 from services.tuner.domain.families.family import Family
-from services.tuner.domain.portfolio.defaults import FIRST, SECOND_LEVEL
+from services.tuner.domain.portfolio.defaults import FIRST, FLOORS, SECOND_LEVEL
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.joint import (
     joined_configuration,
     joint_space,
     parted_configuration,
 )
-from services.tuner.domain.search.library import Library
+from services.tuner.domain.search.library import (
+    FLOOR,
+    PORTFOLIO,
+    STACKING,
+    SURROGATE,
+    Library,
+)
 from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.surrogate.proposer import Told, propose
 from services.tuner.domain.trials.trial import Candidate
 
-PORTFOLIO, SURROGATE, STACKING = "portfolio", "surrogate", "stacking"
 _BATCH = 4
 
 
@@ -38,7 +43,7 @@ class Sources:
         self._space = joint_space(problem, families)
         self._generator = np.random.default_rng(seed)
         self._numbers = count()
-        self._first = self._portfolio()
+        self._known = self._portfolio()
         self._proposed: list[Configuration] = []
         self._stacked: list[Candidate] = []
 
@@ -57,24 +62,29 @@ class Sources:
         """Returns a candidate and where it comes from."""
         if self._stacked:
             return self._stacked.pop(0), STACKING
-        found = next(self._first, None)
-        if found is not None:
-            return Candidate(next(self._numbers), *found), PORTFOLIO
+        if self._known:
+            family, some, origin = self._known.pop(0)
+            return Candidate(next(self._numbers), family, some), origin
         if not self._proposed:
             self._proposed = self._suggested(library)
         family, configuration = parted_configuration(self._proposed.pop(0))
         return Candidate(next(self._numbers), family, configuration), SURROGATE
 
-    def _portfolio(self) -> Iterator[tuple[str, Configuration]]:
-        given: list[tuple[str, Configuration]] = []
-        for family, some in FIRST:
+    @property
+    def has_known(self) -> bool:
+        """Whether what is good on other data has not all been given."""
+        return bool(self._known)
+
+    def _portfolio(self) -> list[tuple[str, Configuration, str]]:
+        found: list[tuple[str, Configuration, str]] = []
+        for place, (family, some) in enumerate((*FLOORS, *FIRST)):
             if family not in self._families:
                 continue
-            found = (family, self._spaces[family].completed(some))
+            configuration = self._spaces[family].completed(some)
             # What differs only in what the problem does not offer is the same.
-            if found not in given:
-                given.append(found)
-                yield found
+            if (family, configuration) not in [each[:2] for each in found]:
+                found.append((family, configuration, FLOOR if place < len(FLOORS) else PORTFOLIO))
+        return found
 
     def _suggested(self, library: Library) -> list[Configuration]:
         told, pending = [], []
