@@ -39,6 +39,8 @@ RETRIED = {
     "aimass.catalog.v1.TransferService": ["CreateArtifactUrl", "GetUpload"],
     "aimass.outlier.v1.OutlierService": [],
     "aimass.trainer.v1.TrainingService": [],
+    "aimass.tuner.v1.TunerService": [],
+    "aimass.tuner.v1.TunerService": [],
 }
 # Streams are taken up again by `watch`, or by whoever feeds them, who know where they broke off;
 # gRPC's own retries would buffer what is sent and begin anew.
@@ -48,6 +50,8 @@ NOT_RETRIED = {
     "aimass.catalog.v1.ModelService": ["WatchModelImport"],
     "aimass.outlier.v1.OutlierService": ["ScoreStream", "WatchOutlierScan"],
     "aimass.trainer.v1.TrainingService": ["WatchTrainingRun"],
+    "aimass.tuner.v1.TunerService": ["WatchTuningRun"],
+    "aimass.tuner.v1.TunerService": ["WatchTuningRun"],
 }
 _RETRY_POLICY = {
     "maxAttempts": 5,

@@ -61,6 +61,11 @@ _VIEWER = (
     "/aimass.trainer.v1.TrainingService/ListAgents",
     "/aimass.trainer.v1.TrainingService/ListTrainingRuns",
     "/aimass.trainer.v1.TrainingService/WatchTrainingRun",
+    "/aimass.tuner.v1.TunerService/GetTuningRun",
+    "/aimass.tuner.v1.TunerService/ListCandidates",
+    "/aimass.tuner.v1.TunerService/ListFamilies",
+    "/aimass.tuner.v1.TunerService/ListTuningRuns",
+    "/aimass.tuner.v1.TunerService/WatchTuningRun",
 )
 
 _EDITOR = (
@@ -91,6 +96,9 @@ _EDITOR = (
     "/aimass.trainer.v1.TrainingService/CancelTrainingRun",
     "/aimass.trainer.v1.TrainingService/CreateTrainingRun",
     "/aimass.trainer.v1.TrainingService/DeleteTrainingRun",
+    "/aimass.tuner.v1.TunerService/CancelTuningRun",
+    "/aimass.tuner.v1.TunerService/CreateTuningRun",
+    "/aimass.tuner.v1.TunerService/DeleteTuningRun",
 )
 
 _CHANNELZ = tuple(
