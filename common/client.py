@@ -40,7 +40,6 @@ RETRIED = {
     "aimass.outlier.v1.OutlierService": [],
     "aimass.trainer.v1.TrainingService": [],
     "aimass.tuner.v1.TunerService": [],
-    "aimass.tuner.v1.TunerService": [],
 }
 # Streams are taken up again by `watch`, or by whoever feeds them, who know where they broke off;
 # gRPC's own retries would buffer what is sent and begin anew.
@@ -50,7 +49,6 @@ NOT_RETRIED = {
     "aimass.catalog.v1.ModelService": ["WatchModelImport"],
     "aimass.outlier.v1.OutlierService": ["ScoreStream", "WatchOutlierScan"],
     "aimass.trainer.v1.TrainingService": ["WatchTrainingRun"],
-    "aimass.tuner.v1.TunerService": ["WatchTuningRun"],
     "aimass.tuner.v1.TunerService": ["WatchTuningRun"],
 }
 _RETRY_POLICY = {
