@@ -45,7 +45,12 @@ class Entry:
 
 
 class Library:
-    """All candidates of a search."""
+    """All candidates of a search.
+
+    Attributes:
+        splits: The folds.
+        entries: The candidates by number.
+    """
 
     def __init__(self, problem: Problem, splits: Sequence[Split]) -> None:
         """Begins without candidates.
@@ -55,13 +60,13 @@ class Library:
             splits: The folds.
         """
         self._problem = problem
-        self._splits = splits
+        self.splits = splits
         self.entries: dict[int, Entry] = {}
 
     @property
     def fold_count(self) -> int:
         """How many folds a complete candidate has."""
-        return len(self._splits)
+        return len(self.splits)
 
     def register(self, candidate: Candidate, origin: str) -> Entry:
         """Adds a candidate without results, and returns its entry."""
@@ -98,7 +103,7 @@ class Library:
         Rows that no fold judges have the mean of the others.
         """
         found = np.full((self._problem.row_count, _width(entry)), np.nan)
-        for split, result in zip(self._splits, entry.results, strict=True):
+        for split, result in zip(self.splits, entry.results, strict=True):
             found[split.judged] = result.outputs
         return np.where(np.isnan(found), np.nanmean(found, axis=0), found)
 
