@@ -14,6 +14,7 @@ from services.tuner.domain.trials.hosting import TrialHost
 from services.tuner.domain.trials.trial import TrialResult, TrialTask
 
 _MOST_REFUSED = 20
+_LOOK_SECONDS = 0.25
 _BREADTH_SHARE = 0.4  # of the time, until which all that is known is begun before any goes on
 
 Watch = Callable[[Library, TrialResult], None]
@@ -32,6 +33,7 @@ class Search:
         second_level: Candidates that learn from others.
         pace: The time.
         watch: Told of every trial that ends; may raise to stop.
+        is_stopped: Whether to stop where it is, with what is known by then.
     """
 
     problem: Problem
@@ -42,6 +44,7 @@ class Search:
     second_level: SecondLevel
     pace: Pace
     watch: Watch
+    is_stopped: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
         """Knows nothing of costs yet."""
@@ -54,7 +57,7 @@ class Search:
         Args:
             concurrency: How many trials run at once.
         """
-        while True:
+        while not self.is_stopped():
             while len(self._running) < concurrency:
                 entry = self._next()
                 if entry is None:
@@ -62,7 +65,16 @@ class Search:
                 self._start(entry)
             if not self._running:
                 return
-            self._finish(self.host.wait(max(self.pace.left, 0.1)))
+            self._finish(self._wait())
+
+    def _wait(self) -> TrialResult | None:
+        """Returns what the next trial gave; None where the time is over, or nobody waits for it."""
+        while not self.is_stopped():
+            left = self.pace.left
+            result = self.host.wait(min(max(left, 0.1), _LOOK_SECONDS))
+            if result is not None or left <= 0:
+                return result
+        return None
 
     def _start(self, entry: Entry) -> None:
         self._running.add(entry.candidate.number)

@@ -1,7 +1,7 @@
 """From a problem and a budget to a model."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -13,7 +13,7 @@ from services.tuner.domain.ensemble.selection import Ensemble, choose_ensemble
 from services.tuner.domain.families.registry import FAMILIES
 from services.tuner.domain.folds import fold_count, fold_splits
 from services.tuner.domain.metrics.metric import Metric
-from services.tuner.domain.metrics.registry import metric_for
+from services.tuner.domain.metrics.registry import check_fits, metric_for
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.library import Entry, Library
 from services.tuner.domain.search.loop import Search, Watch, fitting_families
@@ -24,6 +24,7 @@ from services.tuner.domain.trials.hosting import TrialHost
 from services.tuner.domain.trials.trial import Split, TrialResult
 
 _CLOSE = 1.1
+_BLEND_SHARE, _HURRY_SECONDS = 0.03, 1.0
 
 
 class NothingLearnedError(Exception):
@@ -36,7 +37,7 @@ class Settings:
 
     Attributes:
         seconds: The budget, everything included.
-        metric: Name of the metric; empty for the usual one.
+        metric: The metric or its name; empty for the usual one.
         memory_bytes: What each trial may hold beyond the data.
         concurrency: Trials at once.
         families: Names of families that may be tried; empty for all that fit.
@@ -45,7 +46,7 @@ class Settings:
     """
 
     seconds: float = 60.0
-    metric: str = ""
+    metric: Metric | str = ""
     memory_bytes: int = 2 << 30
     concurrency: int = 1
     families: tuple[str, ...] = ()
@@ -74,7 +75,18 @@ def _silent(library: Library, result: TrialResult) -> None:
     """Tells nobody."""
 
 
-def tune(problem: Problem, settings: Settings, folder: Path, watch: Watch = _silent) -> Tuned:
+def _never() -> bool:
+    """Goes on until the budget ends."""
+    return False
+
+
+def tune(
+    problem: Problem,
+    settings: Settings,
+    folder: Path,
+    watch: Watch = _silent,
+    is_stopped: Callable[[], bool] = _never,
+) -> Tuned:
     """Returns the best model that is found within a budget.
 
     Args:
@@ -82,12 +94,14 @@ def tune(problem: Problem, settings: Settings, folder: Path, watch: Watch = _sil
         settings: The budget and what may be tried.
         folder: Exists, and holds nothing else.
         watch: Told of every trial; may raise to stop.
+        is_stopped: Asked again and again; once it says so, the best so far is returned within
+            seconds.
 
     Raises:
         NothingLearnedError: No candidate has a score.
     """
     start = time.monotonic()
-    metric = metric_for(problem.kind, settings.metric)
+    metric = _metric_of(problem, settings)
     splits = fold_splits(problem, fold_count(problem, settings.seconds), settings.seed)
     library = Library(problem, splits)
     allowed = [each for each in FAMILIES.values() if _is_allowed(each.name, settings)]
@@ -104,9 +118,17 @@ def tune(problem: Problem, settings: Settings, folder: Path, watch: Watch = _sil
     ) as host:
         sources = Sources(problem, list(families.values()), settings.seed)
         above = SecondLevel(problem, metric, splits, host)
-        search = Search(problem, families, host, library, sources, above, pace, watch)
+        search = Search(problem, families, host, library, sources, above, pace, watch, is_stopped)
         search.run(settings.concurrency)
-    return _blended(problem, metric, library, splits, above.columns, settings)
+    seconds = _HURRY_SECONDS if is_stopped() else _BLEND_SHARE * settings.seconds
+    return _blended(problem, metric, library, splits, above.columns, settings, seconds)
+
+
+def _metric_of(problem: Problem, settings: Settings) -> Metric:
+    if isinstance(settings.metric, str):
+        return metric_for(problem.kind, settings.metric)
+    check_fits(settings.metric, problem.kind)
+    return settings.metric
 
 
 def _is_allowed(family: str, settings: Settings) -> bool:
@@ -120,10 +142,11 @@ def _blended(
     splits: Sequence[Split],
     columns: StackedColumns | None,
     settings: Settings,
+    seconds: float,
 ) -> Tuned:
     results = _results(library)
     pool = pool_of(problem, metric, results, splits)
-    ensemble = choose_ensemble(pool, settings.limits, 0.03 * settings.seconds, settings.seed)
+    ensemble = choose_ensemble(pool, settings.limits, seconds, settings.seed)
     stacked = {
         number: columns
         for number in ensemble.weights
