@@ -65,7 +65,12 @@ class Catalog:
         return list(page.model_versions)
 
     async def register(
-        self, owner: RunOwner[M], model: str, version: model_pb2.ModelVersion
+        self,
+        owner: RunOwner[M],
+        model: str,
+        version: model_pb2.ModelVersion,
+        *,
+        despite_cancel: bool = False,
     ) -> model_pb2.ModelVersion:
         """Registers the one model version that a run makes, over all its attempts.
 
@@ -73,17 +78,19 @@ class Catalog:
             owner: The run.
             model: Name of the model: `models/{model}`.
             version: What this attempt made; its artifacts are in the store.
+            despite_cancel: Whether a run that was cancelled keeps what it has made by then.
 
         Returns:
             The version that the run made, which may be an earlier attempt's.
 
         Raises:
             FencedError: The run may have been taken over.
-            RunCancelledError: The run was cancelled.
+            RunCancelledError: The run was cancelled, and keeps nothing.
         """
         request = await asyncio.to_thread(settle_request, owner.store, owner.run, model, version)
         owner.check()
-        owner.check_cancelled()
+        if not despite_cancel:
+            owner.check_cancelled()
         return await _patiently(lambda: self._models.CreateModelVersion(request))
 
 

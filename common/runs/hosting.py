@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 from common.artifacts import ObjectStore
 from common.records import RecordStore
-from common.runs.executor import LocalExecutor
+from common.runs.executor import ExecutorTimes, LocalExecutor
 from common.runs.kind import M, RunKind
 from common.runs.service import RunService
 from common.runs.tail import Tails
@@ -19,6 +19,7 @@ async def hosted_runs(
     command: Sequence[str],
     limit: int,
     spares: int = 2,
+    times: ExecutorTimes | None = None,
 ) -> AsyncIterator[RunService[M]]:
     """Works on the runs of a kind until it is left; the processes of runs live on.
 
@@ -29,13 +30,14 @@ async def hosted_runs(
         command: Program and arguments of a run's process.
         limit: At most so many runs work at a time.
         spares: Processes that are started ahead: a run then need not wait for its imports.
+        times: Of the executor: runs that keep something when they are cancelled need longer.
 
     Yields:
         What a servicer asks.
     """
     tails = Tails(kind, store, records)
     executor = LocalExecutor(
-        kind, store, records, command, limit=limit, changed=tails.poke, spares=spares
+        kind, store, records, command, limit, times, changed=tails.poke, spares=spares
     )
     await executor.start()
     try:

@@ -199,6 +199,9 @@ class RunOwner(Generic[M]):
     def update(self, change: Callable[[M], None]) -> None:
         """Changes the record of the run, as often as it takes while the store is away.
 
+        A run that was cancelled may still be changed, to keep what was found by then: its end as
+        CANCELLED leaves all results.
+
         Args:
             change: Changes the run in place; may be called again with a newer state.
 
