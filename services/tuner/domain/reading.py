@@ -108,6 +108,52 @@ def problem_from_rows(
     )
 
 
+def more_rows(problem: Problem, raw: RawRows, schema: Schema, weights: str = "") -> Problem:
+    """Returns further rows of a problem, for instance to test on.
+
+    Args:
+        problem: What `problem_from_rows` made of the rows that are learned from.
+        raw: The further rows; those of classes that the problem has not are left out.
+        schema: As it was given there.
+        weights: As it was given there.
+
+    Raises:
+        InvalidFieldError: The target has other values than the problem's kind allows.
+    """
+    known = set(problem.features.columns)
+    targets = list(schema.targets) or [schema.target]
+    read = [
+        each
+        for column in schema.columns
+        if column.name in raw.columns and column.name not in targets
+        for each in _catalog_columns(column, raw)
+        if each.column.name in known
+    ]
+    series = {each.column.name: pd.Series(each.values, dtype=each.values.dtype) for each in read}
+    truth = _further_truth(
+        problem, [_catalog_columns(schema.column(each), raw)[0] for each in targets]
+    )
+    rows = Problem(
+        problem.kind,
+        problem.columns,
+        pd.DataFrame(series, index=pd.RangeIndex(len(truth)))[list(problem.features.columns)],
+        truth,
+        problem.outputs,
+        raw.columns[weights].astype(np.float64) if weights else None,
+    )
+    return rows.take(np.flatnonzero(truth >= 0)) if problem.kind.has_classes else rows
+
+
+def _further_truth(problem: Problem, targets: Sequence[ReadColumn]) -> Truth:
+    """Returns what is true of further rows; -1 for a class that the problem has not."""
+    if not problem.kind.has_classes:
+        return _truth(problem.kind, targets)[0]
+    [target] = targets
+    places = {label: place for place, label in enumerate(problem.outputs)}
+    labels = _labels(target.values, target.column.type)
+    return np.array([places.get(label, -1) for label in labels], np.int64)
+
+
 def _catalog_columns(column: Column, raw: RawRows) -> list[ReadColumn]:
     """Returns a column of the catalog, or the columns of its vectors."""
     name, values = column.name, raw.columns[column.name]
