@@ -141,7 +141,9 @@ def more_rows(problem: Problem, raw: RawRows, schema: Schema, weights: str = "")
         problem.outputs,
         raw.columns[weights].astype(np.float64) if weights else None,
     )
-    return rows.take(np.flatnonzero(truth >= 0)) if problem.kind.has_classes else rows
+    return (
+        rows.take(np.flatnonzero(truth.astype(np.int64) >= 0)) if problem.kind.has_classes else rows
+    )
 
 
 def _further_truth(problem: Problem, targets: Sequence[ReadColumn]) -> Truth:
