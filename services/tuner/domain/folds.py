@@ -6,6 +6,7 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
+from services.tuner.domain.fold_counts import usual_fold_count
 from services.tuner.domain.problem import Positions, Problem, ProblemKind
 from services.tuner.domain.trials.trial import Split
 
@@ -13,8 +14,6 @@ _HOLDOUT_PARTS = 6
 _MOST_QUANTILES = 50
 _LARGEST_REPEAT = 4
 _LARGE_SHARE = 200
-_COUNTS = ((5_000, 8), (20_000, 5), (300_000, 3))
-_USUAL_SECONDS = 60.0
 _ALWAYS_TRAIN = -1
 
 
@@ -28,11 +27,7 @@ def fold_count(problem: Problem, seconds: float) -> int:
     Returns:
         8 for small tables, fewer for large ones or where time is short, 1 for a holdout.
     """
-    haste = float(np.clip(np.sqrt(_USUAL_SECONDS / max(seconds, 1.0)), 0.5, 3.0))
-    width = max(len(problem.columns) / 100, 1.0)
-    work = problem.row_count * haste * np.sqrt(width)
-    usual = next((count for rows, count in _COUNTS if work <= rows), 1)
-    return max(min(usual, problem.row_count // 2), 1)
+    return usual_fold_count(problem.row_count, len(problem.columns), seconds)
 
 
 def fold_splits(problem: Problem, count: int, seed: int) -> list[Split]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from enum import StrEnum
 from functools import cached_property
 
 import numpy as np
@@ -10,24 +9,13 @@ import numpy.typing as npt
 import pandas as pd
 
 from common.data.schema import Column, ColumnType
+from services.tuner.domain.kinds import ProblemKind
+
+__all__ = ["Outputs", "Positions", "Problem", "ProblemKind", "Truth"]
 
 Truth = npt.NDArray[np.generic]
 Outputs = npt.NDArray[np.float64]
 Positions = npt.NDArray[np.int64]
-
-
-class ProblemKind(StrEnum):
-    """Kinds of problems, named as in `aimass.tuner.v1.ProblemKind`."""
-
-    BINARY = "binary"
-    MULTICLASS = "multiclass"
-    MULTI_LABEL = "multi_label"
-    REGRESSION = "regression"
-
-    @property
-    def has_classes(self) -> bool:
-        """Whether a row has one class of several."""
-        return self in (ProblemKind.BINARY, ProblemKind.MULTICLASS)
 
 
 @dataclass(frozen=True)

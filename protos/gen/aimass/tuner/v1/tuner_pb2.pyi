@@ -124,7 +124,7 @@ class TuningRun(_message.Message):
     """The model: `models/{model}/versions/{version}`. Output only; set once the search has ended with one."""
     @_builtins.property
     def spec(self) -> Global___TuningSpec:
-        """What to find. Kept as resolved: defaults filled in."""
+        """What to find. Kept as resolved: defaults filled in. Required."""
 
     @_builtins.property
     def status(self) -> _run_pb2.RunStatus:
@@ -191,14 +191,18 @@ class TuningEstimate(_message.Message):
     memory_bytes: _builtins.int
     """Memory of all its processes in bytes, at most."""
     fold_count: _builtins.int
-    """Folds that each candidate is judged on."""
+    """Folds that each candidate is judged on, less where groups are few; 1 for a single part that is held
+    out.
+    """
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
         """Time from its first step to the last: the budget."""
 
     @_builtins.property
     def families(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Families that will be tried."""
+        """Families that may be tried. Those that the data turn out to be too large or too wide for are passed
+        over.
+        """
 
     def __init__(
         self,
@@ -243,34 +247,48 @@ class TuningSpec(_message.Message):
     validation rows are learned from, test rows are left for the final score. Required.
     """
     model: _builtins.str
-    """The model that gets a new version: `models/{model}`. Default: named after the data set."""
+    """The model that gets a new version: `models/{model}`; it need not exist. Default: named after the
+    data set.
+    """
     kind: Global___ProblemKind.ValueType
-    """What kind of problem it is. Default: as the target says."""
+    """What kind of problem it is. Default: as the target says; a whole number of at most 20 distinct
+    values is a class. Two classes are always BINARY.
+    """
     metric: _builtins.str
     """What is to be made best, by name: `accuracy`, `balanced_accuracy`, `roc_auc`, `f1`, `f1_macro`,
     `f1_micro`, `log_loss`, `brier`, `average_precision`, `mcc`; `rmse`, `mae`, `r2`, `mape`,
-    `pinball_0.9` (any quantile); `hamming`, `subset_accuracy`. Default: `roc_auc` for two classes,
+    `pinball` (the median), `pinball_0.9` (any quantile); `hamming`, `subset_accuracy`. Default: `roc_auc` for two classes,
     `log_loss` for more, `f1_micro` for labels, `rmse` for numbers.
     """
     trial_memory_bytes: _builtins.int
-    """Memory that each trial may hold beyond the data, in bytes, at least 64 MiB. Default: 2 GiB."""
+    """Memory that each trial may hold beyond the data, in bytes, at least 64 MiB and at least as
+    much as the data. Default: 2 GiB, or three times the data where that is more.
+    """
     concurrency: _builtins.int
     """Trials at once, each on one core, 1 to 64. Default: 1."""
     model_bytes: _builtins.int
     """Largest size of the model in bytes. Default: any."""
     weight_column: _builtins.str
-    """Column with the weight of each row. Default: all count alike."""
+    """Numeric column with the weight of each row, at least 0; it is no feature. Default: all count
+    alike.
+    """
     group_column: _builtins.str
-    """Column whose rows with equal values are never on both sides of a fold. Default: none."""
+    """Column whose rows with equal values are never on both sides of a fold, one patient's for
+    instance; it is no feature. Default: none.
+    """
     seed: _builtins.int
     """Seed of everything that is random, 0 to 2^32 - 1. Default: 0."""
     @_builtins.property
     def targets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Column to predict; of many labels several. Default: the target of the data set."""
+        """Column to predict; of many labels several. Numeric, categorical or boolean, with a value in each
+        row. Default: the target of the data set.
+        """
 
     @_builtins.property
     def costs(self) -> Global___CostMatrix:
-        """What decisions cost, instead of a metric: then the model with the least mean cost is looked for."""
+        """What decisions cost, instead of a metric: then the model with the least mean cost is looked for.
+        For one class of two or several.
+        """
 
     @_builtins.property
     def budget(self) -> _duration_pb2.Duration:
@@ -278,7 +296,7 @@ class TuningSpec(_message.Message):
 
     @_builtins.property
     def families(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Families to try; see ListFamilies. Default: all that fit the data."""
+        """Families to try; see ListFamilies. Default: all that learn the kind."""
 
     @_builtins.property
     def row_latency(self) -> _duration_pb2.Duration:
@@ -286,7 +304,7 @@ class TuningSpec(_message.Message):
 
     @_builtins.property
     def left_out(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Columns that are left out."""
+        """Columns that are left out. Other targets of the data set always are."""
 
     def __init__(
         self,
@@ -387,7 +405,9 @@ class CostRow(_message.Message):
     """The class that is true."""
     @_builtins.property
     def costs(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """The cost of each decision by class; those that are left out cost nothing."""
+        """The cost of each decision by class; those that are left out cost nothing, and what is earned is
+        negative.
+        """
 
     def __init__(
         self,

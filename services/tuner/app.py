@@ -1,0 +1,64 @@
+"""Composition root of the tuner: the one place that wires things together."""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+
+from aimass.catalog.v1 import dataset_pb2_grpc
+from aimass.tuner.v1 import tuner_pb2_grpc
+from common import client
+from common.artifacts.opening import open_store
+from common.artifacts.settings import StoreSettings
+from common.config import ClientSettings
+from common.maintenance.servicer import maintenance_service
+from common.maintenance.sweeping import Sweeps, SweepSettings
+from common.records import RecordStore
+from common.runs.hosting import hosted_runs
+from common.runs.leftovers import RunLeftovers
+from common.server import Service
+from services.tuner.config import TunerSettings
+from services.tuner.kind import TUNING_RUNS
+from services.tuner.results import CandidatePages
+from services.tuner.servicer import TunerServicer
+from services.tuner.validation import Validator
+
+# Each trial has one core; threads of their own would only wait for each other.
+_SINGLE_THREADS = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+_JOB = (sys.executable, "-m", "services.tuner.job")
+
+
+@asynccontextmanager
+async def tuner_app() -> AsyncIterator[Sequence[Service]]:
+    """Opens what the tuner needs, and closes it afterwards.
+
+    Yields:
+        The services to serve.
+    """
+    for name, value in _SINGLE_THREADS.items():
+        os.environ.setdefault(name, value)  # of the processes that are started from here
+    reach, settings = ClientSettings(), TunerSettings()
+    store = open_store(StoreSettings())
+    records = RecordStore(store)
+    leftovers = RunLeftovers(TUNING_RUNS, store, records, SweepSettings().attempt_keep)
+    sweeps = Sweeps(store, "tuner", [leftovers])
+    limit, spares = settings.tuner_max_runs, int(settings.tuner_warm)
+    async with (
+        client.connect(reach.catalog_address, reach.token) as catalog,
+        sweeps.each_hour(),
+        hosted_runs(TUNING_RUNS, store, records, _JOB, limit, spares) as runs,
+    ):
+        validator = Validator(dataset_pb2_grpc.DatasetServiceStub(catalog))
+        servicer = TunerServicer(runs, validator, CandidatePages(store))
+        yield [
+            Service(
+                "aimass.tuner.v1.TunerService",
+                partial(tuner_pb2_grpc.add_TunerServiceServicer_to_server, servicer),
+            ),
+            maintenance_service(sweeps),
+        ]

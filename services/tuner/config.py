@@ -1,0 +1,16 @@
+"""Settings of the tuner."""
+
+from pydantic import Field
+
+from common.config import Settings
+
+
+class TunerSettings(Settings):
+    """What only the tuner needs to know."""
+
+    tuner_max_runs: int = Field(
+        1, ge=1, le=64, description="Searches that are worked on at a time; others wait."
+    )
+    tuner_warm: bool = Field(
+        True, description="Whether a process for searches is started ahead, of 300 MB."
+    )

@@ -1,0 +1,131 @@
+"""What is to be made best, and by which families."""
+
+from common.data.schema import Column
+from services.tuner.domain.kinds import ProblemKind
+from services.tuner.domain.names import (
+    DEFAULT_METRICS,
+    FAMILY_KINDS,
+    METRIC_KINDS,
+    families_for,
+    metric_kinds,
+    metrics_for,
+    named,
+)
+from services.tuner.domain.resolution.data import refused, value_count
+from services.tuner.domain.specification import Costs, TuningSpecification
+
+_MOST_NAMED = 20
+
+
+def resolved_metric(specification: TuningSpecification, kind: ProblemKind) -> str:
+    """Returns the name of the metric; empty where costs take its place.
+
+    Raises:
+        InvalidFieldError: There is none of that name, or it does not fit the kind.
+    """
+    name = specification.metric
+    if specification.costs is not None:
+        return ""
+    if not name:
+        return DEFAULT_METRICS[kind]
+    kinds = metric_kinds(name)
+    if not kinds:
+        known = f"{', '.join(METRIC_KINDS)}, or pinball_0.9 for another quantile"
+        raise refused("metric", f"There is no metric `{name}`; there are {known}.")
+    if kind not in kinds:
+        raise refused(
+            "metric",
+            f"`{name}` does not fit {_words(kind)} problems; take {named(metrics_for(kind))}.",
+            "METRIC_DOES_NOT_FIT",
+        )
+    return name
+
+
+def resolved_families(specification: TuningSpecification, kind: ProblemKind) -> tuple[str, ...]:
+    """Returns the families that may be tried.
+
+    Raises:
+        InvalidFieldError: There is none of a name, it is named twice, or learns other kinds.
+    """
+    fitting = families_for(kind)
+    names = specification.families
+    for place, name in enumerate(names):
+        field = f"families[{place}]"
+        if name not in FAMILY_KINDS:
+            known = ", ".join(FAMILY_KINDS)
+            raise refused(field, f"There is no family `{name}`; there are {known}.")
+        if name in names[:place]:
+            raise refused(field, f"`{name}` is named twice; name each family once.")
+        if name not in fitting:
+            raise refused(
+                field,
+                f"`{name}` does not learn {_words(kind)} problems; take {named(fitting)}.",
+            )
+    return names or tuple(fitting)
+
+
+def check_costs(costs: Costs | None, kind: ProblemKind, target: Column) -> None:
+    """Checks what decisions cost: a row for each class, and nothing else.
+
+    Args:
+        costs: Of the specification.
+        kind: Of the problem.
+        target: The target; the first of several.
+
+    Raises:
+        InvalidFieldError: The costs do not fit the classes, or no decision matters.
+    """
+    if costs is None:
+        return
+    if not kind.has_classes:
+        raise refused("costs", f"Decisions have costs in problems of classes, not {_words(kind)}.")
+    truths = tuple(each.truth for each in costs.rows)
+    classes = target.labels or truths
+    _check_truths(truths, classes, value_count(target))
+    for place, row in enumerate(costs.rows):
+        for decided in row.costs:
+            if decided not in classes:
+                raise refused(
+                    f"costs.rows[{place}].costs", f"{_none(decided)}; there are {_some(classes)}."
+                )
+    matrix = costs.matrix(classes)
+    if all(len(set(row)) == 1 for row in matrix):
+        raise refused(
+            "costs", "All decisions cost the same; let wrong ones cost more than right ones."
+        )
+
+
+def _check_truths(truths: tuple[str, ...], classes: tuple[str, ...], count: int) -> None:
+    for place, truth in enumerate(truths):
+        field = f"costs.rows[{place}].truth"
+        if truth not in classes:
+            raise refused(field, f"{_none(truth)}; there are {_some(classes)}.")
+        if truth in truths[:place]:
+            raise refused(field, f"`{truth}` has two rows; give each class one.")
+    missing = [each for each in classes if each not in truths]
+    if missing:
+        raise refused(
+            "costs.rows",
+            f"There is no row for {_some(missing)}; give each of the {len(classes)} classes one.",
+            "COSTS_NOT_COMPLETE",
+        )
+    if classes is truths and len(truths) != count:
+        raise refused(
+            "costs.rows",
+            f"There are {len(truths)} rows, and the target has {count} classes; give each one.",
+            "COSTS_NOT_COMPLETE",
+        )
+
+
+def _none(name: str) -> str:
+    return f"The target has no class `{name}`"
+
+
+def _some(names: tuple[str, ...] | list[str]) -> str:
+    shown = ", ".join(f"`{name}`" for name in names[:_MOST_NAMED])
+    left = len(names) - _MOST_NAMED
+    return f"{shown} and {left} more" if left > 0 else shown
+
+
+def _words(kind: ProblemKind) -> str:
+    return kind.replace("_", "-")

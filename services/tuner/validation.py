@@ -1,0 +1,58 @@
+"""Checks a search against the data it names, before it is created."""
+
+from aimass.catalog.v1 import dataset_pb2, dataset_pb2_grpc
+from aimass.tuner.v1 import tuner_pb2
+from common.data.messages import schema_from_proto
+from common.data.schema import SplitCounts
+from common.errors import InvalidFieldError
+from common.names import DatasetVersionName, ModelName
+from services.tuner.convert import (
+    estimate_to_proto,
+    specification_from_proto,
+    specification_to_proto,
+)
+from services.tuner.domain.resolution.data import TuningData
+from services.tuner.domain.resolution.resolution import resolve_against_data
+from services.tuner.domain.specification import FIELD
+
+
+class Validator:
+    """Resolves specifications with what the catalog knows.
+
+    Args:
+        datasets: Stub of the catalog's data sets.
+    """
+
+    def __init__(self, datasets: "dataset_pb2_grpc.DatasetServiceAsyncStub") -> None:
+        self._datasets = datasets
+
+    async def resolve(self, spec: tuner_pb2.TuningSpec) -> tuner_pb2.TuningRun:
+        """Returns a run with the resolved specification and its estimate.
+
+        Raises:
+            InvalidInputError: Names every field that is wrong, and the cure.
+            NotFoundError: The data set version does not exist.
+        """
+        specification = specification_from_proto(spec)
+        if specification.model:
+            ModelName.from_name(specification.model, f"{FIELD}.model")
+        data = await self._data(specification.dataset_version)
+        resolved = resolve_against_data(specification, data)
+        return tuner_pb2.TuningRun(
+            spec=specification_to_proto(resolved.specification),
+            estimate=estimate_to_proto(resolved.estimate, resolved.specification),
+        )
+
+    async def _data(self, name: str) -> TuningData:
+        field = f"{FIELD}.dataset_version"
+        if not name:
+            raise InvalidFieldError(field, "Is required: datasets/{dataset}/versions/{version}.")
+        name = DatasetVersionName.from_name(name, field).name
+        request = dataset_pb2.GetDatasetVersionRequest(name=name)
+        version = await self._datasets.GetDatasetVersion(request)
+        counts = version.split_counts
+        return TuningData(
+            version.name,
+            schema_from_proto(version.schema),
+            SplitCounts(counts.train, counts.validation, counts.test),
+        )
