@@ -46,6 +46,12 @@ def test_final_stages_are_lean() -> None:
         assert "HEALTHCHECK" in stages()[name]
 
 
+def test_lightgbm_finds_its_openmp() -> None:
+    """Its wheel takes the system's libgomp, which a slim image has not: no search would start."""
+    assert any(each.startswith("lightgbm") for each in requirements_of(["tuner"], extras()))
+    assert "libgomp1" in stages()["suite"]
+
+
 def test_what_the_build_copies_is_there() -> None:
     """Files and stages that are copied exist, and the context holds them."""
     context = {line[1:] for line in IGNORE.read_text().splitlines() if line.startswith("!")}
@@ -69,7 +75,7 @@ def extras() -> dict[str, list[str]]:
 def test_every_service_has_an_environment() -> None:
     """The extras that can be built are those of the services, and `all`."""
     built = {name.partition("-")[2] for name in stages() if name.startswith("environment-")}
-    assert built == {"catalog", "trainer", "outlier", "analyzer", "all"}
+    assert built == {"catalog", "trainer", "outlier", "analyzer", "tuner", "all"}
     assert built <= extras().keys()
 
 

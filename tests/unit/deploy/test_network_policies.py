@@ -94,12 +94,14 @@ NEEDED = [
     ("trainer", "store", 9000),
     ("outlier", "store", 9000),
     ("analyzer", "store", 9000),
+    ("tuner", "store", 9000),
     ("agent-cpu", "store", 9000),
     ("trainer", "catalog", 7700),
     ("trainer", "outlier", 7704),
     ("outlier", "catalog", 7700),
     ("analyzer", "catalog", 7700),
     ("analyzer", "outlier", 7704),
+    ("tuner", "catalog", 7700),
     ("trainer", "trainer", 7701),
     ("agent-cpu", "trainer", 7701),
     ("agent-cpu", "trainer", FREE_PORT),
@@ -108,10 +110,12 @@ NEEDED = [
     ("client", "trainer", 7701),
     ("client", "outlier", 7704),
     ("client", "analyzer", 7705),
+    ("client", "tuner", 7706),
     ("prometheus", "catalog", METRICS_PORT),
     ("prometheus", "trainer", METRICS_PORT),
     ("prometheus", "outlier", METRICS_PORT),
     ("prometheus", "analyzer", METRICS_PORT),
+    ("prometheus", "tuner", METRICS_PORT),
 ]
 
 
@@ -126,7 +130,7 @@ def test_only_what_is_needed_flows(overlay: str) -> None:
         for other in agents
     }
     # An agent's health port is one of its ports, and asked for by agents alone.
-    ports = [7700, 7701, 7704, 7705, 9000, 443, METRICS_PORT, FREE_PORT]
+    ports = [7700, 7701, 7704, 7705, 7706, 9000, 443, METRICS_PORT, FREE_PORT]
     all_to_agents = {(one, other, port) for one in agents for other in agents for port in ports}
     agents_to_trainer = {(one, "trainer", port) for one in agents for port in ports}
     known = peers(overlay)
