@@ -10,6 +10,7 @@ from rich.markup import escape
 from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.outlier.v1 import outlier_pb2
+from aimass.tuner.v1 import tuner_pb2
 from common.cli.context import CliContext, context_of
 from common.cli.documents import Document, Request, load_documents
 from common.cli.follow import follow_or_leave
@@ -32,9 +33,9 @@ def apply(
 ) -> None:
     """Create what a YAML file says, in order, and follow each run to its end.
 
-    A document is `kind: Analysis`, `DatasetImport`, `ModelImport`, `OutlierScan` or `TrainingRun`
-    and the fields of that kind's create request. An import's `upload` may be `file:<path>`,
-    counted from the YAML file; it is uploaded with --validate-only too.
+    A document is `kind: Analysis`, `DatasetImport`, `ModelImport`, `OutlierScan`, `TrainingRun` or
+    `TuningRun` and the fields of that kind's create request. An import's `upload` may be
+    `file:<path>`, counted from the YAML file; it is uploaded with --validate-only too.
     """
     cli = context_of(context)
     for document in load_documents(file):
@@ -69,4 +70,6 @@ def create(cli: CliContext, request: Request) -> Run:
         return cli.clients.analyses.CreateAnalysis(request)
     if isinstance(request, outlier_pb2.CreateOutlierScanRequest):
         return cli.clients.outliers.CreateOutlierScan(request)
+    if isinstance(request, tuner_pb2.CreateTuningRunRequest):
+        return cli.clients.tuning.CreateTuningRun(request)
     return cli.clients.training.CreateTrainingRun(request)

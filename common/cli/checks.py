@@ -21,7 +21,9 @@ from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2
 from aimass.outlier.v1 import outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
+from aimass.tuner.v1 import tuner_pb2
 from common.cli import text
+from common.cli.connection import Clients
 from common.cli.context import CliContext
 from common.cli.debug import versions
 from common.cli.errors import CliError, from_rpc
@@ -48,6 +50,7 @@ _PARTS = {
         "skops",
         "plotly",
     ),
+    "tuner": ("sklearn", "lightgbm", "numba", "onnx", "onnxruntime", "skops", "plotly"),
 }
 
 
@@ -258,18 +261,9 @@ def check_services(cli: CliContext, state: SuiteState | None) -> Iterator[Findin
     except TlsError:
         return  # `check_tls` has said so.
     try:
-        clients.datasets.ListDatasets(dataset_pb2.ListDatasetsRequest(page_size=1), timeout=5)
-        yield Finding(Level.GOOD, f"the catalog answers at {clients.endpoint.catalog_address}")
+        for who, where in _answering(clients):
+            yield Finding(Level.GOOD, f"{who} answers at {where}")
         agents = clients.training.ListAgents(trainer_pb2.ListAgentsRequest(), timeout=5).agents
-        yield Finding(Level.GOOD, f"the trainer answers at {clients.endpoint.trainer_address}")
-        clients.outliers.ListOutlierScans(
-            outlier_pb2.ListOutlierScansRequest(page_size=1), timeout=5
-        )
-        where = clients.endpoint.outlier_address
-        yield Finding(Level.GOOD, f"the outlier service answers at {where}")
-        clients.analyses.ListAnalyses(analyzer_pb2.ListAnalysesRequest(page_size=1), timeout=5)
-        where = clients.endpoint.analyzer_address
-        yield Finding(Level.GOOD, f"the analyzer answers at {where}")
     except grpc.RpcError as error:
         said = from_rpc(error)
         yield Finding(Level.PROBLEM, said.message.rstrip("."), said.hint or "aimass status")
@@ -280,6 +274,23 @@ def check_services(cli: CliContext, state: SuiteState | None) -> Iterator[Findin
     else:
         cure = "aimass down, then aimass up --agents 2" if state else "start agents"
         yield Finding(Level.NOTE, "no agent is there: runs wait", cure)
+
+
+def _answering(clients: Clients) -> Iterator[tuple[str, str]]:
+    """Asks one service after the other for little, and yields who has answered, and where."""
+    at = clients.endpoint
+    clients.datasets.ListDatasets(dataset_pb2.ListDatasetsRequest(page_size=1), timeout=5)
+    yield "the catalog", at.catalog_address
+    trainings = trainer_pb2.ListTrainingRunsRequest(page_size=1)
+    clients.training.ListTrainingRuns(trainings, timeout=5)
+    yield "the trainer", at.trainer_address
+    scans = outlier_pb2.ListOutlierScansRequest(page_size=1)
+    clients.outliers.ListOutlierScans(scans, timeout=5)
+    yield "the outlier service", at.outlier_address
+    clients.analyses.ListAnalyses(analyzer_pb2.ListAnalysesRequest(page_size=1), timeout=5)
+    yield "the analyzer", at.analyzer_address
+    clients.tuning.ListTuningRuns(tuner_pb2.ListTuningRunsRequest(page_size=1), timeout=5)
+    yield "the tuner", at.tuner_address
 
 
 def _nearest(path: Path) -> Path:

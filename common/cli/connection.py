@@ -12,6 +12,7 @@ from aimass.catalog.v1 import dataset_pb2_grpc, lineage_pb2_grpc, model_pb2_grpc
 from aimass.maintenance.v1 import maintenance_pb2_grpc
 from aimass.outlier.v1 import outlier_pb2_grpc
 from aimass.trainer.v1 import trainer_pb2_grpc
+from aimass.tuner.v1 import tuner_pb2_grpc
 from common.cli.errors import CliError
 from common.client import connect_sync
 from common.local.home import Phase, SuiteHome
@@ -26,6 +27,7 @@ class Endpoint:
         trainer_address: `host:port` of the trainer.
         outlier_address: `host:port` of the outlier service.
         analyzer_address: `host:port` of the analyzer.
+        tuner_address: `host:port` of the tuner.
         token: Bearer token.
     """
 
@@ -33,6 +35,7 @@ class Endpoint:
     trainer_address: str
     outlier_address: str
     analyzer_address: str
+    tuner_address: str
     token: str = field(repr=False)
 
 
@@ -74,6 +77,7 @@ def local_endpoint(home: SuiteHome) -> Endpoint:
         state.trainer_address,
         state.outlier_address,
         state.analyzer_address,
+        state.tuner_address,
         home.tokens()["local"],
     )
 
@@ -101,6 +105,10 @@ class Clients:
         return connect_sync(self.endpoint.analyzer_address, self.endpoint.token)
 
     @cached_property
+    def _tuner(self) -> grpc.Channel:
+        return connect_sync(self.endpoint.tuner_address, self.endpoint.token)
+
+    @cached_property
     def maintenance(self) -> Mapping[str, maintenance_pb2_grpc.MaintenanceServiceStub]:
         """Housekeeping, by service."""
         channels = {
@@ -108,6 +116,7 @@ class Clients:
             "trainer": self._trainer,
             "outlier": self._outlier,
             "analyzer": self._analyzer,
+            "tuner": self._tuner,
         }
         stub = maintenance_pb2_grpc.MaintenanceServiceStub
         return {service: stub(channel) for service, channel in channels.items()}
@@ -146,3 +155,8 @@ class Clients:
     def training(self) -> trainer_pb2_grpc.TrainingServiceStub:
         """Training runs and agents."""
         return trainer_pb2_grpc.TrainingServiceStub(self._trainer)
+
+    @cached_property
+    def tuning(self) -> tuner_pb2_grpc.TunerServiceStub:
+        """Searches for models."""
+        return tuner_pb2_grpc.TunerServiceStub(self._tuner)

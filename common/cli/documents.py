@@ -12,6 +12,7 @@ from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.outlier.v1 import outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
+from aimass.tuner.v1 import tuner_pb2
 from common.cli.errors import CliError
 from common.cli.fields import unknown_fields, wrong_value
 
@@ -21,6 +22,7 @@ Request: TypeAlias = (
     | model_pb2.CreateModelImportRequest
     | outlier_pb2.CreateOutlierScanRequest
     | trainer_pb2.CreateTrainingRunRequest
+    | tuner_pb2.CreateTuningRunRequest
 )
 KINDS: Mapping[str, type[Request]] = {
     "Analysis": analyzer_pb2.CreateAnalysisRequest,
@@ -28,6 +30,7 @@ KINDS: Mapping[str, type[Request]] = {
     "ModelImport": model_pb2.CreateModelImportRequest,
     "OutlierScan": outlier_pb2.CreateOutlierScanRequest,
     "TrainingRun": trainer_pb2.CreateTrainingRunRequest,
+    "TuningRun": tuner_pb2.CreateTuningRunRequest,
 }
 _FILE_SCHEME = "file:"
 

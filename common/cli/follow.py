@@ -15,6 +15,7 @@ from rich.text import Text
 from aimass.analyzer.v1 import analyzer_pb2
 from aimass.outlier.v1 import outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
+from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import event_pb2, run_pb2
 from common.cli import text
 from common.cli.analysis_views import show_summary
@@ -23,6 +24,7 @@ from common.cli.errors import CliError, CommandInterruptedError, from_status, sh
 from common.cli.progress import RunProgress
 from common.cli.run_kinds import Run, epochs_of, result_of, state_of
 from common.cli.scan_views import show_comparison, show_findings
+from common.cli.tuning_views import show_tuning
 
 _PLAIN_INTERVAL_SECONDS = 10.0
 _METRICS_ORDER = (
@@ -186,15 +188,17 @@ def print_outcome(run: Run, progress: RunProgress, console: Console) -> None:
     state = state_of(run)
     if progress.by_epoch:
         print_trimmed(console, metrics_table(progress))
+    made = f": {result_of(run)}" if result_of(run) else ""
     if status.state == run_pb2.RUN_STATE_SUCCEEDED:
-        made = result_of(run)
-        console.print(f"[bold green]{state}[/] in {took}" + (f": {made}" if made else ""))
+        console.print(f"[bold green]{state}[/] in {took}{made}")
         _print_findings(run, console)
         return
     if status.state == run_pb2.RUN_STATE_FAILED:
         show(why_failed(run), console)
         return
-    console.print(f"[bold yellow]{state}[/] after {took}")
+    console.print(f"[bold yellow]{state}[/] after {took}{made}")
+    if isinstance(run, tuner_pb2.TuningRun) and run.HasField("summary"):
+        show_tuning(run, console)  # it has kept the best so far
 
 
 def why_failed(run: Run) -> CliError:
@@ -211,6 +215,8 @@ def _print_findings(run: Run, console: Console) -> None:
         show_summary(run, console)
     elif isinstance(run, outlier_pb2.OutlierScan):
         show_findings(run, console)
+    elif isinstance(run, tuner_pb2.TuningRun):
+        show_tuning(run, console)
     elif isinstance(run, trainer_pb2.TrainingRun) and run.HasField("outlier_comparison"):
         show_comparison(run.outlier_comparison, console)
 

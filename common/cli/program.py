@@ -22,6 +22,7 @@ from common.cli import (
     suite,
     sweep,
     trace,
+    tunings,
 )
 from common.cli.context import CliContext, context_of, make_console
 from common.cli.errors import CliError, CommandInterruptedError, said_by, show
@@ -41,6 +42,7 @@ app = typer.Typer(
 suite.register(app)
 apply.register(app)
 analyses.register(app)
+tunings.register(app)
 opening.register(app)
 trace.register(app)
 debug.register(app)
@@ -51,6 +53,7 @@ app.add_typer(models.app, name="models")
 app.add_typer(runs.app, name="runs")
 app.add_typer(scans.app, name="scans")
 app.add_typer(analyses.app, name="analyses")
+app.add_typer(tunings.app, name="tunings")
 app.add_typer(agents.app, name="agents")
 
 

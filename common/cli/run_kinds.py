@@ -11,6 +11,7 @@ from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.outlier.v1 import outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
+from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import event_pb2, run_pb2
 from common.cli.connection import Clients
 from common.cli.errors import CliError
@@ -23,6 +24,7 @@ Run: TypeAlias = (
     | model_pb2.ModelImport
     | outlier_pb2.OutlierScan
     | trainer_pb2.TrainingRun
+    | tuner_pb2.TuningRun
 )
 
 
@@ -92,6 +94,7 @@ _KINDS: Mapping[str, tuple[str, ModuleType, str]] = {
     "modelImports": ("ModelImport", model_pb2, "models"),
     "outlierScans": ("OutlierScan", outlier_pb2, "outliers"),
     "analyses": ("Analysis", analyzer_pb2, "analyses"),
+    "tuningRuns": ("TuningRun", tuner_pb2, "tuning"),
 }
 _DEFAULT = "trainingRuns"
 # What a command says of the names that it takes.

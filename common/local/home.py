@@ -68,6 +68,7 @@ class SuiteState:
         trainer_address: `host:port` of the trainer.
         outlier_address: `host:port` of the outlier service.
         analyzer_address: `host:port` of the analyzer.
+        tuner_address: `host:port` of the tuner.
         message: Why the suite failed; else empty.
         processes: The supervised processes, in the order of their start.
     """
@@ -81,6 +82,7 @@ class SuiteState:
     trainer_address: str = ""
     outlier_address: str = ""
     analyzer_address: str = ""
+    tuner_address: str = ""
     message: str = ""
     processes: tuple[ProcessState, ...] = field(default_factory=tuple)
 

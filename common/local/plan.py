@@ -49,6 +49,7 @@ class SuitePlan:
         trainer_address: `host:port` of the trainer.
         outlier_address: `host:port` of the outlier service.
         analyzer_address: `host:port` of the analyzer.
+        tuner_address: `host:port` of the tuner.
         services: The gRPC services.
         agents: The worker agents.
     """
@@ -59,6 +60,7 @@ class SuitePlan:
     trainer_address: str
     outlier_address: str
     analyzer_address: str
+    tuner_address: str
     services: tuple[Program, ...]
     agents: tuple[Program, ...]
 
@@ -124,6 +126,7 @@ def make_plan(
         trainer_address=addresses["trainer"],
         outlier_address=addresses["outlier"],
         analyzer_address=addresses["analyzer"],
+        tuner_address=addresses["tuner"],
         services=tuple(
             _service(name, address, parts, home.token_file, _metrics(number, ports))
             for number, (name, address) in enumerate(addresses.items())

@@ -53,6 +53,7 @@ class Supervisor:
             trainer_address=plan.trainer_address,
             outlier_address=plan.outlier_address,
             analyzer_address=plan.analyzer_address,
+            tuner_address=plan.tuner_address,
         )
 
     def _child_factory(self, policy: RestartPolicy | None) -> Callable[[Program], Child]:

@@ -18,6 +18,7 @@ _LISTED_BY = {
     "modelImports": "aimass runs list",
     "outlierScans": "aimass runs list",
     "trainingRuns": "aimass runs list",
+    "tuningRuns": "aimass runs list",
 }
 # A deletion that has not ended after this time was abandoned: its caller crashed.
 ABANDONED = timedelta(seconds=60)

@@ -19,6 +19,7 @@ from aimass.catalog.v1 import (
 )
 from aimass.outlier.v1 import outlier_pb2, outlier_pb2_grpc
 from aimass.trainer.v1 import trainer_pb2, trainer_pb2_grpc
+from aimass.tuner.v1 import tuner_pb2, tuner_pb2_grpc
 from aimass.type.v1 import event_pb2, run_pb2
 from common import client
 from common.artifacts.opening import open_store
@@ -32,8 +33,12 @@ from common.runs.lease import read_lease
 
 CHUNK_BYTES = 256 * 1024
 
-# Most tests scan and analyse nothing: imports ahead of that would only take their time.
-_QUICK_START = {"AIMASS_OUTLIER_WARM": "false", "AIMASS_ANALYZER_WARM": "false"}
+# Most tests scan, analyse and tune nothing: imports ahead of that would only take their time.
+_QUICK_START = {
+    "AIMASS_OUTLIER_WARM": "false",
+    "AIMASS_ANALYZER_WARM": "false",
+    "AIMASS_TUNER_WARM": "false",
+}
 
 
 class RunningSuite:
@@ -48,6 +53,7 @@ class RunningSuite:
         training: Stub of the training runs.
         outliers: Stub of the outlier scans.
         analyses: Stub of the analyses.
+        tuning: Stub of the searches for models.
     """
 
     def __init__(self, suite: Suite) -> None:
@@ -66,12 +72,14 @@ class RunningSuite:
         self._trainer = client.connect_sync(state.trainer_address, self.token)
         self._outlier = client.connect_sync(state.outlier_address, self.token)
         self._analyzer = client.connect_sync(state.analyzer_address, self.token)
+        self._tuner = client.connect_sync(state.tuner_address, self.token)
         self.datasets = dataset_pb2_grpc.DatasetServiceStub(self._catalog)
         self.models = model_pb2_grpc.ModelServiceStub(self._catalog)
         self.transfers = transfer_pb2_grpc.TransferServiceStub(self._catalog)
         self.training = trainer_pb2_grpc.TrainingServiceStub(self._trainer)
         self.outliers = outlier_pb2_grpc.OutlierServiceStub(self._outlier)
         self.analyses = analyzer_pb2_grpc.AnalyzerServiceStub(self._analyzer)
+        self.tuning = tuner_pb2_grpc.TunerServiceStub(self._tuner)
 
     def close(self) -> None:
         """Closes the channels."""
@@ -79,6 +87,7 @@ class RunningSuite:
         self._trainer.close()
         self._outlier.close()
         self._analyzer.close()
+        self._tuner.close()
 
     def upload(self, filename: str, data: bytes) -> str:
         """Uploads bytes. Returns the upload's name."""
@@ -194,6 +203,32 @@ class RunningSuite:
     def analyse(self, spec: analyzer_pb2.AnalysisSpec) -> analyzer_pb2.Analysis:
         """Starts an analysis and waits until it has ended."""
         return self.finish_analysis(self.create_analysis(spec))
+
+    def create_tuning(self, spec: tuner_pb2.TuningSpec) -> str:
+        """Starts a search for a model. Returns its name."""
+        request = tuner_pb2.CreateTuningRunRequest(
+            tuning_run=tuner_pb2.TuningRun(spec=spec), request_id=str(uuid.uuid4())
+        )
+        return str(self.tuning.CreateTuningRun(request).name)
+
+    def get_tuning(self, name: str) -> tuner_pb2.TuningRun:
+        """Returns a search for a model."""
+        return self.tuning.GetTuningRun(tuner_pb2.GetTuningRunRequest(name=name))
+
+    def watch_tuning(self, name: str, after: int = 0) -> Iterator[event_pb2.Event]:
+        """Yields the events of a search until it has ended, over broken connections."""
+        request = tuner_pb2.WatchTuningRunRequest(name=name, after_sequence=after)
+        return client.watch(self.tuning.WatchTuningRun, request)
+
+    def finish_tuning(self, name: str) -> tuner_pb2.TuningRun:
+        """Waits until a search for a model has ended."""
+        for _ in self.watch_tuning(name):
+            pass
+        return self.get_tuning(name)
+
+    def tune(self, spec: tuner_pb2.TuningSpec) -> tuner_pb2.TuningRun:
+        """Starts a search for a model and waits until it has ended."""
+        return self.finish_tuning(self.create_tuning(spec))
 
     def supervised(self, name: str) -> psutil.Process:
         """Returns a supervised process, for example `trainer` or `agent-1`."""

@@ -209,6 +209,7 @@ def test_the_doctor_finds_a_running_suite_well(
         "the trainer answers",
         "the outlier service answers",
         "the analyzer answers",
+        "the tuner answers",
         "2 slots are ready",
     ):
         assert line in shown

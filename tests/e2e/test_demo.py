@@ -34,7 +34,7 @@ def test_the_demonstration_shows_what_it_promises(tmp_path: Path) -> None:
     """Data, anomalies, models, a report, a killed worker; with default ports taken; hints work."""
     home = tmp_path / "demo"
     with ExitStack() as taken:
-        for port in (7700, 7701, 7702, 7704, 7705):
+        for port in (7700, 7701, 7702, 7704, 7705, 7706):
             holder = taken.enter_context(socket.socket())
             try:
                 holder.bind(("127.0.0.1", port))

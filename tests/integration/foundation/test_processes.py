@@ -12,7 +12,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from common.testing.minio import MinioServer
 from common.testing.processes import service_process
 
-HEAVY = ("numpy", "pyarrow", "duckdb", "PIL", "pandas", "torch", "sklearn")
+HEAVY = ("numpy", "pyarrow", "duckdb", "PIL", "pandas", "torch", "sklearn", "lightgbm")
 
 
 SERVICES = {
@@ -20,6 +20,7 @@ SERVICES = {
     "catalog": "aimass.catalog.v1.DatasetService",
     "trainer": "aimass.trainer.v1.TrainingService",
     "outlier": "aimass.outlier.v1.OutlierService",
+    "tuner": "aimass.tuner.v1.TunerService",
 }
 
 

@@ -4,7 +4,7 @@ from unittest.mock import MagicMock
 
 import pytest
 
-from common.cli.connection import Clients, Endpoint
+from common.cli.connection import Clients, Endpoint, variables
 from common.cli.documents import KINDS
 from common.cli.errors import CliError
 from common.cli.run_kinds import NAMES, RunCalls, all_calls, calls_for, full_name, plural_of
@@ -13,7 +13,7 @@ from common.cli.run_kinds import NAMES, RunCalls, all_calls, calls_for, full_nam
 @pytest.fixture
 def clients() -> Clients:
     """Clients that call nobody: opening a channel dials nothing."""
-    return Clients(Endpoint("127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:1", "127.0.0.1:1", "t"))
+    return Clients(Endpoint(**dict.fromkeys(variables(), "127.0.0.1:1")))
 
 
 def test_every_kind_has_every_method(clients: Clients) -> None:
@@ -30,7 +30,15 @@ def test_every_kind_has_every_method(clients: Clients) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["analyses/a", "trainingRuns/a", "datasetImports/a", "modelImports/a", "outlierScans/a"]
+    "name",
+    [
+        "analyses/a",
+        "trainingRuns/a",
+        "datasetImports/a",
+        "modelImports/a",
+        "outlierScans/a",
+        "tuningRuns/a",
+    ],
 )
 def test_pages_follow_each_other(clients: Clients, name: str) -> None:
     """Protects long lists: every page is read, with the same filter."""

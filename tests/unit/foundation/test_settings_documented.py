@@ -22,6 +22,7 @@ MODULES = [
     "services.trainer.agent.settings",
     "services.trainer.coordinator.settings",
     "services.trainer.worker.settings",
+    "services.tuner.config",
 ]
 # Set by the suite for its own processes; nobody sets them by hand.
 INTERNAL = {"AIMASS_SUITE"}

@@ -1,0 +1,179 @@
+"""`aimass tune` and `aimass tunings`: the best model for a data set within a budget."""
+
+import uuid
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from aimass.tuner.v1 import tuner_pb2
+from aimass.type.v1 import run_pb2
+from common.cli import text
+from common.cli.context import CliContext, context_of
+from common.cli.dataset_spec import choice, words
+from common.cli.datasets import version_name
+from common.cli.errors import show as show_error
+from common.cli.follow import follow_or_leave, why_failed
+from common.cli.run_files import download_files
+from common.cli.run_kinds import calls_for, state_of
+from common.cli.tuning_views import (
+    KINDS,
+    show_candidates,
+    show_families,
+    show_tuning,
+    subject_line,
+)
+
+app = typer.Typer(
+    help="Searches for models: what they found, all candidates, report. `tune` starts them.",
+    no_args_is_help=True,
+)
+Name = Annotated[str, typer.Argument(help="`tuningRuns/<id>`, or the id.")]
+_FILES = {"report": "report.html", "leaderboard": "leaderboard.parquet"}
+_MOST_ON_A_PAGE = 1000
+
+
+def register(root: typer.Typer) -> None:
+    """Adds `tune`."""
+    root.command()(tune)
+
+
+def tune(
+    context: typer.Context,
+    dataset: Annotated[str, typer.Argument(help="Data set version, for example iris or iris/3.")],
+    target: Annotated[
+        list[str] | None, typer.Option(help="Column to predict. Default: the data set's target.")
+    ] = None,
+    metric: Annotated[
+        str, typer.Option(help="roc_auc, log_loss, f1, rmse, ... Default: the usual one.")
+    ] = "",
+    budget: Annotated[
+        float | None, typer.Option(min=5, help="Seconds that everything may take. Default: 600.")
+    ] = None,
+    cores: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Trials at once, a core each. Default: 1.")
+    ] = None,
+    family: Annotated[
+        list[str] | None,
+        typer.Option(help="Families to try, see `tunings families`. Default: all that fit."),
+    ] = None,
+    model: Annotated[str, typer.Option(help="Model to make. Default: as the data set.")] = "",
+    kind: Annotated[
+        str, typer.Option(help=" | ".join(words(KINDS)) + ". Default: as the target says.")
+    ] = "",
+    left_out: Annotated[
+        list[str] | None, typer.Option("--leave-out", help="Column that nothing is learned from.")
+    ] = None,
+    weight: Annotated[str, typer.Option(help="Column with the weight of each row.")] = "",
+    group: Annotated[str, typer.Option(help="Column whose equal values stay together.")] = "",
+    seed: Annotated[int | None, typer.Option(min=0, help="Of everything random.")] = None,
+    detach: Annotated[bool, typer.Option("--detach", help="Return once it is created.")] = False,
+) -> None:
+    """Find the best model for a data set within a budget, and follow the search to its end."""
+    cli = context_of(context)
+    spec = tuner_pb2.TuningSpec(
+        dataset_version=version_name("datasets", dataset),
+        model=model if not model or "/" in model else f"models/{model}",
+        targets=target,
+        kind=tuner_pb2.ProblemKind.ValueType(choice("--kind", kind, KINDS)),
+        metric=metric,
+        concurrency=cores,
+        families=family,
+        left_out=left_out,
+        weight_column=weight,
+        group_column=group,
+        seed=seed,
+    )
+    if budget is not None:
+        spec.budget.FromMilliseconds(round(budget * 1000))
+    request = tuner_pb2.CreateTuningRunRequest(
+        tuning_run=tuner_pb2.TuningRun(spec=spec), request_id=str(uuid.uuid4())
+    )
+    _follow(cli, cli.clients.tuning.CreateTuningRun(request), detach)
+
+
+@app.command()
+def show(context: typer.Context, name: Name) -> None:
+    """Show what a search found: score, floors, parts of the model, where the rest is."""
+    cli = context_of(context)
+    run = _get(cli, name)
+    if cli.as_json:
+        cli.print_json([run])
+        return
+    taken = text.between(run.status.start_time, run.status.end_time)
+    cli.console.print(f"[bold]{run.name}[/]  {state_of(run)}  {taken}".rstrip())
+    cli.console.print(text.harmless(subject_line(run)), soft_wrap=True, markup=False)
+    if run.HasField("summary"):
+        show_tuning(run, cli.console)
+    if run.status.state == run_pb2.RUN_STATE_FAILED:
+        show_error(why_failed(run), cli.console)
+
+
+@app.command()
+def candidates(
+    context: typer.Context,
+    name: Name,
+    most: Annotated[int, typer.Option(min=1, help="At most this many.")] = 20,
+) -> None:
+    """List what a search has tried, the best first: scores, times, settings."""
+    cli = context_of(context)
+    found = list(islice(_candidates(cli, full_name(name), most), most))
+    if cli.as_json:
+        cli.print_json(found)
+        return
+    show_candidates(found, cli.console)
+
+
+@app.command()
+def download(
+    context: typer.Context,
+    name: Name,
+    to: Annotated[Path | None, typer.Option(help="Folder. Default: the search's id.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only `report`, or only `leaderboard`.")
+    ] = None,
+) -> None:
+    """Download the report (HTML) and all candidates (Parquet), checked against their digests."""
+    cli = context_of(context)
+    download_files(cli, _get(cli, name), _FILES, to, only or [])
+
+
+@app.command()
+def families(context: typer.Context) -> None:
+    """List the families of models that a search may try."""
+    cli = context_of(context)
+    found = cli.clients.tuning.ListFamilies(tuner_pb2.ListFamiliesRequest()).families
+    if cli.as_json:
+        cli.print_json(found)
+        return
+    show_families(found, cli.console)
+
+
+def full_name(name: str) -> str:
+    """Returns a search's resource name."""
+    return name if "/" in name else f"tuningRuns/{name}"
+
+
+def _get(cli: CliContext, name: str) -> tuner_pb2.TuningRun:
+    request = tuner_pb2.GetTuningRunRequest(name=full_name(name))
+    return cli.clients.tuning.GetTuningRun(request)
+
+
+def _candidates(cli: CliContext, name: str, most: int) -> Iterator[tuner_pb2.Candidate]:
+    size = min(most, _MOST_ON_A_PAGE)
+    request = tuner_pb2.ListCandidatesRequest(name=name, page_size=size)
+    while True:
+        page = cli.clients.tuning.ListCandidates(request)
+        yield from page.candidates
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
+
+
+def _follow(cli: CliContext, created: tuner_pb2.TuningRun, detach: bool) -> None:
+    cli.console.print(f"[bold]{created.name}[/] was created")
+    if not detach:
+        calls = calls_for(cli.clients, created.name)
+        raise typer.Exit(follow_or_leave(calls, created.name, cli.console))
