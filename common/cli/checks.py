@@ -1,5 +1,6 @@
 """What `aimass doctor` looks at: each check says what it found, and the cure."""
 
+import ctypes
 import email.utils
 import http.client
 import importlib.util
@@ -36,6 +37,7 @@ _ROOM_NEEDED, _ROOM_WANTED = _GIB, 5 * _GIB
 _SHARED_MEMORY = Path("/dev/shm")
 _SHARED_NEEDED, _SHARED_WANTED = _GIB // 16, _GIB // 2
 _CLOCK_SECONDS = 5.0
+_OPENMP = "libgomp.so.1"
 _PARTS = {
     "catalog": ("grpc_health", "minio", "psutil", "pydantic_settings", "duckdb", "pyarrow", "PIL"),
     "trainer": ("torch", "onnx", "onnxruntime", "safetensors", "cloudpickle"),
@@ -118,6 +120,17 @@ def check_packages() -> Iterator[Finding]:
     if importlib.util.find_spec("horovod") is None:
         what = "Horovod is missing: nothing can be trained here"
         yield Finding(Level.NOTE, what, "make setup, in a checkout")
+    if importlib.util.find_spec("lightgbm") is not None:
+        yield from check_openmp()
+
+
+def check_openmp() -> Iterator[Finding]:
+    """Yields whether LightGBM finds the system's OpenMP, which its wheel does not bring."""
+    try:
+        ctypes.CDLL(_OPENMP)
+    except OSError:
+        what = f"the tuner cannot run here: {_OPENMP} missing"
+        yield Finding(Level.NOTE, what, "on Debian and Ubuntu: apt install libgomp1")
 
 
 def check_home(cli: CliContext) -> Iterator[Finding]:

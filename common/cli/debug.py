@@ -35,6 +35,7 @@ _PACKAGES = (
     "pyarrow",
     "numpy",
     "scikit-learn",
+    "lightgbm",
 )
 
 

@@ -36,6 +36,13 @@ def test_an_open_token_file_is_a_problem_with_its_cure(cli: CliContext) -> None:
     assert finding.cure == f"chmod go= {cli.home.token_file}"
 
 
+def test_a_missing_openmp_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no package manager of Python can install is said before a search fails for it."""
+    monkeypatch.setattr(checks, "_OPENMP", "libnowhere.so.1")
+    (finding,) = checks.check_openmp()
+    assert "libnowhere.so.1 missing" in finding.what and "libgomp1" in finding.cure
+
+
 @pytest.mark.parametrize(
     ("needed", "wanted", "level"),
     [(0, 0, Level.GOOD), (0, 2**62, Level.NOTE), (2**62, 2**62, Level.PROBLEM)],
