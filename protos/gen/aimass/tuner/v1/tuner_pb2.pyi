@@ -257,8 +257,8 @@ class TuningSpec(_message.Message):
     metric: _builtins.str
     """What is to be made best, by name: `accuracy`, `balanced_accuracy`, `roc_auc`, `f1`, `f1_macro`,
     `f1_micro`, `log_loss`, `brier`, `average_precision`, `mcc`; `rmse`, `mae`, `r2`, `mape`,
-    `pinball` (the median), `pinball_0.9` (any quantile); `hamming`, `subset_accuracy`. Default: `roc_auc` for two classes,
-    `log_loss` for more, `f1_micro` for labels, `rmse` for numbers.
+    `pinball` (the median), `pinball_0.9` (any quantile); `hamming`, `subset_accuracy`. Default:
+    `roc_auc` for two classes, `log_loss` for more, `f1_micro` for labels, `rmse` for numbers.
     """
     trial_memory_bytes: _builtins.int
     """Memory that each trial may hold beyond the data, in bytes, at least 64 MiB and at least as

@@ -1,0 +1,35 @@
+"""What the service says of families and metrics without their libraries is what these say."""
+
+import pytest
+
+from services.tuner.domain.families.registry import FAMILIES
+from services.tuner.domain.kinds import ProblemKind
+from services.tuner.domain.metrics import registry
+from services.tuner.domain.names import (
+    DEFAULT_METRICS,
+    FAMILY_KINDS,
+    METRIC_KINDS,
+    metric_kinds,
+    metrics_for,
+)
+
+
+def test_families_are_those_of_the_registry() -> None:
+    assert dict(FAMILY_KINDS) == {name: each.kinds for name, each in FAMILIES.items()}
+
+
+def test_metrics_are_those_of_the_registry() -> None:
+    assert dict(METRIC_KINDS) == {name: each.kinds for name, each in registry.METRICS.items()}
+    for kind in ProblemKind:
+        assert DEFAULT_METRICS[kind] == registry.default_metric(kind).name
+        assert metrics_for(kind) == [each.name for each in registry.metrics_for(kind)]
+
+
+@pytest.mark.parametrize("name", ["pinball_0.9", "pinball_.05", "pinball_5e-1"])
+def test_any_quantile_is_a_metric(name: str) -> None:
+    assert metric_kinds(name) == registry.metric_named(name).kinds
+
+
+@pytest.mark.parametrize("name", ["", "pinball_", "pinball_1", "pinball_0", "pinball_nan", "rmsle"])
+def test_other_words_are_none(name: str) -> None:
+    assert not metric_kinds(name)

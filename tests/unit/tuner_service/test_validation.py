@@ -1,0 +1,74 @@
+"""A search names data of the catalog, and `latest` becomes a number, before anything is stored."""
+
+import asyncio
+from typing import Any
+
+import pytest
+
+from aimass.catalog.v1 import dataset_pb2
+from aimass.tuner.v1 import tuner_pb2
+from common.errors import InvalidInputError
+from services.tuner.convert import families_to_proto
+from services.tuner.domain.names import FAMILY_KINDS
+from services.tuner.validation import Validator
+
+
+class Catalog:
+    """Has one data set; counts how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def GetDatasetVersion(  # noqa: N802
+        self, request: dataset_pb2.GetDatasetVersionRequest
+    ) -> dataset_pb2.DatasetVersion:
+        self.asked.append(request.name)
+        version = dataset_pb2.DatasetVersion(name="datasets/d/versions/3")
+        version.split_counts.train = 50
+        version.schema.target, version.schema.targets[:] = "y", ["y"]
+        version.schema.task = dataset_pb2.TASK_REGRESSION
+        for name in ("x", "y"):
+            column = version.schema.columns.add(name=name, type=dataset_pb2.COLUMN_TYPE_NUMERIC)
+            column.distinct_count = 40
+            column.numeric.max = 3.5
+        return version
+
+
+def resolve(catalog: Catalog, **spec: Any) -> tuner_pb2.TuningRun:
+    stub: Any = catalog
+    return asyncio.run(Validator(stub).resolve(tuner_pb2.TuningSpec(**spec)))
+
+
+def test_a_run_comes_back_resolved_with_an_estimate() -> None:
+    run = resolve(Catalog(), dataset_version="datasets/d/versions/latest", budget={"seconds": 60})
+    assert run.spec.dataset_version == "datasets/d/versions/3"
+    assert (run.spec.model, list(run.spec.targets)) == ("models/d", ["y"])
+    assert run.spec.kind == tuner_pb2.PROBLEM_KIND_REGRESSION
+    assert (run.estimate.duration.seconds, run.estimate.fold_count) == (60, 8)
+    assert run.estimate.memory_bytes > run.spec.trial_memory_bytes
+    assert "gaussian_process" in run.estimate.families
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({}, "dataset_version"),
+        ({"dataset_version": "d"}, "dataset_version"),
+        ({"dataset_version": "datasets/d/versions/1", "model": "m"}, "model"),
+        ({"dataset_version": "datasets/d/versions/1", "budget": {"seconds": 1}}, "budget"),
+    ],
+)
+def test_what_is_wrong_in_itself_is_refused_before_the_catalog_is_asked(
+    spec: dict[str, Any], field: str
+) -> None:
+    catalog = Catalog()
+    with pytest.raises(InvalidInputError) as raised:
+        resolve(catalog, **spec)
+    assert [each.field for each in raised.value.violations] == [f"tuning_run.spec.{field}"]
+    assert not catalog.asked
+
+
+def test_families_are_listed_with_their_kinds() -> None:
+    found = {each.name: each.kinds for each in families_to_proto().families}
+    assert found.keys() == FAMILY_KINDS.keys()
+    assert list(found["gaussian_process"]) == [tuner_pb2.PROBLEM_KIND_REGRESSION]
