@@ -55,6 +55,7 @@ _MODULES = frozenset(
 _OWN = "common.models.estimators."
 
 # Types that pipelines over data frames hold: they name other types, which are checked in turn.
+# Sparse matrices are read as plain arrays; neighbours and kernels of texts keep rows of them.
 _TYPES = frozenset(
     {
         "builtins.object",
@@ -65,6 +66,8 @@ _TYPES = frozenset(
         "lightgbm.sklearn.LGBMRegressor",
         "numpy.dtype",
         "numpy.number",
+        "scipy.sparse._csr.csr_array",
+        "scipy.sparse._csr.csr_matrix",
         "sklearn.compose._column_transformer.make_column_selector",
         "sklearn.utils.validation.check_array",
     }
