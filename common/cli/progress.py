@@ -83,7 +83,7 @@ class RunProgress:
     def summary(self) -> str:
         """Returns the newest values in one line."""
         if not self.epoch:
-            return self.stage or self._state_word()
+            return " · ".join([self.stage or self._state_word(), *self._values()])
         is_training = self.stage in ("", _TRAINING)
         parts = [] if is_training else [self.stage]
         parts += [self._epoch_text(), self._loss_text(), self._accuracy_text()]
@@ -99,6 +99,11 @@ class RunProgress:
     def ended(self) -> bool:
         """Whether the run is in a terminal state."""
         return self.state in _TERMINAL
+
+    def _values(self) -> Iterator[str]:
+        """Yields what a run without epochs has measured, for example the best score so far."""
+        for name in sorted(self.metrics):
+            yield f"{name.replace('_', ' ')} {self._short(name)}"
 
     def _epoch_text(self) -> str:
         return f"epoch {self.epoch}/{self.epochs}" if self.epochs else f"epoch {self.epoch}"

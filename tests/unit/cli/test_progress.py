@@ -49,6 +49,17 @@ def test_summary_says_what_a_person_watches() -> None:
     assert "loss 0.25 (validation 0.5)" in progress.summary()
 
 
+def test_a_search_shows_the_best_so_far() -> None:
+    """What a run without epochs has measured stands beside what it does."""
+    progress = RunProgress()
+    values = {"roc_auc": 0.93125, "candidates": 12.0}
+    reached = run_pb2.Progress(fraction=0.5, stage="searching")
+    taken(progress, event_pb2.Event(progress=reached))
+    assert progress.summary() == "searching"
+    taken(progress, event_pb2.Event(metrics=event_pb2.Metrics(values=values)))
+    assert progress.summary() == "searching · candidates 12 · roc auc 0.931"
+
+
 def test_membership_changes_are_lines_with_their_cause_and_cost() -> None:
     """A worker's death is told with the time it cost."""
     progress = RunProgress()
