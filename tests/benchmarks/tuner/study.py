@@ -19,15 +19,9 @@ from services.tuner.domain.space.parameter import Choice, Float, Integer
 from services.tuner.domain.space.space import Space
 from services.tuner.domain.surrogate.proposer import Told, propose
 from tests.benchmarks.harness import Aim, Measure, is_quick, publish, repeats, say
+from tests.benchmarks.tuner.environments import ENVIRONMENTS
 from tests.benchmarks.tuner.functions import TestFunction, fingerprint, functions
-from tests.benchmarks.tuner.study_rivals import (
-    ENVIRONMENTS,
-    RIVALS,
-    Objective,
-    Rival,
-    Search,
-    started,
-)
+from tests.benchmarks.tuner.study_rivals import RIVALS, Objective, Rival, Search, started
 
 NOTES = (
     "Ask and tell: six functions of mixed parameters, 100 trials, 10 seeds, rivals in environments "

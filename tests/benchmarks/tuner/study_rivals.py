@@ -6,7 +6,6 @@ writes a configuration and reads its loss; then the next study may come.
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,9 +15,9 @@ from typing import Any
 from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.space.parameter import Choice, Float, Parameter
 from services.tuner.domain.space.space import Space
-from tests.benchmarks.harness import ROOT, say
+from tests.benchmarks.tuner import environments
+from tests.benchmarks.tuner.environments import Environment
 
-ENVIRONMENTS = ROOT / "build" / "rivals"
 _SCRIPTS = Path(__file__).parent / "rivals"
 
 Objective = Callable[[Configuration], float]
@@ -74,16 +73,8 @@ def started(rival: Rival) -> Iterator[Search]:
 
 def interpreter(rival: Rival) -> Path:
     """Returns a rival's Python; its environment is made where it is not there."""
-    folder = ENVIRONMENTS / rival.environment
-    ready = folder / "ready"
-    wanted = "\n".join(rival.requirements)
-    if not ready.exists() or ready.read_text() != wanted:
-        say(f"Making the environment of {rival.name} in {folder.relative_to(ROOT)}")
-        subprocess.run([sys.executable, "-m", "venv", "--clear", str(folder)], check=True)
-        pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, *rival.requirements], check=True)
-        ready.write_text(wanted)
-    return folder / "bin" / "python"
+    made = Environment(rival.name, rival.environment, (rival.requirements,))
+    return environments.interpreter(made)
 
 
 def _task(space: Space, seed: int, trials: int) -> dict[str, Any]:

@@ -1,0 +1,15 @@
+"""The tuner's benchmark: `make bench NAME=tuner [DATA=folder of tables] [FULL=1]`."""
+
+from tests.benchmarks.harness import publish
+from tests.benchmarks.tuner.study import NOTES, study
+from tests.benchmarks.tuner.tables import tables
+
+
+def main() -> None:
+    """Measures everything, prints the table, writes the file."""
+    measures, notes = tables()
+    publish("tuner", [*measures, *study()], [*notes, *NOTES])
+
+
+if __name__ == "__main__":
+    main()
