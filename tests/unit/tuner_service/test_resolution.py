@@ -139,9 +139,10 @@ def test_many_labels_are_predicted_together() -> None:
 @pytest.mark.parametrize(
     ("target", "words"),
     [
-        (Column("kind", ColumnType.CATEGORICAL, 7, categories=("a", "b")), "no value in 7 rows"),
-        (labels("kind", "a"), "same value"),
-        (number("kind", 4, 4, 1), "same value"),
+        (Column("kind", ColumnType.CATEGORICAL, 95, categories=("a", "b")), "a value in 5 rows"),
+        (Column("kind", ColumnType.CATEGORICAL, 7, categories=("a",)), "one value"),
+        (labels("kind", "a"), "one value"),
+        (number("kind", 4, 4, 1), "one value"),
         (number("kind", 0, float("inf")), "infinite"),
         (text("kind", "some words"), "of type text"),
         (Column("kind", ColumnType.TIMESTAMP), "of type timestamp"),
@@ -151,6 +152,12 @@ def test_a_target_that_cannot_be_learned_is_refused(target: Column, words: str) 
     field, description = refused(data(WIDTH, target))
     assert field == "targets" and words in description
     assert refused(data(WIDTH, target), targets=["kind"])[0] == "targets[0]"
+
+
+def test_rows_without_a_target_are_no_obstacle() -> None:
+    """The search leaves them out."""
+    target = Column("kind", ColumnType.CATEGORICAL, 30, categories=("a", "b"), distinct_count=2)
+    assert resolve(data(WIDTH, target)).specification.kind is ProblemKind.BINARY
 
 
 def test_a_target_that_is_not_there_is_refused() -> None:

@@ -6,6 +6,7 @@ from common.data.schema import LABEL_TYPES, Column, ColumnType, Schema, SplitCou
 from common.errors import InvalidFieldError
 from services.tuner.domain.specification import FIELD
 
+LEAST_ROWS = 10
 _FEW_CLASSES = 20
 
 

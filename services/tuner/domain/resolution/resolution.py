@@ -10,12 +10,11 @@ from common.data.schema import Column
 from common.names import DatasetVersionName, ModelName
 from services.tuner.domain.estimate import Estimate, estimate, table_bytes, usual_trial_bytes
 from services.tuner.domain.resolution.columns import check_roles, features_of, left_out_of
-from services.tuner.domain.resolution.data import TuningData, refused
+from services.tuner.domain.resolution.data import LEAST_ROWS, TuningData, refused
 from services.tuner.domain.resolution.goals import check_costs, resolved_families, resolved_metric
 from services.tuner.domain.resolution.targets import resolved_kind, resolved_targets
 from services.tuner.domain.specification import TuningSpecification
 
-LEAST_ROWS = 10
 _MEBIBYTE = 2**20
 
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from common.data.schema import LABEL_TYPES, Column, ColumnType, Schema, Task
 from services.tuner.domain.kinds import ProblemKind
 from services.tuner.domain.resolution.data import (
+    LEAST_ROWS,
     TuningData,
     has_classes,
-    is_constant,
     refused,
     value_count,
 )
@@ -16,7 +16,7 @@ from services.tuner.domain.specification import TuningSpecification
 
 MOST_CLASSES = 1_000
 _TARGET_TYPES = LABEL_TYPES | {ColumnType.NUMERIC}
-_TWO_CLASSES = 2
+_TWO_VALUES = 2
 _MARKS = (0.0, 1.0)
 
 
@@ -24,8 +24,8 @@ def resolved_targets(specification: TuningSpecification, data: TuningData) -> tu
     """Returns the columns to predict.
 
     Raises:
-        InvalidFieldError: There is none, or one does not exist, has no value somewhere, or the same
-            everywhere.
+        InvalidFieldError: There is none, or one does not exist, has hardly any values, or one value
+            only.
     """
     names = specification.targets or targets_of(data.schema)
     if not names:
@@ -37,10 +37,10 @@ def resolved_targets(specification: TuningSpecification, data: TuningData) -> tu
         if name in names[:place]:
             raise refused(field, f"`{name}` is named twice; name each target once.")
         columns.append(_target(data, name, field))
-    if all(map(is_constant, columns)):
+    if all(value_count(column) < _TWO_VALUES for column in columns):
         raise refused(
             fields[0],
-            f"`{columns[0].name}` has the same value in all rows; there is nothing to learn.",
+            f"`{columns[0].name}` has one value only; there is nothing to learn.",
             "CONSTANT_TARGET",
         )
     return tuple(columns)
@@ -55,11 +55,12 @@ def _target(data: TuningData, name: str, field: str) -> Column:
     column = data.column(name, field)
     if column.type not in _TARGET_TYPES:
         raise refused(field, f"`{name}` is a column of type {column.type}; choose another.")
-    if column.missing_count:
+    present = data.counts.total - column.missing_count
+    if present < LEAST_ROWS:
         raise refused(
             field,
-            f"`{name}` has no value in {column.missing_count:,} rows; leave those rows out of the "
-            "data or choose another target.",
+            f"`{name}` has a value in {present:,} rows, and a search needs {LEAST_ROWS} at least; "
+            "choose another target or data.",
             "MISSING_TARGET",
         )
     told = column.numeric
@@ -119,7 +120,9 @@ def _check_marks(targets: Sequence[Column]) -> None:
     for target in targets:
         told = target.numeric
         is_marked = told is not None and (told.min, told.max) == _MARKS
-        if target.type is not ColumnType.BOOLEAN and not (is_marked and value_count(target) == 2):
+        if target.type is not ColumnType.BOOLEAN and not (
+            is_marked and value_count(target) == _TWO_VALUES
+        ):
             raise refused(
                 "targets",
                 f"`{target.name}` holds other values than true and false, or 0 and 1; leave it out,"
@@ -139,7 +142,7 @@ def _checked_regression(target: Column) -> ProblemKind:
 
 def _checked_classes(kind: ProblemKind, target: Column) -> ProblemKind:
     count = value_count(target)
-    if count == _TWO_CLASSES:
+    if count == _TWO_VALUES:
         return ProblemKind.BINARY
     if kind is ProblemKind.BINARY:
         raise refused(

@@ -280,8 +280,8 @@ class TuningSpec(_message.Message):
     """Seed of everything that is random, 0 to 2^32 - 1. Default: 0."""
     @_builtins.property
     def targets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Column to predict; of many labels several. Numeric, categorical or boolean, with a value in each
-        row. Default: the target of the data set.
+        """Column to predict; of many labels several. Numeric, categorical or boolean; rows without
+        a value are left out. Default: the target of the data set.
         """
 
     @_builtins.property
