@@ -41,6 +41,7 @@ class RunProgress:
         state: Its state.
         fraction: Share done, 0 to 1.
         stage: What is being done.
+        message: The same as a sentence, for example the best score so far; empty for none.
         remaining: Estimated seconds left; None where unknown.
         workers: Workers now.
         epoch: Epoch of the newest metrics.
@@ -54,6 +55,7 @@ class RunProgress:
     state: "run_pb2.RunState.ValueType" = run_pb2.RUN_STATE_PENDING
     fraction: float = 0.0
     stage: str = ""
+    message: str = ""
     remaining: float | None = None
     workers: int = 0
     epoch: int = 0
@@ -83,7 +85,7 @@ class RunProgress:
     def summary(self) -> str:
         """Returns the newest values in one line."""
         if not self.epoch:
-            return " · ".join([self.stage or self._state_word(), *self._values()])
+            return self.message or self.stage or self._state_word()
         is_training = self.stage in ("", _TRAINING)
         parts = [] if is_training else [self.stage]
         parts += [self._epoch_text(), self._loss_text(), self._accuracy_text()]
@@ -99,11 +101,6 @@ class RunProgress:
     def ended(self) -> bool:
         """Whether the run is in a terminal state."""
         return self.state in _TERMINAL
-
-    def _values(self) -> Iterator[str]:
-        """Yields what a run without epochs has measured, for example the best score so far."""
-        for name in sorted(self.metrics):
-            yield f"{name.replace('_', ' ')} {self._short(name)}"
 
     def _epoch_text(self) -> str:
         return f"epoch {self.epoch}/{self.epochs}" if self.epochs else f"epoch {self.epoch}"
@@ -133,6 +130,7 @@ class RunProgress:
         self.fraction = progress.fraction
         has_remaining = progress.HasField("remaining")
         self.remaining = text.span(progress.remaining) if has_remaining else None
+        self.message = progress.message
         if progress.stage != self.stage:
             self.stage = progress.stage
             yield progress.message or progress.stage

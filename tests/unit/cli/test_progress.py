@@ -50,14 +50,12 @@ def test_summary_says_what_a_person_watches() -> None:
 
 
 def test_a_search_shows_the_best_so_far() -> None:
-    """What a run without epochs has measured stands beside what it does."""
+    """What a run without epochs says of itself is shown anew with each step."""
     progress = RunProgress()
-    values = {"roc_auc": 0.93125, "candidates": 12.0}
-    reached = run_pb2.Progress(fraction=0.5, stage="searching")
-    taken(progress, event_pb2.Event(progress=reached))
-    assert progress.summary() == "searching"
-    taken(progress, event_pb2.Event(metrics=event_pb2.Metrics(values=values)))
-    assert progress.summary() == "searching · candidates 12 · roc auc 0.931"
+    for message in ("", "roc_auc 0.9 at best", "roc_auc 0.931 at best"):
+        step = run_pb2.Progress(fraction=0.5, stage="searching", message=message)
+        assert taken(progress, event_pb2.Event(progress=step)) == ([] if message else ["searching"])
+        assert progress.summary() == (message or "searching")
 
 
 def test_membership_changes_are_lines_with_their_cause_and_cost() -> None:
