@@ -15,6 +15,8 @@ _MOST_COLUMNS = 10_000
 _MOST_CLASSES = 1_000
 
 Cost = Annotated[float, Field(allow_inf_nan=False)]
+# Errors repeat names, and must fit into the head of an answer.
+Name = Annotated[str, Field(max_length=1_000)]
 
 
 class _Specification(BaseModel):
@@ -24,8 +26,8 @@ class _Specification(BaseModel):
 class CostsOfTruth(_Specification):
     """What it costs to decide for each class where one is true."""
 
-    truth: str = ""
-    costs: dict[str, Cost] = {}
+    truth: Name = ""
+    costs: dict[Name, Cost] = {}
 
 
 class Costs(_Specification):
@@ -51,19 +53,19 @@ class TuningSpecification(_Specification):
 
     dataset_version: str = ""
     model: str = ""
-    targets: tuple[str, ...] = Field((), max_length=_MOST_COLUMNS)
+    targets: tuple[Name, ...] = Field((), max_length=_MOST_COLUMNS)
     kind: ProblemKind | None = None
-    metric: str = ""
+    metric: Name = ""
     costs: Costs | None = None
     budget: float = Field(600.0, ge=5, le=30 * _DAY, allow_inf_nan=False)
     trial_memory_bytes: int | None = Field(None, ge=64 << 20)
     concurrency: int = Field(1, ge=1, le=64)
-    families: tuple[str, ...] = Field((), max_length=_MOST_CLASSES)
+    families: tuple[Name, ...] = Field((), max_length=_MOST_CLASSES)
     row_latency: float | None = Field(None, gt=0, allow_inf_nan=False)
     model_bytes: int | None = Field(None, ge=1)
-    left_out: tuple[str, ...] = Field((), max_length=_MOST_COLUMNS)
-    weight_column: str = ""
-    group_column: str = ""
+    left_out: tuple[Name, ...] = Field((), max_length=_MOST_COLUMNS)
+    weight_column: Name = ""
+    group_column: Name = ""
     seed: int = Field(0, ge=0, lt=2**32)
 
     @field_validator("costs")

@@ -307,6 +307,7 @@ def test_costs_of_numbered_classes_are_as_many_as_classes() -> None:
         ({"row_latency": {"seconds": -1}}, "row_latency"),
         ({"model_bytes": 0}, "model_bytes"),
         ({"kind": 99}, "kind"),
+        ({"families": ["linear", "x" * 2000]}, "families[1]"),
     ],
 )
 def test_ranges_are_kept(spec: dict[str, Any], field: str) -> None:

@@ -81,38 +81,41 @@ def check_costs(costs: Costs | None, kind: ProblemKind, target: Column) -> None:
         raise refused("costs", f"Decisions have costs in problems of classes, not {_words(kind)}.")
     truths = tuple(each.truth for each in costs.rows)
     classes = target.labels or truths
-    _check_truths(truths, classes, value_count(target))
+    _check_truths(truths, classes)
+    if not target.labels and len(truths) != value_count(target):
+        raise refused(
+            "costs.rows",
+            f"There are {len(truths)} rows, and the target has {value_count(target)} classes; give "
+            "each one.",
+            "COSTS_NOT_COMPLETE",
+        )
+    known = frozenset(classes)
     for place, row in enumerate(costs.rows):
-        for decided in row.costs:
-            if decided not in classes:
-                raise refused(
-                    f"costs.rows[{place}].costs", f"{_none(decided)}; there are {_some(classes)}."
-                )
-    matrix = costs.matrix(classes)
-    if all(len(set(row)) == 1 for row in matrix):
+        wrong = next((each for each in row.costs if each not in known), None)
+        if wrong is not None:
+            raise refused(
+                f"costs.rows[{place}].costs", f"{_none(wrong)}; there are {_some(classes)}."
+            )
+    if all(len(set(row)) == 1 for row in costs.matrix(classes)):
         raise refused(
             "costs", "All decisions cost the same; let wrong ones cost more than right ones."
         )
 
 
-def _check_truths(truths: tuple[str, ...], classes: tuple[str, ...], count: int) -> None:
+def _check_truths(truths: tuple[str, ...], classes: tuple[str, ...]) -> None:
+    known, seen = frozenset(classes), set[str]()
     for place, truth in enumerate(truths):
         field = f"costs.rows[{place}].truth"
-        if truth not in classes:
+        if truth not in known:
             raise refused(field, f"{_none(truth)}; there are {_some(classes)}.")
-        if truth in truths[:place]:
+        if truth in seen:
             raise refused(field, f"`{truth}` has two rows; give each class one.")
-    missing = [each for each in classes if each not in truths]
+        seen.add(truth)
+    missing = [each for each in classes if each not in seen]
     if missing:
         raise refused(
             "costs.rows",
             f"There is no row for {_some(missing)}; give each of the {len(classes)} classes one.",
-            "COSTS_NOT_COMPLETE",
-        )
-    if classes is truths and len(truths) != count:
-        raise refused(
-            "costs.rows",
-            f"There are {len(truths)} rows, and the target has {count} classes; give each one.",
             "COSTS_NOT_COMPLETE",
         )
 

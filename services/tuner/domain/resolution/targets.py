@@ -32,18 +32,18 @@ def resolved_targets(specification: TuningSpecification, data: TuningData) -> tu
         raise refused("targets", f"{data.name} names no target; give the column to predict.")
     is_given = bool(specification.targets)
     fields = [f"targets[{place}]" if is_given else "targets" for place in range(len(names))]
-    columns = []
-    for place, (name, field) in enumerate(zip(names, fields, strict=True)):
-        if name in names[:place]:
+    columns: dict[str, Column] = {}
+    for name, field in zip(names, fields, strict=True):
+        if name in columns:
             raise refused(field, f"`{name}` is named twice; name each target once.")
-        columns.append(_target(data, name, field))
-    if all(value_count(column) < _TWO_VALUES for column in columns):
+        columns[name] = _target(data, name, field)
+    if all(value_count(column) < _TWO_VALUES for column in columns.values()):
         raise refused(
             fields[0],
-            f"`{columns[0].name}` has one value only; there is nothing to learn.",
+            f"`{names[0]}` has one value only; there is nothing to learn.",
             "CONSTANT_TARGET",
         )
-    return tuple(columns)
+    return tuple(columns.values())
 
 
 def targets_of(schema: Schema) -> tuple[str, ...]:
