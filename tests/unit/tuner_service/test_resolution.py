@@ -198,7 +198,10 @@ def test_columns_that_tell_nothing_are_refused(columns: list[Column], words: str
 @pytest.mark.parametrize(
     "column",
     [
-        text("review", "it broke on the first day"),
+        text("review", "it broke on the 2nd day"),
+        text("review", "第2天就坏了"),
+        text("site", "https://example.org/a/long/path/of/many/parts?page=2"),
+        text("forename", "Ada"),
         number("size", 0.5, 99.5, 100),
         Column("marked", ColumnType.CATEGORICAL, 50, categories=("x",), distinct_count=1),
         Column("vector", ColumnType.EMBEDDING, shape=(4,)),

@@ -14,6 +14,7 @@ from services.tuner.domain.specification import TuningSpecification
 
 _MOST_SAME = 0.05  # numbers of distinct values are estimates
 _MOST_NAMED = 5
+_LONGEST_CODE = 40
 _VECTORS = (ColumnType.IMAGE, ColumnType.EMBEDDING)
 
 
@@ -151,12 +152,18 @@ def is_identifier(column: Column, rows: int) -> bool:
     if column.type is ColumnType.NUMERIC:
         return column.numeric is not None and _counts(column.numeric, rows)
     if column.type is ColumnType.TEXT or column.type in LABEL_TYPES:
-        return not any(" " in top.value.strip() for top in column.top_values)
+        return all(_is_code(top.value) for top in column.top_values)
     return False
 
 
+def _is_code(value: str) -> bool:
+    """Whether a text looks made by a machine, not written: texts of any language may be learned."""
+    is_word = value.isascii() and len(value) <= _LONGEST_CODE and not any(map(str.isspace, value))
+    return is_word and any(map(str.isdigit, value))
+
+
 def _counts(told: NumericStatistics, rows: int) -> bool:
-    """Whether numbers run from one to the next whole number."""
+    """Whether numbers are the rows' own, one after another."""
     return told.min.is_integer() and told.max - told.min == rows - 1
 
 
