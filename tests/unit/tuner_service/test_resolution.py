@@ -187,6 +187,7 @@ def test_the_future_of_series_is_not_searched_for_yet() -> None:
         ([Column("empty", ColumnType.NUMERIC, missing_count=100)], "no column has two values"),
         ([text("id", "4f2a-99c1")], "identifiers"),
         ([number("id", 1, 100, 100)], "identifiers"),
+        ([number("PassengerId", 0, 99, 100)], "identifiers"),
         ([number("id", 1, 100, 100), number("one", 3, 3, 1)], "identifiers"),
     ],
 )
@@ -203,6 +204,8 @@ def test_columns_that_tell_nothing_are_refused(columns: list[Column], words: str
         text("site", "https://example.org/a/long/path/of/many/parts?page=2"),
         text("forename", "Ada"),
         number("size", 0.5, 99.5, 100),
+        number("second", 1, 100, 100),
+        number("humid", 1, 100, 100),
         Column("marked", ColumnType.CATEGORICAL, 50, categories=("x",), distinct_count=1),
         Column("vector", ColumnType.EMBEDDING, shape=(4,)),
     ],

@@ -1,5 +1,6 @@
 """Columns that are learned from, and those with a part of their own."""
 
+import re
 from collections.abc import Sequence
 
 from common.data.schema import LABEL_TYPES, Column, ColumnType, NumericStatistics
@@ -15,6 +16,9 @@ from services.tuner.domain.specification import TuningSpecification
 _MOST_SAME = 0.05  # numbers of distinct values are estimates
 _MOST_NAMED = 5
 _LONGEST_CODE = 40
+_NUMBER_NAME = re.compile(
+    r"(?i:(^|[_\W])(id|index|key|row|nr|no|number)$|^unnamed)|[a-z]I[dD]$"  # rowId too
+)
 _VECTORS = (ColumnType.IMAGE, ColumnType.EMBEDDING)
 
 
@@ -150,7 +154,9 @@ def is_identifier(column: Column, rows: int) -> bool:
     if value_count(column) < (1 - _MOST_SAME) * present:
         return False
     if column.type is ColumnType.NUMERIC:
-        return column.numeric is not None and _counts(column.numeric, rows)
+        # Numbers in a row may be times or lengths too: only some names say otherwise.
+        is_called_so = _NUMBER_NAME.search(column.name) is not None
+        return is_called_so and column.numeric is not None and _counts(column.numeric, rows)
     if column.type is ColumnType.TEXT or column.type in LABEL_TYPES:
         return all(_is_code(top.value) for top in column.top_values)
     return False
