@@ -1,0 +1,288 @@
+"""Entry point of a search's own process: `python -m services.tuner.job RUN | --standby`."""
+
+import logging
+import sys
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+from aimass.catalog.v1 import model_pb2
+from aimass.tuner.v1 import tuner_pb2
+from aimass.type.v1 import artifact_pb2, event_pb2
+from common.artifacts.blobs import put_artifact
+from common.artifacts.purge import purge_prefix
+from common.catalog import ask_catalog
+from common.errors import FailedPreconditionError, UnavailableError
+from common.runs.errors import RunCancelledError
+from common.runs.job import run_job
+from common.runs.owner import RunOwner
+from common.scratch import scratch_folder
+from services.tuner.budget import Budget
+from services.tuner.convert import specification_from_proto
+from services.tuner.domain.cautions import cautions
+from services.tuner.domain.ensemble.pool import Limits
+from services.tuner.domain.families.registry import FAMILIES
+from services.tuner.domain.history import History
+from services.tuner.domain.metrics.costs import cost_matrix_of
+from services.tuner.domain.metrics.metric import Metric
+from services.tuner.domain.metrics.registry import metric_for
+from services.tuner.domain.problem import Problem
+from services.tuner.domain.search.library import Library
+from services.tuner.domain.search.loop import fitting_families
+from services.tuner.domain.search.tuning import NothingLearnedError, Settings, Tuned, tune
+from services.tuner.domain.trials.trial import TrialResult
+from services.tuner.kind import TUNING_RUNS
+from services.tuner.leaderboard import ranked_candidates, write_leaderboard
+from services.tuner.loading import Loaded, load_problem
+from services.tuner.publishing import packaged, store_package
+from services.tuner.summary import summary_of, test_score
+
+Owner = RunOwner[tuner_pb2.TuningRun]
+
+_log = logging.getLogger(__name__)
+
+_PARQUET = "application/vnd.apache.parquet"
+_PROTOBUF = "application/x-protobuf"
+_CURE = "make room there, or set TMPDIR to a folder with room, and tune again"
+_CAUTION_SHARE, _LONGEST_CAUTION = 0.02, 10.0
+_MOST_SHARE = 0.99
+_METRICS_SECONDS = 1.0
+
+
+def run_tuning(owner: Owner) -> None:
+    """Searches as the run asks for and publishes the best; also where it is cancelled meanwhile."""
+    with scratch_folder("tuning", owner.run, None, _CURE) as folder:
+        _Tuning(owner, folder).work()
+
+
+class _Tuning:
+    """One attempt. Nothing of earlier ones is used: it has the time that they left."""
+
+    def __init__(self, owner: Owner, folder: Path) -> None:
+        self._owner = owner
+        self._folder = folder
+        self._specification = specification_from_proto(owner.run.spec)
+        self._budget = Budget.of(self._specification.budget, owner.run.status)
+        self._prefix = f"{owner.attempt_prefix}tuning/"
+
+    def work(self) -> None:
+        owner = self._owner
+        owner.progress(0.0, "loading")
+        name = self._specification.dataset_version
+        version = ask_catalog(lambda catalog: catalog.dataset_version(name))
+        loaded = load_problem(self._specification, version, owner.store, owner.check_cancelled)
+        warnings = self._warnings(loaded)
+        history = History()
+        tuned = self._searched(loaded.problem, history)
+        found = self._published(loaded, tuned, history, warnings)
+        try:
+            owner.succeed(lambda run: run.MergeFrom(found))
+        except RunCancelledError:
+            owner.update(lambda run: run.MergeFrom(found))
+            raise
+
+    def _warnings(self, loaded: Loaded) -> list[str]:
+        seconds = min(_CAUTION_SHARE * self._budget.seconds, _LONGEST_CAUTION)
+        found = list(cautions(loaded.problem, loaded.test, seconds))
+        if loaded.dropped:
+            found.append(f"{loaded.dropped:,} rows without a value of the target were left out.")
+        for each in found:
+            self._owner.log(each, event_pb2.SEVERITY_WARNING, source="data")
+        return found
+
+    def _searched(self, problem: Problem, history: History) -> Tuned:
+        metric = self._metric(problem)
+        self._check_families(problem)
+        wanted, seconds = self._specification, self._budget.for_search
+        assert wanted.trial_memory_bytes is not None, "the specification is not resolved"
+        settings = Settings(
+            seconds=seconds,
+            metric=metric,
+            memory_bytes=wanted.trial_memory_bytes,
+            concurrency=wanted.concurrency,
+            families=wanted.families,
+            limits=_limits(wanted.row_latency, wanted.model_bytes),
+            seed=wanted.seed,
+        )
+        reporter = _Reporter(self._owner, self._budget, history, metric)
+        trials = self._folder / "trials"
+        trials.mkdir()
+        try:
+            return tune(problem, settings, trials, reporter.watch, reporter.is_stopped)
+        except NothingLearnedError as error:
+            self._owner.check_cancelled()
+            raise FailedPreconditionError(
+                f"No model could be fitted within the budget of {wanted.budget:g} s"
+                f"{reporter.failures_told()}; give it a larger one.",
+                reason="BUDGET_TOO_SMALL",
+            ) from error
+
+    def _metric(self, problem: Problem) -> Metric:
+        costs = self._specification.costs
+        if costs is None:
+            return metric_for(problem.kind, self._specification.metric)
+        try:
+            matrix = costs.matrix(problem.outputs)
+        except KeyError as error:
+            raise FailedPreconditionError(
+                f"The costs have no row for the class {error}, which the data have."
+            ) from None
+        return cost_matrix_of(matrix, len(problem.outputs), "costs")
+
+    def _check_families(self, problem: Problem) -> None:
+        wanted = self._specification.families or tuple(FAMILIES)
+        allowed = [FAMILIES[name] for name in wanted]
+        fitting, reasons = fitting_families(problem, allowed)
+        if not fitting:
+            told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
+            raise FailedPreconditionError(
+                f"None of the families fits the data ({told}).", reason="NO_FAMILY_FITS"
+            )
+
+    def _published(
+        self, loaded: Loaded, tuned: Tuned, history: History, warnings: list[str]
+    ) -> tuner_pb2.TuningRun:
+        """Returns what the run gets; its model is in the catalog then."""
+        self._owner.progress(_MOST_SHARE, "publishing", remaining=self._budget.left)
+        try:
+            package = packaged(tuned.estimator, loaded.problem)
+            score = None if loaded.test is None else test_score(tuned, loaded.test)
+            model = store_package(
+                self._owner.store, f"{self._prefix}model/", package, loaded.problem.kind
+            )
+            found = self._results(loaded, tuned, history, score, warnings)
+        except Exception:
+            with suppress(UnavailableError):
+                purge_prefix(self._owner.store, self._prefix)
+            raise
+        # From here on the files may be those of a version that exists, or that another attempt
+        # makes: if nobody comes to refer to them, they are swept.
+        self._register(model, found)
+        return found
+
+    def _results(
+        self,
+        loaded: Loaded,
+        tuned: Tuned,
+        history: History,
+        score: float | None,
+        warnings: list[str],
+    ) -> tuner_pb2.TuningRun:
+        is_cut_short = self._owner.cancelled.is_set()
+        summary = summary_of(
+            tuned, history, loaded.problem, score, warnings, is_cut_short=is_cut_short
+        )
+        entries = tuned.library.entries.values()
+        candidates = ranked_candidates(entries, tuned.metric, tuned.ensemble.weights)
+        path = self._folder / "leaderboard.parquet"
+        write_leaderboard(candidates, path)
+        listed = tuner_pb2.ListCandidatesResponse(candidates=candidates)
+        return tuner_pb2.TuningRun(
+            summary=summary,
+            leaderboard=self._put("leaderboard.parquet", path, _PARQUET),
+            candidates=self._put("candidates.binpb", listed.SerializeToString(), _PROTOBUF),
+        )
+
+    def _register(self, model: model_pb2.ModelVersion, found: tuner_pb2.TuningRun) -> None:
+        owner, summary = self._owner, found.summary
+        model.metrics[f"validation/{summary.metric}"] = summary.score.value
+        if summary.HasField("test_score"):
+            model.metrics[f"test/{summary.metric}"] = summary.test_score.value
+        model.labels.update(owner.run.labels)
+        model.lineage.inputs.extend([self._specification.dataset_version, owner.name])
+        name = self._specification.model
+        made = ask_catalog(
+            lambda catalog: catalog.register(owner, name, model, despite_cancel=True)
+        )
+        found.model_version = made.name
+        found.status.lineage.outputs.append(made.name)
+
+    def _put(self, file: str, content: bytes | Path, media_type: str) -> artifact_pb2.ArtifactRef:
+        return put_artifact(self._owner.store, f"{self._prefix}{file}", content, media_type)
+
+
+class _Reporter:
+    """Tells watchers of a search how it goes."""
+
+    def __init__(self, owner: Owner, budget: Budget, history: History, metric: Metric) -> None:
+        self._owner = owner
+        self._budget = budget
+        self._history = history
+        self._metric = metric
+        self._failures: Counter[str] = Counter()
+        self._best = float("inf")
+        self._message = "the trials' process starts"
+        self._told = -_METRICS_SECONDS
+
+    def is_stopped(self) -> bool:
+        """Whether the run was cancelled; asked again and again, so progress is told here."""
+        self._owner.progress(
+            min(self._budget.share, _MOST_SHARE), "searching", self._message, self._budget.left
+        )
+        return self._owner.cancelled.is_set()
+
+    def watch(self, library: Library, result: TrialResult) -> None:
+        """Hears of a trial; see `Watch`."""
+        self._history.watch(library, result)
+        if result.failure is not None:
+            self._tell_failure(result)
+        best = library.best
+        if best is None:
+            return
+        loss, candidate = best.loss(best.folds), best.candidate
+        score = f"{self._metric.name} {self._metric.shown(loss):.4g}"
+        tried = sum(each.folds > 0 for each in library.entries.values())
+        self._message = f"{score} at best, {tried} candidates tried"
+        is_better = loss < self._best
+        if is_better:
+            self._best = loss
+            self._owner.log(
+                f"Candidate {candidate.number} ({candidate.family}, {best.origin}) is the best so "
+                f"far: {score} over {best.folds} of {library.fold_count} folds.",
+                source="search",
+            )
+        if is_better or self._budget.spent - self._told >= _METRICS_SECONDS:
+            self._tell_metrics(loss, tried)
+
+    def failures_told(self) -> str:
+        """Returns how many trials failed, for a sentence."""
+        told = ", ".join(f"{count} {name}" for name, count in self._failures.items())
+        return f" ({told.replace('_', ' ')})" if told else ""
+
+    def _tell_failure(self, result: TrialResult) -> None:
+        candidate, failure = result.task.candidate, str(result.failure)
+        self._failures[failure] += 1
+        self._owner.log(
+            f"Candidate {candidate.number} ({candidate.family}), fold {result.task.fold + 1}: "
+            f"{failure.replace('_', ' ')}. {result.message}",
+            event_pb2.SEVERITY_WARNING,
+            source="trial",
+        )
+
+    def _tell_metrics(self, loss: float, tried: int) -> None:
+        self._told = self._budget.spent
+        steps = self._history.steps
+        values = {
+            f"best/{self._metric.name}": self._metric.shown(loss),
+            "candidates/tried": float(tried),
+            "trials/scored": float(sum(each.failure is None for each in steps)),
+            **{f"trials/{name}": float(count) for name, count in self._failures.items()},
+        }
+        self._owner.metrics(values, step=len(steps))
+
+
+def _limits(row_latency: float | None, model_bytes: int | None) -> Limits:
+    usual = Limits()
+    return Limits(
+        usual.seconds if row_latency is None else row_latency,
+        usual.bytes if model_bytes is None else float(model_bytes),
+    )
+
+
+def main() -> int:
+    """Works on one search; returns the exit code of the process."""
+    return run_job(TUNING_RUNS, run_tuning, resumes=False)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

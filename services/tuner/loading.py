@@ -1,0 +1,156 @@
+"""From a search in the store to what is to be learned: rows of a data set version."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from aimass.catalog.v1 import dataset_pb2
+from common.artifacts import ObjectStore
+from common.data.messages import schema_from_proto
+from common.data.reader import ColumnBatch, stream_columns
+from common.data.rows import RawRows, concatenated
+from common.data.schema import LABEL_TYPES, Column, ColumnType, Part, Schema, Task
+from common.errors import FailedPreconditionError, InvalidFieldError
+from services.tuner.domain.problem import Problem
+from services.tuner.domain.reading import more_rows, problem_from_rows
+from services.tuner.domain.specification import TuningSpecification
+
+LEAST_ROWS = 10
+
+_NO_TIME = np.iinfo(np.int64).min
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What a search works with.
+
+    Attributes:
+        problem: Training and validation rows, which are learned from.
+        test: Test rows, which nothing is chosen by; None where there are none.
+        dropped: Rows that were left out, for they have no value of the target.
+    """
+
+    problem: Problem
+    test: Problem | None
+    dropped: int
+
+
+def load_problem(
+    specification: TuningSpecification,
+    version: dataset_pb2.DatasetVersion,
+    store: ObjectStore,
+    check: Callable[[], None],
+) -> Loaded:
+    """Reads what a search works with.
+
+    Args:
+        specification: Resolved.
+        version: The data.
+        store: Where its shards are.
+        check: Called for each shard; may raise to stop.
+
+    Raises:
+        FailedPreconditionError: Nothing can be learned from the rows; says why.
+    """
+    schema = _targeted(schema_from_proto(version.schema), specification.targets)
+    rows = _read(version, schema, store, specification.left_out, check)
+    learned, tested = (_with_truth(each, schema) for each in rows)
+    dropped = sum(each.count for each in rows) - learned.count - tested.count
+    if learned.count < LEAST_ROWS:
+        raise _unfit(
+            f"{version.name} has {learned.count} training and validation rows with a value of the "
+            f"target, and {LEAST_ROWS} are needed; import more rows"
+        )
+    left_out = [*specification.left_out, *_images(schema)]
+    weights, groups = specification.weight_column, specification.group_column
+    try:
+        problem = problem_from_rows(learned, schema, specification.kind, weights, groups, left_out)
+    except InvalidFieldError as error:
+        raise _unfit(f"the target of {version.name}: {error.violations[0].description}") from error
+    _check_features(problem)
+    _check_weights(problem, weights)
+    test = more_rows(problem, tested, schema, weights) if tested.count else None
+    return Loaded(problem, test if test is not None and test.row_count else None, dropped)
+
+
+def _targeted(schema: Schema, targets: Sequence[str]) -> Schema:
+    """Returns the schema with the targets that are wanted."""
+    if not targets:
+        return schema
+    own = tuple(schema.targets) or (schema.target,)
+    task = schema.task if tuple(targets) == own else Task.UNSUPERVISED
+    return replace(schema, target=targets[0], targets=tuple(targets), task=task)
+
+
+def _read(
+    version: dataset_pb2.DatasetVersion,
+    schema: Schema,
+    store: ObjectStore,
+    left_out: Sequence[str],
+    check: Callable[[], None],
+) -> tuple[RawRows, RawRows]:
+    """Returns the rows to learn from, and those to test on."""
+    unread = {*left_out, *_images(schema)}
+    columns = [each for each in schema.columns if each.name not in unread]
+    labels = {each.name: each.labels for each in columns if each.labels}
+    learned: list[RawRows] = []
+    tested: list[RawRows] = []
+    for batch in stream_columns(version, store, [each.name for each in columns]):
+        check()
+        learned.append(_some(batch, labels, batch.parts != Part.TEST))
+        tested.append(_some(batch, labels, batch.parts == Part.TEST))
+    if not learned:
+        raise _unfit(f"{version.name} has no rows")
+    return concatenated(learned), concatenated(tested)
+
+
+def _some(
+    batch: ColumnBatch, labels: Mapping[str, Sequence[str]], chosen: npt.NDArray[np.bool_]
+) -> RawRows:
+    return RawRows(batch.columns, labels).take(chosen)
+
+
+def _images(schema: Schema) -> list[str]:
+    return [each.name for each in schema.columns if each.type is ColumnType.IMAGE]
+
+
+def _with_truth(raw: RawRows, schema: Schema) -> RawRows:
+    """Returns the rows that have a value of every target."""
+    known = np.ones(raw.count, bool)
+    for name in schema.targets or (schema.target,):
+        if name in raw.columns:
+            known &= _is_known(schema.column(name), raw.columns[name])
+    return raw if known.all() else raw.take(known)
+
+
+def _is_known(column: Column, values: npt.NDArray[np.generic]) -> npt.NDArray[np.bool_]:
+    if column.type in LABEL_TYPES:
+        return np.asarray(values.astype(np.int64) >= 0)
+    if column.type is ColumnType.NUMERIC:
+        return ~np.isnan(values.astype(np.float64))
+    if column.type is ColumnType.TIMESTAMP:
+        return np.asarray(values != _NO_TIME)
+    return np.array([value is not None for value in values.tolist()], bool)
+
+
+def _check_features(problem: Problem) -> None:
+    if not problem.columns:
+        raise _unfit("there is no column to learn from; leave fewer out")
+    if all(each.distinct_count + bool(each.missing_count) <= 1 for each in problem.columns):
+        raise _unfit("all columns but the target hold a single value, so nothing can be told")
+
+
+def _check_weights(problem: Problem, column: str) -> None:
+    weights = problem.weights
+    if weights is None:
+        return
+    if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
+        raise _unfit(f"the column `{column}` of weights holds other values than numbers from 0 on")
+
+
+def _unfit(problem: str) -> FailedPreconditionError:
+    return FailedPreconditionError(
+        f"Nothing can be learned: {problem}.", reason="DATA_CANNOT_BE_LEARNED"
+    )

@@ -1,0 +1,152 @@
+"""What a search found, in short."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from aimass.tuner.v1 import tuner_pb2
+from common.models.estimators.blending import BlendedRegressor
+from common.models.estimators.combining import Mean, tilted
+from services.tuner.domain.ensemble.selection import Ensemble
+from services.tuner.domain.history import History
+from services.tuner.domain.problem import Outputs, Problem, ProblemKind
+from services.tuner.domain.search.library import FLOOR, Entry
+from services.tuner.domain.search.tuning import Tuned
+
+_MEANS = {
+    Mean.PLAIN: "the weighted mean of their outputs",
+    Mean.LOGITS: "the weighted mean of the logarithms of their probabilities",
+    Mean.ODDS: "the weighted mean of their log odds",
+    Mean.MEDIAN: "the weighted median of their outputs",
+}
+
+
+def summary_of(
+    tuned: Tuned,
+    history: History,
+    problem: Problem,
+    test_score: float | None,
+    warnings: Sequence[str],
+    *,
+    is_cut_short: bool,
+) -> tuner_pb2.TuningSummary:
+    """Returns what was found.
+
+    Args:
+        tuned: The result.
+        history: The trials.
+        problem: What was learned.
+        test_score: On the test rows, as the metric is known; None where there are none.
+        warnings: What is odd about the data.
+        is_cut_short: Whether the search was cancelled.
+    """
+    entries = list(tuned.library.entries.values())
+    failed = [each.failure.failure for each in entries if each.failure is not None]
+    summary = tuner_pb2.TuningSummary(
+        verdict=_verdict(tuned, entries, is_cut_short),
+        metric=tuned.metric.name,
+        score=tuner_pb2.Score(
+            value=tuned.metric.shown(tuned.ensemble.loss),
+            standard_error=_finite(tuned.ensemble.error),
+        ),
+        floor_scores=_floors(tuned),
+        members=_members(tuned),
+        candidate_count=sum(each.folds > 0 for each in entries),
+        trial_count=sum(each.folds for each in entries),
+        failures=Counter(str(each) for each in failed),
+        row_count=problem.row_count,
+        warnings=warnings,
+        blend=_blend(tuned.ensemble),
+    )
+    if test_score is not None:
+        summary.test_score.value = test_score
+    first = next((each.seconds for each in history.steps if each.failure is None), 0.0)
+    summary.first_model_after.FromNanoseconds(round(first * 1e9))
+    return summary
+
+
+def test_score(tuned: Tuned, test: Problem) -> float | None:
+    """Returns the score of the model on test rows; None where the metric is not defined there."""
+    outputs = _outputs(tuned, test)
+    tilts = tuned.ensemble.tilts
+    if tilts is not None:
+        outputs = tilted(outputs, tilts, test.kind is not ProblemKind.MULTI_LABEL)
+    try:
+        loss = tuned.metric.loss(test.truth, outputs, test.weights)
+    except ValueError:  # A class may have no row there.
+        return None
+    return tuned.metric.shown(loss) if np.isfinite(loss) else None
+
+
+def _outputs(tuned: Tuned, test: Problem) -> Outputs:
+    if isinstance(tuned.estimator, BlendedRegressor):
+        return tuned.estimator.predict(test.features).reshape(-1, 1)
+    return tuned.estimator.predict_proba(test.features)
+
+
+def _verdict(tuned: Tuned, entries: Sequence[Entry], is_cut_short: bool) -> str:
+    metric, ensemble = tuned.metric, tuned.ensemble
+    tried = sum(each.folds > 0 for each in entries)
+    told = (
+        f"{metric.name} {metric.shown(ensemble.loss):.4g} on rows that were not learned from, by "
+        f"{_parts(len(ensemble.weights))} of {tried} that were tried."
+    )
+    floors = _floors(tuned)
+    if floors:
+        best = _best_floor(tuned)
+        told += f" Of what anybody would try first, {best} is best with {floors[best]:.4g}."
+    else:
+        told += " There was no time for what anybody would try first: give it a larger budget."
+    return f"{told} The search was cancelled; this is the best by then." if is_cut_short else told
+
+
+def _parts(count: int) -> str:
+    return "one model" if count == 1 else f"a blend of {count} models"
+
+
+def _floor_entries(tuned: Tuned) -> list[Entry]:
+    entries = tuned.library.entries.values()
+    return [each for each in entries if each.origin == FLOOR and each.folds]
+
+
+def _floors(tuned: Tuned) -> dict[str, float]:
+    return {
+        each.candidate.family: tuned.metric.shown(each.loss(each.folds))
+        for each in _floor_entries(tuned)
+    }
+
+
+def _best_floor(tuned: Tuned) -> str:
+    best = min(_floor_entries(tuned), key=lambda each: each.loss(each.folds))
+    return best.candidate.family
+
+
+def _members(tuned: Tuned) -> list[tuner_pb2.Member]:
+    weights = tuned.ensemble.weights
+    total = sum(weights.values())
+    order = sorted(weights, key=lambda number: (-weights[number], number))
+    return [
+        tuner_pb2.Member(
+            candidate=number,
+            family=tuned.library.entries[number].candidate.family,
+            weight=weights[number] / total,
+        )
+        for number in order
+    ]
+
+
+def _blend(ensemble: Ensemble) -> str:
+    if len(ensemble.weights) == 1:
+        words = "one model, the mean of its folds"
+    else:
+        words = _MEANS[ensemble.mean]
+    if ensemble.calibration is not None:
+        words += "; then a calibration"
+    if ensemble.tilts is not None:
+        words += "; decisions are shifted to suit the metric"
+    return words
+
+
+def _finite(value: float) -> float:
+    return float(value) if np.isfinite(value) else 0.0

@@ -1,0 +1,25 @@
+"""How the time of a search is given out."""
+
+import pytest
+
+from services.tuner.budget import Budget
+
+
+@pytest.mark.parametrize(("seconds", "kept"), [(5, 1), (30, 2), (100, 5), (3_600, 20)])
+def test_time_is_kept_for_the_end(seconds: float, kept: float) -> None:
+    """More where there is more to publish, never much of a small budget."""
+    budget = Budget(seconds, 1_000.0, clock=lambda: 1_000.0)
+    assert budget.for_search == pytest.approx(seconds - kept)
+
+
+def test_an_attempt_that_takes_over_has_what_is_left() -> None:
+    """The budget is the run's, not the attempt's."""
+    budget = Budget(100.0, 1_000.0, is_first=False, clock=lambda: 1_060.0)
+    assert budget.for_search == pytest.approx(35.0)
+    assert budget.share == pytest.approx(0.6)
+
+
+def test_an_attempt_that_comes_too_late_still_finds_something() -> None:
+    """A model some seconds later is better than none."""
+    late = Budget(100.0, 1_000.0, is_first=False, clock=lambda: 2_000.0)
+    assert (late.left, late.share, late.for_search) == (0.0, 1.0, 10.0)
