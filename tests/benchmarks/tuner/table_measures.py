@@ -1,6 +1,7 @@
 """From what contenders reached on tables to measures with aims."""
 
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -77,13 +78,13 @@ def measures_of(found: Results, seconds: int) -> list[Measure]:
 
 
 def _ranked(at: str, names: Sequence[str], standing: Standing, *, is_main: bool) -> list[Measure]:
-    ranks, wins = standing.ranks, standing.wins
+    ranks, wins = standing.ranks.tolist(), standing.wins.tolist()
     found = [
-        Measure.of(f"{at}mean rank, theirs {name}", ranks[0], float(rank), Aim(ratio=1.0))
+        Measure.of(f"{at}mean rank, theirs {name}", ranks[0], rank, Aim(ratio=1.0))
         for name, rank in zip(names[1:], ranks[1:], strict=True)
     ]
-    aim = Aim(at_least=0.333) if is_main else None
-    found.append(Measure.of(f"{at}share of wins, theirs the most", wins[0], wins[1:].max(), aim))
+    aim = Aim(at_least=1 / 3) if is_main else None
+    found.append(Measure.of(f"{at}share of wins, theirs the most", wins[0], max(wins[1:]), aim))
     for name, share in zip(names[1:], standing.beaten[1:], strict=True):
         aim = Aim(at_least=0.5 if name == AUTOGLUON.name else 0.6) if is_main else None
         found.append(Measure.of(f"{at}better than {name}, share of sets", float(share), aim=aim))
@@ -91,26 +92,28 @@ def _ranked(at: str, names: Sequence[str], standing: Standing, *, is_main: bool)
 
 
 def _losses(at: str, standing: Standing, *, is_main: bool) -> list[Measure]:
-    means, worst = np.nanmean(standing.relative, axis=1), np.nanmax(standing.relative, axis=1)
-    floor = np.nanmax(standing.to_floor, axis=1)
-    failed = np.isnan(standing.relative).sum(axis=1)
+    means = [_over(np.mean, each) for each in standing.relative]
+    worst = [_over(np.max, each) for each in standing.relative]
+    failed = int(np.isnan(standing.relative[0]).sum())
     return [
         Measure.of(
             f"{at}loss relative to the best one's, mean, theirs the least",
             means[0],
-            means[1:].min(),
+            min(means[1:]),
             Aim(at_most=1.1) if is_main else None,
         ),
         Measure.of(
             f"{at}the same, worst set",
             worst[0],
-            worst[1:].min(),
+            min(worst[1:]),
             Aim(at_most=1.5) if is_main else None,
         ),
         Measure.of(
-            f"{at}loss relative to the better floor's, worst set", floor[0], aim=Aim(at_most=1.01)
+            f"{at}loss relative to the better floor's, worst set",
+            _over(np.max, standing.to_floor[0]),
+            aim=Aim(at_most=1.01),
         ),
-        Measure.of(f"{at}sets without a result", int(failed[0]), aim=Aim(at_most=0)),
+        Measure.of(f"{at}sets without a result", failed, aim=Aim(at_most=0)),
     ]
 
 
@@ -164,11 +167,17 @@ def _summary(
     relative, failures = standing.relative[place], sum(bool(each.failure) for each in outcomes)
     return (
         f"{name}: mean rank {standing.ranks[place]:.2f}, wins {standing.wins[place]:.0%}, "
-        f"relative loss {np.nanmean(relative):.2f}, worst {np.nanmax(relative):.2f}, "
-        f"against the floor {np.nanmax(standing.to_floor[place]):.2f}; "
+        f"relative loss {_over(np.mean, relative):.2f}, worst {_over(np.max, relative):.2f}, "
+        f"against the floor {_over(np.max, standing.to_floor[place]):.2f}; "
         f"{max(each.seconds for each in outcomes):.1f} s, "
         f"{max(each.resident for each in outcomes):.0f} MB, {failures} failed"
     )
+
+
+def _over(reduce: Callable[[Floats], float], values: Floats) -> float:
+    """Returns the mean or the like of the values that are there; infinite where none is."""
+    present = values[~np.isnan(values)]
+    return float(reduce(present)) if len(present) else math.inf
 
 
 def _relative(losses: Floats, to: Floats) -> Floats:

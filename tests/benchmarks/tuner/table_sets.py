@@ -73,7 +73,9 @@ class TableSet:
         if self.kind == "binary":
             return 1 - float(roc_auc_score(truth, outputs[:, 1]))
         if self.kind == "multiclass":
-            return float(log_loss(truth, outputs, labels=range(outputs.shape[1])))
+            # Probabilities of single precision do not add up to one exactly.
+            shares = outputs / outputs.sum(axis=1, keepdims=True)
+            return float(log_loss(truth, shares, labels=range(outputs.shape[1])))
         return float(root_mean_squared_error(truth, outputs[:, 0]))
 
     def shown(self, loss: float) -> float:
