@@ -20,7 +20,7 @@ _FOREST = ForestSettings(trees=60, least=2, is_bootstrapped=True)
 _DRAWN = 20_000
 _BINS = 12
 _PARTS = 5
-_FEWEST_TRIALS = 8
+FEWEST_TRIALS = 8
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def important_choices(space: Space, told: Sequence[Told], seed: int = 0) -> Choi
     """
     generator = np.random.default_rng(seed)
     losses = learnable_losses(told, generator, View.RANKED)
-    if losses is None or len(losses) < _FEWEST_TRIALS or not np.ptp(losses):
+    if losses is None or len(losses) < FEWEST_TRIALS or not np.ptp(losses):
         return None
     rows = space.encoding.rows([each.configuration for each in told])
     forest = grown(rows, losses, space.encoding.choices, generator, _FOREST)
