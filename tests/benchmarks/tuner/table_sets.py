@@ -93,9 +93,9 @@ class TableSet:
 
 
 def table_sets(names: Sequence[str] = ()) -> list[TableSet]:
-    """Returns tables by name in the order given, or all.
+    """Returns as many tables as there are names: these, or others in place of those not there.
 
-    Names that are not there are left out: other data may be measured on.
+    Without names all are returned.
     """
     folder = Path(os.environ.get("AIMASS_BENCH_DATA") or ROOT.parent / "shared/data/tuner")
     with (folder / "manifest.csv").open(newline="") as file:
@@ -104,4 +104,5 @@ def table_sets(names: Sequence[str] = ()) -> list[TableSet]:
             for row in csv.DictReader(file)
             if row["task"] in _KINDS
         }
-    return [found[name] for name in names if name in found] or list(found.values())
+    chosen = [*(name for name in names if name in found), *(n for n in found if n not in names)]
+    return [found[name] for name in chosen[: len(names) or None]]
