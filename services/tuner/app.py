@@ -15,6 +15,7 @@ from common.config import ClientSettings
 from common.maintenance.servicer import maintenance_service
 from common.maintenance.sweeping import Sweeps, SweepSettings
 from common.records import RecordStore
+from common.runs.executor import ExecutorTimes
 from common.runs.hosting import hosted_runs
 from common.runs.leftovers import RunLeftovers
 from common.server import Service
@@ -31,6 +32,8 @@ _SINGLE_THREADS = {
     "MKL_NUM_THREADS": "1",
 }
 _JOB = (sys.executable, "-m", "services.tuner.job")
+# A search that is cancelled blends and publishes what it has by then.
+_TIMES = ExecutorTimes(cancel_grace=30.0)
 
 
 @asynccontextmanager
@@ -51,7 +54,7 @@ async def tuner_app() -> AsyncIterator[Sequence[Service]]:
     async with (
         client.connect(reach.catalog_address, reach.token) as catalog,
         sweeps.each_hour(),
-        hosted_runs(TUNING_RUNS, store, records, _JOB, limit, spares) as runs,
+        hosted_runs(TUNING_RUNS, store, records, _JOB, limit, spares, _TIMES) as runs,
     ):
         validator = Validator(dataset_pb2_grpc.DatasetServiceStub(catalog))
         servicer = TunerServicer(runs, validator, CandidatePages(store))

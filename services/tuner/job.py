@@ -4,6 +4,7 @@ import logging
 import sys
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 
 from aimass.catalog.v1 import model_pb2
@@ -13,6 +14,7 @@ from common.artifacts.blobs import put_artifact
 from common.artifacts.purge import purge_prefix
 from common.catalog import ask_catalog
 from common.errors import FailedPreconditionError, UnavailableError
+from common.reports.report import Notice, Severity
 from common.runs.errors import RunCancelledError
 from common.runs.job import run_job
 from common.runs.owner import RunOwner
@@ -26,6 +28,7 @@ from services.tuner.domain.history import History
 from services.tuner.domain.metrics.costs import cost_matrix_of
 from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.metrics.registry import metric_for
+from services.tuner.domain.page.tuning_page import Facts, tuning_page
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.library import Library
 from services.tuner.domain.search.loop import fitting_families
@@ -35,18 +38,20 @@ from services.tuner.kind import TUNING_RUNS
 from services.tuner.leaderboard import ranked_candidates, write_leaderboard
 from services.tuner.loading import Loaded, load_problem
 from services.tuner.publishing import packaged, store_package
-from services.tuner.summary import summary_of, test_score
+from services.tuner.summary import Result, summary_of
 
 Owner = RunOwner[tuner_pb2.TuningRun]
 
 _log = logging.getLogger(__name__)
 
 _PARQUET = "application/vnd.apache.parquet"
+_HTML = "text/html; charset=utf-8"
 _PROTOBUF = "application/x-protobuf"
 _CURE = "make room there, or set TMPDIR to a folder with room, and tune again"
 _CAUTION_SHARE, _LONGEST_CAUTION = 0.02, 10.0
 _MOST_SHARE = 0.99
 _METRICS_SECONDS = 1.0
+_ODD = "Something is odd about the data"
 
 
 def run_tuning(owner: Owner) -> None:
@@ -73,8 +78,11 @@ class _Tuning:
         loaded = load_problem(self._specification, version, owner.store, owner.check_cancelled)
         warnings = self._warnings(loaded)
         history = History()
-        tuned = self._searched(loaded.problem, history)
-        found = self._published(loaded, tuned, history, warnings)
+        settings = self._settings(loaded.problem)
+        tuned = self._searched(loaded.problem, settings, history)
+        history.end()
+        result = Result(loaded, settings, tuned, history, warnings, owner.cancelled.is_set())
+        found = self._published(result)
         try:
             owner.succeed(lambda run: run.MergeFrom(found))
         except RunCancelledError:
@@ -90,21 +98,22 @@ class _Tuning:
             self._owner.log(each, event_pb2.SEVERITY_WARNING, source="data")
         return found
 
-    def _searched(self, problem: Problem, history: History) -> Tuned:
-        metric = self._metric(problem)
+    def _settings(self, problem: Problem) -> Settings:
         self._check_families(problem)
-        wanted, seconds = self._specification, self._budget.for_search
+        wanted = self._specification
         assert wanted.trial_memory_bytes is not None, "the specification is not resolved"
-        settings = Settings(
-            seconds=seconds,
-            metric=metric,
+        return Settings(
+            seconds=self._budget.for_search,
+            metric=self._metric(problem),
             memory_bytes=wanted.trial_memory_bytes,
             concurrency=wanted.concurrency,
             families=wanted.families,
             limits=_limits(wanted.row_latency, wanted.model_bytes),
             seed=wanted.seed,
         )
-        reporter = _Reporter(self._owner, self._budget, history, metric)
+
+    def _searched(self, problem: Problem, settings: Settings, history: History) -> Tuned:
+        reporter = _Reporter(self._owner, self._budget, history, self._metric(problem))
         trials = self._folder / "trials"
         trials.mkdir()
         try:
@@ -112,7 +121,7 @@ class _Tuning:
         except NothingLearnedError as error:
             self._owner.check_cancelled()
             raise FailedPreconditionError(
-                f"No model could be fitted within the budget of {wanted.budget:g} s"
+                f"No model could be fitted within the budget of {self._budget.seconds:g} s"
                 f"{reporter.failures_told()}; give it a larger one.",
                 reason="BUDGET_TOO_SMALL",
             ) from error
@@ -139,49 +148,61 @@ class _Tuning:
                 f"None of the families fits the data ({told}).", reason="NO_FAMILY_FITS"
             )
 
-    def _published(
-        self, loaded: Loaded, tuned: Tuned, history: History, warnings: list[str]
-    ) -> tuner_pb2.TuningRun:
+    def _published(self, result: Result) -> tuner_pb2.TuningRun:
         """Returns what the run gets; its model is in the catalog then."""
         self._owner.progress(_MOST_SHARE, "publishing", remaining=self._budget.left)
+        store, problem = self._owner.store, result.loaded.problem
         try:
-            package = packaged(tuned.estimator, loaded.problem)
-            score = None if loaded.test is None else test_score(tuned, loaded.test)
-            model = store_package(
-                self._owner.store, f"{self._prefix}model/", package, loaded.problem.kind
-            )
-            found = self._results(loaded, tuned, history, score, warnings)
+            package = packaged(result.tuned.estimator, problem)
+            model = store_package(store, f"{self._prefix}model/", package, problem.kind)
+            found = self._results(result)
         except Exception:
             with suppress(UnavailableError):
-                purge_prefix(self._owner.store, self._prefix)
+                purge_prefix(store, self._prefix)
             raise
         # From here on the files may be those of a version that exists, or that another attempt
         # makes: if nobody comes to refer to them, they are swept.
         self._register(model, found)
         return found
 
-    def _results(
-        self,
-        loaded: Loaded,
-        tuned: Tuned,
-        history: History,
-        score: float | None,
-        warnings: list[str],
-    ) -> tuner_pb2.TuningRun:
-        is_cut_short = self._owner.cancelled.is_set()
-        summary = summary_of(
-            tuned, history, loaded.problem, score, warnings, is_cut_short=is_cut_short
+    def _results(self, result: Result) -> tuner_pb2.TuningRun:
+        tuned = result.tuned
+        candidates = ranked_candidates(
+            tuned.library.entries.values(), tuned.metric, tuned.ensemble.weights
         )
-        entries = tuned.library.entries.values()
-        candidates = ranked_candidates(entries, tuned.metric, tuned.ensemble.weights)
         path = self._folder / "leaderboard.parquet"
         write_leaderboard(candidates, path)
         listed = tuner_pb2.ListCandidatesResponse(candidates=candidates)
-        return tuner_pb2.TuningRun(
-            summary=summary,
+        found = tuner_pb2.TuningRun(
+            summary=summary_of(result),
             leaderboard=self._put("leaderboard.parquet", path, _PARQUET),
             candidates=self._put("candidates.binpb", listed.SerializeToString(), _PROTOBUF),
         )
+        page = self._page(result)
+        if page:
+            found.report.CopyFrom(self._put("report.html", page.encode(), _HTML))
+        return found
+
+    def _page(self, result: Result) -> str:
+        """Returns the page; empty where it cannot be made, which costs nobody the model."""
+        facts = Facts(
+            title=f"Search {self._owner.name}",
+            settings=replace(result.settings, seconds=self._budget.seconds),
+            target=", ".join(self._specification.targets),
+            lineage=[
+                ("Search", self._owner.name),
+                ("Data", self._specification.dataset_version),
+                ("Model", self._specification.model),
+            ],
+            notices=[Notice(Severity.WARNING, _ODD, each, "") for each in result.warnings],
+            is_cut_short=result.is_cut_short,
+        )
+        try:
+            return tuning_page(result.tuned, result.history, result.loaded.problem, facts)
+        except Exception:
+            _log.exception("the page cannot be made")
+            self._owner.log("The page cannot be made.", event_pb2.SEVERITY_WARNING, "search")
+            return ""
 
     def _register(self, model: model_pb2.ModelVersion, found: tuner_pb2.TuningRun) -> None:
         owner, summary = self._owner, found.summary

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -12,7 +13,8 @@ from services.tuner.domain.ensemble.selection import Ensemble
 from services.tuner.domain.history import History
 from services.tuner.domain.problem import Outputs, Problem, ProblemKind
 from services.tuner.domain.search.library import FLOOR, Entry
-from services.tuner.domain.search.tuning import Tuned
+from services.tuner.domain.search.tuning import Settings, Tuned
+from services.tuner.loading import Loaded
 
 _MEANS = {
     Mean.PLAIN: "the weighted mean of their outputs",
@@ -22,29 +24,34 @@ _MEANS = {
 }
 
 
-def summary_of(
-    tuned: Tuned,
-    history: History,
-    problem: Problem,
-    test_score: float | None,
-    warnings: Sequence[str],
-    *,
-    is_cut_short: bool,
-) -> tuner_pb2.TuningSummary:
-    """Returns what was found.
+@dataclass(frozen=True)
+class Result:
+    """What came of a search.
 
-    Args:
-        tuned: The result.
+    Attributes:
+        loaded: What it worked with.
+        settings: What it might do.
+        tuned: What it found.
         history: The trials.
-        problem: What was learned.
-        test_score: On the test rows, as the metric is known; None where there are none.
         warnings: What is odd about the data.
-        is_cut_short: Whether the search was cancelled.
+        is_cut_short: Whether it was cancelled.
     """
+
+    loaded: Loaded
+    settings: Settings
+    tuned: Tuned
+    history: History
+    warnings: Sequence[str]
+    is_cut_short: bool
+
+
+def summary_of(result: Result) -> tuner_pb2.TuningSummary:
+    """Returns what was found. Predicts the test rows."""
+    tuned = result.tuned
     entries = list(tuned.library.entries.values())
     failed = [each.failure.failure for each in entries if each.failure is not None]
     summary = tuner_pb2.TuningSummary(
-        verdict=_verdict(tuned, entries, is_cut_short),
+        verdict=_verdict(tuned, entries, result.is_cut_short),
         metric=tuned.metric.name,
         score=tuner_pb2.Score(
             value=tuned.metric.shown(tuned.ensemble.loss),
@@ -55,18 +62,20 @@ def summary_of(
         candidate_count=sum(each.folds > 0 for each in entries),
         trial_count=sum(each.folds for each in entries),
         failures=Counter(str(each) for each in failed),
-        row_count=problem.row_count,
-        warnings=warnings,
+        row_count=result.loaded.problem.row_count,
+        warnings=result.warnings,
         blend=_blend(tuned.ensemble),
     )
-    if test_score is not None:
-        summary.test_score.value = test_score
-    first = next((each.seconds for each in history.steps if each.failure is None), 0.0)
+    test = result.loaded.test
+    score = None if test is None else _test_score(tuned, test)
+    if score is not None:
+        summary.test_score.value = score
+    first = next((each.seconds for each in result.history.steps if each.failure is None), 0.0)
     summary.first_model_after.FromNanoseconds(round(first * 1e9))
     return summary
 
 
-def test_score(tuned: Tuned, test: Problem) -> float | None:
+def _test_score(tuned: Tuned, test: Problem) -> float | None:
     """Returns the score of the model on test rows; None where the metric is not defined there."""
     outputs = _outputs(tuned, test)
     tilts = tuned.ensemble.tilts
