@@ -227,6 +227,14 @@ def test_what_readers_should_know_of_the_data_comes_first() -> None:
     assert "stopped before its time" in found[1].title
 
 
+def test_the_score_of_test_rows_is_told() -> None:
+    made = Made(ProblemKind.BINARY)
+    facts = replace(FACTS, test_score=0.8123)
+    evidence = gathered(made.problem, made.usual(), made.history, facts)
+    assert "put aside from the start, it has 0.8123" in verdict(evidence)[0]
+    assert tiles(evidence)["On test rows"] == 0.8123
+
+
 def test_one_candidate_without_a_history_is_enough() -> None:
     """As after a cancelled run: one model on one fold, nothing noted."""
     made = Made(ProblemKind.REGRESSION)

@@ -9,8 +9,8 @@ from common.reports.report import Plot, Table
 from common.reports.text import plot_text
 from common.reports.theme import SERIES
 
-_LABEL = 36
-_HEAD, _EACH = 90, 30
+_LABEL = 26
+_HEAD, _EACH, _TWO_LINES = 90, 30, 42
 
 
 @dataclass(frozen=True)
@@ -63,17 +63,28 @@ def bars_plot(
             hovertext=[plot_text(label) for label in labels],
             hovertemplate="%{hovertext}: %{x:.4g}",
         )
+    ticks = [_tick(label) for label in labels]
+    each_height = _TWO_LINES if any("<br>" in tick for tick in ticks) else _EACH
     figure.update_layout(
         barmode="stack",
-        height=_HEAD + _EACH * len(labels),
+        height=_HEAD + each_height * len(labels),
         xaxis_title=axis,
         showlegend=len(series) > 1,
         legend={"traceorder": "normal"},
     )
+    figure.update_xaxes(nticks=6)
     figure.update_yaxes(
         tickvals=places,
-        ticktext=[plot_text(label, _LABEL) for label in labels],
+        ticktext=ticks,
         range=[len(labels) - 0.5, -0.5],
         fixedrange=True,
     )
     return Plot(figure, caption, seen, numbers)
+
+
+def _tick(label: str) -> str:
+    """Returns a label for the axis, in two lines where it has two parts: phones are narrow."""
+    first, colon, rest = label.partition(": ")
+    return "<br>".join(
+        plot_text(each, _LABEL) for each in (f"{first}{colon.strip()}", rest) if each
+    )

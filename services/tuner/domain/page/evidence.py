@@ -1,7 +1,7 @@
 """What the page of a search shows, worked out once."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -35,14 +35,16 @@ class Facts:
         lineage: What went in, what came of it: a word and a resource name each.
         notices: What else readers should know first, for instance of the data.
         is_cut_short: Whether the search was stopped before its time.
+        test_score: Of rows put aside from the start, as people know the metric; None for none.
     """
 
     title: str
     settings: Settings
     target: str = ""
     lineage: Sequence[tuple[str, str]] = ()
-    notices: Sequence[Notice] = field(default=())
+    notices: Sequence[Notice] = ()
     is_cut_short: bool = False
+    test_score: float | None = None
 
 
 @dataclass(frozen=True)

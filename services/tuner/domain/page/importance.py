@@ -90,7 +90,7 @@ def _parts(found: Choices | None, trials: int) -> list[Part]:
 
 def _plot(found: Choices) -> Plot:
     shown = [each for each in found.choices[:_MOST_BARS] if each.share >= _LEAST_SHARE]
-    labels = [*(_name(each) for each in shown), "several together, and the rest"]
+    labels = [*(_name(each) for each in shown), "the rest"]
     shares = [each.share for each in shown]
     rest = max(0.0, 1.0 - sum(shares))
     texts = [percent(each) for each in (*shares, rest)]
@@ -99,11 +99,11 @@ def _plot(found: Choices) -> Plot:
         "the rest", [*(0.0 for _ in shown), 100 * rest], [*("" for _ in shown), texts[-1]], MUTED
     )
     caption = (
-        "Share of the differences between models that a choice explains alone. The table says "
-        "which value was best in the mean over all others."
+        "Share of the differences between models that a choice explains alone; the rest is what "
+        "several do together, and small. The numbers say which value was best in the mean."
     )
     seen = f"{counted(len(labels), 'bar')}; the longest is {_longest(labels, [*shares, rest])}."
-    axis = "share of the differences (%)"
+    axis = "share (%)"
     return bars_plot(labels, [own, others], axis, caption, seen, _table(found, caption))
 
 

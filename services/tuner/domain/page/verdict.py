@@ -23,6 +23,7 @@ _SURE, _LIKELY = 2.0, 1.0
 _LARGE_ERROR = 0.25
 _MANY_FAILED = 0.5
 _NAME = 40
+_MOST_NOTICES = 8
 
 
 def verdict(evidence: Evidence) -> list[str]:
@@ -36,6 +37,7 @@ def verdict(evidence: Evidence) -> list[str]:
         _against(evidence),
         "All this is judged on rows that it had not learned from; the number behind ± is how far "
         "chance alone may easily move the score.",
+        _on_test_rows(evidence),
     )
     return [" ".join(filter(None, told)), _account(evidence)]
 
@@ -51,6 +53,8 @@ def tiles(evidence: Evidence) -> dict[str, str | int | float]:
         found[name] = "not completed"
         if floor.loss is not None:
             found[name] = rounded(tuned.metric, floor.loss, ensemble.error)
+    if evidence.facts.test_score is not None:
+        found["On test rows"] = evidence.facts.test_score
     spent = history.seconds or max((each.seconds for each in history.steps), default=0.0)
     budget = seconds_words(evidence.facts.settings.seconds)
     return found | {
@@ -64,7 +68,7 @@ def tiles(evidence: Evidence) -> dict[str, str | int | float]:
 
 def notices(evidence: Evidence) -> list[Notice]:
     """Returns what readers should know first."""
-    found = [*evidence.facts.notices]
+    found = [*evidence.facts.notices[:_MOST_NOTICES]]
     found += filter(None, (_stopped(evidence), _floor_notice(evidence), _failed(evidence)))
     return found
 
@@ -72,7 +76,8 @@ def notices(evidence: Evidence) -> list[Notice]:
 def _usefulness(evidence: Evidence) -> str:
     """Returns what the model is good for, in a sentence that begins after its subject."""
     kind, truth = evidence.problem.kind, evidence.pool.truth
-    target = shortened(evidence.facts.target, _NAME)
+    names = evidence.problem.outputs[:1] if kind is ProblemKind.REGRESSION else ("",)
+    target = shortened(evidence.facts.target or names[0], _NAME)
     of = f" of {target}" if target else ""
     if kind is ProblemKind.REGRESSION:
         errors = np.abs(evidence.outputs[:, 0] - truth.astype(np.float64))
@@ -102,6 +107,13 @@ def _against(evidence: Evidence) -> str:
         f"{floor_words(floor.entry.candidate.family)}, has "
         f"{rounded(metric, floor.loss, ensemble.error)}."
     )
+
+
+def _on_test_rows(evidence: Evidence) -> str:
+    score = evidence.facts.test_score
+    if score is None:
+        return ""
+    return f"On test rows, which were put aside from the start, it has {number(score)}."
 
 
 def _grade(floor: Floor, loss: float) -> str:
