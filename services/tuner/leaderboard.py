@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from aimass.tuner.v1 import tuner_pb2
 from services.tuner.domain.metrics.metric import Metric
-from services.tuner.domain.search.library import FLOOR, PORTFOLIO, STACKING, SURROGATE, Entry
+from services.tuner.domain.search.library import FLOOR, PORTFOLIO, SURROGATE, Entry
 from services.tuner.domain.space.configuration import Configuration, Setting
 from services.tuner.domain.trials.trial import TrialResult
 
@@ -18,7 +18,6 @@ _ORIGINS = {
     FLOOR: tuner_pb2.CANDIDATE_ORIGIN_PORTFOLIO,
     PORTFOLIO: tuner_pb2.CANDIDATE_ORIGIN_PORTFOLIO,
     SURROGATE: tuner_pb2.CANDIDATE_ORIGIN_SURROGATE,
-    STACKING: tuner_pb2.CANDIDATE_ORIGIN_STACKING,
 }
 _COLUMNS = pa.schema(
     {

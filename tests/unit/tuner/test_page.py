@@ -68,7 +68,7 @@ class Made:
             for each in range(FOLDS)
         ]
         self.metric = metric_for(kind, metric)
-        self.library = Library(self.problem, splits)
+        self.library = Library(splits)
         self.now = 0.0
         self.history = History(clock=lambda: self.now)
 

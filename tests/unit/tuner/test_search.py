@@ -42,11 +42,11 @@ def problem() -> Problem:
 
 
 @pytest.fixture
-def library(problem: Problem) -> Library:
+def library() -> Library:
     """Without candidates, over three folds."""
     folds = np.arange(ROWS) % 3
     splits = [Split(np.flatnonzero(folds != n), np.flatnonzero(folds == n)) for n in range(3)]
-    return Library(problem, splits)
+    return Library(splits)
 
 
 def add(library: Library, number: int, family: str, *losses: float) -> None:
@@ -79,13 +79,6 @@ def test_the_best_go_on_and_so_does_the_best_of_each_family(library: Library) ->
         number for number, entry in library.entries.items() if is_promising(library, entry)
     }
     assert promising == {0, 1, 2, 3, 4, 12}
-
-
-def test_outputs_are_in_the_order_of_the_rows(library: Library) -> None:
-    """Out-of-fold outputs stand beside the truth of their own rows."""
-    add(library, 0, "forest", 0.1, 0.1, 0.1)
-    outputs = library.all_outputs(library.entries[0])
-    assert outputs[:, 0].tolist() == (np.arange(ROWS) % 3).tolist()
 
 
 def test_time_is_kept_for_the_end(library: Library) -> None:
@@ -128,3 +121,18 @@ def test_a_budget_for_no_model_at_all_is_said(problem: Problem, tmp_path: Path) 
     """Nothing is made up where no trial could end."""
     with pytest.raises(NothingLearnedError, match="budget"):
         tune(problem, Settings(seconds=0.01), tmp_path)
+
+
+@pytest.mark.parametrize("rows", [40, 40_000])
+@pytest.mark.parametrize("kind", [ProblemKind.MULTICLASS, ProblemKind.REGRESSION])
+def test_the_joint_space_has_no_flaw_whatever_the_rows(kind: ProblemKind, rows: int) -> None:
+    """What large tables do not offer must not be what other settings depend on."""
+    generator = np.random.default_rng(0)
+    columns = tuple(Column(name, ColumnType.NUMERIC) for name in "ab")
+    features = pd.DataFrame(generator.normal(size=(rows, 2)), columns=["a", "b"])
+    truth = np.arange(rows) % 3 if kind.has_classes else generator.normal(size=rows)
+    problem = Problem(
+        kind, columns, features, truth, ("x", "y", "z") if kind.has_classes else ("t",)
+    )
+    families = list(fitting_families(problem, list(FAMILIES.values()))[0].values())
+    assert joint_space(problem, families).flaws() == []

@@ -162,7 +162,7 @@ def _objectives(problem: Problem) -> tuple[Parameter, ...]:
     if has_long_tail(problem):
         names = (*names, "log_l2")
     # LightGBM refuses linear leaves for absolute errors.
-    squared = Condition("objective", ("l2", "log_l2"))
+    squared = Condition("objective", tuple(each for each in names if each in ("l2", "log_l2")))
     return (
         Choice("objective", names, "l2"),
         Choice("linear_tree", (False, True), False, when=squared),

@@ -100,16 +100,25 @@ def _way(problem: Problem) -> tuple[Parameter, ...]:
 
 
 def _strengths(problem: Problem) -> tuple[Parameter, ...]:
+    return (*_machine_strengths(problem), *_landmark_strengths(problem))
+
+
+def _machine_strengths(problem: Problem) -> tuple[Parameter, ...]:
+    if problem.row_count > _MOST_ROWS:
+        return ()
     is_machine = Condition("way", (_MACHINE,))
-    if problem.kind is ProblemKind.REGRESSION:
-        return (
-            Float("C", 0.1, 1e3, 10.0, is_log=True, when=is_machine),
-            Float("epsilon", 1e-3, 0.5, 0.05, is_log=True, when=is_machine),
-        )
+    if problem.kind is not ProblemKind.REGRESSION:
+        return (Float("C", 0.05, 1e3, 3.0, is_log=True, when=is_machine),)
     return (
-        Float("C", 0.05, 1e3, 3.0, is_log=True, when=is_machine),
-        Float("strength", 0.1, 1e4, 10.0, True, when=Condition("way", (_LANDMARKS,))),
+        Float("C", 0.1, 1e3, 10.0, is_log=True, when=is_machine),
+        Float("epsilon", 1e-3, 0.5, 0.05, is_log=True, when=is_machine),
     )
+
+
+def _landmark_strengths(problem: Problem) -> tuple[Parameter, ...]:
+    if problem.kind is ProblemKind.REGRESSION:
+        return ()
+    return (Float("strength", 0.1, 1e4, 10.0, True, when=Condition("way", (_LANDMARKS,))),)
 
 
 def _machine_seconds(rows: int, width: int) -> float:

@@ -56,7 +56,6 @@ _ORIGINS: Mapping[str, str] = MappingProxyType(
         "floor": "usual",
         "portfolio": "known",
         "surrogate": "search",
-        "stacking": "second level",
     }
 )
 

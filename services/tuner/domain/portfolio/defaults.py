@@ -29,6 +29,3 @@ FIRST: tuple[tuple[str, Configuration], ...] = (
 
 Families that do not fit are passed over, and so is what a problem's columns do not offer.
 """
-
-SECOND_LEVEL = ("light_boosting", "linear", "extra_trees", "perceptron")
-"""Families that learn from the outputs of others, with their defaults."""

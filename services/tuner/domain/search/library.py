@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from services.tuner.domain.problem import Outputs, Problem
 from services.tuner.domain.trials.trial import Candidate, Split, TrialResult
 
-FLOOR, PORTFOLIO, SURROGATE, STACKING = "floor", "portfolio", "surrogate", "stacking"
+FLOOR, PORTFOLIO, SURROGATE = "floor", "portfolio", "surrogate"
 """Where candidates come from."""
 
 
@@ -52,14 +51,12 @@ class Library:
         entries: The candidates by number.
     """
 
-    def __init__(self, problem: Problem, splits: Sequence[Split]) -> None:
+    def __init__(self, splits: Sequence[Split]) -> None:
         """Begins without candidates.
 
         Args:
-            problem: What is to be learned.
             splits: The folds.
         """
-        self._problem = problem
         self.splits = splits
         self.entries: dict[int, Entry] = {}
 
@@ -96,19 +93,3 @@ class Library:
         """The candidate with the smallest loss among those with most folds; None for none."""
         most = max((each.folds for each in self.entries.values()), default=0)
         return self.reached(most)[0] if most else None
-
-    def all_outputs(self, entry: Entry) -> Outputs:
-        """Returns the out-of-fold outputs of a complete candidate for all rows.
-
-        Rows that no fold judges have the mean of the others.
-        """
-        found = np.full((self._problem.row_count, _width(entry)), np.nan)
-        for split, result in zip(self.splits, entry.results, strict=True):
-            found[split.judged] = result.outputs
-        return np.where(np.isnan(found), np.nanmean(found, axis=0), found)
-
-
-def _width(entry: Entry) -> int:
-    outputs = entry.results[0].outputs
-    assert outputs is not None, "only results with a score are kept"
-    return int(outputs.shape[1])

@@ -8,7 +8,6 @@ from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.library import FLOOR, Entry, Library
 from services.tuner.domain.search.pacing import Guesses, Pace, open_entries
 from services.tuner.domain.search.racing import is_promising
-from services.tuner.domain.search.second_level import SecondLevel
 from services.tuner.domain.search.sources import Sources
 from services.tuner.domain.trials.hosting import TrialHost
 from services.tuner.domain.trials.trial import TrialResult, TrialTask
@@ -30,7 +29,6 @@ class Search:
         host: Runs trials.
         library: What is known.
         sources: Gives candidates.
-        second_level: Candidates that learn from others.
         pace: The time.
         watch: Told of every trial that ends; may raise to stop.
         is_stopped: Whether to stop where it is, with what is known by then.
@@ -41,7 +39,6 @@ class Search:
     host: TrialHost
     library: Library
     sources: Sources
-    second_level: SecondLevel
     pace: Pace
     watch: Watch
     is_stopped: Callable[[], bool] = lambda: False
@@ -96,8 +93,6 @@ class Search:
         """Returns the candidate to go on with; None if there is no time for any."""
         if self.pace.left <= 0:
             return None
-        if self.second_level.is_due(self.library, self.pace):
-            self.sources.stack(self.second_level.begin(self.library, self.pace))
         begun = [
             each
             for each in open_entries(self.library)

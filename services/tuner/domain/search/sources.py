@@ -6,7 +6,7 @@ from itertools import count
 import numpy as np
 
 from services.tuner.domain.families.family import Family
-from services.tuner.domain.portfolio.defaults import FIRST, FLOORS, SECOND_LEVEL
+from services.tuner.domain.portfolio.defaults import FIRST, FLOORS
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.joint import (
     joined_configuration,
@@ -16,7 +16,6 @@ from services.tuner.domain.search.joint import (
 from services.tuner.domain.search.library import (
     FLOOR,
     PORTFOLIO,
-    STACKING,
     SURROGATE,
     Library,
 )
@@ -45,23 +44,9 @@ class Sources:
         self._numbers = count()
         self._known = self._portfolio()
         self._proposed: list[Configuration] = []
-        self._stacked: list[Candidate] = []
-
-    def stack(self, bases: tuple[int, ...]) -> None:
-        """Gives candidates next that learn from the outputs of others too.
-
-        Args:
-            bases: Numbers of the others.
-        """
-        for family in SECOND_LEVEL:
-            if family in self._families:
-                configuration = self._spaces[family].default
-                self._stacked.append(Candidate(next(self._numbers), family, configuration, bases))
 
     def next(self, library: Library) -> tuple[Candidate, str]:
         """Returns a candidate and where it comes from."""
-        if self._stacked:
-            return self._stacked.pop(0), STACKING
         if self._known:
             family, some, origin = self._known.pop(0)
             return Candidate(next(self._numbers), family, some), origin
@@ -89,8 +74,6 @@ class Sources:
     def _suggested(self, library: Library) -> list[Configuration]:
         told, pending = [], []
         for entry in library.entries.values():
-            if entry.candidate.stacked:
-                continue  # What it learns from is not what the surrogate proposes settings for.
             configuration = joined_configuration(
                 entry.candidate.family, entry.candidate.configuration
             )

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from common.models.estimators.blending import BlendedClassifier, BlendedRegressor
-from common.models.estimators.stacking import StackedColumns
 from services.tuner.domain.ensemble.final import Results, final_estimator, pool_of
 from services.tuner.domain.ensemble.pool import Limits
 from services.tuner.domain.ensemble.selection import Ensemble, choose_ensemble
@@ -18,7 +17,6 @@ from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.library import Entry, Library
 from services.tuner.domain.search.loop import Search, Watch, fitting_families
 from services.tuner.domain.search.pacing import Pace
-from services.tuner.domain.search.second_level import SecondLevel
 from services.tuner.domain.search.sources import Sources
 from services.tuner.domain.trials.hosting import TrialHost
 from services.tuner.domain.trials.trial import Split, TrialResult
@@ -103,7 +101,7 @@ def tune(
     start = time.monotonic()
     metric = _metric_of(problem, settings)
     splits = fold_splits(problem, fold_count(problem, settings.seconds), settings.seed)
-    library = Library(problem, splits)
+    library = Library(splits)
     allowed = [each for each in FAMILIES.values() if _is_allowed(each.name, settings)]
     families, _ = fitting_families(problem, allowed)
     pace = Pace(settings.seconds, len(splits), start)
@@ -117,11 +115,10 @@ def tune(
         seed=settings.seed,
     ) as host:
         sources = Sources(problem, list(families.values()), settings.seed)
-        above = SecondLevel(problem, metric, splits, host)
-        search = Search(problem, families, host, library, sources, above, pace, watch, is_stopped)
+        search = Search(problem, families, host, library, sources, pace, watch, is_stopped)
         search.run(settings.concurrency)
     seconds = _HURRY_SECONDS if is_stopped() else _BLEND_SHARE * settings.seconds
-    return _blended(problem, metric, library, splits, above.columns, settings, seconds)
+    return _blended(problem, metric, library, splits, settings, seconds)
 
 
 def _metric_of(problem: Problem, settings: Settings) -> Metric:
@@ -140,19 +137,13 @@ def _blended(
     metric: Metric,
     library: Library,
     splits: Sequence[Split],
-    columns: StackedColumns | None,
     settings: Settings,
     seconds: float,
 ) -> Tuned:
     results = _results(library)
     pool = pool_of(problem, metric, results, splits)
     ensemble = choose_ensemble(pool, settings.limits, seconds, settings.seed)
-    stacked = {
-        number: columns
-        for number in ensemble.weights
-        if columns is not None and library.entries[number].candidate.stacked
-    }
-    estimator = final_estimator(problem, ensemble, results, stacked)
+    estimator = final_estimator(problem, ensemble, results)
     return Tuned(estimator, metric, ensemble, library)
 
 
