@@ -6,6 +6,7 @@ Rivals run in environments of their own with their defaults. What one reached is
 
 import hashlib
 import json
+import os
 import platform
 import sys
 from dataclasses import asdict, dataclass, field
@@ -143,7 +144,9 @@ class Runner:
         outcome = _run(interpreter(environment), contender, table, seed, seconds)
         _KEPT.mkdir(parents=True, exist_ok=True)
         measured = f"{datetime.now(UTC):%Y-%m-%d}"
-        content = {"key": key, "measured": measured, "outcome": asdict(outcome)}
+        # On a machine that was busy otherwise a rival had less than its budget.
+        content = {"key": key, "measured": measured, "load": os.getloadavg()[0]}
+        content["outcome"] = asdict(outcome)
         path.write_text(json.dumps(content, indent=1))
         return outcome
 
