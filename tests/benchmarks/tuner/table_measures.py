@@ -123,7 +123,7 @@ def _spent(at: str, found: Results, seconds: int) -> list[Measure]:
 
     def measure(text: str, of: str, *, is_time: bool, aim: Aim | None = None) -> Measure:
         def worst(outcomes: Sequence[Outcome]) -> float:
-            most = max(float(getattr(each, of)) for each in outcomes)
+            most = max((float(getattr(each, of)) for each in _ended(outcomes)), default=math.inf)
             return 100 * (most / seconds - 1) if is_time else most
 
         theirs = min((worst(each) for each in rivals), default=None)
@@ -137,6 +137,10 @@ def _spent(at: str, found: Results, seconds: int) -> list[Measure]:
         measure("memory, MB", "resident", is_time=False, aim=Aim(at_most=700)),
         measure("the same, shared once", "proportional", is_time=False),
     ]
+
+
+def _ended(outcomes: Sequence[Outcome]) -> list[Outcome]:
+    return [each for each in outcomes if not each.failure]
 
 
 def _trials(at: str, found: Results) -> list[Measure]:
@@ -164,7 +168,7 @@ def _scored(outcomes: Sequence[Outcome]) -> float | None:
 def _summary(
     name: str, standing: Standing, place: int, outcomes: Sequence[Outcome], seconds: int
 ) -> str:
-    relative, failures = standing.relative[place], sum(bool(each.failure) for each in outcomes)
+    relative, failures = standing.relative[place], len(outcomes) - len(_ended(outcomes))
     return (
         f"{name}: mean rank {standing.ranks[place]:.2f}, wins {standing.wins[place]:.0%}, "
         f"relative loss {_over(np.mean, relative):.2f}, worst {_over(np.max, relative):.2f}, "

@@ -14,6 +14,8 @@ _METRICS = {
     "multiclass": metrics.log_loss,
     "regression": metrics.root_mean_squared_error,
 }
+_LEAST_SECONDS = 30
+"""It takes no smaller budget."""
 
 
 def main() -> None:
@@ -26,7 +28,7 @@ def main() -> None:
         else classification.AutoSklearnClassifier
     )
     found = make(
-        time_left_for_this_task=int(task.seconds),
+        time_left_for_this_task=max(int(task.seconds), _LEAST_SECONDS),
         metric=_METRICS[task.kind],
         n_jobs=1,
         seed=task.seed,
