@@ -124,8 +124,8 @@ class TunerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def DeleteTuningRun(self, request, context):
-        """Deletes a search that ended, with its events, leaderboard and report; its model stays. Needs the
-        editor role.
+        """Deletes a search that ended, with its events, leaderboard and report. FAILED_PRECONDITION while a
+        model version or an analysis refers to it. Needs the editor role.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

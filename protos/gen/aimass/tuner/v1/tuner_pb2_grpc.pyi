@@ -54,8 +54,8 @@ class TunerServiceStub:
     role.
     """
     DeleteTuningRun: _grpc.UnaryUnaryMultiCallable[_tuner_pb2.DeleteTuningRunRequest, _empty_pb2.Empty]
-    """Deletes a search that ended, with its events, leaderboard and report; its model stays. Needs the
-    editor role.
+    """Deletes a search that ended, with its events, leaderboard and report. FAILED_PRECONDITION while a
+    model version or an analysis refers to it. Needs the editor role.
     """
     ListCandidates: _grpc.UnaryUnaryMultiCallable[_tuner_pb2.ListCandidatesRequest, _tuner_pb2.ListCandidatesResponse]
     """Lists the candidates of a search that ended with a model, the best first: its leaderboard. Needs
@@ -88,8 +88,8 @@ class TunerServiceAsyncStub(TunerServiceStub):
     role.
     """
     DeleteTuningRun: _aio.UnaryUnaryMultiCallable[_tuner_pb2.DeleteTuningRunRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Deletes a search that ended, with its events, leaderboard and report; its model stays. Needs the
-    editor role.
+    """Deletes a search that ended, with its events, leaderboard and report. FAILED_PRECONDITION while a
+    model version or an analysis refers to it. Needs the editor role.
     """
     ListCandidates: _aio.UnaryUnaryMultiCallable[_tuner_pb2.ListCandidatesRequest, _tuner_pb2.ListCandidatesResponse]  # type: ignore[assignment]
     """Lists the candidates of a search that ended with a model, the best first: its leaderboard. Needs
@@ -155,8 +155,8 @@ class TunerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tuner_pb2.DeleteTuningRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Deletes a search that ended, with its events, leaderboard and report; its model stays. Needs the
-        editor role.
+        """Deletes a search that ended, with its events, leaderboard and report. FAILED_PRECONDITION while a
+        model version or an analysis refers to it. Needs the editor role.
         """
 
     @_abc_1.abstractmethod
