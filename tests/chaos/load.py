@@ -1,4 +1,4 @@
-"""Imports, scans, trainings, analyses, while parts of the suite die; nothing may be lost."""
+"""Imports and runs of all kinds, while parts of the suite die; nothing may be lost."""
 
 import hashlib
 import sys
@@ -16,6 +16,7 @@ from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2, model_pb2, transfer_pb2
 from aimass.outlier.v1 import detector_pb2, outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
+from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import artifact_pb2, network_pb2, run_pb2
 from common import client
 from common.testing.suite import RunningSuite
@@ -35,9 +36,11 @@ class Ledger:
         runs: Training runs that were created.
         scans: Outlier scans that were created.
         analyses: Analyses that were created.
+        tunings: Searches for models that were created.
         versions: Data set versions with their digests, as first told.
         models: Model versions that a run or a scan has named.
-        findings: Scores and page of each scan, report and results of each analysis, as first told.
+        findings: Scores and page of each scan, report and results of each analysis, report and
+            leaderboard of each search, as first told.
         problems: What went wrong, in words.
     """
 
@@ -45,6 +48,7 @@ class Ledger:
     runs: list[str] = field(default_factory=list)
     scans: list[str] = field(default_factory=list)
     analyses: list[str] = field(default_factory=list)
+    tunings: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     models: list[str] = field(default_factory=list)
     findings: dict[str, list[artifact_pb2.ArtifactRef]] = field(default_factory=dict)
@@ -52,7 +56,7 @@ class Ledger:
 
 
 class Load:
-    """A thread that imports a table, scans it, trains on it and analyses the model, for ever."""
+    """A thread that imports a table, scans, trains, analyses the model and tunes, for ever."""
 
     def __init__(self, suite: RunningSuite, number: int) -> None:
         """Prepares.
@@ -72,7 +76,7 @@ class Load:
         self._thread.start()
 
     def stop(self) -> None:
-        """Waits for the analysis at the end of the turn; no other turn begins after it."""
+        """Waits for the tuning at the end of the turn; no other turn begins after it."""
         self._ending.set()
         self._thread.join(_PATIENCE_SECONDS)
         if self._thread.is_alive():
@@ -83,7 +87,7 @@ class Load:
         frame = sys._current_frames()[self._thread.ident or 0]
         calls = [each.name for each in traceback.extract_stack(frame) if each.filename == __file__]
         ledger = self.ledger
-        kinds = (ledger.imports, ledger.scans, ledger.runs, ledger.analyses)
+        kinds = (ledger.imports, ledger.scans, ledger.runs, ledger.analyses, ledger.tunings)
         newest = [name for names in kinds for name in names[-1:]]
         return f"in {' > '.join(calls)}; last acknowledged: {', '.join(newest)}"
 
@@ -93,6 +97,7 @@ class Load:
                 version = self._import()
                 self._scan(version)
                 self._analyse(self._train(version))
+                self._tune(version)
         except Exception as error:
             self.ledger.problems.append(f"{self._name}: {error!r}")
 
@@ -180,6 +185,23 @@ class Load:
         _require_success(name, analysis.status)
         self.ledger.findings[name] = [analysis.report, analysis.results]
 
+    def _tune(self, version: str) -> None:
+        spec = tuner_pb2.TuningSpec(dataset_version=version, families=["linear", "decision_tree"])
+        # Enough for a model on a busy machine, also where the first attempt is killed.
+        spec.budget.FromSeconds(15)
+        request = tuner_pb2.CreateTuningRunRequest(
+            tuning_run=tuner_pb2.TuningRun(spec=spec), request_id=str(uuid.uuid4())
+        )
+        stub = self._suite.tuning
+        name = self._insist(lambda: stub.CreateTuningRun(request)).name
+        self.ledger.tunings.append(name)
+        watch = tuner_pb2.WatchTuningRunRequest(name=name)
+        self._insist(lambda: list(client.watch(stub.WatchTuningRun, watch, _PATIENCE_SECONDS)))
+        tuned = self._insist(lambda: self._suite.get_tuning(name))
+        _require_success(name, tuned.status)
+        self.ledger.models.append(tuned.model_version)
+        self.ledger.findings[name] = [tuned.report, tuned.leaderboard]
+
     def _upload(self) -> str:
         rows = "\n".join(["a,b,y", *(f"{i},{i % 13},{i * 0.5}" for i in range(_ROWS))])
         data = rows.encode()
@@ -232,6 +254,7 @@ def check(suite: RunningSuite, ledger: Ledger) -> list[str]:
     states = {name: suite.get_run(name).status.state for name in ledger.runs}
     states |= {name: suite.get_scan(name).status.state for name in ledger.scans}
     states |= {name: suite.get_analysis(name).status.state for name in ledger.analyses}
+    states |= {name: suite.get_tuning(name).status.state for name in ledger.tunings}
     problems += [
         f"{name} is {run_pb2.RunState.Name(state)}"
         for name, state in states.items()

@@ -25,7 +25,7 @@ _LOGS = Path("build/chaos")
 _RESTART_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 _OF_RUNS = ("job", "scorer", "resolver", "worker")
-SUPERVISED = ("catalog", "trainer", "outlier", "analyzer", "store", "agent-1", "agent-2")
+SUPERVISED = ("catalog", "trainer", "outlier", "analyzer", "tuner", "store", "agent-1", "agent-2")
 
 
 @dataclass
@@ -38,6 +38,7 @@ class Result:
         runs: Training runs that were acknowledged.
         scans: Outlier scans that were acknowledged.
         analyses: Analyses that were acknowledged.
+        tunings: Searches for models that were acknowledged.
         problems: What was lost, stuck or left behind.
     """
 
@@ -46,6 +47,7 @@ class Result:
     runs: int = 0
     scans: int = 0
     analyses: int = 0
+    tunings: int = 0
     problems: list[str] = field(default_factory=list)
 
 
@@ -55,7 +57,7 @@ def campaign(
     seed: int,
     told: Callable[[int, str], None] = lambda number, victim: None,
 ) -> Result:
-    """Kills a random process in each round, while imports, scans, trainings and analyses go on.
+    """Kills a random process in each round, while imports and runs of all kinds go on.
 
     Args:
         suite: The suite; it goes on afterwards.
@@ -68,7 +70,7 @@ def campaign(
     for load in loads:
         load.start()
     for number in range(rounds):
-        # A fault comes at any moment of an import, a scan, a training or an analysis.
+        # A fault comes at any moment of an import, a scan, a training, an analysis or a tuning.
         time.sleep(chance.uniform(0.5, 4.0))
         victim = chance.choice([*SUPERVISED, *_OF_RUNS, *_OF_RUNS])
         told(number, victim)
@@ -80,6 +82,7 @@ def campaign(
         result.runs += len(load.ledger.runs)
         result.scans += len(load.ledger.scans)
         result.analyses += len(load.ledger.analyses)
+        result.tunings += len(load.ledger.tunings)
         result.problems += check(suite, load.ledger)
     return result
 
@@ -140,7 +143,7 @@ def main() -> int:
     print(f"killed: {kills}")
     print(
         f"acknowledged: {result.imports} imports, {result.scans} scans, {result.runs} training "
-        f"runs, {result.analyses} analyses"
+        f"runs, {result.analyses} analyses, {result.tunings} tunings"
     )
     for problem in result.problems:
         print(f"PROBLEM {problem}")

@@ -23,7 +23,7 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
         result = campaign(suite, ROUNDS, seed=2)
         marker = suite.state.suite
     assert not result.problems
-    assert result.runs > 0 and result.scans > 0 and result.analyses > 0
+    assert result.runs > 0 and result.scans > 0 and result.analyses > 0 and result.tunings > 0
     assert suite_processes(marker) == []
 
 

@@ -1,6 +1,7 @@
 """The command against a running suite, through YAML and by hand."""
 
 import json
+import re
 import tarfile
 from pathlib import Path
 
@@ -213,6 +214,35 @@ def test_the_doctor_finds_a_running_suite_well(
         "2 slots are ready",
     ):
         assert line in shown
+
+
+TUNING = """
+kind: TuningRun
+tuning_run: {spec: {dataset_version: datasets/cli-tuned/versions/latest, families: [linear]}}
+"""
+
+
+def test_a_model_is_found_by_one_command(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A search is followed to its end, says what it found, and can be looked at afterwards."""
+    write_table(tmp_path)
+    table = str(tmp_path / "table.npz")
+    assert run(["datasets", "import", table, "--name", "cli-tuned", "--target", "y"]) == 0
+    file = tmp_path / "tuning.yaml"
+    file.write_text(TUNING)
+    assert run(["apply", "--validate-only", "-f", str(file)]) == 0
+    assert "metric: rmse" in capsys.readouterr().out
+    options = ["--metric", "mae", "--budget", "10", "--family", "linear", "--cores", "1"]
+    assert run(["tune", "cli-tuned", *options]) == 0
+    shown = capsys.readouterr().out
+    assert "models/cli-tuned/versions/1" in shown and "mae " in shown
+    (name,) = set(re.findall(r"tuningRuns/[\w-]+", shown))
+    for arguments in (["tunings", "show", name], ["tunings", "candidates", name, "--most", "2"]):
+        assert run(arguments) == 0, arguments
+        assert "linear" in capsys.readouterr().out, arguments
+    assert run(["open", "--url-only", name]) == 0
+    assert "report.html" in capsys.readouterr().out
 
 
 def test_a_model_from_elsewhere_by_file_and_by_command(

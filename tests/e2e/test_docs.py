@@ -18,6 +18,7 @@ PAGES = [
     "services/catalog/README.md",
     "services/outlier/README.md",
     "services/trainer/README.md",
+    "services/tuner/README.md",
 ]
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
@@ -43,6 +44,7 @@ def run_as_user(suite: RunningSuite, command: list[str], folder: Path) -> str:
         "AIMASS_TRAINER_ADDRESS": suite.state.trainer_address,
         "AIMASS_OUTLIER_ADDRESS": suite.state.outlier_address,
         "AIMASS_ANALYZER_ADDRESS": suite.state.analyzer_address,
+        "AIMASS_TUNER_ADDRESS": suite.state.tuner_address,
         "AIMASS_HOME": str(suite.suite.home.path),
     }
     done = subprocess.run(

@@ -13,11 +13,12 @@ from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2
 from aimass.outlier.v1 import detector_pb2, outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
+from aimass.tuner.v1 import tuner_pb2
 from common.testing.suite import RunningSuite
 from tests.fuzz.caller import Fuzzer, Report, methods
 from tests.fuzz.messages import MessageGenerator
 
-SERVICES = ("catalog", "trainer", "outlier", "analyzer")
+SERVICES = ("catalog", "trainer", "outlier", "analyzer", "tuner")
 _WARM_UP_SHARE = 0.2
 _ACTIVE = "state!=SUCCEEDED AND state!=FAILED AND state!=CANCELLED"
 
@@ -66,6 +67,7 @@ def victims(suite: RunningSuite, service: str) -> list[str]:
         imported.dataset_imports[0].name,
         *_outlier_victims(suite, version),
         *(_analysis_victims(suite, run.model_version) if service == "analyzer" else ()),
+        *(_tuning_victims(suite, version) if service == "tuner" else ()),
     ]
 
 
@@ -87,6 +89,14 @@ def _analysis_victims(suite: RunningSuite, model_version: str) -> list[str]:
     structure = analyzer_pb2.PartRequest(part=analyzer_pb2.ANALYSIS_PART_STRUCTURE)
     spec = analyzer_pb2.AnalysisSpec(model_version=model_version, parts=[structure])
     return [suite.analyse(spec).name]
+
+
+def _tuning_victims(suite: RunningSuite, version: str) -> list[str]:
+    """Makes a short search."""
+    spec = tuner_pb2.TuningSpec(dataset_version=version, families=["linear"])
+    spec.budget.FromSeconds(10)
+    tuned = suite.tune(spec)
+    return [tuned.name, tuned.model_version]
 
 
 def attack(
@@ -147,3 +157,9 @@ def _tidied(suite: RunningSuite) -> Iterator[None]:
         for analysis in analyses.analyses:
             suite.analyses.CancelAnalysis(analyzer_pb2.CancelAnalysisRequest(name=analysis.name))
             suite.finish_analysis(analysis.name)
+        tunings = suite.tuning.ListTuningRuns(
+            tuner_pb2.ListTuningRunsRequest(filter=_ACTIVE, page_size=1000)
+        )
+        for tuning in tunings.tuning_runs:
+            suite.tuning.CancelTuningRun(tuner_pb2.CancelTuningRunRequest(name=tuning.name))
+            suite.finish_tuning(tuning.name)

@@ -38,6 +38,7 @@ TEXTS = (
     "trainingRuns/*",
     "outlierScans/*",
     "analyses/*",
+    "tuningRuns/*",
     "s3://aimass/records/",
     "s3://other/../key",
     "file:///etc/passwd",
