@@ -1,0 +1,164 @@
+"""The tuner as its users meet it: searches, their models, candidates, bad input, and faults."""
+
+from collections.abc import Iterator
+
+import grpc
+import pytest
+
+from aimass.analyzer.v1 import analyzer_pb2
+from aimass.catalog.v1 import dataset_pb2, model_pb2
+from aimass.tuner.v1 import tuner_pb2
+from aimass.type.v1 import run_pb2
+from common.artifacts.blobs import read_artifact
+from common.local.plan import SuiteOptions
+from common.testing.suite import RunningSuite, running_suite
+from tests.e2e.analysis_data import CLASSES, COLUMNS, TARGET, table
+
+BUDGET = 15
+QUICK = ("linear", "naive_bayes", "random_forest")
+# Machines of tests are busy: how well the budget is kept is measured by the benchmark.
+PATIENCE = 1.5
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSuite]:
+    """A suite with a process for searches ready, as it has at its users'."""
+    home = tmp_path_factory.mktemp("tuner-suite")
+    with running_suite(home, SuiteOptions(agents=1), {"AIMASS_TUNER_WARM": "true"}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def data(suite: RunningSuite) -> str:
+    """A table of four numbers and a colour, of which a fifth is left to test on."""
+    split = dataset_pb2.SplitSpec(validation_fraction=0.2, test_fraction=0.2)
+    spec = dataset_pb2.DatasetImportSpec(target=TARGET, split=split)
+    return suite.import_dataset("tuned-colours", "colours.csv", table(), spec)
+
+
+def spec_of(data: str, model: str, budget: int = BUDGET) -> tuner_pb2.TuningSpec:
+    """Returns a search in families that are quickly fitted."""
+    spec = tuner_pb2.TuningSpec(dataset_version=data, model=f"models/{model}", families=QUICK)
+    spec.budget.FromSeconds(budget)
+    return spec
+
+
+@pytest.fixture(scope="module")
+def tuned(suite: RunningSuite, data: str) -> tuner_pb2.TuningRun:
+    """A search in all families, with nothing but data and time."""
+    spec = tuner_pb2.TuningSpec(dataset_version=data)
+    spec.budget.FromSeconds(BUDGET)
+    return suite.tune(spec)
+
+
+def versions_of(suite: RunningSuite, model: str) -> list[model_pb2.ModelVersion]:
+    """Returns the versions of a model."""
+    request = model_pb2.ListModelVersionsRequest(parent=f"models/{model}")
+    return list(suite.models.ListModelVersions(request).model_versions)
+
+
+def candidates_of(suite: RunningSuite, name: str, size: int) -> list[tuner_pb2.Candidate]:
+    """Returns the candidates of a search, page by page."""
+    request = tuner_pb2.ListCandidatesRequest(name=name, page_size=size)
+    found: list[tuner_pb2.Candidate] = []
+    while True:
+        page = suite.tuning.ListCandidates(request)
+        assert len(page.candidates) <= size
+        found += page.candidates
+        request.page_token = page.next_page_token
+        if not request.page_token:
+            return found
+
+
+def begun(suite: RunningSuite, spec: tuner_pb2.TuningSpec) -> str:
+    """Starts a search. Returns its name once a model has a score."""
+    name = suite.create_tuning(spec)
+    for event in suite.watch_tuning(name):
+        if event.HasField("metrics"):
+            return name
+    pytest.fail(f"{name} ended without a score: {suite.get_tuning(name).status.error}")
+
+
+def test_a_model_is_found_within_the_budget(
+    suite: RunningSuite, tuned: tuner_pb2.TuningRun, data: str
+) -> None:
+    """The main path: from data to a model that is better than guessing, with its scores."""
+    status, summary = tuned.status, tuned.summary
+    assert status.state == run_pb2.RUN_STATE_SUCCEEDED, status.error
+    seconds = (status.end_time.ToNanoseconds() - status.start_time.ToNanoseconds()) / 1e9
+    assert seconds < PATIENCE * BUDGET
+    assert (summary.metric, tuned.spec.metric) == ("log_loss", "log_loss")
+    assert 0 < summary.score.value < 1
+    assert 0 < summary.test_score.value < 1
+    assert summary.verdict and summary.members
+    assert data in status.lineage.inputs
+    assert list(status.lineage.outputs) == [tuned.model_version]
+    [version] = versions_of(suite, "tuned-colours")
+    assert version.name == tuned.model_version
+    assert version.format == model_pb2.MODEL_FORMAT_SKOPS
+    assert version.task == dataset_pb2.TASK_CLASSIFICATION
+    assert list(version.signature.classes) == list(CLASSES)
+    assert [each.name for each in version.signature.inputs] == list(COLUMNS)
+    assert version.metrics["test/log_loss"] == summary.test_score.value
+
+
+def test_candidates_are_listed_by_page(suite: RunningSuite, tuned: tuner_pb2.TuningRun) -> None:
+    """The best first, each once, with weights of those that the model is made of."""
+    found = candidates_of(suite, tuned.name, 1)
+    assert len({each.number for each in found}) == len(found) >= tuned.summary.candidate_count
+    assert sum(each.weight for each in found) == pytest.approx(1)
+    assert found == candidates_of(suite, tuned.name, 50)
+    assert found[0].HasField("score")
+
+
+def test_the_page_is_one_html_file(suite: RunningSuite, tuned: tuner_pb2.TuningRun) -> None:
+    """It names the search and what it learned from."""
+    page = b"".join(read_artifact(suite.store, tuned.report)).decode()
+    assert tuned.name in page and tuned.spec.dataset_version in page
+
+
+def test_the_model_opens_in_the_analyzer(suite: RunningSuite, tuned: tuner_pb2.TuningRun) -> None:
+    """It is a model like any other."""
+    part = analyzer_pb2.PartRequest(part=analyzer_pb2.ANALYSIS_PART_STRUCTURE)
+    spec = analyzer_pb2.AnalysisSpec(model_version=tuned.model_version, parts=[part])
+    spec.budget.FromSeconds(5)
+    analysis = suite.analyse(spec)
+    assert analysis.status.state == run_pb2.RUN_STATE_SUCCEEDED, analysis.status.error
+
+
+def test_a_cancelled_search_keeps_the_best_so_far(suite: RunningSuite, data: str) -> None:
+    """It stops at once, and what it found by then is a version of the model."""
+    name = begun(suite, spec_of(data, "cancelled", 600))
+    job = suite.job(name)
+    suite.tuning.CancelTuningRun(tuner_pb2.CancelTuningRunRequest(name=name))
+    run = suite.finish_tuning(name)
+    assert run.status.state == run_pb2.RUN_STATE_CANCELLED
+    assert not job.is_running() or job.status() == "zombie"
+    [version] = versions_of(suite, "cancelled")
+    assert run.model_version == version.name
+    assert "cancelled" in run.summary.verdict
+    assert candidates_of(suite, name, 50)
+
+
+@pytest.mark.parametrize("victim", ["job", "tuner"])
+def test_a_killed_search_ends_with_a_model(suite: RunningSuite, data: str, victim: str) -> None:
+    """SIGKILL of its process: another attempt has the time left. Of the service: it goes on."""
+    name = begun(suite, spec_of(data, f"killed-{victim}", 30))
+    (suite.job(name) if victim == "job" else suite.supervised(victim)).kill()
+    run = suite.finish_tuning(name)
+    assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status.error
+    assert run.status.attempt == (2 if victim == "job" else 1)
+    assert [each.name for each in versions_of(suite, f"killed-{victim}")] == [run.model_version]
+
+
+def test_what_no_model_learns_is_refused_or_fails_with_a_sentence(suite: RunningSuite) -> None:
+    """A target that is missing or constant, and too few rows."""
+    rows = "".join(f"{number},{number % 7},same\n" for number in range(60))
+    data = suite.import_dataset("one-class", "one.csv", f"a,b,{TARGET}\n{rows}".encode())
+    for target in (TARGET, "missing"):
+        spec = spec_of(data, "none")
+        spec.targets.append(target)
+        with pytest.raises(grpc.RpcError) as refused:
+            suite.tune(spec)
+        assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+        assert "targets" in str(refused.value.details())
