@@ -19,7 +19,7 @@ from common.local import processes
 from common.local.child import Program, RestartPolicy
 from common.local.home import Phase, SuiteHome, SuiteState
 from common.local.plan import SuitePlan, inherited_environment
-from common.local.ports import PortReservations
+from common.local.ports import SERVICE_PORTS, PortReservations
 from common.local.readiness import answers_at
 from common.local.store import BUCKET, Store, StoreMissingError, choose_store, find_weed
 from common.local.supervisor import Supervisor
@@ -49,7 +49,8 @@ class Bench:
 
     def plan(self, store: Store, *services: Program) -> SuitePlan:
         agent = self.program("agent-1", IDLE)
-        return SuitePlan(self.suite, store, "", "", "", "", services, (agent,))
+        addresses = {f"{name}_address": "" for name in SERVICE_PORTS}
+        return SuitePlan(self.suite, store, services=services, agents=(agent,), **addresses)
 
     def state(self) -> SuiteState:
         state = self.home.read_state()
