@@ -30,6 +30,7 @@ from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.metrics.registry import metric_for
 from services.tuner.domain.page.tuning_page import Facts, tuning_page
 from services.tuner.domain.problem import Problem
+from services.tuner.domain.search.fallback import small_model
 from services.tuner.domain.search.library import Library
 from services.tuner.domain.search.loop import fitting_families
 from services.tuner.domain.search.tuning import NothingLearnedError, Settings, Tuned, tune
@@ -51,6 +52,11 @@ _CURE = "make room there, or set TMPDIR to a folder with room, and tune again"
 _CAUTION_SHARE, _LONGEST_CAUTION = 0.02, 10.0
 _MOST_SHARE = 0.99
 _METRICS_SECONDS = 1.0
+# Of a large model: what a second packages and opens again, and what blending takes before.
+_PACKAGED_BYTES = 20e6
+_LIKELY_PARTS = 3
+_USUAL_PACKAGING, _BLENDING_SECONDS = 1.0, 2.0
+_CANCELLED = "The search was cancelled; this is the best by then."
 _ODD = "Something is odd about the data"
 
 
@@ -79,9 +85,8 @@ class _Tuning:
         warnings = self._warnings(loaded)
         history = History()
         settings = self._settings(loaded.problem)
-        tuned = self._searched(loaded.problem, settings, history)
+        result = self._searched(loaded, settings, history, warnings)
         history.end()
-        result = Result(loaded, settings, tuned, history, warnings, owner.cancelled.is_set())
         found = self._published(result)
         try:
             owner.succeed(lambda run: run.MergeFrom(found))
@@ -112,14 +117,34 @@ class _Tuning:
             seed=wanted.seed,
         )
 
-    def _searched(self, problem: Problem, settings: Settings, history: History) -> Tuned:
+    def _searched(
+        self, loaded: Loaded, settings: Settings, history: History, warnings: list[str]
+    ) -> Result:
+        problem = loaded.problem
         reporter = _Reporter(self._owner, self._budget, history, self._metric(problem))
         trials = self._folder / "trials"
         trials.mkdir()
         try:
-            return tune(problem, settings, trials, reporter.watch, reporter.is_stopped)
-        except NothingLearnedError as error:
+            tuned = tune(problem, settings, trials, reporter.watch, reporter.is_stopped)
+        except NothingLearnedError:
             self._owner.check_cancelled()
+            tuned, problem = self._small_model(problem, settings, trials, reporter)
+            note = (
+                f"The budget of {self._budget.seconds:g} s is too small for a search: this is a "
+                f"small model of {problem.row_count:,} rows; give it a larger one."
+            )
+            self._owner.log(note, event_pb2.SEVERITY_WARNING, "search")
+            small = replace(loaded, problem=problem)
+            return Result(small, settings, tuned, history, warnings, note)
+        note = _CANCELLED if self._owner.cancelled.is_set() else ""
+        return Result(loaded, settings, tuned, history, warnings, note)
+
+    def _small_model(
+        self, problem: Problem, settings: Settings, folder: Path, reporter: "_Reporter"
+    ) -> tuple[Tuned, Problem]:
+        try:
+            return small_model(problem, self._metric(problem), settings, folder)
+        except NothingLearnedError as error:
             raise FailedPreconditionError(
                 f"No model could be fitted within the budget of {self._budget.seconds:g} s"
                 f"{reporter.failures_told()}; give it a larger one.",
@@ -195,7 +220,7 @@ class _Tuning:
                 ("Model", self._specification.model),
             ],
             notices=[Notice(Severity.WARNING, _ODD, each, "") for each in result.warnings],
-            is_cut_short=result.is_cut_short,
+            is_cut_short=bool(result.note),
         )
         try:
             return tuning_page(result.tuned, result.history, result.loaded.problem, facts)
@@ -234,13 +259,18 @@ class _Reporter:
         self._best = float("inf")
         self._message = "the trials' process starts"
         self._told = -_METRICS_SECONDS
+        self._publishing = 0.0
 
     def is_stopped(self) -> bool:
-        """Whether the run was cancelled; asked again and again, so progress is told here."""
+        """Whether the run was cancelled, or what is found takes the time left to be published.
+
+        Asked again and again, so progress is told here.
+        """
         self._owner.progress(
             min(self._budget.share, _MOST_SHARE), "searching", self._message, self._budget.left
         )
-        return self._owner.cancelled.is_set()
+        is_late = self._publishing > 0 and self._budget.left < self._publishing
+        return is_late or self._owner.cancelled.is_set()
 
     def watch(self, library: Library, result: TrialResult) -> None:
         """Hears of a trial; see `Watch`."""
@@ -250,6 +280,7 @@ class _Reporter:
         best = library.best
         if best is None:
             return
+        self._publishing = _publishing_seconds(library)
         loss, candidate = best.loss(best.folds), best.candidate
         score = f"{self._metric.name} {self._metric.shown(loss):.4g}"
         tried = sum(each.folds > 0 for each in library.entries.values())
@@ -290,6 +321,13 @@ class _Reporter:
             **{f"trials/{name}": float(count) for name, count in self._failures.items()},
         }
         self._owner.metrics(values, step=len(steps))
+
+
+def _publishing_seconds(library: Library) -> float:
+    """Returns about how long a blend of the best takes to be packaged; 0 where it is small."""
+    best = library.complete[:_LIKELY_PARTS]
+    seconds = sum(trial.model_bytes for each in best for trial in each.results) / _PACKAGED_BYTES
+    return seconds + _BLENDING_SECONDS if seconds > _USUAL_PACKAGING else 0.0
 
 
 def _limits(row_latency: float | None, model_bytes: int | None) -> Limits:

@@ -34,7 +34,7 @@ class Result:
         tuned: What it found.
         history: The trials.
         warnings: What is odd about the data.
-        is_cut_short: Whether it was cancelled.
+        note: Why it ended before its time, a sentence; empty where it did not.
     """
 
     loaded: Loaded
@@ -42,7 +42,7 @@ class Result:
     tuned: Tuned
     history: History
     warnings: Sequence[str]
-    is_cut_short: bool
+    note: str
 
 
 def summary_of(result: Result) -> tuner_pb2.TuningSummary:
@@ -51,7 +51,7 @@ def summary_of(result: Result) -> tuner_pb2.TuningSummary:
     entries = list(tuned.library.entries.values())
     failed = [each.failure.failure for each in entries if each.failure is not None]
     summary = tuner_pb2.TuningSummary(
-        verdict=_verdict(tuned, entries, result.is_cut_short),
+        verdict=_verdict(tuned, entries, result.note),
         metric=tuned.metric.name,
         score=tuner_pb2.Score(
             value=tuned.metric.shown(tuned.ensemble.loss),
@@ -94,7 +94,7 @@ def _outputs(tuned: Tuned, test: Problem) -> Outputs:
     return tuned.estimator.predict_proba(test.features)
 
 
-def _verdict(tuned: Tuned, entries: Sequence[Entry], is_cut_short: bool) -> str:
+def _verdict(tuned: Tuned, entries: Sequence[Entry], note: str) -> str:
     metric, ensemble = tuned.metric, tuned.ensemble
     tried = sum(each.folds > 0 for each in entries)
     told = (
@@ -107,7 +107,7 @@ def _verdict(tuned: Tuned, entries: Sequence[Entry], is_cut_short: bool) -> str:
         told += f" Of what anybody would try first, {best} is best with {floors[best]:.4g}."
     else:
         told += " There was no time for what anybody would try first: give it a larger budget."
-    return f"{told} The search was cancelled; this is the best by then." if is_cut_short else told
+    return f"{told} {note}".strip()
 
 
 def _parts(count: int) -> str:

@@ -5,7 +5,7 @@ import io
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pyarrow as pa
@@ -302,7 +302,7 @@ def test_a_search_that_is_cancelled_before_a_model_keeps_nothing(
 ) -> None:
     """It is no failure."""
 
-    def nothing(*arguments: object) -> Tuned:
+    def in_vain(*arguments: object) -> Tuned:
         request_cancel(catalog)
         stop = arguments[-1]
         assert callable(stop)
@@ -310,21 +310,35 @@ def test_a_search_that_is_cancelled_before_a_model_keeps_nothing(
             pass
         raise NothingLearnedError
 
-    monkeypatch.setattr(job, "tune", nothing)
+    monkeypatch.setattr(job, "tune", in_vain)
     with pytest.raises(RunCancelledError):
         attempt(catalog)
     assert not record(catalog).model_version
 
 
-def test_a_budget_too_small_for_one_model_is_said(
+def nothing(*arguments: object) -> NoReturn:
+    """Finds no model."""
+    raise NothingLearnedError
+
+
+def test_a_budget_too_small_for_a_search_gives_a_small_model(
+    catalog: FakeCatalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And the verdict says so, with the cure."""
+    monkeypatch.setattr(job, "tune", nothing)
+    run = attempt(catalog)
+    assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED
+    assert "budget of 12 s is too small for a search" in run.summary.verdict
+    assert [each.family for each in run.summary.members] == ["linear"]
+    assert load_skops(catalog.store, catalog.registered[0])
+
+
+def test_a_budget_too_small_for_any_model_is_said(
     catalog: FakeCatalog, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the cure."""
-
-    def nothing(*arguments: object) -> Tuned:
-        raise NothingLearnedError
-
     monkeypatch.setattr(job, "tune", nothing)
+    monkeypatch.setattr(job, "small_model", nothing)
     with pytest.raises(FailedPreconditionError, match=r"within the budget of 12 s.*larger"):
         attempt(catalog)
 
