@@ -2,7 +2,6 @@
 
 import logging
 import sys
-from collections import Counter
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -31,14 +30,13 @@ from services.tuner.domain.metrics.registry import metric_for
 from services.tuner.domain.page.tuning_page import Facts, tuning_page
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.fallback import small_model
-from services.tuner.domain.search.library import Library
 from services.tuner.domain.search.loop import fitting_families
 from services.tuner.domain.search.tuning import NothingLearnedError, Settings, Tuned, tune
-from services.tuner.domain.trials.trial import TrialResult
 from services.tuner.kind import TUNING_RUNS
 from services.tuner.leaderboard import ranked_candidates, write_leaderboard
 from services.tuner.loading import Loaded, load_problem
 from services.tuner.publishing import packaged, store_package
+from services.tuner.reporting import MOST_SHARE, Reporter
 from services.tuner.summary import Result, summary_of
 
 Owner = RunOwner[tuner_pb2.TuningRun]
@@ -50,12 +48,6 @@ _HTML = "text/html; charset=utf-8"
 _PROTOBUF = "application/x-protobuf"
 _CURE = "make room there, or set TMPDIR to a folder with room, and tune again"
 _CAUTION_SHARE, _LONGEST_CAUTION = 0.02, 10.0
-_MOST_SHARE = 0.99
-_METRICS_SECONDS = 1.0
-# Of a large model: what a second packages and opens again, and what blending takes before.
-_PACKAGED_BYTES = 20e6
-_LIKELY_PARTS = 3
-_USUAL_PACKAGING, _BLENDING_SECONDS = 1.0, 2.0
 _CANCELLED = "The search was cancelled; this is the best by then."
 _ODD = "Something is odd about the data"
 
@@ -121,7 +113,7 @@ class _Tuning:
         self, loaded: Loaded, settings: Settings, history: History, warnings: list[str]
     ) -> Result:
         problem = loaded.problem
-        reporter = _Reporter(self._owner, self._budget, history, self._metric(problem))
+        reporter = Reporter(self._owner, self._budget, history, self._metric(problem))
         trials = self._folder / "trials"
         trials.mkdir()
         try:
@@ -140,7 +132,7 @@ class _Tuning:
         return Result(loaded, settings, tuned, history, warnings, note)
 
     def _small_model(
-        self, problem: Problem, settings: Settings, folder: Path, reporter: "_Reporter"
+        self, problem: Problem, settings: Settings, folder: Path, reporter: Reporter
     ) -> tuple[Tuned, Problem]:
         try:
             return small_model(problem, self._metric(problem), settings, folder)
@@ -175,7 +167,7 @@ class _Tuning:
 
     def _published(self, result: Result) -> tuner_pb2.TuningRun:
         """Returns what the run gets; its model is in the catalog then."""
-        self._owner.progress(_MOST_SHARE, "publishing", remaining=self._budget.left)
+        self._owner.progress(MOST_SHARE, "publishing", remaining=self._budget.left)
         store, problem = self._owner.store, result.loaded.problem
         try:
             package = packaged(result.tuned.estimator, problem)
@@ -245,89 +237,6 @@ class _Tuning:
 
     def _put(self, file: str, content: bytes | Path, media_type: str) -> artifact_pb2.ArtifactRef:
         return put_artifact(self._owner.store, f"{self._prefix}{file}", content, media_type)
-
-
-class _Reporter:
-    """Tells watchers of a search how it goes."""
-
-    def __init__(self, owner: Owner, budget: Budget, history: History, metric: Metric) -> None:
-        self._owner = owner
-        self._budget = budget
-        self._history = history
-        self._metric = metric
-        self._failures: Counter[str] = Counter()
-        self._best = float("inf")
-        self._message = "the trials' process starts"
-        self._told = -_METRICS_SECONDS
-        self._publishing = 0.0
-
-    def is_stopped(self) -> bool:
-        """Whether the run was cancelled, or what is found takes the time left to be published.
-
-        Asked again and again, so progress is told here.
-        """
-        self._owner.progress(
-            min(self._budget.share, _MOST_SHARE), "searching", self._message, self._budget.left
-        )
-        is_late = self._publishing > 0 and self._budget.left < self._publishing
-        return is_late or self._owner.cancelled.is_set()
-
-    def watch(self, library: Library, result: TrialResult) -> None:
-        """Hears of a trial; see `Watch`."""
-        self._history.watch(library, result)
-        if result.failure is not None:
-            self._tell_failure(result)
-        best = library.best
-        if best is None:
-            return
-        self._publishing = _publishing_seconds(library)
-        loss, candidate = best.loss(best.folds), best.candidate
-        score = f"{self._metric.name} {self._metric.shown(loss):.4g}"
-        tried = sum(each.folds > 0 for each in library.entries.values())
-        self._message = f"{score} at best, {tried} candidates tried"
-        is_better = loss < self._best
-        if is_better:
-            self._best = loss
-            self._owner.log(
-                f"Candidate {candidate.number} ({candidate.family}, {best.origin}) is the best so "
-                f"far: {score} over {best.folds} of {library.fold_count} folds.",
-                source="search",
-            )
-        if is_better or self._budget.spent - self._told >= _METRICS_SECONDS:
-            self._tell_metrics(loss, tried)
-
-    def failures_told(self) -> str:
-        """Returns how many trials failed, for a sentence."""
-        told = ", ".join(f"{count} {name}" for name, count in self._failures.items())
-        return f" ({told.replace('_', ' ')})" if told else ""
-
-    def _tell_failure(self, result: TrialResult) -> None:
-        candidate, failure = result.task.candidate, str(result.failure)
-        self._failures[failure] += 1
-        self._owner.log(
-            f"Candidate {candidate.number} ({candidate.family}), fold {result.task.fold + 1}: "
-            f"{failure.replace('_', ' ')}. {result.message}",
-            event_pb2.SEVERITY_WARNING,
-            source="trial",
-        )
-
-    def _tell_metrics(self, loss: float, tried: int) -> None:
-        self._told = self._budget.spent
-        steps = self._history.steps
-        values = {
-            f"best/{self._metric.name}": self._metric.shown(loss),
-            "candidates/tried": float(tried),
-            "trials/scored": float(sum(each.failure is None for each in steps)),
-            **{f"trials/{name}": float(count) for name, count in self._failures.items()},
-        }
-        self._owner.metrics(values, step=len(steps))
-
-
-def _publishing_seconds(library: Library) -> float:
-    """Returns about how long a blend of the best takes to be packaged; 0 where it is small."""
-    best = library.complete[:_LIKELY_PARTS]
-    seconds = sum(trial.model_bytes for each in best for trial in each.results) / _PACKAGED_BYTES
-    return seconds + _BLENDING_SECONDS if seconds > _USUAL_PACKAGING else 0.0
 
 
 def _limits(row_latency: float | None, model_bytes: int | None) -> Limits:

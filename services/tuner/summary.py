@@ -105,7 +105,7 @@ def _verdict(tuned: Tuned, entries: Sequence[Entry], note: str) -> str:
     if floors:
         best = _best_floor(tuned)
         told += f" Of what anybody would try first, {best} is best with {floors[best]:.4g}."
-    else:
+    elif any(each.origin == FLOOR for each in entries):
         told += " There was no time for what anybody would try first: give it a larger budget."
     return f"{told} {note}".strip()
 
@@ -115,8 +115,8 @@ def _parts(count: int) -> str:
 
 
 def _floor_entries(tuned: Tuned) -> list[Entry]:
-    entries = tuned.library.entries.values()
-    return [each for each in entries if each.origin == FLOOR and each.folds]
+    """Returns those with all folds: the score of a few is not comparable."""
+    return [each for each in tuned.library.complete if each.origin == FLOOR]
 
 
 def _floors(tuned: Tuned) -> dict[str, float]:
