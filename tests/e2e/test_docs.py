@@ -60,6 +60,7 @@ def run_as_user(suite: RunningSuite, command: list[str], folder: Path) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES)
 def test_examples_run(suite: RunningSuite, page: str, tmp_path: Path) -> None:
     """Every example call of a page succeeds against a running suite."""

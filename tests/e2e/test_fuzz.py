@@ -5,7 +5,7 @@ import pytest
 from common.testing.suite import RunningSuite
 from tests.fuzz.campaign import SERVICES, attack
 
-CALLS = 2_000
+CALLS = 500
 GROWTH_BYTES = 64 * 1024**2
 
 

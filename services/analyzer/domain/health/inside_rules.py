@@ -70,7 +70,7 @@ def dead_weights(subject: Subject, results: Results) -> Iterator[Finding]:
     """Units whose weights are all zero."""
     for each in summary_of(results, PartName.WEIGHTS).tensors:
         share = (each.dead_units or 0) / each.units if each.units else 0.0
-        if each.function and share >= _LEAST_DEAD:
+        if share >= _LEAST_DEAD:
             yield Finding(
                 "dead_weights",
                 Grade.NOTE,
