@@ -71,6 +71,7 @@ def load_problem(
         raise _unfit(f"the target of {version.name}: {error.violations[0].description}") from error
     _check_features(problem)
     _check_weights(problem, weights)
+    _check_groups(problem, groups)
     test = more_rows(problem, tested, schema, weights) if tested.count else None
     return Loaded(problem, test if test is not None and test.row_count else None, dropped)
 
@@ -148,6 +149,11 @@ def _check_weights(problem: Problem, column: str) -> None:
         return
     if not (np.isfinite(weights).all() and (weights >= 0).all() and weights.any()):
         raise _unfit(f"the column `{column}` of weights holds other values than numbers from 0 on")
+
+
+def _check_groups(problem: Problem, column: str) -> None:
+    if problem.groups is not None and len(np.unique(problem.groups)) == 1:
+        raise _unfit(f"the column `{column}` puts all rows into one group, so none can be judged")
 
 
 def _unfit(problem: str) -> FailedPreconditionError:
