@@ -37,8 +37,8 @@ LARGEST = 400 * 2**20
 
 _ROWS, _LEAST_ROWS, _METRIC_ROWS = 256, 8, 100
 _REPEATS = 3
-_TIMED_ROWS = 16
-_LONGEST = 1.5  # seconds; the order of the layers is clear from few rows
+_TIMED_ROWS = 8
+_LONGEST = 1.2  # seconds; the order of the layers is clear from few rows
 _SHARE = 0.5  # of what is left of the budget
 
 Array = npt.NDArray[Any]
