@@ -46,7 +46,7 @@ class StackedGroup:
     columns: StackedColumns
 
 
-class _Blended(BaseEstimator):  # type: ignore[misc]
+class _Blended(BaseEstimator):
     """What blends of classifiers and of regressors share.
 
     Attributes:
@@ -114,7 +114,7 @@ class _Blended(BaseEstimator):  # type: ignore[misc]
         return features.astype(dict.fromkeys(truths, np.float64)) if truths else features
 
 
-class BlendedClassifier(ClassifierMixin, _Blended):  # type: ignore[misc]
+class BlendedClassifier(ClassifierMixin, _Blended):
     """Weighted mean of classifiers, of one class of several or of many labels.
 
     Attributes:
@@ -192,7 +192,7 @@ class BlendedClassifier(ClassifierMixin, _Blended):  # type: ignore[misc]
         return tags
 
 
-class BlendedRegressor(RegressorMixin, _Blended):  # type: ignore[misc]
+class BlendedRegressor(RegressorMixin, _Blended):
     """Weighted mean or median of regressors."""
 
     @classmethod

@@ -35,7 +35,7 @@ def packed(booster: "lightgbm.Booster", rounds: int) -> npt.NDArray[np.uint8]:
     return np.frombuffer(zlib.compress(slim.encode(), 6), np.uint8).copy()
 
 
-class _Boosted(BaseEstimator):  # type: ignore[misc]
+class _Boosted(BaseEstimator):
     """What classifiers and regressors share; made by `of`, never fitted themselves."""
 
     texts_: list[npt.NDArray[np.uint8]]
@@ -68,7 +68,7 @@ class _Boosted(BaseEstimator):  # type: ignore[misc]
         return self._opened
 
 
-class BoostedClassifier(ClassifierMixin, _Boosted):  # type: ignore[misc]
+class BoostedClassifier(ClassifierMixin, _Boosted):
     """Classes from one booster, or many labels from a booster for each.
 
     Attributes:
@@ -115,7 +115,7 @@ class BoostedClassifier(ClassifierMixin, _Boosted):  # type: ignore[misc]
         return chosen
 
 
-class BoostedRegressor(RegressorMixin, _Boosted):  # type: ignore[misc]
+class BoostedRegressor(RegressorMixin, _Boosted):
     """Values from a booster of targets on another scale.
 
     Attributes:

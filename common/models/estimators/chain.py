@@ -8,7 +8,7 @@ import pandas as pd
 from sklearn.base import BaseEstimator, TransformerMixin
 
 
-class Chain(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class Chain(TransformerMixin, BaseEstimator):
     """Transformers, of which each takes what the one before gives; the first takes a data frame.
 
     They are fitted in place: a chain is not to be fitted while another with the same parts is used.

@@ -13,7 +13,7 @@ from common.models.estimators.frame_values import Matrix
 _ROUNDS = 2
 
 
-class Components(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class Components(TransformerMixin, BaseEstimator):
     """Principal components of arrays; of sparse rows those of a decomposition without centring.
 
     Attributes:

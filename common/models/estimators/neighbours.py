@@ -14,7 +14,7 @@ _NEAREST = 0.01
 _LEAST_SMOOTHING = 1e-9
 
 
-class Neighbours(BaseEstimator):  # type: ignore[misc]
+class Neighbours(BaseEstimator):
     """Weighted means of what the nearest rows have.
 
     Attributes:
@@ -72,7 +72,7 @@ class Neighbours(BaseEstimator):  # type: ignore[misc]
         return weights
 
 
-class NeighboursClassifier(ClassifierMixin, Neighbours):  # type: ignore[misc]
+class NeighboursClassifier(ClassifierMixin, Neighbours):
     """One class of several, or for many labels which of them there are."""
 
     def fit(self, features: Any, truth: npt.NDArray[Any], sample_weight: Any = None) -> Self:
@@ -98,7 +98,7 @@ class NeighboursClassifier(ClassifierMixin, Neighbours):  # type: ignore[misc]
         return np.asarray(self.classes_[found.argmax(axis=1)])
 
 
-class NeighboursRegressor(RegressorMixin, Neighbours):  # type: ignore[misc]
+class NeighboursRegressor(RegressorMixin, Neighbours):
     """Values."""
 
     def fit(self, features: Any, truth: npt.NDArray[Any], sample_weight: Any = None) -> Self:

@@ -21,7 +21,7 @@ _SKEWED = 1.0
 _TAIL = 1e-3
 
 
-class NumberScaler(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class NumberScaler(TransformerMixin, BaseEstimator):
     """Fills gaps, marks them, and scales; constant columns are left out.
 
     Values far outside of what was learned are brought back to one span beyond it.

@@ -152,7 +152,7 @@ def sigmoid(values: Array) -> Array:
     return np.reciprocal(found, out=found)
 
 
-class _Perceptron(BaseEstimator):  # type: ignore[misc]
+class _Perceptron(BaseEstimator):
     """What classifiers and regressors share; made by `of`, never fitted themselves."""
 
     network_: Network
@@ -170,7 +170,7 @@ class _Perceptron(BaseEstimator):  # type: ignore[misc]
         return self
 
 
-class PerceptronClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
+class PerceptronClassifier(ClassifierMixin, _Perceptron):
     """Classes or many labels.
 
     Attributes:
@@ -216,7 +216,7 @@ class PerceptronClassifier(ClassifierMixin, _Perceptron):  # type: ignore[misc]
         return chosen
 
 
-class PerceptronRegressor(RegressorMixin, _Perceptron):  # type: ignore[misc]
+class PerceptronRegressor(RegressorMixin, _Perceptron):
     """Values.
 
     Attributes:

@@ -15,7 +15,7 @@ from common.models.estimators.number_scaler import NumberScaler
 _MOST_DENSE = 128
 
 
-class ScaledMatrix(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class ScaledMatrix(TransformerMixin, BaseEstimator):
     """Scales numbers and makes indicators of codes.
 
     Attributes:

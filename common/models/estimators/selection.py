@@ -12,7 +12,7 @@ from common.models.estimators.frame_values import Matrix
 from common.models.estimators.targets import target_columns
 
 
-class Selection(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class Selection(TransformerMixin, BaseEstimator):
     """Keeps a share of the columns, those with the largest correlation with the target.
 
     Attributes:

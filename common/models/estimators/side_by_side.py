@@ -9,7 +9,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, TransformerMixin
 
 
-class SideBySide(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class SideBySide(TransformerMixin, BaseEstimator):
     """Puts what several transformers make of a data frame beside each other.
 
     Attributes:

@@ -19,7 +19,7 @@ _LARGEST = 1e30
 _NAMED = 1000
 
 
-class TableCodes(Packed, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class TableCodes(Packed, TransformerMixin, BaseEstimator):
     """Makes a matrix of a data frame, NaN for missing: of trees' use as it is.
 
     Its columns are the numbers, a code for each category (positions among the levels in natural

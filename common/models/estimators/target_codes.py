@@ -13,7 +13,7 @@ from common.models.estimators.targets import target_columns
 _FOLDS = 5
 
 
-class TargetCodes(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class TargetCodes(TransformerMixin, BaseEstimator):
     """Replaces columns of codes by means of the target, one for each class beyond two.
 
     The other columns come first, in their order. The means of rows that are learned from are

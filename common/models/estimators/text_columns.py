@@ -18,7 +18,7 @@ _LOGARITHMS = 2
 _LOOKED_AT = 1000
 
 
-class TextColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class TextColumns(TransformerMixin, BaseEstimator):
     """Rates the terms of each column of texts, and counts what texts consist of.
 
     Attributes:

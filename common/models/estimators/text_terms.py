@@ -17,7 +17,7 @@ _WORD = r"(?u)\b\w+\b"
 _SHORTEST_PIECE = 2
 
 
-class TextTerms(Packed, TransformerMixin, BaseEstimator):  # type: ignore[misc]
+class TextTerms(Packed, TransformerMixin, BaseEstimator):
     """Rates the terms of texts by TF-IDF, with the logarithm of counts and rows of length 1.
 
     Attributes:
