@@ -66,8 +66,6 @@ class _CandidateOriginEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Candi
     """Known to be good on other data; the first ones are what anybody would try."""
     CANDIDATE_ORIGIN_SURROGATE: _CandidateOrigin.ValueType  # 2
     """Proposed by the surrogate, which has learned from the candidates before."""
-    CANDIDATE_ORIGIN_STACKING: _CandidateOrigin.ValueType  # 3
-    """Learns from the outputs of others."""
 
 class CandidateOrigin(_CandidateOrigin, metaclass=_CandidateOriginEnumTypeWrapper):
     """Where a candidate comes from."""
@@ -78,8 +76,6 @@ CANDIDATE_ORIGIN_PORTFOLIO: CandidateOrigin.ValueType  # 1
 """Known to be good on other data; the first ones are what anybody would try."""
 CANDIDATE_ORIGIN_SURROGATE: CandidateOrigin.ValueType  # 2
 """Proposed by the surrogate, which has learned from the candidates before."""
-CANDIDATE_ORIGIN_STACKING: CandidateOrigin.ValueType  # 3
-"""Learns from the outputs of others."""
 Global___CandidateOrigin: _TypeAlias = CandidateOrigin  # noqa: Y015
 
 @_typing.final
