@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from aimass.type.v1 import run_pb2
 
-_END_SHARE, _SMALL_END_SHARE = 0.05, 0.2
+_END_SHARE, _SMALL_END_SHARE, _SLOW_END_SHARE = 0.05, 0.2, 0.35
 _USUAL_END, _LONGEST_END = 2.0, 20.0
 _LEAST_AGAIN = 10.0
 
@@ -51,10 +51,12 @@ class Budget:
     def for_search(self) -> float:
         """Seconds that the search may take now: the rest is for testing and publishing.
 
-        One that was taken over when its time had run out gets some all the same, so that it ends
+        What was needed until now, mostly loading, tells how slow a busy machine is: publishing is
+        left as long. One that was taken over when its time had run out gets some all the same, so that it ends
         with a model.
         """
         small = min(_USUAL_END, _SMALL_END_SHARE * self.seconds)
-        end = min(max(small, _END_SHARE * self.seconds), _LONGEST_END)
+        slow = min(self.spent, _SLOW_END_SHARE * self.seconds) if self.is_first else 0.0
+        end = min(max(small, slow, _END_SHARE * self.seconds), _LONGEST_END)
         least = 0.0 if self.is_first else min(self.seconds, _LEAST_AGAIN)
         return max(self.left - end, least)

@@ -17,7 +17,7 @@ from tests.e2e.analysis_data import CLASSES, COLUMNS, TARGET, table
 BUDGET = 15
 QUICK = ("linear", "naive_bayes", "random_forest")
 # Machines of tests are busy: how well the budget is kept is measured by the benchmark.
-PATIENCE = 1.5
+PATIENCE = 3
 
 
 @pytest.fixture(scope="module")

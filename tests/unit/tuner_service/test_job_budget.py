@@ -42,3 +42,10 @@ def test_large_models_take_time_to_be_published(megabytes: float, seconds: float
         size = int(megabytes * 1e6)
         library.add(TrialResult(task, 0.1, np.zeros((5, 2)), {}, 1.0, 0.1, 0, size, "kept"))
     assert publishing_seconds(library) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(("spent", "left"), [(1, 12), (4, 7), (9, 0.75)])
+def test_a_slow_machine_is_given_more_time_to_publish(spent: float, left: float) -> None:
+    """As long as loading took, so that the end of a busy machine's run is not late, too."""
+    budget = Budget(15.0, 1_000.0, clock=lambda: 1_000.0 + spent)
+    assert budget.for_search == pytest.approx(left)
