@@ -22,6 +22,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _PortfolioUse:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PortfolioUseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PortfolioUse.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PORTFOLIO_USE_UNSPECIFIED: _PortfolioUse.ValueType  # 0
+    """As PORTFOLIO_USE_ALL."""
+    PORTFOLIO_USE_ALL: _PortfolioUse.ValueType  # 1
+    """What ships with the suite, and what its own searches have found."""
+    PORTFOLIO_USE_SHIPPED: _PortfolioUse.ValueType  # 2
+    """What ships with the suite only."""
+    PORTFOLIO_USE_NONE: _PortfolioUse.ValueType  # 3
+    """Nothing but the families' defaults."""
+
+class PortfolioUse(_PortfolioUse, metaclass=_PortfolioUseEnumTypeWrapper):
+    """What of other data's searches a search may know."""
+
+PORTFOLIO_USE_UNSPECIFIED: PortfolioUse.ValueType  # 0
+"""As PORTFOLIO_USE_ALL."""
+PORTFOLIO_USE_ALL: PortfolioUse.ValueType  # 1
+"""What ships with the suite, and what its own searches have found."""
+PORTFOLIO_USE_SHIPPED: PortfolioUse.ValueType  # 2
+"""What ships with the suite only."""
+PORTFOLIO_USE_NONE: PortfolioUse.ValueType  # 3
+"""Nothing but the families' defaults."""
+Global___PortfolioUse: _TypeAlias = PortfolioUse  # noqa: Y015
+
 class _ProblemKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -38,6 +66,8 @@ class _ProblemKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ProblemKi
     """Any number of labels."""
     PROBLEM_KIND_REGRESSION: _ProblemKind.ValueType  # 4
     """A number."""
+    PROBLEM_KIND_FORECASTING: _ProblemKind.ValueType  # 5
+    """The next values of one or many series."""
 
 class ProblemKind(_ProblemKind, metaclass=_ProblemKindEnumTypeWrapper):
     """Kinds of problems."""
@@ -52,6 +82,8 @@ PROBLEM_KIND_MULTI_LABEL: ProblemKind.ValueType  # 3
 """Any number of labels."""
 PROBLEM_KIND_REGRESSION: ProblemKind.ValueType  # 4
 """A number."""
+PROBLEM_KIND_FORECASTING: ProblemKind.ValueType  # 5
+"""The next values of one or many series."""
 Global___ProblemKind: _TypeAlias = ProblemKind  # noqa: Y015
 
 class _CandidateOrigin:
@@ -66,6 +98,8 @@ class _CandidateOriginEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Candi
     """Known to be good on other data; the first ones are what anybody would try."""
     CANDIDATE_ORIGIN_SURROGATE: _CandidateOrigin.ValueType  # 2
     """Proposed by the surrogate, which has learned from the candidates before."""
+    CANDIDATE_ORIGIN_CONTINUED: _CandidateOrigin.ValueType  # 3
+    """Known from the search that this one goes on from."""
 
 class CandidateOrigin(_CandidateOrigin, metaclass=_CandidateOriginEnumTypeWrapper):
     """Where a candidate comes from."""
@@ -76,6 +110,8 @@ CANDIDATE_ORIGIN_PORTFOLIO: CandidateOrigin.ValueType  # 1
 """Known to be good on other data; the first ones are what anybody would try."""
 CANDIDATE_ORIGIN_SURROGATE: CandidateOrigin.ValueType  # 2
 """Proposed by the surrogate, which has learned from the candidates before."""
+CANDIDATE_ORIGIN_CONTINUED: CandidateOrigin.ValueType  # 3
+"""Known from the search that this one goes on from."""
 Global___CandidateOrigin: _TypeAlias = CandidateOrigin  # noqa: Y015
 
 @_typing.final
@@ -238,6 +274,10 @@ class TuningSpec(_message.Message):
     WEIGHT_COLUMN_FIELD_NUMBER: _builtins.int
     GROUP_COLUMN_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
+    CONTINUE_FROM_FIELD_NUMBER: _builtins.int
+    PORTFOLIO_FIELD_NUMBER: _builtins.int
+    FORECAST_FIELD_NUMBER: _builtins.int
+    CHAMPION_FIELD_NUMBER: _builtins.int
     dataset_version: _builtins.str
     """The data: `datasets/{dataset}/versions/{version}`; `latest` is replaced by its number. Training and
     validation rows are learned from, test rows are left for the final score. Required.
@@ -253,8 +293,9 @@ class TuningSpec(_message.Message):
     metric: _builtins.str
     """What is to be made best, by name: `accuracy`, `balanced_accuracy`, `roc_auc`, `f1`, `f1_macro`,
     `f1_micro`, `log_loss`, `brier`, `average_precision`, `mcc`; `rmse`, `mae`, `r2`, `mape`,
-    `pinball` (the median), `pinball_0.9` (any quantile); `hamming`, `subset_accuracy`. Default:
-    `roc_auc` for two classes, `log_loss` for more, `f1_micro` for labels, `rmse` for numbers.
+    `pinball` (the median), `pinball_0.9` (any quantile); `hamming`, `subset_accuracy`; `mase`,
+    `smape`. Default: `mase` for forecasts, `roc_auc` for two classes, `log_loss` for more, `f1_micro`
+    for labels, `rmse` for numbers.
     """
     trial_memory_bytes: _builtins.int
     """Memory that each trial may hold beyond the data, in bytes, at least 64 MiB and at least as
@@ -274,6 +315,18 @@ class TuningSpec(_message.Message):
     """
     seed: _builtins.int
     """Seed of everything that is random, 0 to 2^32 - 1. Default: 0."""
+    continue_from: _builtins.str
+    """A search that ended with a model, `tuningRuns/{tuning_run}`, to go on from: of the same data set and
+    targets, of any version. What it found is tried first; on the same version and with the same
+    columns, metric and seed nothing is fitted again. Default: none.
+    """
+    portfolio: Global___PortfolioUse.ValueType
+    """What of other data's searches is known from the start. Default: all."""
+    champion: _builtins.str
+    """A model to compare with, `models/{model}/versions/{version}` or `models/{model}@{alias}`: it and
+    what is found predict the same test rows, which neither has learned from. See
+    `TuningSummary.comparison`. Default: none.
+    """
     @_builtins.property
     def targets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Column to predict; of many labels several. Numeric, categorical or boolean; rows without
@@ -302,6 +355,10 @@ class TuningSpec(_message.Message):
     def left_out(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Columns that are left out. Other targets of the data set always are."""
 
+    @_builtins.property
+    def forecast(self) -> Global___ForecastSpec:
+        """What to forecast; for FORECASTING only, where `horizon` is required."""
+
     def __init__(
         self,
         *,
@@ -321,10 +378,14 @@ class TuningSpec(_message.Message):
         weight_column: _builtins.str = ...,
         group_column: _builtins.str = ...,
         seed: _builtins.int | None = ...,
+        continue_from: _builtins.str = ...,
+        portfolio: Global___PortfolioUse.ValueType = ...,
+        forecast: Global___ForecastSpec | None = ...,
+        champion: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_concurrency", b"_concurrency", "_model_bytes", b"_model_bytes", "_seed", b"_seed", "_trial_memory_bytes", b"_trial_memory_bytes", "budget", b"budget", "concurrency", b"concurrency", "costs", b"costs", "model_bytes", b"model_bytes", "row_latency", b"row_latency", "seed", b"seed", "trial_memory_bytes", b"trial_memory_bytes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_concurrency", b"_concurrency", "_model_bytes", b"_model_bytes", "_seed", b"_seed", "_trial_memory_bytes", b"_trial_memory_bytes", "budget", b"budget", "concurrency", b"concurrency", "costs", b"costs", "forecast", b"forecast", "model_bytes", b"model_bytes", "row_latency", b"row_latency", "seed", b"seed", "trial_memory_bytes", b"trial_memory_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_concurrency", b"_concurrency", "_model_bytes", b"_model_bytes", "_seed", b"_seed", "_trial_memory_bytes", b"_trial_memory_bytes", "budget", b"budget", "concurrency", b"concurrency", "costs", b"costs", "dataset_version", b"dataset_version", "families", b"families", "group_column", b"group_column", "kind", b"kind", "left_out", b"left_out", "metric", b"metric", "model", b"model", "model_bytes", b"model_bytes", "row_latency", b"row_latency", "seed", b"seed", "targets", b"targets", "trial_memory_bytes", b"trial_memory_bytes", "weight_column", b"weight_column"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_concurrency", b"_concurrency", "_model_bytes", b"_model_bytes", "_seed", b"_seed", "_trial_memory_bytes", b"_trial_memory_bytes", "budget", b"budget", "champion", b"champion", "concurrency", b"concurrency", "continue_from", b"continue_from", "costs", b"costs", "dataset_version", b"dataset_version", "families", b"families", "forecast", b"forecast", "group_column", b"group_column", "kind", b"kind", "left_out", b"left_out", "metric", b"metric", "model", b"model", "model_bytes", b"model_bytes", "portfolio", b"portfolio", "row_latency", b"row_latency", "seed", b"seed", "targets", b"targets", "trial_memory_bytes", b"trial_memory_bytes", "weight_column", b"weight_column"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__concurrency: _TypeAlias = _typing.Literal["concurrency"]  # noqa: Y015
     _WhichOneofArgType__concurrency: _TypeAlias = _typing.Literal["_concurrency", b"_concurrency"]  # noqa: Y015
@@ -344,6 +405,56 @@ class TuningSpec(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__trial_memory_bytes) -> _WhichOneofReturnType__trial_memory_bytes | None: ...
 
 Global___TuningSpec: _TypeAlias = TuningSpec  # noqa: Y015
+
+@_typing.final
+class ForecastSpec(_message.Message):
+    """What to forecast: the target, as it goes on after the last row of each series."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_COLUMN_FIELD_NUMBER: _builtins.int
+    SERIES_COLUMNS_FIELD_NUMBER: _builtins.int
+    HORIZON_FIELD_NUMBER: _builtins.int
+    SEASON_LENGTHS_FIELD_NUMBER: _builtins.int
+    KNOWN_COLUMNS_FIELD_NUMBER: _builtins.int
+    time_column: _builtins.str
+    """Column with the time of each row: a timestamp, or a whole number that counts steps. Default: the
+    one that the data set is split by, or its only timestamp.
+    """
+    horizon: _builtins.int
+    """Steps to forecast, 1 to 10,000. Required."""
+    @_builtins.property
+    def series_columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Columns that name the series of a row. Default: none, there is one series."""
+
+    @_builtins.property
+    def season_lengths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Steps after which the pattern comes again, 24 and 168 of hours for instance, at most 3. Default:
+        found out from the frequency and the data.
+        """
+
+    @_builtins.property
+    def known_columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Columns whose future is known when a forecast is asked for, prices or holidays for instance. All
+        others are known of the past only. Default: none.
+        """
+
+    def __init__(
+        self,
+        *,
+        time_column: _builtins.str = ...,
+        series_columns: _abc.Iterable[_builtins.str] | None = ...,
+        horizon: _builtins.int = ...,
+        season_lengths: _abc.Iterable[_builtins.int] | None = ...,
+        known_columns: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["horizon", b"horizon", "known_columns", b"known_columns", "season_lengths", b"season_lengths", "series_columns", b"series_columns", "time_column", b"time_column"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForecastSpec: _TypeAlias = ForecastSpec  # noqa: Y015
 
 @_typing.final
 class CostMatrix(_message.Message):
@@ -478,6 +589,7 @@ class TuningSummary(_message.Message):
     ROW_COUNT_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
     BLEND_FIELD_NUMBER: _builtins.int
+    COMPARISON_FIELD_NUMBER: _builtins.int
     verdict: _builtins.str
     """The verdict, one or two sentences for people."""
     metric: _builtins.str
@@ -518,6 +630,10 @@ class TuningSummary(_message.Message):
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What is odd about the data, one sentence each: a column that equals the target, constant columns."""
 
+    @_builtins.property
+    def comparison(self) -> Global___Comparison:
+        """The model beside the champion; unset where none was given."""
+
     def __init__(
         self,
         *,
@@ -534,14 +650,59 @@ class TuningSummary(_message.Message):
         row_count: _builtins.int = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         blend: _builtins.str = ...,
+        comparison: Global___Comparison | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["first_model_after", b"first_model_after", "score", b"score", "test_score", b"test_score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["comparison", b"comparison", "first_model_after", b"first_model_after", "score", b"score", "test_score", b"test_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blend", b"blend", "candidate_count", b"candidate_count", "failures", b"failures", "first_model_after", b"first_model_after", "floor_scores", b"floor_scores", "members", b"members", "metric", b"metric", "row_count", b"row_count", "score", b"score", "test_score", b"test_score", "trial_count", b"trial_count", "verdict", b"verdict", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blend", b"blend", "candidate_count", b"candidate_count", "comparison", b"comparison", "failures", b"failures", "first_model_after", b"first_model_after", "floor_scores", b"floor_scores", "members", b"members", "metric", b"metric", "row_count", b"row_count", "score", b"score", "test_score", b"test_score", "trial_count", b"trial_count", "verdict", b"verdict", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TuningSummary: _TypeAlias = TuningSummary  # noqa: Y015
+
+@_typing.final
+class Comparison(_message.Message):
+    """Two models on the same test rows."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    GAIN_FIELD_NUMBER: _builtins.int
+    GAIN_LOW_FIELD_NUMBER: _builtins.int
+    GAIN_HIGH_FIELD_NUMBER: _builtins.int
+    ROW_COUNT_FIELD_NUMBER: _builtins.int
+    model_version: _builtins.str
+    """The other one: `models/{model}/versions/{version}`."""
+    gain: _builtins.float
+    """By how much the model that was found is better, in the metric's units: negative where it is worse."""
+    gain_low: _builtins.float
+    """Bounds of the gain with 95 % confidence, from a paired bootstrap of the rows."""
+    gain_high: _builtins.float
+    """See `gain_low`."""
+    row_count: _builtins.int
+    """Rows that both predicted."""
+    @_builtins.property
+    def score(self) -> Global___Score:
+        """Its score."""
+
+    def __init__(
+        self,
+        *,
+        model_version: _builtins.str = ...,
+        score: Global___Score | None = ...,
+        gain: _builtins.float = ...,
+        gain_low: _builtins.float = ...,
+        gain_high: _builtins.float = ...,
+        row_count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["score", b"score"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gain", b"gain", "gain_high", b"gain_high", "gain_low", b"gain_low", "model_version", b"model_version", "row_count", b"row_count", "score", b"score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Comparison: _TypeAlias = Comparison  # noqa: Y015
 
 @_typing.final
 class Score(_message.Message):
