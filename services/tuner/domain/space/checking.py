@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from services.tuner.domain.space.configuration import Configuration, Setting
 from services.tuner.domain.space.constraint import Constraint, Linear
+from services.tuner.domain.space.expression import Expression
+from services.tuner.domain.space.expression_kinds import expression_flaws
 from services.tuner.domain.space.parameter import Choice, Float, Integer, Parameter
 
 _TOLERANCE = 1e-6
@@ -145,6 +147,9 @@ def _condition_flaws(parameter: Parameter, earlier: Mapping[str, Parameter]) -> 
 
 
 def _constraint_flaws(constraint: Constraint, known: Mapping[str, Parameter]) -> Iterator[str]:
+    if isinstance(constraint, Expression):
+        yield from expression_flaws(constraint, known)
+        return
     if not constraint.names:
         yield "A constraint names no parameters: give some, or leave it out."
     for name in constraint.names:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from services.tuner.domain.space.configuration import Configuration, Setting
+from services.tuner.domain.space.expression import Expression
 
 TOLERANCE = 1e-9
 
@@ -62,4 +63,4 @@ class Forbidden:
         return "not " + " and ".join(f"{name} = {value!r}" for name, value in self.settings)
 
 
-Constraint = Linear | Forbidden
+Constraint = Linear | Forbidden | Expression

@@ -1,7 +1,7 @@
 """Many configurations at once, as rows of shares."""
 
-from collections.abc import Sequence
-from functools import cached_property
+from collections.abc import Mapping, Sequence
+from functools import cached_property, reduce
 from typing import Any
 
 import numpy as np
@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from services.tuner.domain.space.configuration import Configuration, Setting
 from services.tuner.domain.space.constraint import TOLERANCE, Constraint, Linear
+from services.tuner.domain.space.expression import Expression, Functions
+from services.tuner.domain.space.expression_kinds import Kind, kind_of
 from services.tuner.domain.space.parameter import Choice, Parameter
 
 ABSENT = -1.0
@@ -24,6 +26,19 @@ _STEPS = 4
 _WIDE, _NARROW = 0.3, 0.01
 _DECIMALS = 9
 _WALK = 30
+_TYPES: Mapping[Kind, Any] = {Kind.NUMBER: np.float64, Kind.TRUTH: np.bool_}
+_FUNCTIONS: Functions = {
+    "abs": np.abs,
+    "exp": np.exp,
+    "log": np.log,
+    "log2": np.log2,
+    "log10": np.log10,
+    "max": lambda *values: reduce(np.maximum, values),
+    "min": lambda *values: reduce(np.minimum, values),
+    "pow": np.power,
+    "sqrt": np.sqrt,
+}
+"""Of arrays; see `expression.FUNCTIONS`."""
 
 
 class Encoding:
@@ -148,6 +163,8 @@ class Encoding:
         return found
 
     def _holds(self, constraint: Constraint, rows: Rows) -> Mask:
+        if isinstance(constraint, Expression):
+            return self._is_true(constraint, rows)
         if not isinstance(constraint, Linear):
             all_there = np.ones(len(rows), np.bool_)
             for name, value in constraint.settings:
@@ -160,6 +177,28 @@ class Encoding:
         bound = constraint.at_most + TOLERANCE * max(1.0, abs(constraint.at_most))
         holds: Mask = (total <= bound) | (rows[:, places] == ABSENT).any(axis=1)
         return holds
+
+    def _is_true(self, constraint: Expression, rows: Rows) -> Mask:
+        places = [self._places[name] for name in constraint.names]
+        is_true: Mask = (rows[:, places] == ABSENT).any(axis=1)
+        there = rows[~is_true]
+        values = {
+            name: _values(self._parameters[place], there[:, place])
+            for name, place in zip(constraint.names, places, strict=True)
+        }
+        with np.errstate(all="ignore"):
+            is_true[~is_true] = constraint.value(values, _FUNCTIONS)
+        return is_true
+
+
+def _values(parameter: Parameter, shares: Vector) -> npt.NDArray[Any]:
+    """Returns what expressions are of."""
+    values = parameter.scale.values(shares)
+    if not isinstance(parameter, Choice):
+        return values
+    kind = kind_of(parameter)
+    known = np.array(parameter.values, _TYPES.get(kind, np.object_))
+    return np.asarray(known[values.astype(np.int64)])
 
 
 def _others(parameter: Parameter, shares: Vector, generator: np.random.Generator) -> Rows:

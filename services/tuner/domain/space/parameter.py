@@ -3,9 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from services.tuner.domain.space.configuration import Configuration, Setting
-from services.tuner.domain.space.scale import Scale
+
+if TYPE_CHECKING:
+    from services.tuner.domain.space.scale import Scale  # noqa: PLC0415
 
 DIGITS = 12
 """Numbers are rounded to so many, so that shares lead back to what they came from."""
@@ -51,9 +54,9 @@ class Float:
     when: Condition | None = None
 
     @cached_property
-    def scale(self) -> Scale:
+    def scale(self) -> "Scale":
         """Its range."""
-        return Scale(self.low, self.high, self.step, self.is_log)
+        return _scale(self.low, self.high, self.step, self.is_log)
 
     def at(self, share: float) -> float:
         """Returns the value at a share of the range, 0 to 1."""
@@ -78,9 +81,9 @@ class Integer:
     when: Condition | None = None
 
     @cached_property
-    def scale(self) -> Scale:
+    def scale(self) -> "Scale":
         """Its range."""
-        return Scale(self.low, self.high, self.step, self.is_log)
+        return _scale(self.low, self.high, self.step, self.is_log)
 
     def at(self, share: float) -> int:
         """Returns the value at a share of the range, 0 to 1; each has an equal part of it."""
@@ -101,9 +104,9 @@ class Choice:
     when: Condition | None = None
 
     @cached_property
-    def scale(self) -> Scale:
+    def scale(self) -> "Scale":
         """The positions of its values."""
-        return Scale(0, len(self.values) - 1, 1)
+        return _scale(0, len(self.values) - 1, 1.0, False)
 
     def at(self, share: float) -> Setting:
         """Returns the value at a share of the range, 0 to 1; each has an equal part of it."""
@@ -120,3 +123,10 @@ Parameter = Float | Integer | Choice
 def names_of(parameters: Sequence[Parameter]) -> list[str]:
     """Returns the names, in order."""
     return [each.name for each in parameters]
+
+
+def _scale(low: float, high: float, step: float, is_log: bool) -> "Scale":
+    # Services look at parameters too, and start without numpy.
+    from services.tuner.domain.space.scale import Scale  # noqa: PLC0415
+
+    return Scale(low, high, step, is_log)

@@ -5,14 +5,17 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from services.tuner.domain.space.checking import flaws_of, problems_of
 from services.tuner.domain.space.configuration import Configuration, Setting
 from services.tuner.domain.space.constraint import Constraint
-from services.tuner.domain.space.encoding import Encoding, Vector
 from services.tuner.domain.space.parameter import DIGITS, Choice, Integer, Parameter
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from services.tuner.domain.space.encoding import Encoding, Vector
 
 _TRIES = 1_000
 
@@ -30,8 +33,11 @@ class Space:
     constraints: tuple[Constraint, ...] = ()
 
     @cached_property
-    def encoding(self) -> Encoding:
+    def encoding(self) -> "Encoding":
         """Many configurations at once as numbers."""
+        # Services look at spaces too, and start without numpy.
+        from services.tuner.domain.space.encoding import Encoding  # noqa: PLC0415
+
         return Encoding(self.parameters, self.constraints)
 
     @property
@@ -60,7 +66,7 @@ class Space:
         """Returns whether all constraints hold."""
         return all(each.holds(configuration) for each in self.constraints)
 
-    def sample(self, generator: np.random.Generator) -> Configuration:
+    def sample(self, generator: "np.random.Generator") -> Configuration:
         """Returns a configuration drawn at random."""
         found = self.made(lambda parameter: parameter.at(float(generator.random())))
         if self.is_allowed(found):
@@ -71,7 +77,7 @@ class Space:
         return self.encoding.configuration(rows[0])
 
     def neighbours(
-        self, configuration: Configuration, generator: np.random.Generator
+        self, configuration: Configuration, generator: "np.random.Generator"
     ) -> list[Configuration]:
         """Returns configurations that differ in one parameter and what depends on it.
 
@@ -105,7 +111,7 @@ class Space:
         }
         return json.dumps(values, separators=(",", ":"))
 
-    def vector(self, configuration: Configuration) -> Vector:
+    def vector(self, configuration: Configuration) -> "Vector":
         """Returns where each parameter is in its range, (parameters,); see `ABSENT`."""
         found: Vector = self.encoding.rows([configuration])[0]
         return found
@@ -136,8 +142,8 @@ def _holds(parameter: Parameter, parent: str, value: Setting) -> bool:
 
 def _values(parameter: Parameter) -> Iterator[Setting]:
     scale = parameter.scale
-    values = scale.low + scale.step * np.arange(int(scale.count), dtype=np.float64)
-    return (parameter.at(float(share)) for share in scale.shares(values))
+    values = (scale.low + scale.step * place for place in range(int(scale.count)))
+    return (parameter.at(float(scale.shares(value))) for value in values)
 
 
 def _completions(rest: Sequence[Parameter], found: Configuration) -> Iterator[Configuration]:
