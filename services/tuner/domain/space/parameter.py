@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from services.tuner.domain.space.configuration import Configuration, Setting
 
 if TYPE_CHECKING:
-    from services.tuner.domain.space.scale import Scale  # noqa: PLC0415
+    from services.tuner.domain.space.scale import Scale
 
 DIGITS = 12
 """Numbers are rounded to so many, so that shares lead back to what they came from."""
