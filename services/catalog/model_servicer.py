@@ -138,7 +138,8 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
     ) -> model_pb2.Model:
         """Points an alias at a version."""
         name = ModelVersionName.from_name(request.name)
-        return await asyncio.to_thread(self._models.set_alias, name, request.alias)
+        former = request.former_version if request.HasField("former_version") else None
+        return await asyncio.to_thread(self._models.set_alias, name, request.alias, former)
 
     async def DeleteModelAlias(
         self, request: model_pb2.DeleteModelAliasRequest, context: object

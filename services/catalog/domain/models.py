@@ -78,17 +78,21 @@ class Models(Versions[model_pb2.Model, model_pb2.ModelVersion]):
         """Deletes a version that nothing refers and no alias points to. See `Versions.delete`."""
         super().delete(name, purge, check or self._require_no_alias)
 
-    def set_alias(self, name: ModelVersionName, alias: str) -> model_pb2.Model:
+    def set_alias(
+        self, name: ModelVersionName, alias: str, former_version: int | None = None
+    ) -> model_pb2.Model:
         """Points an alias at a version; returns the model.
 
         Args:
             name: The version.
             alias: The alias; moved where it points at another version.
+            former_version: Only where it points at this version, 0 for nowhere, or where it is set
+                already, so that a repeat finds its own work; None for wherever it points.
 
         Raises:
             InvalidFieldError: The alias is no id, or there are too many.
             NotFoundError: There is no such version.
-            FailedPreconditionError: The version is being deleted.
+            FailedPreconditionError: The version is being deleted, or the alias points elsewhere.
         """
         if validate_id(alias, "alias") == LATEST:
             raise InvalidFieldError("alias", "must not be `latest`, which is the newest version")
@@ -99,6 +103,8 @@ class Models(Versions[model_pb2.Model, model_pb2.ModelVersion]):
         def change(model: model_pb2.Model) -> model_pb2.Model:
             nonlocal former
             former = model.aliases.get(alias, 0)
+            if former_version is not None and former not in (former_version, number):
+                raise _moved(parent, alias, former)
             if not former and len(model.aliases) >= _MAX_ALIASES:
                 raise InvalidFieldError("alias", f"{parent} has {_MAX_ALIASES} aliases; remove one")
             model.aliases[alias] = number
@@ -232,6 +238,15 @@ def _pointed_at(model: model_pb2.Model, alias: str) -> int:
         has = f"it has {there}" if there else "it has none"
         raise NotFoundError(f"{model.name} has no alias `{alias}`; {has}.")
     return model.aliases[alias]
+
+
+def _moved(model: str, alias: str, number: int) -> FailedPreconditionError:
+    where = f"at version {number}" if number else "nowhere"
+    return FailedPreconditionError(
+        f"The alias `{alias}` of {model} points {where} by now; look at it again before it is "
+        "moved.",
+        reason="ALIAS_MOVED",
+    )
 
 
 def _with_aliases(

@@ -54,6 +54,17 @@ def test_an_alias_stands_for_a_number(models: Models) -> None:
         models.delete_alias("models/m", "champion")
 
 
+def test_an_alias_is_moved_only_from_where_it_was_seen(models: Models) -> None:
+    """Protects whoever decides by what an alias points at: nobody moves it unseen."""
+    with pytest.raises(FailedPreconditionError, match="points nowhere"):
+        models.set_alias(version("1"), "champion", 2)
+    models.set_alias(version("1"), "champion", 0)
+    models.set_alias(version("2"), "champion", 1)
+    models.set_alias(version("2"), "champion", 1)  # a repeat
+    with pytest.raises(FailedPreconditionError, match="points at version 2"):
+        models.set_alias(version("1"), "champion", 0)
+
+
 def test_aliases_are_not_stored_with_versions(models: Models, store: MemoryStore) -> None:
     """Protects the one place of aliases: what is stored of a version never names them."""
     models.set_alias(version("1"), "champion")

@@ -750,21 +750,29 @@ class SetModelAliasRequest(_message.Message):
 
     NAME_FIELD_NUMBER: _builtins.int
     ALIAS_FIELD_NUMBER: _builtins.int
+    FORMER_VERSION_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """The version: `models/{model}/versions/{version}`, a number or another alias."""
     alias: _builtins.str
     """The alias: 1 to 63 lower-case letters, digits and hyphens, beginning with a letter; not `latest`."""
+    former_version: _builtins.int
+    """Only where the alias points at this version by now, 0 for nowhere, or at `name` already: else
+    FAILED_PRECONDITION. Default: wherever it points.
+    """
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
         alias: _builtins.str = ...,
+        former_version: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_former_version", b"_former_version", "former_version", b"former_version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "name", b"name"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_former_version", b"_former_version", "alias", b"alias", "former_version", b"former_version", "name", b"name"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__former_version: _TypeAlias = _typing.Literal["former_version"]  # noqa: Y015
+    _WhichOneofArgType__former_version: _TypeAlias = _typing.Literal["_former_version", b"_former_version"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__former_version) -> _WhichOneofReturnType__former_version | None: ...
 
 Global___SetModelAliasRequest: _TypeAlias = SetModelAliasRequest  # noqa: Y015
 

@@ -323,9 +323,13 @@ class TuningSpec(_message.Message):
     portfolio: Global___PortfolioUse.ValueType
     """What of other data's searches is known from the start. Default: all."""
     champion: _builtins.str
-    """A model to compare with, `models/{model}/versions/{version}` or `models/{model}@{alias}`: it and
-    what is found predict the same test rows, which neither has learned from. See
-    `TuningSummary.comparison`. Default: none.
+    """A model to compare with, `models/{model}/versions/{version}` (an alias can stand for the number) or
+    `models/{model}@{alias}`: it and what is found predict the same test rows. Where the data grew by
+    appending from the version that the champion learned from, rows keep their part, so that it has
+    learned from none of them. Of data that were imported anew, rows that equal one that it learned
+    from, in all columns that both versions have, are left out. Of a model that does not say what it
+    learned from nothing can be left out, which favours the champion alone. Of the same target and
+    task; a package of the trainer, a scikit-learn or an ONNX model. Not for FORECASTING. Default: none.
     """
     @_builtins.property
     def targets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -672,19 +676,34 @@ class Comparison(_message.Message):
     GAIN_LOW_FIELD_NUMBER: _builtins.int
     GAIN_HIGH_FIELD_NUMBER: _builtins.int
     ROW_COUNT_FIELD_NUMBER: _builtins.int
+    LEFT_OUT_COUNT_FIELD_NUMBER: _builtins.int
+    FOUND_SCORE_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
     model_version: _builtins.str
     """The other one: `models/{model}/versions/{version}`."""
     gain: _builtins.float
     """By how much the model that was found is better, in the metric's units: negative where it is worse."""
     gain_low: _builtins.float
-    """Bounds of the gain with 95 % confidence, from a paired bootstrap of the rows."""
+    """Bounds of the gain with 95 % confidence, from a paired bootstrap of the rows, or of the groups
+    where there is a `group_column`.
+    """
     gain_high: _builtins.float
     """See `gain_low`."""
     row_count: _builtins.int
     """Rows that both predicted."""
+    left_out_count: _builtins.int
+    """Test rows that were left out, for the other one has learned from equal ones."""
     @_builtins.property
     def score(self) -> Global___Score:
         """Its score."""
+
+    @_builtins.property
+    def found_score(self) -> Global___Score:
+        """The score on these rows of the model that was found."""
+
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """What to know before trusting this, one sentence each."""
 
     def __init__(
         self,
@@ -695,10 +714,13 @@ class Comparison(_message.Message):
         gain_low: _builtins.float = ...,
         gain_high: _builtins.float = ...,
         row_count: _builtins.int = ...,
+        left_out_count: _builtins.int = ...,
+        found_score: Global___Score | None = ...,
+        notes: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["score", b"score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["found_score", b"found_score", "score", b"score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["gain", b"gain", "gain_high", b"gain_high", "gain_low", b"gain_low", "model_version", b"model_version", "row_count", b"row_count", "score", b"score"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["found_score", b"found_score", "gain", b"gain", "gain_high", b"gain_high", "gain_low", b"gain_low", "left_out_count", b"left_out_count", "model_version", b"model_version", "notes", b"notes", "row_count", b"row_count", "score", b"score"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1207,3 +1229,184 @@ class ListFamiliesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListFamiliesResponse: _TypeAlias = ListFamiliesResponse  # noqa: Y015
+
+@_typing.final
+class ListPortfolioRequest(_message.Message):
+    """Asks for a page of what is known of other data."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    page_size: _builtins.int
+    """At most this many, 1 to 1000. Default: 50."""
+    page_token: _builtins.str
+    """`next_page_token` of the previous page. Other parameters must be the same."""
+    def __init__(
+        self,
+        *,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPortfolioRequest: _TypeAlias = ListPortfolioRequest  # noqa: Y015
+
+@_typing.final
+class ListPortfolioResponse(_message.Message):
+    """A page of what is known of other data."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next page; empty on the last."""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[Global___PortfolioEntry]:
+        """Those of the suite's own searches first, the newest before others; then what ships with it."""
+
+    def __init__(
+        self,
+        *,
+        entries: _abc.Iterable[Global___PortfolioEntry] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListPortfolioResponse: _TypeAlias = ListPortfolioResponse  # noqa: Y015
+
+@_typing.final
+class PortfolioEntry(_message.Message):
+    """What is known of a set of data: what it is like, and how good candidates were. It holds none of the
+    data, and no names of columns or classes.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetaFeaturesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    SOURCE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    METRIC_FIELD_NUMBER: _builtins.int
+    META_FEATURES_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
+    source: _builtins.str
+    """The search that found it, `tuningRuns/{tuning_run}`: it goes when that is deleted. Of what ships
+    with the suite, the name of a public data set.
+    """
+    kind: Global___ProblemKind.ValueType
+    """What was learned."""
+    metric: _builtins.str
+    """What it was judged by."""
+    @_builtins.property
+    def meta_features(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """What the data are like, by name; `log_rows` and `missing` for instance."""
+
+    @_builtins.property
+    def scores(self) -> _containers.RepeatedCompositeFieldContainer[Global___PortfolioScore]:
+        """How good candidates were, the best first."""
+
+    def __init__(
+        self,
+        *,
+        source: _builtins.str = ...,
+        kind: Global___ProblemKind.ValueType = ...,
+        metric: _builtins.str = ...,
+        meta_features: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        scores: _abc.Iterable[Global___PortfolioScore] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "meta_features", b"meta_features", "metric", b"metric", "scores", b"scores", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PortfolioEntry: _TypeAlias = PortfolioEntry  # noqa: Y015
+
+@_typing.final
+class PortfolioScore(_message.Message):
+    """How good a candidate was."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class SettingsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___Setting: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___Setting | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    FAMILY_FIELD_NUMBER: _builtins.int
+    SETTINGS_FIELD_NUMBER: _builtins.int
+    REGRET_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    family: _builtins.str
+    """Its family."""
+    regret: _builtins.float
+    """How far from the best of the entry it was, 0 for the best to 1 for one of no use. Where losses are
+    above 0, the binary logarithm of their ratio: twice the loss of the best is of no use.
+    """
+    @_builtins.property
+    def settings(self) -> _containers.MessageMap[_builtins.str, Global___Setting]:
+        """Its settings, those that are as usual left out."""
+
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """What a fit took."""
+
+    def __init__(
+        self,
+        *,
+        family: _builtins.str = ...,
+        settings: _abc.Mapping[_builtins.str, Global___Setting] | None = ...,
+        regret: _builtins.float = ...,
+        duration: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "family", b"family", "regret", b"regret", "settings", b"settings"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PortfolioScore: _TypeAlias = PortfolioScore  # noqa: Y015
