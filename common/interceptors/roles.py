@@ -64,6 +64,7 @@ _VIEWER = (
     "/aimass.tuner.v1.TunerService/GetTuningRun",
     "/aimass.tuner.v1.TunerService/ListCandidates",
     "/aimass.tuner.v1.TunerService/ListFamilies",
+    "/aimass.tuner.v1.TunerService/ListPortfolio",
     "/aimass.tuner.v1.TunerService/ListTuningRuns",
     "/aimass.tuner.v1.TunerService/WatchTuningRun",
 )

@@ -21,6 +21,7 @@ from common.runs.leftovers import RunLeftovers
 from common.server import Service
 from services.tuner.config import TunerSettings
 from services.tuner.kind import TUNING_RUNS
+from services.tuner.portfolio import OwnPortfolio
 from services.tuner.results import CandidatePages
 from services.tuner.servicer import TunerServicer
 from services.tuner.validation import Validator
@@ -57,7 +58,7 @@ async def tuner_app() -> AsyncIterator[Sequence[Service]]:
         hosted_runs(TUNING_RUNS, store, records, _JOB, limit, spares, _TIMES) as runs,
     ):
         validator = Validator(dataset_pb2_grpc.DatasetServiceStub(catalog))
-        servicer = TunerServicer(runs, validator, CandidatePages(store))
+        servicer = TunerServicer(runs, validator, CandidatePages(store), OwnPortfolio(store))
         yield [
             Service(
                 "aimass.tuner.v1.TunerService",

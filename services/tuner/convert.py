@@ -5,6 +5,8 @@ from common.protobuf import enum_number, from_plain, resolve
 from services.tuner.domain.estimate import Estimate
 from services.tuner.domain.kinds import ProblemKind
 from services.tuner.domain.names import FAMILY_KINDS
+from services.tuner.domain.portfolio.known_set import KnownScore, KnownSet
+from services.tuner.domain.space.configuration import Configuration, Setting
 from services.tuner.domain.specification import FIELD, TuningSpecification
 
 _KIND = tuner_pb2.ProblemKind.DESCRIPTOR
@@ -50,3 +52,37 @@ def families_to_proto() -> tuner_pb2.ListFamiliesResponse:
 def kind_to_proto(kind: ProblemKind) -> tuner_pb2.ProblemKind.ValueType:
     """Returns the number of a kind of problem."""
     return tuner_pb2.ProblemKind.ValueType(enum_number(_KIND, kind))
+
+
+def settings_to_proto(settings: Configuration) -> dict[str, tuner_pb2.Setting]:
+    """Returns the messages of settings by name."""
+    return {name: _setting(value) for name, value in settings.items()}
+
+
+def known_set_to_proto(known: KnownSet) -> tuner_pb2.PortfolioEntry:
+    """Returns the message of what is known of a set of data, the best candidates first."""
+    return tuner_pb2.PortfolioEntry(
+        source=known.source,
+        kind=kind_to_proto(known.kind),
+        metric=known.metric,
+        meta_features=known.features,
+        scores=[_score(each) for each in sorted(known.scores, key=lambda each: each.regret)],
+    )
+
+
+def _score(known: KnownScore) -> tuner_pb2.PortfolioScore:
+    message = tuner_pb2.PortfolioScore(
+        family=known.family, settings=settings_to_proto(known.settings), regret=known.regret
+    )
+    message.duration.FromNanoseconds(round(known.seconds * 1e9))
+    return message
+
+
+def _setting(value: Setting) -> tuner_pb2.Setting:
+    if isinstance(value, bool):
+        return tuner_pb2.Setting(flag=value)
+    if isinstance(value, int):
+        return tuner_pb2.Setting(integer=value)
+    if isinstance(value, str):
+        return tuner_pb2.Setting(text=value)
+    return tuner_pb2.Setting(number=float(value))

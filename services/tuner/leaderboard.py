@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aimass.tuner.v1 import tuner_pb2
+from services.tuner.convert import settings_to_proto
 from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.search.library import FLOOR, PORTFOLIO, SURROGATE, Entry
-from services.tuner.domain.space.configuration import Configuration, Setting
 from services.tuner.domain.trials.trial import TrialResult
 
 _ORIGINS = {
@@ -74,7 +74,7 @@ def _candidate(entry: Entry, metric: Metric, weight: float) -> tuner_pb2.Candida
     made = tuner_pb2.Candidate(
         number=entry.candidate.number,
         family=entry.candidate.family,
-        settings=_settings(entry.candidate.configuration),
+        settings=settings_to_proto(entry.candidate.configuration),
         origin=_ORIGINS.get(entry.origin, tuner_pb2.CANDIDATE_ORIGIN_PORTFOLIO),
         fold_count=entry.folds,
         memory_bytes=max(each.peak_bytes for each in trials),
@@ -91,20 +91,6 @@ def _candidate(entry: Entry, metric: Metric, weight: float) -> tuner_pb2.Candida
 
 def _reason(failure: TrialResult) -> str:
     return f"{failure.failure}: {failure.message}".removesuffix(": ")
-
-
-def _settings(configuration: Configuration) -> dict[str, tuner_pb2.Setting]:
-    return {name: _setting(value) for name, value in configuration.items()}
-
-
-def _setting(value: Setting) -> tuner_pb2.Setting:
-    if isinstance(value, bool | np.bool_):
-        return tuner_pb2.Setting(flag=bool(value))
-    if isinstance(value, int | np.integer):
-        return tuner_pb2.Setting(integer=int(value))
-    if isinstance(value, str):
-        return tuner_pb2.Setting(text=value)
-    return tuner_pb2.Setting(number=float(value))
 
 
 def _row(candidate: tuner_pb2.Candidate) -> dict[str, object]:

@@ -12,6 +12,8 @@ from common.interceptors.auth import caller
 from common.records import RequestId
 from common.runs.service import RunService
 from services.tuner.convert import families_to_proto
+from services.tuner.portfolio import OwnPortfolio
+from services.tuner.portfolio_pages import PortfolioPages
 from services.tuner.results import CandidatePages
 from services.tuner.validation import Validator
 
@@ -25,6 +27,7 @@ class TunerServicer(tuner_pb2_grpc.TunerServiceServicer):
         runs: The generic part of all runs.
         validator: Resolves specifications.
         candidates: Reads what searches tried.
+        own: What searches have found, for others.
     """
 
     def __init__(
@@ -32,10 +35,13 @@ class TunerServicer(tuner_pb2_grpc.TunerServiceServicer):
         runs: RunService[tuner_pb2.TuningRun],
         validator: Validator,
         candidates: CandidatePages,
+        own: OwnPortfolio,
     ) -> None:
         self._runs = runs
         self._validator = validator
         self._candidates = candidates
+        self._own = own
+        self._portfolio = PortfolioPages(own)
 
     async def CreateTuningRun(
         self, request: tuner_pb2.CreateTuningRunRequest, context: object
@@ -91,8 +97,9 @@ class TunerServicer(tuner_pb2_grpc.TunerServiceServicer):
     async def DeleteTuningRun(
         self, request: tuner_pb2.DeleteTuningRunRequest, context: object
     ) -> empty_pb2.Empty:
-        """Deletes a search that ended."""
+        """Deletes a search that ended, and what others know of it."""
         await self._runs.delete(request.name)
+        await asyncio.to_thread(self._own.forget, request.name)
         return empty_pb2.Empty()
 
     async def ListCandidates(
@@ -107,3 +114,9 @@ class TunerServicer(tuner_pb2_grpc.TunerServiceServicer):
     ) -> tuner_pb2.ListFamiliesResponse:
         """Returns the families that there are."""
         return families_to_proto()
+
+    async def ListPortfolio(
+        self, request: tuner_pb2.ListPortfolioRequest, context: object
+    ) -> tuner_pb2.ListPortfolioResponse:
+        """Returns a page of what is known of other data."""
+        return await asyncio.to_thread(self._portfolio.page, request)

@@ -22,6 +22,7 @@ from common.server import Service
 from common.testing.run_server import Kicks
 from common.testing.server import channel_to, running_server
 from services.tuner.kind import TUNING_RUNS
+from services.tuner.portfolio import OwnPortfolio
 from services.tuner.results import CandidatePages
 from services.tuner.servicer import TunerServicer
 from services.tuner.validation import Validator
@@ -59,7 +60,7 @@ async def tuner(
     records.create(catalog.version)
     tails = Tails(TUNING_RUNS, store, records)
     runs = RunService(TUNING_RUNS, records, tails, kicks)
-    servicer = TunerServicer(runs, Validator(stub), CandidatePages(store))
+    servicer = TunerServicer(runs, Validator(stub), CandidatePages(store), OwnPortfolio(store))
     service = Service(
         "aimass.tuner.v1.TunerService",
         lambda server: tuner_pb2_grpc.add_TunerServiceServicer_to_server(servicer, server),

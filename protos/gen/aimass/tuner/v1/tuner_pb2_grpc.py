@@ -77,6 +77,11 @@ class TunerServiceStub:
                 request_serializer=aimass_dot_tuner_dot_v1_dot_tuner__pb2.ListFamiliesRequest.SerializeToString,
                 response_deserializer=aimass_dot_tuner_dot_v1_dot_tuner__pb2.ListFamiliesResponse.FromString,
                 _registered_method=True)
+        self.ListPortfolio = channel.unary_unary(
+                '/aimass.tuner.v1.TunerService/ListPortfolio',
+                request_serializer=aimass_dot_tuner_dot_v1_dot_tuner__pb2.ListPortfolioRequest.SerializeToString,
+                response_deserializer=aimass_dot_tuner_dot_v1_dot_tuner__pb2.ListPortfolioResponse.FromString,
+                _registered_method=True)
 
 
 class TunerServiceServicer:
@@ -146,6 +151,14 @@ class TunerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListPortfolio(self, request, context):
+        """Lists what is known of other data, which searches begin with: what the suite's own searches have
+        found, the newest first, then what ships with it. Needs the viewer role.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TunerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -188,6 +201,11 @@ def add_TunerServiceServicer_to_server(servicer, server):
                     servicer.ListFamilies,
                     request_deserializer=aimass_dot_tuner_dot_v1_dot_tuner__pb2.ListFamiliesRequest.FromString,
                     response_serializer=aimass_dot_tuner_dot_v1_dot_tuner__pb2.ListFamiliesResponse.SerializeToString,
+            ),
+            'ListPortfolio': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListPortfolio,
+                    request_deserializer=aimass_dot_tuner_dot_v1_dot_tuner__pb2.ListPortfolioRequest.FromString,
+                    response_serializer=aimass_dot_tuner_dot_v1_dot_tuner__pb2.ListPortfolioResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -407,6 +425,33 @@ class TunerService:
             '/aimass.tuner.v1.TunerService/ListFamilies',
             aimass_dot_tuner_dot_v1_dot_tuner__pb2.ListFamiliesRequest.SerializeToString,
             aimass_dot_tuner_dot_v1_dot_tuner__pb2.ListFamiliesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListPortfolio(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.tuner.v1.TunerService/ListPortfolio',
+            aimass_dot_tuner_dot_v1_dot_tuner__pb2.ListPortfolioRequest.SerializeToString,
+            aimass_dot_tuner_dot_v1_dot_tuner__pb2.ListPortfolioResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -63,6 +63,10 @@ class TunerServiceStub:
     """
     ListFamilies: _grpc.UnaryUnaryMultiCallable[_tuner_pb2.ListFamiliesRequest, _tuner_pb2.ListFamiliesResponse]
     """Lists the families of models that a search may try. Needs the viewer role."""
+    ListPortfolio: _grpc.UnaryUnaryMultiCallable[_tuner_pb2.ListPortfolioRequest, _tuner_pb2.ListPortfolioResponse]
+    """Lists what is known of other data, which searches begin with: what the suite's own searches have
+    found, the newest first, then what ships with it. Needs the viewer role.
+    """
 
 @_typing.type_check_only
 class TunerServiceAsyncStub(TunerServiceStub):
@@ -97,6 +101,10 @@ class TunerServiceAsyncStub(TunerServiceStub):
     """
     ListFamilies: _aio.UnaryUnaryMultiCallable[_tuner_pb2.ListFamiliesRequest, _tuner_pb2.ListFamiliesResponse]  # type: ignore[assignment]
     """Lists the families of models that a search may try. Needs the viewer role."""
+    ListPortfolio: _aio.UnaryUnaryMultiCallable[_tuner_pb2.ListPortfolioRequest, _tuner_pb2.ListPortfolioResponse]  # type: ignore[assignment]
+    """Lists what is known of other data, which searches begin with: what the suite's own searches have
+    found, the newest first, then what ships with it. Needs the viewer role.
+    """
 
 class TunerServiceServicer(metaclass=_abc_1.ABCMeta):
     """Finds the best model for a data set within a budget: automatic machine learning."""
@@ -176,5 +184,15 @@ class TunerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tuner_pb2.ListFamiliesResponse, _abc.Awaitable[_tuner_pb2.ListFamiliesResponse]]:
         """Lists the families of models that a search may try. Needs the viewer role."""
+
+    @_abc_1.abstractmethod
+    def ListPortfolio(
+        self,
+        request: _tuner_pb2.ListPortfolioRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_tuner_pb2.ListPortfolioResponse, _abc.Awaitable[_tuner_pb2.ListPortfolioResponse]]:
+        """Lists what is known of other data, which searches begin with: what the suite's own searches have
+        found, the newest first, then what ships with it. Needs the viewer role.
+        """
 
 def add_TunerServiceServicer_to_server(servicer: TunerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
