@@ -7,7 +7,7 @@ import numpy as np
 
 from aimass.catalog.v1 import model_pb2
 from common.data.rows import Values
-from common.models.frames import NUMBER, TEXT, TRUTH
+from common.models.frames import NUMBER, PIXELS, TEXT, TRUTH, FrameColumn
 from common.models.onnx_model import OnnxModel
 from common.models.sample_rows import SampleRows
 from common.models.skops_model import SkopsModel
@@ -37,18 +37,30 @@ def inputs_of_rows(model: ForeignModel, rows: SampleRows) -> dict[str, Values]:
 def _table(model: SkopsModel, rows: SampleRows) -> dict[str, Values]:
     """Returns the columns of a data set as an estimator takes them."""
     if model.is_named:
-        return {each.name: _column(each.name, each.dtype, rows) for each in model.columns}
+        return {each.name: _frame_column(each, rows) for each in model.columns}
     [spec] = model.signature.inputs
     if spec.dtype == NUMBER:
         return {spec.name: _matrix(spec, list(rows.numeric.values()))}
     return {spec.name: _matrix(spec, list(rows.columns.values()))}
 
 
+def _frame_column(column: FrameColumn, rows: SampleRows) -> Values:
+    if column.dtype != PIXELS:
+        return _column(column.name, column.dtype, rows)
+    pictures = rows.images.get(column.name)
+    if pictures is None:
+        raise MisfitError(f"has no pictures `{column.name}`, which the model takes")
+    if pictures.shape[1:] != column.shape:
+        given, wanted = (" x ".join(map(str, each)) for each in (pictures.shape[1:], column.shape))
+        raise MisfitError(f"has pictures of {given} in `{column.name}`; the model takes {wanted}")
+    return pictures
+
+
 def _column(name: str, dtype: str, rows: SampleRows) -> Values:
     """Returns a column of a data set as a model takes it."""
-    if name not in rows.columns:
+    values = rows.named(name)
+    if values is None:
         raise MisfitError(f"has no column `{name}`, which the model takes")
-    values = rows.columns[name]
     if values.ndim > 1 and dtype in (TRUTH, TEXT):
         raise MisfitError(
             f"has vectors in the column `{name}`, of which the model takes single values"
@@ -85,7 +97,7 @@ def _number_texts(values: Values) -> Values:
 def _fed(model: OnnxModel, rows: SampleRows) -> dict[str, Values]:
     """Returns the columns of a data set as the inputs of an ONNX model."""
     specs = model.signature.inputs
-    if all(spec.name in rows.columns for spec in specs):
+    if all(rows.named(spec.name) is not None for spec in specs):
         return {spec.name: _input(spec, rows) for spec in specs}
     if len(specs) == 1 and len(specs[0].shape) == 2:
         return {specs[0].name: _matrix(specs[0], list(rows.numeric.values()))}

@@ -1,6 +1,7 @@
 """Rows of a data set as the values that models from elsewhere take."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,6 +10,10 @@ import numpy as np
 
 from common.data.rows import RawRows, Values
 from common.data.schema import Column, ColumnType
+
+_NO_TIME = np.iinfo(np.int64).min
+_MICROSECONDS = 1e6
+_PLACE = re.compile("0|[1-9][0-9]{0,8}", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -19,6 +24,8 @@ class SampleRows:
         columns: Values by column name, in the order of the schema: numbers and truth values as
             float64 [rows] with NaN for missing, categories and texts as objects [rows] with None
             for missing, embeddings as float64 [rows, length].
+        times: Points in time by column name, as float64 seconds since 1970 with NaN for missing.
+            Only models that ask for them by name take them.
         images: uint8 [rows, channels, height, width] by column name.
         target: Texts of the labels, or float64 values, [rows]; None where there is no target.
     """
@@ -26,19 +33,37 @@ class SampleRows:
     columns: Mapping[str, Values] = field(default_factory=dict)
     images: Mapping[str, Values] = field(default_factory=dict)
     target: Values | None = None
+    times: Mapping[str, Values] = field(default_factory=dict)
 
     @property
     def numeric(self) -> dict[str, Values]:
         """The columns of numbers."""
         return {name: each for name, each in self.columns.items() if each.dtype.kind == "f"}
 
+    def named(self, name: str) -> Values | None:
+        """Returns what a model takes by a name; None where there is no such column.
+
+        Of vectors `name.0` is the column of their first numbers.
+        """
+        found = self.columns.get(name, self.times.get(name))
+        return self._of_vectors(name) if found is None else found
+
+    def _of_vectors(self, name: str) -> Values | None:
+        column, _, place = name.rpartition(".")
+        vectors = self.columns.get(column)
+        if vectors is None or vectors.ndim == 1 or not _PLACE.fullmatch(place):
+            return None
+        return vectors[:, int(place)] if int(place) < vectors.shape[1] else None
+
     def save(self, path: Path) -> None:
         """Writes them to an npz file without objects."""
         texts = [name for name, each in self.columns.items() if each.dtype.kind == "O"]
-        arrays = {"names": np.array(json.dumps([list(self.columns), list(self.images), texts]))}
+        names = [list(self.columns), list(self.images), texts, list(self.times)]
+        arrays = {"names": np.array(json.dumps(names))}
         for index, (name, each) in enumerate(self.columns.items()):
             arrays[f"column{index}"] = _as_bytes(each) if name in texts else each
         arrays |= {f"image{index}": each for index, each in enumerate(self.images.values())}
+        arrays |= {f"time{index}": each for index, each in enumerate(self.times.values())}
         if self.target is not None:
             arrays["target"] = self.target
         with path.open("wb") as file:
@@ -48,13 +73,14 @@ class SampleRows:
     def load(cls, path: Path) -> "SampleRows":
         """Reads what `save` wrote."""
         with np.load(path, allow_pickle=False) as arrays:
-            names, images, texts = json.loads(str(arrays["names"]))
+            names, images, texts, times = json.loads(str(arrays["names"]))
             columns = {name: arrays[f"column{index}"] for index, name in enumerate(names)}
             columns |= {name: _as_objects(columns[name]) for name in texts}
             return cls(
                 columns,
                 {name: arrays[f"image{index}"] for index, name in enumerate(images)},
                 arrays.get("target"),
+                {name: arrays[f"time{index}"] for index, name in enumerate(times)},
             )
 
 
@@ -74,25 +100,25 @@ def sample_rows(raw: RawRows, features: Sequence[Column], target: Column | None)
         features: The columns that models may take.
         target: The column that is predicted; None for none.
     """
-    images = {each.name: raw.columns[each.name] for each in features if _is_image(each)}
-    others = {
-        each.name: _values(each, raw.columns[each.name]) for each in features if not _is_image(each)
-    }
+
+    def of(*types: ColumnType) -> dict[str, Values]:
+        taken = [each for each in features if each.type in types]
+        return {each.name: _values(each, raw.columns[each.name]) for each in taken}
+
     found = None if target is None else _target(target, raw.columns)
-    return SampleRows(others, images, found)
-
-
-def _is_image(column: Column) -> bool:
-    return column.type is ColumnType.IMAGE
+    others = of(*(frozenset(ColumnType) - {ColumnType.IMAGE, ColumnType.TIMESTAMP}))
+    return SampleRows(others, of(ColumnType.IMAGE), found, of(ColumnType.TIMESTAMP))
 
 
 def _values(column: Column, values: Values) -> Values:
-    if column.type is ColumnType.TEXT:
+    if column.type in (ColumnType.TEXT, ColumnType.IMAGE):
         return values
     if column.type is ColumnType.CATEGORICAL:
         # Code -1, which stands for missing, finds the last entry.
         return np.array([*column.labels, None], dtype=object)[values.astype(np.intp)]
-    numbers: Values = values.astype(np.float64)
+    numbers = values.astype(np.float64)
+    if column.type is ColumnType.TIMESTAMP:
+        return np.where(values == _NO_TIME, np.nan, numbers / _MICROSECONDS)
     if column.type is ColumnType.BOOLEAN:
         return np.where(values.astype(np.int64) < 0, np.nan, numbers)
     return numbers

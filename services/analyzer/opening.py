@@ -70,7 +70,7 @@ def check_format(version: model_pb2.ModelVersion, field: str) -> None:
 
 
 def feature_columns(schema: Schema) -> tuple[Column, ...]:
-    """Returns the columns that models may take: all but targets and times."""
+    """Returns the columns that models may take unasked: all but targets and times."""
     targets = {*schema.targets, schema.target}
     return tuple(
         each for each in schema.columns if each.name not in targets and each.type not in _NOT_TAKEN
@@ -90,7 +90,8 @@ def describe_model(
     """
     if version.format not in _TORCH:
         opened = _foreign(store, version, schema, lambda: None)
-        opened.model.predict(fake_row({each.name: each for each in feature_columns(schema)}))
+        assert isinstance(opened.model, ForeignAnalysed)
+        opened.model.predict(fake_row({each.name: each for each in opened.model.columns}))
         return opened
     return _package(store, version, schema, Path(), lambda: _layers_of(version), lambda: None)
 
@@ -153,14 +154,24 @@ def _foreign(
     task = Task(enum_short_name(dataset_pb2.Task.DESCRIPTOR, version.task))
     targets = tuple(schema.targets) or ((schema.target,) if schema.target else ())
     outputs = _outputs(version, task, targets, schema)
-    columns = feature_columns(schema)
     opened: ForeignAnalysed
     if version.format == model_pb2.MODEL_FORMAT_SKOPS:
-        opened = SklearnAnalysed(load_skops(store, version), task, outputs, columns, check)
+        estimator = load_skops(store, version)
+        columns = taken_columns(schema, estimator.signature)
+        opened = SklearnAnalysed(estimator, task, outputs, columns, check)
     else:
         model = load_onnx(store, version, os.cpu_count() or 1)
+        columns = taken_columns(schema, model.signature)
         opened = OnnxAnalysed(model, task, outputs, columns, check)
     return OpenedModel(version, opened, targets if task is Task.MULTI_LABEL else targets[:1])
+
+
+def taken_columns(schema: Schema, signature: model_pb2.Signature) -> tuple[Column, ...]:
+    """Returns the columns that a model from elsewhere may take; times where it asks for them."""
+    usual = {each.name for each in feature_columns(schema)}
+    asked = {each.name for each in signature.inputs}
+    times = {each.name for each in schema.columns if each.type in _NOT_TAKEN}
+    return tuple(each for each in schema.columns if each.name in (usual | (times & asked)))
 
 
 def _outputs(

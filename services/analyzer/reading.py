@@ -10,7 +10,7 @@ from aimass.catalog.v1 import dataset_pb2
 from common.artifacts import ObjectStore
 from common.data.reader import ColumnBatch, stream_columns
 from common.data.rows import RawRows, Values, concatenated
-from common.data.schema import Column, ColumnType, Part, Schema, Task
+from common.data.schema import Column, Part, Schema, Task
 from services.analyzer.domain.models.model import Check
 from services.analyzer.domain.resolution import normal_label
 from services.analyzer.domain.sample import UNKNOWN_CLASS, Sample
@@ -58,7 +58,7 @@ def read_rows(
     pickers = {
         each: _Picker(each, _count(version, each), most, seed) for each, most in wanted.items()
     }
-    names = [each.name for each in schema.columns if each.type is not ColumnType.TIMESTAMP]
+    names = [each.name for each in schema.columns]
     labels = {each.name: each.labels for each in schema.columns if each.labels}
     start = 0
     for batch in stream_columns(version, store, names):

@@ -8,12 +8,11 @@ from common.artifacts import ObjectStore
 from common.data.messages import schema_from_proto
 from common.data.reader import ColumnBatch, stream_columns
 from common.data.rows import RawRows, Values
-from common.data.schema import ColumnType, Part
+from common.data.schema import Part
 from common.models.sample_rows import SampleRows, sample_rows
 
 _MAX_ROWS = 1000
 _MAX_BYTES = 64 * 1024 * 1024
-_LEFT_OUT = frozenset({ColumnType.TIMESTAMP})
 
 
 def read_sample_rows(version: dataset_pb2.DatasetVersion, store: ObjectStore) -> SampleRows:
@@ -24,8 +23,7 @@ def read_sample_rows(version: dataset_pb2.DatasetVersion, store: ObjectStore) ->
     """
     schema = schema_from_proto(version.schema)
     targets = set(schema.targets) | {schema.target}
-    features = [each for each in schema.columns if each.type not in _LEFT_OUT]
-    features = [each for each in features if each.name not in targets]
+    features = [each for each in schema.columns if each.name not in targets]
     names = [column.name for column in features]
     is_validated = version.split_counts.validation > 0
     wanted = names + ([schema.target] if schema.target else [])

@@ -54,7 +54,7 @@ def _fitted(
 
 def _way(subject: Subject) -> Additive | None:
     rows = fed(subject, subject.sample.raw)
-    items = [Item(name, (place,)) for name, place in rows.places.items()]
+    items = [Item(name, places) for name, places in rows.places.items()]
     return additive(rows, items, subject, Budget(_AMPLE))
 
 
@@ -161,9 +161,7 @@ def test_a_plan_of_some_rows() -> None:
     assert plan.is_cut
     way = _way(subject)
     assert way is not None and way.seconds_each > 0
-    items = [
-        Item(name, (place,)) for name, place in fed(subject, subject.sample.raw).places.items()
-    ]
+    items = [Item(name, places) for name, places in fed(subject, subject.sample.raw).places.items()]
     table, seen = values[plan.rows, :4], 0
     for job in way.jobs(items, plan):
         for each in job():

@@ -109,7 +109,7 @@ def _tree_subjects() -> Iterator[Any]:
 
 def _walking(subject: Subject) -> Walking:
     rows = fed(subject, subject.sample.raw)
-    items = [Item(name, (place,)) for name, place in rows.places.items()]
+    items = [Item(name, places) for name, places in rows.places.items()]
     way = walking(rows, items, subject.outputs)
     assert way is not None
     return way

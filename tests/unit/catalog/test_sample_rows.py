@@ -28,3 +28,13 @@ def test_all_rows_together_are_bounded(
     )
     found = read_sample_rows(version_of(got.data), store)
     assert found.columns["t"].tolist() == [f"{row:01000}" for row in range(rows)]
+
+
+def test_times_are_there_for_models_that_ask_for_them() -> None:
+    """Not among the columns that any model of a table takes."""
+    store = MemoryStore()
+    content = "day,size\n" + "".join(f"2024-01-{day:02},{day % 7}.5\n" for day in range(1, 32))
+    got = import_bytes(content.encode(), split=SplitSpec(validation_fraction=0), store=store)
+    found = read_sample_rows(version_of(got.data), store)
+    assert list(found.columns) == ["size"]
+    assert found.times["day"][:2].tolist() == [1_704_067_200.0, 1_704_153_600.0]

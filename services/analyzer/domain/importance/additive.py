@@ -192,7 +192,7 @@ class Additive:
         """See `Way`. Rows are predicted once for all repeats, of which there are 2 at least."""
         count = self._batch
         some = self._rows.take(slice(0, count))
-        item = Item("", (next(iter(some.places.values())),))
+        item = Item("", next(iter(some.places.values())))
         scores = self._link.scores(self._subject.outputs[:count])
         start = time.perf_counter()
         self._effect(some, item)

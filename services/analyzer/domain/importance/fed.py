@@ -63,13 +63,13 @@ class Fed:
     Attributes:
         model: The model.
         inputs: By name; the first axis is rows.
-        places: Where the values of each raw column are.
+        places: Where the values of each raw column are; of vectors these may be several inputs.
         run: Gives the outputs for inputs like these.
     """
 
     model: AnalysedModel
     inputs: Inputs
-    places: Mapping[str, Place]
+    places: Mapping[str, tuple[Place, ...]]
     run: Callable[[Inputs], Outputs]
 
     def take(self, rows: npt.NDArray[np.int64] | slice) -> "Fed":
@@ -118,37 +118,45 @@ def fed(subject: Subject, raw: RawRows) -> Fed:
         inputs = model.inputs(raw)
         places = _foreign_places(model, raw, inputs)
         return Fed(model, inputs, places, partial(_foreign_outputs, model))
-    places = {name: Place(name) for name in columns}
+    places = {name: (Place(name),) for name in columns}
     return Fed(model, raw.columns, places, lambda new: model.predict(RawRows(new, raw.labels)))
 
 
-def _torch_places(model: TorchPackage) -> dict[str, Place]:
+def _torch_places(model: TorchPackage) -> dict[str, tuple[Place, ...]]:
     preprocessing = model.preprocessing
     numeric = [column.name for column in preprocessing.numeric]
     categories = [column.name for column in preprocessing.categorical]
     return {
-        name: Place(kind, slice(place, place + 1))
+        name: (Place(kind, slice(place, place + 1)),)
         for kind, names in (("numeric", numeric), ("categories", categories))
         for place, name in enumerate(names)
     }
 
 
-def _foreign_places(model: ForeignAnalysed, raw: RawRows, inputs: Inputs) -> dict[str, Place]:
-    if all(name in inputs for name in model.features):
-        return {name: Place(name) for name in model.features}
+def _foreign_places(
+    model: ForeignAnalysed, raw: RawRows, inputs: Inputs
+) -> dict[str, tuple[Place, ...]]:
+    columns = {each: model.column_of(each) for each in inputs}
+    if all(columns.values()):
+        return {
+            name: tuple(Place(each) for each, column in columns.items() if column == name)
+            for name in model.features
+        }
     [(name, matrix)] = inputs.items()
     rows = sample_rows(raw.take(slice(0, 1)), model.columns, None)
-    for columns in (rows.numeric, rows.columns):
-        widths = [each.size for each in columns.values()]
+    for taken in (rows.numeric, rows.columns):
+        widths = [each.size for each in taken.values()]
         if sum(widths) == matrix.shape[1]:
-            return _side_by_side(name, list(columns), widths)
+            return _side_by_side(name, list(taken), widths)
     raise UnusableModelError(f"It is not known which columns the input `{name}` is made of.")
 
 
-def _side_by_side(name: str, columns: Sequence[str], widths: Sequence[int]) -> dict[str, Place]:
+def _side_by_side(
+    name: str, columns: Sequence[str], widths: Sequence[int]
+) -> dict[str, tuple[Place, ...]]:
     ends = np.cumsum(widths).tolist()
     return {
-        column: Place(name, slice(end - width, end))
+        column: (Place(name, slice(end - width, end)),)
         for column, width, end in zip(columns, widths, ends, strict=True)
     }
 

@@ -83,8 +83,12 @@ def _blocks(rows: Fed, series: Series, size: int) -> list[Item]:
 
 def _places(rows: Fed, series: Series, lags: slice) -> tuple[Place, ...]:
     if series.is_vector:
-        return (rows.places[series.columns[0]].part(lags),)
-    return tuple(rows.places[name] for name in series.columns[lags])
+        return _vector_places(rows.places[series.columns[0]], lags)
+    return tuple(place for name in series.columns[lags] for place in rows.places[name])
+
+
+def _vector_places(places: tuple[Place, ...], lags: slice) -> tuple[Place, ...]:
+    return places[lags] if len(places) > 1 else (places[0].part(lags),)
 
 
 def _told(series: Series, size: int, found: Sequence[Importance]) -> SeriesImportance:

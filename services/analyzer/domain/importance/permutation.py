@@ -58,7 +58,7 @@ def permutation_importance(
     """
     names = permutable_columns(subject) if columns is None else tuple(columns)
     return importance_of(
-        subject, budget, lambda rows: [Item(name, (rows.places[name],)) for name in names], repeats
+        subject, budget, lambda rows: [Item(name, rows.places[name]) for name in names], repeats
     )
 
 

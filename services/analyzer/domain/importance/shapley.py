@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn._loss.link import IdentityLink
 
 from common.data.rows import RawRows, concatenated
 from common.data.schema import Task
@@ -88,7 +89,7 @@ class _Way:
     explainer: Explainer
     unit: str
     explain: Callable[[Positions], _Explained]
-    places: Sequence[slice]
+    places: Sequence[Positions]
 
 
 def explained_output(subject: Subject) -> Positions:
@@ -114,7 +115,7 @@ def shapley_values(subject: Subject, budget: Budget, wanted: Positions) -> Shapl
         wanted: Positions in the sample, the most wanted first.
     """
     rows = fed(subject, subject.sample.raw.take(wanted))
-    items = [Item(name, (place,)) for name, place in rows.places.items()]
+    items = [Item(name, places) for name, places in rows.places.items()]
     way = _closed(subject, rows, items) or _sampled(subject, budget, wanted, items)
     start = time.perf_counter()
     way.explain(np.arange(min(_TRIED, len(wanted))))
@@ -135,7 +136,7 @@ def shapley_values(subject: Subject, budget: Budget, wanted: Positions) -> Shapl
 
 
 def _chosen(
-    found: _Explained, outputs: Positions, places: Sequence[slice]
+    found: _Explained, outputs: Positions, places: Sequence[Positions]
 ) -> tuple[npt.NDArray[np.float64], Contributions]:
     """Returns what is explained of each row, the features of a column together."""
     rows, several = np.arange(len(outputs)), found.values.shape[2] > 1
@@ -152,7 +153,7 @@ def _closed(subject: Subject, rows: Fed, items: Sequence[Item]) -> _Way | None:
     if not isinstance(model, SklearnAnalysed) or table is None:
         return None
     estimator = model.model.estimator
-    places = [table.columns_of(item.places[0]) for item in items]
+    places = [table.all_of(item.places) for item in items]
     made = _tree(estimator, table) or _linear(subject, estimator, table)
     if made is None:
         return None
@@ -174,9 +175,8 @@ def _tree(estimator: Any, table: Table) -> _Made | None:
         return None
     is_boosted = hasattr(estimator, "_loss")
     if not hasattr(estimator, "classes_"):
-        unit = (
-            "" if not is_boosted or estimator._loss.link.is_identity else "logarithm of the target"
-        )
+        is_plain = not is_boosted or isinstance(estimator._loss.link, IdentityLink)
+        unit = "" if is_plain else "logarithm of the target"
     else:
         unit = "log-odds" if is_boosted else "probability"
 
@@ -237,5 +237,5 @@ def _sampled(subject: Subject, budget: Budget, wanted: Positions, items: Sequenc
         return _Explained(values[:, :, None], start)
 
     unit = "" if subject.model.task is Task.REGRESSION else "probability"
-    places = [slice(place, place + 1) for place in range(len(items))]
+    places = [np.array([place]) for place in range(len(items))]
     return _Way(Explainer.PERMUTATION, unit, explain, places)

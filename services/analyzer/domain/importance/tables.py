@@ -1,6 +1,6 @@
 """The inputs of a model as one table of numbers."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +28,11 @@ class Table:
             following = [each for each in self.starts.values() if each > start]
             return slice(start, min(following, default=self.values.shape[1]))
         return slice(start + place.columns.start, start + place.columns.stop)
+
+    def all_of(self, places: Sequence[Place]) -> npt.NDArray[np.int64]:
+        """Returns the features at several places."""
+        found = [self.columns_of(place) for place in places]
+        return np.concatenate([np.arange(each.start, each.stop) for each in found])
 
 
 def table_of(rows: Fed) -> Table | None:

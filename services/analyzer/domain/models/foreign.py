@@ -77,10 +77,22 @@ class ForeignAnalysed:
         """See `AnalysedModel`."""
         specs = self.model.signature.inputs
         own = {each.name: each for each in self.columns}
-        if all(spec.name in own for spec in specs):
-            return tuple(spec.name for spec in specs)
+        named = [self.column_of(spec.name) for spec in specs]
+        if all(named):
+            return tuple(dict.fromkeys(named))
         kinds = _taken_types(specs[0])
         return tuple(name for name, column in own.items() if column.type in kinds)
+
+    def column_of(self, name: str) -> str:
+        """Returns the column that an input's values come from; empty where there is none.
+
+        Of vectors `name.0` is the input of their first numbers.
+        """
+        own = {each.name: each for each in self.columns}
+        before = name.rpartition(".")[0]
+        if name in own or before not in own:
+            return name if name in own else ""
+        return before if own[before].type is ColumnType.EMBEDDING else ""
 
     def inputs(self, raw: RawRows) -> dict[str, Values]:
         """Returns rows as the model takes them, by input.
@@ -158,6 +170,8 @@ def _any_value(column: Column) -> Values:
         return np.array(["a"], dtype=object)
     if column.labels:
         return np.zeros(1, np.int32)
+    if column.type is ColumnType.TIMESTAMP:
+        return np.zeros(1, np.int64)
     mean = column.numeric.mean if column.numeric is not None else 0.0
     return np.array([mean])
 
