@@ -43,7 +43,10 @@ class _Candidate:
 
 
 def first_candidates(
-    problem: Problem, families: Mapping[str, Family], metric: str, known: Sequence[KnownSet]
+    problem: Problem,
+    families: Mapping[str, Family],
+    metric: str,
+    known: Sequence[KnownSet] | None,
 ) -> list[Known]:
     """Returns what to try after the floors, in order.
 
@@ -51,10 +54,13 @@ def first_candidates(
         problem: What is to be learned.
         families: Those that fit it, by name.
         metric: What it is judged by.
-        known: What is known of other sets; empty for nothing, then each family is tried as usual.
+        known: What is known of other sets; None to know nothing of any: then each family is tried
+            with its defaults.
     """
-    if not known:
+    if known is None:
         return [(name, {}) for name in families]
+    if not known:
+        return list(FIRST)
     weights = weights_of(known, problem.kind, metric, meta_features(problem))
     candidates = _candidates(problem, families, known)
     costs = [families[each.family].cost(problem, each.configuration) for each in candidates]
