@@ -9,7 +9,7 @@ PYTEST = $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loa
 CODE := common services tests deploy protos/generate.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check format lint types layers protos proto-drift bench chaos fuzz manifests lock clean
+.PHONY: help setup demo test test-slow check format lint types layers protos proto-drift bench portfolio chaos fuzz manifests lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -64,6 +64,9 @@ proto-drift: protos ## Check that stubs are up to date, and lint the contracts
 
 bench: .venv/aimass-ready ## Run a benchmark: make bench NAME=trainer [DATA=folder]
 	@AIMASS_BENCH_DATA=$(DATA) $(BIN)/python -m tests.benchmarks.$(NAME)
+
+portfolio: .venv/aimass-ready ## Make the tuner's portfolio anew: make portfolio DATA=folder [ARGS=--help]
+	@nice -n 19 $(BIN)/python -m deploy.portfolio $(or $(DATA),../shared/data/tuner) $(ARGS)
 
 chaos: .venv/aimass-ready ## Kill and freeze workers 100 times, then any process of the suite under load
 	@$(BIN)/python -m tests.chaos.worlds

@@ -1,0 +1,51 @@
+"""Makes the portfolio: `make portfolio DATA=folder`."""
+
+import argparse
+import time
+from pathlib import Path
+
+from deploy.portfolio.leaving_out import left_out, summary, write
+from deploy.portfolio.measuring import Bounds, RawResults, measure
+from deploy.portfolio.pool import pool_of
+from deploy.portfolio.sets import development_sets
+from deploy.portfolio.shipping import known_sets
+
+_FOLDS = 2
+_RAW = Path("build/portfolio/raw.jsonl")
+_SHIPPED = Path("services/tuner/domain/portfolio")
+
+
+def main() -> None:
+    """Measures what is not known yet, and writes what ships and how good it is."""
+    asked = _arguments()
+    problems = {each.name: each.problem(asked.rows) for each in development_sets(asked.data)}
+    pool = pool_of(list(problems.values()))
+    results = RawResults(asked.raw)
+    bounds = Bounds(asked.trial_seconds, time.monotonic() + asked.seconds)
+    for fold in range(_FOLDS):
+        for name, problem in problems.items():
+            measure(name, problem, pool, fold, results, bounds)
+            left = max(bounds.left, 0.0)
+            told = f"part {fold + 1}, {name}: {len(results.known)} trials, {left:.0f} s left"
+            print(told, flush=True)
+    known = known_sets(problems, results.known.values())
+    compared = list(left_out(problems, known, results))
+    lines = (each.model_dump_json() for each in known)
+    (asked.to / "shipped.jsonl").write_text("".join(f"{line}\n" for line in lines))
+    write(compared, asked.to / "left_out.csv")
+    print(summary(compared))
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("data", type=Path, help="folder with the development sets")
+    parser.add_argument("--seconds", type=float, default=2_400.0, help="of measuring, at most")
+    parser.add_argument("--trial-seconds", type=float, default=6.0, help="of a trial, at most")
+    parser.add_argument("--rows", type=int, default=2_000, help="of a set, at most")
+    parser.add_argument("--raw", type=Path, default=_RAW, help="file of what was measured")
+    parser.add_argument("--to", type=Path, default=_SHIPPED, help="folder of what ships")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()
