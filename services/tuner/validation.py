@@ -55,4 +55,11 @@ class Validator:
             version.name,
             schema_from_proto(version.schema),
             SplitCounts(counts.train, counts.validation, counts.test),
+            temporal_column(version),
         )
+
+
+def temporal_column(version: dataset_pb2.DatasetVersion) -> str:
+    """Returns the column that a data set version is split by in time; empty for none."""
+    is_temporal = version.split.method == dataset_pb2.SPLIT_METHOD_TEMPORAL
+    return version.split.column if is_temporal else ""

@@ -7,12 +7,13 @@ tables equal to the registries.
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from services.tuner.domain.kinds import ProblemKind
+from services.tuner.domain.kinds import TABLE_KINDS, ProblemKind
 
-_ALL = frozenset(ProblemKind)
+_ALL = frozenset(TABLE_KINDS)
 _ONE_CLASS = frozenset({ProblemKind.BINARY, ProblemKind.MULTICLASS})
 _LABELS = frozenset({ProblemKind.MULTI_LABEL})
 _VALUES = frozenset({ProblemKind.REGRESSION})
+_FORECASTS = frozenset({ProblemKind.FORECASTING})
 _PROBABLE = _ONE_CLASS | _LABELS
 
 FAMILY_KINDS: Mapping[str, frozenset[ProblemKind]] = MappingProxyType(
@@ -46,10 +47,12 @@ METRIC_KINDS: Mapping[str, frozenset[ProblemKind]] = MappingProxyType(
         "mcc": _ONE_CLASS,
         "hamming": _LABELS,
         "subset_accuracy": _LABELS,
-        "rmse": _VALUES,
-        "mae": _VALUES,
+        "mase": _FORECASTS,
+        "smape": _FORECASTS,
+        "rmse": _VALUES | _FORECASTS,
+        "mae": _VALUES | _FORECASTS,
         "r2": _VALUES,
-        "mape": _VALUES,
+        "mape": _VALUES | _FORECASTS,
         "pinball": _VALUES,
     }
 )
@@ -61,6 +64,7 @@ DEFAULT_METRICS: Mapping[ProblemKind, str] = MappingProxyType(
         ProblemKind.MULTICLASS: "log_loss",
         ProblemKind.MULTI_LABEL: "f1_micro",
         ProblemKind.REGRESSION: "rmse",
+        ProblemKind.FORECASTING: "mase",
     }
 )
 """What each kind of problem is judged by where users do not say."""

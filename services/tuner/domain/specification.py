@@ -13,8 +13,10 @@ FIELD = "tuning_run.spec"
 _DAY = 86_400.0
 _MOST_COLUMNS = 10_000
 _MOST_CLASSES = 1_000
+_MOST_SERIES_COLUMNS = 8
 
 Cost = Annotated[float, Field(allow_inf_nan=False)]
+SeasonLength = Annotated[int, Field(ge=2, le=100_000)]
 # Errors repeat names, and must fit into the head of an answer.
 Name = Annotated[str, Field(max_length=1_000)]
 
@@ -48,6 +50,16 @@ class Costs(_Specification):
         return [[by_truth[truth].get(each, 0.0) for each in classes] for truth in classes]
 
 
+class ForecastSpecification(_Specification):
+    """A `ForecastSpec`."""
+
+    time_column: Name = ""
+    series_columns: tuple[Name, ...] = Field((), max_length=_MOST_SERIES_COLUMNS)
+    horizon: int | None = Field(None, ge=1, le=10_000)
+    season_lengths: tuple[SeasonLength, ...] = Field((), max_length=3)
+    known_columns: tuple[Name, ...] = Field((), max_length=_MOST_COLUMNS)
+
+
 class TuningSpecification(_Specification):
     """A `TuningSpec`; None or empty where the default depends on the data."""
 
@@ -67,6 +79,7 @@ class TuningSpecification(_Specification):
     weight_column: Name = ""
     group_column: Name = ""
     seed: int = Field(0, ge=0, lt=2**32)
+    forecast: ForecastSpecification | None = None
 
     @field_validator("costs")
     @classmethod

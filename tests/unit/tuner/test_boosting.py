@@ -18,6 +18,7 @@ from services.tuner.domain.families.boosting import balanced, has_long_tail
 from services.tuner.domain.families.family import Family, Fold, outputs_of
 from services.tuner.domain.families.hist_boosting import HistBoosting
 from services.tuner.domain.families.lightgbm_boosting import LightBoosting
+from services.tuner.domain.kinds import TABLE_KINDS
 from services.tuner.domain.problem import Problem, ProblemKind
 from services.tuner.domain.space.configuration import Configuration
 
@@ -73,7 +74,7 @@ def settled(family: Family, problem: Problem, some: Configuration) -> Configurat
 
 
 @pytest.mark.parametrize("family", FAMILIES, ids=lambda family: family.name)
-@pytest.mark.parametrize("kind", list(ProblemKind))
+@pytest.mark.parametrize("kind", TABLE_KINDS)
 def test_learns_and_is_kept(family: Family, kind: ProblemKind) -> None:
     """All kinds of problems are learned, and a file of skops gives the same outputs."""
     problem = made(kind)

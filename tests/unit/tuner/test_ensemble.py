@@ -38,6 +38,7 @@ from services.tuner.domain.ensemble.stacking import (
     stacked_columns,
 )
 from services.tuner.domain.ensemble.tilting import decided
+from services.tuner.domain.kinds import TABLE_KINDS
 from services.tuner.domain.metrics.registry import METRICS
 from services.tuner.domain.problem import Problem, ProblemKind, Truth
 from services.tuner.domain.trials import stacking as trial_stacking
@@ -385,7 +386,7 @@ def fitted_results(
     return results
 
 
-@pytest.mark.parametrize("kind", list(ProblemKind))
+@pytest.mark.parametrize("kind", TABLE_KINDS)
 def test_final_estimator_is_the_chosen_blend(kind: ProblemKind, tmp_path: Path) -> None:
     problem, splits = problem_for(kind), splits_for(120)
     models = (

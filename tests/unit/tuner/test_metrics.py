@@ -13,6 +13,7 @@ from sklearn import metrics as reference
 from sklearn.preprocessing import label_binarize
 
 from common.errors import InvalidFieldError
+from services.tuner.domain.kinds import TABLE_KINDS
 from services.tuner.domain.metrics.costs import (
     CostColumn,
     CostMatrix,
@@ -144,7 +145,7 @@ REFERENCES: Mapping[ProblemKind, Mapping[str, Reference]] = {
         "pinball": valued(reference.mean_pinball_loss),
     },
 }
-PAIRS = [(kind, metric.name) for kind in ProblemKind for metric in metrics_for(kind)]
+PAIRS = [(kind, metric.name) for kind in TABLE_KINDS for metric in metrics_for(kind)]
 
 
 def pairs_with_rows() -> list[tuple[ProblemKind, str]]:
@@ -415,9 +416,9 @@ def test_wrong_cost_columns(costs: list[float], message: str) -> None:
 
 def test_defaults() -> None:
     """Each kind of problem has its default, which comes first of those that fit."""
-    names = {kind: default_metric(kind).name for kind in ProblemKind}
+    names = {kind: default_metric(kind).name for kind in TABLE_KINDS}
     assert list(names.values()) == ["roc_auc", "log_loss", "f1_micro", "rmse"]
-    for kind in ProblemKind:
+    for kind in TABLE_KINDS:
         fitting = metrics_for(kind)
         assert fitting[0] is default_metric(kind) is metric_for(kind)
         assert len({each.name for each in fitting}) == len(fitting)

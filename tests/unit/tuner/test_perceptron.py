@@ -18,6 +18,7 @@ from services.tuner.domain.families.family import Fold, OutOfTimeError, outputs_
 from services.tuner.domain.families.perceptron import Perceptron
 from services.tuner.domain.families.perceptron_learning import _Learner, learned
 from services.tuner.domain.families.perceptron_plan import Goal, Plan
+from services.tuner.domain.kinds import TABLE_KINDS
 from services.tuner.domain.problem import Problem, ProblemKind
 from services.tuner.domain.space.configuration import Configuration
 
@@ -80,7 +81,7 @@ def plan(**changed: Any) -> Plan:
     return Plan(**(usual | changed))
 
 
-@pytest.mark.parametrize("kind", list(ProblemKind))
+@pytest.mark.parametrize("kind", TABLE_KINDS)
 def test_learns_and_is_kept(kind: ProblemKind) -> None:
     """All kinds of problems are learned, and a file of skops gives the same outputs."""
     problem = made(kind)

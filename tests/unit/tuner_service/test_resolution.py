@@ -172,9 +172,10 @@ def test_too_many_classes_are_refused() -> None:
     assert field == "kind" and "REGRESSION" in description
 
 
-def test_the_future_of_series_is_not_searched_for_yet() -> None:
+def test_series_can_be_told_from_their_rows() -> None:
+    """Where nobody asks for their future."""
     given = data(WIDTH, number("kind"), task=Task.FORECASTING, time_series=TimeSeries("width"))
-    assert refused(given)[0] == "kind"
+    assert refused(given)[0] == "forecast.horizon"
     assert resolve(given, kind=tuner_pb2.PROBLEM_KIND_REGRESSION).specification.metric == "rmse"
 
 

@@ -17,6 +17,7 @@ from sklearn.pipeline import Pipeline
 
 from common.data.schema import Column, ColumnType
 from services.tuner.domain.families.family import Fitted, Fold, OutOfTimeError, TimeLeft
+from services.tuner.domain.kinds import TABLE_KINDS
 from services.tuner.domain.preparation.columns import MOST_CODES
 from services.tuner.domain.preparation.parameters import INTERACTIONS
 from services.tuner.domain.preparation.preparing import (
@@ -30,7 +31,7 @@ from services.tuner.domain.space.parameter import Choice, Parameter
 
 Weights = npt.NDArray[np.float64]
 
-ALL_KINDS = frozenset(ProblemKind)
+ALL_KINDS = frozenset(TABLE_KINDS)
 CLASS_KINDS = ALL_KINDS - {ProblemKind.REGRESSION}
 
 _WORDS = 300

@@ -18,11 +18,13 @@ class TuningData:
         name: Resource name with the version's number.
         schema: Its columns, target and task.
         counts: Rows of each part of the split.
+        temporal_column: What the parts are split by, where the newest rows are the test part.
     """
 
     name: str
     schema: Schema
     counts: SplitCounts
+    temporal_column: str = ""
 
     @property
     def row_count(self) -> int:

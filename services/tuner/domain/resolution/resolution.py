@@ -9,8 +9,15 @@ from dataclasses import dataclass
 from common.data.schema import Column
 from common.names import DatasetVersionName, ModelName
 from services.tuner.domain.estimate import Estimate, estimate, table_bytes, usual_trial_bytes
+from services.tuner.domain.forecast_estimate import forecast_estimate
+from services.tuner.domain.kinds import ProblemKind
 from services.tuner.domain.resolution.columns import check_roles, features_of, left_out_of
 from services.tuner.domain.resolution.data import LEAST_ROWS, TuningData, refused
+from services.tuner.domain.resolution.forecasts import (
+    forecast_columns,
+    resolved_forecast,
+    wants_forecasts,
+)
 from services.tuner.domain.resolution.goals import check_costs, resolved_families, resolved_metric
 from services.tuner.domain.resolution.targets import resolved_kind, resolved_targets
 from services.tuner.domain.specification import TuningSpecification
@@ -48,6 +55,8 @@ def resolve_against_data(specification: TuningSpecification, data: TuningData) -
             f"{LEAST_ROWS} at least; split it otherwise or add rows.",
             "TOO_FEW_ROWS",
         )
+    if wants_forecasts(specification, data):
+        return _resolved_forecast(specification, data)
     targets = resolved_targets(specification, data)
     kind = resolved_kind(specification, data, targets)
     check_roles(specification, data, targets)
@@ -67,6 +76,22 @@ def resolve_against_data(specification: TuningSpecification, data: TuningData) -
     memory = _resolved_memory(resolved, features, data.row_count)
     resolved = resolved.model_copy(update={"trial_memory_bytes": memory})
     return Resolved(resolved, estimate(resolved, features, data.row_count))
+
+
+def _resolved_forecast(specification: TuningSpecification, data: TuningData) -> Resolved:
+    kind = ProblemKind.FORECASTING
+    resolved = resolved_forecast(specification, data).model_copy(
+        update={
+            "dataset_version": data.name,
+            "model": specification.model or _usual_model(data),
+            "metric": resolved_metric(specification, kind),
+            "families": resolved_families(specification, kind),
+        }
+    )
+    columns, rows = forecast_columns(resolved, data), data.counts.total
+    memory = _resolved_memory(resolved, columns, rows)
+    resolved = resolved.model_copy(update={"trial_memory_bytes": memory})
+    return Resolved(resolved, forecast_estimate(resolved, columns, rows))
 
 
 def _usual_model(data: TuningData) -> str:

@@ -102,13 +102,6 @@ def _default_kind(schema: Schema, targets: Sequence[Column]) -> ProblemKind:
         return ProblemKind.MULTI_LABEL
     [target] = targets
     is_own = target.name == schema.target and len(targets_of(schema)) == 1
-    if is_own and schema.task is Task.FORECASTING:
-        raise refused(
-            "kind",
-            "The data are time series, whose future is not searched for yet; set REGRESSION to "
-            "predict the target from the other columns of its row.",
-            "TASK_NOT_SUPPORTED",
-        )
     if is_own and schema.task is Task.REGRESSION:
         return ProblemKind.REGRESSION
     if is_own and schema.task is Task.CLASSIFICATION:
