@@ -11,12 +11,14 @@ from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 
+from common.models.estimators.picture_cells import cells_of
+
 if TYPE_CHECKING:
     import pandas as pd
 
 Values = npt.NDArray[np.generic]
 
-NUMBER, TRUTH, TEXT = "float64", "bool", "object"
+NUMBER, TRUTH, TEXT, PIXELS = "float64", "bool", "object", "uint8"
 
 # Where estimators that are made of others keep them; some of these are not fitted.
 _PARTS = (
@@ -33,13 +35,15 @@ class FrameColumn:
 
     Attributes:
         name: Its name; its position where the estimator was fitted without names.
-        dtype: `float64`, `bool`, or `object` for texts.
+        dtype: `float64`, `bool`, `object` for texts, or `uint8` for pictures.
         known: Values that the estimator knows; empty where any number or text will do.
+        shape: Channels, height, width of a picture; empty for single values.
     """
 
     name: str
     dtype: str
     known: tuple[object, ...] = ()
+    shape: tuple[int, ...] = ()
 
 
 def columns_of(estimator: Any, names: Sequence[str]) -> tuple[FrameColumn, ...]:
@@ -52,14 +56,14 @@ def columns_of(estimator: Any, names: Sequence[str]) -> tuple[FrameColumn, ...]:
     known: dict[int, tuple[object, ...]] = {}
     for position, values in _known_values(estimator, range(len(names))):
         known.setdefault(position, tuple(each for each in values if not is_missing(each)))
-    return tuple(
-        FrameColumn(name, _dtype(known.get(position, ())), known.get(position, ()))
-        for position, name in enumerate(names)
-    )
+    return tuple(_column(name, known.get(position, ())) for position, name in enumerate(names))
 
 
 def frame_of(columns: Sequence[FrameColumn], inputs: Mapping[str, Values]) -> "pd.DataFrame":
-    """Returns the data frame of values by column name; missing texts become NaN."""
+    """Returns the data frame of values by column name.
+
+    Missing texts become NaN, pictures the cells that our own estimators take.
+    """
     # Imported here: models of plain numbers do without.
     import pandas as pd  # noqa: PLC0415
 
@@ -74,10 +78,18 @@ def is_missing(value: object) -> bool:
 def _series(values: Values) -> "pd.Series[Any]":
     import pandas as pd  # noqa: PLC0415
 
+    if values.ndim > 1:
+        return pd.Series(cells_of(np.asarray(values, np.uint8)), dtype=object)
     if values.dtype.kind != "O":
         return pd.Series(values)
     filled = [math.nan if value is None else value for value in values.tolist()]
     return pd.Series(filled, dtype=object)
+
+
+def _column(name: str, known: tuple[object, ...]) -> FrameColumn:
+    if known and isinstance(known[0], np.ndarray):
+        return FrameColumn(name, PIXELS, known, known[0].shape)
+    return FrameColumn(name, _dtype(known), known)
 
 
 def _dtype(known: Sequence[object]) -> str:

@@ -231,7 +231,10 @@ def _model(estimator: Any, field: str) -> SkopsModel:
 
 
 def _named_inputs(columns: Sequence[FrameColumn]) -> list[model_pb2.TensorSpec]:
-    return [model_pb2.TensorSpec(name=each.name, dtype=each.dtype, shape=[-1]) for each in columns]
+    return [
+        model_pb2.TensorSpec(name=each.name, dtype=each.dtype, shape=[-1, *each.shape])
+        for each in columns
+    ]
 
 
 def _matrix_input(columns: Sequence[FrameColumn]) -> model_pb2.TensorSpec:

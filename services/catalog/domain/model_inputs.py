@@ -68,6 +68,9 @@ def _random_table(model: SkopsModel) -> dict[str, Values]:
 
 
 def _random_column(column: FrameColumn, generator: np.random.Generator) -> Values:
+    if column.shape:
+        shape = (VECTOR_ROWS, *column.shape)
+        return generator.integers(0, 256, shape).astype(column.dtype)
     if column.known:
         known = np.array(column.known, dtype=object)
         return generator.choice(known, VECTOR_ROWS).astype(column.dtype)
