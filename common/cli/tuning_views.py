@@ -1,5 +1,6 @@
 """Searches for models on the screen: score against the floors, parts of the model, candidates."""
 
+import math
 from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
@@ -13,7 +14,9 @@ _SHOWN_MEMBERS = 10
 _SHOWN_SETTINGS = 6
 _LONGEST_NAME = 40
 _LONGEST_SENTENCE = 240
+_MOST_EXPONENT = 40.0
 KINDS = tuner_pb2.ProblemKind.DESCRIPTOR
+USES = tuner_pb2.PortfolioUse.DESCRIPTOR
 
 
 def show_tuning(run: tuner_pb2.TuningRun, console: Console) -> None:
@@ -53,6 +56,32 @@ def show_families(families: Iterable[tuner_pb2.Family], console: Console) -> Non
         (each.name, ", ".join(by_number.get(kind, "?") for kind in each.kinds)) for each in families
     ]
     print_trimmed(console, make_table(("family", "learns"), rows, top=True))
+
+
+def show_portfolio(entries: Sequence[tuner_pb2.PortfolioEntry], console: Console) -> None:
+    """Prints what is known of other data: what it is like, and what was best there."""
+    columns = ("known from", "learned", "by", ">rows", ">columns", ">tried", "best", "settings")
+    rows = [_portfolio_row(each) for each in entries]
+    print_trimmed(console, make_table(columns, rows, top=True))
+
+
+def _portfolio_row(entry: tuner_pb2.PortfolioEntry) -> tuple[str, ...]:
+    best = entry.scores[0] if entry.scores else tuner_pb2.PortfolioScore()
+    counts = (
+        f"{math.exp(min(entry.meta_features[name], _MOST_EXPONENT)):.0f}"
+        if name in entry.meta_features
+        else ""
+        for name in ("log_rows", "log_columns")
+    )
+    return (
+        entry.source,
+        text.enum_word(tuner_pb2.ProblemKind.Name(entry.kind), "PROBLEM_KIND_"),
+        entry.metric,
+        *counts,
+        str(len(entry.scores)),
+        best.family,
+        _settings(best),
+    )
 
 
 def _lines(summary: tuner_pb2.TuningSummary) -> Iterator[str]:
@@ -117,7 +146,7 @@ def _candidate_row(candidate: tuner_pb2.Candidate) -> tuple[str, ...]:
     )
 
 
-def _settings(candidate: tuner_pb2.Candidate) -> str:
+def _settings(candidate: tuner_pb2.Candidate | tuner_pb2.PortfolioScore) -> str:
     names = sorted(candidate.settings)
     told = [f"{each} {_value(candidate.settings[each])}" for each in names[:_SHOWN_SETTINGS]]
     return ", ".join([*told, "…"] if len(names) > _SHOWN_SETTINGS else told)

@@ -20,8 +20,10 @@ from common.cli.run_files import download_files
 from common.cli.run_kinds import calls_for, state_of
 from common.cli.tuning_views import (
     KINDS,
+    USES,
     show_candidates,
     show_families,
+    show_portfolio,
     show_tuning,
     subject_line,
 )
@@ -69,6 +71,9 @@ def tune(
     weight: Annotated[str, typer.Option(help="Column with the weight of each row.")] = "",
     group: Annotated[str, typer.Option(help="Column whose equal values stay together.")] = "",
     seed: Annotated[int | None, typer.Option(min=0, help="Of everything random.")] = None,
+    portfolio: Annotated[
+        str, typer.Option(help=" | ".join(words(USES)) + ": what to know of other data.")
+    ] = "",
     detach: Annotated[bool, typer.Option("--detach", help="Return once it is created.")] = False,
 ) -> None:
     """Find the best model for a data set within a budget, and follow the search to its end."""
@@ -85,6 +90,7 @@ def tune(
         weight_column=weight,
         group_column=group,
         seed=seed,
+        portfolio=tuner_pb2.PortfolioUse.ValueType(choice("--portfolio", portfolio, USES)),
     )
     if budget is not None:
         spec.budget.FromMilliseconds(round(budget * 1000))
@@ -151,6 +157,20 @@ def families(context: typer.Context) -> None:
     show_families(found, cli.console)
 
 
+@app.command()
+def portfolio(
+    context: typer.Context,
+    most: Annotated[int, typer.Option(min=1, help="At most this many.")] = 50,
+) -> None:
+    """List what is known of other data: own searches, the newest first, then what ships."""
+    cli = context_of(context)
+    found = list(islice(_entries(cli, most), most))
+    if cli.as_json:
+        cli.print_json(found)
+        return
+    show_portfolio(found, cli.console)
+
+
 def full_name(name: str) -> str:
     """Returns a search's resource name."""
     return name if "/" in name else f"tuningRuns/{name}"
@@ -167,6 +187,16 @@ def _candidates(cli: CliContext, name: str, most: int) -> Iterator[tuner_pb2.Can
     while True:
         page = cli.clients.tuning.ListCandidates(request)
         yield from page.candidates
+        if not page.next_page_token:
+            return
+        request.page_token = page.next_page_token
+
+
+def _entries(cli: CliContext, most: int) -> Iterator[tuner_pb2.PortfolioEntry]:
+    request = tuner_pb2.ListPortfolioRequest(page_size=min(most, _MOST_ON_A_PAGE))
+    while True:
+        page = cli.clients.tuning.ListPortfolio(request)
+        yield from page.entries
         if not page.next_page_token:
             return
         request.page_token = page.next_page_token

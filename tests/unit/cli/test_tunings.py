@@ -165,6 +165,7 @@ def test_a_search_is_started_with_short_names(cli: CliContext, suite: MagicMock)
             model="flowers",
             kind="multiclass",
             left_out=["id"],
+            portfolio="none",
         )
     assert ended.value.exit_code == 0
     request = suite.tuning.CreateTuningRun.call_args.args[0]
@@ -173,6 +174,7 @@ def test_a_search_is_started_with_short_names(cli: CliContext, suite: MagicMock)
         dataset_version: "datasets/iris/versions/latest" model: "models/flowers"
         targets: "species" kind: PROBLEM_KIND_MULTICLASS metric: "accuracy"
         budget { seconds: 7 nanos: 500000000 } concurrency: 2 families: "linear" left_out: "id"
+        portfolio: PORTFOLIO_USE_NONE
         """,
         tuner_pb2.TuningSpec(),
     )
@@ -211,6 +213,26 @@ def test_families_are_listed(cli: CliContext, suite: MagicMock) -> None:
     suite.tuning.ListFamilies.return_value = tuner_pb2.ListFamiliesResponse(families=[family])
     call(tunings.families, cli)
     assert "binary, regression" in shown_by(cli)
+
+
+def test_what_is_known_of_other_data_is_listed(cli: CliContext, suite: MagicMock) -> None:
+    """Over pages: where it comes from, what the data are like, and what was best there."""
+    entry = text_format.Parse(
+        """
+        source: "tuningRuns/t1" kind: PROBLEM_KIND_BINARY metric: "roc_auc"
+        meta_features { key: "log_rows" value: 6.9078 }
+        scores { family: "linear" settings { key: "C" value { number: 0.5 } } }
+        """,
+        tuner_pb2.PortfolioEntry(),
+    )
+    first = tuner_pb2.ListPortfolioResponse(entries=[entry], next_page_token="next")
+    shipped = tuner_pb2.PortfolioEntry(source="iris")
+    last = tuner_pb2.ListPortfolioResponse(entries=[shipped, shipped])
+    suite.tuning.ListPortfolio.side_effect = [first, last]
+    call(tunings.portfolio, cli, most=2)
+    shown = shown_by(cli)
+    assert "tuningRuns/t1" in shown and "1000" in shown and "C 0.5" in shown
+    assert shown.count("iris") == 1
 
 
 def test_report_and_leaderboard_are_saved(
