@@ -1,6 +1,7 @@
 """What the suite's own searches have found, kept in the store: an object for each search."""
 
 import logging
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,7 +17,7 @@ MOST_SETS = 500
 """Only so many of the newest are kept."""
 _PREFIX = "portfolio/"
 _MOST_BYTES = 256 << 10
-_READERS = 8
+_READERS, _BATCH = 8, 64
 
 
 class OwnPortfolio:
@@ -36,9 +37,15 @@ class OwnPortfolio:
         with ThreadPoolExecutor(_READERS) as readers:
             return list(readers.map(self._one, infos))
 
-    def sets(self) -> list[KnownSet]:
-        """Returns what is known, the newest first."""
-        return [each for each in self.read(self.listed()) if each is not None]
+    def sets(self, seconds: float) -> list[KnownSet]:
+        """Returns what is known, the newest first: as much as can be read in the time."""
+        end, infos, found = time.monotonic() + seconds, self.listed(), list[KnownSet]()
+        for start in range(0, len(infos), _BATCH):
+            read = self.read(infos[start : start + _BATCH])
+            found += [each for each in read if each is not None]
+            if time.monotonic() >= end:
+                break
+        return found
 
     def add(self, known: KnownSet) -> None:
         """Keeps what a search, its source, has found; makes room for it."""
