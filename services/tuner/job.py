@@ -215,7 +215,7 @@ class _Tuning:
             is_cut_short=bool(result.note),
         )
         try:
-            return tuning_page(result.tuned, result.history, result.loaded.problem, facts)
+            return tuning_page(result.tuned, result.history, result.tuned.problem, facts)
         except Exception:
             _log.exception("the page cannot be made")
             self._owner.log("The page cannot be made.", event_pb2.SEVERITY_WARNING, "search")

@@ -63,8 +63,8 @@ def load_problem(
             f"{version.name} has {learned.count} training and validation rows with a value of the "
             f"target, and {LEAST_ROWS} are needed; import more rows"
         )
-    left_out = [*specification.left_out, *_images(schema)]
     weights, groups = specification.weight_column, specification.group_column
+    left_out = specification.left_out
     try:
         problem = problem_from_rows(learned, schema, specification.kind, weights, groups, left_out)
     except InvalidFieldError as error:
@@ -93,8 +93,7 @@ def _read(
     check: Callable[[], None],
 ) -> tuple[RawRows, RawRows]:
     """Returns the rows to learn from, and those to test on."""
-    unread = {*left_out, *_images(schema)}
-    columns = [each for each in schema.columns if each.name not in unread]
+    columns = [each for each in schema.columns if each.name not in left_out]
     labels = {each.name: each.labels for each in columns if each.labels}
     learned: list[RawRows] = []
     tested: list[RawRows] = []
@@ -111,10 +110,6 @@ def _some(
     batch: ColumnBatch, labels: Mapping[str, Sequence[str]], chosen: npt.NDArray[np.bool_]
 ) -> RawRows:
     return RawRows(batch.columns, labels).take(chosen)
-
-
-def _images(schema: Schema) -> list[str]:
-    return [each.name for each in schema.columns if each.type is ColumnType.IMAGE]
 
 
 def _with_truth(raw: RawRows, schema: Schema) -> RawRows:

@@ -11,7 +11,8 @@ from aimass.catalog.v1 import dataset_pb2, model_pb2
 from common.artifacts import ObjectStore
 from common.artifacts.blobs import put_artifact
 from common.data.rows import Values
-from common.models.frames import NUMBER, TEXT, FrameColumn
+from common.models.estimators.picture_cells import pictures_of
+from common.models.frames import NUMBER, PIXELS, TEXT, FrameColumn
 from common.models.skops_model import SkopsModel, open_skops
 from common.models.store import TEST_VECTORS
 from common.models.vectors import Vectors, encode, replay
@@ -104,6 +105,8 @@ def _named(model: SkopsModel, estimator: Any) -> SkopsModel:
 
 
 def _input(values: "pd.Series[Any]", column: FrameColumn) -> Values:
+    if column.dtype == PIXELS:
+        return pictures_of(values.tolist(), column.shape)
     if column.dtype == TEXT:
         texts = [None if value != value else str(value) for value in values.tolist()]
         return np.array(texts, dtype=object)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from aimass.tuner.v1 import tuner_pb2
-from common.models.estimators.blending import BlendedRegressor
 from common.models.estimators.combining import Mean, tilted
 from services.tuner.domain.ensemble.selection import Ensemble
 from services.tuner.domain.history import History
@@ -89,9 +88,9 @@ def _test_score(tuned: Tuned, test: Problem) -> float | None:
 
 
 def _outputs(tuned: Tuned, test: Problem) -> Outputs:
-    if isinstance(tuned.estimator, BlendedRegressor):
-        return tuned.estimator.predict(test.features).reshape(-1, 1)
-    return tuned.estimator.predict_proba(test.features)
+    if test.kind is ProblemKind.REGRESSION:
+        return np.asarray(tuned.estimator.predict(test.features), np.float64).reshape(-1, 1)
+    return np.asarray(tuned.estimator.predict_proba(test.features), np.float64)
 
 
 def _verdict(tuned: Tuned, entries: Sequence[Entry], note: str) -> str:

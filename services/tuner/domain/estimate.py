@@ -1,5 +1,6 @@
 """What a search will need, from its specification alone."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,6 +12,7 @@ from services.tuner.domain.specification import TuningSpecification
 _PROCESS_BYTES = 2 * 280 * 2**20
 _COPIES = 3  # as read, as a frame, and as the trials see it
 _NUMBER_BYTES = 8
+_TOLD_NUMBERS = 288  # of a picture
 _TEXT_BYTES = 57  # of an empty text, with what points at it
 USUAL_TRIAL_BYTES = 2 << 30
 _TRIAL_COPIES = 3
@@ -59,6 +61,8 @@ def table_bytes(features: Sequence[Column], rows: int) -> int:
 
 
 def _value_bytes(column: Column) -> int:
+    if column.type is ColumnType.IMAGE:
+        return math.prod(column.shape) + _NUMBER_BYTES * _TOLD_NUMBERS
     size = _NUMBER_BYTES * _width(column)
     if column.type is not ColumnType.TEXT:
         return size
@@ -66,4 +70,6 @@ def _value_bytes(column: Column) -> int:
 
 
 def _width(column: Column) -> int:
+    if column.type is ColumnType.IMAGE:
+        return _TOLD_NUMBERS
     return column.shape[0] if column.type is ColumnType.EMBEDDING and column.shape else 1

@@ -26,7 +26,8 @@ class Problem:
         kind: The kind.
         columns: Of the features, in order.
         features: A column for each: numbers and truth values as float64 with NaN for missing,
-            times as float64 seconds since 1970 with NaN, categories and texts as objects with NaN.
+            times as float64 seconds since 1970 with NaN, categories and texts as objects with NaN,
+            pictures as objects, bytes (see `picture_cells`); what is told of these as float64.
         truth: Positions of classes, int64 [rows]; of many labels int8 [rows, labels]; float64
             values [rows] of a regression. Nothing is missing.
         outputs: Labels of the classes or names of the labels; of a regression that of the target.

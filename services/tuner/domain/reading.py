@@ -16,6 +16,7 @@ from services.tuner.domain.reading_columns import (
     ReadColumn,
     Values,
     number_column,
+    picture_column,
     read_column,
     repeats,
     text_column,
@@ -24,7 +25,6 @@ from services.tuner.domain.reading_columns import (
 _FEW_CLASSES = 20
 _TWO_CLASSES = 2
 _MICROSECONDS = 1e6
-_NOT_TAKEN = frozenset({ColumnType.IMAGE})
 _TARGET = "target"
 
 
@@ -81,7 +81,7 @@ def problem_from_rows(
     """Returns the problem of rows of the catalog.
 
     Args:
-        raw: The rows. Pictures are left out; of vectors each number is a column, `name.0` and on.
+        raw: The rows; of vectors each number is a column, `name.0` and on.
         schema: Of the data set, with its target or targets.
         kind: What it is; None for the schema's task.
         weights: See `problem_from_frame`.
@@ -96,7 +96,7 @@ def problem_from_rows(
     taken = {*targets, weights, groups, *left_out}
     columns: list[ReadColumn] = []
     for column in schema.columns:
-        if column.name not in taken and column.type not in _NOT_TAKEN:
+        if column.name not in taken:
             columns += _catalog_columns(column, raw)
     read = [_catalog_columns(schema.column(name), raw)[0] for name in targets]
     return _problem(
@@ -146,6 +146,15 @@ def more_rows(problem: Problem, raw: RawRows, schema: Schema, weights: str = "")
     )
 
 
+def rows_of_known_classes(problem: Problem, raw: RawRows, schema: Schema) -> Positions:
+    """Returns which further rows `more_rows` keeps: those of classes that the problem has."""
+    if not problem.kind.has_classes:
+        return np.arange(raw.count)
+    column = schema.column(schema.targets[0] if schema.targets else schema.target)
+    truth = _further_truth(problem, [_catalog_columns(column, raw)[0]])
+    return np.flatnonzero(truth.astype(np.int64) >= 0)
+
+
 def _further_truth(problem: Problem, targets: Sequence[ReadColumn]) -> Truth:
     """Returns what is true of further rows; -1 for a class that the problem has not."""
     if not problem.kind.has_classes:
@@ -159,6 +168,8 @@ def _further_truth(problem: Problem, targets: Sequence[ReadColumn]) -> Truth:
 def _catalog_columns(column: Column, raw: RawRows) -> list[ReadColumn]:
     """Returns a column of the catalog, or the columns of its vectors."""
     name, values = column.name, raw.columns[column.name]
+    if column.type is ColumnType.IMAGE:
+        return [picture_column(name, np.asarray(values, np.uint8))]
     if column.type is ColumnType.EMBEDDING:
         return [number_column(f"{name}.{place}", each) for place, each in enumerate(values.T)]
     if column.type is ColumnType.CATEGORICAL:

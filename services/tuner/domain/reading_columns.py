@@ -11,6 +11,7 @@ import pandas as pd
 from common.data.schema import MAX_CATEGORIES, Column, ColumnType, NumericStatistics
 from common.models.estimators.frame_values import seconds_of, text_of
 from common.models.estimators.packing import in_natural_order
+from common.models.estimators.picture_cells import cells_of
 
 Values = npt.NDArray[Any]
 
@@ -81,6 +82,15 @@ def text_column(name: str, texts: Sequence[str | None], kind: ColumnType) -> Rea
     if len(levels) <= MAX_CATEGORIES:
         column = replace(column, categories=tuple(in_natural_order(list(levels))))
     return ReadColumn(column, values)
+
+
+def picture_column(name: str, pictures: npt.NDArray[np.uint8]) -> ReadColumn:
+    """Returns a column of pictures, (rows, channels, height, width)."""
+    cells = np.empty(len(pictures), object)
+    cells[:] = cells_of(pictures)
+    distinct = len(set(cells.tolist()))
+    column = Column(name, ColumnType.IMAGE, shape=pictures.shape[1:], distinct_count=distinct)
+    return ReadColumn(column, cells)
 
 
 def repeats(texts: Sequence[str | None]) -> bool:

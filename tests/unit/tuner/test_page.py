@@ -103,7 +103,7 @@ class Made:
         """Returns what a search with these weights gives; its estimator is not asked."""
         considered = (Considered("joint", loss, 0.0), Considered("best", loss + 0.02, 0.01))
         ensemble = Ensemble("joint", weights, Mean.PLAIN, None, None, loss, error, considered)
-        return Tuned(BlendedRegressor(), self.metric, ensemble, self.library)
+        return Tuned(self.problem, BlendedRegressor(), self.metric, ensemble, self.library)
 
     def usual(self) -> Tuned:
         """Returns a search as they usually are: floors, others, some failed or stopped early."""

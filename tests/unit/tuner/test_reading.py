@@ -159,7 +159,8 @@ def test_rows_of_the_catalog() -> None:
     found = problem_from_rows(RAW, SCHEMA)
     assert (found.kind, found.outputs, found.truth.tolist()) == ("binary", ("l", "m"), [1, 0])
     first, second = found.features.to_dict("records")
-    assert first == {"n": 1, "b": 1, "c": "v", "t": 1.5, "s": "text", "e.0": 1, "e.1": 2}
+    vectors = {"e.0": 1, "e.1": 2}
+    assert first == {"n": 1, "b": 1, "c": "v", "t": 1.5, "s": "text", **vectors, "i": b"\0"}
     assert {name for name, value in second.items() if value != value} == {"n", "b", "c", "t", "s"}
     assert found.features[["c", "s"]].dtypes.tolist() == [object, object]
 
@@ -170,4 +171,4 @@ def test_a_number_may_be_a_class() -> None:
     raw = RawRows({**RAW.columns, "n": np.array([0.5, 2.0])})
     assert problem_from_rows(raw, schema).outputs == ("0.5", "2")
     found = problem_from_rows(raw, schema, ProblemKind.REGRESSION, left_out=["e", "s"])
-    assert (found.kind, found.names(*ColumnType)) == ("regression", ["b", "c", "t", "y"])
+    assert (found.kind, found.names(*ColumnType)) == ("regression", ["b", "c", "t", "i", "y"])

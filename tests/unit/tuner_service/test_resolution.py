@@ -183,7 +183,7 @@ def test_series_can_be_told_from_their_rows() -> None:
     ("columns", "words"),
     [
         ([], "No column"),
-        ([Column("photo", ColumnType.IMAGE, shape=(3, 8, 8))], "images are not"),
+        ([Column("photo", ColumnType.IMAGE, shape=(3, 7, 8))], "7 x 8 pixels"),
         ([number("one", 3, 3, 1), labels("two", "x")], "no column has two values"),
         ([Column("empty", ColumnType.NUMERIC, missing_count=100)], "no column has two values"),
         ([text("id", "4f2a-99c1")], "identifiers"),

@@ -22,6 +22,7 @@ class Columns:
         many: Categories with many levels.
         times: Times.
         texts: Texts.
+        pictures: What is told of pictures, in numbers of one scale.
     """
 
     numbers: list[str]
@@ -29,10 +30,11 @@ class Columns:
     many: list[str]
     times: list[str]
     texts: list[str]
+    pictures: list[str]
 
     @classmethod
     def of(cls, problem: Problem) -> "Columns":
-        """Returns those of a problem; pictures and vectors are left out."""
+        """Returns those of a problem; pictures themselves are left out."""
         few = [each.name for each in _categories(problem) if levels(each) <= MOST_CODES]
         return cls(
             problem.names(ColumnType.NUMERIC, ColumnType.BOOLEAN),
@@ -40,6 +42,7 @@ class Columns:
             [each.name for each in _categories(problem) if each.name not in set(few)],
             problem.names(ColumnType.TIMESTAMP),
             problem.names(ColumnType.TEXT),
+            problem.names(ColumnType.EMBEDDING),
         )
 
     @property
@@ -56,8 +59,9 @@ class Columns:
 
     @property
     def has_table(self) -> bool:
-        """Whether there are others than texts."""
-        return bool(self.numbers or self.few or self.many or self.times) or not self.texts
+        """Whether there are others than texts and pictures."""
+        is_other = bool(self.texts or self.pictures)
+        return bool(self.numbers or self.few or self.many or self.times) or not is_other
 
 
 def levels(column: Column) -> int:

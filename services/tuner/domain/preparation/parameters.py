@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from common.data.schema import ColumnType
+from common.models.estimators.picture_columns import COLOURS, GROUPS, PATCHES, SHAPES
 from services.tuner.domain.preparation.columns import WIDE, Columns, levels
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.space.configuration import Configuration, Setting
@@ -24,6 +25,8 @@ TEXT_TERMS = "prepare.text_terms"
 TEXT_LEAST = "prepare.text_least"
 TEXT_COMPONENTS = "prepare.text_components"
 TEXT_HASHING = "prepare.text_hashing"
+PICTURES = "prepare.pictures"
+PICTURE_COLUMNS = "prepare.picture_columns"
 
 CODES, ONE_HOT, TARGET, ORDINAL, RANK = "codes", "one_hot", "target", "ordinal", "rank"
 
@@ -34,6 +37,16 @@ _FEWEST_PRESSED = 20
 _COMPONENTS = (8, 16, 32, 64, 128)
 # Characters of all texts from which a list of terms takes hundreds of megabytes.
 _HUGE_TEXTS = 50_000_000
+
+ALL_TOLD = "all"
+PICTURE_GROUPS: Mapping[str, tuple[str, ...]] = {
+    ALL_TOLD: GROUPS,
+    "shapes_and_patches": (SHAPES, PATCHES),
+    "patches_and_colours": (PATCHES, COLOURS),
+    "shapes": (SHAPES,),
+    "patches": (PATCHES,),
+}
+"""What is taken of what is told of pictures."""
 
 _DEFAULTS: Mapping[str, Setting] = {
     CATEGORIES: CODES,
@@ -52,6 +65,8 @@ _DEFAULTS: Mapping[str, Setting] = {
     TEXT_LEAST: 2,
     TEXT_COMPONENTS: 64,
     TEXT_HASHING: False,
+    PICTURES: ALL_TOLD,
+    PICTURE_COLUMNS: 128,
 }
 
 
@@ -67,7 +82,8 @@ def code_parameters(problem: Problem) -> tuple[Parameter, ...]:
     if columns.texts:
         found.append(Integer(TEXT_COMPONENTS, 16, 256, 64, is_log=True))
         found.append(Choice(TEXT_CHARACTERS, (0, 4), 0))
-    if not columns.few and len(problem.columns) >= WIDE:
+    found += _picture_parameters(columns, 32)
+    if not columns.few and _width(problem, columns) >= WIDE:
         found.append(Float(SELECTION, 0.05, 1.0, 1.0, is_log=True))
     return tuple(found)
 
@@ -79,10 +95,12 @@ def matrix_parameters(problem: Problem) -> tuple[Parameter, ...]:
     found += _category_parameters(problem, columns)
     if columns.texts:
         found += _text_parameters(problem)
-    if len(problem.columns) >= WIDE or columns.texts:
+    found += _picture_parameters(columns, 128)
+    width = _width(problem, columns)
+    if width >= WIDE or columns.texts:
         found.append(Float(SELECTION, 0.05, 1.0, 1.0, is_log=True))
-    if len(problem.columns) >= _FEWEST_PRESSED or columns.texts:
-        fitting = [each for each in _COMPONENTS if columns.texts or each < len(problem.columns)]
+    if width >= _FEWEST_PRESSED or columns.texts:
+        fitting = [each for each in _COMPONENTS if columns.texts or each < width]
         found.append(Choice(COMPONENTS, (0, *fitting), 0))
     return tuple(found)
 
@@ -152,6 +170,20 @@ def _text_parameters(problem: Problem) -> list[Parameter]:
     if total > _HUGE_TEXTS:
         found.append(Choice(TEXT_HASHING, (True, False), True))
     return found
+
+
+def _width(problem: Problem, columns: Columns) -> int:
+    """Returns the number of columns; what is told of pictures is pressed already."""
+    return len(problem.columns) - len(columns.pictures)
+
+
+def _picture_parameters(columns: Columns, usual: int) -> list[Parameter]:
+    if not columns.pictures:
+        return []
+    return [
+        Choice(PICTURES, tuple(PICTURE_GROUPS), ALL_TOLD),
+        Integer(PICTURE_COLUMNS, 8, 128, usual, is_log=True),
+    ]
 
 
 def _most_levels(problem: Problem, columns: Columns) -> int:

@@ -12,6 +12,7 @@ from common.models.estimators.table_codes import TableCodes
 from common.models.estimators.target_codes import TargetCodes
 from common.models.estimators.text_columns import TextColumns
 from common.models.estimators.text_terms import CHARACTERS, WORDS, TextTerms
+from services.tuner.domain.pictures import parts_of_pictures
 from services.tuner.domain.preparation import parameters as names
 from services.tuner.domain.preparation.columns import Columns
 from services.tuner.domain.problem import Problem
@@ -47,6 +48,8 @@ def preparation(problem: Problem, configuration: Configuration, wanted: Wanted, 
     parts = [_table(problem, columns, settings, is_matrix, seed)] if columns.has_table else []
     if columns.texts:
         parts.append(_texts(columns, settings, is_matrix, seed))
+    if columns.pictures:
+        parts.append(_pictures(columns, settings))
     steps: list[Any] = [parts[0] if len(parts) == 1 else SideBySide(parts)]
     if float(settings[names.SELECTION]) < 1:
         steps.append(Selection(float(settings[names.SELECTION]), problem.kind.has_classes))
@@ -113,6 +116,13 @@ def _indicated(columns: Columns, settings: Configuration) -> list[int]:
         return few
     moved = len(columns.few) if settings[names.CATEGORIES] == names.TARGET else 0
     return few + [position - moved for position in columns.many_positions]
+
+
+def _pictures(columns: Columns, settings: Configuration) -> Any:
+    """Returns what takes numbers of pictures as they are: their scales say what they weigh."""
+    groups = names.PICTURE_GROUPS[str(settings[names.PICTURES])]
+    most = int(settings[names.PICTURE_COLUMNS])
+    return TableCodes(parts_of_pictures(columns.pictures, groups, most))
 
 
 def _texts(columns: Columns, settings: Configuration, is_matrix: bool, seed: int) -> Any:

@@ -19,6 +19,9 @@ _LONGEST_CODE = 40
 _NUMBER_NAME = re.compile(
     r"(?i:(^|[_\W])(id|index|key|row|nr|no|number)$|^unnamed)|[a-z]I[dD]$"  # rowId too
 )
+LEAST_SIDE = 8
+"""Of pictures, in pixels."""
+
 _VECTORS = (ColumnType.IMAGE, ColumnType.EMBEDDING)
 
 
@@ -94,7 +97,7 @@ def left_out_of(
 def features_of(
     specification: TuningSpecification, data: TuningData, targets: Sequence[Column]
 ) -> list[Column]:
-    """Returns the columns that are features; images are none yet.
+    """Returns the columns that are features.
 
     Args:
         specification: With the columns that `left_out_of` gives.
@@ -114,16 +117,25 @@ def features_of(
     field = "left_out" if specification.left_out else "dataset_version"
     if not columns:
         raise refused(field, "No column is left to learn from.", "NO_FEATURES")
-    features = [column for column in columns if column.type is not ColumnType.IMAGE]
-    if not features:
+    _check_pictures(columns)
+    _check_telling(columns, data.counts.total, field)
+    return columns
+
+
+def _check_pictures(columns: Sequence[Column]) -> None:
+    small = [each for each in columns if each.type is ColumnType.IMAGE and not _is_seen(each)]
+    if small:
+        sides = " x ".join(map(str, small[0].shape[1:]))
         raise refused(
-            field,
-            f"{_listed(columns)}: images are not searched for yet; train a network on them "
-            "(TrainingRun), or use data with other columns.",
-            "IMAGES_NOT_SUPPORTED",
+            "dataset_version",
+            f"The pictures of `{small[0].name}` are {sides} pixels, and {LEAST_SIDE} a side are the "
+            "least that is looked at; import larger ones, or name the column in `left_out`.",
+            "PICTURES_TOO_SMALL",
         )
-    _check_telling(features, data.counts.total, field)
-    return features
+
+
+def _is_seen(column: Column) -> bool:
+    return len(column.shape) == 3 and min(column.shape[1:]) >= LEAST_SIDE
 
 
 def _check_telling(features: Sequence[Column], rows: int, field: str) -> None:

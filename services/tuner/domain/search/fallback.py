@@ -11,6 +11,7 @@ from services.tuner.domain.families.registry import FAMILIES
 from services.tuner.domain.folds import fold_splits, thinned
 from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.metrics.registry import on_rows
+from services.tuner.domain.pictures import told
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.library import FLOOR, Library
 from services.tuner.domain.search.tuning import NothingLearnedError, Settings, Tuned
@@ -39,7 +40,9 @@ def small_model(
     """
     share = _ROWS / problem.row_count
     rows = thinned(problem, np.arange(problem.row_count), share, settings.seed)
-    small, metric = problem.take(rows), on_rows(metric, rows)
+    raw, metric = problem.take(rows), on_rows(metric, rows)
+    pictures = told(raw, settings.seed)
+    small = pictures.problem
     splits = fold_splits(small, 1, settings.seed)
     setup = TrialSetup(tuple(splits), metric, settings.seed, settings.memory_bytes)
     files = TrialFiles(folder)
@@ -54,5 +57,5 @@ def small_model(
     library.add(replace(result, outputs=np.load(files.outputs(0))))
     results = {0: library.entries[0].results}
     ensemble = choose_ensemble(pool_of(small, metric, results, splits), seconds=_SECONDS)
-    estimator = final_estimator(small, ensemble, results)
-    return Tuned(estimator, metric, ensemble, library), small
+    estimator = pictures.before(final_estimator(small, ensemble, results))
+    return Tuned(small, estimator, metric, ensemble, library), raw

@@ -2,10 +2,10 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
-from common.models.estimators.blending import BlendedClassifier, BlendedRegressor
 from services.tuner.domain.ensemble.final import Results, final_estimator, pool_of
 from services.tuner.domain.ensemble.pool import Limits
 from services.tuner.domain.ensemble.selection import Ensemble, choose_ensemble
@@ -13,6 +13,7 @@ from services.tuner.domain.families.registry import FAMILIES
 from services.tuner.domain.folds import fold_count, fold_splits
 from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.metrics.registry import check_fits, metric_for
+from services.tuner.domain.pictures import told
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.library import Entry, Library
 from services.tuner.domain.search.loop import Search, Watch, fitting_families
@@ -57,13 +58,15 @@ class Tuned:
     """What a search found.
 
     Attributes:
-        estimator: The final model.
+        problem: What the candidates learned from: pictures are told in numbers.
+        estimator: The final model, a classifier or regressor over the problem as it was given.
         metric: What was made small.
         ensemble: Its parts.
         library: All candidates.
     """
 
-    estimator: BlendedClassifier | BlendedRegressor
+    problem: Problem
+    estimator: Any
     metric: Metric
     ensemble: Ensemble
     library: Library
@@ -100,6 +103,8 @@ def tune(
     """
     start = time.monotonic()
     metric = _metric_of(problem, settings)
+    pictures = told(problem, settings.seed)
+    problem = pictures.problem
     splits = fold_splits(problem, fold_count(problem, settings.seconds), settings.seed)
     library = Library(splits)
     allowed = [each for each in FAMILIES.values() if _is_allowed(each.name, settings)]
@@ -118,7 +123,8 @@ def tune(
         search = Search(problem, families, host, library, sources, pace, watch, is_stopped)
         search.run(settings.concurrency)
     seconds = _HURRY_SECONDS if is_stopped() else _BLEND_SHARE * settings.seconds
-    return _blended(problem, metric, library, splits, settings, seconds)
+    found = _blended(problem, metric, library, splits, settings, seconds)
+    return replace(found, estimator=pictures.before(found.estimator))
 
 
 def _metric_of(problem: Problem, settings: Settings) -> Metric:
@@ -144,7 +150,7 @@ def _blended(
     pool = pool_of(problem, metric, results, splits)
     ensemble = choose_ensemble(pool, settings.limits, seconds, settings.seed)
     estimator = final_estimator(problem, ensemble, results)
-    return Tuned(estimator, metric, ensemble, library)
+    return Tuned(problem, estimator, metric, ensemble, library)
 
 
 def _results(library: Library) -> Results:
