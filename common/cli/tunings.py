@@ -71,6 +71,19 @@ def tune(
     weight: Annotated[str, typer.Option(help="Column with the weight of each row.")] = "",
     group: Annotated[str, typer.Option(help="Column whose equal values stay together.")] = "",
     seed: Annotated[int | None, typer.Option(min=0, help="Of everything random.")] = None,
+    horizon: Annotated[
+        int | None, typer.Option(min=1, max=10_000, help="Forecast so many steps of series.")
+    ] = None,
+    time: Annotated[str, typer.Option(help="Column with the times of series.")] = "",
+    series: Annotated[
+        list[str] | None, typer.Option(help="Column that names the series of a row.")
+    ] = None,
+    known: Annotated[
+        list[str] | None, typer.Option(help="Column whose future is known, prices for instance.")
+    ] = None,
+    season: Annotated[
+        list[int] | None, typer.Option(min=2, help="Steps after which a pattern comes again.")
+    ] = None,
     portfolio: Annotated[
         str, typer.Option(help=" | ".join(words(USES)) + ": what to know of other data.")
     ] = "",
@@ -94,6 +107,16 @@ def tune(
     )
     if budget is not None:
         spec.budget.FromMilliseconds(round(budget * 1000))
+    if horizon or time or series or known or season:
+        spec.forecast.CopyFrom(
+            tuner_pb2.ForecastSpec(
+                time_column=time,
+                series_columns=series,
+                horizon=horizon or 0,
+                season_lengths=season,
+                known_columns=known,
+            )
+        )
     request = tuner_pb2.CreateTuningRunRequest(
         tuning_run=tuner_pb2.TuningRun(spec=spec), request_id=str(uuid.uuid4())
     )

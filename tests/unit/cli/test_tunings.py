@@ -184,6 +184,20 @@ def test_a_search_is_started_with_short_names(cli: CliContext, suite: MagicMock)
         call(tunings.tune, cli, "iris", kind="colours")
 
 
+def test_forecasts_are_asked_for_by_their_horizon(cli: CliContext, suite: MagicMock) -> None:
+    """Columns and seasons go with it; what is missing the service asks for."""
+    more = {"time": "day", "series": ["shop"], "known": ["price"], "season": [7]}
+    call(tunings.tune, cli, "sales", horizon=14, detach=True, **more)
+    spec = suite.tuning.CreateTuningRun.call_args.args[0].tuning_run.spec
+    assert spec.forecast == tuner_pb2.ForecastSpec(
+        time_column="day",
+        series_columns=["shop"],
+        horizon=14,
+        season_lengths=[7],
+        known_columns=["price"],
+    )
+
+
 def test_what_was_not_given_is_left_to_the_service(cli: CliContext, suite: MagicMock) -> None:
     """Defaults are known in one place; a search that is left alone is not watched."""
     call(tunings.tune, cli, "iris/2", detach=True)
