@@ -39,6 +39,7 @@ RETRIED = {
     "aimass.catalog.v1.TransferService": ["CreateArtifactUrl", "GetUpload"],
     "aimass.outlier.v1.OutlierService": [],
     "aimass.trainer.v1.TrainingService": [],
+    "aimass.tuner.v1.StudyService": [],
     "aimass.tuner.v1.TunerService": [],
 }
 # Streams are taken up again by `watch`, or by whoever feeds them, who know where they broke off;

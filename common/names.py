@@ -158,6 +158,50 @@ class AnalysisName(_CollectionName):
 
 
 @dataclass(frozen=True)
+class StudyName(_CollectionName):
+    """`studies/{id}`."""
+
+    collection = "studies"
+
+    @property
+    def trials(self) -> str:
+        """The collection of its trials."""
+        return f"{self.name}/trials"
+
+
+@dataclass(frozen=True)
+class TrialName:
+    """`studies/{id}/trials/{number}`.
+
+    Attributes:
+        id: The id of the study.
+        number: The trial, from 1.
+    """
+
+    id: str
+    number: int
+
+    @classmethod
+    def from_name(cls, text: str, field: str = "name") -> Self:
+        """Parses a resource name. Raises `InvalidFieldError`."""
+        parts = text.split("/")
+        is_name = len(parts) == 4 and parts[0] == StudyName.collection and parts[2] == "trials"
+        if not is_name or _ID.fullmatch(parts[1]) is None or not _NUMBER.fullmatch(parts[3]):
+            raise _wrong_name(field, f"{StudyName.collection}/{{id}}/trials/{{number}}")
+        return cls(parts[1], int(parts[3]))
+
+    @property
+    def parent(self) -> StudyName:
+        """The study."""
+        return StudyName(self.id)
+
+    @property
+    def name(self) -> str:
+        """The resource name."""
+        return f"{self.parent.trials}/{self.number}"
+
+
+@dataclass(frozen=True)
 class _VersionName:
     """`{collection}/{id}/versions/{number}`.
 

@@ -24,6 +24,7 @@ from services.tuner.kind import TUNING_RUNS
 from services.tuner.portfolio import OwnPortfolio
 from services.tuner.results import CandidatePages
 from services.tuner.servicer import TunerServicer
+from services.tuner.study.hosting import hosted_studies
 from services.tuner.validation import Validator
 
 # Each trial has one core; threads of their own would only wait for each other.
@@ -56,6 +57,7 @@ async def tuner_app() -> AsyncIterator[Sequence[Service]]:
         client.connect(reach.catalog_address, reach.token) as catalog,
         sweeps.each_hour(),
         hosted_runs(TUNING_RUNS, store, records, _JOB, limit, spares, _TIMES) as runs,
+        hosted_studies(store, records) as studies,
     ):
         validator = Validator(dataset_pb2_grpc.DatasetServiceStub(catalog))
         servicer = TunerServicer(runs, validator, CandidatePages(store), OwnPortfolio(store))
@@ -64,5 +66,6 @@ async def tuner_app() -> AsyncIterator[Sequence[Service]]:
                 "aimass.tuner.v1.TunerService",
                 partial(tuner_pb2_grpc.add_TunerServiceServicer_to_server, servicer),
             ),
+            studies,
             maintenance_service(sweeps),
         ]

@@ -1,0 +1,1 @@
+"""Ask and tell: studies whose trials others carry out."""

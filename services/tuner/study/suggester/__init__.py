@@ -1,0 +1,1 @@
+"""The process that chooses trials, with the libraries that the service does without."""
