@@ -24,8 +24,9 @@ class SampleRows:
         columns: Values by column name, in the order of the schema: numbers and truth values as
             float64 [rows] with NaN for missing, categories and texts as objects [rows] with None
             for missing, embeddings as float64 [rows, length].
-        times: Points in time by column name, as float64 seconds since 1970 with NaN for missing.
-            Only models that ask for them by name take them.
+        by_name: Values by column name that only models take which ask for them by name: points in
+            time as float64 seconds since 1970 with NaN for missing, and a target of numbers, whose
+            past forecasters go on from.
         images: uint8 [rows, channels, height, width] by column name.
         target: Texts of the labels, or float64 values, [rows]; None where there is no target.
     """
@@ -33,7 +34,7 @@ class SampleRows:
     columns: Mapping[str, Values] = field(default_factory=dict)
     images: Mapping[str, Values] = field(default_factory=dict)
     target: Values | None = None
-    times: Mapping[str, Values] = field(default_factory=dict)
+    by_name: Mapping[str, Values] = field(default_factory=dict)
 
     @property
     def numeric(self) -> dict[str, Values]:
@@ -45,7 +46,7 @@ class SampleRows:
 
         Of vectors `name.0` is the column of their first numbers.
         """
-        found = self.columns.get(name, self.times.get(name))
+        found = self.columns.get(name, self.by_name.get(name))
         return self._of_vectors(name) if found is None else found
 
     def _of_vectors(self, name: str) -> Values | None:
@@ -58,12 +59,12 @@ class SampleRows:
     def save(self, path: Path) -> None:
         """Writes them to an npz file without objects."""
         texts = [name for name, each in self.columns.items() if each.dtype.kind == "O"]
-        names = [list(self.columns), list(self.images), texts, list(self.times)]
+        names = [list(self.columns), list(self.images), texts, list(self.by_name)]
         arrays = {"names": np.array(json.dumps(names))}
         for index, (name, each) in enumerate(self.columns.items()):
             arrays[f"column{index}"] = _as_bytes(each) if name in texts else each
         arrays |= {f"image{index}": each for index, each in enumerate(self.images.values())}
-        arrays |= {f"time{index}": each for index, each in enumerate(self.times.values())}
+        arrays |= {f"more{index}": each for index, each in enumerate(self.by_name.values())}
         if self.target is not None:
             arrays["target"] = self.target
         with path.open("wb") as file:
@@ -73,14 +74,14 @@ class SampleRows:
     def load(cls, path: Path) -> "SampleRows":
         """Reads what `save` wrote."""
         with np.load(path, allow_pickle=False) as arrays:
-            names, images, texts, times = json.loads(str(arrays["names"]))
+            names, images, texts, by_name = json.loads(str(arrays["names"]))
             columns = {name: arrays[f"column{index}"] for index, name in enumerate(names)}
             columns |= {name: _as_objects(columns[name]) for name in texts}
             return cls(
                 columns,
                 {name: arrays[f"image{index}"] for index, name in enumerate(images)},
                 arrays.get("target"),
-                {name: arrays[f"time{index}"] for index, name in enumerate(times)},
+                {name: arrays[f"more{index}"] for index, name in enumerate(by_name)},
             )
 
 
@@ -107,7 +108,10 @@ def sample_rows(raw: RawRows, features: Sequence[Column], target: Column | None)
 
     found = None if target is None else _target(target, raw.columns)
     others = of(*(frozenset(ColumnType) - {ColumnType.IMAGE, ColumnType.TIMESTAMP}))
-    return SampleRows(others, of(ColumnType.IMAGE), found, of(ColumnType.TIMESTAMP))
+    by_name = of(ColumnType.TIMESTAMP)
+    if target is not None and target.type is ColumnType.NUMERIC:
+        by_name[target.name] = _values(target, raw.columns[target.name])
+    return SampleRows(others, of(ColumnType.IMAGE), found, by_name)
 
 
 def _values(column: Column, values: Values) -> Values:

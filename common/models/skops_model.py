@@ -120,7 +120,7 @@ class SkopsModel:
             inputs: Any rows.
         """
         if not self.is_classifier:
-            return Task.REGRESSION
+            return Task.FORECASTING if hasattr(self.estimator, "horizon_") else Task.REGRESSION
         if np.ndim(self.estimator.predict(self._table(inputs))) == 1:
             return Task.CLASSIFICATION
         classes = self.estimator.classes_

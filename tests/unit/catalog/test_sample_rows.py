@@ -37,4 +37,4 @@ def test_times_are_there_for_models_that_ask_for_them() -> None:
     got = import_bytes(content.encode(), split=SplitSpec(validation_fraction=0), store=store)
     found = read_sample_rows(version_of(got.data), store)
     assert list(found.columns) == ["size"]
-    assert found.times["day"][:2].tolist() == [1_704_067_200.0, 1_704_153_600.0]
+    assert found.by_name["day"][:2].tolist() == [1_704_067_200.0, 1_704_153_600.0]

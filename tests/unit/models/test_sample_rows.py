@@ -59,8 +59,16 @@ def test_there_is_nothing_by_other_names(name: str) -> None:
         inputs_of_rows(model_of(name, "size"), sample_rows(RAW, COLUMNS, target=None))
 
 
+def test_forecasters_take_the_target_by_name() -> None:
+    """They go on from its past; it is no part of a matrix."""
+    rows = sample_rows(RAW, COLUMNS[:2], COLUMNS[2])
+    found = inputs_of_rows(model_of("when", "size"), rows)
+    np.testing.assert_array_equal(found["size"], [5.0, 6.0])
+    assert "size" not in rows.columns
+
+
 def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
     sample_rows(RAW, COLUMNS, target=None).save(tmp_path / "rows.npz")
     found = SampleRows.load(tmp_path / "rows.npz")
-    np.testing.assert_array_equal(found.times["when"], [1.5, np.nan])
+    np.testing.assert_array_equal(found.by_name["when"], [1.5, np.nan])
     assert list(found.columns) == ["vector", "size"]
