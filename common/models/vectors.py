@@ -56,16 +56,27 @@ def read_vectors(version: model_pb2.ModelVersion, store: ObjectStore) -> Vectors
         FailedPreconditionError: The version has none.
         DataLossError: The file is damaged.
     """
-    content = read_part(version, TEST_VECTORS, store)
+    return decode(read_part(version, TEST_VECTORS, store), version.name)
+
+
+def decode(content: bytes, name: str) -> Vectors:
+    """Returns the test vectors in a file.
+
+    Args:
+        content: The file, as `encode` makes it.
+        name: Of the model version, for the error.
+
+    Raises:
+        DataLossError: It holds none.
+    """
     try:
         tensors = {
-            name.removeprefix(_TEXT): _values(name, values)
-            for name, values in safetensors.numpy.load(content).items()
+            key.removeprefix(_TEXT): _values(key, values)
+            for key, values in safetensors.numpy.load(content).items()
         }
     except (safetensors.SafetensorError, ValueError, KeyError) as error:
         raise DataLossError(
-            f"The file `{TEST_VECTORS}` of {version.name} holds no test vectors.",
-            private=repr(error),
+            f"The file `{TEST_VECTORS}` of {name} holds no test vectors.", private=repr(error)
         ) from error
     return Vectors(_group(tensors, _INPUT), _group(tensors, _OUTPUT))
 

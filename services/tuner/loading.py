@@ -54,9 +54,9 @@ def load_problem(
     Raises:
         FailedPreconditionError: Nothing can be learned from the rows; says why.
     """
-    schema = _targeted(schema_from_proto(version.schema), specification.targets)
+    schema = targeted(schema_from_proto(version.schema), specification.targets)
     rows = _read(version, schema, store, specification.left_out, check)
-    learned, tested = (_with_truth(each, schema) for each in rows)
+    learned, tested = (with_truth(each, schema) for each in rows)
     dropped = sum(each.count for each in rows) - learned.count - tested.count
     if learned.count < LEAST_ROWS:
         raise _unfit(
@@ -76,7 +76,7 @@ def load_problem(
     return Loaded(problem, test if test is not None and test.row_count else None, dropped)
 
 
-def _targeted(schema: Schema, targets: Sequence[str]) -> Schema:
+def targeted(schema: Schema, targets: Sequence[str]) -> Schema:
     """Returns the schema with the targets that are wanted."""
     if not targets:
         return schema
@@ -112,7 +112,7 @@ def _some(
     return RawRows(batch.columns, labels).take(chosen)
 
 
-def _with_truth(raw: RawRows, schema: Schema) -> RawRows:
+def with_truth(raw: RawRows, schema: Schema) -> RawRows:
     """Returns the rows that have a value of every target."""
     known = np.ones(raw.count, bool)
     for name in schema.targets or (schema.target,):

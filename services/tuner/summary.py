@@ -8,6 +8,8 @@ import numpy as np
 
 from aimass.tuner.v1 import tuner_pb2
 from common.models.estimators.combining import Mean, tilted
+from services.tuner.champion.contest import Contest
+from services.tuner.champion.words import comparison_words
 from services.tuner.domain.ensemble.selection import Ensemble
 from services.tuner.domain.history import History
 from services.tuner.domain.problem import Outputs, Problem, ProblemKind
@@ -21,6 +23,7 @@ _MEANS = {
     Mean.ODDS: "the weighted mean of their log odds",
     Mean.MEDIAN: "the weighted median of their outputs",
 }
+_COMPARING_SHARE, _LONGEST_COMPARING = 0.02, 5.0
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,7 @@ class Result:
         history: The trials.
         warnings: What is odd about the data.
         note: Why it ended before its time, a sentence; empty where it did not.
+        contest: What the champion says of the test rows; None where none was named.
     """
 
     loaded: Loaded
@@ -42,6 +46,7 @@ class Result:
     history: History
     warnings: Sequence[str]
     note: str
+    contest: Contest | None = None
 
 
 def summary_of(result: Result) -> tuner_pb2.TuningSummary:
@@ -65,21 +70,38 @@ def summary_of(result: Result) -> tuner_pb2.TuningSummary:
         warnings=result.warnings,
         blend=_blend(tuned.ensemble),
     )
-    test = result.loaded.test
-    score = None if test is None else _test_score(tuned, test)
-    if score is not None:
-        summary.test_score.value = score
+    if result.loaded.test is not None:
+        _add_tests(summary, result, result.loaded.test)
     first = next((each.seconds for each in result.history.steps if each.failure is None), 0.0)
     summary.first_model_after.FromNanoseconds(round(first * 1e9))
     return summary
 
 
-def _test_score(tuned: Tuned, test: Problem) -> float | None:
-    """Returns the score of the model on test rows; None where the metric is not defined there."""
+def _add_tests(summary: tuner_pb2.TuningSummary, result: Result, test: Problem) -> None:
+    """Adds the score on test rows, and what the champion does there."""
+    tuned, settings, contest = result.tuned, result.settings, result.contest
+    outputs = _test_outputs(tuned, test)
+    score = _test_score(tuned, test, outputs)
+    if score is not None:
+        summary.test_score.value = score
+    if contest is not None:
+        seconds = min(_COMPARING_SHARE * settings.seconds, _LONGEST_COMPARING)
+        comparison = contest.against(tuned.metric, outputs, settings.seed, seconds)
+        summary.comparison.CopyFrom(comparison)
+        summary.verdict += f" {comparison_words(comparison, summary.metric)}"
+
+
+def _test_outputs(tuned: Tuned, test: Problem) -> Outputs:
+    """Returns what the model says of test rows, shifted as its decisions are."""
     outputs = _outputs(tuned, test)
     tilts = tuned.ensemble.tilts
     if tilts is not None:
         outputs = tilted(outputs, tilts, test.kind is not ProblemKind.MULTI_LABEL)
+    return outputs
+
+
+def _test_score(tuned: Tuned, test: Problem, outputs: Outputs) -> float | None:
+    """Returns the score of the model on test rows; None where the metric is not defined there."""
     try:
         loss = tuned.metric.loss(test.truth, outputs, test.weights)
     except ValueError:  # A class may have no row there.

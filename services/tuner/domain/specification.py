@@ -8,6 +8,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from services.tuner.domain.kinds import ProblemKind
+from services.tuner.domain.portfolio.use import PortfolioUse
 
 FIELD = "tuning_run.spec"
 _DAY = 86_400.0
@@ -79,7 +80,10 @@ class TuningSpecification(_Specification):
     weight_column: Name = ""
     group_column: Name = ""
     seed: int = Field(0, ge=0, lt=2**32)
+    champion: Name = ""
+    continue_from: Name = ""
     forecast: ForecastSpecification | None = None
+    portfolio: PortfolioUse = PortfolioUse.ALL
 
     @field_validator("costs")
     @classmethod

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from aimass.tuner.v1 import tuner_pb2
 from common.models.estimators.combining import tilted
 from common.reports.report import Notice
 from services.tuner.domain.ensemble.final import pool_of
@@ -36,6 +37,7 @@ class Facts:
         notices: What else readers should know first, for instance of the data.
         is_cut_short: Whether the search was stopped before its time.
         test_score: Of rows put aside from the start, as people know the metric; None for none.
+        comparison: With the champion on these rows; None where there was none.
     """
 
     title: str
@@ -45,6 +47,7 @@ class Facts:
     notices: Sequence[Notice] = ()
     is_cut_short: bool = False
     test_score: float | None = None
+    comparison: tuner_pb2.Comparison | None = None
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from common.reports.rendering import render
 from common.reports.report import Part, Report, Section, Table
 from common.reports.text import number, shortened
 from services.tuner.domain.history import History
+from services.tuner.domain.page.beside import beside
 from services.tuner.domain.page.blend import blend
 from services.tuner.domain.page.classes import calibration, confusion, labels_found
 from services.tuner.domain.page.costs import costs
@@ -39,6 +40,7 @@ def tuning_page(tuned: Tuned, history: History, problem: Problem, facts: Facts) 
         _section("Score over time", lambda: Section("Score over time", progress(evidence))),
         _section("What the model is made of", lambda: blend(evidence)),
         _section("How well it predicts", lambda: _predictions(evidence)),
+        *_beside(evidence),
         _section("Leaderboard", lambda: leaderboard(evidence)),
         _section("Which choices mattered", lambda: importance(evidence)),
         _section("Where the time went", lambda: costs(evidence)),
@@ -52,6 +54,13 @@ def tuning_page(tuned: Tuned, history: History, problem: Problem, facts: Facts) 
             summary=(*verdict(evidence), *notices(evidence)),
         )
     )
+
+
+def _beside(evidence: Evidence) -> list[Section]:
+    comparison = evidence.facts.comparison
+    if comparison is None:
+        return []
+    return [_section("Beside the champion", lambda: beside(evidence, comparison))]
 
 
 def _section(title: str, made: Callable[[], Section]) -> Section:
