@@ -117,6 +117,17 @@ def test_the_page_is_one_html_file(suite: RunningSuite, tuned: tuner_pb2.TuningR
     assert tuned.name in page and tuned.spec.dataset_version in page
 
 
+def test_other_searches_know_what_was_found(
+    suite: RunningSuite, tuned: tuner_pb2.TuningRun
+) -> None:
+    """What the data are like, and scores: nothing of the data themselves."""
+    listed = suite.tuning.ListPortfolio(tuner_pb2.ListPortfolioRequest(page_size=1000))
+    [entry] = [each for each in listed.entries if each.source == tuned.name]
+    assert entry.kind == tuned.spec.kind and entry.meta_features["log_rows"] > 0
+    assert entry.scores[0].regret == 0
+    assert not any(name in str(entry) for name in (*COLUMNS, *CLASSES))
+
+
 def test_the_model_opens_in_the_analyzer(suite: RunningSuite, tuned: tuner_pb2.TuningRun) -> None:
     """It is a model like any other."""
     part = analyzer_pb2.PartRequest(part=analyzer_pb2.ANALYSIS_PART_STRUCTURE)

@@ -37,7 +37,9 @@ def weights_of(
     rows = rows.reshape(len(known), len(names))
     own = np.array([features[name] for name in names])
     apart = (rows - own) / _spreads(np.vstack([rows, own]))
-    distances = np.nan_to_num(apart**2).sum(axis=1) / np.maximum(np.isfinite(apart).sum(axis=1), 1)
+    counts = np.isfinite(apart).sum(axis=1)
+    distances = np.full(len(known), np.inf)
+    np.divide(np.nan_to_num(apart**2).sum(axis=1), counts, out=distances, where=counts > 0)
     near = _LEAST + (1 - _LEAST) * np.exp(-distances / (2 * _WIDTH**2))
     found: Weights = near * [_of_goal(each, kind, metric) for each in known]
     return found
