@@ -38,12 +38,14 @@ class FrameColumn:
         dtype: `float64`, `bool`, `object` for texts, or `uint8` for pictures.
         known: Values that the estimator knows; empty where any number or text will do.
         shape: Channels, height, width of a picture; empty for single values.
+        missing: What stands for no text: None where the estimator has learned that.
     """
 
     name: str
     dtype: str
     known: tuple[object, ...] = ()
     shape: tuple[int, ...] = ()
+    missing: float | None = math.nan
 
 
 def columns_of(estimator: Any, names: Sequence[str]) -> tuple[FrameColumn, ...]:
@@ -54,20 +56,26 @@ def columns_of(estimator: Any, names: Sequence[str]) -> tuple[FrameColumn, ...]:
         names: Names of its features, in order.
     """
     known: dict[int, tuple[object, ...]] = {}
+    with_none: set[int] = set()
     for position, values in _known_values(estimator, range(len(names))):
         known.setdefault(position, tuple(each for each in values if not is_missing(each)))
-    return tuple(_column(name, known.get(position, ())) for position, name in enumerate(names))
+        if any(each is None for each in values):
+            with_none.add(position)
+    return tuple(
+        _column(name, known.get(position, ()), None if position in with_none else math.nan)
+        for position, name in enumerate(names)
+    )
 
 
 def frame_of(columns: Sequence[FrameColumn], inputs: Mapping[str, Values]) -> "pd.DataFrame":
     """Returns the data frame of values by column name.
 
-    Missing texts become NaN, pictures the cells that our own estimators take.
+    Missing texts become what the estimator has learned, pictures the cells that our own take.
     """
     # Imported here: models of plain numbers do without.
     import pandas as pd  # noqa: PLC0415
 
-    return pd.DataFrame({each.name: _series(inputs[each.name]) for each in columns})
+    return pd.DataFrame({each.name: _series(inputs[each.name], each.missing) for each in columns})
 
 
 def is_missing(value: object) -> bool:
@@ -75,21 +83,21 @@ def is_missing(value: object) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _series(values: Values) -> "pd.Series[Any]":
+def _series(values: Values, missing: float | None) -> "pd.Series[Any]":
     import pandas as pd  # noqa: PLC0415
 
     if values.ndim > 1:
         return pd.Series(cells_of(np.asarray(values, np.uint8)), dtype=object)
     if values.dtype.kind != "O":
         return pd.Series(values)
-    filled = [math.nan if value is None else value for value in values.tolist()]
+    filled = [missing if is_missing(value) else value for value in values.tolist()]
     return pd.Series(filled, dtype=object)
 
 
-def _column(name: str, known: tuple[object, ...]) -> FrameColumn:
+def _column(name: str, known: tuple[object, ...], missing: float | None) -> FrameColumn:
     if known and isinstance(known[0], np.ndarray):
         return FrameColumn(name, PIXELS, known, known[0].shape)
-    return FrameColumn(name, _dtype(known), known)
+    return FrameColumn(name, _dtype(known), known, missing=missing)
 
 
 def _dtype(known: Sequence[object]) -> str:

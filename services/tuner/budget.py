@@ -20,12 +20,14 @@ class Budget:
         begun: When the first attempt began, in seconds since 1970.
         is_first: Whether this is the first attempt.
         clock: Seconds since 1970.
+        has_model: Whether earlier attempts have left what a model can be made of.
     """
 
     seconds: float
     begun: float
     is_first: bool = True
     clock: Callable[[], float] = time.time
+    has_model: bool = False
 
     @classmethod
     def of(cls, seconds: float, status: run_pb2.RunStatus) -> "Budget":
@@ -52,11 +54,12 @@ class Budget:
         """Seconds that the search may take now: the rest is for testing and publishing.
 
         What was needed until now, mostly loading, tells how slow a busy machine is: publishing is
-        left as long. One that was taken over when its time had run out gets some all the same, so that it ends
-        with a model.
+        left as long. One that was taken over when its time had run out gets some all the same, so
+        that it ends with a model, if nothing is left of the attempts before.
         """
         small = min(_USUAL_END, _SMALL_END_SHARE * self.seconds)
         slow = min(self.spent, _SLOW_END_SHARE * self.seconds) if self.is_first else 0.0
         end = min(max(small, slow, _END_SHARE * self.seconds), _LONGEST_END)
-        least = 0.0 if self.is_first else min(self.seconds, _LEAST_AGAIN)
+        is_ready = self.is_first or self.has_model
+        least = 0.0 if is_ready else min(self.seconds, _LEAST_AGAIN)
         return max(self.left - end, least)

@@ -11,13 +11,22 @@ import pyarrow.parquet as pq
 from aimass.tuner.v1 import tuner_pb2
 from services.tuner.convert import settings_to_proto
 from services.tuner.domain.metrics.metric import Metric
-from services.tuner.domain.search.library import FLOOR, PORTFOLIO, SURROGATE, Entry
+from services.tuner.domain.search.library import (
+    CONTINUED,
+    FLOOR,
+    PORTFOLIO,
+    STACKING,
+    SURROGATE,
+    Entry,
+)
 from services.tuner.domain.trials.trial import TrialResult
 
 _ORIGINS = {
     FLOOR: tuner_pb2.CANDIDATE_ORIGIN_PORTFOLIO,
     PORTFOLIO: tuner_pb2.CANDIDATE_ORIGIN_PORTFOLIO,
     SURROGATE: tuner_pb2.CANDIDATE_ORIGIN_SURROGATE,
+    CONTINUED: tuner_pb2.CANDIDATE_ORIGIN_CONTINUED,
+    STACKING: tuner_pb2.CANDIDATE_ORIGIN_STACKING,
 }
 _COLUMNS = pa.schema(
     {
@@ -32,6 +41,8 @@ _COLUMNS = pa.schema(
         "model_bytes": pa.int64(),
         "weight": pa.float64(),
         "failure": pa.string(),
+        "bases": pa.list_(pa.int32()),
+        "lesson": pa.string(),
     }
 )
 
@@ -75,18 +86,27 @@ def _candidate(entry: Entry, metric: Metric, weight: float) -> tuner_pb2.Candida
         number=entry.candidate.number,
         family=entry.candidate.family,
         settings=settings_to_proto(entry.candidate.configuration),
-        origin=_ORIGINS.get(entry.origin, tuner_pb2.CANDIDATE_ORIGIN_PORTFOLIO),
+        origin=_origin(entry),
         fold_count=entry.folds,
         memory_bytes=max(each.peak_bytes for each in trials),
         model_bytes=sum(each.model_bytes for each in entry.results),
         weight=weight,
         failure="" if entry.failure is None else _reason(entry.failure),
+        bases=[each.number for each in entry.candidate.bases],
     )
+    if entry.candidate.bases:
+        made.lesson = tuner_pb2.Lesson.Value(f"LESSON_{entry.candidate.lesson.upper()}")
     if entry.folds:
         made.score = metric.shown(_loss(entry))
     seconds = sum(each.fit_seconds + each.predict_seconds for each in trials)
     made.duration.FromNanoseconds(round(seconds * 1e9))
     return made
+
+
+def _origin(entry: Entry) -> tuner_pb2.CandidateOrigin.ValueType:
+    if entry.is_continued:
+        return tuner_pb2.CANDIDATE_ORIGIN_CONTINUED
+    return _ORIGINS.get(entry.origin, tuner_pb2.CANDIDATE_ORIGIN_PORTFOLIO)
 
 
 def _reason(failure: TrialResult) -> str:
@@ -111,4 +131,8 @@ def _row(candidate: tuner_pb2.Candidate) -> dict[str, object]:
         "model_bytes": candidate.model_bytes,
         "weight": candidate.weight,
         "failure": candidate.failure,
+        "bases": list(candidate.bases),
+        "lesson": tuner_pb2.Lesson.Name(candidate.lesson).removeprefix("LESSON_").lower()
+        if candidate.lesson
+        else None,
     }

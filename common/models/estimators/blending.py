@@ -10,7 +10,6 @@ import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 from common.models.estimators.combining import Calibration, Floats, Mean, combined, tilted
-from common.models.estimators.stacking import StackedColumns
 
 _FIT = "is made of estimators that are fitted: make another with `of`"
 
@@ -21,7 +20,7 @@ class BlendGroup:
 
     Attributes:
         estimators_: Over the features; of classes fitted on positions, 0 to the number less 1.
-        weight: Of the group; 0 where only stacked groups need it.
+        weight: Of the group.
     """
 
     # Named as in scikit-learn, so that `frames.columns_of` finds what the encoders know.
@@ -29,36 +28,17 @@ class BlendGroup:
     weight: float
 
 
-@dataclass(frozen=True)
-class StackedGroup:
-    """Estimators that take outputs of groups as columns beside the features.
-
-    Attributes:
-        estimators_: See `BlendGroup`.
-        weight: Of the group.
-        bases: Positions of the groups.
-        columns: Makes the columns of their outputs.
-    """
-
-    estimators_: list[Any]
-    weight: float
-    bases: list[int]
-    columns: StackedColumns
-
-
 class _Blended(BaseEstimator):
     """What blends of classifiers and of regressors share.
 
     Attributes:
-        estimators_: Groups over the features. Each is predicted once, whoever needs it.
-        stacked_: Groups that take outputs of these.
+        estimators_: Groups over the features.
         mean_: How the groups are averaged, see `Mean`.
         feature_names_in_: Names of the features, in order.
         n_features_in_: Their number.
     """
 
     estimators_: list[BlendGroup]
-    stacked_: list[StackedGroup]
     mean_: str
     feature_names_in_: npt.NDArray[np.object_]
     n_features_in_: int
@@ -71,15 +51,8 @@ class _Blended(BaseEstimator):
         """Whether `of` made it."""
         return hasattr(self, "estimators_")
 
-    def _hold(
-        self,
-        groups: Sequence[BlendGroup],
-        stacked: Sequence[StackedGroup],
-        mean: Mean,
-        names: Sequence[str],
-    ) -> None:
+    def _hold(self, groups: Sequence[BlendGroup], mean: Mean, names: Sequence[str]) -> None:
         self.estimators_ = list(groups)
-        self.stacked_ = list(stacked)
         self.mean_ = mean.value
         self.feature_names_in_ = np.array(names, dtype=object)
         self.n_features_in_ = len(names)
@@ -87,19 +60,9 @@ class _Blended(BaseEstimator):
     def _combined(self, features: Any, width: int) -> Floats:
         """Returns the mean of the groups, (rows, width)."""
         table = self._table(features)
-        needed = {base for group in self.stacked_ for base in group.bases}
-        outputs = {
-            position: _group_outputs(group, table, width)
-            for position, group in enumerate(self.estimators_)
-            if group.weight or position in needed
-        }
-        found = [
-            (outputs[at], each.weight) for at, each in enumerate(self.estimators_) if each.weight
-        ]
-        for group in self.stacked_:
-            taken = group.columns.added(table, [outputs[base] for base in group.bases])
-            found.append((_group_outputs(group, taken, width), group.weight))
-        return combined([each for each, _ in found], [each for _, each in found], Mean(self.mean_))
+        groups = [each for each in self.estimators_ if each.weight]
+        outputs = [group_outputs(each, table, width) for each in groups]
+        return combined(outputs, [each.weight for each in groups], Mean(self.mean_))
 
     def _table(self, features: Any) -> pd.DataFrame:
         """Returns features in the order and of the types that the estimators were fitted on."""
@@ -137,7 +100,6 @@ class BlendedClassifier(ClassifierMixin, _Blended):
         names: Sequence[str],
         classes: Sequence[object] | npt.NDArray[np.generic],
         *,
-        stacked: Sequence[StackedGroup] = (),
         mean: Mean = Mean.PLAIN,
         is_multilabel: bool = False,
         calibration: Calibration | None = None,
@@ -149,14 +111,13 @@ class BlendedClassifier(ClassifierMixin, _Blended):
             groups: See `estimators_`.
             names: Of the features, in order.
             classes: See `classes_`.
-            stacked: See `stacked_`.
             mean: See `Mean`.
             is_multilabel: See `is_multilabel_`.
             calibration: See `calibration_`.
             tilts: See `tilts_`.
         """
         made = cls()
-        made._hold(groups, stacked, mean, names)
+        made._hold(groups, mean, names)
         made.classes_ = np.asarray(classes)
         made.is_multilabel_ = is_multilabel
         made.calibration_ = calibration
@@ -201,12 +162,11 @@ class BlendedRegressor(RegressorMixin, _Blended):
         groups: Sequence[BlendGroup],
         names: Sequence[str],
         *,
-        stacked: Sequence[StackedGroup] = (),
         mean: Mean = Mean.PLAIN,
     ) -> "BlendedRegressor":
         """Returns a regressor of groups that are fitted; see `BlendedClassifier.of`."""
         made = cls()
-        made._hold(groups, stacked, mean, names)
+        made._hold(groups, mean, names)
         return made
 
     def predict(self, features: Any) -> Floats:
@@ -227,7 +187,14 @@ class BlendedRegressor(RegressorMixin, _Blended):
         return tags
 
 
-def _group_outputs(group: BlendGroup | StackedGroup, features: pd.DataFrame, width: int) -> Floats:
+def group_outputs(group: BlendGroup, features: pd.DataFrame, width: int) -> Floats:
+    """Returns the mean of the outputs of a group's estimators, (rows, width).
+
+    Args:
+        group: The estimators.
+        features: As they take them.
+        width: Number of classes or labels; 1 of a regression.
+    """
     total = np.zeros((len(features), width))
     for estimator in group.estimators_:
         total += _outputs(estimator, features, width)

@@ -1,66 +1,102 @@
-"""Outputs of models as columns for other models. Imports pandas."""
+"""Models that learn from what others say of the same rows. Imports pandas and scikit-learn."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
+from common.models.estimators.blending import BlendGroup, group_outputs
 from common.models.estimators.combining import Floats, Mean, scores_of
 
 _LARGEST_SCORE = 8.0
 
-AnyFloats = npt.NDArray[np.floating]
+
+def stacked_frame(
+    features: pd.DataFrame, outputs: Sequence[npt.NDArray[np.floating]], mean: Mean
+) -> pd.DataFrame:
+    """Returns features with the scores of base models as columns after them.
+
+    Of two classes there is one score, for the other is its negative.
+
+    Args:
+        features: Of the rows.
+        outputs: Of each base model, (rows, outputs).
+        mean: How outputs become scores: `PLAIN` of a regression, `LOGITS` of classes, `ODDS` of
+            labels.
+    """
+    columns = {
+        f"__base_{number}_{position}": column
+        for number, each in enumerate(outputs)
+        for position, column in enumerate(_scores(np.asarray(each, np.float64), mean).T)
+    }
+    return pd.concat([features, pd.DataFrame(columns, features.index)], axis=1)
 
 
-@dataclass(frozen=True)
-class StackedColumns:
-    """Makes columns of the outputs of base models.
+class _Stacked(BaseEstimator):
+    """What stacked classifiers and regressors share.
 
     Attributes:
-        numbers: Of the base models, in order; the columns are named after them.
-        mean: How outputs become scores: `plain` of a regression, else see `Mean`.
-        centre: Means of the scores of one model, (scores,); empty where none are projected.
-        directions: Directions that these are projected on, (columns, scores); empty alike.
+        estimators_: The base models, each fitted on several parts of the rows.
+        final_: What learned from features and their scores.
+        width_: Number of outputs of each.
+        mean_: See `stacked_frame`.
     """
 
-    numbers: tuple[int, ...]
-    mean: str
-    centre: Floats
-    directions: Floats
+    # Named as in scikit-learn, so that `frames.columns_of` finds what the encoders know.
+    estimators_: list[BlendGroup]
+    final_: Any
+    width_: int
+    mean_: str
 
-    def values(self, outputs: AnyFloats) -> Floats:
-        """Returns the columns of one base model, (rows, columns).
+    def fit(self, features: Any, truth: Any) -> Any:
+        """Raises TypeError: it is fitted from the start."""
+        raise TypeError(f"{type(self).__name__} is made of fitted estimators: make one with `of`.")
 
-        Of two classes there is one score, for the other is its negative.
+    @classmethod
+    def of(cls, bases: Sequence[BlendGroup], final: Any, width: int, mean: Mean) -> Any:
+        """Returns a model of ones that are fitted; see the attributes."""
+        made = cls()
+        made.estimators_ = list(bases)
+        made.final_ = final
+        made.width_ = width
+        made.mean_ = mean.value
+        return made
 
-        Args:
-            outputs: Of the model, (rows, outputs).
-        """
-        scores = _scores(np.asarray(outputs, np.float64), Mean(self.mean))
-        if not len(self.directions):
-            return scores
-        return np.asarray((scores - self.centre) @ self.directions.T)
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether `of` made it."""
+        return hasattr(self, "estimators_")
 
-    def added(self, features: pd.DataFrame, outputs: Sequence[AnyFloats]) -> pd.DataFrame:
-        """Returns features with the columns after them.
-
-        Args:
-            features: Of the rows.
-            outputs: Of the base models, in the order of `numbers`, each (rows, outputs).
-        """
-        columns = [self.values(each) for each in outputs]
-        frames = [
-            pd.DataFrame(each, features.index, stacked_names(number, each.shape[1]))
-            for number, each in zip(self.numbers, columns, strict=True)
-        ]
-        return pd.concat([features, *frames], axis=1)
+    def _frame(self, features: pd.DataFrame) -> pd.DataFrame:
+        outputs = [group_outputs(each, features, self.width_) for each in self.estimators_]
+        return stacked_frame(features, outputs, Mean(self.mean_))
 
 
-def stacked_names(number: int, count: int) -> list[str]:
-    """Returns the names of the columns that a base model gives."""
-    return [f"__candidate_{number}_{position}" for position in range(count)]
+class StackedClassifier(ClassifierMixin, _Stacked):
+    """Predicts one class of several, or many labels, as its final model does."""
+
+    @property
+    def classes_(self) -> Any:
+        """Those of the final model."""
+        return self.final_.classes_
+
+    def predict_proba(self, features: pd.DataFrame) -> Any:
+        """Returns probabilities as the final model does."""
+        return self.final_.predict_proba(self._frame(features))
+
+    def predict(self, features: pd.DataFrame) -> Any:
+        """Returns decisions as the final model does."""
+        return self.final_.predict(self._frame(features))
+
+
+class StackedRegressor(RegressorMixin, _Stacked):
+    """Predicts values as its final model does."""
+
+    def predict(self, features: pd.DataFrame) -> Any:
+        """Returns values, (rows,)."""
+        return self.final_.predict(self._frame(features))
 
 
 def _scores(outputs: Floats, mean: Mean) -> Floats:

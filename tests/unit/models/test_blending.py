@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.base import is_classifier, is_regressor
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
@@ -21,7 +21,6 @@ from common.models.estimators.blending import (
     BlendedClassifier,
     BlendedRegressor,
     BlendGroup,
-    StackedGroup,
 )
 from common.models.estimators.combining import (
     Mean,
@@ -32,12 +31,10 @@ from common.models.estimators.combining import (
     scores_of,
     tilted,
 )
-from common.models.estimators.stacking import StackedColumns
 from common.models.skops_model import open_skops
 
 NAMES = ["age", "city", "member"]
 LABELS = ("bad", "fine", "good")
-NOT_PROJECTED = (np.zeros(0), np.zeros((0, 0)))
 
 
 @pytest.fixture
@@ -67,7 +64,7 @@ def group(frame: pd.DataFrame, truth: Any, weight: float, seed: int = 0) -> Blen
     return BlendGroup(members, weight)
 
 
-def fold_mean(part: BlendGroup | StackedGroup, frame: pd.DataFrame) -> Any:
+def fold_mean(part: BlendGroup, frame: pd.DataFrame) -> Any:
     return np.mean([each.predict_proba(frame) for each in part.estimators_], axis=0)
 
 
@@ -85,38 +82,6 @@ def test_probabilities_are_means_over_folds_then_over_groups(
     assert blend.predict(frame).tolist() == [LABELS[at] for at in expected.argmax(axis=1)]
     assert is_classifier(blend)
     assert not is_regressor(blend)
-
-
-def test_shared_base_is_predicted_once(
-    frame: pd.DataFrame, positions: npt.NDArray[np.int64]
-) -> None:
-    class Counted:
-        calls = 0
-
-        def predict_proba(self, features: pd.DataFrame) -> Any:
-            self.calls += 1
-            return np.full((len(features), 3), 1 / 3)
-
-    base = Counted()
-    columns = StackedColumns((7,), Mean.LOGITS, *NOT_PROJECTED)
-    wide = columns.added(frame, [np.full((len(frame), 3), 1 / 3)])
-    stacked = [StackedGroup([fitted(wide, positions, LogisticRegression())], 0.5, [0], columns)] * 3
-    blend = BlendedClassifier.of([BlendGroup([base], 0.5)], NAMES, LABELS, stacked=stacked)
-    blend.predict_proba(frame)
-    assert base.calls == 1
-
-
-def test_stacked_groups_take_outputs_of_their_bases_and_are_kept(
-    frame: pd.DataFrame, positions: npt.NDArray[np.int64]
-) -> None:
-    bases = [group(frame, positions, 0.0), group(frame, positions, 1.0, seed=3)]
-    columns = StackedColumns((4, 9), Mean.LOGITS, *NOT_PROJECTED)
-    wide = columns.added(frame, [fold_mean(each, frame) for each in bases])
-    stacked = StackedGroup([fitted(wide, positions, LogisticRegression())], 1.0, [0, 1], columns)
-    blend = kept(BlendedClassifier.of(bases, NAMES, LABELS, stacked=[stacked]))
-    expected = (fold_mean(bases[1], frame) + fold_mean(stacked, wide)) / 2
-    assert list(wide.columns[3:]) == [f"__candidate_{n}_{at}" for n in (4, 9) for at in range(3)]
-    assert np.allclose(blend.predict_proba(frame), expected)
 
 
 @pytest.mark.parametrize("mean", [Mean.PLAIN, Mean.LOGITS])

@@ -15,7 +15,7 @@ import skops.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.ensemble import ExtraTreesClassifier, RandomForestClassifier
-from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.linear_model import Ridge
 from sklearn.tree import DecisionTreeRegressor
 
 from common.data.schema import Column, ColumnType
@@ -33,15 +33,12 @@ from services.tuner.domain.ensemble.selection import (
     ensemble_outputs,
 )
 from services.tuner.domain.ensemble.stacking import (
-    chosen_bases,
     linear_weights,
-    stacked_columns,
 )
 from services.tuner.domain.ensemble.tilting import decided
 from services.tuner.domain.kinds import TABLE_KINDS
 from services.tuner.domain.metrics.registry import METRICS
 from services.tuner.domain.problem import Problem, ProblemKind, Truth
-from services.tuner.domain.trials import stacking as trial_stacking
 from services.tuner.domain.trials.trial import Candidate, Split, TrialResult, TrialTask
 
 BINARY, MULTICLASS = ProblemKind.BINARY, ProblemKind.MULTICLASS
@@ -248,16 +245,6 @@ def test_limits_hold_and_the_best_that_fits_is_taken(
     assert affordable(pool, limits)[0] == min(within or places, key=lambda at: pool.losses[at])
 
 
-def test_bases_of_stacked_candidates_count_once() -> None:
-    pool = replace(
-        pool_for(REGRESSION, "rmse"),
-        costs={number: Cost(1.0, 10) for number in range(10, 18)},
-        needs={16: (10, 11), 17: (11, 12)},
-    )
-    assert pool.cost([6, 7]) == Cost(5.0, 50)
-    assert pool.cost([0, 6]) == Cost(3.0, 30)
-
-
 def test_small_weights_go() -> None:
     pool = pool_for(REGRESSION, "rmse", qualities=(1.0, 0.9, 0.8))
     found = pruned(pool, np.array([0.01, 0.5, 0.49]), Limits(), 0.02)
@@ -310,15 +297,6 @@ def test_linear_stacker_lowers_the_loss_near_the_blend() -> None:
         weights, mean = found
         assert weights.min() >= 0
         assert pool.loss(pool.blended(weights, mean)) < pool.loss(pool.blended(start, mean))
-
-
-def test_stacked_columns_of_many_classes_are_few() -> None:
-    pool = pool_for(MULTICLASS, "log_loss", 300, (1.0, 2.0, 1.5), width=26)
-    columns = stacked_columns(pool, (10, 12))
-    assert columns.values(pool.outputs[0]).shape == (300, 20)
-    binary = pool_for(BINARY, "log_loss", 300)
-    assert stacked_columns(binary, (10, 12)).values(binary.outputs[0]).shape == (300, 1)
-    assert chosen_bases({3: 0.2, 1: 0.5, 2: 0.3}, 2) == (1, 2)
 
 
 def test_large_pool_takes_seconds() -> None:
@@ -416,31 +394,6 @@ def test_final_estimator_is_the_chosen_blend(kind: ProblemKind, tmp_path: Path) 
         assert np.mean(found == problem.truth) > 0.9
     else:
         assert np.mean(found == np.array(problem.outputs)[problem.truth]) > 0.9
-
-
-def test_stacked_members_see_what_they_learned_from(tmp_path: Path) -> None:
-    problem, splits = problem_for(MULTICLASS), splits_for(120)
-    forest = RandomForestClassifier(4, max_depth=5, random_state=0)
-    results = {
-        number: fitted_results(problem, Candidate(number, "any", {}), forest, tmp_path, splits)
-        for number in (1, 2)
-    }
-    pool = pool_of(problem, METRICS["log_loss"], results, splits)
-    columns = stacked_columns(pool, (1, 2))
-    wide = trial_stacking.stacked_problem(
-        problem, {n: columns.values(pool.outputs[at]) for at, n in enumerate(pool.numbers)}
-    )
-    above = Candidate(3, "any", {}, stacked=(1, 2))
-    results[3] = fitted_results(wide, above, LogisticRegression(max_iter=500), tmp_path, splits)
-    pool = pool_of(problem, METRICS["log_loss"], results, splits)
-    assert pool.needs == {3: (1, 2)}
-    ensemble = replace(choose_ensemble(pool), weights={3: 1.0}, mean=Mean.PLAIN, calibration=None)
-    blend = final_estimator(problem, ensemble, results, {3: columns})
-    again = open_skops(skops.io.dumps(blend), "model").estimator
-    assert np.array_equal(
-        again.predict_proba(problem.features), blend.predict_proba(problem.features)
-    )
-    assert np.mean(blend.predict(problem.features) == np.array(list("xyz"))[problem.truth]) > 0.9
 
 
 def test_candidates_without_a_fold_in_common_are_refused(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from services.tuner.domain.page.tuning_page import Facts, tuning_page
 from services.tuner.domain.page.verdict import notices, tiles, verdict
 from services.tuner.domain.page.words import bytes_words, percent, score_words, seconds_words
 from services.tuner.domain.problem import Problem, ProblemKind
-from services.tuner.domain.search.library import FLOOR, PORTFOLIO, SURROGATE, Library
+from services.tuner.domain.search.library import FLOOR, PORTFOLIO, STACKING, SURROGATE, Library
 from services.tuner.domain.search.tuning import Settings, Tuned
 from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.trials.trial import (
@@ -81,12 +81,14 @@ class Made:
         folds: int = FOLDS,
         some: Configuration | None = None,
         failure: TrialFailure | None = None,
-        stacked: tuple[int, ...] = (),
+        bases: tuple[int, ...] = (),
     ) -> int:
         """Adds a candidate, a second for each of its folds, and returns its number."""
         number = len(self.library.entries)
         configuration = FAMILIES[family].space(self.problem).completed(some or {})
-        candidate = Candidate(number, family, configuration, stacked)
+        entries = self.library.entries
+        taught = tuple(entries[base].candidate for base in bases)
+        candidate = Candidate(number, family, configuration, taught)
         self.library.register(candidate, origin)
         for fold in range(folds):
             self._tell(self._result(TrialTask(candidate, fold, 1.0, 5.0), noise))
@@ -249,9 +251,9 @@ def test_one_candidate_without_a_history_is_enough() -> None:
 def test_a_second_level_tells_what_it_learns_from() -> None:
     made = Made(ProblemKind.BINARY)
     base = made.add("random_forest", 0.9, FLOOR)
-    top = made.add("linear", 0.4, "stacking", stacked=(base,))
+    top = made.add("linear", 0.4, STACKING, bases=(base,))
     text = text_of(made.page(made.tuned({top: 1.0}, 0.05)))
-    assert "learns from the model 0 too" in text
+    assert "learns from the outputs of the model 0" in text
     assert "cannot be shown" not in text
 
 

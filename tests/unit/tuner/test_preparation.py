@@ -182,7 +182,7 @@ def test_other_types_of_data_mean_the_same() -> None:
     others = whole.features.assign(
         member=pd.array(whole.features.member.map({1: True, 0: False}), "boolean"),
         city=whole.features.city.astype("category"),
-        note=whole.features.note.astype("str"),
+        note=whole.features.note.astype("string"),
         seen=pd.to_datetime(whole.features.seen, unit="s"),
         left=pd.to_datetime(whole.features.left, unit="s", utc=True),
     )

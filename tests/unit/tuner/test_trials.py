@@ -82,10 +82,9 @@ def task(
     seconds: float = 10.0,
     fold: int = 0,
     share: float = 1.0,
-    stacked: tuple[int, ...] = (),
     **configuration: Setting,
 ) -> TrialTask:
-    return TrialTask(Candidate(0, family, configuration, stacked), fold, share, seconds)
+    return TrialTask(Candidate(0, family, configuration), fold, share, seconds)
 
 
 def result_of(host: TrialHost, wanted: TrialTask) -> TrialResult:
@@ -144,15 +143,6 @@ def test_a_share_of_the_rows(host: TrialHost) -> None:
     assert part.settings["rows"] == pytest.approx(0.1 * float(whole.settings["rows"]), abs=2)
     assert whole.outputs is not None and part.outputs is not None
     assert len(part.outputs) == len(whole.outputs)
-
-
-def test_outputs_of_others_are_features(host: TrialHost) -> None:
-    """A stacked candidate has the columns of those that it builds on."""
-    host.add_features(7, np.zeros((400, 2)))
-    result = result_of(host, task("prior", stacked=(7,)))
-    assert result.settings["columns"] == 5
-    with pytest.raises(ValueError, match="3 rows, not 400"):
-        host.add_features(8, np.zeros((3, 2)))
 
 
 @pytest.mark.parametrize(

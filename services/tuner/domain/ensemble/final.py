@@ -12,9 +12,7 @@ from common.models.estimators.blending import (
     BlendedClassifier,
     BlendedRegressor,
     BlendGroup,
-    StackedGroup,
 )
-from common.models.estimators.stacking import StackedColumns
 from services.tuner.domain.ensemble.pool import Cost, Pool, parts_of
 from services.tuner.domain.ensemble.selection import Ensemble
 from services.tuner.domain.metrics.metric import Metric
@@ -32,7 +30,7 @@ def pool_of(problem: Problem, metric: Metric, results: Results, splits: Sequence
     Args:
         problem: All rows.
         metric: For all rows.
-        results: Of at least one candidate; bases of stacked ones are among them.
+        results: Of at least one candidate.
         splits: The folds.
 
     Raises:
@@ -44,7 +42,6 @@ def pool_of(problem: Problem, metric: Metric, results: Results, splits: Sequence
     folds = _fold_of(problem.row_count, splits, common)
     rows = np.flatnonzero(folds >= 0)
     truth = problem.truth[rows]
-    candidates = {number: found[0].task.candidate for number, found in results.items()}
     return Pool(
         kind=problem.kind,
         metric=on_rows(metric, rows),
@@ -54,7 +51,6 @@ def pool_of(problem: Problem, metric: Metric, results: Results, splits: Sequence
         parts=parts_of(truth, problem.kind, folds[rows]),
         weights=None if problem.weights is None else problem.weights[rows],
         costs={number: _cost(found) for number, found in results.items()},
-        needs={number: each.stacked for number, each in candidates.items() if each.stacked},
     )
 
 
@@ -62,7 +58,6 @@ def final_estimator(
     problem: Problem,
     ensemble: Ensemble,
     results: Results,
-    stacked: Mapping[int, StackedColumns] | None = None,
     labels: Sequence[object] | npt.NDArray[np.generic] | None = None,
 ) -> BlendedClassifier | BlendedRegressor:
     """Returns the estimator whose groups are the members with all folds that they were fitted on.
@@ -70,39 +65,20 @@ def final_estimator(
     Args:
         problem: What is predicted.
         ensemble: The blend.
-        results: Of its members and their bases; their estimators are kept at `model_path`.
-        stacked: By number of the stacked members: what makes their columns; none by default.
+        results: Of its members; their estimators are kept at `model_path`.
         labels: Of the classes as `predict` is to give them; `Problem.outputs` by default.
     """
-    above = stacked or {}
-    members = [number for number in ensemble.weights if number not in above]
-    bases = {
-        base for number in ensemble.weights if number in above for base in above[number].numbers
-    }
-    numbers = [*members, *sorted(bases - set(members))]
     groups = [
-        BlendGroup(kept_estimators(results[each]), ensemble.weights.get(each, 0.0))
-        for each in numbers
-    ]
-    places = {number: place for place, number in enumerate(numbers)}
-    upper = [
-        StackedGroup(
-            kept_estimators(results[each]),
-            ensemble.weights[each],
-            [places[base] for base in above[each].numbers],
-            above[each],
-        )
-        for each in ensemble.weights
-        if each in above
+        BlendGroup(kept_estimators(results[number]), weight)
+        for number, weight in ensemble.weights.items()
     ]
     names = list(problem.features.columns)
     if problem.kind is ProblemKind.REGRESSION:
-        return BlendedRegressor.of(groups, names, stacked=upper, mean=ensemble.mean)
+        return BlendedRegressor.of(groups, names, mean=ensemble.mean)
     return BlendedClassifier.of(
         groups,
         names,
         problem.outputs if labels is None else labels,
-        stacked=upper,
         mean=ensemble.mean,
         is_multilabel=problem.kind is ProblemKind.MULTI_LABEL,
         calibration=ensemble.calibration,

@@ -1,7 +1,7 @@
 """Candidates that a blend may be made of, with their out-of-fold outputs and what they cost."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -66,8 +66,7 @@ class Pool:
         parts: Rows of the same part are held out together, (rows,), 0 to the number less 1; see
             `parts_of`.
         weights: Of the rows; None where all count alike.
-        costs: By number; of stacked candidates without their bases, which are listed too.
-        needs: Numbers of the bases of stacked candidates.
+        costs: By number.
     """
 
     kind: ProblemKind
@@ -78,7 +77,6 @@ class Pool:
     parts: Positions
     weights: Floats | None = None
     costs: Mapping[int, Cost] = field(default_factory=dict)
-    needs: Mapping[int, Sequence[int]] = field(default_factory=dict)
 
     @property
     def size(self) -> int:
@@ -134,10 +132,8 @@ class Pool:
         return combined(members, weights[used].tolist(), mean)
 
     def cost(self, positions: Iterable[int]) -> Cost:
-        """Returns the cost of candidates together; what several need counts once."""
-        chosen = {self.numbers[at] for at in positions}
-        needed = {base for number in chosen for base in self.needs.get(number, ())}
-        return sum((self.costs.get(each, Cost()) for each in sorted(chosen | needed)), Cost())
+        """Returns the cost of candidates together."""
+        return sum((self.costs.get(self.numbers[at], Cost()) for at in positions), Cost())
 
 
 def parts_of(

@@ -1,24 +1,20 @@
-"""What stacked candidates get to see of others, and weights beyond those of a bag."""
+"""Weights of a blend beyond those of a bag: a linear stacker."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 import numpy as np
 from scipy.optimize import minimize
 
 from common.models.estimators.combining import Mean, probabilities_of, scores_of
-from common.models.estimators.stacking import StackedColumns
 from services.tuner.domain.ensemble.pool import Floats, Pool
 from services.tuner.domain.metrics.probabilities import LOG_LOSS
 from services.tuner.domain.metrics.values import R2, RMSE
 from services.tuner.domain.problem import Positions, ProblemKind
 
-_MOST_BASES, _MOST_COLUMNS = 8, 40
 _MOST_ENTRIES = 800_000
 _FEWEST_ROWS = 2_000
 _SPREAD = 0.3  # of weights about those of the blend, before rows are seen
-
-_NONE = (np.zeros(0), np.zeros((0, 0)))
 
 
 def score_mean(kind: ProblemKind) -> Mean:
@@ -26,41 +22,6 @@ def score_mean(kind: ProblemKind) -> Mean:
     if kind is ProblemKind.REGRESSION:
         return Mean.PLAIN
     return Mean.ODDS if kind is ProblemKind.MULTI_LABEL else Mean.LOGITS
-
-
-def chosen_bases(weights: Mapping[int, float], most: int = _MOST_BASES) -> tuple[int, ...]:
-    """Returns the numbers of the members of a blend whose weights are largest, ascending.
-
-    Args:
-        weights: By number.
-        most: At most so many.
-    """
-    ranked = sorted(weights, key=lambda number: (-weights[number], number))
-    return tuple(sorted(number for number in ranked[:most] if weights[number] > 0))
-
-
-def stacked_columns(pool: Pool, bases: Sequence[int], most: int = _MOST_COLUMNS) -> StackedColumns:
-    """Returns what makes columns of the outputs of bases: their scores.
-
-    Of many classes these would be hundreds, so that the principal directions of the bases' mean
-    scores are taken. `values` of each base's out-of-fold outputs are what stacked candidates learn.
-
-    Args:
-        pool: Has the bases among its candidates.
-        bases: Their numbers.
-        most: About so many columns in all, at least two for each base.
-    """
-    numbers, mean = tuple(bases), score_mean(pool.kind).value
-    plain = StackedColumns(numbers, mean, *_NONE)
-    outputs = (pool.outputs[pool.numbers.index(number)] for number in numbers)
-    scores = np.asarray(np.mean([plain.values(each) for each in outputs], axis=0))
-    count = max(most // len(numbers), 2)
-    if scores.shape[1] <= count:
-        return plain
-    centre = scores.mean(axis=0)
-    # The directions are the eigenvectors of the covariance, of which the last are the largest.
-    directions = np.linalg.eigh(np.cov(scores - centre, rowvar=False))[1][:, ::-1][:, :count]
-    return StackedColumns(numbers, mean, centre, np.ascontiguousarray(directions.T))
 
 
 def linear_weights(pool: Pool, start: Floats) -> tuple[Floats, Mean] | None:

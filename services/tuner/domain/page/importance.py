@@ -29,7 +29,7 @@ def importance(evidence: Evidence) -> Section:
     entries = [
         each
         for each in evidence.entries
-        if not each.candidate.stacked and each.candidate.family in evidence.families
+        if not each.candidate.bases and each.candidate.family in evidence.families
     ]
     below = [Section("Among all kinds of models", _joint(evidence, entries))]
     family = _searched_family(entries)

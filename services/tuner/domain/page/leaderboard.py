@@ -9,10 +9,11 @@ from services.tuner.domain.page.words import (
     changes_words,
     counted,
     family_words,
+    lesson_words,
     metric_words,
     origin_words,
 )
-from services.tuner.domain.search.library import Entry
+from services.tuner.domain.search.library import CONTINUED, Entry
 
 _MOST_ROWS = 60
 _MOST_STOPPED = 30
@@ -30,10 +31,9 @@ def settings_words(evidence: Evidence, entry: Entry) -> str:
     candidate = entry.candidate
     space = evidence.spaces.get(candidate.family)
     told = changes_words(space, candidate.configuration) if space else "not known"
-    if not candidate.stacked:
+    if not candidate.bases:
         return told
-    models = "models" if len(candidate.stacked) > 1 else "model"
-    return f"{told}; learns from the {models} {', '.join(map(str, candidate.stacked))} too"
+    return f"{told}; {lesson_words(candidate)}"
 
 
 def _compared(evidence: Evidence) -> Part:
@@ -56,7 +56,8 @@ def _compared(evidence: Evidence) -> Part:
         "the rows that they did not learn from. Weight: share in the final model. Settings: "
         "those that differ from the default. Seconds: of fitting a fold and predicting it. MB: "
         "all fits. Origin: what anybody would try, what is known to do well, what the search "
-        "found, or what learns from others."
+        "found, what learns from others, or what an earlier search found that this one goes on "
+        "from."
     )
     return Table(columns, rows, caption)
 
@@ -73,7 +74,7 @@ def _row(evidence: Evidence, rank: int, entry: Entry) -> Sequence[Cell]:
         settings_words(evidence, entry),
         round(entry.seconds, 3),
         round(sum(each.model_bytes for each in entry.results) / 1e6, 3),
-        origin_words(entry.origin),
+        origin_words(CONTINUED if entry.is_continued else entry.origin),
     )
 
 

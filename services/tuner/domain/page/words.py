@@ -8,6 +8,7 @@ from common.reports.text import number
 from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.space.configuration import Configuration, Setting
 from services.tuner.domain.space.space import Space
+from services.tuner.domain.trials.trial import Candidate, Lesson
 
 _METRICS: Mapping[str, tuple[str, str]] = MappingProxyType(
     {
@@ -56,6 +57,16 @@ _ORIGINS: Mapping[str, str] = MappingProxyType(
         "floor": "usual",
         "portfolio": "known",
         "surrogate": "search",
+        "stacking": "others",
+        "continued": "earlier search",
+    }
+)
+
+_LESSONS: Mapping[Lesson, str] = MappingProxyType(
+    {
+        Lesson.OUTPUTS: "learns from the outputs of",
+        Lesson.HARD_ROWS: "rows weigh more that are got wrong by",
+        Lesson.CLEAN_ROWS: "rows weigh less that are got wrong by",
     }
 )
 
@@ -74,6 +85,13 @@ def floor_name(family: str) -> str:
     """Returns the same as a name."""
     name = floor_words(family).removeprefix("a ")
     return name[:1].upper() + name[1:]
+
+
+def lesson_words(candidate: Candidate) -> str:
+    """Returns what a candidate learns from its bases."""
+    models = "model" if len(candidate.bases) == 1 else "models"
+    numbers = ", ".join(str(each.number) for each in candidate.bases)
+    return f"{_LESSONS[candidate.lesson]} the {models} {numbers}"
 
 
 def origin_words(origin: str) -> str:

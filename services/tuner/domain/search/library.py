@@ -1,13 +1,16 @@
 """What is known of the candidates so far, fold by fold."""
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
 from services.tuner.domain.trials.trial import Candidate, Split, TrialResult
 
-FLOOR, PORTFOLIO, SURROGATE = "floor", "portfolio", "surrogate"
+FLOOR, PORTFOLIO, SURROGATE, STACKING = "floor", "portfolio", "surrogate", "stacking"
+CONTINUED = "continued"
 """Where candidates come from."""
 
 
@@ -20,17 +23,25 @@ class Entry:
         origin: Where it comes from, for instance `FLOOR`.
         results: Of the folds 0, 1 and so on, in order; those that failed are not among them.
         failure: The fold that failed; None for none.
+        is_continued: Whether it is known from a search that this one goes on from.
     """
 
     candidate: Candidate
     origin: str
     results: list[TrialResult] = field(default_factory=list)
     failure: TrialResult | None = None
+    is_continued: bool = False
 
     @property
     def folds(self) -> int:
         """How many folds, from the first, have a score."""
         return len(self.results)
+
+    @property
+    def next_fold(self) -> int:
+        """The first fold without a score, or whose estimator was not kept."""
+        gone = (each.task.fold for each in self.results if not each.model_path)
+        return next(gone, self.folds)
 
     @property
     def seconds(self) -> float:
@@ -48,22 +59,33 @@ class Library:
 
     Attributes:
         splits: The folds.
+        parts: Into how many the rows were to be split; of few rows there are fewer.
         entries: The candidates by number.
     """
 
-    def __init__(self, splits: Sequence[Split]) -> None:
+    def __init__(self, splits: Sequence[Split], parts: int = 0) -> None:
         """Begins without candidates.
 
         Args:
             splits: The folds.
+            parts: See the class; as many as there are by default.
         """
         self.splits = splits
+        self.parts = parts or len(splits)
         self.entries: dict[int, Entry] = {}
 
     @property
     def fold_count(self) -> int:
         """How many folds a complete candidate has."""
         return len(self.splits)
+
+    @cached_property
+    def digest(self) -> str:
+        """Of the folds: what was judged on others says nothing of these."""
+        found = hashlib.sha256()
+        for each in self.splits:
+            found.update(each.train.tobytes() + each.judged.tobytes())
+        return found.hexdigest()
 
     def register(self, candidate: Candidate, origin: str) -> Entry:
         """Adds a candidate without results, and returns its entry."""
@@ -74,7 +96,7 @@ class Library:
         """Adds what a fold gave."""
         entry = self.entries[result.task.candidate.number]
         if result.failure is None:
-            entry.results.append(result)
+            entry.results[result.task.fold :] = [result, *entry.results[result.task.fold + 1 :]]
         else:
             entry.failure = result
 

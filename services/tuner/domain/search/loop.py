@@ -14,7 +14,6 @@ from services.tuner.domain.trials.trial import TrialResult, TrialTask
 
 _MOST_REFUSED = 20
 _LOOK_SECONDS = 0.25
-_BREADTH_SHARE = 0.4  # of the time, until which all that is known is begun before any goes on
 
 Watch = Callable[[Library, TrialResult], None]
 
@@ -44,8 +43,10 @@ class Search:
     is_stopped: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
-        """Knows nothing of costs yet."""
+        """Knows of costs what is in the library."""
         self._guesses = Guesses()
+        for entry in self.library.entries.values():
+            self._learn_cost(entry)
         self._running: set[int] = set()
 
     def run(self, concurrency: int) -> None:
@@ -76,7 +77,7 @@ class Search:
     def _start(self, entry: Entry) -> None:
         self._running.add(entry.candidate.number)
         seconds = min(self.pace.per_trial, self.pace.left)
-        self.host.start(TrialTask(entry.candidate, entry.folds, 1.0, seconds))
+        self.host.start(TrialTask(entry.candidate, entry.next_fold, 1.0, seconds))
 
     def _finish(self, result: TrialResult | None) -> None:
         if result is None:
@@ -84,10 +85,12 @@ class Search:
         number = result.task.candidate.number
         self._running.discard(number)
         self.library.add(result)
-        entry = self.library.entries[number]
-        if entry.folds:
-            self._guesses.learn(entry, self._expected(entry))
+        self._learn_cost(self.library.entries[number])
         self.watch(self.library, result)
+
+    def _learn_cost(self, entry: Entry) -> None:
+        if entry.folds and not entry.candidate.bases:
+            self._guesses.learn(entry, self._expected(entry))
 
     def _next(self) -> Entry | None:
         """Returns the candidate to go on with; None if there is no time for any."""
@@ -103,7 +106,8 @@ class Search:
         floors = [each for each in begun if each.origin == FLOOR]
         if floors:
             return floors[0]
-        if begun and not (self.sources.has_known and self.pace.share < _BREADTH_SHARE):
+        pace = self.pace
+        if begun and not self.sources.has_first(self.library, pace.share, pace.per_trial):
             return _best(begun)
         return self._new() or _best(begun)
 

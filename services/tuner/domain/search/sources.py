@@ -6,6 +6,7 @@ from itertools import count
 import numpy as np
 
 from services.tuner.domain.families.family import Family
+from services.tuner.domain.portfolio.adapting import adapted
 from services.tuner.domain.portfolio.defaults import FIRST, FLOORS
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.joint import (
@@ -14,39 +15,76 @@ from services.tuner.domain.search.joint import (
     parted_configuration,
 )
 from services.tuner.domain.search.library import (
+    CONTINUED,
     FLOOR,
     PORTFOLIO,
+    STACKING,
     SURROGATE,
     Library,
 )
+from services.tuner.domain.search.second_level import Made, SecondLevel
 from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.surrogate.proposer import Told, propose
 from services.tuner.domain.trials.trial import Candidate
 
 _BATCH = 4
+_BREADTH_SHARE = 0.4
 
 
 class Sources:
     """Gives candidates one after another, without end, none twice."""
 
-    def __init__(self, problem: Problem, families: Sequence[Family], seed: int) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        families: Sequence[Family],
+        seed: int,
+        first: Sequence[tuple[str, Configuration]] = FIRST,
+    ) -> None:
         """Has given none yet.
 
         Args:
             problem: What is to be learned.
             families: Those that fit, at least one.
             seed: Of all chance.
+            first: What to try after the floors, in order.
         """
         self._families = {each.name: each for each in families}
         self._spaces = {each.name: each.space(problem) for each in families}
         self._space = joint_space(problem, families)
+        self._seed = seed
         self._generator = np.random.default_rng(seed)
         self._numbers = count()
-        self._known = self._portfolio()
+        self._known = self._portfolio(first)
         self._proposed: list[Configuration] = []
+        self._second_level = SecondLevel(problem, self._spaces)
+        self._stacked: list[Made] = []
+
+    def go_on(self, library: Library, found: Sequence[tuple[str, Configuration]]) -> None:
+        """Goes on after candidates that are known already.
+
+        Args:
+            library: Holds them; none is given again.
+            found: What another search found, the best first: it is given first.
+        """
+        known = [each.candidate for each in library.entries.values()]
+        if known:
+            self._numbers = count(max(each.number for each in known) + 1)
+            self._generator = np.random.default_rng([self._seed, len(known)])
+        given = [(each.family, each.configuration) for each in known if not each.bases]
+        for family, some in reversed(found):
+            if family not in self._families:
+                continue
+            configuration = adapted(self._spaces[family], some)
+            if (family, configuration) not in [each[:2] for each in self._known]:
+                self._known.insert(0, (family, configuration, CONTINUED))
+        self._known = [each for each in self._known if each[:2] not in given]
+        self._second_level.skip(known)
 
     def next(self, library: Library) -> tuple[Candidate, str]:
         """Returns a candidate and where it comes from."""
+        if self._stacked:
+            return Candidate(next(self._numbers), *self._stacked.pop(0)), STACKING
         if self._known:
             family, some, origin = self._known.pop(0)
             return Candidate(next(self._numbers), family, some), origin
@@ -55,17 +93,27 @@ class Sources:
         family, configuration = parted_configuration(self._proposed.pop(0))
         return Candidate(next(self._numbers), family, configuration), SURROGATE
 
-    @property
-    def has_known(self) -> bool:
-        """Whether what is good on other data has not all been given."""
-        return bool(self._known)
+    def has_first(self, library: Library, share: float, seconds: float) -> bool:
+        """Whether there are candidates to begin before any that was begun goes on.
 
-    def _portfolio(self) -> list[tuple[str, Configuration, str]]:
+        First is all that is known, until a share of the time is spent, and what learns from others.
+
+        Args:
+            library: What is known.
+            share: Of the budget that is spent.
+            seconds: What a trial may take.
+        """
+        self._stacked += self._second_level.suggested(library, share, seconds)
+        return bool(self._stacked) or (bool(self._known) and share < _BREADTH_SHARE)
+
+    def _portfolio(
+        self, first: Sequence[tuple[str, Configuration]]
+    ) -> list[tuple[str, Configuration, str]]:
         found: list[tuple[str, Configuration, str]] = []
-        for place, (family, some) in enumerate((*FLOORS, *FIRST)):
+        for place, (family, some) in enumerate((*FLOORS, *first)):
             if family not in self._families:
                 continue
-            configuration = self._spaces[family].completed(some)
+            configuration = adapted(self._spaces[family], some)
             # What differs only in what the problem does not offer is the same.
             if (family, configuration) not in [each[:2] for each in found]:
                 found.append((family, configuration, FLOOR if place < len(FLOORS) else PORTFOLIO))
@@ -74,6 +122,8 @@ class Sources:
     def _suggested(self, library: Library) -> list[Configuration]:
         told, pending = [], []
         for entry in library.entries.values():
+            if entry.candidate.bases:
+                continue
             configuration = joined_configuration(
                 entry.candidate.family, entry.candidate.configuration
             )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from services.tuner.domain.ensemble.final import Results, final_estimator, pool_of
+from services.tuner.domain.ensemble.joining import Joined
 from services.tuner.domain.ensemble.pool import Limits
 from services.tuner.domain.ensemble.selection import Ensemble, choose_ensemble
 from services.tuner.domain.families.registry import FAMILIES
@@ -14,7 +15,11 @@ from services.tuner.domain.folds import fold_count, fold_splits
 from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.metrics.registry import check_fits, metric_for
 from services.tuner.domain.pictures import told
+from services.tuner.domain.portfolio.known_set import KnownSet
+from services.tuner.domain.portfolio.ordering import first_candidates
+from services.tuner.domain.portfolio.shipped import shipped_sets
 from services.tuner.domain.problem import Problem
+from services.tuner.domain.search.earlier import NOTHING_EARLIER, Earlier
 from services.tuner.domain.search.library import Entry, Library
 from services.tuner.domain.search.loop import Search, Watch, fitting_families
 from services.tuner.domain.search.pacing import Pace
@@ -42,6 +47,8 @@ class Settings:
         families: Names of families that may be tried; empty for all that fit.
         limits: Of the final model.
         seed: Of all chance.
+        known: What is known of other data; None to know nothing of any, not even what is usually
+            good.
     """
 
     seconds: float = 60.0
@@ -51,6 +58,7 @@ class Settings:
     families: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
     seed: int = 0
+    known: Sequence[KnownSet] | None = field(default_factory=shipped_sets, repr=False)
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,7 @@ class Tuned:
         metric: What was made small.
         ensemble: Its parts.
         library: All candidates.
+        joined: What joined the ensemble from outside; None where nothing was there to join.
     """
 
     problem: Problem
@@ -70,6 +79,7 @@ class Tuned:
     metric: Metric
     ensemble: Ensemble
     library: Library
+    joined: Joined | None = None
 
 
 def _silent(library: Library, result: TrialResult) -> None:
@@ -87,6 +97,7 @@ def tune(
     folder: Path,
     watch: Watch = _silent,
     is_stopped: Callable[[], bool] = _never,
+    earlier: Earlier = NOTHING_EARLIER,
 ) -> Tuned:
     """Returns the best model that is found within a budget.
 
@@ -97,6 +108,7 @@ def tune(
         watch: Told of every trial; may raise to stop.
         is_stopped: Asked again and again; once it says so, the best so far is returned within
             seconds.
+        earlier: What is known already; nothing of it is fitted again.
 
     Raises:
         NothingLearnedError: No candidate has a score.
@@ -105,10 +117,12 @@ def tune(
     metric = _metric_of(problem, settings)
     pictures = told(problem, settings.seed)
     problem = pictures.problem
-    splits = fold_splits(problem, fold_count(problem, settings.seconds), settings.seed)
-    library = Library(splits)
+    parts = earlier.parts or fold_count(problem, settings.seconds)
+    splits = fold_splits(problem, parts, settings.seed)
+    library = Library(splits, parts)
     allowed = [each for each in FAMILIES.values() if _is_allowed(each.name, settings)]
     families, _ = fitting_families(problem, allowed)
+    earlier.fill(library, list(families))
     pace = Pace(settings.seconds, len(splits), start)
     with TrialHost(
         problem,
@@ -119,11 +133,13 @@ def tune(
         concurrency=settings.concurrency,
         seed=settings.seed,
     ) as host:
-        sources = Sources(problem, list(families.values()), settings.seed)
+        first = first_candidates(problem, families, metric.name, settings.known)
+        sources = Sources(problem, list(families.values()), settings.seed, first)
+        sources.go_on(library, earlier.first)
         search = Search(problem, families, host, library, sources, pace, watch, is_stopped)
         search.run(settings.concurrency)
     seconds = _HURRY_SECONDS if is_stopped() else _BLEND_SHARE * settings.seconds
-    found = _blended(problem, metric, library, splits, settings, seconds)
+    found = _blended(problem, metric, library, splits, settings, seconds, earlier.fetch)
     return replace(found, estimator=pictures.before(found.estimator))
 
 
@@ -145,10 +161,13 @@ def _blended(
     splits: Sequence[Split],
     settings: Settings,
     seconds: float,
+    fetch: Callable[[TrialResult], None],
 ) -> Tuned:
     results = _results(library)
     pool = pool_of(problem, metric, results, splits)
     ensemble = choose_ensemble(pool, settings.limits, seconds, settings.seed)
+    for each in (one for number in ensemble.weights for one in results[number]):
+        fetch(each)
     estimator = final_estimator(problem, ensemble, results)
     return Tuned(problem, estimator, metric, ensemble, library)
 
@@ -158,15 +177,19 @@ def _results(library: Library) -> Results:
 
     These are the complete ones, unless one that had no time for all folds is clearly better.
     """
-    best = library.best
-    if best is None:
+    if not _usable(library, 1):
         raise NothingLearnedError("No candidate has a score: the budget is too small.")
     folds = next(
         folds
         for folds in range(library.fold_count, 0, -1)
-        if library.reached(folds) and _holds_best(library, folds)
+        if _usable(library, folds) and _holds_best(library, folds)
     )
-    return {each.candidate.number: each.results[:folds] for each in library.reached(folds)}
+    return {each.candidate.number: each.results[:folds] for each in _usable(library, folds)}
+
+
+def _usable(library: Library, folds: int) -> list[Entry]:
+    """Returns the candidates that have so many folds with their estimators."""
+    return [each for each in library.reached(folds) if each.next_fold >= folds]
 
 
 def _holds_best(library: Library, folds: int) -> bool:

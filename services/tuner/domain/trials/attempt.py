@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from services.tuner.domain.families.family import Family, Fold, TimeLeft, outputs_of
+from services.tuner.domain.families.family import Family, TimeLeft, outputs_of
 from services.tuner.domain.folds import thinned
 from services.tuner.domain.problem import Outputs, Problem
+from services.tuner.domain.trials.lessons import Lessons
 from services.tuner.domain.trials.messages import Order, TrialFiles, TrialSetup
-from services.tuner.domain.trials.stacking import stacked_problem
 from services.tuner.domain.trials.trial import Split, TrialFailure, TrialResult, TrialTask
 
 _LONGEST_MESSAGE = 200
@@ -98,14 +98,13 @@ def _attempt(desk: Desk, order: Order, time_left: TimeLeft) -> TrialResult:
     task, begun = order.task, time.monotonic()
     candidate = task.candidate
     seed = _seed(desk.setup.seed, task)
-    columns = {number: np.load(desk.files.features(number)) for number in candidate.stacked}
-    problem = stacked_problem(desk.problem, columns)
-    split = desk.setup.splits[task.fold]
-    fold = _fold(problem, split, task.share, seed)
-    family = desk.families[candidate.family]
-    fitted = family.fit(problem, fold, candidate.configuration, seed, time_left)
+    problem, split = desk.problem, desk.setup.splits[task.fold]
+    rows = thinned(problem, split.train, task.share, seed)
+    lessons = Lessons(desk.families, seed, time_left)
+    judged = problem.take(split.judged)
+    fitted = lessons.fitted(candidate, problem.take(rows), judged)
     at_fit = time.monotonic()
-    outputs = outputs_of(fitted.estimator, fold.watched_features, problem)
+    outputs = outputs_of(fitted.estimator, judged.features, problem)
     result = replace(
         failed(task, TrialFailure.NOT_FINITE, "Some outputs are not finite.", at_fit - begun),
         predict_seconds=time.monotonic() - at_fit,
@@ -128,12 +127,6 @@ def _attempt(desk: Desk, order: Order, time_left: TimeLeft) -> TrialResult:
 def _seed(seed: int, task: TrialTask) -> int:
     sequence = np.random.SeedSequence([seed, task.candidate.number, task.fold])
     return int(sequence.generate_state(1)[0] >> 1)
-
-
-def _fold(problem: Problem, split: Split, share: float, seed: int) -> Fold:
-    rows = thinned(problem, split.train, share, seed)
-    train, judged = problem.take(rows), problem.take(split.judged)
-    return Fold(train.features, train.truth, train.weights, judged.features, judged.truth)
 
 
 def _loss(desk: Desk, split: Split, outputs: Outputs) -> float:

@@ -14,7 +14,7 @@ from typing import Any, Self
 import numpy as np
 
 from services.tuner.domain.metrics.metric import Metric
-from services.tuner.domain.problem import Outputs, Problem
+from services.tuner.domain.problem import Problem
 from services.tuner.domain.trials.attempt import failed
 from services.tuner.domain.trials.child import allowed_seconds
 from services.tuner.domain.trials.link import HostLink
@@ -166,21 +166,6 @@ class TrialHost:
         """Ends a trial; it gives no result."""
         if self._running.pop(number, None) is not None:
             self._living.tell(Cancel(number))
-
-    def add_features(self, candidate: int, outputs: Outputs) -> None:
-        """Makes outputs of a candidate known, which `Candidate.stacked` may then refer to.
-
-        Args:
-            candidate: Number of the candidate.
-            outputs: For all rows of the problem (rows, columns), each from a model that has not
-                learned from the row; NaN where there is none.
-
-        Raises:
-            ValueError: It has not the rows of the problem.
-        """
-        if len(outputs) != self._problem.row_count:
-            raise ValueError(f"{len(outputs)} rows, not {self._problem.row_count}")
-        np.save(self._files.features(candidate), outputs)
 
     def _listen(self, until: float) -> None:
         try:

@@ -18,10 +18,6 @@ class TrialFiles:
         """A `TrialSetup`, pickled."""
         return self.folder / "setup.pickle"
 
-    def features(self, candidate: int) -> Path:
-        """Outputs of a candidate for all rows, which are features of others."""
-        return self.folder / f"features-{candidate}.npy"
-
     def outputs(self, number: int) -> Path:
         """Outputs of a trial for its judged rows."""
         return self.folder / f"trial-{number}.npy"

@@ -3,11 +3,19 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-import numpy as np
-import numpy.typing as npt
-
 from services.tuner.domain.problem import Outputs, Positions
 from services.tuner.domain.space.configuration import Configuration
+
+
+class Lesson(StrEnum):
+    """What a candidate learns from others, which are fitted on parts of the same rows."""
+
+    OUTPUTS = "outputs"
+    """Their outputs for rows that they did not learn from are features (Wolpert 1992)."""
+    HARD_ROWS = "hard_rows"
+    """Rows that they get wrong weigh more (Freund and Schapire 1997)."""
+    CLEAN_ROWS = "clean_rows"
+    """Rows that they get wrong weigh less, for their truth may be wrong."""
 
 
 @dataclass(frozen=True)
@@ -18,14 +26,15 @@ class Candidate:
         number: Unique in a search, ascending from 0.
         family: Name of the family.
         configuration: Its settings.
-        stacked: Numbers of the candidates whose out-of-fold outputs are features too; empty for
-            none.
+        bases: Candidates that it learns from, too; empty for none.
+        lesson: What it learns from them.
     """
 
     number: int
     family: str
     configuration: Configuration
-    stacked: tuple[int, ...] = ()
+    bases: tuple["Candidate", ...] = ()
+    lesson: Lesson = Lesson.OUTPUTS
 
 
 @dataclass(frozen=True)
@@ -102,6 +111,3 @@ class TrialResult:
     is_cut_short: bool = False
     failure: TrialFailure | None = None
     message: str = ""
-
-
-RowMask = npt.NDArray[np.bool_]

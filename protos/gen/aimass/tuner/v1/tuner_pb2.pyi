@@ -86,6 +86,34 @@ PROBLEM_KIND_FORECASTING: ProblemKind.ValueType  # 5
 """The next values of one or many series."""
 Global___ProblemKind: _TypeAlias = ProblemKind  # noqa: Y015
 
+class _Lesson:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LessonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Lesson.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LESSON_UNSPECIFIED: _Lesson.ValueType  # 0
+    """Nothing."""
+    LESSON_OUTPUTS: _Lesson.ValueType  # 1
+    """Their outputs are features, for rows that they did not learn from."""
+    LESSON_HARD_ROWS: _Lesson.ValueType  # 2
+    """Rows that they get wrong weigh more."""
+    LESSON_CLEAN_ROWS: _Lesson.ValueType  # 3
+    """Rows that they get wrong weigh less."""
+
+class Lesson(_Lesson, metaclass=_LessonEnumTypeWrapper):
+    """What a candidate learns from others."""
+
+LESSON_UNSPECIFIED: Lesson.ValueType  # 0
+"""Nothing."""
+LESSON_OUTPUTS: Lesson.ValueType  # 1
+"""Their outputs are features, for rows that they did not learn from."""
+LESSON_HARD_ROWS: Lesson.ValueType  # 2
+"""Rows that they get wrong weigh more."""
+LESSON_CLEAN_ROWS: Lesson.ValueType  # 3
+"""Rows that they get wrong weigh less."""
+Global___Lesson: _TypeAlias = Lesson  # noqa: Y015
+
 class _CandidateOrigin:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -100,6 +128,8 @@ class _CandidateOriginEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Candi
     """Proposed by the surrogate, which has learned from the candidates before."""
     CANDIDATE_ORIGIN_CONTINUED: _CandidateOrigin.ValueType  # 3
     """Known from the search that this one goes on from."""
+    CANDIDATE_ORIGIN_STACKING: _CandidateOrigin.ValueType  # 4
+    """It learns from the best candidates before; see `Candidate.bases`."""
 
 class CandidateOrigin(_CandidateOrigin, metaclass=_CandidateOriginEnumTypeWrapper):
     """Where a candidate comes from."""
@@ -112,6 +142,8 @@ CANDIDATE_ORIGIN_SURROGATE: CandidateOrigin.ValueType  # 2
 """Proposed by the surrogate, which has learned from the candidates before."""
 CANDIDATE_ORIGIN_CONTINUED: CandidateOrigin.ValueType  # 3
 """Known from the search that this one goes on from."""
+CANDIDATE_ORIGIN_STACKING: CandidateOrigin.ValueType  # 4
+"""It learns from the best candidates before; see `Candidate.bases`."""
 Global___CandidateOrigin: _TypeAlias = CandidateOrigin  # noqa: Y015
 
 @_typing.final
@@ -280,7 +312,8 @@ class TuningSpec(_message.Message):
     CHAMPION_FIELD_NUMBER: _builtins.int
     dataset_version: _builtins.str
     """The data: `datasets/{dataset}/versions/{version}`; `latest` is replaced by its number. Training and
-    validation rows are learned from, test rows are left for the final score. Required.
+    validation rows are learned from, test rows are left for the final score. Of forecasts whose data
+    have no test rows that come last, the last `horizon` steps of each series are. Required.
     """
     model: _builtins.str
     """The model that gets a new version: `models/{model}`; it need not exist. Default: named after the
@@ -361,7 +394,9 @@ class TuningSpec(_message.Message):
 
     @_builtins.property
     def forecast(self) -> Global___ForecastSpec:
-        """What to forecast; for FORECASTING only, where `horizon` is required."""
+        """What to forecast; for FORECASTING only, which it makes the default, and where `horizon` is
+        required. `costs`, `weight_column`, `group_column` and `row_latency` do not go with it.
+        """
 
     def __init__(
         self,
@@ -422,14 +457,16 @@ class ForecastSpec(_message.Message):
     SEASON_LENGTHS_FIELD_NUMBER: _builtins.int
     KNOWN_COLUMNS_FIELD_NUMBER: _builtins.int
     time_column: _builtins.str
-    """Column with the time of each row: a timestamp, or a whole number that counts steps. Default: the
-    one that the data set is split by, or its only timestamp.
+    """Column with the time of each row: a timestamp, or a whole number that counts steps. Default: that
+    of the data set, the one that it is split by in time, or its only timestamp.
     """
     horizon: _builtins.int
     """Steps to forecast, 1 to 10,000. Required."""
     @_builtins.property
     def series_columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Columns that name the series of a row. Default: none, there is one series."""
+        """Columns that name the series of a row. Default: that of the data set; where it names none, there
+        is one series.
+        """
 
     @_builtins.property
     def season_lengths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
@@ -820,6 +857,8 @@ class Candidate(_message.Message):
     MODEL_BYTES_FIELD_NUMBER: _builtins.int
     WEIGHT_FIELD_NUMBER: _builtins.int
     FAILURE_FIELD_NUMBER: _builtins.int
+    BASES_FIELD_NUMBER: _builtins.int
+    LESSON_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """Unique in its search, in the order of beginning, from 0."""
     family: _builtins.str
@@ -838,6 +877,8 @@ class Candidate(_message.Message):
     """Its share of the final model, 0 to 1."""
     failure: _builtins.str
     """Why a fit of it failed; empty if none did."""
+    lesson: Global___Lesson.ValueType
+    """What it learns from them."""
     @_builtins.property
     def settings(self) -> _containers.MessageMap[_builtins.str, Global___Setting]:
         """Its settings, by name."""
@@ -845,6 +886,12 @@ class Candidate(_message.Message):
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
         """Time of its fits and predictions."""
+
+    @_builtins.property
+    def bases(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Numbers of the candidates that it learns from, which are fitted anew on parts of its rows; empty
+        for most.
+        """
 
     def __init__(
         self,
@@ -860,10 +907,12 @@ class Candidate(_message.Message):
         model_bytes: _builtins.int = ...,
         weight: _builtins.float = ...,
         failure: _builtins.str = ...,
+        bases: _abc.Iterable[_builtins.int] | None = ...,
+        lesson: Global___Lesson.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "duration", b"duration", "score", b"score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "duration", b"duration", "failure", b"failure", "family", b"family", "fold_count", b"fold_count", "memory_bytes", b"memory_bytes", "model_bytes", b"model_bytes", "number", b"number", "origin", b"origin", "score", b"score", "settings", b"settings", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "bases", b"bases", "duration", b"duration", "failure", b"failure", "family", b"family", "fold_count", b"fold_count", "lesson", b"lesson", "memory_bytes", b"memory_bytes", "model_bytes", b"model_bytes", "number", b"number", "origin", b"origin", "score", b"score", "settings", b"settings", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
     _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015
