@@ -104,17 +104,18 @@ def sample_rows(raw: RawRows, features: Sequence[Column], target: Column | None)
 
     def of(*types: ColumnType) -> dict[str, Values]:
         taken = [each for each in features if each.type in types]
-        return {each.name: _values(each, raw.columns[each.name]) for each in taken}
+        return {each.name: values_of(each, raw.columns[each.name]) for each in taken}
 
     found = None if target is None else _target(target, raw.columns)
     others = of(*(frozenset(ColumnType) - {ColumnType.IMAGE, ColumnType.TIMESTAMP}))
     by_name = of(ColumnType.TIMESTAMP)
     if target is not None and target.type is ColumnType.NUMERIC:
-        by_name[target.name] = _values(target, raw.columns[target.name])
+        by_name[target.name] = values_of(target, raw.columns[target.name])
     return SampleRows(others, of(ColumnType.IMAGE), found, by_name)
 
 
-def _values(column: Column, values: Values) -> Values:
+def values_of(column: Column, values: Values) -> Values:
+    """Returns the values of a raw column as models take them; see `SampleRows`."""
     if column.type in (ColumnType.TEXT, ColumnType.IMAGE):
         return values
     if column.type is ColumnType.CATEGORICAL:

@@ -2,17 +2,13 @@
 
 import logging
 import sys
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from aimass.catalog.v1 import model_pb2
 from aimass.tuner.v1 import tuner_pb2
-from aimass.type.v1 import artifact_pb2, event_pb2
-from common.artifacts.blobs import put_artifact
-from common.artifacts.purge import purge_prefix
+from aimass.type.v1 import event_pb2
 from common.catalog import ask_catalog
-from common.errors import FailedPreconditionError, UnavailableError
+from common.errors import FailedPreconditionError
 from common.reports.report import Notice, Severity
 from common.runs.errors import RunCancelledError
 from common.runs.job import run_job
@@ -33,8 +29,8 @@ from services.tuner.domain.search.fallback import small_model
 from services.tuner.domain.search.loop import fitting_families
 from services.tuner.domain.search.tuning import NothingLearnedError, Settings, Tuned, tune
 from services.tuner.kind import TUNING_RUNS
-from services.tuner.leaderboard import ranked_candidates, write_leaderboard
 from services.tuner.loading import Loaded, load_problem
+from services.tuner.publication import Publication
 from services.tuner.publishing import packaged, store_package
 from services.tuner.reporting import MOST_SHARE, Reporter
 from services.tuner.summary import Result, summary_of
@@ -43,9 +39,6 @@ Owner = RunOwner[tuner_pb2.TuningRun]
 
 _log = logging.getLogger(__name__)
 
-_PARQUET = "application/vnd.apache.parquet"
-_HTML = "text/html; charset=utf-8"
-_PROTOBUF = "application/x-protobuf"
 _CURE = "make room there, or set TMPDIR to a folder with room, and tune again"
 _CAUTION_SHARE, _LONGEST_CAUTION = 0.02, 10.0
 _CANCELLED = "The search was cancelled; this is the best by then."
@@ -66,7 +59,7 @@ class _Tuning:
         self._folder = folder
         self._specification = specification_from_proto(owner.run.spec)
         self._budget = Budget.of(self._specification.budget, owner.run.status)
-        self._prefix = f"{owner.attempt_prefix}tuning/"
+        self._publication = Publication(owner, self._specification, folder, ask_catalog)
 
     def work(self) -> None:
         owner = self._owner
@@ -169,35 +162,19 @@ class _Tuning:
         """Returns what the run gets; its model is in the catalog then."""
         self._owner.progress(MOST_SHARE, "publishing", remaining=self._budget.left)
         store, problem = self._owner.store, result.loaded.problem
-        try:
+        with self._publication.tidy():
             package = packaged(result.tuned.estimator, problem)
-            model = store_package(store, f"{self._prefix}model/", package, problem.kind)
+            prefix = self._publication.model_prefix
+            model = store_package(store, prefix, package, problem.kind)
             found = self._results(result)
-        except Exception:
-            with suppress(UnavailableError):
-                purge_prefix(store, self._prefix)
-            raise
-        # From here on the files may be those of a version that exists, or that another attempt
-        # makes: if nobody comes to refer to them, they are swept.
-        self._register(model, found)
+        self._publication.register(model, found)
         return found
 
     def _results(self, result: Result) -> tuner_pb2.TuningRun:
         tuned = result.tuned
-        candidates = ranked_candidates(
-            tuned.library.entries.values(), tuned.metric, tuned.ensemble.weights
-        )
-        path = self._folder / "leaderboard.parquet"
-        write_leaderboard(candidates, path)
-        listed = tuner_pb2.ListCandidatesResponse(candidates=candidates)
-        found = tuner_pb2.TuningRun(
-            summary=summary_of(result),
-            leaderboard=self._put("leaderboard.parquet", path, _PARQUET),
-            candidates=self._put("candidates.binpb", listed.SerializeToString(), _PROTOBUF),
-        )
-        page = self._page(result)
-        if page:
-            found.report.CopyFrom(self._put("report.html", page.encode(), _HTML))
+        found = self._publication.listed(tuned.library, tuned.metric, tuned.ensemble)
+        found.summary.CopyFrom(summary_of(result))
+        self._publication.add_page(found, self._page(result, found.summary))
         return found
 
     def _page(self, result: Result) -> str:
@@ -220,23 +197,6 @@ class _Tuning:
             _log.exception("the page cannot be made")
             self._owner.log("The page cannot be made.", event_pb2.SEVERITY_WARNING, "search")
             return ""
-
-    def _register(self, model: model_pb2.ModelVersion, found: tuner_pb2.TuningRun) -> None:
-        owner, summary = self._owner, found.summary
-        model.metrics[f"validation/{summary.metric}"] = summary.score.value
-        if summary.HasField("test_score"):
-            model.metrics[f"test/{summary.metric}"] = summary.test_score.value
-        model.labels.update(owner.run.labels)
-        model.lineage.inputs.extend([self._specification.dataset_version, owner.name])
-        name = self._specification.model
-        made = ask_catalog(
-            lambda catalog: catalog.register(owner, name, model, despite_cancel=True)
-        )
-        found.model_version = made.name
-        found.status.lineage.outputs.append(made.name)
-
-    def _put(self, file: str, content: bytes | Path, media_type: str) -> artifact_pb2.ArtifactRef:
-        return put_artifact(self._owner.store, f"{self._prefix}{file}", content, media_type)
 
 
 def _limits(row_latency: float | None, model_bytes: int | None) -> Limits:

@@ -14,6 +14,7 @@ from services.tuner.convert import (
 from services.tuner.domain.resolution.data import TuningData
 from services.tuner.domain.resolution.resolution import resolve_against_data
 from services.tuner.domain.specification import FIELD
+from services.tuner.splits import temporal_column
 
 
 class Validator:
@@ -57,9 +58,3 @@ class Validator:
             SplitCounts(counts.train, counts.validation, counts.test),
             temporal_column(version),
         )
-
-
-def temporal_column(version: dataset_pb2.DatasetVersion) -> str:
-    """Returns the column that a data set version is split by in time; empty for none."""
-    is_temporal = version.split.method == dataset_pb2.SPLIT_METHOD_TEMPORAL
-    return version.split.column if is_temporal else ""

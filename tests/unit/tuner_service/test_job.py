@@ -25,7 +25,7 @@ from common.records import RecordStore
 from common.runs.errors import RunCancelledError
 from common.runs.owner import RunOwner
 from common.runs.publishing import settle_request
-from services.tuner import job
+from services.tuner import job, publication
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.library import Library
 from services.tuner.domain.search.loop import Watch
@@ -358,7 +358,7 @@ def test_a_failed_attempt_leaves_nothing(
         raise ValueError("no leaderboard")
 
     monkeypatch.setattr(job, "tune", lambda *arguments: done.tuned)
-    monkeypatch.setattr(job, "write_leaderboard", fail)
+    monkeypatch.setattr(publication, "write_leaderboard", fail)
     with pytest.raises(ValueError, match="no leaderboard"):
         attempt(catalog)
     assert not [info.key for info in catalog.store.list(f"runs/{NAME}/") if "/tuning/" in info.key]
