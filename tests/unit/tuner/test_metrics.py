@@ -17,8 +17,6 @@ from services.tuner.domain.kinds import TABLE_KINDS
 from services.tuner.domain.metrics.costs import (
     CostColumn,
     CostMatrix,
-    cost_column_of,
-    cost_matrix_of,
 )
 from services.tuner.domain.metrics.decisions import decisions, decisions_at
 from services.tuner.domain.metrics.forms import RowLosses
@@ -31,10 +29,8 @@ from services.tuner.domain.metrics.registry import (
     metric_for,
     metric_named,
     metrics_for,
-    on_rows,
 )
 from services.tuner.domain.metrics.rows import RowValues, mean_of
-from services.tuner.domain.metrics.series import Mase, Smape
 from services.tuner.domain.metrics.thresholds import best_threshold, has_threshold
 from services.tuner.domain.metrics.values import pinball
 from services.tuner.domain.problem import Outputs, ProblemKind, Truth
@@ -351,69 +347,6 @@ def test_threshold_stays_usual() -> None:
         best_threshold(np.array([0, 0, 1]), outputs, METRICS["roc_auc"])
 
 
-def test_cost_matrix_decides_by_expected_cost() -> None:
-    """A costly miss is avoided although it is unlikely; earnings are negative."""
-    metric = cost_matrix_of([[0, 1], [10, -2]], 2)
-    outputs = np.array([[0.8, 0.2], [0.95, 0.05], [0.1, 0.9]])
-    assert metric.decisions(outputs).tolist() == [1, 0, 1]
-    truth = np.array([0, 1, 1])
-    assert metric.row_losses(truth, outputs).tolist() == [1, 10, -2]
-    assert metric.loss(truth, outputs) == pytest.approx(3)
-    assert metric.loss(truth, outputs, np.array([1.0, 0, 1])) == pytest.approx(-0.5)
-    assert metric.kinds == {ProblemKind.BINARY}
-
-
-def test_equal_costs_are_the_error_rate() -> None:
-    """Where all mistakes cost 1, both metrics of costs are the share of wrong decisions."""
-    truth, outputs, weights = sample_of(ProblemKind.MULTICLASS, 17)
-    expected = METRICS["accuracy"].loss(truth, outputs, weights)
-    matrix = cost_matrix_of((1 - np.eye(4)).tolist(), 4)
-    assert matrix.loss(truth, outputs, weights) == pytest.approx(expected)
-    column = cost_column_of(np.ones(len(truth)))
-    assert column.loss(truth, outputs, weights) == pytest.approx(expected)
-
-
-def test_cost_column_is_of_its_rows() -> None:
-    """Folds see the costs of their own rows; others are not taken for them."""
-    metric = cost_column_of([1.0, 5.0, 3.0])
-    truth, outputs = np.array([0, 1, 1]), np.array([[0.1, 0.9], [0.8, 0.2], [0.3, 0.7]])
-    assert metric.loss(truth, outputs) == pytest.approx(2)
-    rows = np.array([1, 2])
-    assert on_rows(metric, rows).loss(truth[rows], outputs[rows]) == pytest.approx(2.5)
-    assert on_rows(METRICS["mcc"], rows) is METRICS["mcc"]
-    with pytest.raises(ValueError, match="costs of 3 rows"):
-        metric.loss(truth[rows], outputs[rows])
-
-
-@pytest.mark.parametrize(
-    ("costs", "message"),
-    [
-        ([[0, 1]], "2 rows of 2 numbers"),
-        ([[0, 1], [1]], "2 rows of 2 numbers"),
-        ([[0, 1], [float("nan"), 0]], "finite"),
-        ([[1, 1], [3, 3]], "all decisions cost the same"),
-    ],
-)
-def test_wrong_cost_matrices(costs: list[list[float]], message: str) -> None:
-    """The field and the cure are named."""
-    with pytest.raises(InvalidFieldError, match=message) as raised:
-        cost_matrix_of(costs, 2, "spec.cost_matrix")
-    assert raised.value.violations[0].field == "spec.cost_matrix"
-
-
-@pytest.mark.parametrize(
-    ("costs", "message"),
-    [
-        ([1.0, float("nan"), -1.0], "2 are not, the first in row 1"),
-        ([0.0, 0.0], "all costs are 0"),
-    ],
-)
-def test_wrong_cost_columns(costs: list[float], message: str) -> None:
-    """Missing and negative costs are refused."""
-    with pytest.raises(InvalidFieldError, match=message):
-        cost_column_of(costs)
-
-
 def test_defaults() -> None:
     """Each kind of problem has its default, which comes first of those that fit."""
     names = {kind: default_metric(kind).name for kind in TABLE_KINDS}
@@ -444,42 +377,3 @@ def test_unknown_metrics(name: str) -> None:
     """Names that do not exist are refused with those that do."""
     with pytest.raises(InvalidFieldError, match="take one of roc_auc, "):
         metric_named(name)
-
-
-def test_mase() -> None:
-    """Errors count by those of the seasonal naive forecast (Hyndman and Koehler 2006)."""
-    history = np.array([1.0, 10.0, 2.0, 12.0, 3.0, 14.0])
-    metric = Mase(season=2)
-    assert metric.scale(history) == pytest.approx(1.5)
-    truth = np.array([4.0, np.nan, 16.0])
-    assert metric.loss(truth, np.array([1.0, 5.0, 16.0]), history) == pytest.approx(1)
-
-
-@pytest.mark.parametrize(
-    ("history", "scale"),
-    [
-        ([], 1),
-        ([0.0, 0.0], 1),
-        ([-5.0, -5.0, -5.0], 5),
-        ([1.0, 3.0], 2),
-        ([1.0, 3.0, 1.0, 3.0], 2),
-        ([1.0, np.nan, 2.0, 4.0], 1),
-    ],
-)
-def test_mase_of_odd_histories(history: list[float], scale: float) -> None:
-    """Short, constant, exactly repeating and gappy histories have a scale above 0."""
-    assert Mase(season=2).scale(np.array(history)) == scale
-
-
-def test_smape() -> None:
-    """From 0 to 2; where truth and forecast are 0 there is no error."""
-    truth = np.array([0.0, 0.0, 2.0, np.nan])
-    forecasts = np.array([0.0, 3.0, 1.0, 9.0])
-    assert Smape().loss(truth, forecasts, np.zeros(0)) == pytest.approx((0 + 2 + 2 / 3) / 3)
-
-
-def test_missing_forecasts_are_not_overlooked() -> None:
-    """A forecast that is not a number makes the loss none, rather than smaller."""
-    truth, forecasts = np.array([1.0, 2.0]), np.array([1.0, np.nan])
-    for metric in (Mase(), Smape()):
-        assert np.isnan(metric.loss(truth, forecasts, np.arange(3.0)))
