@@ -40,7 +40,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder with the development sets")
     parser.add_argument("--seconds", type=float, default=2_400.0, help="of measuring, at most")
-    parser.add_argument("--trial-seconds", type=float, default=6.0, help="of a trial, at most")
+    parser.add_argument("--trial-seconds", type=float, default=15.0, help="of a trial, at most")
     parser.add_argument("--rows", type=int, default=2_000, help="of a set, at most")
     parser.add_argument("--raw", type=Path, default=_RAW, help="file of what was measured")
     parser.add_argument("--to", type=Path, default=_SHIPPED, help="folder of what ships")

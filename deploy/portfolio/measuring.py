@@ -154,5 +154,6 @@ def measure(
 
 
 def _measured(name: str, family: str, settings: Configuration, result: TrialResult) -> Measured:
-    seconds = result.fit_seconds + result.predict_seconds
+    # Of the processor, where it is known: the machine may do other things too.
+    seconds = result.cpu_seconds or result.fit_seconds + result.predict_seconds
     return Measured(name, family, settings, result.task.fold, result.loss, round(seconds, 3))

@@ -85,7 +85,7 @@ def run(command: Sequence[str], table: TableSet, seed: int, seconds: float) -> O
         task = folder / "task.json"
         started = time.monotonic()
         asked = {"kind": table.kind, "seconds": seconds, "seed": seed, "started": started}
-        task.write_text(json.dumps({**asked, "folder": name}))
+        task.write_text(json.dumps({**asked, "folder": name, "name": table.name}))
         pinned = ["taskset", "--cpu-list", str(core()), *command, str(task)]
         memory = _Memory()
         failure = _run_watched(pinned, folder / "log", memory, 3 * seconds + _PATIENCE)

@@ -28,6 +28,7 @@ class Task:
         seed: Of all chance.
         started: When the process was started, on the clock that does not go back.
         folder: Where the rows are and the answer goes.
+        name: Of the table.
         begun: When everything was imported.
     """
 
@@ -36,6 +37,7 @@ class Task:
     seed: int
     started: float
     folder: str
+    name: str = ""
     begun: float = field(default_factory=time.monotonic)
 
     @classmethod
