@@ -39,6 +39,7 @@ RETRIED = {
     "aimass.catalog.v1.TransferService": ["CreateArtifactUrl", "GetUpload"],
     "aimass.outlier.v1.OutlierService": [],
     "aimass.trainer.v1.TrainingService": [],
+    "aimass.tuner.v1.PolicyService": [],
     "aimass.tuner.v1.StudyService": [],
     "aimass.tuner.v1.TunerService": [],
 }

@@ -202,6 +202,13 @@ class TrialName:
 
 
 @dataclass(frozen=True)
+class TuningPolicyName(_CollectionName):
+    """`tuningPolicies/{id}`."""
+
+    collection = "tuningPolicies"
+
+
+@dataclass(frozen=True)
 class _VersionName:
     """`{collection}/{id}/versions/{number}`.
 

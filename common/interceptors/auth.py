@@ -3,8 +3,8 @@
 import hashlib
 import json
 import stat
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,6 +39,16 @@ _caller: ContextVar[Caller] = ContextVar("caller", default=_NOBODY)
 def caller() -> Caller:
     """Returns who made the call that is being served."""
     return _caller.get()
+
+
+@contextmanager
+def acting_as(subject: str) -> Iterator[None]:
+    """Makes a part of a service itself the caller of what is done inside, with an editor's role."""
+    former = _caller.set(Caller(subject, Role.EDITOR))
+    try:
+        yield
+    finally:
+        _caller.reset(former)
 
 
 class TokenTable:

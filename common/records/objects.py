@@ -17,7 +17,9 @@ _LISTED_BY = {
     "datasetImports": "aimass runs list",
     "modelImports": "aimass runs list",
     "outlierScans": "aimass runs list",
+    "studies": "aimass studies list",
     "trainingRuns": "aimass runs list",
+    "tuningPolicies": "aimass policies list",
     "tuningRuns": "aimass runs list",
 }
 # A deletion that has not ended after this time was abandoned: its caller crashed.

@@ -14,3 +14,6 @@ class TunerSettings(Settings):
     tuner_warm: bool = Field(
         True, description="Whether a process for searches is started ahead, of 300 MB."
     )
+    tuner_policy_seconds: float = Field(
+        15.0, ge=0.1, le=86_400, description="Policies look at their data so often, in seconds."
+    )

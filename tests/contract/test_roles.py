@@ -13,7 +13,7 @@ from aimass.catalog.v1 import dataset_pb2, lineage_pb2, model_pb2, transfer_pb2
 from aimass.maintenance.v1 import maintenance_pb2
 from aimass.outlier.v1 import outlier_pb2
 from aimass.trainer.v1 import agents_pb2, trainer_pb2
-from aimass.tuner.v1 import study_pb2, tuner_pb2
+from aimass.tuner.v1 import policy_pb2, study_pb2, tuner_pb2
 from common import client
 from common.interceptors.roles import REQUIRED, Role, allows
 
@@ -27,6 +27,7 @@ FILES: list[FileDescriptor] = [
     outlier_pb2.DESCRIPTOR,
     trainer_pb2.DESCRIPTOR,
     agents_pb2.DESCRIPTOR,
+    policy_pb2.DESCRIPTOR,
     tuner_pb2.DESCRIPTOR,
     study_pb2.DESCRIPTOR,
     channelz_pb2.DESCRIPTOR,

@@ -102,6 +102,7 @@ NEEDED = [
     ("analyzer", "catalog", 7700),
     ("analyzer", "outlier", 7704),
     ("tuner", "catalog", 7700),
+    ("tuner", "outlier", 7704),
     ("trainer", "trainer", 7701),
     ("agent-cpu", "trainer", 7701),
     ("agent-cpu", "trainer", FREE_PORT),
