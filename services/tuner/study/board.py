@@ -1,11 +1,11 @@
 """The trials of a study as this process knows them. For one event loop."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from aimass.tuner.v1 import study_pb2
 from common.records import Record
+from common.records.objects import ABANDONED
 from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.study.records import TrialRecord
 from services.tuner.study.convert import Problem, number_of
@@ -45,7 +45,7 @@ class Board:
         changes: Numbers of the trials that are new, or whose state has changed, in that order.
     """
 
-    def __init__(self, problem: Problem, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, problem: Problem, clock: Callable[[], float]) -> None:
         """Knows none yet.
 
         Args:
@@ -59,6 +59,7 @@ class Board:
         self._known: dict[int, Known] = {}
         self._keys: dict[str, int] = {}
         self._claims: dict[str, Configuration] = {}
+        self._shunned: dict[str, tuple[float, Configuration]] = {}
         self._last = 0
 
     def put(self, record: Record[study_pb2.Trial]) -> None:
@@ -77,6 +78,10 @@ class Board:
         if former is None or former.trial.state != trial.state:
             self.changes.append(number)
             self.epoch += not self._known[number].is_open
+
+    def remove(self, number: int) -> None:
+        """Forgets a trial that is gone."""
+        self._known.pop(number, None)
 
     def __getitem__(self, number: int) -> Known:
         return self._known[number]
@@ -118,19 +123,14 @@ class Board:
         times = [each.look_at for each in self if each.is_open]
         return min(times, default=0.0) - self._clock()
 
-    def is_free(self, configuration: Configuration) -> bool:
-        """Whether no trial has these settings, nor gets them at the moment."""
-        key = self.problem.space.key(configuration)
-        return key not in self._keys and key not in self._claims
-
     def is_taken(self, configuration: Configuration) -> bool:
         """Whether a trial has these settings."""
         return self.problem.space.key(configuration) in self._keys
 
-    @property
-    def claims(self) -> Sequence[Configuration]:
-        """Settings that trials get at the moment."""
-        return list(self._claims.values())
+    def is_free(self, configuration: Configuration) -> bool:
+        """Whether no trial has these settings, nor gets them at the moment."""
+        key = self.problem.space.key(configuration)
+        return key not in self._keys and key not in self._claims and not self._is_shunned(key)
 
     def claim(self, configuration: Configuration) -> None:
         """Keeps settings from being taken twice, until a trial has them or they are released."""
@@ -139,3 +139,19 @@ class Board:
     def release(self, configuration: Configuration) -> None:
         """Lets go of settings that were claimed."""
         self._claims.pop(self.problem.space.key(configuration), None)
+
+    def shun(self, configuration: Configuration) -> None:
+        """Leaves settings alone for a while: another process makes a trial of them."""
+        self.release(configuration)
+        key = self.problem.space.key(configuration)
+        self._shunned[key] = self._clock() + ABANDONED.total_seconds(), configuration
+
+    @property
+    def pending(self) -> Sequence[Configuration]:
+        """Settings that trials get at the moment, here or in other processes."""
+        shunned = [each for key, (_, each) in self._shunned.items() if self._is_shunned(key)]
+        return [*self._claims.values(), *shunned]
+
+    def _is_shunned(self, key: str) -> bool:
+        is_shunned = key in self._shunned and key not in self._keys
+        return is_shunned and self._shunned[key][0] > self._clock()

@@ -4,7 +4,7 @@ import asyncio
 import heapq
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from aimass.tuner.v1 import study_pb2
 from common.names import StudyName, TrialName
@@ -33,27 +33,33 @@ class Desk:
         problem: What it searches for.
         used_at: When it was last asked something, in monotonic seconds.
         refreshed_at: When the trials were last read, in monotonic seconds.
+        refresh_seconds: How long that took.
     """
 
-    def __init__(self, study: study_pb2.Study, trials: Trials, process: Process) -> None:
+    def __init__(
+        self, study: study_pb2.Study, trials: Trials, process: Process, clock: Callable[[], float]
+    ) -> None:
         """Knows no trials before `refresh`.
 
         Args:
             study: The study.
             trials: The store's.
             process: What chooses trials.
+            clock: Seconds since 1970.
         """
         self.study = study
         self.problem = problem_of(study.spec)
         self.used_at = time.monotonic()
         self.refreshed_at = -float("inf")
+        self.refresh_seconds = 0.0
         self._name = StudyName.from_name(study.name)
         self._trials = trials
-        self._board = Board(self.problem)
+        self._board = Board(self.problem, clock)
         self._proposals = Proposals(self._board, Suggesting(process, self._board).suggest)
         self._limit = study.told_trial_count + study.spec.max_trials
         self._handed = 0
         self._returned: list[int] = []
+        self._held: set[str] = set()  # settings that are claimed here, and have no trial yet
 
     async def refresh(self) -> None:
         """Reads what other processes have changed."""
@@ -61,6 +67,7 @@ class Desk:
         for record in await asyncio.to_thread(self._trials.all, self._name):
             self._board.put(record)
         self.refreshed_at = began
+        self.refresh_seconds = time.monotonic() - began
 
     def prepare(self) -> None:
         """Has proposals made ahead."""
@@ -100,7 +107,7 @@ class Desk:
     async def outlook(self) -> float | None:
         """Returns in how many seconds to ask again; None where there is nothing left to try."""
         await self.refresh()
-        if self._board.claims or any(each.is_open for each in self._board):
+        if self._board.pending or any(each.is_open for each in self._board):
             return max(self._board.next_look(), _LEAST_WAIT)
         return None
 
@@ -171,6 +178,9 @@ class Desk:
         found = await asyncio.to_thread(
             self._trials.take_over, known.trial.name, self.problem.lease_seconds, request_id
         )
+        if found is None:
+            self._board.remove(known.record.number)
+            return None
         if isinstance(found, float):
             self._board.wait(known, found)
             return None
@@ -180,36 +190,55 @@ class Desk:
 
     async def _made(self, request_id: str) -> study_pb2.Trial | None:
         """Makes a trial; None where there are no more."""
-        settings = await self._proposals.take()
-        while settings is not None:
-            number = self._next_number()
-            if number is None:
+        while (settings := await self._proposals.take()) is not None:
+            try:
+                if not await self._claimed(settings):
+                    self._board.shun(settings)
+                    continue
+                made = await self._stored(settings, request_id)
+            except BaseException:
+                self._proposals.put_back(settings)
+                raise
+            if made is None:
                 self._proposals.put_back(settings)
                 return None
+            self._held.discard(self.problem.space.key(settings))
+            self._board.release(settings)
+            return made
+        return None
+
+    async def _claimed(self, settings: Configuration) -> bool:
+        """Claims settings in the store. Returns False where another process has done so."""
+        key = self.problem.space.key(settings)
+        if key in self._held:
+            return True
+        is_mine = await asyncio.to_thread(self._trials.claim, self._name, key)
+        if not is_mine:
+            await self.refresh()
+            is_mine = not self._board.is_taken(settings) and await asyncio.to_thread(
+                self._trials.claim_left, self._name, key
+            )
+        if is_mine:
+            self._held.add(key)
+        return is_mine
+
+    async def _stored(self, settings: Configuration, request_id: str) -> study_pb2.Trial | None:
+        """Stores a trial under the next number that is free; None where all are given out."""
+        while (number := self._next_number()) is not None:
             trial = self._draft(number, settings, request_id)
             try:
                 record = await asyncio.to_thread(self._trials.create, trial)
             except BaseException:
                 # It may have been made; then the next who gets this number will see.
                 heapq.heappush(self._returned, number)
-                self._proposals.put_back(settings)
                 raise
             if record is not None:
                 self._board.put(record)
-                self._board.release(settings)
                 return record.resource
-            settings = await self._still_free(number, settings)
+            other = await asyncio.to_thread(self._trials.get, trial.name)
+            if other is not None:
+                self._board.put(other)
         return None
-
-    async def _still_free(self, number: int, settings: Configuration) -> Configuration | None:
-        """Returns the settings, or others where the one that was first took them."""
-        other = await asyncio.to_thread(self._trials.get, TrialName(self._name.id, number))
-        if other is not None:
-            self._board.put(other)
-        if not self._board.is_taken(settings):
-            return settings
-        self._board.release(settings)
-        return await self._proposals.take()
 
     def _draft(self, number: int, settings: Configuration, request_id: str) -> study_pb2.Trial:
         trial = study_pb2.Trial(

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
@@ -17,10 +17,11 @@ from services.tuner.study.suggesting import Process
 from services.tuner.study.trials import Trials
 
 _FOLLOWING = 1.0
-"""How often the trials of studies that are in use are read, in seconds."""
+"""How often the trials of studies that are in use are read at most, in seconds."""
+_REST = 20.0
+"""Reading takes at most one part in so many of the time."""
 _IN_USE = 60.0
 _KEPT = 600.0
-_STALE = 5.0
 
 
 @dataclass
@@ -32,17 +33,25 @@ class _Opened:
 class Desks:
     """Opens studies, follows those in use, and lets go of the others."""
 
-    def __init__(self, store: ObjectStore, records: RecordStore, process: Process) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        records: RecordStore,
+        process: Process,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
         """Has none open.
 
         Args:
             store: The object store.
             records: The suite's resources.
             process: What chooses trials.
+            clock: Seconds since 1970.
         """
         self._store = store
         self._records = records
         self._process = process
+        self._clock = clock
         self._trials = Trials(store, records)
         self._opened: dict[str, _Opened] = {}
         self._opening: dict[str, asyncio.Task[_Opened]] = {}
@@ -57,9 +66,10 @@ class Desks:
         if opened is None:
             opened = await self._open(name)
         desk = opened.desk
-        desk.used_at = time.monotonic()
-        if time.monotonic() - desk.refreshed_at > _STALE:
+        now = time.monotonic()
+        if now - desk.used_at > _IN_USE:
             await desk.refresh()
+        desk.used_at = now
         return desk
 
     async def current(self, name: StudyName) -> Desk:
@@ -80,11 +90,15 @@ class Desks:
         """
         name = StudyName.from_name(desk.study.name)
         try:
-            if await self._is_current(name) or (await self._open(name)).desk is desk:
+            if await self._is_current(name):
+                return True
+            record = await asyncio.to_thread(self._records.get, name.name, study_pb2.Study)
+            if record.resource.uid == desk.study.uid:
                 return True
         except NotFoundError:
             pass
         await asyncio.to_thread(self._trials.discard, trials)
+        await self._drop(name.name)
         return False
 
     @asynccontextmanager
@@ -126,7 +140,7 @@ class Desks:
         await self._drop(name.name)
         if record.resource.initial_trials:
             record = await asyncio.to_thread(self._trials.begin, record.resource)
-        desk = Desk(record.resource, self._trials, self._process)
+        desk = Desk(record.resource, self._trials, self._process, self._clock)
         await desk.refresh()
         opened = self._opened[name.name] = _Opened(desk, record.etag)
         return opened
@@ -140,9 +154,13 @@ class Desks:
         while True:
             await asyncio.sleep(_FOLLOWING)
             for name, opened in list(self._opened.items()):
-                idle = time.monotonic() - opened.desk.used_at
-                if idle > _KEPT:
+                desk, now = opened.desk, time.monotonic()
+                if now - desk.used_at > _KEPT:
                     await self._drop(name)
-                elif idle < _IN_USE:
+                elif now - desk.used_at < _IN_USE and now - desk.refreshed_at > _pause(desk):
                     with suppress(AimassError):  # the next caller is told
-                        await opened.desk.refresh()
+                        await desk.refresh()
+
+
+def _pause(desk: Desk) -> float:
+    return max(_FOLLOWING / 2, _REST * desk.refresh_seconds)

@@ -31,8 +31,13 @@ async def hosted_studies(store: ObjectStore, records: RecordStore) -> AsyncItera
     """
     process = HelperProcess(_SUGGESTER, timeout=_LONGEST_SECONDS, idle_seconds=_IDLE_SECONDS)
     async with process, Desks(store, records, process).following() as desks:
-        servicer = StudyServicer(records, desks)
-        yield Service(
-            "aimass.tuner.v1.StudyService",
-            partial(study_pb2_grpc.add_StudyServiceServicer_to_server, servicer),
-        )
+        yield study_service(records, desks)
+
+
+def study_service(records: RecordStore, desks: Desks) -> Service:
+    """Returns the service of the studies that desks answer for."""
+    servicer = StudyServicer(records, desks)
+    return Service(
+        "aimass.tuner.v1.StudyService",
+        partial(study_pb2_grpc.add_StudyServiceServicer_to_server, servicer),
+    )

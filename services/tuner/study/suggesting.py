@@ -65,7 +65,8 @@ class Suggesting:
         if not self._known:
             question.spec.CopyFrom(board.problem.spec)
         for number in dict.fromkeys(board.changes[self._told :]):
-            question.changed.append(board[number].trial)
+            if number in board:
+                question.changed.append(board[number].trial)
         for each in pending:
             question.pending.add(settings=settings_to_proto(each))
         return question

@@ -4,6 +4,7 @@ A trial is a record. It is made by a conditional create, so that a number is giv
 by compare-and-swap. Its lease is the age of its record, by the store's clock.
 """
 
+import hashlib
 import json
 import secrets
 from collections.abc import Sequence
@@ -13,7 +14,7 @@ from common.artifacts import ObjectChangedError, ObjectMissingError, ObjectStore
 from common.errors import AlreadyExistsError, ConflictError, NotFoundError
 from common.names import StudyName, TrialName
 from common.records import Record, RecordStore, RequestId
-from common.records.objects import record_key
+from common.records.objects import ABANDONED, record_key
 from services.tuner.study.changes import Change, given_out
 
 TrialRecord = Record[study_pb2.Trial]
@@ -31,10 +32,10 @@ class Trials:
         """Returns all trials of a study as they are in the store."""
         return self._records.find(study.trials, study_pb2.Trial)
 
-    def get(self, name: TrialName) -> TrialRecord | None:
+    def get(self, name: str) -> TrialRecord | None:
         """Returns a trial; None where there is none."""
         try:
-            return self._records.get(name.name, study_pb2.Trial)
+            return self._records.get(name, study_pb2.Trial)
         except NotFoundError:
             return None
 
@@ -49,18 +50,20 @@ class Trials:
         """Changes a trial. Raises `NotFoundError`, and what the change raises."""
         return self._records.update(name, study_pb2.Trial, change)
 
-    def take_over(self, name: str, lease_seconds: float, request_id: str) -> TrialRecord | float:
+    def take_over(
+        self, name: str, lease_seconds: float, request_id: str
+    ) -> TrialRecord | float | None:
         """Gives a trial out again whose lease has ended, or that waits.
 
         Returns:
-            The trial, or in how many seconds to look again.
+            The trial, or in how many seconds to look again, or None where it is gone.
         """
         key = record_key(name)
         try:
             info = self._store.stat(key)
             record = self._records.get(name, study_pb2.Trial)
         except (ObjectMissingError, NotFoundError):
-            return lease_seconds
+            return None
         age = (info.now - info.modified).total_seconds()
         is_waiting = record.resource.state == study_pb2.TRIAL_STATE_WAITING
         # Both times are whole seconds.
@@ -71,6 +74,34 @@ class Trials:
             return self._records.update(name, study_pb2.Trial, change, etag=info.etag)
         except (ConflictError, NotFoundError):
             return lease_seconds
+
+    def claim(self, study: StudyName, key: str) -> bool:
+        """Claims settings for a trial, of which there is one in all processes.
+
+        Args:
+            study: The study.
+            key: The same for equal settings.
+
+        Returns:
+            Whether nobody else has claimed them.
+        """
+        try:
+            self._store.create(_claim_key(study, key), secrets.token_bytes(8))
+        except ObjectChangedError:
+            return False
+        return True
+
+    def claim_left(self, study: StudyName, key: str) -> bool:
+        """Claims what somebody else claimed a while ago, without making a trial of it."""
+        name = _claim_key(study, key)
+        try:
+            info = self._store.stat(name)
+            if info.now - info.modified < ABANDONED:
+                return False
+            self._store.replace(name, secrets.token_bytes(8), info.etag)
+        except (ObjectMissingError, ObjectChangedError):
+            return False
+        return True
 
     def reserve(self, study: StudyName, request: RequestId) -> bool:
         """Notes a call's identity. Returns whether it is new.
@@ -121,3 +152,7 @@ class Trials:
 def _begun(study: study_pb2.Study) -> study_pb2.Study:
     del study.initial_trials[:]
     return study
+
+
+def _claim_key(study: StudyName, key: str) -> str:
+    return f"{study.name}/settings/{hashlib.sha256(key.encode()).hexdigest()}"
