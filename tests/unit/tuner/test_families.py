@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 from common.data.schema import Column, ColumnType
 from services.tuner.domain.families.family import Family, Fitted, Fold, OutOfTimeError, outputs_of
 from services.tuner.domain.families.registry import FAMILIES
-from services.tuner.domain.families.trees import TREES, floor_random_forest
+from services.tuner.domain.families.trees import TREES
 from services.tuner.domain.problem import Outputs, Problem, ProblemKind, Truth
 from services.tuner.domain.space.configuration import Configuration
 
@@ -279,7 +279,7 @@ def test_few_and_rare_rows_are_enough(family: Family) -> None:
 def test_forests_that_grow_in_rounds_are_those_that_grow_at_once() -> None:
     """The floor is the random forest that people know."""
     problem = made(ProblemKind.REGRESSION)
-    chosen = {**floor_random_forest(problem), TREES: 60}
+    chosen = {**FAMILIES["random_forest"].space(problem).default, TREES: 60}
     found = FAMILIES["random_forest"].fit(problem, fold_of(problem), chosen, 7, lambda: 60.0)
     assert found.settings == {TREES: 60}
     matrix = found.estimator[:-1].transform(problem.features)

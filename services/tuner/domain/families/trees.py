@@ -35,8 +35,9 @@ from services.tuner.domain.space.space import Space, joined
 TREES = "trees"
 """The setting that says how many trees a forest has; `fit` reports it."""
 
-_MOST_TREES, _LEAST_TREES = 500, 50
-_MOST_BYTES = 96 * 2**20  # of one fold's forest; the folds' forests together have trees enough
+# Of one fold's forest; the folds' forests together have trees enough.
+_MOST_TREES, _LEAST_TREES = 200, 50
+_MOST_BYTES = 96 * 2**20
 _LEAST_SECONDS = 0.02
 _SORTED_SECONDS, _DRAWN_SECONDS = 2.5e-8, 1e-8
 _RESERVE = 0.8
@@ -166,11 +167,6 @@ RANDOM_FOREST = Forest(
 EXTRA_TREES = Forest(
     "extra_trees", ExtraTreesClassifier, ExtraTreesRegressor, False, _DRAWN_SECONDS
 )
-
-
-def floor_random_forest(problem: Problem) -> Configuration:
-    """Returns a random forest of 500 trees as people fit it without thinking."""
-    return RANDOM_FOREST.space(problem).default
 
 
 def _criterion(problem: Problem) -> Parameter:
