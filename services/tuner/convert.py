@@ -4,7 +4,7 @@ from aimass.tuner.v1 import tuner_pb2
 from common.protobuf import enum_number, from_plain, resolve
 from services.tuner.domain.estimate import Estimate
 from services.tuner.domain.kinds import ProblemKind
-from services.tuner.domain.names import FAMILY_KINDS
+from services.tuner.domain.names import FAMILY_KINDS, TRAINED_KINDS
 from services.tuner.domain.portfolio.known_set import KnownScore, KnownSet
 from services.tuner.domain.space.configuration import Configuration, Setting
 from services.tuner.domain.specification import FIELD, TuningSpecification
@@ -44,7 +44,7 @@ def families_to_proto() -> tuner_pb2.ListFamiliesResponse:
     return tuner_pb2.ListFamiliesResponse(
         families=[
             tuner_pb2.Family(name=name, kinds=[kind_to_proto(each) for each in sorted(kinds)])
-            for name, kinds in FAMILY_KINDS.items()
+            for name, kinds in {**FAMILY_KINDS, **TRAINED_KINDS}.items()
         ]
     )
 

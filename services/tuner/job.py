@@ -34,6 +34,8 @@ from services.tuner.publication import Publication
 from services.tuner.publishing import packaged, store_package
 from services.tuner.reporting import MOST_SHARE, Reporter
 from services.tuner.summary import Result, summary_of
+from services.tuner.trainings.entering import trainings
+from services.tuner.trainings.listing import sources_of
 
 Owner = RunOwner[tuner_pb2.TuningRun]
 
@@ -97,7 +99,7 @@ class _Tuning:
             metric=self._metric(problem),
             memory_bytes=wanted.trial_memory_bytes,
             concurrency=wanted.concurrency,
-            families=wanted.families,
+            families=tuple(each for each in wanted.families if each in FAMILIES),
             limits=_limits(wanted.row_latency, wanted.model_bytes),
             seed=wanted.seed,
         )
@@ -110,7 +112,10 @@ class _Tuning:
         trials = self._folder / "trials"
         trials.mkdir()
         try:
-            tuned = tune(problem, settings, trials, reporter.watch, reporter.is_stopped)
+            with trainings(self._owner, self._specification, loaded, settings) as trained:
+                tuned = tune(problem, settings, trials, reporter.watch, reporter.is_stopped)
+            tuned = trained.joined(tuned)
+            warnings += trained.warnings
         except NothingLearnedError:
             self._owner.check_cancelled()
             tuned, problem = self._small_model(problem, settings, trials, reporter)
@@ -150,7 +155,7 @@ class _Tuning:
 
     def _check_families(self, problem: Problem) -> None:
         wanted = self._specification.families or tuple(FAMILIES)
-        allowed = [FAMILIES[name] for name in wanted]
+        allowed = [FAMILIES[name] for name in wanted if name in FAMILIES]
         fitting, reasons = fitting_families(problem, allowed)
         if not fitting:
             told = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
@@ -172,8 +177,10 @@ class _Tuning:
 
     def _results(self, result: Result) -> tuner_pb2.TuningRun:
         tuned = result.tuned
-        found = self._publication.listed(tuned.library, tuned.metric, tuned.ensemble)
+        parts = (tuned.library, tuned.metric, tuned.ensemble, tuned.joined)
+        found = self._publication.listed(*parts)
         found.summary.CopyFrom(summary_of(result))
+        found.status.lineage.inputs.extend(sources_of(tuned.joined))
         self._publication.add_page(found, self._page(result, found.summary))
         return found
 

@@ -1,7 +1,7 @@
 """From a search in the store to what is to be learned: rows of a data set version."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -13,11 +13,14 @@ from common.data.reader import ColumnBatch, stream_columns
 from common.data.rows import RawRows, concatenated
 from common.data.schema import LABEL_TYPES, Column, ColumnType, Part, Schema, Task
 from common.errors import FailedPreconditionError, InvalidFieldError
-from services.tuner.domain.problem import Problem
+from services.tuner.domain.problem import Positions, Problem
 from services.tuner.domain.reading import more_rows, problem_from_rows
 from services.tuner.domain.specification import TuningSpecification
 
 LEAST_ROWS = 10
+
+_PART = ""
+"""Name of the part of the split among the columns, which all have a longer one."""
 
 _NO_TIME = np.iinfo(np.int64).min
 
@@ -30,11 +33,13 @@ class Loaded:
         problem: Training and validation rows, which are learned from.
         test: Test rows, which nothing is chosen by; None where there are none.
         dropped: Rows that were left out, for they have no value of the target.
+        validation: Positions of the problem's rows that are the data set's validation part.
     """
 
     problem: Problem
     test: Problem | None
     dropped: int
+    validation: Positions = field(default_factory=lambda: np.zeros(0, np.int64))
 
 
 def load_problem(
@@ -73,7 +78,9 @@ def load_problem(
     _check_weights(problem, weights)
     _check_groups(problem, groups)
     test = more_rows(problem, tested, schema, weights) if tested.count else None
-    return Loaded(problem, test if test is not None and test.row_count else None, dropped)
+    validation = np.flatnonzero(learned.columns[_PART] == Part.VALIDATION)
+    known_test = test if test is not None and test.row_count else None
+    return Loaded(problem, known_test, dropped, validation)
 
 
 def targeted(schema: Schema, targets: Sequence[str]) -> Schema:
@@ -109,7 +116,7 @@ def _read(
 def _some(
     batch: ColumnBatch, labels: Mapping[str, Sequence[str]], chosen: npt.NDArray[np.bool_]
 ) -> RawRows:
-    return RawRows(batch.columns, labels).take(chosen)
+    return RawRows({**batch.columns, _PART: batch.parts}, labels).take(chosen)
 
 
 def with_truth(raw: RawRows, schema: Schema) -> RawRows:

@@ -16,6 +16,7 @@ from services.tuner.domain.problem import Outputs, Problem, ProblemKind
 from services.tuner.domain.search.library import FLOOR, Entry
 from services.tuner.domain.search.tuning import Settings, Tuned
 from services.tuner.loading import Loaded
+from services.tuner.trainings.listing import add_guests
 
 _MEANS = {
     Mean.PLAIN: "the weighted mean of their outputs",
@@ -70,6 +71,7 @@ def summary_of(result: Result) -> tuner_pb2.TuningSummary:
         warnings=result.warnings,
         blend=_blend(tuned.ensemble),
     )
+    add_guests(summary, tuned)
     if result.loaded.test is not None:
         _add_tests(summary, result, result.loaded.test)
     first = next((each.seconds for each in result.history.steps if each.failure is None), 0.0)

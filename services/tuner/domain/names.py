@@ -33,6 +33,12 @@ FAMILY_KINDS: Mapping[str, frozenset[ProblemKind]] = MappingProxyType(
 )
 """The kinds of problems that each family learns."""
 
+DEEP_IMAGE, DEEP_TABLE = "deep_image", "deep_table"
+TRAINED_KINDS: Mapping[str, frozenset[ProblemKind]] = MappingProxyType(
+    {DEEP_IMAGE: _ONE_CLASS | _VALUES, DEEP_TABLE: _ONE_CLASS | _VALUES}
+)
+"""The kinds that families of networks learn, which the trainer trains."""
+
 METRIC_KINDS: Mapping[str, frozenset[ProblemKind]] = MappingProxyType(
     {
         "roc_auc": _PROBABLE,
@@ -75,6 +81,11 @@ _QUANTILE = "pinball_"
 def families_for(kind: ProblemKind) -> list[str]:
     """Returns the names of the families that learn a kind of problem."""
     return [name for name, kinds in FAMILY_KINDS.items() if kind in kinds]
+
+
+def networks_for(kind: ProblemKind) -> list[str]:
+    """Returns the names of the families of networks that learn a kind of problem."""
+    return [name for name, kinds in TRAINED_KINDS.items() if kind in kinds]
 
 
 def metrics_for(kind: ProblemKind) -> list[str]:

@@ -9,7 +9,7 @@ from aimass.catalog.v1 import dataset_pb2
 from aimass.tuner.v1 import tuner_pb2
 from common.errors import InvalidInputError
 from services.tuner.convert import families_to_proto
-from services.tuner.domain.names import FAMILY_KINDS
+from services.tuner.domain.names import FAMILY_KINDS, TRAINED_KINDS
 from services.tuner.validation import Validator
 
 
@@ -70,5 +70,5 @@ def test_what_is_wrong_in_itself_is_refused_before_the_catalog_is_asked(
 
 def test_families_are_listed_with_their_kinds() -> None:
     found = {each.name: each.kinds for each in families_to_proto().families}
-    assert found.keys() == FAMILY_KINDS.keys()
+    assert found.keys() == {*FAMILY_KINDS, *TRAINED_KINDS}
     assert list(found["gaussian_process"]) == [tuner_pb2.PROBLEM_KIND_REGRESSION]

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from services.tuner.domain.families.family import Family
 from services.tuner.domain.portfolio.adapting import adapted
-from services.tuner.domain.portfolio.defaults import FIRST, FLOORS
+from services.tuner.domain.portfolio.defaults import FIRST, FLOORS, is_table, usual_for
 from services.tuner.domain.portfolio.known_set import KnownSet
 from services.tuner.domain.portfolio.meta_features import meta_features
 from services.tuner.domain.portfolio.similarity import weights_of
@@ -59,8 +59,8 @@ def first_candidates(
     """
     if known is None:
         return [(name, {}) for name in families]
-    if not known:
-        return list(FIRST)
+    if not known or not is_table(problem):
+        return list(usual_for(problem))
     weights = weights_of(known, problem.kind, metric, meta_features(problem))
     candidates = _candidates(problem, families, known)
     costs = [families[each.family].cost(problem, each.configuration) for each in candidates]

@@ -128,8 +128,8 @@ def _check_pictures(columns: Sequence[Column]) -> None:
         sides = " x ".join(map(str, small[0].shape[1:]))
         raise refused(
             "dataset_version",
-            f"The pictures of `{small[0].name}` are {sides} pixels, and {LEAST_SIDE} a side are the "
-            "least that is looked at; import larger ones, or name the column in `left_out`.",
+            f"The pictures of `{small[0].name}` are {sides} pixels, and {LEAST_SIDE} a side are "
+            "the least that is looked at; import larger ones, or name the column in `left_out`.",
             "PICTURES_TOO_SMALL",
         )
 

@@ -6,10 +6,12 @@ from services.tuner.domain.names import (
     DEFAULT_METRICS,
     FAMILY_KINDS,
     METRIC_KINDS,
+    TRAINED_KINDS,
     families_for,
     metric_kinds,
     metrics_for,
     named,
+    networks_for,
 )
 from services.tuner.domain.resolution.data import refused, value_count
 from services.tuner.domain.specification import Costs, TuningSpecification
@@ -48,18 +50,19 @@ def resolved_families(specification: TuningSpecification, kind: ProblemKind) -> 
         InvalidFieldError: There is none of a name, it is named twice, or learns other kinds.
     """
     fitting = families_for(kind)
+    named_too = [*fitting, *networks_for(kind)]
     names = specification.families
     for place, name in enumerate(names):
         field = f"families[{place}]"
-        if name not in FAMILY_KINDS:
-            known = ", ".join(FAMILY_KINDS)
+        if name not in FAMILY_KINDS and name not in TRAINED_KINDS:
+            known = ", ".join([*FAMILY_KINDS, *TRAINED_KINDS])
             raise refused(field, f"There is no family `{name}`; there are {known}.")
         if name in names[:place]:
             raise refused(field, f"`{name}` is named twice; name each family once.")
-        if name not in fitting:
+        if name not in named_too:
             raise refused(
                 field,
-                f"`{name}` does not learn {_words(kind)} problems; take {named(fitting)}.",
+                f"`{name}` does not learn {_words(kind)} problems; take {named(named_too)}.",
             )
     return names or tuple(fitting)
 

@@ -19,6 +19,7 @@ from services.tuner.domain.resolution.forecasts import (
     wants_forecasts,
 )
 from services.tuner.domain.resolution.goals import check_costs, resolved_families, resolved_metric
+from services.tuner.domain.resolution.networks import with_networks
 from services.tuner.domain.resolution.targets import resolved_kind, resolved_targets
 from services.tuner.domain.specification import TuningSpecification
 
@@ -73,6 +74,8 @@ def resolve_against_data(specification: TuningSpecification, data: TuningData) -
         }
     )
     features = features_of(resolved, data, targets)
+    families = with_networks(resolved, bool(specification.families), data, features)
+    resolved = resolved.model_copy(update={"families": families})
     memory = _resolved_memory(resolved, features, data.row_count)
     resolved = resolved.model_copy(update={"trial_memory_bytes": memory})
     return Resolved(resolved, estimate(resolved, features, data.row_count))

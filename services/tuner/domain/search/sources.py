@@ -7,7 +7,7 @@ import numpy as np
 
 from services.tuner.domain.families.family import Family
 from services.tuner.domain.portfolio.adapting import adapted
-from services.tuner.domain.portfolio.defaults import FIRST, FLOORS
+from services.tuner.domain.portfolio.defaults import FIRST, floors_for
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.joint import (
     joined_configuration,
@@ -55,6 +55,7 @@ class Sources:
         self._seed = seed
         self._generator = np.random.default_rng(seed)
         self._numbers = count()
+        self._floors = floors_for(problem)
         self._known = self._portfolio(first)
         self._proposed: list[Configuration] = []
         self._second_level = SecondLevel(problem, self._spaces)
@@ -110,13 +111,14 @@ class Sources:
         self, first: Sequence[tuple[str, Configuration]]
     ) -> list[tuple[str, Configuration, str]]:
         found: list[tuple[str, Configuration, str]] = []
-        for place, (family, some) in enumerate((*FLOORS, *first)):
+        for place, (family, some) in enumerate((*self._floors, *first)):
             if family not in self._families:
                 continue
             configuration = adapted(self._spaces[family], some)
             # What differs only in what the problem does not offer is the same.
             if (family, configuration) not in [each[:2] for each in found]:
-                found.append((family, configuration, FLOOR if place < len(FLOORS) else PORTFOLIO))
+                origin = FLOOR if place < len(self._floors) else PORTFOLIO
+                found.append((family, configuration, origin))
         return found
 
     def _suggested(self, library: Library) -> list[Configuration]:

@@ -1,0 +1,1 @@
+"""Networks that the trainer trains: one more arm of a search."""

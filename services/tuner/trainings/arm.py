@@ -1,0 +1,263 @@
+"""The arm of trainings: trains networks beside the search, in the same time."""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+
+from aimass.trainer.v1 import trainer_pb2
+from aimass.tuner.v1 import tuner_pb2
+from aimass.type.v1 import run_pb2
+from common.catalog import ask_catalog
+from common.errors import AimassError
+from common.names import ModelName
+from common.runs.owner import RunOwner
+from services.tuner.domain.problem import Problem
+from services.tuner.trainings.opening import Network, opened
+from services.tuner.trainings.pacing import Course, Watchman
+from services.tuner.trainings.plans import NetworkPlan
+from services.tuner.trainings.trainer import Trainer, TrainerError
+
+LABEL = "tuning-run"
+"""Label of the runs that belong to a search: its id."""
+
+_LOOK_SECONDS = 0.5
+_LEAST_SECONDS = 8.0
+_LATER_RATE = 0.3
+_ENDING_SECONDS = 2.0
+_LONGEST_ID = 63
+_ENDED = (run_pb2.RUN_STATE_SUCCEEDED, run_pb2.RUN_STATE_FAILED, run_pb2.RUN_STATE_CANCELLED)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network that was trained.
+
+    Attributes:
+        plan: What it is.
+        epochs: How often it saw the rows, all in all.
+        network: Its estimator.
+        model_version: Where it is in the catalog.
+        seconds: What it took.
+    """
+
+    plan: NetworkPlan
+    epochs: int
+    network: Network
+    model_version: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """What networks are trained on.
+
+    Attributes:
+        owner: The search.
+        problem: Its rows, with pictures as they are.
+        dataset_version: Where the trainer finds them.
+        target: Name of the target.
+        task: What the trainer makes of it.
+        weight_column: See `TrainingSpec`.
+        model: The search's model: networks become versions of one named after it.
+        workers: Most workers of a training.
+        seed: Of all chance.
+        plans: What to train, the most promising first.
+        end: When everything is to be done, on the monotonic clock.
+    """
+
+    owner: RunOwner[tuner_pb2.TuningRun]
+    problem: Problem
+    dataset_version: str
+    target: str
+    task: int
+    weight_column: str
+    model: str
+    workers: int
+    seed: int
+    plans: Sequence[NetworkPlan]
+    end: float
+
+
+@dataclass
+class Arm:
+    """Trains one network after another until it is told to end.
+
+    Attributes:
+        lesson: What it trains on.
+        trainer: Who trains.
+        found: What was trained, in the order of becoming ready.
+        warnings: What went wrong, one sentence each.
+    """
+
+    lesson: Lesson
+    trainer: Trainer = field(default_factory=Trainer)
+    found: list[Trained] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        """Has not begun."""
+        self._stop = threading.Event()
+        self._running = ""
+        self._count = 0
+
+    @contextmanager
+    def at_work(self) -> Iterator["Arm"]:
+        """Works in a thread of its own; at the end nothing of it runs any more."""
+        thread = threading.Thread(target=self._work, name="trainings", daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            thread.join(_ENDING_SECONDS + _LOOK_SECONDS)
+            self._cancel()
+
+    def _work(self) -> None:
+        try:
+            self._leave_no_other()
+            for place, plan in enumerate(self.lesson.plans):
+                share = 1 / (len(self.lesson.plans) - place)
+                self._train(plan, time.monotonic() + share * self._left)
+        except TrainerError as error:
+            self._warn(f"{error} No networks are trained any more.")
+        except AimassError as error:
+            self._warn(f"A network cannot be opened: {error.message}")
+
+    @property
+    def _left(self) -> float:
+        return self.lesson.end - time.monotonic()
+
+    def _leave_no_other(self) -> None:
+        """Cancels what an earlier attempt has left running."""
+        for run in self.trainer.runs(f"labels.{LABEL}={self._search_id}"):
+            self._count += 1
+            if run.status.state not in _ENDED:
+                self.trainer.cancel(run.name)
+
+    def _train(self, plan: NetworkPlan, end: float) -> None:
+        """Trains a network in steps, each from where the one before ended."""
+
+        def left() -> float:
+            return end - time.monotonic()
+
+        if left() < _LEAST_SECONDS:
+            if not self.found:
+                self._warn("There was no time to train a network.")
+            return
+        if not self._has_workers(left):
+            return
+        probe = self._run(plan, 10, "")
+        course = Course.estimated(self.trainer.estimate(probe), 10)
+        parent = ""
+        while not self._stop.is_set():
+            epochs = course.epochs(left(), is_last=bool(parent))
+            if not epochs:
+                return
+            ended = self._step(plan, epochs, parent, course, left)
+            if ended is None:
+                continue
+            if not ended.model_version:
+                return
+            parent = ended.model_version
+
+    def _has_workers(self, left: Callable[[], float]) -> bool:
+        """Waits for a worker that is free; says so where there is none until the end."""
+        while not self._stop.is_set():
+            if self.trainer.idle_slots():
+                return True
+            if left() < _LEAST_SECONDS:
+                break
+            self._stop.wait(_LOOK_SECONDS)
+        if not self._stop.is_set() or not self.found:
+            self._warn("No worker of the trainer was free, so that no network was trained.")
+        return False
+
+    def _step(
+        self,
+        plan: NetworkPlan,
+        epochs: int,
+        parent: str,
+        course: Course,
+        left: Callable[[], float],
+    ) -> trainer_pb2.TrainingRun | None:
+        """Trains for some epochs; None where that would not have ended in time."""
+        begun = time.monotonic()
+        watchman = Watchman(left, time.monotonic)
+        run = self._created(self._run(plan, epochs, parent))
+        while run.status.state not in _ENDED:
+            if self._stop.is_set():
+                return run
+            if watchman.is_late(run.status.progress.fraction):
+                self._cancel()
+                course.epoch_seconds = max(
+                    watchman.epoch_seconds(round(epochs * run.status.progress.fraction)),
+                    2 * course.epoch_seconds,
+                )
+                return None
+            self._stop.wait(_LOOK_SECONDS)
+            run = self.trainer.get(run.name)
+        self._running = ""
+        course.learn(time.monotonic() - begun, epochs)
+        self._keep(plan, run, course.done, time.monotonic() - begun)
+        return run
+
+    def _keep(
+        self, plan: NetworkPlan, run: trainer_pb2.TrainingRun, epochs: int, seconds: float
+    ) -> None:
+        if run.status.state != run_pb2.RUN_STATE_SUCCEEDED:
+            why = run.status.error.message or "it was cancelled"
+            self._warn(f"The training {run.name} gave no network: {why}")
+            return
+        name = run.model_version
+        version = ask_catalog(lambda catalog: catalog.model_version(name))
+        network = opened(version, self.lesson.owner.store, self.lesson.problem)
+        self.found.append(Trained(plan, epochs, network, name, seconds))
+        told = ", ".join(f"{key} {value:.4g}" for key, value in sorted(run.metrics.items())[:4])
+        self.lesson.owner.log(f"{run.name}: {epochs} epochs of {plan.family}; {told}", source="arm")
+
+    def _created(self, run: trainer_pb2.TrainingRun) -> trainer_pb2.TrainingRun:
+        self._count += 1
+        tail = f"-net-{self._count}"
+        name = f"{self._search_id[: _LONGEST_ID - len(tail)].rstrip('-')}{tail}"
+        made = self.trainer.create(run, name, str(uuid.uuid4()))
+        self._running = made.name
+        return made
+
+    def _run(self, plan: NetworkPlan, epochs: int, parent: str) -> trainer_pb2.TrainingRun:
+        lesson = self.lesson
+        spec = plan.spec(epochs, _LATER_RATE if parent else 1.0)
+        spec.dataset_version = lesson.dataset_version
+        spec.model = networks_model(lesson.model)
+        spec.target = lesson.target
+        spec.task = lesson.task  # type: ignore[assignment]
+        spec.weight_column = lesson.weight_column
+        spec.seed = lesson.seed
+        spec.parent_model_version = parent
+        spec.workers.min = spec.workers.wanted = 1
+        spec.workers.max = max(lesson.workers, 1)
+        spec.workers.wait_timeout.FromSeconds(60)
+        labels = {**lesson.owner.run.labels, LABEL: self._search_id}
+        return trainer_pb2.TrainingRun(spec=spec, labels=labels)
+
+    @property
+    def _search_id(self) -> str:
+        return self.lesson.owner.name.rpartition("/")[2]
+
+    def _cancel(self) -> None:
+        name, self._running = self._running, ""
+        if name:
+            with suppress(TrainerError):
+                self.trainer.cancel(name)
+
+    def _warn(self, sentence: str) -> None:
+        self.warnings.append(sentence)
+
+
+def networks_model(model: str) -> str:
+    """Returns the name of the model whose versions are the networks of a search's model."""
+    tail = "-networks"
+    short = ModelName.from_name(model).id[: _LONGEST_ID - len(tail)].rstrip("-")
+    return ModelName(f"{short}{tail}").name

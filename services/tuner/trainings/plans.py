@@ -1,0 +1,111 @@
+"""Which networks are trained, and how: by what the data are."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aimass.trainer.v1 import trainer_pb2
+from aimass.type.v1 import network_pb2
+from common.data.schema import Column, ColumnType
+from services.tuner.domain.names import DEEP_IMAGE, DEEP_TABLE
+from services.tuner.domain.resolution.networks import TABLE_TYPES
+from services.tuner.domain.space.configuration import Configuration
+
+_FEW_ROWS, _SMALL_BATCH, _BATCH, _LARGE_BATCH, _MANY_ROWS = 4_000, 64, 128, 512, 50_000
+_LARGE_SIDE = 24
+
+
+@dataclass(frozen=True)
+class NetworkPlan:
+    """A network to train.
+
+    Attributes:
+        family: `deep_image` or `deep_table`.
+        settings: What people see of it.
+        network: What the trainer builds.
+        features: Names of the columns that it takes.
+        learning_rate: Of the first training; later ones go on with less.
+        batch_size: Rows of a step.
+    """
+
+    family: str
+    settings: Configuration
+    network: network_pb2.NetworkSpec
+    features: tuple[str, ...]
+    learning_rate: float
+    batch_size: int
+
+    def spec(self, epochs: int, rate_share: float) -> trainer_pb2.TrainingSpec:
+        """Returns what the trainer is asked for, without data and model.
+
+        Args:
+            epochs: Passes over the rows.
+            rate_share: Of the learning rate.
+        """
+        return trainer_pb2.TrainingSpec(
+            features=self.features,
+            network=self.network,
+            optimizer=trainer_pb2.OptimizerSpec(
+                kind=trainer_pb2.OPTIMIZER_KIND_ADAMW,
+                learning_rate=rate_share * self.learning_rate,
+            ),
+            epochs=epochs,
+            batch_size=self.batch_size,
+        )
+
+
+def plans_for(family: str, columns: Sequence[Column], rows: int) -> list[NetworkPlan]:
+    """Returns what a family trains, the quickest first.
+
+    Args:
+        family: `deep_image` or `deep_table`.
+        columns: That may be learned from.
+        rows: How many are learned from.
+    """
+    batch = _SMALL_BATCH if rows < _FEW_ROWS else _BATCH if rows < _MANY_ROWS else _LARGE_BATCH
+    if family == DEEP_IMAGE:
+        [picture] = [each for each in columns if each.type is ColumnType.IMAGE]
+        return [_convolutions(picture, batch), _residual(picture, batch)]
+    return [_perceptron(columns, batch)]
+
+
+def _convolutions(picture: Column, batch: int) -> NetworkPlan:
+    is_large = min(picture.shape[1:]) >= _LARGE_SIDE
+    channels = (32, 64, 128) if is_large else (32, 64)
+    cnn = network_pb2.CnnNetwork(
+        blocks=[network_pb2.ConvBlock(channels=each) for each in channels],
+        head_widths=[128],
+        dropout=0.4,
+    )
+    return NetworkPlan(
+        DEEP_IMAGE,
+        {"network": "cnn", "channels": ", ".join(map(str, channels)), "dropout": 0.4},
+        network_pb2.NetworkSpec(cnn=cnn),
+        (picture.name,),
+        1e-3,
+        batch,
+    )
+
+
+def _residual(picture: Column, batch: int) -> NetworkPlan:
+    stages = [network_pb2.ResNetStage(blocks=1, channels=each) for each in (32, 64, 128)]
+    resnet = network_pb2.ResNetNetwork(stages=stages, dropout=0.3)
+    return NetworkPlan(
+        DEEP_IMAGE,
+        {"network": "resnet", "channels": "32, 64, 128", "dropout": 0.3},
+        network_pb2.NetworkSpec(resnet=resnet),
+        (picture.name,),
+        2e-3,
+        batch,
+    )
+
+
+def _perceptron(columns: Sequence[Column], batch: int) -> NetworkPlan:
+    mlp = network_pb2.MlpNetwork(hidden_widths=[256, 128], dropout=0.1, batch_norm=True)
+    return NetworkPlan(
+        DEEP_TABLE,
+        {"network": "mlp", "widths": "256, 128", "dropout": 0.1},
+        network_pb2.NetworkSpec(mlp=mlp),
+        tuple(each.name for each in columns if each.type in TABLE_TYPES),
+        2e-3,
+        batch,
+    )
