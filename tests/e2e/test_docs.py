@@ -19,6 +19,7 @@ PAGES = [
     "services/outlier/README.md",
     "services/trainer/README.md",
     "services/tuner/README.md",
+    "services/tuner/STUDIES.md",
 ]
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
