@@ -10,9 +10,9 @@ from rich.markup import escape
 from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.outlier.v1 import outlier_pb2
-from aimass.tuner.v1 import tuner_pb2
+from aimass.tuner.v1 import policy_pb2, tuner_pb2
 from common.cli.context import CliContext, context_of
-from common.cli.documents import Document, Request, load_documents
+from common.cli.documents import Document, Request, RunRequest, load_documents
 from common.cli.follow import follow_or_leave
 from common.cli.run_kinds import Run, calls_for
 from common.cli.upload import upload_with_bar
@@ -33,9 +33,9 @@ def apply(
 ) -> None:
     """Create what a YAML file says, in order, and follow each run to its end.
 
-    A document is `kind: Analysis`, `DatasetImport`, `ModelImport`, `OutlierScan`, `TrainingRun` or
-    `TuningRun` and the fields of that kind's create request. An import's `upload` may be
-    `file:<path>`, counted from the YAML file; it is uploaded with --validate-only too.
+    A document is `kind: Analysis`, `DatasetImport`, `ModelImport`, `OutlierScan`, `TrainingRun`,
+    `TuningPolicy` or `TuningRun` and the fields of that kind's create request. An import's `upload`
+    may be `file:<path>`, counted from the YAML file; it is uploaded with --validate-only too.
     """
     cli = context_of(context)
     for document in load_documents(file):
@@ -49,17 +49,24 @@ def _apply_one(cli: CliContext, document: Document, *, detach: bool, validate_on
     if document.upload is not None:
         document.set_upload(upload_with_bar(cli, document.upload))
     request.validate_only = request.validate_only or validate_only
-    created = create(cli, request)
+    created = _created(cli, request)
     if request.validate_only:
         cli.print_yaml(created)
         return 0
     cli.console.print(f"[bold]{escape(created.name)}[/] was created from {document.place}")
-    if detach:
+    if detach or isinstance(created, policy_pb2.TuningPolicy):
         return 0
     return follow_or_leave(calls_for(cli.clients, created.name), created.name, cli.console)
 
 
-def create(cli: CliContext, request: Request) -> Run:
+def _created(cli: CliContext, request: Request) -> Run | policy_pb2.TuningPolicy:
+    if not isinstance(request, policy_pb2.CreateTuningPolicyRequest):
+        return create(cli, request)
+    request.request_id = request.request_id or str(uuid.uuid4())
+    return cli.clients.policies.CreateTuningPolicy(request)
+
+
+def create(cli: CliContext, request: RunRequest) -> Run:
     """Sends a create request, which is safe to repeat on a broken connection."""
     request.request_id = request.request_id or str(uuid.uuid4())
     if isinstance(request, dataset_pb2.CreateDatasetImportRequest):

@@ -17,6 +17,7 @@ from common.cli import (
     doctor,
     models,
     opening,
+    policies,
     runs,
     scans,
     suite,
@@ -54,6 +55,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(scans.app, name="scans")
 app.add_typer(analyses.app, name="analyses")
 app.add_typer(tunings.app, name="tunings")
+app.add_typer(policies.app, name="policies")
 app.add_typer(agents.app, name="agents")
 
 

@@ -9,6 +9,7 @@ from aimass.tuner.v1 import tuner_pb2
 from common.cli import text
 from common.cli.context import make_table, print_trimmed
 from common.cli.dataset_spec import words
+from common.cli.policy_views import comparison_line
 
 _SHOWN_MEMBERS = 10
 _SHOWN_SETTINGS = 6
@@ -90,6 +91,8 @@ def _lines(summary: tuner_pb2.TuningSummary) -> Iterator[str]:
     yield f"{summary.metric} {_scores(summary)}"
     if summary.floor_scores:
         yield f"floors: {_listed(summary.floor_scores.items())}"
+    if summary.HasField("comparison"):
+        yield comparison_line(summary.comparison)
     yield _effort(summary)
     if summary.blend:
         yield f"blend: {summary.blend}"

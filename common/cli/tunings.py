@@ -70,6 +70,9 @@ def tune(
     ] = None,
     weight: Annotated[str, typer.Option(help="Column with the weight of each row.")] = "",
     group: Annotated[str, typer.Option(help="Column whose equal values stay together.")] = "",
+    champion: Annotated[
+        str, typer.Option(help="Model to compare with: models/iris@champion. Default: none.")
+    ] = "",
     seed: Annotated[int | None, typer.Option(min=0, help="Of everything random.")] = None,
     horizon: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Forecast so many steps of series.")
@@ -87,6 +90,9 @@ def tune(
     portfolio: Annotated[
         str, typer.Option(help=" | ".join(words(USES)) + ": what to know of other data.")
     ] = "",
+    continue_from: Annotated[
+        str, typer.Option(help="Search of the same data set to go on from, for example tune-1.")
+    ] = "",
     detach: Annotated[bool, typer.Option("--detach", help="Return once it is created.")] = False,
 ) -> None:
     """Find the best model for a data set within a budget, and follow the search to its end."""
@@ -102,7 +108,9 @@ def tune(
         left_out=left_out,
         weight_column=weight,
         group_column=group,
+        champion=champion if not champion or "/" in champion else f"models/{champion}",
         seed=seed,
+        continue_from=full_name(continue_from) if continue_from else "",
         portfolio=tuner_pb2.PortfolioUse.ValueType(choice("--portfolio", portfolio, USES)),
     )
     if budget is not None:

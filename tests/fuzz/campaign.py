@@ -13,7 +13,7 @@ from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2
 from aimass.outlier.v1 import detector_pb2, outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
-from aimass.tuner.v1 import tuner_pb2
+from aimass.tuner.v1 import policy_pb2, tuner_pb2
 from common.testing.suite import RunningSuite
 from tests.fuzz.caller import Fuzzer, Report, methods
 from tests.fuzz.messages import MessageGenerator
@@ -49,7 +49,9 @@ def victims(suite: RunningSuite, service: str) -> list[str]:
     """
     name = f"fuzz-{uuid.uuid4().hex[:8]}"
     rows = "\n".join(["a,b,y", *(f"{i},{i % 7},{i % 2}" for i in range(60))])
-    version = suite.import_dataset(name, f"{name}.csv", rows.encode())
+    split = dataset_pb2.SplitSpec(test_fraction=0.2)
+    spec = dataset_pb2.DatasetImportSpec(split=split)
+    version = suite.import_dataset(name, f"{name}.csv", rows.encode(), spec)
     run = suite.train(
         trainer_pb2.TrainingSpec(dataset_version=version, model=f"models/{name}", epochs=1)
     )
@@ -96,7 +98,14 @@ def _tuning_victims(suite: RunningSuite, version: str) -> list[str]:
     spec = tuner_pb2.TuningSpec(dataset_version=version, families=["linear"])
     spec.budget.FromSeconds(10)
     tuned = suite.tune(spec)
-    return [tuned.name, tuned.model_version]
+    return [tuned.name, tuned.model_version, _policy(suite, version)]
+
+
+def _policy(suite: RunningSuite, version: str) -> str:
+    """Makes a policy that begins nothing."""
+    policy = policy_pb2.TuningPolicy(dataset=version.partition("/versions/")[0], paused=True)
+    request = policy_pb2.CreateTuningPolicyRequest(tuning_policy=policy)
+    return str(suite.policies.CreateTuningPolicy(request).name)
 
 
 def attack(
@@ -157,6 +166,11 @@ def _tidied(suite: RunningSuite) -> Iterator[None]:
         for analysis in analyses.analyses:
             suite.analyses.CancelAnalysis(analyzer_pb2.CancelAnalysisRequest(name=analysis.name))
             suite.finish_analysis(analysis.name)
+        everything = policy_pb2.ListTuningPoliciesRequest(page_size=1000)
+        for policy in suite.policies.ListTuningPolicies(everything).tuning_policies:
+            suite.policies.DeleteTuningPolicy(
+                policy_pb2.DeleteTuningPolicyRequest(name=policy.name)
+            )
         tunings = suite.tuning.ListTuningRuns(
             tuner_pb2.ListTuningRunsRequest(filter=_ACTIVE, page_size=1000)
         )

@@ -39,6 +39,7 @@ TEXTS = (
     "outlierScans/*",
     "analyses/*",
     "tuningRuns/*",
+    "tuningPolicies/*",
     "s3://aimass/records/",
     "s3://other/../key",
     "file:///etc/passwd",
