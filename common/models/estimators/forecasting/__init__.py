@@ -1,0 +1,1 @@
+"""Forecasters that skops files may hold. statsforecast and LightGBM are imported where needed."""

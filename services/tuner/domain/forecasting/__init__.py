@@ -1,0 +1,1 @@
+"""Forecasts: how one or many series go on."""

@@ -1,0 +1,122 @@
+"""The search: candidates are judged window by window until time or gain ends."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from services.tuner.domain.forecasting.sources import ForecastSources
+from services.tuner.domain.search.library import FLOOR, Entry, Library
+from services.tuner.domain.search.loop import Watch
+from services.tuner.domain.trials.hosting import TrialHost
+from services.tuner.domain.trials.trial import TrialResult, TrialTask
+
+_LOOK_SECONDS = 0.25
+_CANDIDATE_SHARE = 0.2
+_LEAST_TRIAL = 0.5
+_HOPELESS = (4.0, 2.5, 1.8, 1.5)
+"""How much worse than the best after one window, after two and so on is too much: a single window
+tells little."""
+_ALWAYS = 6
+_MOST_PER_ROW, _MOST_LEAST = 1 / 12, 40
+
+
+@dataclass
+class ForecastSearch:
+    """A search under way.
+
+    Attributes:
+        host: Runs trials.
+        library: What is known.
+        sources: Gives candidates.
+        end: When no trial may run any more, on `time.monotonic`.
+        seconds: Of the whole search.
+        judged_rows: Values in all windows: candidates that few rows tell apart are not tried.
+        watch: Told of every trial that ends.
+        is_stopped: Whether to stop where it is.
+    """
+
+    host: TrialHost
+    library: Library
+    sources: ForecastSources
+    end: float
+    seconds: float
+    judged_rows: int
+    watch: Watch
+    is_stopped: Callable[[], bool]
+    _running: set[int] = field(default_factory=set)
+
+    def run(self, concurrency: int) -> None:
+        """Searches until there is no time, or nothing left that rows could tell apart.
+
+        Args:
+            concurrency: Trials at once.
+        """
+        while not self.is_stopped():
+            while len(self._running) < concurrency:
+                entry = self._next()
+                if entry is None:
+                    break
+                self._start(entry)
+            if not self._running:
+                return
+            result = self._wait()
+            if result is None:
+                return
+            self._finish(result)
+
+    @property
+    def _left(self) -> float:
+        return self.end - time.monotonic()
+
+    def _wait(self) -> TrialResult | None:
+        while not self.is_stopped():
+            left = self._left
+            result = self.host.wait(min(max(left, 0.05), _LOOK_SECONDS))
+            if result is not None or left <= 0:
+                return result
+        return None
+
+    def _start(self, entry: Entry) -> None:
+        self._running.add(entry.candidate.number)
+        self.host.start(TrialTask(entry.candidate, entry.folds, 1.0, self._per_trial))
+
+    @property
+    def _per_trial(self) -> float:
+        share = _CANDIDATE_SHARE * self.seconds / self.library.fold_count
+        return max(min(max(share, _LEAST_TRIAL), self._left), 0.1)
+
+    def _finish(self, result: TrialResult) -> None:
+        self._running.discard(result.task.candidate.number)
+        self.library.add(result)
+        self.watch(self.library, result)
+
+    def _next(self) -> Entry | None:
+        if self._left <= _LEAST_TRIAL / 2:
+            return None
+        begun = [each for each in self.library.entries.values() if self._goes_on(each)]
+        if begun:
+            return min(begun, key=lambda each: (each.origin != FLOOR, each.loss(each.folds)))
+        if not self.sources.has_known and len(self.library.entries) >= self._most:
+            return None
+        candidate, origin = self.sources.next(self.library)
+        return self.library.register(candidate, origin)
+
+    @property
+    def _most(self) -> float:
+        return max(_MOST_PER_ROW * self.judged_rows, _MOST_LEAST)
+
+    def _goes_on(self, entry: Entry) -> bool:
+        if entry.failure is not None or entry.candidate.number in self._running:
+            return False
+        if not 0 < entry.folds < self.library.fold_count:
+            return False
+        if entry.seconds * (self.library.fold_count - entry.folds) > self._left:
+            return False
+        return entry.origin == FLOOR or self._is_promising(entry)
+
+    def _is_promising(self, entry: Entry) -> bool:
+        rivals = self.library.reached(entry.folds)
+        if rivals.index(entry) < _ALWAYS:
+            return True
+        patience = _HOPELESS[min(entry.folds, len(_HOPELESS)) - 1]
+        return entry.loss(entry.folds) <= patience * rivals[0].loss(entry.folds)
