@@ -68,7 +68,7 @@ class Trials:
         is_waiting = record.resource.state == study_pb2.TRIAL_STATE_WAITING
         # Both times are whole seconds.
         if record.etag != info.etag or (age <= lease_seconds and not is_waiting):
-            return max(lease_seconds - age, 0) + 1
+            return max(lease_seconds - age, 0.0) + 1.0
         change = given_out(lease_seconds, request_id)
         try:
             return self._records.update(name, study_pb2.Trial, change, etag=info.etag)
