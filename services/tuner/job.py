@@ -5,6 +5,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from aimass.catalog.v1 import dataset_pb2
 from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import event_pb2
 from common.catalog import ask_catalog
@@ -20,6 +21,7 @@ from services.tuner.domain.cautions import cautions
 from services.tuner.domain.ensemble.pool import Limits
 from services.tuner.domain.families.registry import FAMILIES
 from services.tuner.domain.history import History
+from services.tuner.domain.kinds import ProblemKind
 from services.tuner.domain.metrics.costs import cost_matrix_of
 from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.metrics.registry import metric_for
@@ -68,6 +70,9 @@ class _Tuning:
         owner.progress(0.0, "loading")
         name = self._specification.dataset_version
         version = ask_catalog(lambda catalog: catalog.dataset_version(name))
+        if self._specification.kind is ProblemKind.FORECASTING:
+            self._succeed(self._forecast(version))
+            return
         loaded = load_problem(self._specification, version, owner.store, owner.check_cancelled)
         warnings = self._warnings(loaded)
         history = History()
@@ -75,11 +80,23 @@ class _Tuning:
         result = self._searched(loaded, settings, history, warnings)
         history.end()
         found = self._published(result)
+        self._succeed(found)
+
+    def _succeed(self, found: tuner_pb2.TuningRun) -> None:
         try:
-            owner.succeed(lambda run: run.MergeFrom(found))
+            self._owner.succeed(lambda run: run.MergeFrom(found))
         except RunCancelledError:
-            owner.update(lambda run: run.MergeFrom(found))
+            self._owner.update(lambda run: run.MergeFrom(found))
             raise
+
+    def _forecast(self, version: dataset_pb2.DatasetVersion) -> tuner_pb2.TuningRun:
+        # Imported here: libraries of forecasts take seconds, and other searches do without.
+        from services.tuner.forecasts.searching import ForecastSearch  # noqa: PLC0415
+
+        search = ForecastSearch(
+            self._owner, self._specification, self._budget, self._publication, self._folder
+        )
+        return search.found(version)
 
     def _warnings(self, loaded: Loaded) -> list[str]:
         seconds = min(_CAUTION_SHARE * self._budget.seconds, _LONGEST_CAUTION)
@@ -168,7 +185,7 @@ class _Tuning:
         self._owner.progress(MOST_SHARE, "publishing", remaining=self._budget.left)
         store, problem = self._owner.store, result.loaded.problem
         with self._publication.tidy():
-            package = packaged(result.tuned.estimator, problem)
+            package = packaged(result.tuned.estimator, problem.features)
             prefix = self._publication.model_prefix
             model = store_package(store, prefix, package, problem.kind)
             found = self._results(result)

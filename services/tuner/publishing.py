@@ -17,7 +17,6 @@ from common.models.skops_model import SkopsModel, open_skops
 from common.models.store import TEST_VECTORS
 from common.models.vectors import Vectors, encode, replay
 from services.tuner.domain.kinds import ProblemKind
-from services.tuner.domain.problem import Problem
 
 _BINARY = "application/octet-stream"
 _SAFETENSORS = "application/vnd.safetensors"
@@ -28,6 +27,7 @@ _TASKS = {
     ProblemKind.MULTICLASS: dataset_pb2.TASK_CLASSIFICATION,
     ProblemKind.MULTI_LABEL: dataset_pb2.TASK_MULTI_LABEL,
     ProblemKind.REGRESSION: dataset_pb2.TASK_REGRESSION,
+    ProblemKind.FORECASTING: dataset_pb2.TASK_FORECASTING,
 }
 
 
@@ -46,12 +46,12 @@ class Package:
     vectors: Vectors
 
 
-def packaged(estimator: Any, problem: Problem) -> Package:
+def packaged(estimator: Any, rows: pd.DataFrame) -> Package:
     """Returns a model as it is kept: opened from its own file, as every other program does.
 
     Args:
         estimator: The model.
-        problem: Rows that it learned from, for test vectors.
+        rows: Some that it may be given, for test vectors.
 
     Raises:
         DataLossError: What comes out of the file gives other outputs.
@@ -59,7 +59,7 @@ def packaged(estimator: Any, problem: Problem) -> Package:
     """
     content: bytes = skops.io.dumps(estimator)
     model = open_skops(content, _SKOPS)
-    inputs = model_inputs(model, problem.features.iloc[:_VECTOR_ROWS])
+    inputs = model_inputs(model, rows.iloc[:_VECTOR_ROWS])
     outputs = dict(_named(model, estimator).predict(inputs))
     vectors = Vectors(inputs, {name: np.asarray(each) for name, each in outputs.items()})
     replay(model_pb2.ModelVersion(name="The model"), vectors, model.predict)

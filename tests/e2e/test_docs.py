@@ -18,6 +18,7 @@ PAGES = [
     "services/catalog/README.md",
     "services/outlier/README.md",
     "services/trainer/README.md",
+    "services/tuner/FORECASTS.md",
     "services/tuner/README.md",
     "services/tuner/STUDIES.md",
 ]

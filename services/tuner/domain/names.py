@@ -7,6 +7,7 @@ tables equal to the registries.
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from services.tuner.domain.forecasting.names import FORECAST_FAMILIES
 from services.tuner.domain.kinds import TABLE_KINDS, ProblemKind
 
 _ALL = frozenset(TABLE_KINDS)
@@ -29,6 +30,7 @@ FAMILY_KINDS: Mapping[str, frozenset[ProblemKind]] = MappingProxyType(
         "decision_tree": _ALL,
         "random_forest": _ALL,
         "extra_trees": _ALL,
+        **dict.fromkeys(FORECAST_FAMILIES, _FORECASTS),
     }
 )
 """The kinds of problems that each family learns."""

@@ -113,7 +113,7 @@ class Bench:
         fitted = estimator.fit(
             problem.problem.features, np.where(problem.problem.truth, "yes", "no")
         )
-        package = packaged(fitted, problem.problem)
+        package = packaged(fitted, problem.problem.features)
         made = store_package(self.store, "m/", package, ProblemKind.BINARY)
         made.name = NAME
         return made

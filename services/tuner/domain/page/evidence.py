@@ -133,8 +133,22 @@ class Evidence:
         return np.asarray(outputs.argmax(axis=1), np.int64)
 
 
-def gathered(problem: Problem, tuned: Tuned, history: History, facts: Facts) -> Evidence:
-    """Returns what the page shows."""
+def gathered(
+    problem: Problem,
+    tuned: Tuned,
+    history: History,
+    facts: Facts,
+    known: Mapping[str, Family] = FAMILIES,
+) -> Evidence:
+    """Returns what the page shows.
+
+    Args:
+        problem: What was learned.
+        tuned: What was found.
+        history: What happened when.
+        facts: What the search does not know.
+        known: All families that there are, by name.
+    """
     library, members = tuned.library, tuned.ensemble.weights
     folds = min(library.entries[number].folds for number in members)
     pool = _pool(problem, tuned, members, folds)
@@ -143,7 +157,7 @@ def gathered(problem: Problem, tuned: Tuned, history: History, facts: Facts) -> 
     wanted = {each.candidate.number for each in library.reached(folds)[:_MOST_JUDGED]}
     wanted |= {*members, *(each.candidate.number for each in floors if each.folds >= folds)}
     losses = {each: float(_pool(problem, tuned, [each], folds).losses[0]) for each in wanted}
-    families, left_out = _families(problem, facts.settings)
+    families, left_out = _families(problem, facts.settings, known)
     return Evidence(
         problem=problem,
         tuned=tuned,
@@ -174,8 +188,10 @@ def _floor(problem: Problem, tuned: Tuned, entry: Entry, folds: int, outputs: Ou
     return Floor(entry, own.loss, judge(pool, outputs).gain_error(own))
 
 
-def _families(problem: Problem, settings: Settings) -> tuple[dict[str, Family], dict[str, str]]:
-    families, left_out = fitting_families(problem, list(FAMILIES.values()))
+def _families(
+    problem: Problem, settings: Settings, known: Mapping[str, Family]
+) -> tuple[dict[str, Family], dict[str, str]]:
+    families, left_out = fitting_families(problem, list(known.values()))
     wanted = settings.families or tuple(families)
     for name in list(families):
         if name not in wanted:

@@ -37,13 +37,13 @@ def tuning_page(tuned: Tuned, history: History, problem: Problem, facts: Facts) 
     """
     evidence = gathered(problem, tuned, history, facts)
     sections = [
-        _section("Score over time", lambda: Section("Score over time", progress(evidence))),
-        _section("What the model is made of", lambda: blend(evidence)),
-        _section("How well it predicts", lambda: _predictions(evidence)),
+        section("Score over time", lambda: Section("Score over time", progress(evidence))),
+        section("What the model is made of", lambda: blend(evidence)),
+        section("How well it predicts", lambda: _predictions(evidence)),
         *_beside(evidence),
-        _section("Leaderboard", lambda: leaderboard(evidence)),
-        _section("Which choices mattered", lambda: importance(evidence)),
-        _section("Where the time went", lambda: costs(evidence)),
+        section("Leaderboard", lambda: leaderboard(evidence)),
+        section("Which choices mattered", lambda: importance(evidence)),
+        section("Where the time went", lambda: costs(evidence)),
         _lineage(evidence),
     ]
     return render(
@@ -60,11 +60,16 @@ def _beside(evidence: Evidence) -> list[Section]:
     comparison = evidence.facts.comparison
     if comparison is None:
         return []
-    return [_section("Beside the champion", lambda: beside(evidence, comparison))]
+    return [section("Beside the champion", lambda: beside(evidence, comparison))]
 
 
-def _section(title: str, made: Callable[[], Section]) -> Section:
-    """Returns a section; whatever is wrong with one, the others are whole."""
+def section(title: str, made: Callable[[], Section]) -> Section:
+    """Returns a section; whatever is wrong with one, the others are whole.
+
+    Args:
+        title: Of the section that says what is wrong.
+        made: Makes it.
+    """
     try:
         return made()
     except Exception as error:

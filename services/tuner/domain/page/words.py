@@ -39,6 +39,11 @@ _METRICS: Mapping[str, tuple[str, str]] = MappingProxyType(
         "rmse": ("RMSE", "the usual size of an error, where large ones count more"),
         "mae": ("mean error", "by how much predictions are off in the mean"),
         "r2": ("R²", "the share of the differences that is explained: 0 is guessing, 1 perfect"),
+        "mase": (
+            "scaled error",
+            "errors beside those of a forecast that says the last season again: 1 is no better",
+        ),
+        "smape": ("symmetric relative error", "errors by the size of truth and forecast: 0 to 2"),
         "mape": ("relative error", "by which share of the truth predictions are off"),
         "cost_matrix": ("cost of a decision", "what wrong decisions cost in the mean"),
     }
@@ -49,6 +54,7 @@ _FLOORS: Mapping[str, str] = MappingProxyType(
         "light_boosting": "LightGBM",
         "random_forest": "a random forest",
         "hist_boosting": "gradient boosting of scikit-learn",
+        "naive": "the last season again and again",
     }
 )
 

@@ -1,4 +1,4 @@
-"""A search for forecasts against its data: time, series, horizon, and what does not go with them."""
+"""A search for forecasts against its data: time, series, horizon, and what goes with them."""
 
 from collections.abc import Sequence
 
@@ -17,6 +17,9 @@ _NOT_FOR_FORECASTS = {
     "weight_column": "all steps of a forecast count alike",
     "group_column": "forecasts are judged on what came later; name series in `series_columns`",
     "row_latency": "forecasts are made for a whole series at once",
+    "model_bytes": "models keep the series that they go on from",
+    "champion": "forecasts are not compared with other models",
+    "continue_from": "a search for forecasts begins anew",
 }
 
 
@@ -92,7 +95,7 @@ def forecast_columns(specification: TuningSpecification, data: TuningData) -> li
 
 def _check_fields(specification: TuningSpecification) -> None:
     for field, reason in _NOT_FOR_FORECASTS.items():
-        if getattr(specification, field):
+        if getattr(specification, field, None):
             raise refused(field, f"Does not go with forecasts: {reason}; leave it out.")
 
 

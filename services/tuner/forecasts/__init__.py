@@ -1,0 +1,1 @@
+"""Searches for forecasts, from the rows of a data set to what is published."""

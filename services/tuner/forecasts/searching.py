@@ -1,0 +1,185 @@
+"""A search for forecasts under way: from what was loaded to what is published."""
+
+import logging
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from aimass.catalog.v1 import dataset_pb2
+from aimass.tuner.v1 import tuner_pb2
+from aimass.type.v1 import event_pb2
+from common.errors import FailedPreconditionError
+from common.models.estimators.forecasting.forecaster import Forecaster
+from common.runs.owner import RunOwner
+from services.tuner.budget import Budget
+from services.tuner.domain.forecasting.growing import grown
+from services.tuner.domain.forecasting.judging import judging_of
+from services.tuner.domain.forecasting.testing import ForecastTest, tested
+from services.tuner.domain.forecasting.tuning import (
+    ForecastSettings,
+    NothingLearnedError,
+    TunedForecast,
+    tune_forecast,
+)
+from services.tuner.domain.history import History
+from services.tuner.domain.kinds import ProblemKind
+from services.tuner.domain.page.forecast_page import ForecastFacts, forecast_page
+from services.tuner.domain.specification import TuningSpecification
+from services.tuner.forecasts.loading import LoadedSeries, load_series
+from services.tuner.forecasts.publishing import vector_rows
+from services.tuner.forecasts.summary import Found, summary_of_forecast
+from services.tuner.publication import Publication
+from services.tuner.publishing import packaged, store_package
+from services.tuner.reporting import MOST_SHARE, Reporter
+
+_log = logging.getLogger(__name__)
+
+_TEST_SHARE, _GROW_SHARE = 0.04, 0.06
+_LONGEST_TEST, _LONGEST_GROW = 120.0, 180.0
+_LEAST_SECONDS = 1.0
+_CANCELLED = "The search was cancelled; this is the best by then."
+_NOT_GROWN = (
+    "There was no time to go on from the newest steps: the model goes on from where the test steps "
+    "begin. Give the search a larger budget."
+)
+
+
+@dataclass(frozen=True)
+class ForecastSearch:
+    """One attempt at a search for forecasts.
+
+    Attributes:
+        owner: The search.
+        specification: Resolved.
+        budget: Its time.
+        publication: Where results go.
+        folder: For files on their way.
+    """
+
+    owner: RunOwner[tuner_pb2.TuningRun]
+    specification: TuningSpecification
+    budget: Budget
+    publication: Publication
+    folder: Path
+
+    def found(self, version: dataset_pb2.DatasetVersion) -> tuner_pb2.TuningRun:
+        """Returns what the run gets; its model is in the catalog then.
+
+        Args:
+            version: The data.
+
+        Raises:
+            FailedPreconditionError: Nothing can be learned, or the budget is too small.
+        """
+        owner = self.owner
+        loaded = load_series(self.specification, version, owner.store, owner.check_cancelled)
+        for note in loaded.notes:
+            owner.log(note, source="data")
+        for note in loaded.warnings:
+            owner.log(note, event_pb2.SEVERITY_WARNING, source="data")
+        history = History()
+        settings = self._settings()
+        tuned = self._tuned(loaded, settings, history)
+        note = _CANCELLED if owner.cancelled.is_set() else ""
+        owner.progress(MOST_SHARE, "testing", remaining=self.budget.left)
+        test = self._tested(loaded, tuned)
+        model, grown_note = self._grown(loaded, tuned)
+        history.end()
+        notes = " ".join(filter(None, (note, grown_note)))
+        return self._published(Found(loaded, settings, tuned, test, model, history, notes))
+
+    def _settings(self) -> ForecastSettings:
+        wanted = self.specification
+        assert wanted.trial_memory_bytes is not None, "the specification is not resolved"
+        aside = self._seconds(_TEST_SHARE, _LONGEST_TEST)
+        aside += self._seconds(_GROW_SHARE, _LONGEST_GROW)
+        return ForecastSettings(
+            seconds=max(self.budget.for_search - aside, _LEAST_SECONDS),
+            metric=wanted.metric,
+            memory_bytes=wanted.trial_memory_bytes,
+            concurrency=wanted.concurrency,
+            families=wanted.families,
+            seed=wanted.seed,
+        )
+
+    def _tuned(
+        self, loaded: LoadedSeries, settings: ForecastSettings, history: History
+    ) -> TunedForecast:
+        metric = judging_of(loaded.learned, settings.metric).metric
+        reporter = Reporter(self.owner, self.budget, history, metric)
+        trials = self.folder / "trials"
+        trials.mkdir()
+        try:
+            return tune_forecast(
+                loaded.learned, settings, trials, reporter.watch, reporter.is_stopped
+            )
+        except NothingLearnedError as error:
+            self.owner.check_cancelled()
+            raise FailedPreconditionError(
+                f"Nothing could be forecast within the budget of {self.budget.seconds:g} s"
+                f"{reporter.failures_told()}; give it a larger one.",
+                reason="BUDGET_TOO_SMALL",
+            ) from error
+
+    def _tested(self, loaded: LoadedSeries, tuned: TunedForecast) -> ForecastTest | None:
+        return tested(
+            tuned.estimator,
+            loaded.whole,
+            loaded.learned,
+            tuned.metric.name,
+            self._seconds(_TEST_SHARE, _LONGEST_TEST),
+            self.owner.check,
+        )
+
+    def _grown(self, loaded: LoadedSeries, tuned: TunedForecast) -> tuple[Forecaster, str]:
+        """Returns the model that knows all steps, and what is to be said of it."""
+        ends = time.monotonic() + self._seconds(_GROW_SHARE, _LONGEST_GROW)
+
+        def check() -> None:
+            self.owner.check()
+            if time.monotonic() > ends:
+                raise TimeoutError
+
+        try:
+            return grown(tuned.estimator, loaded.whole, check), ""
+        except TimeoutError:
+            self.owner.log(_NOT_GROWN, event_pb2.SEVERITY_WARNING, "search")
+            return tuned.estimator, _NOT_GROWN
+
+    def _seconds(self, share: float, longest: float) -> float:
+        return min(max(share * self.budget.seconds, _LEAST_SECONDS), longest)
+
+    def _published(self, found: Found) -> tuner_pb2.TuningRun:
+        self.owner.progress(MOST_SHARE, "publishing", remaining=self.budget.left)
+        tuned = found.tuned
+        with self.publication.tidy():
+            package = packaged(found.model, vector_rows(found.model))
+            prefix = self.publication.model_prefix
+            model = store_package(self.owner.store, prefix, package, ProblemKind.FORECASTING)
+            run = self.publication.listed(tuned.library, tuned.metric, tuned.ensemble)
+            run.summary.CopyFrom(summary_of_forecast(found))
+            self.publication.add_page(run, self._page(found))
+        self.publication.register(model, run)
+        return run
+
+    def _page(self, found: Found) -> str:
+        """Returns the page; empty where it cannot be made, which costs nobody the model."""
+        wanted = self.specification
+        facts = ForecastFacts(
+            title=f"Search {self.owner.name}",
+            target=wanted.targets[0],
+            seconds=self.budget.seconds,
+            lineage=[
+                ("Search", self.owner.name),
+                ("Data", wanted.dataset_version),
+                ("Model", wanted.model),
+            ],
+            warnings=found.loaded.warnings,
+            is_cut_short=bool(found.note),
+        )
+        try:
+            return forecast_page(found.tuned, found.test, found.history, found.settings, facts)
+        except Exception:
+            _log.exception("the page cannot be made")
+            self.owner.log("The page cannot be made.", event_pb2.SEVERITY_WARNING, "search")
+            return ""
