@@ -14,3 +14,13 @@ def compiled(function: Function) -> Function:
         return cast(Function, numba.njit(nogil=True, cache=True)(function))
     except RuntimeError:  # no folder to keep it in may be written to
         return cast(Function, numba.njit(nogil=True)(function))
+
+
+def compiled_freely(function: Function) -> Function:
+    """Returns the same, quicker: sums add up in any order, and dividing by 0 raises nothing."""
+    liberties = {"reassoc", "nsz", "contract"}
+    try:
+        made = numba.njit(nogil=True, cache=True, error_model="numpy", fastmath=liberties)(function)
+    except RuntimeError:  # no folder to keep it in may be written to
+        made = numba.njit(nogil=True, error_model="numpy", fastmath=liberties)(function)
+    return cast(Function, made)

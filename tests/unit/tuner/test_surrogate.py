@@ -94,7 +94,7 @@ def test_choices_are_split_as_sets() -> None:
     forest = grown(rows, losses, choices, generator, settings)
     mean, _ = forest.predicted(rows)
     assert np.abs(mean - losses).max() < 1e-9
-    assert len(forest.nodes[0]) == 3 * settings.trees
+    assert forest.used == 3 * settings.trees
 
 
 def test_what_does_not_count_is_a_side_of_its_own() -> None:

@@ -66,13 +66,14 @@ class Encoding:
         """Returns the rows of configurations."""
         found = np.full((len(configurations), len(self._parameters)), ABSENT)
         for place, parameter in enumerate(self._parameters):
-            name = parameter.name
-            there = [at for at, each in enumerate(configurations) if name in each]
-            values: list[Any] = [configurations[at][name] for at in there]
+            values: list[Any] = [each.get(parameter.name) for each in configurations]
             if isinstance(parameter, Choice):
                 numbers = {value: number for number, value in enumerate(parameter.values)}
-                values = [numbers[value] for value in values]
-            found[there, place] = parameter.scale.shares(np.array(values, np.float64))
+                values = [numbers.get(value) for value in values]
+            # What is not there becomes no number.
+            settings = np.array(values, np.float64)
+            shares = parameter.scale.shares(settings)
+            found[:, place] = np.where(np.isnan(settings), ABSENT, shares)
         return found
 
     def configuration(self, row: Vector) -> Configuration:

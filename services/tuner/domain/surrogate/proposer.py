@@ -7,10 +7,8 @@ import numpy as np
 from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.space.encoding import Positions, Rows, Vector
 from services.tuner.domain.space.space import Space
-from services.tuner.domain.surrogate.acquisition import log_expected_improvement
-from services.tuner.domain.surrogate.forest import Forest, ForestSettings, grown
 from services.tuner.domain.surrogate.history import Told, View, learnable_costs, learnable_losses
-from services.tuner.domain.surrogate.trend import Trend, trend_of
+from services.tuner.domain.surrogate.judge import Judge
 
 __all__ = ["Told", "propose"]
 
@@ -19,10 +17,8 @@ _RANDOM_SHARE = 0.08
 _DRAWN = 1_000
 _SPREAD_DRAWN = 100
 _MOST_DRAWN = 10_000
-_STARTS = 6
-_ROUNDS = 4
-_BEST, _OTHERS = 100, 200
-_BELIEF = ForestSettings(trees=7)
+_STARTS, _ROUNDS = 6, 4
+_POOL, _FEW_STARTS = 300, 2
 _SMALL = 500
 
 
@@ -46,14 +42,12 @@ def propose(
         generator: Of all chance.
         count: How many are wanted.
     """
-    found: list[Configuration] = []
-    for _ in range(count):
-        found.append(_Proposal(space, told, [*pending, *found], generator).made())
-    return found
+    batch = _Batch(space, told, pending, generator, count)
+    return [batch.next() for _ in range(count)]
 
 
-class _Proposal:
-    """One of them."""
+class _Batch:
+    """Several of them, one after the other, each pending for the next."""
 
     def __init__(
         self,
@@ -61,16 +55,26 @@ class _Proposal:
         told: Sequence[Told],
         pending: Sequence[Configuration],
         generator: np.random.Generator,
+        count: int,
     ) -> None:
         self._space, self._told, self._generator = space, told, generator
         self._encoding = space.encoding
         self._rows = self._encoding.rows([*(each.configuration for each in told), *pending])
         self._known = set(self._encoding.keys(self._rows))
-        self._view = list(View)[len(self._rows) % len(View)]
+        self._count = count
+        self._judges: dict[View, Judge | None] = {}
+        self._pools: dict[View, Rows] = {}
 
-    def made(self) -> Configuration:
+    def next(self) -> Configuration:
         row = self._row() if len(self._rows) else None
-        return self._space.default if row is None else self._encoding.configuration(row)
+        if row is None:
+            (row,) = self._encoding.rows([self._space.default])
+        self._rows = np.concatenate([self._rows, row[None, :]])
+        self._known.update(self._encoding.keys(row[None, :]))
+        for judge in self._judges.values():
+            if judge is not None:
+                judge.believe(row)
+        return self._encoding.configuration(row)
 
     def _row(self) -> Vector | None:
         first = min(max(len(self._space.parameters) + 1, _LEAST_FIRST), _MOST_FIRST)
@@ -78,10 +82,31 @@ class _Proposal:
             return self._far()
         if self._generator.random() < _RANDOM_SHARE:
             return self._any()
-        losses = learnable_losses(self._told, self._generator, self._view)
-        if losses is None:
-            return self._far()
-        return self._promising(losses)
+        view = list(View)[len(self._rows) % len(View)]
+        judge = self._judge(view)
+        return self._far() if judge is None else self._promising(view, judge)
+
+    def _judge(self, view: View) -> Judge | None:
+        """Returns who looks at losses in a way; None where no trial has succeeded."""
+        if view not in self._judges:
+            losses = learnable_losses(self._told, self._generator, view)
+            self._judges[view] = None if losses is None else self._learned(view, losses)
+        return self._judges[view]
+
+    def _learned(self, view: View, losses: Vector) -> Judge:
+        told, pending = self._rows[: len(losses)], self._rows[len(losses) :]
+        judge = Judge(
+            self._encoding.choices,
+            told,
+            losses,
+            learnable_costs(self._told),
+            self._generator,
+            has_trend=view is not View.SHARP,
+            room=len(pending) + self._count,
+        )
+        for row in pending:
+            judge.believe(row)
+        return judge
 
     def _any(self) -> Vector | None:
         rows = self._fresh(1)
@@ -95,29 +120,32 @@ class _Proposal:
         distances = _distances(rows, self._rows, self._encoding.choices)
         return _row_at(rows, distances)
 
-    def _promising(self, losses: Vector) -> Vector | None:
-        costs, has_trend = learnable_costs(self._told), self._view is not View.SHARP
-        judge = _Judge(self._space, self._rows, losses, costs, self._generator, has_trend)
-        rows = self._fresh(_DRAWN)
+    def _promising(self, view: View, judge: Judge) -> Vector | None:
+        """Returns what promises most of what is drawn, or was looked at before, and near it."""
+        is_first = view not in self._pools
+        rows = self._fresh(_DRAWN) if is_first else self._new(self._pools[view])
         if not len(rows):
             return None
         promise = judge.promise(rows)
-        best = self._rows[: len(losses)][np.argsort(losses, kind="stable")[:_STARTS]]
-        top = np.argsort(-promise, kind="stable")[:_STARTS]
-        starts = np.concatenate([best, rows[top]])
-        climbed, promises = self._climbed(starts, judge)
+        top = rows[np.argsort(-promise, kind="stable")]
+        starts, rounds = top[:_FEW_STARTS], 1
+        if is_first:
+            starts, rounds = np.concatenate([judge.best(_STARTS), top[:_STARTS]]), _ROUNDS
+        climbed, promises = self._climbed(starts, judge, rounds)
         seen = np.concatenate([rows, *climbed])
-        for place in np.argsort(-np.concatenate([promise, *promises]), kind="stable"):
+        order = np.argsort(-np.concatenate([promise, *promises]), kind="stable")
+        self._pools[view] = seen[order[:_POOL]]
+        for place in order:
             if len(self._new(seen[[place]])):
                 found: Vector = seen[place]
                 return found
         return None
 
-    def _climbed(self, starts: Rows, judge: "_Judge") -> tuple[list[Rows], list[Vector]]:
+    def _climbed(self, starts: Rows, judge: Judge, rounds: int) -> tuple[list[Rows], list[Vector]]:
         """Returns the neighbours that were seen on the way up from starts, and their promise."""
         current, promise = starts, judge.promise(starts)
         seen, promises = list[Rows](), list[Vector]()
-        for _ in range(_ROUNDS):
+        for _ in range(rounds):
             rows, sources = self._encoding.neighbours(current, self._generator)
             found = judge.promise(rows)
             seen.append(rows)
@@ -145,55 +173,6 @@ class _Proposal:
     def _new(self, rows: Rows) -> Rows:
         is_new = [key not in self._known for key in self._encoding.keys(rows)]
         return rows[np.array(is_new, np.bool_)]
-
-
-class _Judge:
-    """Says how much rows promise."""
-
-    def __init__(
-        self,
-        space: Space,
-        known: Rows,
-        losses: Vector,
-        costs: Vector | None,
-        generator: np.random.Generator,
-        has_trend: bool,
-    ) -> None:
-        choices = space.encoding.choices
-        pending = known[len(losses) :]
-        self._best = float(losses.min())
-        kept = _kept(losses, generator)
-        told, losses = known[kept], losses[kept]
-        self._trend: Trend | None = None
-        if has_trend:
-            self._trend = trend_of(told, losses, choices)
-            losses = losses - self._trend.predicted(told)
-        self._costs: Forest | None = None
-        if costs is not None:
-            self._costs = grown(told, costs[kept], choices, generator)
-        if len(pending):
-            believed, _ = grown(told, losses, choices, generator, _BELIEF).predicted(pending)
-            told, losses = np.concatenate([told, pending]), np.concatenate([losses, believed])
-        self._losses = grown(told, losses, choices, generator)
-
-    def promise(self, rows: Rows) -> Vector:
-        """Returns the logarithm of the improvement that is expected, for each second of cost."""
-        mean, variance = self._losses.predicted(rows)
-        if self._trend is not None:
-            mean = mean + self._trend.predicted(rows)
-        promise = log_expected_improvement(mean, variance, self._best)
-        if self._costs is None:
-            return promise
-        return promise - self._costs.predicted(rows)[0]
-
-
-def _kept(losses: Vector, generator: np.random.Generator) -> Positions:
-    """Returns which trials are learned from: of many, the best and some of the others."""
-    ranked = np.argsort(losses, kind="stable")
-    best, others = ranked[:_BEST], ranked[_BEST:]
-    if len(others) > _OTHERS:
-        others = generator.choice(others, _OTHERS, replace=False)
-    return np.concatenate([best, others])
 
 
 def _row_at(rows: Rows, worth: Vector) -> Vector:
