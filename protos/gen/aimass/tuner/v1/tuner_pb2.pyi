@@ -395,7 +395,8 @@ class TuningSpec(_message.Message):
     @_builtins.property
     def forecast(self) -> Global___ForecastSpec:
         """What to forecast; for FORECASTING only, which it makes the default, and where `horizon` is
-        required. `costs`, `weight_column`, `group_column` and `row_latency` do not go with it.
+        required. `costs`, `weight_column`, `group_column`, `row_latency`, `model_bytes`, `champion` and
+        `continue_from` do not go with it.
         """
 
     def __init__(
@@ -653,7 +654,9 @@ class TuningSummary(_message.Message):
 
     @_builtins.property
     def floor_scores(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Scores of what anybody would try first, out of fold, by family."""
+        """Scores of what anybody would try first, out of fold, by family; of forecasts `seasonal_naive`,
+        the last season again and again.
+        """
 
     @_builtins.property
     def members(self) -> _containers.RepeatedCompositeFieldContainer[Global___Member]:
