@@ -58,12 +58,12 @@ def data(suite: RunningSuite) -> str:
     return suite.import_dataset("passengers", "passengers.csv", content.encode(), spec)
 
 
-def spec_of(data: str, **forecast: int) -> tuner_pb2.TuningSpec:
+def spec_of(data: str, horizon: int) -> tuner_pb2.TuningSpec:
     """Returns a search in ways to forecast that are quick."""
     spec = tuner_pb2.TuningSpec(
         dataset_version=data,
         families=["naive", "linear_lags"],
-        forecast=tuner_pb2.ForecastSpec(**forecast),
+        forecast=tuner_pb2.ForecastSpec(horizon=horizon),
     )
     spec.budget.FromSeconds(BUDGET)
     return spec
@@ -72,7 +72,7 @@ def spec_of(data: str, **forecast: int) -> tuner_pb2.TuningSpec:
 @pytest.fixture(scope="module")
 def forecast(suite: RunningSuite, data: str) -> tuner_pb2.TuningRun:
     """A search for the next year."""
-    return suite.tune(spec_of(data, horizon=HORIZON))
+    return suite.tune(spec_of(data, HORIZON))
 
 
 def version_of(suite: RunningSuite, run: tuner_pb2.TuningRun) -> model_pb2.ModelVersion:
@@ -140,6 +140,6 @@ def test_the_model_can_be_imported_and_tried_like_any_other(
 def test_a_horizon_beyond_the_data_is_refused(suite: RunningSuite, data: str) -> None:
     """With the most that can be forecast."""
     with pytest.raises(grpc.RpcError) as refused:
-        suite.tune(spec_of(data, horizon=len(PASSENGERS)))
+        suite.tune(spec_of(data, len(PASSENGERS)))
     assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert "at most 46 steps" in str(refused.value.details())

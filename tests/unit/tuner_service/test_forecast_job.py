@@ -75,7 +75,12 @@ def stored_version(store: MemoryStore, is_temporal: bool = True) -> dataset_pb2.
 
 def spec_of(budget: int = BUDGET, **forecast: Any) -> tuner_pb2.TuningSpec:
     """Returns a search as the service resolves it, in families that are quickly fitted."""
-    usual = {"time_column": "day", "series_columns": ["shop"], "horizon": HORIZON}
+    usual: dict[str, Any] = {
+        "time_column": "day",
+        "series_columns": ["shop"],
+        "horizon": HORIZON,
+        "known_columns": ["price"],
+    }
     spec = tuner_pb2.TuningSpec(
         dataset_version=VERSION,
         model=MODEL,
@@ -84,7 +89,7 @@ def spec_of(budget: int = BUDGET, **forecast: Any) -> tuner_pb2.TuningSpec:
         metric="mase",
         trial_memory_bytes=1 << 30,
         families=["naive", "linear_lags"],
-        forecast=tuner_pb2.ForecastSpec(**(usual | {"known_columns": ["price"]} | forecast)),
+        forecast=tuner_pb2.ForecastSpec(**(usual | forecast)),
     )
     spec.budget.FromSeconds(budget)
     return spec
