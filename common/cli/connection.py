@@ -12,7 +12,7 @@ from aimass.catalog.v1 import dataset_pb2_grpc, lineage_pb2_grpc, model_pb2_grpc
 from aimass.maintenance.v1 import maintenance_pb2_grpc
 from aimass.outlier.v1 import outlier_pb2_grpc
 from aimass.trainer.v1 import trainer_pb2_grpc
-from aimass.tuner.v1 import policy_pb2_grpc, tuner_pb2_grpc
+from aimass.tuner.v1 import policy_pb2_grpc, study_pb2_grpc, tuner_pb2_grpc
 from common.cli.errors import CliError
 from common.client import connect_sync
 from common.local.home import Phase, SuiteHome
@@ -150,6 +150,11 @@ class Clients:
     def policies(self) -> policy_pb2_grpc.PolicyServiceStub:
         """Policies that keep models good."""
         return policy_pb2_grpc.PolicyServiceStub(self._tuner)
+
+    @cached_property
+    def studies(self) -> study_pb2_grpc.StudyServiceStub:
+        """Studies of what others try."""
+        return study_pb2_grpc.StudyServiceStub(self._tuner)
 
     @cached_property
     def transfer(self) -> transfer_pb2_grpc.TransferServiceStub:

@@ -1,0 +1,86 @@
+"""What the command shows of studies: lists, the best trials, words of users that do no harm."""
+
+import io
+from pathlib import Path
+from unittest.mock import MagicMock
+
+import pytest
+from google.protobuf import empty_pb2, text_format
+
+from aimass.tuner.v1 import study_pb2
+from common.cli import studies
+from common.cli.context import CliContext, make_console
+from common.local.home import SuiteHome
+
+STUDY = text_format.Parse(
+    r"""
+    name: "studies/flags"
+    spec {
+      parameters { name: "level" } parameters { name: "block" }
+      objectives { name: "seconds" direction: DIRECTION_MINIMIZE }
+      objectives { name: "speed" direction: DIRECTION_MAXIMIZE }
+      sampler: STUDY_SAMPLER_CMA_ES
+    }
+    trial_counts { running: 2 completed: 7 }
+    """,
+    study_pb2.Study(),
+)
+BEST = text_format.Parse(
+    r"""
+    name: "studies/flags/trials/4"
+    settings { key: "level" value { text: "-O2 \033[2J[bold]" } }
+    settings { key: "block" value { integer: 12 } }
+    settings { key: "rate" value { number: 0.1234567891 } }
+    settings { key: "fast" value { flag: true } }
+    values { key: "seconds" value: 1.5 }
+    """,
+    study_pb2.Trial(),
+)
+
+
+@pytest.fixture
+def cli(tmp_path: Path) -> CliContext:
+    """A command at a suite that answers, whose words are kept."""
+    clients = MagicMock()
+    clients.studies.ListStudies.return_value = study_pb2.ListStudiesResponse(studies=[STUDY])
+    clients.studies.GetStudy.return_value = STUDY
+    clients.studies.ListBestTrials.return_value = study_pb2.ListBestTrialsResponse(trials=[BEST])
+    clients.studies.DeleteStudy.return_value = empty_pb2.Empty()
+    context = CliContext(SuiteHome(tmp_path), console=make_console(io.StringIO()))
+    context.clients = clients
+    return context
+
+
+def context(cli: CliContext) -> MagicMock:
+    """What typer gives to a command."""
+    return MagicMock(find_object=lambda kind: cli)
+
+
+def said(cli: CliContext) -> str:
+    """What the command printed."""
+    stream = cli.console.file
+    assert isinstance(stream, io.StringIO)
+    return stream.getvalue()
+
+
+def test_studies_are_listed_with_what_they_make_best(cli: CliContext) -> None:
+    studies.list_(context(cli))
+    assert "studies/flags" in said(cli)
+    assert "least seconds, most speed" in said(cli)
+
+
+def test_a_study_is_shown_with_its_best_trials(cli: CliContext) -> None:
+    """Values of users cannot steer the terminal."""
+    studies.show(context(cli), "flags")
+    words = said(cli)
+    assert "2 running, 7 completed" in words
+    assert "seconds=1.5" in words
+    assert "block=12 fast=True" in words and "rate=0.123457" in words
+    assert "\033[2J" not in words and "[bold]" in words
+
+
+def test_a_study_is_deleted_by_its_id(cli: CliContext) -> None:
+    studies.delete(context(cli), "flags")
+    (call,) = cli.clients.studies.DeleteStudy.call_args_list  # type: ignore[attr-defined]
+    assert call.args[0].name == "studies/flags"
+    assert "is gone" in said(cli)
