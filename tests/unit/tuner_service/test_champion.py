@@ -4,6 +4,7 @@ import asyncio
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import grpc
@@ -30,6 +31,7 @@ from common.models.sample_rows import SampleRows
 from common.models.store import read_part
 from common.models.vectors import Vectors, encode
 from common.records import RecordStore
+from common.reports.report import Notice, Table
 from services.tuner.champion import contest
 from services.tuner.champion.answering import outputs_of
 from services.tuner.champion.checking import Champions
@@ -39,6 +41,7 @@ from services.tuner.champion.prediction import Order, Predicted
 from services.tuner.champion.words import comparison_words
 from services.tuner.domain.kinds import ProblemKind
 from services.tuner.domain.metrics.registry import METRICS
+from services.tuner.domain.page.beside import beside
 from services.tuner.domain.resolution.data import TuningData
 from services.tuner.domain.specification import TuningSpecification
 from services.tuner.loading import load_problem
@@ -323,3 +326,20 @@ def test_digests_do_not_depend_on_how_labels_are_coded() -> None:
     assert digests.tolist() == row_digests(RawRows({"c": np.array([1, 2, -1])}), other).tolist()
     assert len(set(digests.tolist())) == 3
     assert isinstance(digests, np.ndarray) and pd.api.types.is_unsigned_integer_dtype(digests)
+
+
+def test_the_page_shows_both_scores_and_the_gain() -> None:
+    """With what to know before trusting them."""
+    comparison = tuner_pb2.Comparison(
+        model_version=NAME, gain=0.1, gain_low=0.05, gain_high=0.2, row_count=90, left_out_count=10
+    )
+    comparison.score.value, comparison.found_score.value = 0.8, 0.9
+    comparison.notes.append("It is not known what it has learned from.")
+    evidence: Any = SimpleNamespace(tuned=SimpleNamespace(metric=METRICS["roc_auc"]))
+    section = beside(evidence, comparison)
+    scores, gain, note = section.parts
+    assert isinstance(scores, Table) and [row[1] for row in scores.rows] == [0.9, 0.8]
+    assert isinstance(gain, Table) and list(gain.rows) == [(0.1, 0.05, 0.2)]
+    assert (
+        isinstance(note, Notice) and "90 test rows" in section.note and "10 others" in section.note
+    )
