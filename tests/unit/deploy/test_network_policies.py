@@ -103,6 +103,7 @@ NEEDED = [
     ("analyzer", "outlier", 7704),
     ("tuner", "catalog", 7700),
     ("tuner", "outlier", 7704),
+    ("tuner", "trainer", 7701),
     ("trainer", "trainer", 7701),
     ("agent-cpu", "trainer", 7701),
     ("agent-cpu", "trainer", FREE_PORT),

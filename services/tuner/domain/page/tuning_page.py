@@ -14,6 +14,7 @@ from services.tuner.domain.page.costs import costs
 from services.tuner.domain.page.evidence import Evidence, Facts, gathered
 from services.tuner.domain.page.importance import importance
 from services.tuner.domain.page.leaderboard import leaderboard
+from services.tuner.domain.page.networks import networks
 from services.tuner.domain.page.progress import progress
 from services.tuner.domain.page.values import residuals
 from services.tuner.domain.page.verdict import notices, tiles, verdict
@@ -39,6 +40,7 @@ def tuning_page(tuned: Tuned, history: History, problem: Problem, facts: Facts) 
     sections = [
         section("Score over time", lambda: Section("Score over time", progress(evidence))),
         section("What the model is made of", lambda: blend(evidence)),
+        *networks(evidence),
         section("How well it predicts", lambda: _predictions(evidence)),
         *_beside(evidence),
         section("Leaderboard", lambda: leaderboard(evidence)),
