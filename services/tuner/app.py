@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
-from aimass.catalog.v1 import dataset_pb2_grpc
+from aimass.catalog.v1 import dataset_pb2_grpc, model_pb2_grpc
 from aimass.tuner.v1 import tuner_pb2_grpc
 from common import client
 from common.artifacts.opening import open_store
@@ -19,8 +19,10 @@ from common.runs.executor import ExecutorTimes
 from common.runs.hosting import hosted_runs
 from common.runs.leftovers import RunLeftovers
 from common.server import Service
+from services.tuner.champion.checking import Champions
 from services.tuner.config import TunerSettings
 from services.tuner.kind import TUNING_RUNS
+from services.tuner.policy.hosting import hosted_policies
 from services.tuner.portfolio import OwnPortfolio
 from services.tuner.results import CandidatePages
 from services.tuner.servicer import TunerServicer
@@ -55,17 +57,23 @@ async def tuner_app() -> AsyncIterator[Sequence[Service]]:
     limit, spares = settings.tuner_max_runs, int(settings.tuner_warm)
     async with (
         client.connect(reach.catalog_address, reach.token) as catalog,
+        client.connect(reach.outlier_address, reach.token) as outlier,
         sweeps.each_hour(),
         hosted_runs(TUNING_RUNS, store, records, _JOB, limit, spares, _TIMES) as runs,
         hosted_studies(store, records) as studies,
     ):
-        validator = Validator(dataset_pb2_grpc.DatasetServiceStub(catalog))
+        champions = Champions(model_pb2_grpc.ModelServiceStub(catalog), store, records)
+        datasets = dataset_pb2_grpc.DatasetServiceStub(catalog)
+        validator = Validator(datasets, champions, runs.get)
         servicer = TunerServicer(runs, validator, CandidatePages(store), OwnPortfolio(store))
-        yield [
-            Service(
-                "aimass.tuner.v1.TunerService",
-                partial(tuner_pb2_grpc.add_TunerServiceServicer_to_server, servicer),
-            ),
-            studies,
-            maintenance_service(sweeps),
-        ]
+        seconds = settings.tuner_policy_seconds
+        async with hosted_policies(catalog, outlier, records, runs, validator, seconds) as policies:
+            yield [
+                Service(
+                    "aimass.tuner.v1.TunerService",
+                    partial(tuner_pb2_grpc.add_TunerServiceServicer_to_server, servicer),
+                ),
+                studies,
+                policies,
+                maintenance_service(sweeps),
+            ]

@@ -1,11 +1,15 @@
 """Checks a search against the data it names, before it is created."""
 
+from collections.abc import Awaitable, Callable
+
 from aimass.catalog.v1 import dataset_pb2, dataset_pb2_grpc
 from aimass.tuner.v1 import tuner_pb2
 from common.data.messages import schema_from_proto
 from common.data.schema import SplitCounts
-from common.errors import InvalidFieldError
+from common.errors import InvalidFieldError, NotFoundError
 from common.names import DatasetVersionName, ModelName
+from services.tuner.champion.checking import Champions, version_name
+from services.tuner.continuing import check_continued, check_name, unknown
 from services.tuner.convert import (
     estimate_to_proto,
     specification_from_proto,
@@ -13,7 +17,7 @@ from services.tuner.convert import (
 )
 from services.tuner.domain.resolution.data import TuningData
 from services.tuner.domain.resolution.resolution import resolve_against_data
-from services.tuner.domain.specification import FIELD
+from services.tuner.domain.specification import FIELD, TuningSpecification
 from services.tuner.splits import temporal_column
 
 
@@ -22,10 +26,19 @@ class Validator:
 
     Args:
         datasets: Stub of the catalog's data sets.
+        champions: Knows the models that searches are compared with.
+        find: Returns a search; raises `NotFoundError`.
     """
 
-    def __init__(self, datasets: "dataset_pb2_grpc.DatasetServiceAsyncStub") -> None:
+    def __init__(
+        self,
+        datasets: "dataset_pb2_grpc.DatasetServiceAsyncStub",
+        champions: Champions,
+        find: Callable[[str], Awaitable[tuner_pb2.TuningRun]],
+    ) -> None:
         self._datasets = datasets
+        self._champions = champions
+        self._find = find
 
     async def resolve(self, spec: tuner_pb2.TuningSpec) -> tuner_pb2.TuningRun:
         """Returns a run with the resolved specification and its estimate.
@@ -35,14 +48,31 @@ class Validator:
             NotFoundError: The data set version does not exist.
         """
         specification = specification_from_proto(spec)
+        if specification.continue_from:
+            check_name(specification.continue_from)
         if specification.model:
             ModelName.from_name(specification.model, f"{FIELD}.model")
+        if specification.champion:
+            version_name(specification.champion)
         data = await self._data(specification.dataset_version)
         resolved = resolve_against_data(specification, data)
+        await self._check_continued(resolved.specification)
+        spec = specification_to_proto(resolved.specification)
+        spec.champion = await self._champions.resolved(resolved.specification, data)
         return tuner_pb2.TuningRun(
-            spec=specification_to_proto(resolved.specification),
+            spec=spec,
             estimate=estimate_to_proto(resolved.estimate, resolved.specification),
         )
+
+    async def _check_continued(self, specification: TuningSpecification) -> None:
+        name = specification.continue_from
+        if not name:
+            return
+        try:
+            run = await self._find(name)
+        except NotFoundError:
+            raise unknown(name) from None
+        check_continued(specification, run)
 
     async def _data(self, name: str) -> TuningData:
         field = f"{FIELD}.dataset_version"

@@ -21,6 +21,7 @@ from common.runs.tail import Tails
 from common.server import Service
 from common.testing.run_server import Kicks
 from common.testing.server import channel_to, running_server
+from services.tuner.champion.checking import Champions
 from services.tuner.kind import TUNING_RUNS
 from services.tuner.portfolio import OwnPortfolio
 from services.tuner.results import CandidatePages
@@ -60,7 +61,8 @@ async def tuner(
     records.create(catalog.version)
     tails = Tails(TUNING_RUNS, store, records)
     runs = RunService(TUNING_RUNS, records, tails, kicks)
-    servicer = TunerServicer(runs, Validator(stub), CandidatePages(store), OwnPortfolio(store))
+    validator = Validator(stub, Champions(stub, store, records), runs.get)
+    servicer = TunerServicer(runs, validator, CandidatePages(store), OwnPortfolio(store))
     service = Service(
         "aimass.tuner.v1.TunerService",
         lambda server: tuner_pb2_grpc.add_TunerServiceServicer_to_server(servicer, server),

@@ -7,7 +7,10 @@ import pytest
 
 from aimass.catalog.v1 import dataset_pb2
 from aimass.tuner.v1 import tuner_pb2
-from common.errors import InvalidInputError
+from common.artifacts.memory import MemoryStore
+from common.errors import InvalidInputError, NotFoundError
+from common.records import RecordStore
+from services.tuner.champion.checking import Champions
 from services.tuner.convert import families_to_proto
 from services.tuner.domain.names import FAMILY_KINDS, TRAINED_KINDS
 from services.tuner.validation import Validator
@@ -34,9 +37,24 @@ class Catalog:
         return version
 
 
+async def found(name: str) -> tuner_pb2.TuningRun:
+    """Returns a search with a model, in the first version of the data; one has none."""
+    if name.endswith("/gone"):
+        raise NotFoundError("It is gone.")
+    spec = tuner_pb2.TuningSpec(dataset_version="datasets/d/versions/1", targets=["y"])
+    if name.endswith("/other-data"):
+        spec.dataset_version = "datasets/e/versions/3"
+    if name.endswith("/other-target"):
+        spec.targets[:] = ["x"]
+    model = "" if name.endswith("/running") else "models/d/versions/1"
+    return tuner_pb2.TuningRun(name=name, spec=spec, model_version=model)
+
+
 def resolve(catalog: Catalog, **spec: Any) -> tuner_pb2.TuningRun:
     stub: Any = catalog
-    return asyncio.run(Validator(stub).resolve(tuner_pb2.TuningSpec(**spec)))
+    store = MemoryStore()
+    validator = Validator(stub, Champions(stub, store, RecordStore(store)), found)
+    return asyncio.run(validator.resolve(tuner_pb2.TuningSpec(**spec)))
 
 
 def test_a_run_comes_back_resolved_with_an_estimate() -> None:
@@ -72,3 +90,28 @@ def test_families_are_listed_with_their_kinds() -> None:
     found = {each.name: each.kinds for each in families_to_proto().families}
     assert found.keys() == {*FAMILY_KINDS, *TRAINED_KINDS}
     assert list(found["gaussian_process"]) == [tuner_pb2.PROBLEM_KIND_REGRESSION]
+
+
+@pytest.mark.parametrize(
+    ("name", "cure"),
+    [
+        ("models/d", "tuningRuns/{id}"),
+        ("tuningRuns/gone", "aimass runs list"),
+        ("tuningRuns/running", "wait until it has ended"),
+        ("tuningRuns/other-data", "name one of the same data set"),
+        ("tuningRuns/other-target", "name one of the same targets"),
+    ],
+)
+def test_a_search_that_cannot_be_continued_is_named_with_the_cure(name: str, cure: str) -> None:
+    with pytest.raises(InvalidInputError) as refused:
+        resolve(Catalog(), dataset_version="datasets/d/versions/3", continue_from=name)
+    [violation] = refused.value.violations
+    assert violation.field == "tuning_run.spec.continue_from"
+    assert cure in violation.description
+
+
+def test_a_search_in_another_version_of_the_data_is_continued() -> None:
+    run = resolve(
+        Catalog(), dataset_version="datasets/d/versions/3", continue_from="tuningRuns/before"
+    )
+    assert run.spec.continue_from == "tuningRuns/before"
