@@ -16,6 +16,7 @@ from common.runs.job import run_job
 from common.runs.owner import RunOwner
 from common.scratch import scratch_folder
 from services.tuner.budget import Budget
+from services.tuner.champion.entering import contest_of
 from services.tuner.convert import specification_from_proto
 from services.tuner.domain.cautions import cautions
 from services.tuner.domain.ensemble.pool import Limits
@@ -75,9 +76,14 @@ class _Tuning:
             return
         loaded = load_problem(self._specification, version, owner.store, owner.check_cancelled)
         warnings = self._warnings(loaded)
+        metric = self._metric(loaded.problem)
+        contest = contest_of(
+            owner, self._specification, version, loaded, metric, self._budget, self._folder
+        )
         history = History()
         settings = self._settings(loaded.problem)
         result = self._searched(loaded, settings, history, warnings)
+        result = replace(result, contest=contest)
         history.end()
         found = self._published(result)
         self._succeed(found)
@@ -201,7 +207,7 @@ class _Tuning:
         self._publication.add_page(found, self._page(result, found.summary))
         return found
 
-    def _page(self, result: Result) -> str:
+    def _page(self, result: Result, summary: tuner_pb2.TuningSummary) -> str:
         """Returns the page; empty where it cannot be made, which costs nobody the model."""
         facts = Facts(
             title=f"Search {self._owner.name}",
@@ -214,6 +220,8 @@ class _Tuning:
             ],
             notices=[Notice(Severity.WARNING, _ODD, each, "") for each in result.warnings],
             is_cut_short=bool(result.note),
+            test_score=summary.test_score.value if summary.HasField("test_score") else None,
+            comparison=summary.comparison if summary.HasField("comparison") else None,
         )
         try:
             return tuning_page(result.tuned, result.history, result.tuned.problem, facts)
