@@ -14,7 +14,7 @@ from common.runs.owner import RunOwner
 from services.tuner.budget import Budget
 from services.tuner.domain.forecasting.growing import grown
 from services.tuner.domain.forecasting.judging import judging_of
-from services.tuner.domain.forecasting.testing import ForecastTest, tested
+from services.tuner.domain.forecasting.testing import ForecastTest, forecast_test
 from services.tuner.domain.forecasting.tuning import (
     ForecastSettings,
     NothingLearnedError,
@@ -122,7 +122,7 @@ class ForecastSearch:
             ) from error
 
     def _tested(self, loaded: LoadedSeries, tuned: TunedForecast) -> ForecastTest | None:
-        return tested(
+        return forecast_test(
             tuned.estimator,
             loaded.whole,
             loaded.learned,

@@ -66,7 +66,7 @@ class _Told:
     floors: Floats
 
 
-def tested(
+def forecast_test(
     forecaster: Forecaster,
     whole: Panel,
     learned: Panel,
