@@ -1,5 +1,6 @@
 """Models of single series, learned anew whenever a forecast is made: mostly statsforecast's."""
 
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -61,7 +62,9 @@ class Classical:
         is_log = self.is_log and values.min() > 0
         seen = np.log(values) if is_log else values
         try:
-            told = np.asarray(self._model(seen).forecast(seen, horizon)["mean"], np.float64)
+            with warnings.catch_warnings():  # of searches that go on with another start
+                warnings.simplefilter("ignore")
+                told = np.asarray(self._model(seen).forecast(seen, horizon)["mean"], np.float64)
         except (ValueError, ArithmeticError, RuntimeError, IndexError, np.linalg.LinAlgError):
             return usual  # What a model does not take is its own affair.
         with np.errstate(over="ignore"):
@@ -83,7 +86,7 @@ class Classical:
         if self.kind == THETA:
             way = self.option or "multiplicative"
             way = way if values.min() > 0 else "additive"
-            return models.AutoTheta(season, decomposition_type=way)
+            return models.AutoTheta(fitting[0] if fitting else 1, decomposition_type=way)
         if self.kind == CES:
             return models.AutoCES(season)
         if self.kind == ARIMA:

@@ -12,6 +12,7 @@ from common.models.estimators.forecasting.simple import seasonal_naive
 _LEAST_ROWS = 8
 _MOST_WAVES_SHARE = 0.45
 _WILD = 10.0
+_MOST_BEFORE = 3
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,10 @@ class LinearLags:
             return found
         begin = int(steps[0]) - history.start
         covariates = history.covariates[begin : begin + len(steps), list(self.columns)]
-        return np.hstack([found, _standardised(covariates)])
+        now = _standardised(covariates)
+        # Of a lagged value what its own covariates explain is to be taken away.
+        before = [_before(now, lag) for lag in range(1, min(self.lags, _MOST_BEFORE) + 1)]
+        return np.hstack([found, now, *before])
 
     def _solved(self, table: Floats, truth: Floats) -> Floats:
         penalty = self.ridge * len(truth) * np.eye(table.shape[1])
@@ -137,6 +141,10 @@ class LinearLags:
                 table.T @ table + penalty + 1e-9 * np.eye(len(penalty)), table.T @ truth
             )
         )
+
+
+def _before(columns: Floats, lag: int) -> Floats:
+    return np.vstack([np.repeat(columns[:1], lag, axis=0), columns[:-lag]])
 
 
 def _standardised(columns: Floats) -> Floats:

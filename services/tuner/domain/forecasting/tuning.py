@@ -155,7 +155,7 @@ def tune_forecast(
     told = told_of(problem, panel, library, left, windows)
     intervals = intervals_of(panel, told)
     return TunedForecast(
-        _forecaster(panel, left, made, intervals),
+        forecaster_of(panel, left, made, intervals),
         judging.metric,
         left,
         library,
@@ -169,10 +169,17 @@ def _families(settings: ForecastSettings) -> Mapping[str, ForecastFamily]:
     return {name: each for name, each in FAMILIES.items() if not wanted or name in wanted}
 
 
-def _forecaster(
+def forecaster_of(
     panel: Panel, ensemble: Ensemble, made: Mapping[int, Trained], intervals: Intervals
 ) -> Forecaster:
-    """Returns the final model."""
+    """Returns the final model.
+
+    Args:
+        panel: The series that it keeps.
+        ensemble: The blend.
+        made: Its members that have learned, by number.
+        intervals: How far off it may be.
+    """
     ends = [each.start + len(each.values) for each in panel.series]
     kept = [panel.history(place, end) for place, end in enumerate(ends)]
     parts = [
