@@ -19,7 +19,7 @@ from aimass.catalog.v1 import (
 )
 from aimass.outlier.v1 import outlier_pb2, outlier_pb2_grpc
 from aimass.trainer.v1 import trainer_pb2, trainer_pb2_grpc
-from aimass.tuner.v1 import policy_pb2_grpc, tuner_pb2, tuner_pb2_grpc
+from aimass.tuner.v1 import policy_pb2_grpc, study_pb2_grpc, tuner_pb2, tuner_pb2_grpc
 from aimass.type.v1 import event_pb2, run_pb2
 from common import client
 from common.artifacts.opening import open_store
@@ -55,6 +55,7 @@ class RunningSuite:
         analyses: Stub of the analyses.
         tuning: Stub of the searches for models.
         policies: Stub of the policies that keep them good.
+        studies: Stub of the studies whose trials others carry out.
     """
 
     def __init__(self, suite: Suite) -> None:
@@ -82,6 +83,7 @@ class RunningSuite:
         self.analyses = analyzer_pb2_grpc.AnalyzerServiceStub(self._analyzer)
         self.tuning = tuner_pb2_grpc.TunerServiceStub(self._tuner)
         self.policies = policy_pb2_grpc.PolicyServiceStub(self._tuner)
+        self.studies = study_pb2_grpc.StudyServiceStub(self._tuner)
 
     def close(self) -> None:
         """Closes the channels."""

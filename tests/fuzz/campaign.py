@@ -13,7 +13,7 @@ from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2
 from aimass.outlier.v1 import detector_pb2, outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
-from aimass.tuner.v1 import policy_pb2, tuner_pb2
+from aimass.tuner.v1 import policy_pb2, study_pb2, tuner_pb2
 from common.testing.suite import RunningSuite
 from tests.fuzz.caller import Fuzzer, Report, methods
 from tests.fuzz.messages import MessageGenerator
@@ -98,7 +98,18 @@ def _tuning_victims(suite: RunningSuite, version: str) -> list[str]:
     spec = tuner_pb2.TuningSpec(dataset_version=version, families=["linear"])
     spec.budget.FromSeconds(10)
     tuned = suite.tune(spec)
-    return [tuned.name, tuned.model_version, _policy(suite, version)]
+    return [tuned.name, tuned.model_version, _policy(suite, version), *_study(suite)]
+
+
+def _study(suite: RunningSuite) -> list[str]:
+    """Makes a study with two trials under way."""
+    spec = study_pb2.StudySpec(objectives=[study_pb2.StudyObjective(name="loss")])
+    spec.parameters.add(name="x", number=study_pb2.NumberRange(low=0, high=1))
+    study = suite.studies.CreateStudy(
+        study_pb2.CreateStudyRequest(study=study_pb2.Study(spec=spec))
+    )
+    asked = study_pb2.AskTrialsRequest(parent=study.name, count=2)
+    return [study.name, *(trial.name for trial in suite.studies.AskTrials(asked).trials)]
 
 
 def _policy(suite: RunningSuite, version: str) -> str:

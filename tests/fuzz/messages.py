@@ -40,6 +40,8 @@ TEXTS = (
     "analyses/*",
     "tuningRuns/*",
     "tuningPolicies/*",
+    "studies/*",
+    "studies/a/trials/0",
     "s3://aimass/records/",
     "s3://other/../key",
     "file:///etc/passwd",

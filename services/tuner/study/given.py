@@ -13,7 +13,6 @@ from services.tuner.study.validation import raise_if
 MOST_STEPS = 1_000
 """Of a trial."""
 _MOST = 1_000
-_MOST_NAMED = 20
 _FIELD = "initial_trials"
 
 
@@ -44,7 +43,7 @@ def given_trials(problem: Problem, given: Sequence[study_pb2.Trial]) -> list[stu
                 f"{problem.spec.max_trials:,}: give fewer, or more `max_trials`.",
             )
         )
-    raise_if(violations[:_MOST_NAMED])
+    raise_if(violations)
     made = [_made(problem, trial) for trial in given]
     return sorted(made, key=lambda trial: trial.state == study_pb2.TRIAL_STATE_WAITING)
 

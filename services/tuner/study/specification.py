@@ -1,6 +1,7 @@
 """What a study is told: ranges and defaults of `StudySpec`, field by field."""
 
 import math
+import re
 from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -12,9 +13,16 @@ from services.tuner.domain.study.samplers import Sampler
 FIELD = "study.spec"
 _DAY = 86_400.0
 _LONGEST_TEXT = 1_000
-_NAME = r"^[A-Za-z_][A-Za-z0-9_]*$"
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
 
-Name = Annotated[str, Field(pattern=_NAME, max_length=63)]
+
+def _checked_name(name: str) -> str:
+    if _NAME.fullmatch(name) is None:
+        raise ValueError("must be 1 to 63 letters, digits and `_`, and not begin with a digit")
+    return name
+
+
+Name = Annotated[str, AfterValidator(_checked_name)]
 Number = Annotated[float, Field(allow_inf_nan=False)]
 
 

@@ -4,13 +4,17 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from aimass.tuner.v1 import study_pb2
-from common.errors import FieldViolation, InvalidFieldError, InvalidInputError
+from common.errors import FieldViolation, InvalidInputError
 from common.protobuf import from_plain, resolve
 from services.tuner.domain.space.checking import flaws_of
 from services.tuner.domain.study.objective import objective_flaws
 from services.tuner.domain.study.samplers import sampler_flaws
 from services.tuner.study.convert import Problem, problem_of
 from services.tuner.study.specification import FIELD, ParameterSpecification, StudySpecification
+
+# Errors must fit into the head of an answer.
+_MOST_SHOWN = 10
+_LONGEST = 300
 
 
 def resolved_spec(spec: study_pb2.StudySpec) -> study_pb2.StudySpec:
@@ -19,7 +23,7 @@ def resolved_spec(spec: study_pb2.StudySpec) -> study_pb2.StudySpec:
     Raises:
         InvalidInputError: Names the path of every field that is wrong, and the cure.
     """
-    specification = resolve(spec, StudySpecification, FIELD)
+    specification = _specification(spec)
     found = from_plain(specification.model_dump(mode="json"), study_pb2.StudySpec)
     for parameter, given in zip(found.parameters, specification.parameters, strict=True):
         _fill_default(parameter, given)
@@ -28,14 +32,29 @@ def resolved_spec(spec: study_pb2.StudySpec) -> study_pb2.StudySpec:
 
 
 def raise_if(violations: Sequence[FieldViolation]) -> None:
-    """Raises `InvalidInputError` where there are violations."""
-    if len(violations) == 1:
-        raise InvalidFieldError(violations[0].field, violations[0].description)
+    """Raises `InvalidInputError` where there are violations, with the first ones."""
     if violations:
-        first = violations[0]
+        shown = [
+            FieldViolation(each.field[:_LONGEST], _cut(each.description))
+            for each in violations[:_MOST_SHOWN]
+        ]
         raise InvalidInputError(
-            f"{first.field}: {first.description}", reason="INVALID_FIELD", violations=violations
+            f"{shown[0].field}: {shown[0].description}", reason="INVALID_FIELD", violations=shown
         )
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
+
+
+def _specification(spec: study_pb2.StudySpec) -> StudySpecification:
+    violations: Sequence[FieldViolation] = ()
+    try:
+        return resolve(spec, StudySpecification, FIELD)
+    except InvalidInputError as error:
+        violations = error.violations
+    raise_if(violations)
+    raise AssertionError("a specification that is refused has violations")
 
 
 def _fill_default(parameter: study_pb2.StudyParameter, given: ParameterSpecification) -> None:

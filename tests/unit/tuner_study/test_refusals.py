@@ -27,7 +27,7 @@ def integer(**more: Any) -> dict[str, Any]:
     ("more", "field", "words"),
     [
         ({"parameters": []}, "parameters", "at least one"),
-        ({"parameters": [{"name": "a b", "integer": {}}]}, "parameters[0].name", "pattern"),
+        ({"parameters": [{"name": "a b", "integer": {}}]}, "parameters[0].name", "letters, digits"),
         ({"parameters": [{"name": "a"}]}, "parameters[0]", "`number`, `integer` and `choice`"),
         ({"parameters": [DEPTH, DEPTH]}, "parameters[1]", "rename one of them"),
         (integer(high=0), "parameters[0].integer", "low that is at most high"),
@@ -175,6 +175,16 @@ async def test_a_call_that_is_wrong(method: str, request_: Any, field: str) -> N
             await getattr(stub, method)(request_)
     assert raised.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert str(raised.value.details()).startswith(f"{field}: ")
+
+
+async def test_many_errors_fit_into_an_answer() -> None:
+    """The first ones are named; all of them would be cut off, and nobody would read any."""
+    async with serving() as stub:
+        long = [f"x{place} < 3{' and x < 4' * 40}" for place in range(90)]
+        with pytest.raises(grpc.aio.AioRpcError) as raised:
+            await stub.CreateStudy(creation(constraints=long))
+    assert raised.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert "constraints[0]" in str(raised.value.details())
 
 
 async def test_a_step_has_one_value() -> None:
