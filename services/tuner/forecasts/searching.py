@@ -69,7 +69,7 @@ class ForecastSearch:
             version: The data.
 
         Raises:
-            FailedPreconditionError: Nothing can be learned, or the budget is too small.
+            FailedPreconditionError: Nothing can be learned from the data.
         """
         owner = self.owner
         loaded = load_series(self.specification, version, owner.store, owner.check_cancelled)
@@ -80,7 +80,7 @@ class ForecastSearch:
         history = History()
         settings = self._settings()
         tuned = self._tuned(loaded, settings, history)
-        note = _CANCELLED if owner.cancelled.is_set() else ""
+        note = self._note(tuned)
         owner.progress(MOST_SHARE, "testing", remaining=self.budget.left)
         test = self._tested(loaded, tuned)
         model, grown_note = self._grown(loaded, tuned)
@@ -114,12 +114,22 @@ class ForecastSearch:
                 loaded.learned, settings, trials, reporter.watch, reporter.is_stopped
             )
         except NothingLearnedError as error:
-            self.owner.check_cancelled()
             raise FailedPreconditionError(
-                f"Nothing could be forecast within the budget of {self.budget.seconds:g} s"
-                f"{reporter.failures_told()}; give it a larger one.",
-                reason="BUDGET_TOO_SMALL",
+                f"Nothing can be forecast: {error}", reason="DATA_CANNOT_BE_LEARNED"
             ) from error
+
+    def _note(self, tuned: TunedForecast) -> str:
+        """Returns why no more was found."""
+        if self.owner.cancelled.is_set():
+            return _CANCELLED
+        if sum(each.folds > 0 for each in tuned.library.entries.values()) > 1:
+            return ""
+        note = (
+            f"The budget of {self.budget.seconds:g} s is too small for a search: the model says "
+            "the last season again and again; give it a larger one."
+        )
+        self.owner.log(note, event_pb2.SEVERITY_WARNING, "search")
+        return note
 
     def _tested(self, loaded: LoadedSeries, tuned: TunedForecast) -> ForecastTest | None:
         return forecast_test(
