@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aimass.tuner.v1 import tuner_pb2
-from common.models.estimators.combining import Mean, tilted
+from common.models.estimators.combining import Doubted, Mean, tilted
 from services.tuner.champion.contest import Contest
 from services.tuner.champion.words import comparison_words
 from services.tuner.domain.ensemble.selection import Ensemble
@@ -174,7 +174,8 @@ def _blend(ensemble: Ensemble) -> str:
     else:
         words = _MEANS[ensemble.mean]
     if ensemble.calibration is not None:
-        words += "; then a calibration"
+        is_only_doubt = isinstance(ensemble.calibration, Doubted) and not ensemble.calibration.first
+        words += "; no surer than rows allow" if is_only_doubt else "; then a calibration"
     if ensemble.tilts is not None:
         words += "; decisions are shifted to suit the metric"
     return words

@@ -113,6 +113,29 @@ class Steps:
         return np.column_stack([1 - second, second])
 
 
+@dataclass(frozen=True)
+class Doubted:
+    """Probabilities that are no surer than the rows behind them allow.
+
+    Where `n` rows held no surprise, the next one is one with a chance of about 1 in `n + 2`
+    (Laplace's rule of succession), and log loss makes much of surprises that seemed impossible.
+
+    Attributes:
+        share: Of surprises, at which nothing but the prior is known.
+        prior: Of the outputs, (outputs,).
+        first: Applied before; None for none.
+    """
+
+    share: float
+    prior: Floats
+    first: Calibration | None = None
+
+    def apply(self, probabilities: Floats) -> Floats:
+        """See `Calibration`."""
+        found = probabilities if self.first is None else self.first.apply(probabilities)
+        return np.asarray((1 - self.share) * found + self.share * self.prior)
+
+
 def tilted(probabilities: Floats, tilts: Floats, is_exclusive: bool) -> Floats:
     """Returns probabilities of which the largest, or those of at least a half, are the decisions.
 

@@ -265,6 +265,19 @@ def test_overconfident_blend_is_calibrated_and_honest_one_left_alone() -> None:
         assert again.judged.loss > found.judged.loss - 0.01
 
 
+def test_nothing_is_surer_than_its_rows() -> None:
+    """A surprise costs less than if it had been impossible; sums stay 1."""
+    pool = pool_for(MULTICLASS, "log_loss")
+    sure = np.eye(pool.outputs.shape[2])[pool.truth.astype(np.int64)]
+    found = calibrated(pool, sure)
+    assert found.calibration is not None
+    doubted = found.calibration.apply(sure)
+    assert np.allclose(doubted.sum(axis=1), 1)
+    assert 1 - 1 / pool.row_count < doubted.max() < 1
+    surprise = -np.log(doubted.min())
+    assert np.log(pool.row_count) < surprise < np.log(pool.row_count) + 5
+
+
 def test_calibration_is_left_out_where_the_metric_does_not_see_it() -> None:
     pool = pool_for(BINARY, "roc_auc", 300, (1.0,))
     assert calibrated(pool, np.asarray(pool.outputs[0], np.float64)).calibration is None

@@ -19,6 +19,7 @@ from common.data.schema import Column, ColumnType
 from services.tuner.domain.families.family import Family, Fitted, Fold, OutOfTimeError, outputs_of
 from services.tuner.domain.families.registry import FAMILIES
 from services.tuner.domain.families.trees import TREES
+from services.tuner.domain.kinds import TABLE_KINDS
 from services.tuner.domain.problem import Outputs, Problem, ProblemKind, Truth
 from services.tuner.domain.space.configuration import Configuration
 
@@ -34,7 +35,7 @@ COLUMNS = (
 )
 
 by_family = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
-by_kind = pytest.mark.parametrize("kind", ProblemKind, ids=str)
+by_kind = pytest.mark.parametrize("kind", TABLE_KINDS, ids=str)
 by_both = pytest.mark.parametrize(
     ("family", "kind"),
     [

@@ -9,6 +9,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from common.models.estimators.combining import (
     Calibration,
+    Doubted,
     Mean,
     ScaledScores,
     Steps,
@@ -48,6 +49,9 @@ class Calibrated:
 def calibrated(pool: Pool, outputs: Outputs) -> Calibrated:
     """Returns the calibration that lowers the loss of held-out parts most.
 
+    Of log loss it is no surer than the rows allow: held-out rows do not tell that, for surprises
+    are what they lack.
+
     Args:
         pool: Of the rows.
         outputs: Of a blend for these rows, by weights that did not see them, (rows, outputs).
@@ -60,7 +64,16 @@ def calibrated(pool: Pool, outputs: Outputs) -> Calibrated:
         is_sure = gain > _DOUBT * usual.judged.gain_error(judged)
         if is_sure and judged.loss < best.judged.loss:
             best = Calibrated(fit(pool.truth, outputs, _weights(pool)), found, judged)
-    return best
+    return _doubted(pool, best) if pool.metric.name == LOG_LOSS.name else best
+
+
+def _doubted(pool: Pool, found: Calibrated) -> Calibrated:
+    counts = _wanted(pool.truth, found.outputs.shape[1]).sum(axis=0)
+    prior = (counts + 1) / (pool.row_count + (2 if pool.truth.ndim == 2 else len(counts)))
+    share = 1 / (pool.row_count + 2)
+    outputs = Doubted(share, prior).apply(found.outputs)
+    calibration = Doubted(share, prior, found.calibration)
+    return Calibrated(calibration, outputs, judge(pool, outputs))
 
 
 def held_out(pool: Pool, outputs: Outputs, fit: Fit) -> Outputs:

@@ -2,7 +2,7 @@
 
 import math
 
-from common.models.estimators.combining import Mean, ScaledScores
+from common.models.estimators.combining import Calibration, Doubted, Mean, ScaledScores
 from common.reports.report import Part, Section, Table
 from services.tuner.domain.ensemble.selection import Considered
 from services.tuner.domain.page.bars import Series, bars_plot
@@ -51,12 +51,20 @@ def _account(evidence: Evidence) -> str:
             f"The model has {counted(members, 'part')}. What it predicts is {_MEANS[ensemble.mean]}"
             f", by their weights; each part is the mean of its fits, {fits}."
         )
-    if ensemble.calibration is not None:
-        way = "scaled" if isinstance(ensemble.calibration, ScaledScores) else "put right in steps"
-        told += f" Probabilities are {way} then, so that they mean what they say."
+    told += _calibration(ensemble.calibration)
     if ensemble.tilts is not None:
         told += " It does not decide for what is likeliest but for what the metric gains by."
     return told
+
+
+def _calibration(calibration: Calibration | None) -> str:
+    if calibration is None:
+        return ""
+    if isinstance(calibration, Doubted):
+        doubt = " None is surer than the number of rows allows."
+        return _calibration(calibration.first) + doubt
+    way = "scaled" if isinstance(calibration, ScaledScores) else "put right in steps"
+    return f" Probabilities are {way} then, so that they mean what they say."
 
 
 def _parts(evidence: Evidence) -> Part:
