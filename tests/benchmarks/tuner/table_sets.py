@@ -92,12 +92,17 @@ class TableSet:
         return train
 
 
+def folder_of_sets() -> Path:
+    """Returns where the sets and their manifest are."""
+    return Path(os.environ.get("AIMASS_BENCH_DATA") or ROOT.parent / "shared/data/tuner")
+
+
 def table_sets(names: Sequence[str] = ()) -> list[TableSet]:
     """Returns as many tables as there are names: these, or others in place of those not there.
 
     Without names all are returned.
     """
-    folder = Path(os.environ.get("AIMASS_BENCH_DATA") or ROOT.parent / "shared/data/tuner")
+    folder = folder_of_sets()
     with (folder / "manifest.csv").open(newline="") as file:
         found = {
             row["name"]: TableSet(row["name"], row["task"], folder / f"{row['name']}.parquet")
