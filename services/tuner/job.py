@@ -19,7 +19,6 @@ from services.tuner.budget import Budget
 from services.tuner.champion.entering import contest_of
 from services.tuner.convert import specification_from_proto
 from services.tuner.domain.cautions import cautions
-from services.tuner.domain.ensemble.pool import Limits
 from services.tuner.domain.families.registry import FAMILIES
 from services.tuner.domain.history import History
 from services.tuner.domain.kinds import ProblemKind
@@ -32,13 +31,17 @@ from services.tuner.domain.search.fallback import small_model
 from services.tuner.domain.search.loop import fitting_families
 from services.tuner.domain.search.tuning import NothingLearnedError, Settings, Tuned, tune
 from services.tuner.kind import TUNING_RUNS
+from services.tuner.limits import limits_of, told_exceeded
 from services.tuner.loading import Loaded, load_problem
 from services.tuner.publication import Publication
 from services.tuner.publishing import packaged, store_package
+from services.tuner.recording.memory import Memory
+from services.tuner.remembering import known_sets, remember
 from services.tuner.reporting import MOST_SHARE, Reporter
 from services.tuner.summary import Result, summary_of
 from services.tuner.trainings.entering import trainings
 from services.tuner.trainings.listing import sources_of
+from services.tuner.twinning import Twins
 
 Owner = RunOwner[tuner_pb2.TuningRun]
 
@@ -57,7 +60,7 @@ def run_tuning(owner: Owner) -> None:
 
 
 class _Tuning:
-    """One attempt. Nothing of earlier ones is used: it has the time that they left."""
+    """One attempt. It goes on after the trials of earlier ones, in the time that they left."""
 
     def __init__(self, owner: Owner, folder: Path) -> None:
         self._owner = owner
@@ -80,12 +83,15 @@ class _Tuning:
         contest = contest_of(
             owner, self._specification, version, loaded, metric, self._budget, self._folder
         )
-        history = History()
+        memory = Memory(owner, self._specification, self._folder)
+        self._budget = replace(self._budget, has_model=memory.earlier.has_model)
+        history = memory.history(self._budget.spent)
         settings = self._settings(loaded.problem)
-        result = self._searched(loaded, settings, history, warnings)
+        result = self._searched(loaded, settings, memory, history, warnings)
         result = replace(result, contest=contest)
         history.end()
         found = self._published(result)
+        remember(owner.store, owner.name, result)
         self._succeed(found)
 
     def _succeed(self, found: tuner_pb2.TuningRun) -> None:
@@ -123,22 +129,30 @@ class _Tuning:
             memory_bytes=wanted.trial_memory_bytes,
             concurrency=wanted.concurrency,
             families=tuple(each for each in wanted.families if each in FAMILIES),
-            limits=_limits(wanted.row_latency, wanted.model_bytes),
+            limits=limits_of(wanted),
             seed=wanted.seed,
+            known=known_sets(wanted.portfolio, self._owner.store, self._budget.seconds),
         )
 
     def _searched(
-        self, loaded: Loaded, settings: Settings, history: History, warnings: list[str]
+        self,
+        loaded: Loaded,
+        settings: Settings,
+        memory: Memory,
+        history: History,
+        warnings: list[str],
     ) -> Result:
         problem = loaded.problem
         reporter = Reporter(self._owner, self._budget, history, self._metric(problem))
         trials = self._folder / "trials"
         trials.mkdir()
         try:
-            with trainings(self._owner, self._specification, loaded, settings) as trained:
-                tuned = tune(problem, settings, trials, reporter.watch, reporter.is_stopped)
+            arm = trainings(self._owner, self._specification, loaded, settings)
+            with arm as trained, memory.kept(reporter.watch) as watch:
+                tuned = tune(problem, settings, trials, watch, reporter.is_stopped, memory.earlier)
             tuned = trained.joined(tuned)
             warnings += trained.warnings
+            warnings += told_exceeded(self._owner, tuned, settings.limits)
         except NothingLearnedError:
             self._owner.check_cancelled()
             tuned, problem = self._small_model(problem, settings, trials, reporter)
@@ -194,6 +208,8 @@ class _Tuning:
             package = packaged(result.tuned.estimator, problem.features)
             prefix = self._publication.model_prefix
             model = store_package(store, prefix, package, problem.kind)
+            twins = Twins(self._owner, prefix, self._budget.left)
+            twins.add(model, package, result.tuned.estimator, problem)
             found = self._results(result)
         self._publication.register(model, found)
         return found
@@ -231,17 +247,9 @@ class _Tuning:
             return ""
 
 
-def _limits(row_latency: float | None, model_bytes: int | None) -> Limits:
-    usual = Limits()
-    return Limits(
-        usual.seconds if row_latency is None else row_latency,
-        usual.bytes if model_bytes is None else float(model_bytes),
-    )
-
-
 def main() -> int:
     """Works on one search; returns the exit code of the process."""
-    return run_job(TUNING_RUNS, run_tuning, resumes=False)
+    return run_job(TUNING_RUNS, run_tuning)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ class TunerServicer(tuner_pb2_grpc.TunerServiceServicer):
             run_id=request.tuning_run_id,
             request=identity,
             validate_only=request.validate_only,
-            references=[run.spec.dataset_version],
+            references=list(filter(None, (run.spec.dataset_version, run.spec.continue_from))),
             field="tuning_run_id",
         )
 

@@ -1,7 +1,7 @@
 """What happened in a search, and when."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from services.tuner.domain.search.library import Library
@@ -49,20 +49,28 @@ class History:
         """Starts now."""
         self._start = self.clock()
 
+    def go_on(self, steps: Sequence[Step], seconds: float) -> None:
+        """Goes on after trials that are known, as many seconds after the start."""
+        self.steps += sorted(steps, key=lambda each: each.seconds)
+        self._start -= seconds
+
     def watch(self, library: Library, result: TrialResult) -> None:
         """Remembers a trial; see `Watch`."""
-        self.steps.append(
-            Step(
-                seconds=self.clock() - self._start,
-                candidate=result.task.candidate.number,
-                fold=result.task.fold,
-                loss=result.loss,
-                spent=result.fit_seconds + result.predict_seconds,
-                failure=result.failure,
-                message=result.message,
-            )
-        )
+        self.steps.append(step_of(result, self.clock() - self._start))
 
     def end(self) -> None:
         """Remembers that all is done, the blend too."""
         self.seconds = self.clock() - self._start
+
+
+def step_of(result: TrialResult, seconds: float) -> Step:
+    """Returns a trial that ended so many seconds after the start."""
+    return Step(
+        seconds=seconds,
+        candidate=result.task.candidate.number,
+        fold=result.task.fold,
+        loss=result.loss,
+        spent=result.fit_seconds + result.predict_seconds,
+        failure=result.failure,
+        message=result.message,
+    )

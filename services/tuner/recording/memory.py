@@ -60,7 +60,8 @@ class Memory:
         """
         history = History()
         steps = [step_of(each.result, each.seconds) for each in self._recalled.trials]
-        history.go_on(steps, spent)
+        if steps:
+            history.go_on(steps, spent)
         return history
 
     @contextmanager

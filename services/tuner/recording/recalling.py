@@ -74,22 +74,18 @@ class Recalled:
                 self._add(each, is_continued)
 
     def _add(self, trial: RecordedTrial, is_continued: bool) -> None:
-        """Adds what a fold gave, where it is the next one of its candidate, or a better record."""
+        """Adds what a fold gave, where it is the next one of its candidate."""
         candidate, fold = trial.result.task.candidate, trial.result.task.fold
         entry = self._entries.setdefault(
             candidate.number, Entry(candidate, trial.origin, is_continued=is_continued)
         )
         # An attempt that was frozen may have used a number that its successor gave away, too.
-        if entry.candidate != candidate or fold > entry.folds:
+        if entry.candidate != candidate or fold != entry.folds:
             return
         if trial.result.failure is not None:
             entry.failure = trial.result
         else:
-            path = self._kept(trial)
-            if fold < entry.folds and not path:
-                return
-            result = replace(trial.result, model_path=path)
-            entry.results[fold:] = [result, *entry.results[fold + 1 :]]
+            entry.results.append(replace(trial.result, model_path=self._kept(trial)))
         self.trials.append(replace(trial, model=b""))
 
     def _kept(self, trial: RecordedTrial) -> str:

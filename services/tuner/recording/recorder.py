@@ -56,7 +56,8 @@ class Recorder:
 
     Outputs of all trials are kept, so that blends, leaderboard and surrogate know them again. An
     estimator is kept where its candidate promised something when the trial ended: most candidates
-    end with their first fold, and are no part of any blend.
+    end with their first fold, and are no part of any blend. They stay ended then, which costs less
+    than to keep or to fit again what hardly ever comes back.
     """
 
     def __init__(

@@ -34,12 +34,15 @@ def table() -> pd.DataFrame:
     generator = np.random.default_rng(0)
     tail = np.exp(2 * generator.normal(size=ROWS))
     missing = generator.random((2, ROWS)) < 0.1
+    names = generator.choice(list("wxyz"), ROWS)
     return pd.DataFrame(
         {
             "number": generator.normal(size=ROWS),
             "tail": np.where(missing[0], np.nan, tail),
             "few": generator.integers(0, 4, ROWS).astype(float),
-            "colour": np.where(missing[1], None, generator.choice(list("wxyz"), ROWS)),
+            "colour": [
+                None if gone else name for gone, name in zip(missing[1], names, strict=True)
+            ],
             "time": pd.Timestamp("1999-01-01")
             + pd.to_timedelta(np.arange(ROWS) * 9_000_001, unit="s"),
         }

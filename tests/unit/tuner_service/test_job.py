@@ -32,6 +32,7 @@ from services.tuner.domain.search.loop import Watch
 from services.tuner.domain.search.tuning import NothingLearnedError, Settings, Tuned, tune
 from services.tuner.domain.trials.trial import TrialResult
 from services.tuner.kind import TUNING_RUNS
+from services.tuner.portfolio import OwnPortfolio
 
 NAME, VERSION, MODEL = "tuningRuns/t", "datasets/d/versions/1", "models/m"
 ROWS, TEST_ROWS = 160, 40
@@ -114,7 +115,7 @@ def stored_version(store: MemoryStore, classes: int = 2) -> dataset_pb2.DatasetV
     )
 
 
-def create_run(store: MemoryStore) -> None:
+def create_run(store: MemoryStore, name: str = NAME, budget: int = BUDGET, **more: Any) -> None:
     """Adds a search as the service resolves it."""
     spec = tuner_pb2.TuningSpec(
         dataset_version=VERSION,
@@ -124,20 +125,21 @@ def create_run(store: MemoryStore) -> None:
         metric="roc_auc",
         trial_memory_bytes=1 << 30,
         families=["linear", "naive_bayes", "random_forest"],
+        **more,
     )
-    spec.budget.FromSeconds(BUDGET)
-    run = tuner_pb2.TuningRun(name=NAME, spec=spec, labels={"team": "blue"})
+    spec.budget.FromSeconds(budget)
+    run = tuner_pb2.TuningRun(name=name, spec=spec, labels={"team": "blue"})
     run.status.state = run_pb2.RUN_STATE_PENDING
     run.status.create_time.GetCurrentTime()
     RecordStore(store).create(run)
 
 
-def bench(monkeypatch: pytest.MonkeyPatch, classes: int = 2) -> FakeCatalog:
+def bench(monkeypatch: pytest.MonkeyPatch, classes: int = 2, budget: int = BUDGET) -> FakeCatalog:
     """The catalog that searches ask, in front of a store that has one to work on."""
     store = MemoryStore()
     catalog = FakeCatalog(store, stored_version(store, classes))
     monkeypatch.setattr(job, "ask_catalog", catalog.ask)
-    create_run(store)
+    create_run(store, budget=budget)
     return catalog
 
 
@@ -147,20 +149,20 @@ def catalog(monkeypatch: pytest.MonkeyPatch) -> FakeCatalog:
     return bench(monkeypatch)
 
 
-def attempt(catalog: FakeCatalog) -> tuner_pb2.TuningRun:
-    """Works on the search once. Returns it as it is then."""
-    owner = RunOwner.acquire(TUNING_RUNS, NAME, catalog.store)
+def attempt(catalog: FakeCatalog, name: str = NAME) -> tuner_pb2.TuningRun:
+    """Works on a search once. Returns it as it is then."""
+    owner = RunOwner.acquire(TUNING_RUNS, name, catalog.store)
     try:
         job.run_tuning(owner)
     finally:
         if not owner.ended:
             owner.abandon()
-    return record(catalog)
+    return record(catalog, name)
 
 
-def record(catalog: FakeCatalog) -> tuner_pb2.TuningRun:
-    """Returns the search as it is."""
-    return RecordStore(catalog.store).get(NAME, tuner_pb2.TuningRun).resource
+def record(catalog: FakeCatalog, name: str = NAME) -> tuner_pb2.TuningRun:
+    """Returns a search as it is."""
+    return RecordStore(catalog.store).get(name, tuner_pb2.TuningRun).resource
 
 
 def request_cancel(catalog: FakeCatalog) -> None:
@@ -257,6 +259,13 @@ def test_the_page_is_one_file(done: Done) -> None:
     assert NAME in page and VERSION in page and "Leaderboard" in page
 
 
+def test_what_was_found_is_kept_for_other_searches(done: Done) -> None:
+    """Scores and what the data are like."""
+    [known] = OwnPortfolio(done.catalog.store).sets(seconds=10)
+    assert (known.source, known.metric) == (NAME, "roc_auc")
+    assert known.scores and known.features
+
+
 def test_a_page_that_cannot_be_made_costs_no_model(
     catalog: FakeCatalog, monkeypatch: pytest.MonkeyPatch, done: Done
 ) -> None:
@@ -278,13 +287,13 @@ def test_a_cancelled_search_keeps_the_best_so_far(
     """Model, summary and candidates are there when the executor publishes the end."""
 
     def cancelled_after_a_trial(
-        problem: Problem, settings: Settings, folder: Path, watch: Watch, stop: Callable[[], bool]
+        problem: Problem, settings: Settings, folder: Path, watch: Watch, *more: Any
     ) -> Tuned:
         def cancel(library: Library, result: TrialResult) -> None:
             watch(library, result)
             request_cancel(catalog)
 
-        return tune(problem, settings, folder, cancel, stop)
+        return tune(problem, settings, folder, cancel, *more)
 
     monkeypatch.setattr(job, "tune", cancelled_after_a_trial)
     with pytest.raises(RunCancelledError):
@@ -304,7 +313,7 @@ def test_a_search_that_is_cancelled_before_a_model_keeps_nothing(
 
     def in_vain(*arguments: object) -> Tuned:
         request_cancel(catalog)
-        stop = arguments[-1]
+        stop = arguments[4]
         assert callable(stop)
         while not stop():
             pass

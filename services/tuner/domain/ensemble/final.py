@@ -50,7 +50,7 @@ def pool_of(problem: Problem, metric: Metric, results: Results, splits: Sequence
         outputs=np.stack([_out_of_fold(each, splits, folds)[rows] for each in results.values()]),
         parts=parts_of(truth, problem.kind, folds[rows]),
         weights=None if problem.weights is None else problem.weights[rows],
-        costs={number: _cost(found) for number, found in results.items()},
+        costs={number: cost_of(found) for number, found in results.items()},
     )
 
 
@@ -114,8 +114,8 @@ def _out_of_fold(
     return np.asarray(total / np.maximum(counts, 1)[:, None], np.float32)
 
 
-def _cost(results: Sequence[TrialResult]) -> Cost:
-    """Returns the cost of all folds, for each of which a row is predicted."""
+def cost_of(results: Sequence[TrialResult]) -> Cost:
+    """Returns the cost of all folds of a candidate, for each of which a row is predicted."""
     seconds = (
         each.predict_seconds / len(each.outputs) for each in results if each.outputs is not None
     )

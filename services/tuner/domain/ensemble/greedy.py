@@ -135,13 +135,13 @@ class Greedy:
 def affordable(pool: Pool, limits: Limits) -> list[int]:
     """Returns the positions of the candidates within limits, the best first.
 
-    If there are none, it is the cheapest one: some model there has to be.
+    If there are none, it is the one that is least beyond them: some model there has to be.
     """
     allowed = [at for at in pool.order if limits.allow(pool.cost([at]))]
     if allowed:
         return allowed
     costs = [pool.cost([at]) for at in range(pool.size)]
-    return [min(pool.order, key=lambda at: (costs[at].seconds, costs[at].bytes))]
+    return [min(pool.order, key=lambda at: limits.excess(costs[at]))]
 
 
 def pruned(pool: Pool, weights: Floats, limits: Limits, smallest: float) -> Floats:

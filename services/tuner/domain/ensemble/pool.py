@@ -52,6 +52,10 @@ class Limits:
         """Whether a cost is within the limits."""
         return cost.seconds <= self.seconds and cost.bytes <= self.bytes
 
+    def excess(self, cost: Cost) -> float:
+        """Returns how many times as much as a limit a cost is, of the two the larger."""
+        return max(cost.seconds / self.seconds, cost.bytes / self.bytes)
+
 
 @dataclass(frozen=True, eq=False)
 class Pool:

@@ -33,7 +33,7 @@ class Earlier:
     @property
     def has_model(self) -> bool:
         """Whether a model could be made of it without another trial."""
-        return any(each.folds and not each.next_fold < each.folds for each in self.entries)
+        return any(each.folds and each.has_models for each in self.entries)
 
     def fill(self, library: Library, families: Sequence[str]) -> None:
         """Puts candidates into a library where they were judged on the same folds.

@@ -38,10 +38,9 @@ class Entry:
         return len(self.results)
 
     @property
-    def next_fold(self) -> int:
-        """The first fold without a score, or whose estimator was not kept."""
-        gone = (each.task.fold for each in self.results if not each.model_path)
-        return next(gone, self.folds)
+    def has_models(self) -> bool:
+        """Whether the estimators of all its folds were kept."""
+        return all(each.model_path for each in self.results)
 
     @property
     def seconds(self) -> float:
@@ -96,7 +95,7 @@ class Library:
         """Adds what a fold gave."""
         entry = self.entries[result.task.candidate.number]
         if result.failure is None:
-            entry.results[result.task.fold :] = [result, *entry.results[result.task.fold + 1 :]]
+            entry.results.append(result)
         else:
             entry.failure = result
 

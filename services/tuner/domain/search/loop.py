@@ -77,7 +77,7 @@ class Search:
     def _start(self, entry: Entry) -> None:
         self._running.add(entry.candidate.number)
         seconds = min(self.pace.per_trial, self.pace.left)
-        self.host.start(TrialTask(entry.candidate, entry.next_fold, 1.0, seconds))
+        self.host.start(TrialTask(entry.candidate, entry.folds, 1.0, seconds))
 
     def _finish(self, result: TrialResult | None) -> None:
         if result is None:

@@ -76,10 +76,11 @@ class Guesses:
 def open_entries(library: Library) -> list[Entry]:
     """Returns the candidates that have begun, have not failed and are not complete.
 
-    Of an earlier attempt at a search, some models may be gone.
+    Of an earlier attempt at a search, those that promised nothing have no models any more, and are
+    left at that.
     """
     return [
         each
         for each in library.entries.values()
-        if each.failure is None and each.folds and each.next_fold < library.fold_count
+        if each.failure is None and 0 < each.folds < library.fold_count and each.has_models
     ]

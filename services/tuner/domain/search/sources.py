@@ -73,14 +73,25 @@ class Sources:
             self._numbers = count(max(each.number for each in known) + 1)
             self._generator = np.random.default_rng([self._seed, len(known)])
         given = [(each.family, each.configuration) for each in known if not each.bases]
-        for family, some in reversed(found):
+        first = self._continued(found)
+        found_too = [each[:2] for each in first]
+        rest = [each for each in self._known if each[:2] not in found_too]
+        self._known = [each for each in (*first, *rest) if each[:2] not in given]
+        self._second_level.skip(known)
+
+    def _continued(
+        self, found: Sequence[tuple[str, Configuration]]
+    ) -> list[tuple[str, Configuration, str]]:
+        """Returns what another search found; what anybody would try keeps its own origin."""
+        floors = [each[:2] for each in self._known if each[2] == FLOOR]
+        first: list[tuple[str, Configuration, str]] = []
+        for family, some in found:
             if family not in self._families:
                 continue
             configuration = adapted(self._spaces[family], some)
-            if (family, configuration) not in [each[:2] for each in self._known]:
-                self._known.insert(0, (family, configuration, CONTINUED))
-        self._known = [each for each in self._known if each[:2] not in given]
-        self._second_level.skip(known)
+            if (family, configuration) not in [*floors, *(each[:2] for each in first)]:
+                first.append((family, configuration, CONTINUED))
+        return first
 
     def next(self, library: Library) -> tuple[Candidate, str]:
         """Returns a candidate and where it comes from."""

@@ -188,8 +188,8 @@ def _results(library: Library) -> Results:
 
 
 def _usable(library: Library, folds: int) -> list[Entry]:
-    """Returns the candidates that have so many folds with their estimators."""
-    return [each for each in library.reached(folds) if each.next_fold >= folds]
+    """Returns the candidates that have so many folds, and whose estimators were kept."""
+    return [each for each in library.reached(folds) if each.has_models]
 
 
 def _holds_best(library: Library, folds: int) -> bool:
