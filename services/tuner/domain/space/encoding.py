@@ -187,8 +187,12 @@ class Encoding:
             name: _values(self._parameters[place], there[:, place])
             for name, place in zip(constraint.names, places, strict=True)
         }
-        with np.errstate(all="ignore"):
-            is_true[~is_true] = constraint.value(values, _FUNCTIONS)
+        try:
+            with np.errstate(divide="raise", invalid="raise", over="raise"):
+                is_true[~is_true] = constraint.value(values, _FUNCTIONS)
+        except FloatingPointError:
+            # Some have no value, and which they are only single ones say.
+            is_true[~is_true] = [constraint.holds(self.configuration(row)) for row in there]
         return is_true
 
 

@@ -1,16 +1,19 @@
 """What to try next. Imports numpy and numba; Optuna only where it is asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.space.parameter import Choice, Float
 from services.tuner.domain.space.space import Space
+from services.tuner.domain.study.evolution import evolved
 from services.tuner.domain.study.learning import told_of
 from services.tuner.domain.study.objective import Objective
+from services.tuner.domain.study.parzen import parzen
 from services.tuner.domain.study.records import TrialRecord, TrialState
 from services.tuner.domain.study.samplers import Sampler
+from services.tuner.domain.study.seeking import fresh
 from services.tuner.domain.surrogate.proposer import propose
 
 
@@ -40,11 +43,25 @@ def suggest(
     """
     generator = np.random.default_rng(seed)
     running = [each.parameters for each in records if each.state is TrialState.RUNNING]
+    waiting = [*pending, *running]
     ended = sorted(
         (each for each in records if each.state is not TrialState.RUNNING),
         key=lambda each: each.number,
     )
-    return propose(space, told_of(ended, objectives), [*pending, *running], generator, count)
+    told = told_of(ended, objectives)
+    if sampler is Sampler.FOREST:
+        return propose(space, told, waiting, generator, count)
+    known = [*(each.parameters for each in ended), *waiting]
+    first = [] if known else [space.default]
+    if sampler is Sampler.RANDOM:
+        drawn: Iterator[Configuration] = iter(())
+    elif sampler is Sampler.CMA_ES:
+        losses = np.array([each.losses[0] for each in told])
+        drawn = evolved(space, [each.configuration for each in told], losses, generator)
+    else:
+        drawn = parzen(space, objectives, ended, [*waiting, *first], seed)
+    others = fresh(space, drawn, [*known, *first], generator, count - len(first))
+    return [*first, *others]
 
 
 def warmed() -> None:
