@@ -29,6 +29,7 @@ class ForecastTest:
         floor_loss: Of the last season again and again.
         row_count: Values that were forecast.
         windows: How often a whole horizon was forecast, each time with all that was known by then.
+        is_scaled: Whether errors by steps are in units of each series' scale: of several series.
         by_step: Mean absolute errors by steps ahead, (horizon,), NaN where nothing is known.
         floor_by_step: The same of the last season again and again.
         backtests: Some of the forecasts, to be shown.
@@ -38,6 +39,7 @@ class ForecastTest:
     floor_loss: float
     row_count: int
     windows: int
+    is_scaled: bool
     by_step: Floats
     floor_by_step: Floats
     backtests: tuple[Backtest, ...]
@@ -170,13 +172,16 @@ def _summed(
 
     forecasts = np.concatenate([each.forecasts for each in told])
     floors = np.concatenate([each.floors for each in told])
+    is_scaled = whole.series_count > 1
+    units = own[:, None] if is_scaled else 1.0
     return ForecastTest(
         loss=loss(forecasts),
         floor_loss=loss(floors),
         row_count=int(known.sum()),
         windows=len(told),
-        by_step=_by_step(truth, forecasts),
-        floor_by_step=_by_step(truth, floors),
+        is_scaled=is_scaled,
+        by_step=_by_step((truth - forecasts) / units),
+        floor_by_step=_by_step((truth - floors) / units),
         backtests=_backtests(forecaster, whole, told),
     )
 
@@ -189,8 +194,8 @@ def _scales(whole: Panel, learned: Panel) -> Mapping[int, float]:
     }
 
 
-def _by_step(truth: Floats, forecasts: Floats) -> Floats:
-    errors = np.abs(truth - forecasts)
+def _by_step(errors: Floats) -> Floats:
+    errors = np.abs(errors)
     known = ~np.isnan(errors)
     counts = known.sum(axis=0)
     sums = np.where(known, errors, 0.0).sum(axis=0)

@@ -1,7 +1,6 @@
 """Forecasts beside what came, and how errors grow with the steps ahead."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +15,7 @@ from services.tuner.domain.page.words import counted
 
 _MOST_SERIES, _MOST_WINDOWS = 4, 6
 _HEIGHT = 360
-_BAND_OPACITY = 0.18
+_BAND_OPACITY = 0.25
 
 Floats = npt.NDArray[np.float64]
 
@@ -52,10 +51,12 @@ def error_by_step(backtests: Sequence[Backtest], test: ForecastTest | None) -> S
         test: Of the steps that were put aside; None where they are not known.
     """
     title = "Error by step"
+    unit = "mean error"
     if test is None:
         model, usual, where = _by_step(backtests), None, "windows of the past"
     else:
         model, usual, where = test.by_step, test.floor_by_step, "the steps put aside"
+        unit += ", usual changes" if test.is_scaled else ""
     if not len(model) or np.isnan(model).all():
         return Section(title, ["Nothing is known of what came."])
     figure = go.Figure()
@@ -73,10 +74,12 @@ def error_by_step(backtests: Sequence[Backtest], test: ForecastTest | None) -> S
         )
     figure.update_layout(
         xaxis={"title": {"text": "steps ahead"}},
-        yaxis={"title": {"text": "mean error"}, "rangemode": "tozero"},
+        yaxis={"title": {"text": unit}, "rangemode": "tozero"},
         height=_HEIGHT,
     )
     caption = f"By how much forecasts are off in the mean, by how far ahead they look: {where}."
+    if unit != "mean error":
+        caption += " Of each series in units of its mean change from season to season."
     first, last = _ends(model)
     seen = f"The mean error is {number(first)} one step ahead and {number(last)} at the last step."
     return Section(title, [Plot(figure, caption, seen)])
@@ -93,6 +96,12 @@ def _spread(names: Sequence[str]) -> list[str]:
 def _plot(name: str, past: Sequence[Backtest], tested: Sequence[Backtest]) -> Plot:
     figure = go.Figure()
     truth = _truth([*past, *tested])
+    for windows, label, color in (
+        (past, "chosen by", SERIES[1]),
+        (tested, "put aside", SERIES[0]),
+    ):
+        for place, each in enumerate(windows):
+            _add_window(figure, each, f"forecast, {label}", color, is_named=place == 0)
     figure.add_scatter(
         x=list(truth),
         y=list(truth.values()),
@@ -100,12 +109,6 @@ def _plot(name: str, past: Sequence[Backtest], tested: Sequence[Backtest]) -> Pl
         name="what came",
         line={"color": INK, "width": 1.2},
     )
-    for windows, label, color in (
-        (past, "chosen by", SERIES[1]),
-        (tested, "put aside", SERIES[0]),
-    ):
-        for place, each in enumerate(windows):
-            _add_window(figure, each, f"forecast, {label}", color, is_named=place == 0)
     figure.update_layout(height=_HEIGHT, yaxis={"title": {"text": plot_text(name, 40) or "value"}})
     called = f"the series {name}" if name else "the series"
     caption = (
@@ -119,16 +122,16 @@ def _plot(name: str, past: Sequence[Backtest], tested: Sequence[Backtest]) -> Pl
 
 def _add_window(figure: go.Figure, each: Backtest, label: str, color: str, is_named: bool) -> None:
     times = list(each.times)
-    shape: dict[str, Any] = {"mode": "lines", "line": {"width": 0}, "hoverinfo": "skip"}
-    figure.add_scatter(x=times, y=_listed(each.high), showlegend=False, **shape)
     figure.add_scatter(
-        x=times,
-        y=_listed(each.low),
-        fill="tonexty",
+        x=[*times, *reversed(times)],
+        y=_listed(np.concatenate([each.high, each.low[::-1]])),
+        mode="lines",
+        fill="toself",
         fillcolor=color,
+        line={"width": 0, "color": color},
         opacity=_BAND_OPACITY,
         showlegend=False,
-        **shape,
+        hoverinfo="skip",
     )
     figure.add_scatter(
         x=times,
