@@ -102,7 +102,9 @@ def _lines(summary: tuner_pb2.TuningSummary) -> Iterator[str]:
 
 def _scores(summary: tuner_pb2.TuningSummary) -> str:
     rows = text.count(summary.row_count, "row")
-    scores = f"{_score(summary.score)} out of fold on {rows}"
+    is_forecast = "seasonal_naive" in summary.floor_scores
+    where = "over windows of the past of" if is_forecast else "out of fold on"
+    scores = f"{_score(summary.score)} {where} {rows}"
     if summary.HasField("test_score"):
         scores += f", {_score(summary.test_score)} on the test rows"
     return scores
