@@ -186,6 +186,28 @@ def test_a_small_space_is_tried_whole_before_anything_comes_twice() -> None:
     assert space.problems(found) == []
 
 
+def test_many_at_once_take_a_small_space_whole() -> None:
+    """Also where more are asked for than are kept in mind between them."""
+    space = Space((Choice("a", tuple("abcdefgh"), "a"), Integer("b", 1, 42, 1)))
+    told = [Told(each, float(each["b"])) for each in propose(space, [], [], _generator(), 12)]
+    found = propose(space, told, [], _generator(), 324)
+    known = (*found, *(each.configuration for each in told))
+    assert len({space.key(each) for each in known}) == 336
+
+
+def test_what_is_believed_is_known() -> None:
+    generator = _generator()
+    rows, row = generator.random((50, 3)), generator.random((1, 3))
+    forest = grown(rows, _surface(rows), NUMBERS, generator, room=1)
+    before, _ = forest.predicted(row)
+    forest.believe(row[0])
+    after, variance = forest.predicted(row)
+    assert after[0] == pytest.approx(before[0])
+    assert variance[0] == pytest.approx(0.0, abs=1e-12)
+    mean, _ = forest.predicted(rows)
+    assert np.median(np.abs(mean - _surface(rows))) < 1e-9
+
+
 def test_proposals_keep_narrow_constraints() -> None:
     names = "abcdef"
     parameters = tuple(Float(name, 0, 1, 0.01) for name in names)

@@ -122,8 +122,10 @@ class _Batch:
 
     def _promising(self, view: View, judge: Judge) -> Vector | None:
         """Returns what promises most of what is drawn, or was looked at before, and near it."""
-        is_first = view not in self._pools
-        rows = self._fresh(_DRAWN) if is_first else self._new(self._pools[view])
+        rows = self._new(self._pools.get(view, self._rows[:0]))
+        is_first = not len(rows)
+        if is_first:
+            rows = self._fresh(_DRAWN)
         if not len(rows):
             return None
         promise = judge.promise(rows)
