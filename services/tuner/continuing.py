@@ -9,6 +9,7 @@ from aimass.tuner.v1 import tuner_pb2
 from common.errors import InvalidFieldError
 from common.names import DatasetVersionName
 from services.tuner.convert import specification_from_proto
+from services.tuner.domain.kinds import ProblemKind
 from services.tuner.domain.resolution.data import refused
 from services.tuner.domain.specification import FIELD, TuningSpecification
 from services.tuner.kind import TUNING_RUNS
@@ -50,6 +51,12 @@ def check_continued(specification: TuningSpecification, run: tuner_pb2.TuningRun
             "RUN_HAS_NO_MODEL",
         )
     other = specification_from_proto(run.spec)
+    if other.kind is ProblemKind.FORECASTING:
+        raise refused(
+            _FIELD,
+            f"{run.name} is a search for forecasts, which none goes on from; leave it out.",
+            "OTHER_KIND",
+        )
     own, its = (_dataset(each) for each in (specification, other))
     if own != its:
         raise refused(

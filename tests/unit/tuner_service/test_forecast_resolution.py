@@ -16,7 +16,8 @@ from common.data.schema import (
     TimeRange,
     TimeSeries,
 )
-from common.errors import InvalidInputError
+from common.errors import InvalidFieldError, InvalidInputError
+from services.tuner.continuing import check_continued
 from services.tuner.convert import specification_from_proto, specification_to_proto
 from services.tuner.domain.kinds import ProblemKind
 from services.tuner.domain.names import families_for
@@ -161,9 +162,24 @@ def test_rows_without_a_time_or_a_series_are_refused() -> None:
         ({"weight_column": "price"}, "weight_column"),
         ({"group_column": "shop"}, "group_column"),
         ({"row_latency": {"seconds": 1}}, "row_latency"),
+        ({"model_bytes": 1000}, "model_bytes"),
+        ({"champion": "models/m/versions/1"}, "champion"),
+        ({"continue_from": "tuningRuns/f"}, "continue_from"),
         ({"left_out": ["day"]}, "left_out[0]"),
         ({"left_out": ["cost"]}, "left_out[0]"),
     ],
 )
 def test_what_does_not_go_with_forecasts_is_refused(spec: dict[str, Any], field: str) -> None:
     assert refused(**spec)[0] == field
+
+
+def test_no_search_goes_on_from_one_for_forecasts() -> None:
+    """Its candidates are of other families."""
+    run = tuner_pb2.TuningRun(
+        name="tuningRuns/f",
+        spec=specification_to_proto(resolve().specification),
+        model_version="models/shops/versions/1",
+    )
+    kind = tuner_pb2.PROBLEM_KIND_REGRESSION
+    with pytest.raises(InvalidFieldError, match="forecasts"):
+        check_continued(resolve(forecast=None, kind=kind).specification, run)
