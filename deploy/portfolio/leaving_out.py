@@ -24,6 +24,7 @@ SECONDS = (3.0, 6.0, 12.0, 24.0, 48.0)
 """Of trials, after which orders are compared."""
 _ROUNDS = 15
 _MOST_BLENDED = 12
+_LOWEST, _HIGHEST = 0.8, 1.25
 
 Mask = npt.NDArray[np.bool_]
 
@@ -82,12 +83,16 @@ def write(compared: Sequence[Compared], path: Path) -> None:
 
 def summary(compared: Sequence[Compared]) -> str:
     """Returns how much better what is known is than the usual order, for people."""
-    lines = ["seconds  loss by what is known / usual loss (geometric mean)  sets better, worse"]
+    lines = [
+        "Loss by what is known of the other sets, as a share of that by the usual order: geometric",
+        f"mean, each set's bounded to {_LOWEST} and {_HIGHEST}; sets better and worse by over 1 %.",
+        "seconds   mean  better  worse",
+    ]
     for seconds in SECONDS:
         ratios = np.array([each.ratio for each in compared if each.seconds == seconds])
-        mean = float(np.exp(np.log(np.maximum(ratios, 1e-9)).mean()))
-        better, worse = int((ratios < 0.995).sum()), int((ratios > 1.005).sum())
-        lines.append(f"{seconds:7g}  {mean:.4f}  {better}, {worse}")
+        mean = float(np.exp(np.log(np.clip(ratios, _LOWEST, _HIGHEST)).mean()))
+        better, worse = int((ratios < 0.99).sum()), int((ratios > 1.01).sum())
+        lines.append(f"{seconds:7g}  {mean:.3f}  {better:6}  {worse:5}")
     return "\n".join(lines)
 
 

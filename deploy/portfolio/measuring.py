@@ -103,6 +103,19 @@ class Bounds:
         return self.until - time.monotonic()
 
 
+def missing_of(
+    name: str, problem: Problem, pool: Sequence[Known], fold: int, results: RawResults
+) -> list[Known]:
+    """Returns what is not known yet; see `measure`."""
+    return [
+        (family, settings)
+        for family, settings in pool
+        if problem.kind in FAMILIES[family].kinds
+        and not FAMILIES[family].fits(problem)
+        and Measured(name, family, settings, fold, 0.0, 0.0).key not in results.known
+    ]
+
+
 def measure(
     name: str,
     problem: Problem,
@@ -121,13 +134,7 @@ def measure(
         results: What is known, and where more goes.
         bounds: Of the time.
     """
-    missing = [
-        (family, settings)
-        for family, settings in pool
-        if problem.kind in FAMILIES[family].kinds
-        and not FAMILIES[family].fits(problem)
-        and Measured(name, family, settings, fold, 0.0, 0.0).key not in results.known
-    ]
+    missing = missing_of(name, problem, pool, fold, results)
     if not missing or bounds.left <= 0:
         return
     metric, splits = metric_for(problem.kind), fold_splits(problem, PARTS, SEED)

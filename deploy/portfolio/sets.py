@@ -1,6 +1,7 @@
 """The data sets that the portfolio is made from."""
 
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,14 @@ def development_sets(folder: Path) -> list[DevelopmentSet]:
             for row in csv.DictReader(file)
             if row["task"] in _KINDS
         ]
+
+
+def write_sources(sets: Sequence[DevelopmentSet], path: Path) -> None:
+    """Writes where sets come from, a row each."""
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["set", "kind", "source"])
+        writer.writerows([each.name, each.kind, each.source] for each in sets)
 
 
 def _train_rows(truth: pd.DataFrame, kind: ProblemKind) -> npt.NDArray[np.bool_]:
