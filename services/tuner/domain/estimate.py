@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from common.data.schema import Column, ColumnType
-from services.tuner.domain.fold_counts import usual_fold_count
+from services.tuner.domain.fold_counts import TEXT_COLUMNS, usual_fold_count
 from services.tuner.domain.specification import TuningSpecification
 
 # Measured: the run's process and the one that trials are forked from, with all libraries.
@@ -46,7 +46,7 @@ def estimate(specification: TuningSpecification, features: Sequence[Column], row
     return Estimate(
         specification.budget,
         memory + specification.concurrency * trial_bytes,
-        usual_fold_count(rows, sum(map(_width, features)), specification.budget),
+        usual_fold_count(rows, sum(map(_work, features)), specification.budget),
     )
 
 
@@ -67,6 +67,11 @@ def _value_bytes(column: Column) -> int:
     if column.type is not ColumnType.TEXT:
         return size
     return size + _TEXT_BYTES + round(column.text_length.mean if column.text_length else 0)
+
+
+def _work(column: Column) -> int:
+    """Returns what a column takes to be learned from, in columns of numbers."""
+    return _width(column) + (TEXT_COLUMNS if column.type is ColumnType.TEXT else 0)
 
 
 def _width(column: Column) -> int:

@@ -2,6 +2,9 @@
 
 import math
 
+TEXT_COLUMNS = 300
+"""What a column of texts takes is like that of so many columns."""
+
 _COUNTS = ((5_000, 8), (20_000, 5), (300_000, 3))
 _USUAL_SECONDS = 60.0
 _LEAST_HASTE, _MOST_HASTE = 0.5, 3.0

@@ -6,7 +6,8 @@ import pandas as pd
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
-from services.tuner.domain.fold_counts import usual_fold_count
+from common.data.schema import ColumnType
+from services.tuner.domain.fold_counts import TEXT_COLUMNS, usual_fold_count
 from services.tuner.domain.problem import Positions, Problem, ProblemKind
 from services.tuner.domain.trials.trial import Split
 
@@ -27,7 +28,9 @@ def fold_count(problem: Problem, seconds: float) -> int:
     Returns:
         8 for small tables, fewer for large ones or where time is short, 1 for a holdout.
     """
-    return usual_fold_count(problem.row_count, len(problem.columns), seconds)
+    texts = len(problem.names(ColumnType.TEXT))
+    columns = len(problem.columns) + TEXT_COLUMNS * texts
+    return usual_fold_count(problem.row_count, columns, seconds)
 
 
 def fold_splits(problem: Problem, count: int, seed: int) -> list[Split]:

@@ -38,11 +38,13 @@ Families that do not fit are passed over, and so is what a problem's columns do 
 
 _TEXT_FLOORS: tuple[Known, ...] = (("linear", {}), ("naive_bayes", {}))
 _TEXT_FIRST: tuple[Known, ...] = (
-    ("linear", {"C": 30.0, "prepare.text_words": 2, "prepare.text_characters": 5}),
-    ("support_vectors", {"prepare.text_words": 2}),
+    ("linear", {"C": 30.0, "prepare.text_words": 2}),
+    ("linear", {"C": 30.0, "prepare.text_words": 2, "prepare.text_characters": 4}),
     ("linear", {"C": 10.0, "prepare.text_words": 2, "prepare.text_least": 1}),
-    ("light_boosting", {"prepare.text_components": 128}),
+    ("support_vectors", {"prepare.text_words": 2}),
     ("naive_bayes", {"prepare.text_words": 2, "prepare.text_characters": 4}),
+    ("linear", {"C": 30.0, "prepare.text_words": 2, "prepare.text_characters": 5}),
+    ("light_boosting", {}),
     ("perceptron", {}),
     ("extra_trees", {}),
     ("random_forest", {}),
