@@ -21,6 +21,7 @@ from services.tuner.study.suggesting import Process, Suggesting
 from services.tuner.study.trials import Trials
 
 _MOST_BEST = 1_000
+_AT_ONCE = 200
 _LEAST_WAIT = 0.1
 _TAKING_OVER = 10.0
 
@@ -64,8 +65,11 @@ class Desk:
     async def refresh(self) -> None:
         """Reads what other processes have changed."""
         began = time.monotonic()
-        for record in await asyncio.to_thread(self._trials.all, self._name):
+        records = await asyncio.to_thread(self._trials.all, self._name)
+        for place, record in enumerate(records, 1):
             self._board.put(record)
+            if not place % _AT_ONCE:
+                await asyncio.sleep(0)  # others are answered meanwhile
         self.refreshed_at = began
         self.refresh_seconds = time.monotonic() - began
 

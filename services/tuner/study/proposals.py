@@ -11,7 +11,7 @@ from services.tuner.study.board import Board
 Source = Callable[[int, Sequence[Configuration]], Awaitable[list[Configuration]]]
 """Returns so many proposals, given what else is under way; fewer where there are no others."""
 
-_PATIENCE = 0.025
+_PATIENCE = 0.015
 _MOST_AT_ONCE = 64
 _LEAST_READY, _MOST_READY = 4, 16
 _MOST_OLD = 64
@@ -22,7 +22,7 @@ class Proposals:
     """A queue of proposals for one study.
 
     A proposal that knows all trials that have ended is fresh. Who asks gets a fresh one where there
-    is one within 25 ms, else one that was made a little earlier.
+    is one within 15 ms, else one that was made a little earlier.
     """
 
     def __init__(self, board: Board, source: Source, patience: float = _PATIENCE) -> None:
