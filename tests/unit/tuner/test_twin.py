@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from common.models.estimators.blending import BlendedClassifier, BlendedRegressor, BlendGroup
-from common.models.estimators.combining import Mean, ScaledScores, Steps
+from common.models.estimators.combining import Doubted, Mean, ScaledScores, Steps
 from common.models.estimators.stacking import StackedClassifier
 from common.models.frames import columns_of
 from common.models.onnx_model import open_onnx
@@ -26,6 +26,7 @@ from services.tuner.publishing import model_inputs
 
 ROWS = 120
 SECONDS = 0.5
+SCALED = ScaledScores(np.array([0.9, 1.1]), np.array([0.1, 0.0]))
 BLENDED = ("linear", "decision_tree", "light_boosting")
 
 
@@ -135,7 +136,8 @@ def test_preparations_have_counterparts(more: dict[str, Any]) -> None:
     ("mean", "calibration"),
     [
         (Mean.PLAIN, None),
-        (Mean.LOGITS, ScaledScores(np.array([0.9, 1.1]), np.array([0.1, 0.0]))),
+        (Mean.LOGITS, SCALED),
+        (Mean.LOGITS, Doubted(0.1, np.array([0.3, 0.7]), SCALED)),
         (Mean.LOGITS, Steps(np.array([0.1, 0.4, 0.4, 0.9]), np.array([0.0, 0.2, 0.5, 1.0]))),
     ],
 )

@@ -38,7 +38,9 @@ class _ModelFormatEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ModelForm
     MODEL_FORMAT_ONNX: _ModelFormat.ValueType  # 2
     """An ONNX model (artifact `onnx`)."""
     MODEL_FORMAT_SKOPS: _ModelFormat.ValueType  # 3
-    """A scikit-learn estimator saved by skops (artifact `skops`)."""
+    """A scikit-learn estimator saved by skops (artifact `skops`). Those of searches may have an ONNX twin
+    (artifact `onnx`), which takes and gives the same; a missing text is an empty one there.
+    """
     MODEL_FORMAT_DETECTOR: _ModelFormat.ValueType  # 4
     """A fitted outlier detector: arrays (artifact `detector`, safetensors) and their configuration
     (artifact `configuration`, JSON).
@@ -54,7 +56,9 @@ MODEL_FORMAT_TORCH_PACKAGE: ModelFormat.ValueType  # 1
 MODEL_FORMAT_ONNX: ModelFormat.ValueType  # 2
 """An ONNX model (artifact `onnx`)."""
 MODEL_FORMAT_SKOPS: ModelFormat.ValueType  # 3
-"""A scikit-learn estimator saved by skops (artifact `skops`)."""
+"""A scikit-learn estimator saved by skops (artifact `skops`). Those of searches may have an ONNX twin
+(artifact `onnx`), which takes and gives the same; a missing text is an empty one there.
+"""
 MODEL_FORMAT_DETECTOR: ModelFormat.ValueType  # 4
 """A fitted outlier detector: arrays (artifact `detector`, safetensors) and their configuration
 (artifact `configuration`, JSON).

@@ -130,7 +130,7 @@ class TunerServiceServicer:
 
     def DeleteTuningRun(self, request, context):
         """Deletes a search that ended, with its events, leaderboard and report. FAILED_PRECONDITION while a
-        model version or an analysis refers to it. Needs the editor role.
+        model version, an analysis or a search that goes on from it refers to it. Needs the editor role.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

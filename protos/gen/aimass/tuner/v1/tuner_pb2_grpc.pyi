@@ -55,7 +55,7 @@ class TunerServiceStub:
     """
     DeleteTuningRun: _grpc.UnaryUnaryMultiCallable[_tuner_pb2.DeleteTuningRunRequest, _empty_pb2.Empty]
     """Deletes a search that ended, with its events, leaderboard and report. FAILED_PRECONDITION while a
-    model version or an analysis refers to it. Needs the editor role.
+    model version, an analysis or a search that goes on from it refers to it. Needs the editor role.
     """
     ListCandidates: _grpc.UnaryUnaryMultiCallable[_tuner_pb2.ListCandidatesRequest, _tuner_pb2.ListCandidatesResponse]
     """Lists the candidates of a search that ended with a model, the best first: its leaderboard. Needs
@@ -93,7 +93,7 @@ class TunerServiceAsyncStub(TunerServiceStub):
     """
     DeleteTuningRun: _aio.UnaryUnaryMultiCallable[_tuner_pb2.DeleteTuningRunRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes a search that ended, with its events, leaderboard and report. FAILED_PRECONDITION while a
-    model version or an analysis refers to it. Needs the editor role.
+    model version, an analysis or a search that goes on from it refers to it. Needs the editor role.
     """
     ListCandidates: _aio.UnaryUnaryMultiCallable[_tuner_pb2.ListCandidatesRequest, _tuner_pb2.ListCandidatesResponse]  # type: ignore[assignment]
     """Lists the candidates of a search that ended with a model, the best first: its leaderboard. Needs
@@ -164,7 +164,7 @@ class TunerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Deletes a search that ended, with its events, leaderboard and report. FAILED_PRECONDITION while a
-        model version or an analysis refers to it. Needs the editor role.
+        model version, an analysis or a search that goes on from it refers to it. Needs the editor role.
         """
 
     @_abc_1.abstractmethod
