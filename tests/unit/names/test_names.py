@@ -15,6 +15,7 @@ from common.names import (
     ModelName,
     ModelVersionName,
     TrainingRunName,
+    TrialName,
     UploadName,
 )
 
@@ -44,6 +45,23 @@ def test_version_names_survive_the_round_trip(
     name = kind(id_, number)
     assert kind.from_name(name.name) == name
     assert name.parent.name == f"{kind.collection}/{id_}"
+
+
+@given(id_=ids, number=st.integers(1, 10**10 - 1))
+def test_names_of_trials_survive_the_round_trip(id_: str, number: int) -> None:
+    """Protects trials: each is a record under its study."""
+    name = TrialName(id_, number)
+    assert TrialName.from_name(name.name) == name
+    assert name.name.startswith(f"{name.parent.trials}/")
+    assert names.validate_name(name.name) == name.name
+
+
+@given(text=near_names | st.from_regex(r"studies/.{0,9}/trials/.{0,9}"))
+def test_other_texts_are_no_trials(text: str) -> None:
+    """Protects object keys."""
+    if re.fullmatch(rf"studies/{ID}/trials/[1-9][0-9]{{0,9}}", text, re.ASCII) is None:
+        with pytest.raises(InvalidFieldError):
+            TrialName.from_name(text)
 
 
 @given(text=near_names)
