@@ -14,6 +14,7 @@ from common.config import ClientSettings
 _PATIENCE_SECONDS = 20.0
 _RETRY_SECONDS = 0.3
 _CALL_SECONDS = 10.0
+_ENDING_SECONDS = 2.0
 # All calls here may be repeated: reads, and writes to named resources.
 _PASSING = (
     grpc.StatusCode.ABORTED,
@@ -80,16 +81,21 @@ class Trainer:
         return self._ask(lambda stub: stub.GetTrainingRun(request, timeout=_CALL_SECONDS))
 
     def cancel(self, name: str) -> None:
-        """Asks a run to stop."""
+        """Asks a run to stop; what cannot be asked soon ends by itself, for its epochs are few."""
         request = trainer_pb2.CancelTrainingRunRequest(name=name)
-        self._ask(lambda stub: stub.CancelTrainingRun(request, timeout=_CALL_SECONDS))
+        self._ask(
+            lambda stub: stub.CancelTrainingRun(request, timeout=_ENDING_SECONDS), _ENDING_SECONDS
+        )
 
     def _ask(
-        self, call: Callable[["trainer_pb2_grpc.TrainingServiceAsyncStub"], Awaitable[_Answer]]
+        self,
+        call: Callable[["trainer_pb2_grpc.TrainingServiceAsyncStub"], Awaitable[_Answer]],
+        patience: float = _PATIENCE_SECONDS,
     ) -> _Answer:
         async def ask() -> _Answer:
             async with client.connect(self._reach.trainer_address, self._reach.token) as channel:
-                return await _patiently(call, trainer_pb2_grpc.TrainingServiceStub(channel))
+                stub = trainer_pb2_grpc.TrainingServiceStub(channel)
+                return await _patiently(call, stub, patience)
 
         return asyncio.run(ask())
 
@@ -97,8 +103,9 @@ class Trainer:
 async def _patiently(
     call: Callable[["trainer_pb2_grpc.TrainingServiceAsyncStub"], Awaitable[_Answer]],
     stub: "trainer_pb2_grpc.TrainingServiceAsyncStub",
+    patience: float,
 ) -> _Answer:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + patience
     while True:
         try:
             return await call(stub)

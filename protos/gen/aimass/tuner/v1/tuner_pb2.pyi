@@ -382,7 +382,10 @@ class TuningSpec(_message.Message):
 
     @_builtins.property
     def families(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Families to try; see ListFamilies. Default: all that learn the kind."""
+        """Families to try; see ListFamilies. `deep_image` and `deep_table` are networks that the trainer
+        trains beside the others, of which at least one must be named too. Default: all that learn the
+        kind; networks where there is one column of images, or many rows and time.
+        """
 
     @_builtins.property
     def row_latency(self) -> _duration_pb2.Duration:
@@ -646,7 +649,9 @@ class TuningSummary(_message.Message):
     """How parts are averaged, and whether a calibration follows, in words."""
     @_builtins.property
     def score(self) -> Global___Score:
-        """The model's score on rows that it did not learn from, out of fold, as the metric is known."""
+        """The model's score on rows that it did not learn from, out of fold, as the metric is known; where
+        networks are part of it, on the validation rows.
+        """
 
     @_builtins.property
     def test_score(self) -> Global___Score:
@@ -869,7 +874,9 @@ class Candidate(_message.Message):
     origin: Global___CandidateOrigin.ValueType
     """Where it comes from."""
     fold_count: _builtins.int
-    """Folds that have a score; less than `TuningEstimate.fold_count` where it fell behind."""
+    """Folds that have a score; less than `TuningEstimate.fold_count` where it fell behind. 1 for networks,
+    which are judged on the validation rows.
+    """
     score: _builtins.float
     """Mean score over its folds; unset where it has none."""
     memory_bytes: _builtins.int
