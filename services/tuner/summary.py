@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from aimass.tuner.v1 import tuner_pb2
+from common.errors import FailedPreconditionError
 from common.models.estimators.combining import Doubted, Mean, tilted
 from services.tuner.champion.contest import Contest
 from services.tuner.champion.words import comparison_words
@@ -86,11 +87,16 @@ def _add_tests(summary: tuner_pb2.TuningSummary, result: Result, test: Problem) 
     score = _test_score(tuned, test, outputs)
     if score is not None:
         summary.test_score.value = score
-    if contest is not None:
-        seconds = min(_COMPARING_SHARE * settings.seconds, _LONGEST_COMPARING)
+    if contest is None:
+        return
+    seconds = min(_COMPARING_SHARE * settings.seconds, _LONGEST_COMPARING)
+    try:
         comparison = contest.against(tuned.metric, outputs, settings.seed, seconds)
-        summary.comparison.CopyFrom(comparison)
-        summary.verdict += f" {comparison_words(comparison, summary.metric)}"
+    except FailedPreconditionError as error:  # What was found is not worse for that.
+        summary.warnings.append(error.message)
+        return
+    summary.comparison.CopyFrom(comparison)
+    summary.verdict += f" {comparison_words(comparison, summary.metric)}"
 
 
 def _test_outputs(tuned: Tuned, test: Problem) -> Outputs:

@@ -26,7 +26,13 @@ from services.tuner.champion.learned import (
     learned_digests,
     row_digests,
 )
-from services.tuner.champion.prediction import Order, Predicted, cannot_predict, predicted
+from services.tuner.champion.prediction import (
+    Order,
+    Predicted,
+    Prediction,
+    begin_prediction,
+    cannot_predict,
+)
 from services.tuner.domain.comparison import gain_over
 from services.tuner.domain.metrics.metric import Metric, Needs
 from services.tuner.domain.problem import Outputs, Positions, Problem, ProblemKind
@@ -38,6 +44,7 @@ LEAST_ROWS = 10
 
 _TORCH = (model_pb2.MODEL_FORMAT_UNSPECIFIED, model_pb2.MODEL_FORMAT_TORCH_PACKAGE)
 _MOST_PARENTS = 20
+_PATIENCE_SECONDS = 60.0  # Beyond the search, beside which it has had all the time.
 
 
 @dataclass(frozen=True)
@@ -59,17 +66,19 @@ class Contest:
 
     Attributes:
         name: Of its version.
+        kind: Of the problem.
         kept: The rows, by position among the search's test rows.
         rows: What is true of them.
-        outputs: What the champion says.
+        prediction: What the champion says, once it has.
         left_out: Test rows that are not among them, for it has learned from equal ones.
         notes: What to know of it, one sentence each.
     """
 
     name: str
+    kind: ProblemKind
     kept: Positions
     rows: Problem
-    outputs: Outputs
+    prediction: Prediction
     left_out: int
     notes: tuple[str, ...]
 
@@ -83,8 +92,12 @@ class Contest:
             outputs: What was found says of all test rows of the search.
             seed: Of all chance.
             seconds: See `gain_over`.
+
+        Raises:
+            FailedPreconditionError: The champion cannot predict the rows; says why.
         """
-        gain = gain_over(metric, self.rows, outputs[self.kept], self.outputs, seed, seconds)
+        said = self.prediction.result(_PATIENCE_SECONDS)
+        gain = gain_over(metric, self.rows, outputs[self.kept], said.outputs, seed, seconds)
         return tuner_pb2.Comparison(
             model_version=self.name,
             score=_score(metric.shown(gain.other_loss), gain.other_error),
@@ -94,8 +107,13 @@ class Contest:
             gain_high=gain.high,
             row_count=len(self.kept),
             left_out_count=self.left_out,
-            notes=self.notes,
+            notes=[*self.notes, *self._notes_of(said, metric)],
         )
+
+    def _notes_of(self, said: Predicted, metric: Metric) -> Iterator[str]:
+        needs_more = self.kind.has_classes and metric.needs is Needs.PROBABILITIES
+        if needs_more and not said.are_probabilities:
+            yield f"{self.name} names classes without probabilities, which {metric.name} looks at."
 
 
 @dataclass(frozen=True)
@@ -106,7 +124,7 @@ class Place:
         store: Where models and data are.
         folder: For files of the champion.
         memory_bytes: What its process may hold.
-        seconds: How long it may take to predict.
+        seconds: Of a processor, how many it may take to predict.
         check: Called now and then; may raise to stop.
     """
 
@@ -125,7 +143,7 @@ def open_contest(
     metric: Metric,
     place: Place,
 ) -> Contest:
-    """Has a champion predict the test rows of a search.
+    """Has a champion predict the test rows of a search while that goes on.
 
     Args:
         specification: Of the search.
@@ -136,7 +154,7 @@ def open_contest(
         place: Where this takes place.
 
     Raises:
-        FailedPreconditionError: It cannot, or has learned from all of them.
+        FailedPreconditionError: It has learned from all of them, or a file of it is missing.
     """
     if loaded.test is None:
         raise cannot_predict(champion.version.name, "the data have none with a value of the target")
@@ -159,12 +177,19 @@ def open_contest(
         seconds=place.seconds,
     )
     values = _values(champion.version, raw, schema, place.store)
-    said = predicted(champion.version, values, order, place.store, place.folder, place.check)
+    prediction = begin_prediction(champion.version, values, order, place.store, place.folder)
     if specification.group_column:
         groups = pd.factorize(raw.columns[specification.group_column])[0].astype(np.int64)
         rows = replace(rows, groups=groups)
-    notes = tuple(_notes(champion, said, metric, loaded.problem.kind))
-    return Contest(champion.version.name, kept, rows, said.outputs, len(new) - len(kept), notes)
+    return Contest(
+        name=champion.version.name,
+        kind=loaded.problem.kind,
+        kept=kept,
+        rows=rows,
+        prediction=prediction,
+        left_out=len(new) - len(kept),
+        notes=tuple(_notes(champion)),
+    )
 
 
 async def known_champion(catalog: Catalog, name: str) -> Known:
@@ -247,12 +272,9 @@ def _values(
     return sample_rows(raw, features, None)
 
 
-def _notes(champion: Known, said: Predicted, metric: Metric, kind: ProblemKind) -> Iterator[str]:
-    name = champion.version.name
+def _notes(champion: Known) -> Iterator[str]:
     if not champion.learned:
         yield (
-            f"It is not known which rows {name} has learned from; if some are among these, it "
-            "looks better than it is."
+            f"It is not known which rows {champion.version.name} has learned from; if some are "
+            "among these, it looks better than it is."
         )
-    if not said.are_probabilities and kind.has_classes and metric.needs is Needs.PROBABILITIES:
-        yield f"{name} names classes without probabilities, which {metric.name} looks at."

@@ -13,7 +13,7 @@ from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.specification import TuningSpecification
 from services.tuner.loading import Loaded
 
-_SHARE, _LEAST_SECONDS = 0.3, 10.0
+_LEAST_SECONDS = 60.0
 
 
 def contest_of(
@@ -25,7 +25,7 @@ def contest_of(
     budget: Budget,
     folder: Path,
 ) -> Contest | None:
-    """Has the champion of a search predict the test rows, before anything else is tried.
+    """Has the champion of a search predict the test rows beside it, in a process of its own.
 
     Args:
         owner: The search.
@@ -33,14 +33,14 @@ def contest_of(
         version: Its data.
         loaded: What was read of them.
         metric: What counts.
-        budget: Its time, of which this takes a part.
+        budget: Its time.
         folder: For files; a new one is made in it.
 
     Returns:
-        What it says; None where none is named.
+        What it will have said in the end; None where none is named.
 
     Raises:
-        FailedPreconditionError: It cannot predict them.
+        FailedPreconditionError: There is nothing to compare on.
     """
     name = specification.champion
     if not name:
@@ -53,7 +53,7 @@ def contest_of(
         store=owner.store,
         folder=files,
         memory_bytes=specification.trial_memory_bytes,
-        seconds=max(_SHARE * budget.left, _LEAST_SECONDS),
+        seconds=max(budget.seconds, _LEAST_SECONDS),
         check=owner.check_cancelled,
     )
     champion = ask_catalog(lambda catalog: known_champion(catalog, name))

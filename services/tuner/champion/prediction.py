@@ -7,10 +7,9 @@
 
 import json
 import logging
+import resource
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -27,7 +26,6 @@ _log = logging.getLogger(__name__)
 
 _VERSION, _MODEL, _VECTORS, _ROWS = "version.binpb", "model", "vectors", "rows.npz"
 _ORDER, _ANSWER, _OUTPUTS, _ERRORS = "order.json", "answer.json", "outputs.npy", "errors.txt"
-_LOOK_SECONDS = 0.05
 _LONGEST = 300
 
 
@@ -40,7 +38,7 @@ class Order:
         kind: Kind of the problem.
         are_decisions: Whether the metric looks at decisions: then the model's own count.
         memory_bytes: What the process may hold.
-        seconds: How long it may take.
+        seconds: Of a processor, how many the process may take: nobody else may be left to end it.
     """
 
     outputs: tuple[str, ...]
@@ -63,15 +61,58 @@ class Predicted:
     are_probabilities: bool
 
 
-def predicted(
+class Prediction:
+    """A process that predicts rows while the search goes on."""
+
+    def __init__(self, name: str, folder: Path) -> None:
+        """Starts it.
+
+        Args:
+            name: Of the model version, for errors.
+            folder: Holds what is asked.
+        """
+        self._name = name
+        self._folder = folder
+        command = [sys.executable, "-m", __name__, str(folder)]
+        with (folder / _ERRORS).open("wb") as errors:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors
+            )
+
+    def result(self, seconds: float) -> Predicted:
+        """Returns what the model says; waits for it, and ends the process after some seconds.
+
+        Raises:
+            FailedPreconditionError: The model cannot predict the rows; says why.
+        """
+        try:
+            code = self._process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise cannot_predict(
+                self._name, "it takes too long; give the search more time"
+            ) from None
+        finally:
+            self._process.kill()
+            self._process.wait()
+        answer = self._folder / _ANSWER
+        if code != 0 or not answer.is_file():
+            words = (self._folder / _ERRORS).read_text(errors="replace")[-2000:]
+            _log.error("the process of %s ended with %d: %s", self._name, code, words)
+            raise cannot_predict(self._name, "its process ended; give trials more memory")
+        found = json.loads(answer.read_text())
+        if "error" in found:
+            raise cannot_predict(self._name, found["error"])
+        return Predicted(np.load(self._folder / _OUTPUTS), found["are_probabilities"])
+
+
+def begin_prediction(
     version: model_pb2.ModelVersion,
     rows: SampleRows,
     order: Order,
     store: ObjectStore,
     folder: Path,
-    check: Callable[[], None],
-) -> Predicted:
-    """Has rows predicted.
+) -> Prediction:
+    """Has rows predicted meanwhile.
 
     Args:
         version: The model: skops, ONNX, or a package with its ONNX twin.
@@ -79,10 +120,10 @@ def predicted(
         order: What is asked.
         store: Where the files of the model are.
         folder: Exists, and is empty.
-        check: Called now and then; what it raises ends the process.
 
     Raises:
-        FailedPreconditionError: The model cannot predict the rows; says why.
+        FailedPreconditionError: A file of the model is missing.
+        DataLossError: A file of it is damaged.
     """
     role = "skops" if version.format == model_pb2.MODEL_FORMAT_SKOPS else "onnx"
     (folder / _VERSION).write_bytes(version.SerializeToString())
@@ -90,16 +131,7 @@ def predicted(
     (folder / _VECTORS).write_bytes(read_part(version, TEST_VECTORS, store))
     (folder / _ORDER).write_text(json.dumps(asdict(order)))
     rows.save(folder / _ROWS)
-    code = _run(folder, version.name, order.seconds, check)
-    answer = folder / _ANSWER
-    if code != 0 or not answer.is_file():
-        words = (folder / _ERRORS).read_text(errors="replace")[-2000:]
-        _log.error("the process of %s ended with %d: %s", version.name, code, words)
-        raise cannot_predict(version.name, "its process ended; give trials more memory")
-    found = json.loads(answer.read_text())
-    if "error" in found:
-        raise cannot_predict(version.name, found["error"])
-    return Predicted(np.load(folder / _OUTPUTS), found["are_probabilities"])
+    return Prediction(version.name, folder)
 
 
 def cannot_predict(name: str, reason: str) -> FailedPreconditionError:
@@ -111,29 +143,6 @@ def cannot_predict(name: str, reason: str) -> FailedPreconditionError:
     )
 
 
-def _run(folder: Path, name: str, seconds: float, check: Callable[[], None]) -> int:
-    command = [sys.executable, "-m", __name__, str(folder)]
-    deadline = time.monotonic() + seconds
-    with (
-        (folder / _ERRORS).open("wb") as errors,
-        subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors
-        ) as process,
-    ):
-        try:
-            while True:
-                try:
-                    return process.wait(_LOOK_SECONDS)
-                except subprocess.TimeoutExpired:
-                    check()
-                if time.monotonic() > deadline:
-                    raise cannot_predict(
-                        name, f"it takes more than {seconds:.0f} s; give the search more time"
-                    )
-        finally:
-            process.kill()
-
-
 def _work(folder: Path) -> None:
     """Does the work, in the process."""
     # Here, so that the job itself imports none of them.
@@ -143,6 +152,7 @@ def _work(folder: Path) -> None:
     plain = json.loads((folder / _ORDER).read_text())
     order = Order(**{**plain, "outputs": tuple(plain["outputs"])})
     refuse_beyond(order.memory_bytes)
+    resource.setrlimit(resource.RLIMIT_CPU, (round(order.seconds), round(order.seconds)))
     version = model_pb2.ModelVersion.FromString((folder / _VERSION).read_bytes())
     content, vectors = ((folder / each).read_bytes() for each in (_MODEL, _VECTORS))
     rows = SampleRows.load(folder / _ROWS)

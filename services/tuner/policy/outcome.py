@@ -41,7 +41,8 @@ def concluded(decision: policy_pb2.TuningDecision, run: tuner_pb2.TuningRun) -> 
             moves=True,
         )
     if not run.summary.HasField("comparison"):
-        return Conclusion(policy_pb2.DECISION_OUTCOME_KEPT, f"{run.name} has not compared the two.")
+        told = " ".join([f"{run.name} has not compared the two.", *run.summary.warnings[-1:]])
+        return Conclusion(policy_pb2.DECISION_OUTCOME_KEPT, told)
     return _compared(run)
 
 

@@ -42,6 +42,7 @@ from services.tuner.champion.words import comparison_words
 from services.tuner.domain.kinds import ProblemKind
 from services.tuner.domain.metrics.registry import METRICS
 from services.tuner.domain.page.beside import beside
+from services.tuner.domain.problem import Outputs
 from services.tuner.domain.resolution.data import TuningData
 from services.tuner.domain.specification import TuningSpecification
 from services.tuner.loading import load_problem
@@ -149,14 +150,20 @@ def bench(whole: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
         rows: SampleRows,
         order: Order,
         store: MemoryStore,
-        *_: object,
-    ) -> Predicted:
+        folder: Path,
+    ) -> Any:
         role = "skops" if "skops" in model.artifacts else "onnx"
         content, vectors = (read_part(model, each, store) for each in (role, "samples"))
-        return Predicted(*outputs_of(model, content, vectors, rows, order))
+        said = Predicted(*outputs_of(model, content, vectors, rows, order))
+        return SimpleNamespace(result=lambda seconds: said)
 
-    monkeypatch.setattr(contest, "predicted", here)
+    monkeypatch.setattr(contest, "begin_prediction", here)
     return whole
+
+
+def said_by(opened: Contest) -> Outputs:
+    """Returns what the champion says of the test rows."""
+    return opened.prediction.result(60.0).outputs
 
 
 def test_a_good_model_is_clearly_better_than_a_bad_one(bench: Bench) -> None:
@@ -177,7 +184,7 @@ def test_equal_models_are_not_told_apart(whole: Bench) -> None:
     """Also where the classes come in another order."""
     data = version(1, whole.first)
     opened = whole.contest(whole.model(LogisticRegression()), data, data)
-    comparison = opened.against(METRICS["roc_auc"], opened.outputs, 0, 1.0)
+    comparison = opened.against(METRICS["roc_auc"], said_by(opened), 0, 1.0)
     assert comparison.gain == comparison.gain_low == comparison.gain_high == 0
     assert comparison.score.value > 0.9
     assert "cannot be told apart" in comparison_words(comparison, "roc_auc")
@@ -241,16 +248,17 @@ def test_an_onnx_model_can_be_the_champion(bench: Bench) -> None:
         signature=model_pb2.Signature(classes=["no", "yes"]),
     )
     opened = bench.contest(model, version(1, bench.first))
-    comparison = opened.against(METRICS["roc_auc"], opened.outputs, 0, 1.0)
+    comparison = opened.against(METRICS["roc_auc"], said_by(opened), 0, 1.0)
     assert comparison.score.value > 0.9
 
 
-def test_a_damaged_model_ends_the_run_with_a_sentence(whole: Bench) -> None:
+def test_a_damaged_model_is_named_with_a_sentence(whole: Bench) -> None:
     """It is opened in a process of its own, whose end costs nothing else."""
     model = whole.model(LogisticRegression())
     model.artifacts["skops"].CopyFrom(put_artifact(whole.store, "bad", b"no zip", "x"))
+    opened = whole.contest(model, version(1, whole.first))
     with pytest.raises(FailedPreconditionError, match=f"{NAME} cannot predict.*is no skops file"):
-        whole.contest(model, version(1, whole.first))
+        opened.prediction.result(110.0)
 
 
 class Models:
