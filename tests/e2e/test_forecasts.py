@@ -7,7 +7,6 @@ from datetime import date
 import grpc
 import pytest
 
-from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import run_pb2
@@ -112,7 +111,7 @@ def test_the_model_goes_on_from_the_last_row(
 def test_the_model_can_be_imported_and_tried_like_any_other(
     suite: RunningSuite, forecast: tuner_pb2.TuningRun, data: str
 ) -> None:
-    """On rows of its data set; the analyzer says that it takes no forecasters."""
+    """On rows of its data set, whose target it takes as the past."""
     version = version_of(suite, forecast)
     content = b"".join(read_artifact(suite.store, version.artifacts["skops"]))
     spec = model_pb2.ModelImportSpec(
@@ -131,10 +130,6 @@ def test_the_model_can_be_imported_and_tried_like_any_other(
     done = suite.models.GetModelImport(model_pb2.GetModelImportRequest(name=created.name))
     assert done.status.state == run_pb2.RUN_STATE_SUCCEEDED, done.status.error
     assert done.spec.task == dataset_pb2.TASK_FORECASTING
-    with pytest.raises(grpc.RpcError) as refused:
-        suite.analyse(analyzer_pb2.AnalysisSpec(model_version=forecast.model_version))
-    assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
-    assert "forecasting" in str(refused.value.details())
 
 
 def test_a_horizon_beyond_the_data_is_refused(suite: RunningSuite, data: str) -> None:

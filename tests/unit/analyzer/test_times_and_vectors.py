@@ -7,9 +7,10 @@ import skops.io
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LinearRegression
 
-from aimass.catalog.v1 import model_pb2
+from aimass.catalog.v1 import dataset_pb2, model_pb2
 from common.data.rows import Values
 from common.data.schema import Column, ColumnType, Schema, Task
+from common.errors import InvalidFieldError
 from common.models.skops_model import open_skops
 from services.analyzer.domain.analysis import analyse
 from services.analyzer.domain.budget import Budget
@@ -18,7 +19,7 @@ from services.analyzer.domain.importance.permutation import permutation_importan
 from services.analyzer.domain.models.foreign import SklearnAnalysed
 from services.analyzer.domain.part import PartName, PartState
 from services.analyzer.domain.subject import Subject
-from services.analyzer.opening import taken_columns
+from services.analyzer.opening import check_format, taken_columns
 from tests.support.analysis import sample_of, subject_of
 
 ROWS = 120
@@ -75,3 +76,15 @@ def test_times_are_taken_by_models_that_ask_for_them() -> None:
     assert [each.name for each in taken_columns(schema, signature)] == list(COLUMNS)
     others = taken_columns(schema, model_pb2.Signature())
     assert [each.name for each in others] == ["vector", "size"]
+
+
+def test_forecasters_are_refused_with_the_reason() -> None:
+    """Their rows depend on each other."""
+    version = model_pb2.ModelVersion(
+        name="models/m/versions/1",
+        format=model_pb2.MODEL_FORMAT_SKOPS,
+        task=dataset_pb2.TASK_FORECASTING,
+    )
+    with pytest.raises(InvalidFieldError, match="is for the task forecasting") as raised:
+        check_format(version, "model_version")
+    assert raised.value.reason == "TASK_NOT_SUPPORTED"
