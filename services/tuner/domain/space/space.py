@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from services.tuner.domain.space.checking import flaws_of, problems_of
 from services.tuner.domain.space.configuration import Configuration, Setting
@@ -104,12 +104,16 @@ class Space:
 
     def key(self, configuration: Configuration) -> str:
         """Returns a text that equal configurations share: 1 and 1.0 are equal, order is nothing."""
-        values = {
-            each.name: _canonical(each, configuration[each.name])
-            for each in self.parameters
+        texts = [
+            f"{name}:{text(configuration[each.name])}"
+            for each, name, text in self._texts
             if each.name in configuration
-        }
-        return json.dumps(values, separators=(",", ":"))
+        ]
+        return "{" + ",".join(texts) + "}"
+
+    @cached_property
+    def _texts(self) -> list[tuple[Parameter, str, Callable[[Any], str]]]:
+        return [(each, json.dumps(each.name), _text_of(each)) for each in self.parameters]
 
     def vector(self, configuration: Configuration) -> "Vector":
         """Returns where each parameter is in its range, (parameters,); see `ABSENT`."""
@@ -158,9 +162,11 @@ def _completions(rest: Sequence[Parameter], found: Configuration) -> Iterator[Co
         yield from _completions(later, {**found, first.name: value})
 
 
-def _canonical(parameter: Parameter, value: Setting) -> Setting:
+def _text_of(parameter: Parameter) -> Callable[[Any], str]:
+    """Returns what writes a parameter's values, equal ones alike, as JSON."""
     if isinstance(parameter, Choice):
-        return parameter.values[parameter.values.index(value)]
+        return {value: json.dumps(value) for value in parameter.values}.__getitem__
     if isinstance(parameter, Integer):
-        return int(value)
-    return float(f"{float(value):.{DIGITS}g}")
+        return lambda value: str(int(value))
+    # Adding 0 turns -0 into 0.
+    return lambda value: f"{float(value) + 0.0:.{DIGITS}g}"
