@@ -166,6 +166,7 @@ def test_a_search_is_started_with_short_names(cli: CliContext, suite: MagicMock)
             kind="multiclass",
             left_out=["id"],
             portfolio="none",
+            continue_from="t0",
         )
     assert ended.value.exit_code == 0
     request = suite.tuning.CreateTuningRun.call_args.args[0]
@@ -174,7 +175,7 @@ def test_a_search_is_started_with_short_names(cli: CliContext, suite: MagicMock)
         dataset_version: "datasets/iris/versions/latest" model: "models/flowers"
         targets: "species" kind: PROBLEM_KIND_MULTICLASS metric: "accuracy"
         budget { seconds: 7 nanos: 500000000 } concurrency: 2 families: "linear" left_out: "id"
-        portfolio: PORTFOLIO_USE_NONE
+        portfolio: PORTFOLIO_USE_NONE continue_from: "tuningRuns/t0"
         """,
         tuner_pb2.TuningSpec(),
     )
