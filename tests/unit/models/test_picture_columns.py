@@ -13,6 +13,7 @@ from common.models.estimators.picture_columns import GROUPS, PictureColumns
 from common.models.inputs import MisfitError, inputs_of_rows
 from common.models.sample_rows import SampleRows
 from common.models.skops_model import SkopsModel, open_skops
+from services.catalog.domain.model_inputs import sample_inputs
 
 ROWS, SHAPE = 60, (3, 12, 16)
 
@@ -91,3 +92,10 @@ def test_other_pictures_are_refused(model: SkopsModel) -> None:
         inputs_of_rows(model, rows)
     with pytest.raises(MisfitError, match="no pictures"):
         inputs_of_rows(model, SampleRows({"size": np.zeros(2)}))
+
+
+def test_it_can_be_tried_without_data(model: SkopsModel) -> None:
+    """As on an import from elsewhere: on random pictures of its size."""
+    inputs = sample_inputs(model, None)
+    assert inputs["photo"].shape[1:] == SHAPE and inputs["photo"].dtype == np.uint8
+    assert np.isfinite(model.predict(inputs)["probabilities"]).all()
