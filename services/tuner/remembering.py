@@ -3,6 +3,7 @@
 import logging
 
 from common.artifacts import ObjectStore
+from services.tuner.domain.portfolio.defaults import is_table
 from services.tuner.domain.portfolio.found import known_set
 from services.tuner.domain.portfolio.known_set import KnownSet
 from services.tuner.domain.portfolio.shipped import shipped_sets
@@ -44,9 +45,10 @@ def remember(store: ObjectStore, run: str, result: Result) -> None:
         run: Name of the search.
         result: What came of it.
     """
-    if result.note:
-        return
     tuned = result.tuned
+    # What is good on texts alone or on pictures says little of tables.
+    if result.note or not is_table(tuned.problem):
+        return
     try:
         OwnPortfolio(store).add(known_set(run, tuned.problem, tuned.metric.name, tuned.library))
     except Exception:
