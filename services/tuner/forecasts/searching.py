@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 _TEST_SHARE, _GROW_SHARE = 0.04, 0.06
 _LONGEST_TEST, _LONGEST_GROW = 120.0, 180.0
-_LEAST_SECONDS = 1.0
+_LEAST_SECONDS, _HURRY = 1.0, 3.0
 _CANCELLED = "The search was cancelled; this is the best by then."
 _NOT_GROWN = (
     "There was no time to go on from the newest steps: the model goes on from where the test steps "
@@ -132,22 +133,17 @@ class ForecastSearch:
         return note
 
     def _tested(self, loaded: LoadedSeries, tuned: TunedForecast) -> ForecastTest | None:
+        is_over = self._patience(_TEST_SHARE, _LONGEST_TEST)
         return forecast_test(
-            tuned.estimator,
-            loaded.whole,
-            loaded.learned,
-            tuned.metric.name,
-            self._seconds(_TEST_SHARE, _LONGEST_TEST),
-            self.owner.check,
+            tuned.estimator, loaded.whole, loaded.learned, tuned.metric.name, is_over
         )
 
     def _grown(self, loaded: LoadedSeries, tuned: TunedForecast) -> tuple[Forecaster, str]:
         """Returns the model that knows all steps, and what is to be said of it."""
-        ends = time.monotonic() + self._seconds(_GROW_SHARE, _LONGEST_GROW)
+        is_over = self._patience(_GROW_SHARE, _LONGEST_GROW)
 
         def check() -> None:
-            self.owner.check()
-            if time.monotonic() > ends:
+            if is_over():
                 raise TimeoutError
 
         try:
@@ -155,6 +151,17 @@ class ForecastSearch:
         except TimeoutError:
             self.owner.log(_NOT_GROWN, event_pb2.SEVERITY_WARNING, "search")
             return tuned.estimator, _NOT_GROWN
+
+    def _patience(self, share: float, longest: float) -> Callable[[], bool]:
+        """Returns what says whether a share of the budget is over; once cancelled it is less."""
+        start, seconds = time.monotonic(), self._seconds(share, longest)
+
+        def is_over() -> bool:
+            self.owner.check()
+            is_cancelled = self.owner.cancelled.is_set()
+            return time.monotonic() - start > (min(seconds, _HURRY) if is_cancelled else seconds)
+
+        return is_over
 
     def _seconds(self, share: float, longest: float) -> float:
         return min(max(share * self.budget.seconds, _LEAST_SECONDS), longest)

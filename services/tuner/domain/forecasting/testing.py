@@ -1,6 +1,5 @@
 """What a forecaster is worth on the steps that were put aside."""
 
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -73,8 +72,7 @@ def forecast_test(
     whole: Panel,
     learned: Panel,
     metric: str,
-    seconds: float,
-    check: Check = lambda: None,
+    is_over: Callable[[], bool] = lambda: False,
 ) -> ForecastTest | None:
     """Returns what a forecaster says of the steps after those that it learned from.
 
@@ -85,35 +83,28 @@ def forecast_test(
         whole: All values.
         learned: The same series without the steps that were put aside.
         metric: Name of what is measured.
-        seconds: After which no further window begins. A first one that takes longer counts not.
-        check: Called between series; may raise to stop.
+        is_over: Asked between series whether there is no time left; may raise to stop. Windows
+            that are not complete by then do not count.
 
     Returns:
         None where there is nothing to test on, or no time.
     """
     begins = _begins(whole, learned)
     told: list[_Told] = []
-    patient = _patience(seconds, check)
+
+    def check() -> None:
+        if is_over():
+            raise _OutOfTimeError
+
     for window in range(_MOST_WINDOWS):
         places = _with_values(whole, begins, window)
         if not len(places):
             break
         try:
-            told.append(_window(forecaster, whole, places, begins, window, patient))
+            told.append(_window(forecaster, whole, places, begins, window, check))
         except _OutOfTimeError:
             break
     return _summed(forecaster, whole, learned, metric, told) if told else None
-
-
-def _patience(seconds: float, check: Check) -> Check:
-    ends = time.monotonic() + seconds
-
-    def patient() -> None:
-        check()
-        if time.monotonic() > ends:
-            raise _OutOfTimeError
-
-    return patient
 
 
 def _begins(whole: Panel, learned: Panel) -> Mapping[int, int]:
@@ -141,7 +132,7 @@ def _window(
     places: npt.NDArray[np.int64],
     begins: Mapping[int, int],
     window: int,
-    check: Callable[[], None],
+    check: Check,
 ) -> _Told:
     horizon = whole.horizon
     truth = np.full((len(places), horizon), np.nan)
