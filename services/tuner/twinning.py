@@ -22,7 +22,7 @@ ONNX = "onnx"
 ERROR_METRIC = "onnx/max_abs_error"
 _BINARY = "application/octet-stream"
 _ROWS = 200
-_LARGEST_MODEL, _LARGEST_TWIN = 100_000_000, 64e6
+_LARGEST_MODEL, _LARGEST_TWIN = 30_000_000, 48e6
 # Of the time that is left: the rest is for everything that comes after.
 _SHARE, _LEAST_SECONDS, _MOST_SECONDS = 0.4, 0.5, 20.0
 
