@@ -57,7 +57,7 @@ class Desks:
         self._opening: dict[str, asyncio.Task[_Opened]] = {}
 
     async def opened(self, name: StudyName) -> Desk:
-        """Returns a study, which may have been deleted or made anew meanwhile.
+        """Returns a study, which may have been deleted or made anew a second ago.
 
         Raises:
             NotFoundError: There is no such study.
@@ -159,7 +159,12 @@ class Desks:
                     await self._drop(name)
                 elif now - desk.used_at < _IN_USE and now - desk.refreshed_at > _pause(desk):
                     with suppress(AimassError):  # the next caller is told
-                        await desk.refresh()
+                        await self._catch_up(StudyName.from_name(name), desk)
+
+    async def _catch_up(self, name: StudyName, desk: Desk) -> None:
+        if not await self._is_current(name):
+            await self._open(name)
+        await desk.refresh()
 
 
 def _pause(desk: Desk) -> float:

@@ -119,7 +119,7 @@ class StudyServicer(study_pb2_grpc.StudyServiceServicer):
         """Takes an intermediate value."""
         name = TrialName.from_name(request.name)
         _check_report(request)
-        desk = await self._desks.current(name.parent)
+        desk = await self._desks.opened(name.parent)
         value = request.value if request.HasField("value") else None
         trial, should_stop = await desk.report(name, request.step, value, request.attempt)
         return study_pb2.ReportTrialResponse(
@@ -131,7 +131,7 @@ class StudyServicer(study_pb2_grpc.StudyServiceServicer):
     ) -> study_pb2.Trial:
         """Takes what came of a trial."""
         name = TrialName.from_name(request.name)
-        desk = await self._desks.current(name.parent)
+        desk = await self._desks.opened(name.parent)
         outcome = Outcome(dict(request.values), request.failure, request.pruned, request.cost)
         raise_if(list(outcome_violations(desk.problem, outcome)))
         return await desk.tell(name, outcome, request.attempt)

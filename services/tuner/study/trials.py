@@ -8,6 +8,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from aimass.tuner.v1 import study_pb2
 from common.artifacts import ObjectChangedError, ObjectMissingError, ObjectStore
@@ -16,6 +17,8 @@ from common.names import StudyName, TrialName
 from common.records import Record, RecordStore, RequestId
 from common.records.objects import ABANDONED, record_key
 from services.tuner.study.changes import Change, given_out
+
+_THREADS = 8
 
 TrialRecord = Record[study_pb2.Trial]
 
@@ -132,15 +135,14 @@ class Trials:
             NotFoundError: The study was deleted meanwhile.
         """
         name = StudyName.from_name(study.name)
-        made: list[study_pb2.Trial] = []
         for number, trial in enumerate(study.initial_trials, 1):
             trial.name = TrialName(name.id, number).name
-            if self.create(trial) is not None:
-                made.append(trial)
+        with ThreadPoolExecutor(_THREADS, "trials") as pool:
+            made = [each for each in pool.map(self.create, study.initial_trials) if each]
         try:
             return self._records.update(study.name, study_pb2.Study, _begun)
         except NotFoundError:
-            self.discard(made)
+            self.discard([each.resource for each in made])
             raise
 
     def discard(self, trials: Sequence[study_pb2.Trial]) -> None:
