@@ -11,6 +11,7 @@ from common.models.estimators.forecasting.intervals import Intervals
 from services.tuner.domain.ensemble.selection import Ensemble
 from services.tuner.domain.forecasting.judging import Window
 from services.tuner.domain.forecasting.panel import SERIES, STEP, ForecastProblem, Panel
+from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.search.library import Library
 
 LOW, HIGH = 0.1, 0.9
@@ -74,6 +75,17 @@ def told_of(
         _told(problem, panel, windows[fold], _outputs(library, ensemble, fold))
         for fold in range(folds)
     ]
+
+
+def loss_of(
+    problem: ForecastProblem, metric: Metric, library: Library, ensemble: Ensemble
+) -> float:
+    """Returns the loss of a blend on the windows that all of its members have."""
+    folds = range(min(library.entries[number].folds for number in ensemble.weights))
+    rows = np.concatenate([library.splits[fold].judged for fold in folds])
+    outputs = np.concatenate([_outputs(library, ensemble, fold) for fold in folds])
+    weights = None if problem.weights is None else problem.weights[rows]
+    return metric.loss(problem.truth[rows], outputs[:, None], weights)
 
 
 def intervals_of(panel: Panel, told: list[Told]) -> Intervals:

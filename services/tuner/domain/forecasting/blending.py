@@ -5,14 +5,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from services.tuner.domain.ensemble.final import pool_of
-from services.tuner.domain.ensemble.pool import Limits
-from services.tuner.domain.ensemble.selection import Ensemble, choose_ensemble
+from services.tuner.domain.ensemble.selection import Ensemble
 from services.tuner.domain.forecasting.families.family import ForecastFamily
 from services.tuner.domain.forecasting.panel import SERIES, ForecastProblem
+from services.tuner.domain.forecasting.weighing import weighted
 from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.search.library import Entry, Library
 
-_MEMBERS = 8
 _CAUTION = 1.2
 _USED_SHARE = 0.9
 
@@ -45,7 +44,6 @@ def chosen_blend(
     costs: Costs,
     close: float,
     seconds: float,
-    seed: int,
 ) -> Ensemble:
     """Returns the blend that is to be learned from everything.
 
@@ -56,7 +54,6 @@ def chosen_blend(
         costs: How long they take.
         close: When all has to be done, on `time.monotonic`.
         seconds: How long choosing may take.
-        seed: Of all chance.
     """
     entries = library.complete
     seconds = max(min(seconds, (close - time.monotonic()) / 4), 0.1)
@@ -66,8 +63,7 @@ def chosen_blend(
     ]
     results = {each.candidate.number: each.results for each in able}
     pool = pool_of(problem, metric, results, library.splits)
-    ensemble = choose_ensemble(pool, Limits(members=_MEMBERS), seconds, seed)
-    return _within(ensemble, library, costs, room)
+    return _within(weighted(pool, seconds), library, costs, room)
 
 
 def _within(ensemble: Ensemble, library: Library, costs: Costs, room: float) -> Ensemble:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from common.models.estimators.forecasting.forecaster import Forecaster, Part
@@ -12,6 +12,7 @@ from services.tuner.domain.forecasting.backtests import (
     Backtest,
     backtests_of,
     intervals_of,
+    loss_of,
     members_left,
     told_of,
 )
@@ -145,17 +146,19 @@ def tune_forecast(
             close = min(close, time.monotonic() + max(_HURRY, _BLEND_SHARE * settings.seconds))
         seconds = _BLEND_SHARE * settings.seconds
         costs = costs_of(problem, library, FAMILIES)
-        blend = chosen_blend(problem, judging.metric, library, costs, close, seconds, settings.seed)
+        blend = chosen_blend(problem, judging.metric, library, costs, close, seconds)
         made = dict(finished(blend, host, library, len(splits), close))
     if not made:
         whole = whole_of(problem, panel).split
         made[0] = trained(problem, whole, FAMILIES[FLOOR_FAMILY], library.entries[0].candidate)[0]
         blend = with_weights(blend, {0: 1.0})
     left = with_weights(blend, members_left(blend, made))
+    if len(left.weights) < len(blend.weights):
+        left = replace(left, loss=loss_of(problem, judging.metric, library, left))
     told = told_of(problem, panel, library, left, windows)
     intervals = intervals_of(panel, told)
     return TunedForecast(
-        forecaster_of(panel, left, made, intervals),
+        _forecaster(panel, left, made, intervals),
         judging.metric,
         left,
         library,
@@ -169,17 +172,10 @@ def _families(settings: ForecastSettings) -> Mapping[str, ForecastFamily]:
     return {name: each for name, each in FAMILIES.items() if not wanted or name in wanted}
 
 
-def forecaster_of(
+def _forecaster(
     panel: Panel, ensemble: Ensemble, made: Mapping[int, Trained], intervals: Intervals
 ) -> Forecaster:
-    """Returns the final model.
-
-    Args:
-        panel: The series that it keeps.
-        ensemble: The blend.
-        made: Its members that have learned, by number.
-        intervals: How far off it may be.
-    """
+    """Returns the final model."""
     ends = [each.start + len(each.values) for each in panel.series]
     kept = [panel.history(place, end) for place, end in enumerate(ends)]
     parts = [
