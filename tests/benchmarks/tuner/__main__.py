@@ -1,7 +1,7 @@
 """The tuner's benchmark: `make bench NAME=tuner [DATA=folder of tables] [FULL=1]`."""
 
 from tests.benchmarks.harness import publish
-from tests.benchmarks.tuner import images, texts
+from tests.benchmarks.tuner import images, study_service, texts
 from tests.benchmarks.tuner.study import NOTES, study
 from tests.benchmarks.tuner.tables import tables
 
@@ -9,8 +9,8 @@ from tests.benchmarks.tuner.tables import tables
 def main() -> None:
     """Measures everything, prints the table, writes the file."""
     measures, notes = tables()
-    measures += [*study(), *texts.texts(), *images.images()]
-    publish("tuner", measures, [*notes, *NOTES, *texts.NOTES, *images.NOTES])
+    measures += [*study(), *study_service.study_service(), *texts.texts(), *images.images()]
+    publish("tuner", measures, [*notes, *NOTES, *study_service.NOTES, *texts.NOTES, *images.NOTES])
 
 
 if __name__ == "__main__":
