@@ -17,7 +17,10 @@ from scipy.stats import rankdata
 from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.space.parameter import Choice, Float, Integer
 from services.tuner.domain.space.space import Space
-from services.tuner.domain.surrogate.proposer import Told, propose
+from services.tuner.domain.study.objective import Objective as Aimed
+from services.tuner.domain.study.records import TrialRecord
+from services.tuner.domain.study.samplers import Sampler
+from services.tuner.domain.study.suggesting import suggest
 from tests.benchmarks.harness import Aim, Measure, is_quick, publish, repeats, say
 from tests.benchmarks.tuner.environments import ENVIRONMENTS
 from tests.benchmarks.tuner.functions import TestFunction, fingerprint, functions
@@ -29,11 +32,13 @@ NOTES = (
     "(random forest). All begin with the same default. A search is judged by the value without "
     "noise of the trial with the smallest loss told; ranks are means over functions and seeds. "
     "What a rival reached before is kept in build/rivals/study, beside its versions.",
-    "Ask: the 99th percentile of the process's own time of one proposal over 20 parameters with "
+    "Ask: the 99th percentile of the process's own time of one suggestion over 20 parameters with "
     "1,000 trials told and 8 pending.",
 )
 _OURS = "ours"
-_TOLD, _PENDING = 1_000, 8
+_LOSS = (Aimed("loss"),)
+_SPREAD = 1_000_003
+_TOLD, _PENDING, _WARM = 1_000, 8, 3
 _MILLISECONDS = 50
 _FIRST = Aim(ratio=1.0)
 
@@ -73,12 +78,11 @@ def _ranks(seeds: int, trials: int) -> list[Measure]:
 
 
 def own_search(space: Space, objective: Objective, seed: int, trials: int) -> None:
-    """Minimises with the tuner's surrogate."""
-    generator = np.random.default_rng(seed)
-    told: list[Told] = []
-    for _ in range(trials):
-        (configuration,) = propose(space, told, [], generator)
-        told.append(Told(configuration, objective(configuration)))
+    """Minimises with what studies suggest by default."""
+    records: list[TrialRecord] = []
+    for number in range(trials):
+        (found,) = suggest(space, _LOSS, records, (), Sampler.FOREST, seed * _SPREAD + number)
+        records.append(TrialRecord(number, found, values=(objective(found),)))
 
 
 def _reached(
@@ -139,14 +143,17 @@ def _asking() -> Measure:
     say("Asking with 1,000 trials told")
     space = _wide_space()
     generator = np.random.default_rng(0)
-    told = [Told(each, _loss(each)) for each in (space.sample(generator) for _ in range(_TOLD))]
+    told = [
+        TrialRecord(number, each, values=(_loss(each),))
+        for number, each in enumerate(space.sample(generator) for _ in range(_TOLD))
+    ]
     pending = [space.sample(generator) for _ in range(_PENDING)]
-    propose(space, told, pending, generator)
     times = []
-    for _ in range(repeats(300, 10)):
+    for seed in range(-_WARM, repeats(300, 10)):
         start = time.thread_time()
-        propose(space, told, pending, generator)
-        times.append(time.thread_time() - start)
+        suggest(space, _LOSS, told, pending, Sampler.FOREST, seed + _WARM)
+        if seed >= 0:
+            times.append(time.thread_time() - start)
     slow = float(np.quantile(times, 0.99)) * 1_000
     return Measure.of("Ask at 1,000 trials, p99, ms", slow, aim=Aim(at_most=_MILLISECONDS))
 
