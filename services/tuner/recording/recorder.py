@@ -88,8 +88,9 @@ class Recorder:
     def watch(self, library: Library, result: TrialResult) -> None:
         """Hears of a trial; see `Watch`. Returns at once."""
         self._plan = self._plan or plan_of(library)
-        if self._plan.digest != library.digest:
-            return  # the folds are others since the suite has changed
+        # The folds may be others since the suite has changed.
+        if self._plan.digest != library.digest or self._closed.is_set():
+            return
         entry = library.entries[result.task.candidate.number]
         path = result.model_path if is_promising(library, entry) else ""
         size = 0 if result.outputs is None else 4 * result.outputs.size
@@ -136,6 +137,10 @@ class Recorder:
                     return
                 self._news.set()
             except FencedError:
+                return
+            except Exception:  # the search needs none of this
+                _log.exception("trials are not kept any more")
+                self.stop()
                 return
             # Several trials that end soon after each other cost one write.
             self._closed.wait(_PAUSE_SECONDS)
