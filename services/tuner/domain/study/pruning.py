@@ -147,9 +147,12 @@ def _is_below_median(
 
 
 def _best_until(record: TrialRecord, step: int, objective: Objective) -> float | None:
-    losses = [
-        objective.loss(value)
-        for place, value in record.intermediate.items()
-        if place <= step and not math.isnan(value)
-    ]
+    values = [value for place, value in record.intermediate.items() if place <= step]
+    losses = [objective.loss(value) for value in _extremes(values)]
     return min(losses, default=None)
+
+
+def _extremes(values: Sequence[float]) -> tuple[float, ...]:
+    """Returns the smallest and the largest number; none where there are none."""
+    numbers = [value for value in values if not math.isnan(value)]
+    return (min(numbers), max(numbers)) if numbers else ()

@@ -41,7 +41,9 @@ def _keys(space: Space, configurations: Sequence[Configuration]) -> list[bytes]:
     return space.encoding.keys(space.encoding.rows(configurations))
 
 
-def _unknown(space: Space, drawn: Iterator[Configuration], keys: set[bytes]) -> Configuration | None:
+def _unknown(
+    space: Space, drawn: Iterator[Configuration], keys: set[bytes]
+) -> Configuration | None:
     for _, each in zip(range(_TRIES), drawn, strict=False):
         if space.is_allowed(each) and _keys(space, [each])[0] not in keys:
             return each
