@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from skl2onnx import convert_sklearn
-from skl2onnx.common.data_types import FloatTensorType
+from skl2onnx.common.data_types import DoubleTensorType
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 
@@ -27,6 +27,7 @@ from common.data.messages import schema_to_proto
 from common.data.rows import RawRows
 from common.data.schema import Column, ColumnType, Schema, SplitCounts, Task
 from common.errors import FailedPreconditionError, InvalidFieldError
+from common.models.preprocessing import NumericColumn, Preprocessing, Target
 from common.models.sample_rows import SampleRows
 from common.models.store import read_part
 from common.models.vectors import Vectors, encode
@@ -223,30 +224,29 @@ def test_what_is_not_known_of_a_champion_is_said(bench: Bench) -> None:
     assert "not known which rows" in note
 
 
-def test_an_onnx_model_can_be_the_champion(bench: Bench) -> None:
-    """Its one input takes the columns of numbers."""
-    data = table()
-    fitted = LogisticRegression().fit(
-        np.column_stack([data["a"], data["b"]]).astype(np.float32), data["y"]
-    )
+@pytest.mark.parametrize("is_package", [False, True])
+def test_onnx_models_can_be_champions(bench: Bench, is_package: bool) -> None:
+    """One input takes the columns of numbers; a package's twin what its preprocessing says."""
+    data, name = table(), "numeric" if is_package else "x"
+    columns = np.column_stack([data["b"], data["a"]] if is_package else [data["a"], data["b"]])
+    fitted = LogisticRegression().fit(columns, data["y"])
     file = convert_sklearn(
-        fitted, initial_types=[("x", FloatTensorType([None, 2]))], options={"zipmap": False}
+        fitted, initial_types=[(name, DoubleTensorType([None, 2]))], options={"zipmap": False}
     )
-    given = np.zeros((2, 2), np.float32)
-    names = [each.name for each in file.graph.output]
-    outputs = dict(
-        zip(names, (fitted.predict(given).astype(object), fitted.predict_proba(given)), strict=True)
-    )
-    vectors = encode(Vectors({"x": given}, outputs))
-    model = model_pb2.ModelVersion(
-        name=NAME,
-        format=model_pb2.MODEL_FORMAT_ONNX,
-        artifacts={
-            "onnx": put_artifact(bench.store, "o", file.SerializeToString(), "x"),
-            "samples": put_artifact(bench.store, "s", vectors, "x"),
-        },
-        signature=model_pb2.Signature(classes=["no", "yes"]),
-    )
+    given = np.zeros((2, 2))
+    found = (fitted.predict(given).astype(object), fitted.predict_proba(given))
+    outputs = dict(zip([each.name for each in file.graph.output], found, strict=True))
+    files = {"onnx": file.SerializeToString(), "samples": encode(Vectors({name: given}, outputs))}
+    model = model_pb2.ModelVersion(name=NAME, format=model_pb2.MODEL_FORMAT_ONNX)
+    model.signature.classes.extend(["no", "yes"])
+    if is_package:
+        model.format = model_pb2.MODEL_FORMAT_TORCH_PACKAGE
+        numbers = tuple(NumericColumn(name=each, mean=0, scale=1) for each in ("b", "a"))
+        target = Target(name="y", task="classification", classes=("no", "yes"))
+        preprocessing = Preprocessing(numeric=numbers, target=target)
+        files["preprocessing"] = preprocessing.model_dump_json().encode()
+    for role, content in files.items():
+        model.artifacts[role].CopyFrom(put_artifact(bench.store, role, content, "x"))
     opened = bench.contest(model, version(1, bench.first))
     comparison = opened.against(METRICS["roc_auc"], said_by(opened), 0, 1.0)
     assert comparison.score.value > 0.9
