@@ -114,6 +114,8 @@ class Arm:
             self._stop.set()
             thread.join(_ENDING_SECONDS + _LOOK_SECONDS)
             self._cancel()
+            if not (self.found or self.warnings):
+                self._warn("No network was trained in the time that there was: give it more.")
 
     def _work(self) -> None:
         try:

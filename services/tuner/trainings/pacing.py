@@ -9,7 +9,7 @@ _LEAST_SECONDS = 3.0
 _USUAL_OVERHEAD = 5.0
 _DOUBT = 4.0  # estimates are of a machine with nothing else to do
 _MARGIN = 0.8
-_MOST_EPOCHS = 300
+_MOST_EPOCHS, _FIRST_EPOCHS = 300, 20
 _LOOKED_AT = 0.1
 
 
@@ -43,7 +43,8 @@ class Course:
         if usable < _LEAST_SECONDS and usable < self.epoch_seconds:
             return 0
         share = 1.0 if is_last or left < 3 * _USUAL_OVERHEAD else _FIRST_SHARE
-        return int(min(max(share * usable, self.epoch_seconds) / self.epoch_seconds, _MOST_EPOCHS))
+        most = _MOST_EPOCHS if is_last else _FIRST_EPOCHS
+        return int(min(max(share * usable, self.epoch_seconds) / self.epoch_seconds, most))
 
     def learn(self, seconds: float, epochs: int) -> None:
         """Hears how long a training took, all in all."""

@@ -139,6 +139,7 @@ def test_what_runs_at_the_end_is_cancelled() -> None:
     made = Arm(lesson(), trainer)  # type: ignore[arg-type]
     worked(made, lambda: bool(trainer.created))
     assert trainer.cancelled == [trainer.created[0].name] and made.found == []
+    assert "give it more" in " ".join(made.warnings)
 
 
 @pytest.mark.parametrize(
