@@ -2,7 +2,7 @@
 
 import uuid
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 import typer
 from rich.markup import escape
@@ -10,12 +10,15 @@ from rich.markup import escape
 from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.outlier.v1 import outlier_pb2
-from aimass.tuner.v1 import policy_pb2, tuner_pb2
+from aimass.tuner.v1 import policy_pb2, study_pb2, tuner_pb2
 from common.cli.context import CliContext, context_of
 from common.cli.documents import Document, Request, RunRequest, load_documents
 from common.cli.follow import follow_or_leave
 from common.cli.run_kinds import Run, calls_for
 from common.cli.upload import upload_with_bar
+
+Standing: TypeAlias = policy_pb2.TuningPolicy | study_pb2.Study
+"""What has no end to follow it to."""
 
 
 def register(app: typer.Typer) -> None:
@@ -33,9 +36,10 @@ def apply(
 ) -> None:
     """Create what a YAML file says, in order, and follow each run to its end.
 
-    A document is `kind: Analysis`, `DatasetImport`, `ModelImport`, `OutlierScan`, `TrainingRun`,
-    `TuningPolicy` or `TuningRun` and the fields of that kind's create request. An import's `upload`
-    may be `file:<path>`, counted from the YAML file; it is uploaded with --validate-only too.
+    A document is `kind: Analysis`, `DatasetImport`, `ModelImport`, `OutlierScan`, `Study`,
+    `TrainingRun`, `TuningPolicy` or `TuningRun` and the fields of that kind's create request. An
+    import's `upload` may be `file:<path>`, counted from the YAML file; it is uploaded with
+    --validate-only too.
     """
     cli = context_of(context)
     for document in load_documents(file):
@@ -54,16 +58,18 @@ def _apply_one(cli: CliContext, document: Document, *, detach: bool, validate_on
         cli.print_yaml(created)
         return 0
     cli.console.print(f"[bold]{escape(created.name)}[/] was created from {document.place}")
-    if detach or isinstance(created, policy_pb2.TuningPolicy):
+    if detach or isinstance(created, Standing):
         return 0
     return follow_or_leave(calls_for(cli.clients, created.name), created.name, cli.console)
 
 
-def _created(cli: CliContext, request: Request) -> Run | policy_pb2.TuningPolicy:
-    if not isinstance(request, policy_pb2.CreateTuningPolicyRequest):
-        return create(cli, request)
+def _created(cli: CliContext, request: Request) -> Run | Standing:
     request.request_id = request.request_id or str(uuid.uuid4())
-    return cli.clients.policies.CreateTuningPolicy(request)
+    if isinstance(request, policy_pb2.CreateTuningPolicyRequest):
+        return cli.clients.policies.CreateTuningPolicy(request)
+    if isinstance(request, study_pb2.CreateStudyRequest):
+        return cli.clients.studies.CreateStudy(request)
+    return create(cli, request)
 
 
 def create(cli: CliContext, request: RunRequest) -> Run:

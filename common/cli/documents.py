@@ -12,7 +12,7 @@ from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.outlier.v1 import outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
-from aimass.tuner.v1 import policy_pb2, tuner_pb2
+from aimass.tuner.v1 import policy_pb2, study_pb2, tuner_pb2
 from common.cli.errors import CliError
 from common.cli.fields import unknown_fields, wrong_value
 
@@ -24,12 +24,15 @@ RunRequest: TypeAlias = (
     | trainer_pb2.CreateTrainingRunRequest
     | tuner_pb2.CreateTuningRunRequest
 )
-Request: TypeAlias = RunRequest | policy_pb2.CreateTuningPolicyRequest
+Request: TypeAlias = (
+    RunRequest | policy_pb2.CreateTuningPolicyRequest | study_pb2.CreateStudyRequest
+)
 KINDS: Mapping[str, type[Request]] = {
     "Analysis": analyzer_pb2.CreateAnalysisRequest,
     "DatasetImport": dataset_pb2.CreateDatasetImportRequest,
     "ModelImport": model_pb2.CreateModelImportRequest,
     "OutlierScan": outlier_pb2.CreateOutlierScanRequest,
+    "Study": study_pb2.CreateStudyRequest,
     "TrainingRun": trainer_pb2.CreateTrainingRunRequest,
     "TuningPolicy": policy_pb2.CreateTuningPolicyRequest,
     "TuningRun": tuner_pb2.CreateTuningRunRequest,

@@ -102,8 +102,11 @@ def fill_field(message: Message, field: FieldDescriptor, choice: int) -> None:
     """Sets a field to something that is not its default."""
     below = field.message_type
     if below is not None and below.GetOptions().map_entry:
-        entries = {"k": value_of(below.fields_by_name["value"])}
-        json_format.ParseDict({field.name: entries}, message)
+        value = below.fields_by_name["value"]
+        if value.message_type is not None:
+            fill(getattr(message, field.name)["k"], choice)
+            return
+        json_format.ParseDict({field.name: {"k": value_of(value)}}, message)
     elif below is not None:
         target = getattr(message, field.name)
         fill(target.add() if field.is_repeated else target, choice)

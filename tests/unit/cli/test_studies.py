@@ -8,7 +8,7 @@ import pytest
 from google.protobuf import empty_pb2, text_format
 
 from aimass.tuner.v1 import study_pb2
-from common.cli import studies
+from common.cli import apply, studies
 from common.cli.context import CliContext, make_console
 from common.local.home import SuiteHome
 
@@ -44,6 +44,7 @@ def cli(tmp_path: Path) -> CliContext:
     clients = MagicMock()
     clients.studies.ListStudies.return_value = study_pb2.ListStudiesResponse(studies=[STUDY])
     clients.studies.GetStudy.return_value = STUDY
+    clients.studies.CreateStudy.return_value = STUDY
     clients.studies.ListBestTrials.return_value = study_pb2.ListBestTrialsResponse(trials=[BEST])
     clients.studies.DeleteStudy.return_value = empty_pb2.Empty()
     context = CliContext(SuiteHome(tmp_path), console=make_console(io.StringIO()))
@@ -84,3 +85,18 @@ def test_a_study_is_deleted_by_its_id(cli: CliContext) -> None:
     (call,) = cli.clients.studies.DeleteStudy.call_args_list  # type: ignore[attr-defined]
     assert call.args[0].name == "studies/flags"
     assert "is gone" in said(cli)
+
+
+def test_a_study_is_made_from_a_file(cli: CliContext, tmp_path: Path) -> None:
+    """It has no end: the command does not wait for one."""
+    file = tmp_path / "study.yaml"
+    file.write_text(
+        "kind: Study\n"
+        "study: {spec: {parameters: [{name: x, integer: {low: 1, high: 9}}],"
+        " objectives: [{name: y}]}}\n"
+    )
+    apply.apply(context(cli), file)
+    (call,) = cli.clients.studies.CreateStudy.call_args_list  # type: ignore[attr-defined]
+    assert call.args[0].study.spec.parameters[0].integer.high == 9
+    assert call.args[0].request_id
+    assert "studies/flags was created" in said(cli)
