@@ -7,8 +7,8 @@ from common.data.schema import Column
 from services.tuner.domain.estimate import Estimate, estimate
 from services.tuner.domain.specification import TuningSpecification
 
-USUAL_WINDOWS = 3
-"""Times from which each way to forecast is tried, one horizon apart."""
+MOST_WINDOWS, FEW_WINDOWS, SHORT_SECONDS = 12, 8, 100.0
+"""Parts of the past that candidates forecast; fewer where time is short."""
 
 
 def forecast_estimate(
@@ -21,4 +21,6 @@ def forecast_estimate(
         columns: Target, time, series and all others that are read.
         rows: Of the data set.
     """
-    return replace(estimate(specification, columns, rows), fold_count=USUAL_WINDOWS)
+    is_short = specification.budget <= SHORT_SECONDS
+    windows = FEW_WINDOWS if is_short else MOST_WINDOWS
+    return replace(estimate(specification, columns, rows), fold_count=windows)

@@ -78,6 +78,8 @@ def test_what_the_data_set_says_is_taken_from_it() -> None:
     assert (found.forecast.time_column, found.forecast.series_columns) == ("day", ("shop",))
     assert found.families == tuple(families_for(ProblemKind.FORECASTING))
     assert found.model == "models/shops"
+    assert resolve().estimate.fold_count == 12
+    assert resolve(budget={"seconds": 60}).estimate.fold_count == 8
 
 
 def test_a_resolved_specification_resolves_to_itself() -> None:

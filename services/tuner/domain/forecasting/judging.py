@@ -7,6 +7,7 @@ import numpy as np
 
 from common.errors import InvalidFieldError
 from common.models.estimators.forecasting.grid import Floats, Steps
+from services.tuner.domain.forecast_estimate import FEW_WINDOWS, MOST_WINDOWS, SHORT_SECONDS
 from services.tuner.domain.forecasting.names import FORECAST_METRICS
 from services.tuner.domain.forecasting.panel import SERIES, STEP, ForecastProblem, Panel
 from services.tuner.domain.metrics.forms import VALUES, MeanMetric
@@ -17,7 +18,6 @@ from services.tuner.domain.problem import Outputs, Truth
 from services.tuner.domain.trials.trial import Split
 
 MASE, SMAPE = "mase", "smape"
-_MOST_WINDOWS, _FEW_WINDOWS, _SHORT_SECONDS = 12, 8, 100.0
 _FEW_SERIES, _MOST_SERIES = 8, 200
 _LEAST_KNOWN = 5
 _LEAST_SEASONS = 2
@@ -110,7 +110,7 @@ def windows_of(problem: ForecastProblem, panel: Panel, seconds: float, seed: int
     reach = np.minimum(panel.horizon, np.maximum(lengths // 4, 1))
     spare = lengths - _least_known(panel, lengths)
     able = np.maximum(spare // reach, 1)
-    most = _MOST_WINDOWS if seconds > _SHORT_SECONDS else _FEW_WINDOWS
+    most = MOST_WINDOWS if seconds > SHORT_SECONDS else FEW_WINDOWS
     count = int(np.clip(np.median(able), 1, most))
     size = _per_window(panel.series_count, count)
     order = np.random.default_rng(seed).permutation(panel.series_count)
