@@ -27,6 +27,8 @@ Vector = npt.NDArray[np.float64]
 
 MOST_CHOSEN = 12
 """So many are chosen by what is known; usual ones that are not among them follow."""
+_SURE = 5
+"""So many usual ones, of a family each, come before: blends gain by models that err differently."""
 _COST_POWER = 0.25
 """Twice the time for the same gain is 1.2 times as bad: blends gain by what takes its time."""
 _LEAST_GAIN = 1e-3
@@ -40,6 +42,7 @@ class _Candidate:
     """A candidate as the problem takes it, and its regrets on other sets by their position."""
 
     family: str
+    key: tuple[str, str]
     configuration: Configuration
     regrets: dict[int, list[float]] = field(default_factory=dict)
 
@@ -69,25 +72,26 @@ def first_candidates(
     candidates = _candidates(problem, families, known)
     costs = [families[each.family].cost(problem, each.configuration) for each in candidates]
     regrets = _matrix([each.regrets for each in candidates], len(known))
-    floors = [place for place, each in enumerate(candidates) if _is_floor(problem, families, each)]
-    order = greedy(regrets, weights, np.array(costs), floors)[:MOST_CHOSEN]
+    sure = _keys(problem, families, (*FLOORS, *FIRST[:_SURE]))
+    given = [place for place, each in enumerate(candidates) if each.key in sure]
+    order = greedy(regrets, weights, np.array(costs), given)[:MOST_CHOSEN]
     chosen = [(candidates[place].family, candidates[place].configuration) for place in order]
-    return [*chosen, *FIRST]
+    return [*FIRST[:_SURE], *chosen, *FIRST[_SURE:]]
 
 
-def greedy(regrets: Regrets, weights: Vector, costs: Vector, floors: Sequence[int]) -> list[int]:
+def greedy(regrets: Regrets, weights: Vector, costs: Vector, given: Sequence[int]) -> list[int]:
     """Returns the candidates that gain something, the one that gains most for its time first.
 
     Args:
         regrets: (candidates, sets); NaN where a candidate was not tried on a set.
         weights: Of the sets.
         costs: Seconds of each candidate.
-        floors: Candidates that come before in any case.
+        given: Candidates that come before in any case.
     """
     known = np.where(np.isfinite(regrets), regrets, 1.0)
-    reached = known[list(floors)].min(axis=0, initial=1.0)
+    reached = known[list(given)].min(axis=0, initial=1.0)
     times = np.maximum(costs, _LEAST_SECONDS) ** _COST_POWER
-    total, left = float(weights.sum()), set(range(len(known))) - set(floors)
+    total, left = float(weights.sum()), set(range(len(known))) - set(given)
     found: list[int] = []
     while left:
         places = sorted(left)
@@ -117,7 +121,7 @@ def _candidates(
                 space = spaces[score.family]
                 configuration = adapted(space, score.settings)
                 key = score.family, space.key(configuration)
-                made = found.setdefault(key, _Candidate(score.family, configuration))
+                made = found.setdefault(key, _Candidate(score.family, key, configuration))
                 by_settings[told] = made
             by_settings[told].regrets.setdefault(place, []).append(score.regret)
     return list(found.values())
@@ -131,7 +135,13 @@ def _matrix(regrets: Sequence[Mapping[int, Sequence[float]]], sets: int) -> Regr
     return matrix
 
 
-def _is_floor(problem: Problem, families: Mapping[str, Family], candidate: _Candidate) -> bool:
-    floors = [some for name, some in FLOORS if name == candidate.family]
-    space = families[candidate.family].space(problem)
-    return any(candidate.configuration == adapted(space, each) for each in floors)
+def _keys(
+    problem: Problem, families: Mapping[str, Family], some: Sequence[Known]
+) -> set[tuple[str, str]]:
+    """Returns what candidates have in common that are the same for the problem."""
+    spaces = {name: family.space(problem) for name, family in families.items()}
+    return {
+        (name, spaces[name].key(adapted(spaces[name], settings)))
+        for name, settings in some
+        if name in spaces
+    }

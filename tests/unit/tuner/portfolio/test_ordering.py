@@ -125,7 +125,8 @@ def test_the_order_follows_what_was_good_on_like_sets(
         known({**floors, "naive_bayes": 0.9, "linear": 0.0}, far),
     ]
     order = [name for name, _ in first_candidates(problem, families, "roc_auc", sets)]
-    assert order[0] == "naive_bayes"
+    usual = [name for name, _ in FIRST]
+    assert order[:6] == [*usual[:5], "naive_bayes"]
     assert set(order) >= {name for name, _ in FIRST if name in families}
 
 
