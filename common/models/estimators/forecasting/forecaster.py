@@ -120,7 +120,7 @@ class Forecaster(RegressorMixin, BaseEstimator):
         horizon = self.horizon_ if horizon is None else horizon
         _check(horizon, levels)
         found = self._continued(self.kept_, range(len(self.kept_)), horizon)
-        quantiles = self._quantiles(self.kept_, found, levels).reshape(-1, len(levels))
+        quantiles = self._quantiles(self.kept_, found, levels).reshape(found.size, len(levels))
         steps = np.concatenate([each.end + np.arange(horizon) for each in self.kept_])
         table: dict[str, Any] = {
             name: [label[place] for label in self.labels_ for _ in range(horizon)]

@@ -18,7 +18,7 @@ from services.tuner.domain.problem import Outputs, Truth
 from services.tuner.domain.trials.trial import Split
 
 MASE, SMAPE = "mase", "smape"
-_FEW_SERIES, _MOST_SERIES = 8, 200
+_FEW_SERIES, _MANY_SERIES, _MOST_SERIES = 8, 16, 200
 _LEAST_KNOWN = 5
 _LEAST_SEASONS = 2
 
@@ -111,6 +111,8 @@ def windows_of(problem: ForecastProblem, panel: Panel, seconds: float, seed: int
     spare = lengths - _least_known(panel, lengths)
     able = np.maximum(spare // reach, 1)
     most = MOST_WINDOWS if seconds > SHORT_SECONDS else FEW_WINDOWS
+    if panel.series_count >= _MANY_SERIES:  # they tell as much as many windows of one
+        most //= 2
     count = int(np.clip(np.median(able), 1, most))
     size = _per_window(panel.series_count, count)
     order = np.random.default_rng(seed).permutation(panel.series_count)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from services.tuner.domain.forecasting.blending import Costs
 from services.tuner.domain.forecasting.sources import ForecastSources
 from services.tuner.domain.search.library import FLOOR, Entry, Library
 from services.tuner.domain.search.loop import Watch
@@ -11,7 +12,10 @@ from services.tuner.domain.trials.hosting import TrialHost
 from services.tuner.domain.trials.trial import TrialResult, TrialTask
 
 _LOOK_SECONDS = 0.25
-_CANDIDATE_SHARE = 0.2
+_CANDIDATE_SHARE = 0.3
+_MEMBERS = 6
+_LEAST_END, _LEAST_END_SECONDS, _MOST_END = 0.08, 0.5, 0.4
+"""Shares of the budget for the final forecasts."""
 _LEAST_TRIAL = 0.5
 _HOPELESS = (4.0, 2.5, 1.8, 1.5)
 """How much worse than the best after one window, after two and so on is too much: a single window
@@ -28,7 +32,8 @@ class ForecastSearch:
         host: Runs trials.
         library: What is known.
         sources: Gives candidates.
-        end: When no trial may run any more, on `time.monotonic`.
+        costs: What the final forecasts of candidates take.
+        end: When these have to be done, on `time.monotonic`.
         seconds: Of the whole search.
         judged_rows: Values in all windows: candidates that few rows tell apart are not tried.
         watch: Told of every trial that ends.
@@ -38,6 +43,7 @@ class ForecastSearch:
     host: TrialHost
     library: Library
     sources: ForecastSources
+    costs: Costs
     end: float
     seconds: float
     judged_rows: int
@@ -66,7 +72,14 @@ class ForecastSearch:
 
     @property
     def _left(self) -> float:
-        return self.end - time.monotonic()
+        return self.end - self._reserve - time.monotonic()
+
+    @property
+    def _reserve(self) -> float:
+        """Seconds that the best so far need to learn everything once more."""
+        needed = sum(self.costs.seconds(each) for each in self.library.complete[:_MEMBERS])
+        least = max(_LEAST_END * self.seconds, _LEAST_END_SECONDS)
+        return min(max(needed, least), _MOST_END * self.seconds)
 
     def _wait(self) -> TrialResult | None:
         while not self.is_stopped():
@@ -111,6 +124,8 @@ class ForecastSearch:
         if not 0 < entry.folds < self.library.fold_count:
             return False
         if entry.seconds * (self.library.fold_count - entry.folds) > self._left:
+            return False
+        if self.costs.seconds(entry) > _MOST_END * self.seconds:
             return False
         return entry.origin == FLOOR or self._is_promising(entry)
 

@@ -35,8 +35,6 @@ from services.tuner.domain.trials.trial import TrialResult
 __all__ = ["ForecastSettings", "NothingLearnedError", "TunedForecast", "tune_forecast"]
 
 _REGISTRY = "services.tuner.domain.forecasting.host_registry"
-_END_SHARE, _LEAST_END = 0.25, 0.8
-"""Of the budget: for the blend and for learning everything once more."""
 _CLOSE_SHARE, _LEAST_CLOSE = 0.03, 0.3
 _BLEND_SHARE, _HURRY = 0.05, 5.0
 
@@ -132,20 +130,19 @@ def tune_forecast(
         seed=settings.seed,
         registry=_REGISTRY,
     ) as host:
-        end = start + settings.seconds - max(_END_SHARE * settings.seconds, _LEAST_END)
+        close = start + settings.seconds - max(_CLOSE_SHARE * settings.seconds, _LEAST_CLOSE)
+        costs = costs_of(problem, library, FAMILIES)
         floor = add_floor(problem, judging.metric, library, FAMILIES[FLOOR_FAMILY], 0)
         watch(library, floor)
         sources = ForecastSources(problem, list(families.values()), settings.seed, first=1)
         rows = sum(len(each.judged) for each in splits)
         search = ForecastSearch(
-            host, library, sources, end, settings.seconds, rows, watch, is_stopped
+            host, library, sources, costs, close, settings.seconds, rows, watch, is_stopped
         )
         search.run(settings.concurrency)
-        close = start + settings.seconds - max(_CLOSE_SHARE * settings.seconds, _LEAST_CLOSE)
         if is_stopped():
             close = min(close, time.monotonic() + max(_HURRY, _BLEND_SHARE * settings.seconds))
         seconds = _BLEND_SHARE * settings.seconds
-        costs = costs_of(problem, library, FAMILIES)
         blend = chosen_blend(problem, judging.metric, library, costs, close, seconds)
         made = dict(finished(blend, host, library, len(splits), close))
     if not made:

@@ -93,6 +93,7 @@ def test_forecast_of_the_kept_series(found: TunedForecast) -> None:
     assert len(table) == 2 * HORIZON
     assert table["time"].min() == pd.Timestamp("2023-07-20")
     assert (table["quantile_0.1"] <= table["quantile_0.9"]).all()
+    assert list(found.estimator.forecast(levels=())) == ["shop", "time", "forecast"]
     longer = found.estimator.forecast(3 * HORIZON)
     first = longer.groupby("shop").head(HORIZON)
     assert np.allclose(first["forecast"], table["forecast"])

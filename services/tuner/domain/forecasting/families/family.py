@@ -16,6 +16,8 @@ from services.tuner.domain.problem import Problem, ProblemKind
 from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.space.space import Space
 
+_FEW, _PATIENCE = 2, 1.5
+
 
 @dataclass(frozen=True)
 class Lesson:
@@ -125,7 +127,11 @@ class ForecastFamily:
             panel, histories, np.searchsorted(known, judged).tolist(), seed, check, time_left
         )
         member = self.learned(lesson, configuration)
-        told = member.forecast([histories[place] for place in lesson.judged], panel.horizon, check)
+        told = member.forecast(
+            [histories[place] for place in lesson.judged],
+            panel.horizon,
+            _paced(len(lesson.judged), time_left),
+        )
         estimator: Any = Trained(member, judged, ends[judged], told)
         return Fitted(estimator, {})
 
@@ -139,6 +145,21 @@ def panel_of(problem: Problem) -> Panel:
     if not isinstance(problem, ForecastProblem) or problem.panel is None:
         raise TypeError("Forecasts need a panel.")
     return problem.panel
+
+
+def _paced(series: int, time_left: TimeLeft) -> Callable[[], None]:
+    """Returns a check that ends what cannot be done in time soon, not when time is over."""
+    start, done = time_left(), 0
+
+    def check() -> None:
+        nonlocal done
+        left = time_left()
+        needed = (start - left) / max(done, 1) * (series - done)
+        if left <= 0 or (done >= _FEW and needed > _PATIENCE * left):
+            raise OutOfTimeError("There was no time for all series.")
+        done += 1
+
+    return check
 
 
 def _ends(features: pd.DataFrame, count: int) -> Steps:
