@@ -140,7 +140,8 @@ def _parted(
         return shortened(whole, whole.horizon), f"{steps}: the data set has no later test rows"
     times = whole.names.times(frame[is_test])
     first = int(whole.grid.steps(times).min())
-    begin = whole.grid.moments(np.array([first]))[0]
+    moment = str(whole.grid.moments(np.array([first]))[0])
+    begin = moment.removesuffix("T00:00:00.000000").removesuffix(".000000")
     return _until(whole, first), f"the data set's test rows, from {begin} on"
 
 

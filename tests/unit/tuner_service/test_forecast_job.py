@@ -105,7 +105,7 @@ def test_the_data_sets_own_test_rows_are_put_aside() -> None:
     found = loaded()
     assert [len(each.values) for each in found.whole.series] == [DAYS, DAYS]
     assert [len(each.values) for each in found.learned.series] == [DAYS - TEST_DAYS] * 2
-    assert "from 2026-03-20" in found.notes[0]
+    assert "from 2026-03-20 on" in found.notes[0]
     assert found.whole.labels == [("a",), ("b",)]
     assert found.whole.known == {"price"}
     assert [each.name for each in found.whole.names.covariates] == ["price", "open"]
