@@ -2,6 +2,7 @@
 
 from tests.benchmarks.harness import publish
 from tests.benchmarks.tuner import images, study_service, texts
+from tests.benchmarks.tuner.forecasts import forecasts
 from tests.benchmarks.tuner.study import NOTES, study
 from tests.benchmarks.tuner.tables import tables
 
@@ -9,7 +10,10 @@ from tests.benchmarks.tuner.tables import tables
 def main() -> None:
     """Measures everything, prints the table, writes the file."""
     measures, notes = tables()
+    told, words = forecasts()
+    measures += told
     measures += [*study(), *study_service.study_service(), *texts.texts(), *images.images()]
+    notes += words
     publish("tuner", measures, [*notes, *NOTES, *study_service.NOTES, *texts.NOTES, *images.NOTES])
 
 
