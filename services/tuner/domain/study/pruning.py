@@ -97,9 +97,7 @@ def _is_below_rung(
         # It was decided at the first step on the rung.
         return False
     own = _loss_at(trial, rung, objective)
-    losses = sorted(
-        loss for each in others if (loss := _loss_at(each, rung, objective)) is not None
-    )
+    losses = [loss for each in others if (loss := _loss_at(each, rung, objective)) is not None]
     going_on = (len(losses) + 1) // pruning.factor
     if own is None or not losses:
         return False

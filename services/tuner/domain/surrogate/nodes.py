@@ -122,29 +122,38 @@ def add(
     """
     for root in roots:
         leaf = leaf_of(nodes, root, choices, rows[place])
-        other = rows[nodes.example[leaf]]
-        column = _column_between(rows[place], other, state)
-        if column == LEAF:
-            continue
-        count = choices[column]
-        is_left = rows[place, column] < other[column]
-        if 0 < count <= MOST_CHOICES:
-            nodes.bits[leaf] = 1 << choice_of(min(rows[place, column], other[column]), count)
-        elif min(rows[place, column], other[column]) < 0:
-            nodes.threshold[leaf] = -0.5
-        else:
-            share = chance(state)
-            nodes.threshold[leaf] = (
-                min(rows[place, column], other[column])
-                + abs(rows[place, column] - other[column]) * share
-            )
-        nodes.feature[leaf], nodes.child[leaf] = column, used
-        own, old = (used, used + 1) if is_left else (used + 1, used)
-        nodes.mean[own], nodes.example[own] = value, place
-        nodes.mean[old], nodes.variance[old] = nodes.mean[leaf], nodes.variance[leaf]
-        nodes.example[old] = nodes.example[leaf]
-        used += 2
+        column = _column_between(rows[place], rows[nodes.example[leaf]], state)
+        if column != LEAF:
+            _split_leaf(nodes, leaf, used, column, choices[column], rows, place, state)
+            own = used if rows[place, column] < rows[nodes.example[leaf], column] else used + 1
+            nodes.mean[own], nodes.variance[own], nodes.example[own] = value, 0.0, place
+            used += 2
     return used
+
+
+@compiled_freely
+def _split_leaf(
+    nodes: Nodes,
+    leaf: int,
+    used: int,
+    column: int,
+    count: int,
+    rows: Matrix,
+    place: int,
+    state: State,
+) -> None:
+    """Splits a leaf between its example and another row; both children are what it was."""
+    one, other = rows[place, column], rows[nodes.example[leaf], column]
+    low, high = min(one, other), max(one, other)
+    if 0 < count <= MOST_CHOICES:
+        nodes.bits[leaf] = 1 << choice_of(low, count)
+    else:
+        # Between what does not count and the rest there is nothing.
+        nodes.threshold[leaf] = -0.5 if low < 0 else low + (high - low) * chance(state)
+    nodes.feature[leaf], nodes.child[leaf] = column, used
+    for child in range(used, used + 2):
+        nodes.mean[child], nodes.variance[child] = nodes.mean[leaf], nodes.variance[leaf]
+        nodes.example[child] = nodes.example[leaf]
 
 
 @compiled_freely
