@@ -132,7 +132,7 @@ def test_other_searches_know_what_was_found(
     [entry] = [each for each in listed.entries if each.source == tuned.name]
     assert entry.kind == tuned.spec.kind and entry.meta_features["log_rows"] > 0
     assert entry.scores[0].regret == 0
-    assert not any(name in str(entry) for name in (*COLUMNS, *CLASSES))
+    assert not any(f'"{name}"' in str(entry) for name in (*COLUMNS, *CLASSES))
 
 
 def test_the_model_opens_in_the_analyzer(suite: RunningSuite, tuned: tuner_pb2.TuningRun) -> None:
