@@ -81,7 +81,7 @@ class Proposals:
         self._old.append(configuration)
 
     async def close(self) -> None:
-        """Stops making proposals."""
+        """Stops making proposals; who waits for one gets none."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -112,6 +112,9 @@ class Proposals:
                     break
                 rounds = 0 if used else rounds + 1
             self._answer(None)
+        except asyncio.CancelledError:
+            self._answer(None)
+            raise
         except AimassError as error:
             self._fail(error)
         except Exception as error:

@@ -10,6 +10,10 @@ import pytest
 
 from aimass.tuner.v1 import study_pb2
 from common.artifacts.memory import MemoryStore
+from common.names import StudyName
+from common.records import RecordStore
+from services.tuner.study.convert import problem_of
+from services.tuner.study.trials import Trials
 from tests.unit.tuner_study.studies import asking, creation, few, serving, telling
 
 TWO = {"leaseDuration": "60s", **few(2)}
@@ -115,3 +119,17 @@ async def test_of_two_replicas_one_gives_a_trial_out_again(clock: Clock) -> None
         clock.advance(62)
         found = [await ask(each) for each in (one, other, one, other)]
         assert sum(each is not None for each in found) == 1
+
+
+async def test_settings_that_a_dead_replica_had_claimed_are_tried_in_the_end(clock: Clock) -> None:
+    """It died before it made a trial of them: they are nobody's after a minute."""
+    store = MemoryStore(clock=clock)
+    async with serving(store, clock=clock.seconds) as stub:
+        study = await stub.CreateStudy(creation(**few(1)))
+        key = problem_of(study.spec).space.key({"depth": 1})
+        assert Trials(store, RecordStore(store)).claim(StudyName("s"), key)
+        answer = await stub.AskTrials(asking())
+        assert not answer.trials and not answer.done
+        clock.advance(62)
+        trial = await ask(stub)
+        assert trial is not None and trial.settings["depth"].integer == 1

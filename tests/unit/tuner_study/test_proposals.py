@@ -120,3 +120,15 @@ async def test_what_was_not_used_can_be_had_again() -> None:
     assert found is not None
     proposals.put_back(found)
     assert await proposals.take() == found
+
+
+async def test_nobody_waits_for_what_was_closed() -> None:
+    """A study may be deleted while somebody asks."""
+    source = Source()
+    proposals = Proposals(board(), source)
+    source.may.clear()
+    caller = asyncio.create_task(proposals.take())
+    for _ in range(3):
+        await asyncio.sleep(0)
+    await proposals.close()
+    assert await caller is None
