@@ -18,7 +18,7 @@ from services.tuner.domain.problem import Outputs, Truth
 from services.tuner.domain.trials.trial import Split
 
 MASE, SMAPE = "mase", "smape"
-_FEW_SERIES, _MANY_SERIES, _MOST_SERIES = 8, 16, 200
+_FEW_SERIES, _MANY_SERIES, _MOST_SERIES = 8, 8, 200
 _LEAST_KNOWN = 5
 _LEAST_SEASONS = 2
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from services.tuner.domain.families.family import Family, TimeLeft, outputs_of
+from services.tuner.domain.families.family import Family, OutOfTimeError, TimeLeft, outputs_of
 from services.tuner.domain.folds import thinned
 from services.tuner.domain.problem import Outputs, Problem
 from services.tuner.domain.trials.lessons import Lessons
@@ -85,6 +85,8 @@ def failure_of(error: BaseException) -> tuple[TrialFailure, str]:
     """Returns what an error means for a trial, and one line about it without paths or data."""
     if isinstance(error, MemoryError) or _OUT_OF_MEMORY.search(str(error)):
         return TrialFailure.OUT_OF_MEMORY, "No more memory could be had."
+    if isinstance(error, OutOfTimeError):
+        return TrialFailure.OUT_OF_TIME, str(error)
     lines = str(error).strip().splitlines() or [""]
     text = _PATH.sub("…", lines[0])
     if not isinstance(error, _OF_CODE):
