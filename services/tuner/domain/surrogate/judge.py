@@ -7,7 +7,7 @@ from services.tuner.domain.surrogate.acquisition import log_expected_improvement
 from services.tuner.domain.surrogate.forest import Forest, grown
 from services.tuner.domain.surrogate.trend import Trend, trend_of
 
-_BEST, _OTHERS = 100, 200
+_BEST, _OTHERS = 100, 100
 
 
 class Judge:
