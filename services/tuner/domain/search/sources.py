@@ -89,8 +89,9 @@ class Sources:
             if family not in self._families:
                 continue
             configuration = adapted(self._spaces[family], some)
-            if (family, configuration) not in [*floors, *(each[:2] for each in first)]:
-                first.append((family, configuration, CONTINUED))
+            if (family, configuration) not in [each[:2] for each in first]:
+                origin = FLOOR if (family, configuration) in floors else CONTINUED
+                first.append((family, configuration, origin))
         return first
 
     def next(self, library: Library) -> tuple[Candidate, str]:
