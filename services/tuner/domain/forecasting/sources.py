@@ -22,12 +22,12 @@ FLOOR_FAMILY = "naive"
 """Its default is what anybody would say first; it is judged before any that come from here."""
 
 FIRST: tuple[tuple[str, Configuration], ...] = (
-    ("theta", {}),
     ("linear_lags", {}),
+    ("linear_lags", {"lags": 24, "season_lags": 3, "waves": 6, "ridge": 0.01}),
+    ("theta", {}),
     ("boosted_lags", {}),
     ("ets", {}),
     ("mstl", {}),
-    ("linear_lags", {"lags": 24, "season_lags": 3, "waves": 6, "ridge": 0.01}),
     ("boosted_lags", {"from_season": True, "lags": 16}),
     ("theta", {"log": True, "option": "additive"}),
     ("ces", {}),
