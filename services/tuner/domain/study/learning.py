@@ -15,16 +15,19 @@ def told_of(records: Sequence[TrialRecord], objectives: Sequence[Objective]) -> 
     A pruned trial is worth its last value, and no less than the median of the completed ones. One
     that failed, or breaks constraints, counts as the worst.
     """
-    completed = [losses_of(objectives, each.values)[0] for each in records if each.counts]
+    known = [losses_of(objectives, each.values) if each.counts else None for each in records]
+    completed = [losses[0] for losses in known if losses is not None]
     median = statistics.median(completed) if completed else -math.inf
-    return [Told(each.parameters, _losses(each, objectives, median), each.cost) for each in records]
+    return [
+        Told(each.parameters, losses or _losses(each, objectives, median), each.cost)
+        for each, losses in zip(records, known, strict=True)
+    ]
 
 
 def _losses(
     record: TrialRecord, objectives: Sequence[Objective], median: float
 ) -> tuple[float, ...]:
-    if record.counts:
-        return losses_of(objectives, record.values)
+    """Returns what a trial is worth that is not among those that count."""
     last = record.last
     is_pruned = record.state is TrialState.PRUNED and record.violation == 0
     if not is_pruned or last is None or len(objectives) > 1 or math.isnan(last):

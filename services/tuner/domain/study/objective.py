@@ -49,5 +49,7 @@ def losses_of(objectives: Sequence[Objective], values: Sequence[float]) -> tuple
     """Returns the loss of each objective; infinite ones where values are missing or not numbers."""
     if len(values) != len(objectives):
         return (math.inf,) * len(objectives)
-    losses = [each.loss(value) for each, value in zip(objectives, values, strict=True)]
-    return tuple(math.inf if math.isnan(loss) else loss for loss in losses)
+    losses = tuple([each.loss(value) for each, value in zip(objectives, values, strict=True)])
+    if any(map(math.isnan, losses)):
+        return tuple(math.inf if math.isnan(loss) else loss for loss in losses)
+    return losses
