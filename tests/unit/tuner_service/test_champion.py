@@ -10,12 +10,11 @@ from typing import Any
 import grpc
 import numpy as np
 import numpy.typing as npt
+import onnx
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from skl2onnx import convert_sklearn
-from skl2onnx.common.data_types import DoubleTensorType
 from sklearn.dummy import DummyClassifier
 from sklearn.linear_model import LogisticRegression
 
@@ -227,15 +226,43 @@ def test_what_is_not_known_of_a_champion_is_said(bench: Bench) -> None:
     assert "not known which rows" in note
 
 
+def logistic_onnx(fitted: LogisticRegression, name: str) -> onnx.ModelProto:
+    """Returns a regression of two classes as others export it: labels and probabilities."""
+    constants = {
+        "slopes": np.hstack([np.zeros((2, 1)), fitted.coef_.T]),
+        "levels": np.array([[0.0, fitted.intercept_[0]]]),
+        "classes": fitted.classes_.astype(object),
+    }
+    make, double = onnx.helper.make_node, onnx.TensorProto.DOUBLE
+    nodes = [
+        make("MatMul", [name, "slopes"], ["sloped"]),
+        make("Add", ["sloped", "levels"], ["logits"]),
+        make("Softmax", ["logits"], ["probabilities"], axis=1),
+        make("ArgMax", ["probabilities"], ["place"], axis=1, keepdims=0),
+        make("Gather", ["classes", "place"], ["label"], axis=0),
+    ]
+    value = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        nodes,
+        "regression",
+        [value(name, double, [None, 2])],
+        [
+            value("label", onnx.TensorProto.STRING, [None]),
+            value("probabilities", double, [None, 2]),
+        ],
+        [onnx.numpy_helper.from_array(each, key) for key, each in constants.items()],
+    )
+    opset = onnx.helper.make_opsetid("", 18)
+    return onnx.helper.make_model(graph, opset_imports=[opset], ir_version=9)
+
+
 @pytest.mark.parametrize("is_package", [False, True])
 def test_onnx_models_can_be_champions(bench: Bench, is_package: bool) -> None:
     """One input takes the columns of numbers; a package's twin what its preprocessing says."""
     data, name = table(), "numeric" if is_package else "x"
     columns = np.column_stack([data["b"], data["a"]] if is_package else [data["a"], data["b"]])
     fitted = LogisticRegression().fit(columns, data["y"])
-    file = convert_sklearn(
-        fitted, initial_types=[(name, DoubleTensorType([None, 2]))], options={"zipmap": False}
-    )
+    file = logistic_onnx(fitted, name)
     given = np.zeros((2, 2))
     found = (fitted.predict(given).astype(object), fitted.predict_proba(given))
     outputs = dict(zip([each.name for each in file.graph.output], found, strict=True))
