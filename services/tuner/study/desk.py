@@ -111,7 +111,10 @@ class Desk:
     async def outlook(self) -> float | None:
         """Returns in how many seconds to ask again; None where there is nothing left to try."""
         await self.refresh()
-        if self._board.pending or any(each.is_open for each in self._board):
+        trials = list(self._board)
+        # Settings that somebody has claimed become no trials any more once there are enough.
+        is_coming = bool(self._board.pending) and len(trials) < self._limit
+        if is_coming or any(each.is_open for each in trials):
             return max(self._board.next_look(), _LEAST_WAIT)
         return None
 
