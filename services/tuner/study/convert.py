@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+from google.protobuf.descriptor import EnumDescriptor
+
 from aimass.tuner.v1 import study_pb2, tuner_pb2
 from common.protobuf import enum_short_name
 from services.tuner.domain.space.configuration import Configuration, Setting
@@ -113,7 +115,7 @@ def problem_of(spec: study_pb2.StudySpec) -> Problem:
         objectives=tuple(_objective(each) for each in spec.objectives),
         bounds=tuple(_bound(each) for each in spec.bounds),
         pruning=_pruning(spec.pruning),
-        sampler=Sampler(_short(study_pb2.StudySampler, spec.sampler, Sampler.FOREST)),
+        sampler=Sampler(_short(study_pb2.StudySampler.DESCRIPTOR, spec.sampler, Sampler.FOREST)),
     )
 
 
@@ -172,7 +174,7 @@ def _condition(message: study_pb2.StudyParameter) -> Condition | None:
 
 
 def _objective(message: study_pb2.StudyObjective) -> Objective:
-    direction = _short(study_pb2.Direction, message.direction, Direction.MINIMIZE)
+    direction = _short(study_pb2.Direction.DESCRIPTOR, message.direction, Direction.MINIMIZE)
     return Objective(message.name, Direction(direction))
 
 
@@ -183,15 +185,15 @@ def _bound(message: study_pb2.StudyBound) -> Bound:
 
 def _pruning(message: study_pb2.StudyPruning) -> Pruning:
     return Pruning(
-        Pruner(_short(study_pb2.StudyPruner, message.pruner, Pruner.NONE)),
+        Pruner(_short(study_pb2.StudyPruner.DESCRIPTOR, message.pruner, Pruner.NONE)),
         message.least_steps,
         message.factor,
         message.startup_trials,
     )
 
 
-def _short(enum: object, number: int, default: str) -> str:
-    return enum_short_name(enum.DESCRIPTOR, number) if number else default  # type: ignore[attr-defined]
+def _short(enum: EnumDescriptor, number: int, default: str) -> str:
+    return enum_short_name(enum, number) if number else default
 
 
 def _normalised(parameter: Parameter, value: Setting) -> Setting:

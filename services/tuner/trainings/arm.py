@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
+from aimass.catalog.v1 import dataset_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import run_pb2
@@ -72,7 +73,7 @@ class Lesson:
     problem: Problem
     dataset_version: str
     target: str
-    task: int
+    task: dataset_pb2.Task.ValueType
     weight_column: str
     model: str
     workers: int
@@ -234,7 +235,7 @@ class Arm:
         spec.dataset_version = lesson.dataset_version
         spec.model = networks_model(lesson.model)
         spec.target = lesson.target
-        spec.task = lesson.task  # type: ignore[assignment]
+        spec.task = lesson.task
         spec.weight_column = lesson.weight_column
         spec.seed = lesson.seed
         spec.parent_model_version = parent

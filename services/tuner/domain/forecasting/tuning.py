@@ -27,10 +27,9 @@ from services.tuner.domain.forecasting.search import ForecastSearch
 from services.tuner.domain.forecasting.sources import FLOOR_FAMILY, ForecastSources
 from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.search.library import Library
-from services.tuner.domain.search.loop import Watch
+from services.tuner.domain.search.loop import Watch, never, silent
 from services.tuner.domain.search.tuning import NothingLearnedError
 from services.tuner.domain.trials.hosting import TrialHost
-from services.tuner.domain.trials.trial import TrialResult
 
 __all__ = ["ForecastSettings", "NothingLearnedError", "TunedForecast", "tune_forecast"]
 
@@ -81,21 +80,12 @@ class TunedForecast:
     backtests: list[Backtest] = field(default_factory=list)
 
 
-def _silent(library: Library, result: TrialResult) -> None:
-    """Tells nobody."""
-
-
-def _never() -> bool:
-    """Goes on until the budget ends."""
-    return False
-
-
 def tune_forecast(
     panel: Panel,
     settings: ForecastSettings,
     folder: Path,
-    watch: Watch = _silent,
-    is_stopped: Callable[[], bool] = _never,
+    watch: Watch = silent,
+    is_stopped: Callable[[], bool] = never,
 ) -> TunedForecast:
     """Returns the best forecaster that is found within a budget.
 

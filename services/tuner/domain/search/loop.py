@@ -18,6 +18,15 @@ _LOOK_SECONDS = 0.25
 Watch = Callable[[Library, TrialResult], None]
 
 
+def silent(library: Library, result: TrialResult) -> None:
+    """Tells nobody."""
+
+
+def never() -> bool:
+    """Goes on until the budget ends."""
+    return False
+
+
 @dataclass
 class Search:
     """A search under way.

@@ -21,7 +21,7 @@ from services.tuner.domain.portfolio.shipped import shipped_sets
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.earlier import NOTHING_EARLIER, Earlier
 from services.tuner.domain.search.library import Entry, Library
-from services.tuner.domain.search.loop import Search, Watch, fitting_families
+from services.tuner.domain.search.loop import Search, Watch, fitting_families, never, silent
 from services.tuner.domain.search.pacing import Pace
 from services.tuner.domain.search.sources import Sources
 from services.tuner.domain.trials.hosting import TrialHost
@@ -82,21 +82,12 @@ class Tuned:
     joined: Joined | None = None
 
 
-def _silent(library: Library, result: TrialResult) -> None:
-    """Tells nobody."""
-
-
-def _never() -> bool:
-    """Goes on until the budget ends."""
-    return False
-
-
 def tune(
     problem: Problem,
     settings: Settings,
     folder: Path,
-    watch: Watch = _silent,
-    is_stopped: Callable[[], bool] = _never,
+    watch: Watch = silent,
+    is_stopped: Callable[[], bool] = never,
     earlier: Earlier = NOTHING_EARLIER,
 ) -> Tuned:
     """Returns the best model that is found within a budget.
