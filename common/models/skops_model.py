@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import skops.io
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
@@ -19,6 +18,7 @@ from common.artifacts.protocol import ObjectStore
 from common.data.schema import Task
 from common.errors import InvalidFieldError
 from common.models.frames import NUMBER, TEXT, FrameColumn, columns_of, frame_of
+from common.models.skops_import import skops_io
 from common.models.store import read_part
 from common.models.vectors import Tensors, read_vectors, replay
 
@@ -167,7 +167,7 @@ def open_skops(content: bytes, field: str) -> SkopsModel:
             fitted classifier or regressor over a table.
     """
     try:
-        untrusted = skops.io.get_untrusted_types(data=content)
+        untrusted = skops_io.get_untrusted_types(data=content)
     except (ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
         raise _bad(field, "is no skops file") from error
     foreign = sorted(name for name in untrusted if not _is_listed(name))
@@ -178,7 +178,7 @@ def open_skops(content: bytes, field: str) -> SkopsModel:
             "scikit-learn alone",
         )
     try:
-        estimator = skops.io.loads(content, trusted=untrusted)
+        estimator = skops_io.loads(content, trusted=untrusted)
     except Exception as error:  # What a damaged file makes scikit-learn raise has no common root.
         raise _bad(field, f"cannot be loaded: {type(error).__name__}: {error}") from error
     return _model(estimator, field)

@@ -21,6 +21,7 @@ from common.runs.leftovers import RunLeftovers
 from common.server import Service
 from services.tuner.champion.checking import Champions
 from services.tuner.config import TunerSettings
+from services.tuner.domain.trials.starting import SINGLE_THREADED
 from services.tuner.kind import TUNING_RUNS
 from services.tuner.policy.hosting import hosted_policies
 from services.tuner.portfolio import OwnPortfolio
@@ -29,12 +30,6 @@ from services.tuner.servicer import TunerServicer
 from services.tuner.study.hosting import hosted_studies
 from services.tuner.validation import Validator
 
-# Each trial has one core; threads of their own would only wait for each other.
-_SINGLE_THREADS = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-}
 _JOB = (sys.executable, "-m", "services.tuner.job")
 # A search that is cancelled blends and publishes what it has by then.
 _TIMES = ExecutorTimes(cancel_grace=30.0)
@@ -47,7 +42,8 @@ async def tuner_app() -> AsyncIterator[Sequence[Service]]:
     Yields:
         The services to serve.
     """
-    for name, value in _SINGLE_THREADS.items():
+    # Each trial has one core; threads of their own would only wait for each other.
+    for name, value in SINGLE_THREADED.items():
         os.environ.setdefault(name, value)  # of the processes that are started from here
     reach, settings = ClientSettings(), TunerSettings()
     store = open_store(StoreSettings())

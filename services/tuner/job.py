@@ -30,6 +30,7 @@ from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.fallback import small_model
 from services.tuner.domain.search.loop import fitting_families
 from services.tuner.domain.search.tuning import NothingLearnedError, Settings, Tuned, tune
+from services.tuner.domain.trials.hosting import prepare_host
 from services.tuner.kind import TUNING_RUNS
 from services.tuner.limits import limits_of, told_exceeded
 from services.tuner.loading import Loaded, load_problem
@@ -249,6 +250,7 @@ class _Tuning:
 
 def main() -> int:
     """Works on one search; returns the exit code of the process."""
+    prepare_host()
     return run_job(TUNING_RUNS, run_tuning)
 
 

@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import skops.io
 
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from common.artifacts import ObjectStore
@@ -13,6 +12,7 @@ from common.artifacts.blobs import put_artifact
 from common.data.rows import Values
 from common.models.estimators.picture_cells import pictures_of
 from common.models.frames import NUMBER, PIXELS, TEXT, FrameColumn
+from common.models.skops_import import skops_io
 from common.models.skops_model import SkopsModel, open_skops
 from common.models.store import TEST_VECTORS
 from common.models.vectors import Vectors, encode, replay
@@ -57,7 +57,7 @@ def packaged(estimator: Any, rows: pd.DataFrame) -> Package:
         DataLossError: What comes out of the file gives other outputs.
         InvalidFieldError: The file cannot be opened.
     """
-    content: bytes = skops.io.dumps(estimator)
+    content: bytes = skops_io.dumps(estimator)
     model = open_skops(content, _SKOPS)
     inputs = model_inputs(model, rows.iloc[:_VECTOR_ROWS])
     outputs = dict(_named(model, estimator).predict(inputs))

@@ -6,6 +6,7 @@ importance (functional analysis of variance, 2014); shares are those of main eff
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,10 +14,12 @@ from services.tuner.domain.space.configuration import Setting
 from services.tuner.domain.space.encoding import ABSENT, Rows, Vector
 from services.tuner.domain.space.parameter import Parameter
 from services.tuner.domain.space.space import Space
-from services.tuner.domain.surrogate.forest import ForestSettings, grown
 from services.tuner.domain.surrogate.history import Told, View, learnable_losses
 
-_FOREST = ForestSettings(trees=60, least=2, is_bootstrapped=True)
+if TYPE_CHECKING:
+    from services.tuner.domain.surrogate.forest import Forest
+
+_TREES = 60
 _DRAWN = 20_000
 _BINS = 12
 _PARTS = 5
@@ -77,7 +80,7 @@ def important_choices(space: Space, told: Sequence[Told], seed: int = 0) -> Choi
     if losses is None or len(losses) < FEWEST_TRIALS or not np.ptp(losses):
         return None
     rows = space.encoding.rows([each.configuration for each in told])
-    forest = grown(rows, losses, space.encoding.choices, generator, _FOREST)
+    forest = _grown(rows, losses, space, generator)
     drawn = space.encoding.drawn(generator, _DRAWN)
     predicted, _ = forest.predicted(drawn)
     variance = float(predicted.var())
@@ -89,6 +92,14 @@ def important_choices(space: Space, told: Sequence[Told], seed: int = 0) -> Choi
     ]
     ranked = sorted((each for each in found if each), key=lambda each: -each.share)
     return Choices(tuple(ranked), len(told), _foretold(space, rows, losses, generator))
+
+
+def _grown(rows: Rows, losses: Vector, space: Space, generator: np.random.Generator) -> "Forest":
+    # Imported here: the compiler comes with it, which nobody needs before the end of a search.
+    from services.tuner.domain.surrogate.forest import ForestSettings, grown  # noqa: PLC0415
+
+    settings = ForestSettings(trees=_TREES, least=2, is_bootstrapped=True)
+    return grown(rows, losses, space.encoding.choices, generator, settings)
 
 
 def _choice(
@@ -119,7 +130,7 @@ def _foretold(space: Space, rows: Rows, losses: Vector, generator: np.random.Gen
     predicted = np.empty(len(losses))
     for part in range(_PARTS):
         inside = parts == part
-        forest = grown(rows[~inside], losses[~inside], space.encoding.choices, generator, _FOREST)
+        forest = _grown(rows[~inside], losses[~inside], space, generator)
         predicted[inside] = forest.predicted(rows[inside])[0]
     missed = float(((losses - predicted) ** 2).sum())
     return max(0.0, 1.0 - missed / float(((losses - losses.mean()) ** 2).sum()))

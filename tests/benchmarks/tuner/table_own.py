@@ -13,6 +13,7 @@ from services.tuner.domain.reading import problem_from_frame
 from services.tuner.domain.reading_columns import read_column
 from services.tuner.domain.search.library import Library
 from services.tuner.domain.search.tuning import Settings, tune
+from services.tuner.domain.trials.hosting import prepare_host
 from services.tuner.domain.trials.trial import TrialResult
 from tests.benchmarks.tuner.rivals.table_task import TARGET, Task
 
@@ -41,6 +42,7 @@ class Counter:
 
 def main() -> None:
     """Learns, and predicts."""
+    prepare_host()  # as a run of the service does
     task = Task.asked()
     train, test = task.train(), task.test()
     problem = problem_from_frame(train, TARGET, ProblemKind(task.kind))

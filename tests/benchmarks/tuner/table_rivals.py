@@ -9,11 +9,13 @@ import json
 import os
 import platform
 import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
+from services.tuner.domain.trials.starting import SINGLE_THREADED
 from tests.benchmarks.tuner.environments import ENVIRONMENTS, Environment, interpreter
 from tests.benchmarks.tuner.table_running import Outcome, run
 from tests.benchmarks.tuner.table_sets import TableSet
@@ -31,15 +33,18 @@ class Contender:
         module: That is run, with its arguments.
         environment: What it runs in; None for ours.
         has_budget: Whether it takes a budget; others end when they are done.
+        variables: Of its process's environment.
     """
 
     name: str
     module: tuple[str, ...]
     environment: Environment | None = None
     has_budget: bool = True
+    variables: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
-OURS = Contender("ours", (f"{_HERE}.table_own",))
+# The variables are those that the service starts its runs with.
+OURS = Contender("ours", (f"{_HERE}.table_own",), variables=SINGLE_THREADED)
 FLOORS = (
     Contender("RandomForest", (f"{_HERE}.table_floors", "forest"), has_budget=False),
     Contender("HistGradientBoosting", (f"{_HERE}.table_floors", "boosting"), has_budget=False),
@@ -152,7 +157,8 @@ class Runner:
 
 
 def _run(python: Path, contender: Contender, table: TableSet, seed: int, seconds: float) -> Outcome:
-    return run([str(python), "-m", *contender.module], table, seed, seconds)
+    command = [str(python), "-m", *contender.module]
+    return run(command, table, seed, seconds, contender.variables)
 
 
 @cache

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,7 +70,13 @@ class _Memory:
         self.proportional = max(self.proportional, proportional / _MEGABYTE)
 
 
-def run(command: Sequence[str], table: TableSet, seed: int, seconds: float) -> Outcome:
+def run(
+    command: Sequence[str],
+    table: TableSet,
+    seed: int,
+    seconds: float,
+    variables: Mapping[str, str] | None = None,
+) -> Outcome:
     """Runs a contender.
 
     Args:
@@ -78,6 +84,7 @@ def run(command: Sequence[str], table: TableSet, seed: int, seconds: float) -> O
         table: What it learns.
         seed: Of the split and of its own chance.
         seconds: The budget.
+        variables: Of its environment, beside this process's.
     """
     with TemporaryDirectory() as name:
         folder = Path(name)
@@ -88,7 +95,7 @@ def run(command: Sequence[str], table: TableSet, seed: int, seconds: float) -> O
         task.write_text(json.dumps({**asked, "folder": name, "name": table.name}))
         pinned = ["taskset", "--cpu-list", str(core()), *command, str(task)]
         memory = _Memory()
-        failure = _run_watched(pinned, folder / "log", memory, 3 * seconds + _PATIENCE)
+        failure = _run_watched(pinned, folder / "log", memory, 3 * seconds + _PATIENCE, variables)
         peaks = (memory.resident, memory.proportional)
         if failure:
             took = time.monotonic() - started
@@ -105,12 +112,23 @@ def core() -> int:
     return min(os.sched_getaffinity(0))
 
 
-def _run_watched(command: Sequence[str], log: Path, memory: _Memory, limit: float) -> str:
+def _run_watched(
+    command: Sequence[str],
+    log: Path,
+    memory: _Memory,
+    limit: float,
+    variables: Mapping[str, str] | None,
+) -> str:
     """Runs a command to its end, and returns what went wrong."""
     with log.open("wb") as file:
         # A session of its own, so that nothing it leaves behind goes on.
         process = subprocess.Popen(
-            command, cwd=ROOT, stdout=file, stderr=file, start_new_session=True
+            command,
+            cwd=ROOT,
+            env=os.environ | (variables or {}),
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
         )
     try:
         is_ended = _watch(process, memory, limit)

@@ -24,7 +24,7 @@ from services.tuner.domain.search.library import (
 )
 from services.tuner.domain.search.second_level import Made, SecondLevel
 from services.tuner.domain.space.configuration import Configuration
-from services.tuner.domain.surrogate.proposer import Told, propose
+from services.tuner.domain.surrogate.history import Told
 from services.tuner.domain.trials.trial import Candidate
 
 _BATCH = 4
@@ -134,6 +134,9 @@ class Sources:
         return found
 
     def _suggested(self, library: Library) -> list[Configuration]:
+        # Imported here: the compiler comes with it, which the first trials need not wait for.
+        from services.tuner.domain.surrogate.proposer import propose  # noqa: PLC0415
+
         told, pending = [], []
         for entry in library.entries.values():
             if entry.candidate.bases:

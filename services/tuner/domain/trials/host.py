@@ -122,16 +122,26 @@ class Host:
         self._desk.files.clear(number)
 
 
-def main() -> None:
-    """Runs the host."""
-    parent, registry = int(sys.argv[1]), sys.argv[2]
+def serve(line: Connection, parent: int, registry: str) -> None:
+    """Hosts trials until nobody is there to tell of any.
+
+    Args:
+        line: To the search.
+        parent: Id of the process that started this one, and whose end is this one's.
+        registry: Name of a module with `FAMILIES`, families by name.
+    """
     die_with_parent(parent)
     warnings.simplefilter("ignore")
+    Host(line, registry).run()
+
+
+def main() -> None:
+    """Runs the host."""
     line = Connection(os.dup(0))
     null = os.open(os.devnull, os.O_RDWR)
     os.dup2(null, 0)
     os.close(null)
-    Host(line, registry).run()
+    serve(line, int(sys.argv[1]), sys.argv[2])
 
 
 if __name__ == "__main__":

@@ -36,6 +36,18 @@ _MOST_FALSE_STARTS = 3
 _SILENCE_SECONDS = 5.0
 
 
+_spare: list[HostLink] = []
+
+
+def prepare_host() -> None:
+    """Starts the host of this process's first search, while no other thread is there yet."""
+    _spare.append(HostLink(REGISTRY))
+
+
+def _host_of(registry: str) -> HostLink:
+    return _spare.pop() if _spare and registry == REGISTRY else HostLink(registry)
+
+
 class TrialHostError(Exception):
     """The process that hosts the trials does not start."""
 
@@ -85,7 +97,7 @@ class TrialHost:
 
     def __enter__(self) -> Self:
         """Starts the host, which imports while the problem is written."""
-        self._link = HostLink(self._registry)
+        self._link = _host_of(self._registry)
         try:
             write_problem(self._problem, self._files.folder)
             with self._files.setup.open("wb") as file:

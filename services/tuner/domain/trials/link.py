@@ -2,29 +2,16 @@
 
 import logging
 import math
-import os
 import subprocess
-import sys
 import time
 from multiprocessing import Pipe
 from pathlib import Path
 
 from services.tuner.domain.trials.messages import Load, Ready
+from services.tuner.domain.trials.starting import start_host
 
 _log = logging.getLogger(__name__)
 
-_MODULE = "services.tuner.domain.trials.host"
-_ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "NUMEXPR_NUM_THREADS": "1",
-    "NUMBA_NUM_THREADS": "1",
-    "LOKY_MAX_CPU_COUNT": "1",
-    # Of Arrow's allocator, which pandas brings: only a process with one thread forks safely.
-    "JE_ARROW_MALLOC_CONF": "background_thread:false",
-    "PYTHONHASHSEED": "0",
-}
 _START_SECONDS = 120.0
 _LEAVE_SECONDS = 1.0
 
@@ -44,13 +31,7 @@ class HostLink:
         """
         self._line, theirs = Pipe()
         with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", _MODULE, str(os.getpid()), registry],
-                stdin=theirs.fileno(),
-                stdout=subprocess.DEVNULL,
-                env=os.environ | _ENVIRONMENT,
-                start_new_session=True,
-            )
+            self._process = start_host(theirs, registry)
         self._ready_by = time.monotonic() + _START_SECONDS
         self.is_ready = False
 
@@ -66,6 +47,7 @@ class HostLink:
 
     def load(self, folder: Path) -> None:
         """Has it read what trials need."""
+        self._ready_by = time.monotonic() + _START_SECONDS
         self.tell(Load(folder))
 
     def tell(self, message: object) -> bool:
