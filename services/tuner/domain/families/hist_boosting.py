@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -97,6 +97,7 @@ class HistBoosting:
     ) -> Fitted:
         """See `Family.fit`."""
         prepared = prepared_fold(problem, fold, configuration, Wanted.CODES, seed).dense()
+        prepared = _without_empty_columns(prepared)
         made = _made(problem, prepared, configuration, seed)
         if problem.kind is not ProblemKind.MULTI_LABEL:
             parts = [_learned(made, prepared, time_left)]
@@ -116,6 +117,14 @@ class _Part:
     model: Any
     rounds: int
     is_cut_short: bool
+
+
+def _without_empty_columns(prepared: PreparedFold) -> PreparedFold:
+    """Returns a fold where what has no value at all is constant: scikit-learn takes no other."""
+    is_empty = np.isnan(prepared.train).all(axis=0)
+    if not is_empty.any():
+        return prepared
+    return replace(prepared, train=np.where(is_empty, 0.0, prepared.train))
 
 
 def _losses(problem: Problem) -> tuple[Parameter, ...]:

@@ -22,8 +22,8 @@ _PATIENCE_SHARE = 0.25
 """Share of the best round that patience grows by."""
 _PROGRESS = 1e-3
 """Share by which the loss falls at least for that to be progress."""
-_KEEPING_SHARE = 0.03
-"""Time for writing the trees out, of that for growing them."""
+_KEEPING_SECONDS = 5e-5
+"""Time for writing a tree out and reading it again."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,7 @@ class _Stop:
         done = env.iteration + 1
         results = env.evaluation_result_list
         is_past = self._is_past(results[0][2], done) if results else False
-        self.is_cut_short = not is_past and done < env.end_iteration and self._is_late(done)
+        self.is_cut_short = not is_past and done < env.end_iteration and self._is_late(env)
         if is_past or self.is_cut_short:
             raise EarlyStopException(env.iteration, [])
 
@@ -132,6 +132,7 @@ class _Stop:
         patience = self._patience + _PATIENCE_SHARE * self.best_round
         return done - self._progress_round > patience
 
-    def _is_late(self, done: int) -> bool:
-        passed = time.monotonic() - self._begin
-        return passed * (1 + 1 / done + _KEEPING_SHARE) > self._seconds
+    def _is_late(self, env: CallbackEnv) -> bool:
+        done, passed = env.iteration + 1, time.monotonic() - self._begin
+        keeping = done * env.model.num_model_per_iteration() * _KEEPING_SECONDS
+        return passed * (1 + 1 / done) + keeping > self._seconds

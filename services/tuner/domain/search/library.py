@@ -10,7 +10,7 @@ import numpy as np
 from services.tuner.domain.trials.trial import Candidate, Split, TrialResult
 
 FLOOR, PORTFOLIO, SURROGATE, STACKING = "floor", "portfolio", "surrogate", "stacking"
-CONTINUED = "continued"
+CONTINUED, REPEATED = "continued", "repeated"
 """Where candidates come from."""
 
 

@@ -118,11 +118,21 @@ class Search:
         pace = self.pace
         if begun and not self.sources.has_first(self.library, pace.share, pace.per_trial):
             return _best(begun)
-        return self._new() or _best(begun)
+        return self._new() or _best(begun) or self._again()
 
     def _new(self) -> Entry | None:
         for _ in range(_MOST_REFUSED):
             candidate, origin = self.sources.next(self.library)
+            entry = self.library.register(candidate, origin)
+            guess = self._guesses.seconds(candidate.family, self._expected(entry))
+            if self.pace.affords(entry, guess):
+                return entry
+            del self.library.entries[candidate.number]
+        return None
+
+    def _again(self) -> Entry | None:
+        """Returns one of the best candidates once more, for what time is left."""
+        for candidate, origin in self.sources.again(self.library):
             entry = self.library.register(candidate, origin)
             guess = self._guesses.seconds(candidate.family, self._expected(entry))
             if self.pace.affords(entry, guess):

@@ -2,11 +2,11 @@
 
 import math
 
-from services.tuner.domain.search.library import FLOOR, Entry, Library
+from services.tuner.domain.search.library import FLOOR, REPEATED, Entry, Library
 
 _ALWAYS = 4
 _SHARE = 0.3
-_HOPELESS = 1.5
+_HOPELESS, _HOPELESS_FAMILY = 1.5, 3.0
 
 
 def is_promising(library: Library, entry: Entry) -> bool:
@@ -14,19 +14,34 @@ def is_promising(library: Library, entry: Entry) -> bool:
 
     Those do that are among the best after as many folds (successive halving; Jamieson and
     Talwalkar, 2016), and the best of each family, because blends gain by models that err
-    differently; none that is far behind. What anybody would try first is always completed.
+    differently, even by worse ones; none that is far behind. What anybody would try first is
+    completed unless it is, and what repeats another one if chance makes it another one.
     """
     if entry.failure is not None:
         return False
-    if entry.folds == 0 or entry.origin == FLOOR:
+    if entry.folds == 0:
         return True
     rivals = library.reached(entry.folds)
-    best = rivals[0].loss(entry.folds)
-    if best > 0 and entry.loss(entry.folds) > _HOPELESS * best:
+    is_best_of_family = entry is _best_of_family(rivals, entry)
+    best, far = rivals[0].loss(entry.folds), _HOPELESS_FAMILY if is_best_of_family else _HOPELESS
+    if best > 0 and entry.loss(entry.folds) > far * best:
         return False
+    if entry.origin == REPEATED:
+        return not _is_the_same(rivals, entry)
     is_among_best = rivals.index(entry) < max(_ALWAYS, math.ceil(_SHARE * len(rivals)))
-    return is_among_best or entry is _best_of_family(rivals, entry)
+    return is_among_best or is_best_of_family or entry.origin == FLOOR
 
 
 def _best_of_family(rivals: list[Entry], entry: Entry) -> Entry:
     return next(each for each in rivals if each.candidate.family == entry.candidate.family)
+
+
+def _is_the_same(rivals: list[Entry], entry: Entry) -> bool:
+    """Whether the candidate that another one repeats has the same losses."""
+    return any(
+        each is not entry
+        and each.candidate.family == entry.candidate.family
+        and each.candidate.configuration == entry.candidate.configuration
+        and each.loss(entry.folds) == entry.loss(entry.folds)
+        for each in rivals
+    )

@@ -1,6 +1,7 @@
 """Where candidates come from: what is always tried first, and what the record suggests."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import count
 
 import numpy as np
@@ -18,8 +19,10 @@ from services.tuner.domain.search.library import (
     CONTINUED,
     FLOOR,
     PORTFOLIO,
+    REPEATED,
     STACKING,
     SURROGATE,
+    Entry,
     Library,
 )
 from services.tuner.domain.search.second_level import Made, SecondLevel
@@ -29,6 +32,7 @@ from services.tuner.domain.trials.trial import Candidate
 
 _BATCH = 4
 _BREADTH_SHARE = 0.4
+_BEST, _MOST_TIMES = 5, 4
 
 
 class Sources:
@@ -106,6 +110,15 @@ class Sources:
         family, configuration = parted_configuration(self._proposed.pop(0))
         return Candidate(next(self._numbers), family, configuration), SURROGATE
 
+    def again(self, library: Library) -> list[tuple[Candidate, str]]:
+        """Returns the best candidates again, which chance makes others: their mean is steadier."""
+        best = [each for each in library.complete if not each.candidate.bases][:_BEST]
+        return [
+            (replace(each.candidate, number=next(self._numbers)), REPEATED)
+            for each in sorted(best, key=lambda each: _times(library, each))
+            if _times(library, each) <= _MOST_TIMES and not _is_repeated_in_vain(library, each)
+        ]
+
     def has_first(self, library: Library, share: float, seconds: float) -> bool:
         """Whether there are candidates to begin before any that was begun goes on.
 
@@ -151,3 +164,26 @@ class Sources:
             else:
                 pending.append(configuration)
         return propose(self._space, told, pending, self._generator, _BATCH)
+
+
+def _alike(library: Library, entry: Entry) -> list[Entry]:
+    """Returns the candidates with the same settings, itself included."""
+    return [
+        each
+        for each in library.entries.values()
+        if each.candidate.family == entry.candidate.family
+        and each.candidate.configuration == entry.candidate.configuration
+        and not each.candidate.bases
+    ]
+
+
+def _times(library: Library, entry: Entry) -> int:
+    return len(_alike(library, entry))
+
+
+def _is_repeated_in_vain(library: Library, entry: Entry) -> bool:
+    """Whether a repetition was given up, because chance changes nothing or because it failed."""
+    return any(
+        each.origin == REPEATED and each.folds < library.fold_count
+        for each in _alike(library, entry)
+    )
