@@ -15,6 +15,7 @@ from services.tuner.domain.search.library import (
     CONTINUED,
     FLOOR,
     PORTFOLIO,
+    REPEATED,
     STACKING,
     SURROGATE,
     Entry,
@@ -27,6 +28,7 @@ _ORIGINS = {
     SURROGATE: tuner_pb2.CANDIDATE_ORIGIN_SURROGATE,
     CONTINUED: tuner_pb2.CANDIDATE_ORIGIN_CONTINUED,
     STACKING: tuner_pb2.CANDIDATE_ORIGIN_STACKING,
+    REPEATED: tuner_pb2.CANDIDATE_ORIGIN_REPEATED,
 }
 _COLUMNS = pa.schema(
     {

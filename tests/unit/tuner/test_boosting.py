@@ -178,6 +178,17 @@ def test_the_floor_is_scikit_learns_own() -> None:
     assert np.allclose(found, usual.predict(problem.features.to_numpy()), rtol=1e-6)
 
 
+def test_a_column_without_any_value_is_passed_over() -> None:
+    """scikit-learn cannot put it into bins; later values of it change nothing."""
+    problem = made(ProblemKind.REGRESSION).with_columns(["u", "v"])
+    problem.features["v"] = np.nan
+    family = HistBoosting()
+    fitted = family.fit(problem, fold_of(problem), family.space(problem).default, 5, lambda: 60.0)
+    found = fitted.estimator.predict(problem.features)
+    assert np.ptp(found) > 0
+    assert np.array_equal(found, fitted.estimator.predict(problem.features.assign(v=3.0)))
+
+
 @pytest.mark.parametrize("objective", ["l1", "huber", "log_l2"])
 def test_objectives_of_targets_with_long_tails(objective: str) -> None:
     """Values come back on the target's own scale."""

@@ -14,10 +14,11 @@ from services.tuner.domain.search.joint import (
     joint_space,
     parted_configuration,
 )
-from services.tuner.domain.search.library import Library
+from services.tuner.domain.search.library import FLOOR, REPEATED, Library
 from services.tuner.domain.search.loop import fitting_families
 from services.tuner.domain.search.pacing import Pace
 from services.tuner.domain.search.racing import is_promising
+from services.tuner.domain.search.sources import Sources
 from services.tuner.domain.search.tuning import NothingLearnedError, Settings, tune
 from services.tuner.domain.trials.trial import (
     Candidate,
@@ -79,6 +80,45 @@ def test_the_best_go_on_and_so_does_the_best_of_each_family(library: Library) ->
         number for number, entry in library.entries.items() if is_promising(library, entry)
     }
     assert promising == {0, 1, 2, 3, 4, 12}
+
+
+def test_a_family_that_errs_differently_may_err_more(library: Library) -> None:
+    """A blend gains even by a worse model of another family, but not by any."""
+    add(library, 0, "forest", 0.1)
+    add(library, 1, "linear", 0.28)
+    add(library, 2, "bayes", 0.32)
+    add(library, 3, "forest", 0.16)
+    entries = list(library.entries.values())
+    assert [is_promising(library, each) for each in entries] == [True, True, False, False]
+
+
+def test_what_anybody_would_try_is_left_where_it_is_far_behind(library: Library) -> None:
+    """Time is not spent on more folds of a floor that another one beats by far."""
+    for number in range(6):
+        add(library, number, "boosting", 0.1)
+    for number, loss in ((6, 0.149), (7, 0.9)):
+        add(library, number, "boosting", loss)
+        library.entries[number].origin = FLOOR
+    assert is_promising(library, library.entries[6])
+    assert not is_promising(library, library.entries[7])
+
+
+def test_the_best_come_again_where_chance_changes_them(problem: Problem, library: Library) -> None:
+    """Time that is left over goes to the best once more, not to what chance leaves as it is."""
+    families = list(fitting_families(problem, list(FAMILIES.values()))[0].values())
+    sources = Sources(problem, families, 0)
+    add(library, 0, "linear", 0.1, 0.1, 0.1)
+    add(library, 1, "perceptron", 0.2, 0.2, 0.2)
+    again = [candidate.family for candidate, _ in sources.again(library)]
+    assert again == ["linear", "perceptron"]
+    add(library, 2, "linear", 0.1)
+    library.entries[2].origin = REPEATED
+    assert not is_promising(library, library.entries[2])
+    (candidate, origin), *others = sources.again(library)
+    assert (candidate.family, origin, others) == ("perceptron", REPEATED, [])
+    add(library, 3, "perceptron", 0.19)
+    library.entries[3].origin = REPEATED
+    assert is_promising(library, library.entries[3])
 
 
 def test_time_is_kept_for_the_end(library: Library) -> None:

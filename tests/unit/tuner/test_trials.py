@@ -28,6 +28,7 @@ from services.tuner.domain.trials.hosting import (
     load_estimator,
 )
 from services.tuner.domain.trials.memory import held_bytes
+from services.tuner.domain.trials.starting import SINGLE_THREADED
 from services.tuner.domain.trials.stored_problem import read_problem, write_problem
 from services.tuner.domain.trials.trial import Candidate, TrialFailure, TrialResult, TrialTask
 from tests.unit.tuner.trial_families import MEBIBYTE, ErrorRate
@@ -255,10 +256,13 @@ def test_a_host_that_does_not_start(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         host.wait(60.0)
 
 
-def test_death_of_the_search(tmp_path: Path) -> None:
-    """Nothing outlives the process that searches, however it dies."""
+@pytest.mark.parametrize("is_forked", [False, True])
+def test_death_of_the_search(tmp_path: Path, is_forked: bool) -> None:
+    """Nothing outlives the process that searches, however it dies; a fork knows its modules."""
+    first = "import threading; threading.Thread(target=time.sleep, args=[60]).start()"
     script = textwrap.dedent(f"""
         import sys, time
+        {"" if is_forked else first}
         from pathlib import Path
         import psutil
         from tests.unit.tuner.test_trials import opened, task
@@ -271,10 +275,13 @@ def test_death_of_the_search(tmp_path: Path) -> None:
             print(host.pid, *(trial.pid for trial in trials), flush=True)
             time.sleep(60)
     """)
-    with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE) as search:
+    command, variables = [sys.executable, "-c", script], os.environ | SINGLE_THREADED
+    with subprocess.Popen(command, env=variables, stdout=subprocess.PIPE) as search:
         assert search.stdout is not None
         pids = [int(pid) for pid in search.stdout.readline().split()]
         assert len(pids) == 2
+        # A fork has the command of the process that it was forked from.
+        assert (psutil.Process(pids[0]).cmdline() == command) == is_forked
         search.kill()
         assert ended(pids)
 

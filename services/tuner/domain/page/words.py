@@ -65,6 +65,7 @@ _ORIGINS: Mapping[str, str] = MappingProxyType(
         "surrogate": "search",
         "stacking": "others",
         "continued": "earlier search",
+        "repeated": "again",
     }
 )
 

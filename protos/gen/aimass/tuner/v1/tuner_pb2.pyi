@@ -130,6 +130,8 @@ class _CandidateOriginEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Candi
     """Known from the search that this one goes on from."""
     CANDIDATE_ORIGIN_STACKING: _CandidateOrigin.ValueType  # 4
     """It learns from the best candidates before; see `Candidate.bases`."""
+    CANDIDATE_ORIGIN_REPEATED: _CandidateOrigin.ValueType  # 5
+    """One of the best once more with other chance: with time left over, their mean is steadier."""
 
 class CandidateOrigin(_CandidateOrigin, metaclass=_CandidateOriginEnumTypeWrapper):
     """Where a candidate comes from."""
@@ -144,6 +146,8 @@ CANDIDATE_ORIGIN_CONTINUED: CandidateOrigin.ValueType  # 3
 """Known from the search that this one goes on from."""
 CANDIDATE_ORIGIN_STACKING: CandidateOrigin.ValueType  # 4
 """It learns from the best candidates before; see `Candidate.bases`."""
+CANDIDATE_ORIGIN_REPEATED: CandidateOrigin.ValueType  # 5
+"""One of the best once more with other chance: with time left over, their mean is steadier."""
 Global___CandidateOrigin: _TypeAlias = CandidateOrigin  # noqa: Y015
 
 @_typing.final
