@@ -17,7 +17,7 @@ from services.tuner.kind import TUNING_RUNS
 _FIELD = "continue_from"
 _SAME = (
     *("dataset_version", "targets", "kind", "metric", "costs", "left_out"),
-    *("weight_column", "group_column", "seed"),
+    *("weight_column", "group_column", "seed", "forecast"),
 )
 """What trials depend on: where these are equal, nothing has to be fitted again."""
 
@@ -51,10 +51,11 @@ def check_continued(specification: TuningSpecification, run: tuner_pb2.TuningRun
             "RUN_HAS_NO_MODEL",
         )
     other = specification_from_proto(run.spec)
-    if other.kind is ProblemKind.FORECASTING:
+    own, its = (_search(each) for each in (specification, other))
+    if own != its:
         raise refused(
             _FIELD,
-            f"{run.name} is a search for forecasts, which none goes on from; leave it out.",
+            f"{run.name} is {its}, and this is {own}; name another one, or leave it out.",
             "OTHER_KIND",
         )
     own, its = (_dataset(each) for each in (specification, other))
@@ -76,6 +77,11 @@ def check_continued(specification: TuningSpecification, run: tuner_pb2.TuningRun
 def has_same_trials(specification: TuningSpecification, other: TuningSpecification) -> bool:
     """Whether trials of another search say all of this one: its data, metric and seed are equal."""
     return all(getattr(specification, name) == getattr(other, name) for name in _SAME)
+
+
+def _search(specification: TuningSpecification) -> str:
+    is_forecast = specification.kind is ProblemKind.FORECASTING
+    return "a search for forecasts" if is_forecast else "a search in tables"
 
 
 def _dataset(specification: TuningSpecification) -> str:

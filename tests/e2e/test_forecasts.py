@@ -3,6 +3,7 @@
 import uuid
 from collections.abc import Iterator
 from datetime import date
+from pathlib import Path
 
 import grpc
 import pytest
@@ -15,8 +16,10 @@ from common.artifacts.blobs import read_artifact
 from common.local.plan import SuiteOptions
 from common.models.skops_model import load_skops
 from common.testing.suite import RunningSuite, running_suite
+from services.tuner.recording.recalling import Recalled
 
 BUDGET, HORIZON = 15, 12
+KILLED_BUDGET, LEAST_TRIALS = 30, 16
 # International airline passengers in thousands, by month from January 1949: Box and Jenkins, Time
 # series analysis, forecasting and control (1976), series G.
 PASSENGERS = [
@@ -57,14 +60,14 @@ def data(suite: RunningSuite) -> str:
     return suite.import_dataset("passengers", "passengers.csv", content.encode(), spec)
 
 
-def spec_of(data: str, horizon: int) -> tuner_pb2.TuningSpec:
+def spec_of(data: str, horizon: int, budget: int = BUDGET) -> tuner_pb2.TuningSpec:
     """Returns a search in ways to forecast that are quick."""
     spec = tuner_pb2.TuningSpec(
         dataset_version=data,
         families=["naive", "linear_lags"],
         forecast=tuner_pb2.ForecastSpec(horizon=horizon),
     )
-    spec.budget.FromSeconds(BUDGET)
+    spec.budget.FromSeconds(budget)
     return spec
 
 
@@ -130,6 +133,34 @@ def test_the_model_can_be_imported_and_tried_like_any_other(
     done = suite.models.GetModelImport(model_pb2.GetModelImportRequest(name=created.name))
     assert done.status.state == run_pb2.RUN_STATE_SUCCEEDED, done.status.error
     assert done.spec.task == dataset_pb2.TASK_FORECASTING
+
+
+def kept_trials(suite: RunningSuite, name: str, folder: Path) -> set[tuple[int, int]]:
+    """Returns candidate and window of the trials of a search that are kept in the store."""
+    tasks = [each.result.task for each in Recalled(suite.store, name, folder).trials]
+    return {(each.candidate.number, each.fold) for each in tasks}
+
+
+def test_a_killed_search_goes_on(suite: RunningSuite, data: str, tmp_path: Path) -> None:
+    """SIGKILL of its process: another attempt goes on after the trials that ended before."""
+    name = suite.create_tuning(spec_of(data, HORIZON, KILLED_BUDGET))
+    for _ in suite.watch_tuning(name):
+        if len(kept_trials(suite, name, tmp_path)) >= LEAST_TRIALS:
+            break
+    suite.job(name).kill()
+    before = kept_trials(suite, name, tmp_path)
+    run = suite.finish_tuning(name)
+    assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status.error
+    assert run.status.attempt == 2 and run.model_version
+    assert before <= kept_trials(suite, name, tmp_path)
+    events = suite.watch_tuning(name)
+    lines = [each.log_line.text for each in events if each.HasField("log_line")]
+    [told] = [line for line in lines if "known from before" in line]
+    assert int(told.split()[0]) >= LEAST_TRIALS
+    listed = suite.tuning.ListCandidates(
+        tuner_pb2.ListCandidatesRequest(name=name, page_size=1000)
+    ).candidates
+    assert {number for number, _ in before} <= {each.number for each in listed}
 
 
 def test_a_horizon_beyond_the_data_is_refused(suite: RunningSuite, data: str) -> None:

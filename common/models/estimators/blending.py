@@ -154,7 +154,14 @@ class BlendedClassifier(ClassifierMixin, _Blended):
 
 
 class BlendedRegressor(RegressorMixin, _Blended):
-    """Weighted mean or median of regressors."""
+    """Weighted mean or median of regressors.
+
+    Attributes:
+        calibration_: See `Calibration`; None for none.
+    """
+
+    # Files of before have none.
+    calibration_: Calibration | None = None
 
     @classmethod
     def of(
@@ -163,10 +170,12 @@ class BlendedRegressor(RegressorMixin, _Blended):
         names: Sequence[str],
         *,
         mean: Mean = Mean.PLAIN,
+        calibration: Calibration | None = None,
     ) -> "BlendedRegressor":
         """Returns a regressor of groups that are fitted; see `BlendedClassifier.of`."""
         made = cls()
         made._hold(groups, mean, names)
+        made.calibration_ = calibration
         return made
 
     def predict(self, features: Any) -> Floats:
@@ -178,7 +187,10 @@ class BlendedRegressor(RegressorMixin, _Blended):
         Raises:
             ValueError: A column is missing; says which.
         """
-        return self._combined(features, 1)[:, 0]
+        found = self._combined(features, 1)
+        if self.calibration_ is not None:
+            found = self.calibration_.apply(found)
+        return found[:, 0]
 
     def __sklearn_tags__(self) -> Any:
         """Returns what scikit-learn asks of an estimator."""

@@ -62,10 +62,10 @@ def probabilities_of(scores: Floats, mean: Mean) -> Floats:
 
 
 class Calibration(Protocol):
-    """Makes probabilities honest."""
+    """Makes probabilities honest, or quantiles."""
 
-    def apply(self, probabilities: Floats) -> Floats:
-        """Returns calibrated probabilities, shaped alike, (rows, outputs)."""
+    def apply(self, outputs: Floats, /) -> Floats:
+        """Returns calibrated outputs, shaped alike, (rows, outputs)."""
         ...
 
 
@@ -134,6 +134,21 @@ class Doubted:
         """See `Calibration`."""
         found = probabilities if self.first is None else self.first.apply(probabilities)
         return np.asarray((1 - self.share) * found + self.share * self.prior)
+
+
+@dataclass(frozen=True)
+class Shifted:
+    """Values that are all too low or too high by the same.
+
+    Attributes:
+        shift: What is added.
+    """
+
+    shift: float
+
+    def apply(self, values: Floats) -> Floats:
+        """See `Calibration`."""
+        return np.asarray(values + self.shift)
 
 
 def tilted(probabilities: Floats, tilts: Floats, is_exclusive: bool) -> Floats:

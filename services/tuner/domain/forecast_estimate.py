@@ -7,8 +7,12 @@ from common.data.schema import Column
 from services.tuner.domain.estimate import Estimate, estimate
 from services.tuner.domain.specification import TuningSpecification
 
-MOST_WINDOWS, FEW_WINDOWS, SHORT_SECONDS = 12, 8, 100.0
-"""Parts of the past that candidates forecast; fewer where time is short."""
+_MOST_WINDOWS, _FEW_WINDOWS, _SHORT_SECONDS = 12, 8, 100.0
+
+
+def window_count(seconds: float) -> int:
+    """Returns how many parts of the past candidates forecast at most in so much time."""
+    return _MOST_WINDOWS if seconds > _SHORT_SECONDS else _FEW_WINDOWS
 
 
 def forecast_estimate(
@@ -21,6 +25,5 @@ def forecast_estimate(
         columns: Target, time, series and all others that are read.
         rows: Of the data set.
     """
-    is_short = specification.budget <= SHORT_SECONDS
-    windows = FEW_WINDOWS if is_short else MOST_WINDOWS
+    windows = window_count(specification.budget)
     return replace(estimate(specification, columns, rows), fold_count=windows)

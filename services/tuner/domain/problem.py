@@ -34,6 +34,7 @@ class Problem:
         weights: Of the rows, float64 [rows]; None where all count alike.
         groups: Rows with the same number stay on one side of every fold, int64 [rows]; None where
             each row is a group.
+        level: Of a regression, the quantile that is wanted; None for the mean.
     """
 
     kind: ProblemKind
@@ -43,6 +44,7 @@ class Problem:
     outputs: tuple[str, ...]
     weights: npt.NDArray[np.float64] | None = field(default=None)
     groups: Positions | None = field(default=None)
+    level: float | None = None
 
     @property
     def row_count(self) -> int:

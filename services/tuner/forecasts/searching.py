@@ -31,6 +31,7 @@ from services.tuner.forecasts.publishing import vector_rows
 from services.tuner.forecasts.summary import Found, summary_of_forecast
 from services.tuner.publication import Publication
 from services.tuner.publishing import packaged, store_package
+from services.tuner.recording.memory import Memory
 from services.tuner.reporting import MOST_SHARE, Reporter
 
 _log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ _NOT_GROWN = (
 
 @dataclass(frozen=True)
 class ForecastSearch:
-    """One attempt at a search for forecasts.
+    """One attempt at a search for forecasts. It goes on after the trials of earlier ones.
 
     Attributes:
         owner: The search.
@@ -78,9 +79,10 @@ class ForecastSearch:
             owner.log(note, source="data")
         for note in loaded.warnings:
             owner.log(note, event_pb2.SEVERITY_WARNING, source="data")
-        history = History()
+        memory = Memory(owner, self.specification, self.folder)
+        history = memory.history(self.budget.spent)
         settings = self._settings()
-        tuned = self._tuned(loaded, settings, history)
+        tuned = self._tuned(loaded, settings, memory, history)
         note = self._note(tuned)
         owner.progress(MOST_SHARE, "testing", remaining=self.budget.left)
         test = self._tested(loaded, tuned)
@@ -104,16 +106,17 @@ class ForecastSearch:
         )
 
     def _tuned(
-        self, loaded: LoadedSeries, settings: ForecastSettings, history: History
+        self, loaded: LoadedSeries, settings: ForecastSettings, memory: Memory, history: History
     ) -> TunedForecast:
         metric = judging_of(loaded.learned, settings.metric).metric
         reporter = Reporter(self.owner, self.budget, history, metric)
         trials = self.folder / "trials"
         trials.mkdir()
         try:
-            return tune_forecast(
-                loaded.learned, settings, trials, reporter.watch, reporter.is_stopped
-            )
+            with memory.kept(reporter.watch) as watch:
+                return tune_forecast(
+                    loaded.learned, settings, trials, watch, reporter.is_stopped, memory.earlier
+                )
         except NothingLearnedError as error:
             raise FailedPreconditionError(
                 f"Nothing can be forecast: {error}", reason="DATA_CANNOT_BE_LEARNED"

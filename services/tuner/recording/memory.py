@@ -11,8 +11,9 @@ from common.runs.owner import RunOwner
 from services.tuner.continuing import has_same_trials
 from services.tuner.convert import specification_from_proto
 from services.tuner.domain.history import History, step_of
+from services.tuner.domain.kinds import ProblemKind
 from services.tuner.domain.search.library import Library
-from services.tuner.domain.search.loop import Watch
+from services.tuner.domain.search.trial_loop import Watch
 from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.specification import TuningSpecification
 from services.tuner.domain.trials.trial import TrialResult
@@ -41,6 +42,7 @@ class Memory:
             folder: Exists; estimators come there.
         """
         self._owner = owner
+        self._keeps_models = specification.kind is not ProblemKind.FORECASTING
         name = specification.continue_from
         other = owner.records.get(name, tuner_pb2.TuningRun).resource if name else None
         is_same = other is not None and has_same_trials(
@@ -74,7 +76,8 @@ class Memory:
         Yields:
             What is to be told of them.
         """
-        recorder = Recorder(self._owner, self._recalled.plan, self._recalled.held_bytes)
+        recalled = self._recalled
+        recorder = Recorder(self._owner, recalled.plan, recalled.held_bytes, self._keeps_models)
 
         def told(library: Library, result: TrialResult) -> None:
             recorder.watch(library, result)

@@ -57,7 +57,8 @@ class Recorder:
     Outputs of all trials are kept, so that blends, leaderboard and surrogate know them again. An
     estimator is kept where its candidate promised something when the trial ended: most candidates
     end with their first fold, and are no part of any blend. They stay ended then, which costs less
-    than to keep or to fit again what hardly ever comes back.
+    than to keep or to fit again what hardly ever comes back. Forecasters learn everything once more
+    in the end: no estimator of their trials is kept.
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Recorder:
         owner: RunOwner[tuner_pb2.TuningRun],
         plan: Plan | None = None,
         held_bytes: int = 0,
+        keeps_models: bool = True,
     ) -> None:
         """Starts the thread.
 
@@ -72,12 +74,14 @@ class Recorder:
             owner: The run.
             plan: What its trials have in common with those that are known; None for none.
             held_bytes: What earlier attempts keep already.
+            keeps_models: Whether estimators are of use later.
         """
         self._owner = owner
         self._plan = plan
         self._prefix = trials_prefix(owner.name)
         self._begun = owner.run.status.start_time.ToNanoseconds() / 1e9
         self._held = held_bytes
+        self._keeps_models = keeps_models
         self._waiting: deque[_Waiting] = deque()
         self._news = threading.Event()
         self._closed = threading.Event()
@@ -92,7 +96,8 @@ class Recorder:
         if self._plan.digest != library.digest or self._closed.is_set():
             return
         entry = library.entries[result.task.candidate.number]
-        path = result.model_path if is_promising(library, entry) else ""
+        is_kept = self._keeps_models and is_promising(library, entry)
+        path = result.model_path if is_kept else ""
         size = 0 if result.outputs is None else 4 * result.outputs.size
         size += result.model_bytes if path else 0
         if not self._has_room(size):

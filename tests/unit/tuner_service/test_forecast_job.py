@@ -1,8 +1,9 @@
 """A search for forecasts from its record to what it publishes, on a store in memory."""
 
 import io
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,11 +24,23 @@ from common.models.skops_model import SkopsModel, load_skops
 from common.records import RecordStore
 from services.tuner import job
 from services.tuner.convert import specification_from_proto
+from services.tuner.domain.forecasting.tuning import tune_forecast
+from services.tuner.forecasts import searching
 from services.tuner.forecasts.loading import LoadedSeries, load_series
+from services.tuner.recording.recalling import Recalled
 from tests.unit.tuner_service.test_job import FakeCatalog, attempt
+from tests.unit.tuner_service.test_job_going_on import (
+    KilledError,
+    Spied,
+    candidates,
+    kill,
+    known,
+)
 
 NAME, VERSION, MODEL = "tuningRuns/t", "datasets/d/versions/1", "models/m"
 DAYS, HORIZON, TEST_DAYS, BUDGET = 84, 7, 10, 20
+# Attempts end by their trials, not by their time: machines of tests are busy.
+LONG_BUDGET, BEFORE_TRIALS, MORE_TRIALS = 300, 15, 4
 SHOPS = ("a", "b")
 FIRST = np.datetime64("2026-01-05", "us")
 COLUMNS = (
@@ -73,7 +86,7 @@ def stored_version(store: MemoryStore, is_temporal: bool = True) -> dataset_pb2.
     return version
 
 
-def spec_of(budget: int = BUDGET, **forecast: Any) -> tuner_pb2.TuningSpec:
+def spec_of(budget: int = BUDGET, continue_from: str = "", **forecast: Any) -> tuner_pb2.TuningSpec:
     """Returns a search as the service resolves it, in families that are quickly fitted."""
     usual: dict[str, Any] = {
         "time_column": "day",
@@ -89,10 +102,19 @@ def spec_of(budget: int = BUDGET, **forecast: Any) -> tuner_pb2.TuningSpec:
         metric="mase",
         trial_memory_bytes=1 << 30,
         families=["naive", "linear_lags"],
+        continue_from=continue_from,
         forecast=tuner_pb2.ForecastSpec(**(usual | forecast)),
     )
     spec.budget.FromSeconds(budget)
     return spec
+
+
+def create_run(store: MemoryStore, name: str = NAME, **more: Any) -> None:
+    """Adds a search; see `spec_of`."""
+    run = tuner_pb2.TuningRun(name=name, spec=spec_of(**more), labels={"team": "blue"})
+    run.status.state = run_pb2.RUN_STATE_PENDING
+    run.status.create_time.GetCurrentTime()
+    RecordStore(store).create(run)
 
 
 def loaded(is_temporal: bool = True, **forecast: Any) -> LoadedSeries:
@@ -161,10 +183,7 @@ def done() -> Iterator[Done]:
         store = MemoryStore()
         catalog = FakeCatalog(store, stored_version(store))
         monkeypatch.setattr(job, "ask_catalog", catalog.ask)
-        run = tuner_pb2.TuningRun(name=NAME, spec=spec_of(), labels={"team": "blue"})
-        run.status.state = run_pb2.RUN_STATE_PENDING
-        run.status.create_time.GetCurrentTime()
-        RecordStore(store).create(run)
+        create_run(store)
         ended = attempt(catalog)
         yield Done(catalog, ended, load_skops(store, catalog.registered[0]))
 
@@ -218,3 +237,85 @@ def test_candidates_and_page_are_kept(done: Done) -> None:
     for words in ("Forecasts and truth", "Error by step", "the last season again", NAME, VERSION):
         assert words in page
     assert "This cannot be shown" not in page
+
+
+def spied(monkeypatch: pytest.MonkeyPatch, most: int, ends: Callable[[], None]) -> Spied:
+    """Returns a search that ends after some trials, and is published by half."""
+    monkeypatch.setattr(searching, "forecast_page", lambda *arguments: "")
+    monkeypatch.setattr(searching, "packaged", lambda *arguments: None)
+    monkeypatch.setattr(searching, "store_package", lambda *arguments: model_pb2.ModelVersion())
+    found = Spied(most, ends, tune_forecast)
+    monkeypatch.setattr(searching, "tune_forecast", found)
+    return found
+
+
+def nothing() -> None:
+    """Ends as usual."""
+
+
+def test_what_was_forecast_before_a_kill_is_not_forecast_again(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Neither by the floor nor by others; the leaderboard has the trials of both attempts."""
+    store = MemoryStore()
+    catalog = FakeCatalog(store, stored_version(store))
+    monkeypatch.setattr(job, "ask_catalog", catalog.ask)
+    create_run(store, budget=LONG_BUDGET)
+    first = spied(monkeypatch, BEFORE_TRIALS, lambda: kill(catalog, tmp_path, BEFORE_TRIALS))
+    with pytest.raises(KilledError):
+        attempt(catalog)
+    second = spied(monkeypatch, MORE_TRIALS, nothing)
+    run = attempt(catalog)
+    assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED and run.status.attempt == 2
+    assert any(number > 0 for number, _ in first.fitted)
+    assert not set(first.fitted) & set(second.fitted)
+    library = second.found[0].library
+    for (number, fold), result in first.fitted.items():
+        assert library.entries[number].candidate == result.task.candidate
+        assert library.entries[number].results[fold].loss == result.loss
+    assert set(known(catalog, tmp_path)) == {*first.fitted, *second.fitted}
+    assert {number for number, _ in first.fitted} <= set(candidates(catalog, run))
+    assert run.summary.trial_count == len(first.fitted) + len(second.fitted)
+    assert run.summary.floor_scores
+
+
+def test_no_model_of_a_trial_is_kept(done: Done, tmp_path: Path) -> None:
+    """All is learned once more in the end."""
+    found = Recalled(done.catalog.store, NAME, tmp_path).earlier().entries
+    assert found and not any(trial.model_path for each in found for trial in each.results)
+
+
+def test_a_search_goes_on_from_another(
+    done: Done, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """On the same data nothing is forecast again."""
+    create_run(done.catalog.store, "tuningRuns/after", budget=LONG_BUDGET, continue_from=NAME)
+    before = known(done.catalog, tmp_path)
+    after = spied(monkeypatch, MORE_TRIALS, nothing)
+    run = attempt(done.catalog, "tuningRuns/after")
+    assert not set(before) & set(after.fitted) and after.fitted
+    listed = candidates(done.catalog, run)
+    continued = {
+        number
+        for number, each in listed.items()
+        if each.origin == tuner_pb2.CANDIDATE_ORIGIN_CONTINUED
+    }
+    assert continued == {number for number, _ in before}
+
+
+def test_of_another_horizon_what_was_found_is_tried_first(
+    done: Done, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its windows are others: everything is forecast anew, the floor before all."""
+    name = "tuningRuns/shorter"
+    create_run(
+        done.catalog.store, name, budget=LONG_BUDGET, continue_from=NAME, horizon=HORIZON - 2
+    )
+    after = spied(monkeypatch, BEFORE_TRIALS, nothing)
+    run = attempt(done.catalog, name)
+    found = candidates(done.catalog, done.run).values()
+    known_too = [(each.family, dict(each.settings)) for each in found]
+    listed = candidates(done.catalog, run).values()
+    assert all((each.family, dict(each.settings)) in known_too for each in listed)
+    assert tuner_pb2.CANDIDATE_ORIGIN_CONTINUED in {each.origin for each in listed}
+    assert (0, 0) in after.fitted

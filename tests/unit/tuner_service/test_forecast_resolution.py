@@ -17,7 +17,7 @@ from common.data.schema import (
     TimeSeries,
 )
 from common.errors import InvalidFieldError, InvalidInputError
-from services.tuner.continuing import check_continued
+from services.tuner.continuing import check_continued, has_same_trials
 from services.tuner.convert import specification_from_proto, specification_to_proto
 from services.tuner.domain.kinds import ProblemKind
 from services.tuner.domain.names import families_for
@@ -166,7 +166,6 @@ def test_rows_without_a_time_or_a_series_are_refused() -> None:
         ({"row_latency": {"seconds": 1}}, "row_latency"),
         ({"model_bytes": 1000}, "model_bytes"),
         ({"champion": "models/m/versions/1"}, "champion"),
-        ({"continue_from": "tuningRuns/f"}, "continue_from"),
         ({"left_out": ["day"]}, "left_out[0]"),
         ({"left_out": ["cost"]}, "left_out[0]"),
     ],
@@ -175,13 +174,36 @@ def test_what_does_not_go_with_forecasts_is_refused(spec: dict[str, Any], field:
     assert refused(**spec)[0] == field
 
 
-def test_no_search_goes_on_from_one_for_forecasts() -> None:
-    """Its candidates are of other families."""
+def test_forecasts_go_on_from_forecasts_alone() -> None:
+    """Candidates of tables are of other families; with all else equal nothing is fitted again."""
+    specification = resolve().specification
     run = tuner_pb2.TuningRun(
         name="tuningRuns/f",
-        spec=specification_to_proto(resolve().specification),
+        spec=specification_to_proto(specification),
         model_version="models/shops/versions/1",
     )
+    check_continued(resolve(continue_from=run.name).specification, run)
     kind = tuner_pb2.PROBLEM_KIND_REGRESSION
-    with pytest.raises(InvalidFieldError, match="forecasts"):
-        check_continued(resolve(forecast=None, kind=kind).specification, run)
+    table = resolve(forecast=None, kind=kind).specification
+    with pytest.raises(InvalidFieldError, match="search for forecasts"):
+        check_continued(table, run)
+    run.spec.CopyFrom(specification_to_proto(table))
+    with pytest.raises(InvalidFieldError, match="search in tables"):
+        check_continued(specification, run)
+
+
+@pytest.mark.parametrize(
+    ("change", "is_same"),
+    [
+        ({}, True),
+        ({"families": ["ets"]}, True),
+        ({"metric": "mae"}, False),
+        ({"seed": 1}, False),
+        ({"forecast": {"horizon": 8}}, False),
+        ({"forecast": {"horizon": 7, "known_columns": ["price"]}}, False),
+    ],
+)
+def test_trials_are_taken_over_where_they_would_say_the_same(
+    change: dict[str, Any], is_same: bool
+) -> None:
+    assert has_same_trials(resolve(**change).specification, resolve().specification) is is_same

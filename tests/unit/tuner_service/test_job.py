@@ -28,7 +28,7 @@ from common.runs.publishing import settle_request
 from services.tuner import job, publication
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.library import Library
-from services.tuner.domain.search.loop import Watch
+from services.tuner.domain.search.trial_loop import Watch
 from services.tuner.domain.search.tuning import NothingLearnedError, Settings, Tuned, tune
 from services.tuner.domain.trials.trial import TrialResult
 from services.tuner.kind import TUNING_RUNS

@@ -13,10 +13,9 @@ from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import run_pb2
 from common.artifacts.blobs import read_artifact
 from services.tuner import job
-from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.library import Entry, Library
-from services.tuner.domain.search.loop import Watch
-from services.tuner.domain.search.tuning import Settings, Tuned, tune
+from services.tuner.domain.search.trial_loop import Watch
+from services.tuner.domain.search.tuning import tune
 from services.tuner.domain.trials.trial import TrialResult
 from services.tuner.recording.plan import trials_prefix
 from services.tuner.recording.recalling import Recalled
@@ -53,18 +52,18 @@ class Spied:
     Attributes:
         most: So many.
         ends: Called then; may raise.
+        tunes: What it stands in for.
         fitted: Candidate and fold of the trials, in order, with what they gave.
         found: What was found.
     """
 
     most: int
     ends: Callable[[], None] = lambda: None
+    tunes: Callable[..., Any] = tune
     fitted: dict[Trial, TrialResult] = field(default_factory=dict)
-    found: list[Tuned] = field(default_factory=list)
+    found: list[Any] = field(default_factory=list)
 
-    def __call__(
-        self, problem: Problem, settings: Settings, folder: Path, watch: Watch, *more: Any
-    ) -> Tuned:
+    def __call__(self, data: Any, settings: Any, folder: Path, watch: Watch, *more: Any) -> Any:
         def told(library: Library, result: TrialResult) -> None:
             watch(library, result)
             self.fitted[result.task.candidate.number, result.task.fold] = result
@@ -73,7 +72,7 @@ class Spied:
 
         stopped, earlier = more
         self.found.append(
-            tune(problem, settings, folder, told, lambda: self._is_over(stopped), earlier)
+            self.tunes(data, settings, folder, told, lambda: self._is_over(stopped), earlier)
         )
         return self.found[0]
 
@@ -119,19 +118,21 @@ def entries(library: Library) -> dict[Trial, Entry]:
     }
 
 
+def kill(catalog: FakeCatalog, folder: Path, trials: int) -> None:
+    """Ends an attempt as SIGKILL does, once so many trials are in the store."""
+    end = time.monotonic() + PATIENCE
+    while len(known(catalog, folder)) < trials:
+        assert time.monotonic() < end, "trials are not kept in the background"
+    raise KilledError
+
+
 def test_what_was_fitted_before_a_kill_is_not_fitted_again(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """Same folds, same numbers; the leaderboard has the trials of both attempts."""
     catalog = small_bench(monkeypatch)
 
-    def kill() -> None:
-        end = time.monotonic() + PATIENCE
-        while len(known(catalog, tmp_path)) < BEFORE_TRIALS:
-            assert time.monotonic() < end, "trials are not kept in the background"
-        raise KilledError
-
-    first = Spied(BEFORE_TRIALS, kill)
+    first = Spied(BEFORE_TRIALS, lambda: kill(catalog, tmp_path, BEFORE_TRIALS))
     monkeypatch.setattr(job, "tune", first)
     with pytest.raises(KilledError):
         attempt(catalog)

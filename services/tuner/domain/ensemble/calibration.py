@@ -1,7 +1,8 @@
-"""Probabilities of a blend made honest, where rows held out say that this helps."""
+"""A blend's probabilities or quantiles made honest, where rows held out say that this helps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from scipy.optimize import minimize
@@ -12,6 +13,7 @@ from common.models.estimators.combining import (
     Doubted,
     Mean,
     ScaledScores,
+    Shifted,
     Steps,
     probabilities_of,
     scores_of,
@@ -19,6 +21,7 @@ from common.models.estimators.combining import (
 from services.tuner.domain.ensemble.judging import Judged, judge
 from services.tuner.domain.ensemble.pool import Floats, Pool
 from services.tuner.domain.metrics.probabilities import BRIER, LOG_LOSS
+from services.tuner.domain.metrics.registry import level_of
 from services.tuner.domain.problem import Outputs, Positions, ProblemKind, Truth
 
 _METRICS = frozenset({BRIER.name, LOG_LOSS.name, "cost_matrix"})
@@ -88,6 +91,9 @@ def held_out(pool: Pool, outputs: Outputs, fit: Fit) -> Outputs:
 
 
 def _fits(pool: Pool) -> list[Fit]:
+    level = level_of(pool.metric)
+    if level is not None:
+        return [partial(_shift, level)]
     if pool.kind is ProblemKind.REGRESSION or pool.metric.name not in _METRICS:
         return []
     if pool.kind is ProblemKind.MULTI_LABEL:
@@ -115,6 +121,15 @@ def _labels_temperature(truth: Truth, outputs: Outputs, weights: Floats) -> Cali
 
 def _labels_scaled(truth: Truth, outputs: Outputs, weights: Floats) -> Calibration:
     return _learned(truth, outputs, weights, Mean.ODDS, is_shared=False)
+
+
+def _shift(level: float, truth: Truth, outputs: Outputs, weights: Floats) -> Calibration:
+    """Returns the shift of the smallest loss: the same quantile of what is left."""
+    left = truth.astype(np.float64) - outputs[:, 0]
+    order = np.argsort(left)
+    passed = np.cumsum(weights[order])
+    place = min(int(np.searchsorted(passed, level * passed[-1])), len(left) - 1)
+    return Shifted(float(left[order[place]]))
 
 
 def _steps(truth: Truth, outputs: Outputs, weights: Floats) -> Calibration:

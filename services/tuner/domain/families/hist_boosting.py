@@ -48,6 +48,7 @@ _STEP_SHARE = 0.3
 _SECONDS_PER_VALUE = 8e-9
 _SECONDS_PER_BIN = 8e-9
 
+_QUANTILE = "quantile"
 _WATCHED = Condition("stopping", ("watched",))
 _PARAMETERS: tuple[Parameter, ...] = (
     Choice("stopping", ("usual", "watched"), "usual"),
@@ -130,11 +131,13 @@ def _without_empty_columns(prepared: PreparedFold) -> PreparedFold:
 def _losses(problem: Problem) -> tuple[Parameter, ...]:
     if problem.kind is not ProblemKind.REGRESSION:
         return class_weight_parameters(problem)
-    names = ("squared_error", "absolute_error")
+    names: tuple[str, ...] = ("squared_error", "absolute_error")
+    if problem.level is not None:
+        names = (_QUANTILE, *names)
     # The gamma distribution's logarithmic link takes no 0.
     if has_long_tail(problem) and float(problem.truth.min()) > 0:
-        return (Choice("loss", (*names, "gamma"), "squared_error"),)
-    return (Choice("loss", names, "squared_error"),)
+        names = (*names, "gamma")
+    return (Choice("loss", names, names[0]),)
 
 
 def _is_watching(configuration: Configuration) -> bool:
@@ -153,7 +156,9 @@ def _made(problem: Problem, prepared: PreparedFold, configuration: Configuration
         settings["early_stopping"] = prepared.is_watched
         settings["n_iter_no_change"] = round(min(max(_PATIENCE / rate, 10), 100))
     if problem.kind is ProblemKind.REGRESSION:
-        return HistGradientBoostingRegressor(loss=configuration["loss"], **settings)
+        loss = configuration["loss"]
+        quantile = problem.level if loss == _QUANTILE else None
+        return HistGradientBoostingRegressor(loss=loss, quantile=quantile, **settings)
     return HistGradientBoostingClassifier(**settings)
 
 

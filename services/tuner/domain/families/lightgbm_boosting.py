@@ -48,6 +48,8 @@ _SECONDS_PER_VALUE = 1.2e-9
 _SECONDS_PER_BIN = 1.5e-9
 _SECONDS_PER_ROW = 6e-8
 
+_QUANTILE = "quantile"
+
 _PARAMETERS: tuple[Parameter, ...] = (
     Float("learning_rate", 0.005, 0.3, 0.05, is_log=True),
     Integer("min_child_samples", 1, 100, 20, is_log=True),
@@ -159,12 +161,14 @@ def _objectives(problem: Problem) -> tuple[Parameter, ...]:
     if problem.kind is not ProblemKind.REGRESSION:
         return ()
     names: tuple[str, ...] = ("l2", "l1", "huber")
+    if problem.level is not None:
+        names = (_QUANTILE, *names)
     if has_long_tail(problem):
         names = (*names, "log_l2")
-    # LightGBM refuses linear leaves for absolute errors.
+    # LightGBM refuses linear leaves for absolute errors and quantiles.
     squared = Condition("objective", tuple(each for each in names if each in ("l2", "log_l2")))
     return (
-        Choice("objective", names, "l2"),
+        Choice("objective", names, names[0]),
         Choice("linear_tree", (False, True), False, when=squared),
     )
 
@@ -184,6 +188,8 @@ def _settings(
     if problem.kind is ProblemKind.REGRESSION:
         objective = str(configuration["objective"])
         settings["objective"] = "l2" if objective == "log_l2" else objective
+        if objective == _QUANTILE:
+            settings["alpha"] = problem.level
     elif len(prepared.classes) > 2:
         settings |= {"objective": "multiclass", "num_class": len(prepared.classes)}
     return settings

@@ -130,7 +130,8 @@ def _goal(
     if problem.kind is ProblemKind.MULTI_LABEL:
         return Goal("labels", truth.astype(np.float32), weights)
     if problem.kind is ProblemKind.REGRESSION:
-        return Goal("values", scale.scaled(truth).astype(np.float32)[:, None], weights)
+        wanted = scale.scaled(truth).astype(np.float32)[:, None]
+        return Goal("values", wanted, weights, problem.level)
     positions = np.searchsorted(prepared.classes, truth)
     return Goal("classes", np.eye(len(prepared.classes), dtype=np.float32)[positions], weights)
 

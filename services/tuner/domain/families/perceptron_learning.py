@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.sparse import issparse
@@ -208,7 +208,7 @@ class _Best:
         if watched is not None and watched[0].shape[0] > _MOST_WATCHED:
             rows = np.linspace(0, watched[0].shape[0] - 1, _MOST_WATCHED).astype(np.int64)
             goal = watched[1]
-            self._watched = watched[0][rows], Goal(goal.kind, goal.wanted[rows])
+            self._watched = watched[0][rows], replace(goal, wanted=goal.wanted[rows], weights=None)
 
     def look(self, epoch: int) -> None:
         """Compares the network after an epoch with what was best."""

@@ -54,15 +54,19 @@ class Goal:
         kind: `classes` (probabilities of which one holds), `labels` (each alone) or `values`.
         wanted: (rows, outputs).
         weights: Of the rows, 1 on average; None where all count alike.
+        level: The quantile that values are to be; None for the mean.
     """
 
     kind: str
     wanted: Array
     weights: Array | None = None
+    level: float | None = None
 
     def slopes(self, outputs: Array, rows: Positions) -> Array:
         """Returns the loss's slopes; `rows` (members, rows) says which rows they are of."""
         found: Array = _SHARES[self.kind](outputs) - self.wanted[rows]
+        if self.level is not None:
+            found = np.where(found > 0, np.float32(1 - self.level), np.float32(-self.level))
         if self.weights is not None:
             found *= self.weights[rows][:, :, None]
         return found / np.float32(rows.shape[1])
@@ -71,12 +75,17 @@ class Goal:
         """Returns the loss of the mean of the members on all rows."""
         found = _SHARES[self.kind](outputs).mean(axis=0, dtype=np.float64)
         if self.kind == "values":
-            return float(np.mean(np.square(found - self.wanted)))
+            return float(np.mean(self._losses_of_values(self.wanted - found)))
         found = np.clip(found, 1e-6, 1 - 1e-6)
         losses = self.wanted * np.log(found)
         if self.kind == "labels":
             losses += (1 - self.wanted) * np.log1p(-found)
         return float(-losses.sum(axis=1).mean())
+
+    def _losses_of_values(self, errors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+        if self.level is None:
+            return np.square(errors)
+        return np.maximum(self.level * errors, (self.level - 1) * errors)
 
 
 _SHARES: dict[str, Callable[[Array], Array]] = {

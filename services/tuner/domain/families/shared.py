@@ -50,6 +50,7 @@ class Lesson:
         configuration: Of the family's space.
         seed: Of all chance.
         time_left: See `TimeLeft`.
+        level: See `Problem`.
     """
 
     kind: ProblemKind
@@ -59,6 +60,7 @@ class Lesson:
     configuration: Configuration
     seed: int
     time_left: TimeLeft
+    level: float | None = None
 
     @property
     def size(self) -> int:
@@ -122,6 +124,7 @@ def fitted(call: Call, wanted: Wanted, learn: Learn, takes_labels: bool = False)
             call.configuration,
             call.seed,
             call.time_left,
+            call.problem.level,
         )
         if call.problem.kind is ProblemKind.MULTI_LABEL and not takes_labels:
             found = _by_label(lesson, learn)

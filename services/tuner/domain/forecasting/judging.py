@@ -7,7 +7,6 @@ import numpy as np
 
 from common.errors import InvalidFieldError
 from common.models.estimators.forecasting.grid import Floats, Steps
-from services.tuner.domain.forecast_estimate import FEW_WINDOWS, MOST_WINDOWS, SHORT_SECONDS
 from services.tuner.domain.forecasting.names import FORECAST_METRICS
 from services.tuner.domain.forecasting.panel import SERIES, STEP, ForecastProblem, Panel
 from services.tuner.domain.metrics.forms import VALUES, MeanMetric
@@ -97,21 +96,20 @@ class Window:
     ends: Steps
 
 
-def windows_of(problem: ForecastProblem, panel: Panel, seconds: float, seed: int) -> list[Window]:
+def windows_of(problem: ForecastProblem, panel: Panel, most: int, seed: int) -> list[Window]:
     """Returns windows, the latest first; of many series each window has its own share.
 
     Args:
         problem: The panel's.
         panel: The series.
-        seconds: The budget: with more there are more windows.
+        most: So many windows at most; half as many of many series, which tell as much together.
         seed: Of which series are in which window.
     """
     lengths = np.array([len(each.values) for each in panel.series])
     reach = np.minimum(panel.horizon, np.maximum(lengths // 4, 1))
     spare = lengths - _least_known(panel, lengths)
     able = np.maximum(spare // reach, 1)
-    most = MOST_WINDOWS if seconds > SHORT_SECONDS else FEW_WINDOWS
-    if panel.series_count >= _MANY_SERIES:  # they tell as much as many windows of one
+    if panel.series_count >= _MANY_SERIES:
         most //= 2
     count = int(np.clip(np.median(able), 1, most))
     size = _per_window(panel.series_count, count)

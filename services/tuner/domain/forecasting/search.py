@@ -1,17 +1,14 @@
 """The search: candidates are judged window by window until time or gain ends."""
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import ClassVar
 
 from services.tuner.domain.forecasting.blending import Costs
 from services.tuner.domain.forecasting.sources import ForecastSources
-from services.tuner.domain.search.library import FLOOR, Entry, Library
-from services.tuner.domain.search.loop import Watch
-from services.tuner.domain.trials.hosting import TrialHost
-from services.tuner.domain.trials.trial import TrialResult, TrialTask
+from services.tuner.domain.search.library import FLOOR, Entry
+from services.tuner.domain.search.trial_loop import TrialLoop
 
-_LOOK_SECONDS = 0.25
 _CANDIDATE_SHARE = 0.3
 _MEMBERS = 6
 _LEAST_END, _LEAST_END_SECONDS, _MOST_END = 0.08, 0.5, 0.4
@@ -25,50 +22,24 @@ _MOST_PER_ROW, _MOST_LEAST = 1 / 12, 40
 
 
 @dataclass
-class ForecastSearch:
-    """A search under way.
+class ForecastSearch(TrialLoop):
+    """A search under way. Time for the final forecasts is kept: no trial is waited for in it.
 
     Attributes:
-        host: Runs trials.
-        library: What is known.
         sources: Gives candidates.
         costs: What the final forecasts of candidates take.
         end: When these have to be done, on `time.monotonic`.
         seconds: Of the whole search.
         judged_rows: Values in all windows: candidates that few rows tell apart are not tried.
-        watch: Told of every trial that ends.
-        is_stopped: Whether to stop where it is.
     """
 
-    host: TrialHost
-    library: Library
+    waits_for_last: ClassVar[bool] = False
+
     sources: ForecastSources
     costs: Costs
     end: float
     seconds: float
     judged_rows: int
-    watch: Watch
-    is_stopped: Callable[[], bool]
-    _running: set[int] = field(default_factory=set)
-
-    def run(self, concurrency: int) -> None:
-        """Searches until there is no time, or nothing left that rows could tell apart.
-
-        Args:
-            concurrency: Trials at once.
-        """
-        while not self.is_stopped():
-            while len(self._running) < concurrency:
-                entry = self._next()
-                if entry is None:
-                    break
-                self._start(entry)
-            if not self._running:
-                return
-            result = self._wait()
-            if result is None:
-                return
-            self._finish(result)
 
     @property
     def _left(self) -> float:
@@ -81,27 +52,10 @@ class ForecastSearch:
         least = max(_LEAST_END * self.seconds, _LEAST_END_SECONDS)
         return min(max(needed, least), _MOST_END * self.seconds)
 
-    def _wait(self) -> TrialResult | None:
-        while not self.is_stopped():
-            left = self._left
-            result = self.host.wait(min(max(left, 0.05), _LOOK_SECONDS))
-            if result is not None or left <= 0:
-                return result
-        return None
-
-    def _start(self, entry: Entry) -> None:
-        self._running.add(entry.candidate.number)
-        self.host.start(TrialTask(entry.candidate, entry.folds, 1.0, self._per_trial))
-
     @property
     def _per_trial(self) -> float:
         share = _CANDIDATE_SHARE * self.seconds / self.library.fold_count
         return max(min(max(share, _LEAST_TRIAL), self._left), 0.1)
-
-    def _finish(self, result: TrialResult) -> None:
-        self._running.discard(result.task.candidate.number)
-        self.library.add(result)
-        self.watch(self.library, result)
 
     def _next(self) -> Entry | None:
         if self._left <= _LEAST_TRIAL / 2:

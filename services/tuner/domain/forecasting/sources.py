@@ -6,13 +6,14 @@ from itertools import count
 import numpy as np
 
 from services.tuner.domain.forecasting.families.family import ForecastFamily
+from services.tuner.domain.portfolio.adapting import adapted
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.joint import (
     joined_configuration,
     joint_space,
     parted_configuration,
 )
-from services.tuner.domain.search.library import PORTFOLIO, SURROGATE, Library
+from services.tuner.domain.search.library import CONTINUED, PORTFOLIO, SURROGATE, Library
 from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.space.space import Space
 from services.tuner.domain.surrogate.proposer import Told, propose
@@ -55,23 +56,44 @@ _BATCH = 2
 class ForecastSources:
     """Gives candidates one after another, none twice."""
 
-    def __init__(
-        self, problem: Problem, families: Sequence[ForecastFamily], seed: int, first: int = 0
-    ) -> None:
+    def __init__(self, problem: Problem, families: Sequence[ForecastFamily], seed: int) -> None:
         """Has given none yet.
 
         Args:
             problem: What is to be forecast.
             families: At least one.
             seed: Of all chance.
-            first: Number of the first candidate.
         """
         self._spaces = {each.name: each.space(problem) for each in families}
         self._space = joint_space(problem, families)
+        self._seed = seed
         self._generator = np.random.default_rng(seed)
-        self._numbers = count(first)
-        self._known = _portfolio(self._spaces)
+        self._numbers = count()
+        self._known = [(*each, PORTFOLIO) for each in _portfolio(self._spaces)]
         self._proposed: list[Configuration] = []
+
+    def go_on(self, library: Library, found: Sequence[tuple[str, Configuration]] = ()) -> None:
+        """Goes on after candidates that are known already.
+
+        Args:
+            library: Holds them, the floor at least; none is given again.
+            found: What another search found, the best first: it is given first.
+        """
+        known = [each.candidate for each in library.entries.values()]
+        self._numbers = count(max(each.number for each in known) + 1)
+        if len(known) > 1:  # what the attempt before has proposed is not proposed again
+            self._generator = np.random.default_rng([self._seed, len(known)])
+        given = [(each.family, each.configuration) for each in known]
+        first = [
+            (family, adapted(self._spaces[family], some), CONTINUED)
+            for family, some in found
+            if family in self._spaces
+        ]
+        rest, self._known = [*first, *self._known], []
+        for family, configuration, origin in rest:
+            if (family, configuration) not in given:
+                given.append((family, configuration))
+                self._known.append((family, configuration, origin))
 
     @property
     def has_known(self) -> bool:
@@ -81,8 +103,8 @@ class ForecastSources:
     def next(self, library: Library) -> tuple[Candidate, str]:
         """Returns a candidate and where it comes from."""
         if self._known:
-            family, configuration = self._known.pop(0)
-            return Candidate(next(self._numbers), family, configuration), PORTFOLIO
+            family, configuration, origin = self._known.pop(0)
+            return Candidate(next(self._numbers), family, configuration), origin
         if not self._proposed:
             self._proposed = propose(self._space, _told(library), [], self._generator, _BATCH)
         family, configuration = parted_configuration(self._proposed.pop(0))

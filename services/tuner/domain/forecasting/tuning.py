@@ -8,6 +8,7 @@ from pathlib import Path
 from common.models.estimators.forecasting.forecaster import Forecaster, Part
 from common.models.estimators.forecasting.intervals import Intervals
 from services.tuner.domain.ensemble.selection import Ensemble
+from services.tuner.domain.forecast_estimate import window_count
 from services.tuner.domain.forecasting.backtests import (
     Backtest,
     backtests_of,
@@ -26,8 +27,9 @@ from services.tuner.domain.forecasting.registry import FAMILIES
 from services.tuner.domain.forecasting.search import ForecastSearch
 from services.tuner.domain.forecasting.sources import FLOOR_FAMILY, ForecastSources
 from services.tuner.domain.metrics.metric import Metric
-from services.tuner.domain.search.library import Library
-from services.tuner.domain.search.loop import Watch, never, silent
+from services.tuner.domain.search.earlier import NOTHING_EARLIER, Earlier
+from services.tuner.domain.search.library import FLOOR, Library
+from services.tuner.domain.search.trial_loop import Watch, never, silent
 from services.tuner.domain.search.tuning import NothingLearnedError
 from services.tuner.domain.trials.hosting import TrialHost
 
@@ -86,6 +88,7 @@ def tune_forecast(
     folder: Path,
     watch: Watch = silent,
     is_stopped: Callable[[], bool] = never,
+    earlier: Earlier = NOTHING_EARLIER,
 ) -> TunedForecast:
     """Returns the best forecaster that is found within a budget.
 
@@ -96,6 +99,7 @@ def tune_forecast(
         watch: Told of every trial; may raise to stop.
         is_stopped: Asked again and again; once it says so, the best so far is returned within
             seconds.
+        earlier: What is known already; no window of it is forecast again.
 
     Raises:
         NothingLearnedError: No candidate has a score.
@@ -104,12 +108,14 @@ def tune_forecast(
     start = time.monotonic()
     judging = judging_of(panel, settings.metric)
     problem = problem_of(panel, judging.weights)
-    windows = windows_of(problem, panel, settings.seconds, settings.seed)
+    most = earlier.parts or window_count(settings.seconds)
+    windows = windows_of(problem, panel, most, settings.seed)
     if not windows:
         raise NothingLearnedError("The series are too short to hold anything out.")
     splits = [each.split for each in windows]
-    library = Library(splits)
+    library = Library(splits, most)
     families = _families(settings)
+    earlier.fill(library, list(families), always=FLOOR)
     with TrialHost(
         problem,
         [*splits, whole_of(problem, panel).split],
@@ -122,12 +128,13 @@ def tune_forecast(
     ) as host:
         close = start + settings.seconds - max(_CLOSE_SHARE * settings.seconds, _LEAST_CLOSE)
         costs = costs_of(problem, library, FAMILIES)
-        floor = add_floor(problem, judging.metric, library, FAMILIES[FLOOR_FAMILY], 0)
-        watch(library, floor)
-        sources = ForecastSources(problem, list(families.values()), settings.seed, first=1)
+        for each in add_floor(problem, judging.metric, library, FAMILIES[FLOOR_FAMILY], 0):
+            watch(library, each)
+        sources = ForecastSources(problem, list(families.values()), settings.seed)
+        sources.go_on(library, earlier.first)
         rows = sum(len(each.judged) for each in splits)
         search = ForecastSearch(
-            host, library, sources, costs, close, settings.seconds, rows, watch, is_stopped
+            host, library, watch, is_stopped, sources, costs, close, settings.seconds, rows
         )
         search.run(settings.concurrency)
         if is_stopped():

@@ -53,6 +53,7 @@ class MeanMetric:
         measure: Gives the row losses.
         is_gain: Whether people know it as 1 minus the loss.
         is_root: Whether the loss is the root of the mean.
+        level: The quantile of values that has the smallest loss; None for what is no quantile.
     """
 
     name: str
@@ -61,6 +62,7 @@ class MeanMetric:
     measure: RowMeasure
     is_gain: bool = False
     is_root: bool = False
+    level: float | None = None
 
     def row_losses(
         self, truth: Truth, outputs: Outputs, weights: RowValues | None = None

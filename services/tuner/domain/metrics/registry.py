@@ -6,6 +6,7 @@ from types import MappingProxyType
 from common.errors import InvalidFieldError
 from services.tuner.domain.metrics import deciding, probabilities, ranking, values
 from services.tuner.domain.metrics.costs import CostColumn
+from services.tuner.domain.metrics.forms import MeanMetric
 from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.problem import Positions, ProblemKind
 
@@ -94,6 +95,11 @@ def check_fits(metric: Metric, kind: ProblemKind, field: str = "metric") -> None
 def on_rows(metric: Metric, rows: Positions) -> Metric:
     """Returns a metric for some rows of a problem: only costs of single rows depend on them."""
     return metric.take(rows) if isinstance(metric, CostColumn) else metric
+
+
+def level_of(metric: Metric) -> float | None:
+    """Returns the level of the quantile that a metric asks for; None where it asks for none."""
+    return metric.level if isinstance(metric, MeanMetric) else None
 
 
 def _quantile(name: str) -> Metric | None:

@@ -59,11 +59,11 @@ def pinball(level: float = _MEDIAN) -> MeanMetric:
     if not 0 < level < 1:
         raise ValueError(f"A quantile's level lies between 0 and 1, {level:g} does not.")
     name = "pinball" if level == _MEDIAN else f"pinball_{level:.12g}"
-    return MeanMetric(name, VALUES, Needs.VALUES, partial(_pinball, level))
+    return MeanMetric(name, VALUES, Needs.VALUES, partial(_pinball, level), level=level)
 
 
 RMSE = MeanMetric("rmse", VALUES, Needs.VALUES, _squared, is_root=True)
-MAE = MeanMetric("mae", VALUES, Needs.VALUES, _absolute)
+MAE = MeanMetric("mae", VALUES, Needs.VALUES, _absolute, level=_MEDIAN)
 R2 = MeanMetric("r2", VALUES, Needs.VALUES, _unexplained, is_gain=True)
 """Of a constant target the share of the rows that are met exactly."""
 

@@ -35,17 +35,18 @@ class Earlier:
         """Whether a model could be made of it without another trial."""
         return any(each.folds and each.has_models for each in self.entries)
 
-    def fill(self, library: Library, families: Sequence[str]) -> None:
+    def fill(self, library: Library, families: Sequence[str], always: str = "") -> None:
         """Puts candidates into a library where they were judged on the same folds.
 
         Args:
             library: Without candidates.
             families: Names of the families that may be tried.
+            always: Candidates of this origin are known whatever their family.
         """
         if library.digest != self.digest:
             return
         for each in self.entries:
-            if each.candidate.family in families:
+            if each.candidate.family in families or each.origin == always:
                 library.entries[each.candidate.number] = each
 
 

@@ -1,101 +1,56 @@
 """The search: candidates are tried fold by fold until the budget ends."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 from services.tuner.domain.families.family import Family
 from services.tuner.domain.problem import Problem
-from services.tuner.domain.search.library import FLOOR, Entry, Library
+from services.tuner.domain.search.library import FLOOR, Entry
 from services.tuner.domain.search.pacing import Guesses, Pace, open_entries
 from services.tuner.domain.search.racing import is_promising
 from services.tuner.domain.search.sources import Sources
-from services.tuner.domain.trials.hosting import TrialHost
-from services.tuner.domain.trials.trial import TrialResult, TrialTask
+from services.tuner.domain.search.trial_loop import TrialLoop
+from services.tuner.domain.trials.trial import TrialResult
 
 _MOST_REFUSED = 20
-_LOOK_SECONDS = 0.25
-
-Watch = Callable[[Library, TrialResult], None]
-
-
-def silent(library: Library, result: TrialResult) -> None:
-    """Tells nobody."""
-
-
-def never() -> bool:
-    """Goes on until the budget ends."""
-    return False
 
 
 @dataclass
-class Search:
+class Search(TrialLoop):
     """A search under way.
 
     Attributes:
         problem: What is to be learned.
         families: Those that fit the problem, by name.
-        host: Runs trials.
-        library: What is known.
         sources: Gives candidates.
         pace: The time.
-        watch: Told of every trial that ends; may raise to stop.
-        is_stopped: Whether to stop where it is, with what is known by then.
     """
+
+    waits_for_last: ClassVar[bool] = True
 
     problem: Problem
     families: dict[str, Family]
-    host: TrialHost
-    library: Library
     sources: Sources
     pace: Pace
-    watch: Watch
-    is_stopped: Callable[[], bool] = lambda: False
 
     def __post_init__(self) -> None:
         """Knows of costs what is in the library."""
         self._guesses = Guesses()
         for entry in self.library.entries.values():
             self._learn_cost(entry)
-        self._running: set[int] = set()
 
-    def run(self, concurrency: int) -> None:
-        """Searches until the time is over or nothing is left that could be done in it.
+    @property
+    def _left(self) -> float:
+        return self.pace.left
 
-        Args:
-            concurrency: How many trials run at once.
-        """
-        while not self.is_stopped():
-            while len(self._running) < concurrency:
-                entry = self._next()
-                if entry is None:
-                    break
-                self._start(entry)
-            if not self._running:
-                return
-            self._finish(self._wait())
+    @property
+    def _per_trial(self) -> float:
+        return min(self.pace.per_trial, self.pace.left)
 
-    def _wait(self) -> TrialResult | None:
-        """Returns what the next trial gave; None where the time is over, or nobody waits for it."""
-        while not self.is_stopped():
-            left = self.pace.left
-            result = self.host.wait(min(max(left, 0.1), _LOOK_SECONDS))
-            if result is not None or left <= 0:
-                return result
-        return None
-
-    def _start(self, entry: Entry) -> None:
-        self._running.add(entry.candidate.number)
-        seconds = min(self.pace.per_trial, self.pace.left)
-        self.host.start(TrialTask(entry.candidate, entry.folds, 1.0, seconds))
-
-    def _finish(self, result: TrialResult | None) -> None:
-        if result is None:
-            return
-        number = result.task.candidate.number
-        self._running.discard(number)
-        self.library.add(result)
-        self._learn_cost(self.library.entries[number])
-        self.watch(self.library, result)
+    def _finish(self, result: TrialResult) -> None:
+        super()._finish(result)
+        self._learn_cost(self.library.entries[result.task.candidate.number])
 
     def _learn_cost(self, entry: Entry) -> None:
         if entry.folds and not entry.candidate.bases:

@@ -13,7 +13,7 @@ from services.tuner.domain.ensemble.selection import Ensemble, choose_ensemble
 from services.tuner.domain.families.registry import FAMILIES
 from services.tuner.domain.folds import fold_count, fold_splits
 from services.tuner.domain.metrics.metric import Metric
-from services.tuner.domain.metrics.registry import check_fits, metric_for
+from services.tuner.domain.metrics.registry import check_fits, level_of, metric_for
 from services.tuner.domain.pictures import told
 from services.tuner.domain.portfolio.known_set import KnownSet
 from services.tuner.domain.portfolio.ordering import first_candidates
@@ -21,9 +21,10 @@ from services.tuner.domain.portfolio.shipped import shipped_sets
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.earlier import NOTHING_EARLIER, Earlier
 from services.tuner.domain.search.library import Entry, Library
-from services.tuner.domain.search.loop import Search, Watch, fitting_families, never, silent
+from services.tuner.domain.search.loop import Search, fitting_families
 from services.tuner.domain.search.pacing import Pace
 from services.tuner.domain.search.sources import Sources
+from services.tuner.domain.search.trial_loop import Watch, never, silent
 from services.tuner.domain.trials.hosting import TrialHost
 from services.tuner.domain.trials.trial import Split, TrialResult
 
@@ -107,7 +108,7 @@ def tune(
     start = time.monotonic()
     metric = _metric_of(problem, settings)
     pictures = told(problem, settings.seed)
-    problem = pictures.problem
+    problem = replace(pictures.problem, level=level_of(metric))
     parts = earlier.parts or fold_count(problem, settings.seconds)
     splits = fold_splits(problem, parts, settings.seed)
     library = Library(splits, parts)
@@ -127,7 +128,7 @@ def tune(
         first = first_candidates(problem, families, metric.name, settings.known)
         sources = Sources(problem, list(families.values()), settings.seed, first)
         sources.go_on(library, earlier.first)
-        search = Search(problem, families, host, library, sources, pace, watch, is_stopped)
+        search = Search(host, library, watch, is_stopped, problem, families, sources, pace)
         search.run(settings.concurrency)
     seconds = _HURRY_SECONDS if is_stopped() else _BLEND_SHARE * settings.seconds
     found = _blended(problem, metric, library, splits, settings, seconds, earlier.fetch)

@@ -14,6 +14,7 @@ from common.models.estimators.combining import (
     Doubted,
     Mean,
     ScaledScores,
+    Shifted,
     Steps,
 )
 from common.models.estimators.stacking import StackedClassifier, StackedRegressor
@@ -44,7 +45,7 @@ def blended(graph: Graph, blend: Any, frame: Frame, check: Callable[[], None]) -
     found = [_group(graph, each, frame, width, check) for each in groups]
     mean = Mean(blend.mean_)
     combined = _combined(graph, found, [each.weight for each in groups], mean)
-    if isinstance(blend, BlendedRegressor) or blend.calibration_ is None:
+    if blend.calibration_ is None:
         return combined
     return _calibrated(graph, blend.calibration_, combined)
 
@@ -181,6 +182,10 @@ def _doubted(graph: Graph, calibration: Any, found: str) -> str:
     return graph.add("Add", kept, graph.constant(calibration.share * calibration.prior[None]))
 
 
+def _shifted(graph: Graph, calibration: Any, found: str) -> str:
+    return graph.add("Add", found, graph.constant(float(calibration.shift)))
+
+
 _CALIBRATIONS: Mapping[type, Callable[[Graph, Any, str], str]] = MappingProxyType(
-    {ScaledScores: _scaled_scores, Steps: _steps, Doubted: _doubted}
+    {ScaledScores: _scaled_scores, Steps: _steps, Doubted: _doubted, Shifted: _shifted}
 )

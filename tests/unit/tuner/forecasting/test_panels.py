@@ -153,7 +153,7 @@ def test_windows_never_know_what_they_judge() -> None:
     frames = [hourly(20, shop=str(shop)).iloc[: 480 - shop] for shop in range(30)]
     panel = read_panel(pd.concat(frames), "target", "time", ["shop"], horizon=24)
     problem = problem_of(panel)
-    windows = windows_of(problem, panel, 60.0, 0)
+    windows = windows_of(problem, panel, 8, 0)
     places, steps = problem.features[SERIES].to_numpy(), problem.features[STEP].to_numpy()
     assert len(windows) > 3
     for each in windows:

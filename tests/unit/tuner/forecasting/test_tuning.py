@@ -1,6 +1,7 @@
 """Searches for forecasters, from panel to skops file."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,15 +11,18 @@ import skops.io
 
 from common.models.skops_model import open_skops
 from services.tuner.domain.forecasting.names import FORECAST_FAMILIES
-from services.tuner.domain.forecasting.panel import Panel
+from services.tuner.domain.forecasting.panel import Panel, problem_of
 from services.tuner.domain.forecasting.reading import read_panel
 from services.tuner.domain.forecasting.registry import FAMILIES
+from services.tuner.domain.forecasting.sources import ForecastSources
 from services.tuner.domain.forecasting.tuning import (
     ForecastSettings,
     TunedForecast,
     tune_forecast,
 )
-from services.tuner.domain.search.library import FLOOR
+from services.tuner.domain.search.earlier import NOTHING_EARLIER, Earlier
+from services.tuner.domain.search.library import CONTINUED, FLOOR, Entry, Library
+from services.tuner.domain.trials.trial import Candidate, Split, TrialResult
 
 HORIZON = 8
 QUICK = ("linear_lags", "boosted_lags")
@@ -46,15 +50,42 @@ def shops(count: int, days: int = 120) -> pd.DataFrame:
 
 def tuned(panel: Panel, folder: Path, families: tuple[str, ...], trials: int) -> TunedForecast:
     """Returns what a search finds in so many trials, however long these take."""
-    ended: list[object] = []
-    settings = ForecastSettings(SECONDS, families=families)
-    return tune_forecast(
-        panel,
-        settings,
-        folder,
-        lambda _, result: ended.append(result),
-        lambda: len(ended) >= trials,
-    )
+    return gone_on(panel, folder, families, trials)[0]
+
+
+def gone_on(
+    panel: Panel,
+    folder: Path,
+    families: tuple[str, ...],
+    trials: int,
+    seconds: float = SECONDS,
+    earlier: Earlier = NOTHING_EARLIER,
+) -> tuple[TunedForecast, set[tuple[int, int]]]:
+    """Returns the same of a search that knows something, and candidate and fold of its trials.
+
+    The trials of the floor are not counted.
+    """
+    ended: list[tuple[int, int]] = []
+
+    def watch(_: Library, result: TrialResult) -> None:
+        ended.append((result.task.candidate.number, result.task.fold))
+
+    def is_over() -> bool:
+        return sum(number > 0 for number, _ in ended) >= trials
+
+    settings = ForecastSettings(seconds, families=families)
+    found = tune_forecast(panel, settings, folder, watch, is_over, earlier)
+    assert len(set(ended)) == len(ended)
+    return found, set(ended)
+
+
+def copied(library: Library) -> dict[int, Entry]:
+    """Returns the entries that have something to tell, for another search to go on with."""
+    return {
+        number: replace(each, results=list(each.results))
+        for number, each in library.entries.items()
+        if each.folds or each.failure is not None
+    }
 
 
 @pytest.fixture(scope="module")
@@ -207,3 +238,39 @@ def test_the_budget_is_kept(tmp_path: Path) -> None:
     begun = time.monotonic()
     tune_forecast(panel, ForecastSettings(10.0, families=("arima", "ets")), tmp_path)
     assert time.monotonic() - begun < 11.5
+
+
+def test_what_is_known_is_not_forecast_again(tmp_path: Path) -> None:
+    """The windows stay, although more time would make more; settings are tried once."""
+    panel = read_panel(daily(), "target", "time", horizon=HORIZON)
+    folders = [tmp_path / name for name in ("before", "after")]
+    for folder in folders:
+        folder.mkdir()
+    before, fitted = gone_on(panel, folders[0], ("linear_lags",), 6)
+    known = before.library
+    earlier = Earlier(known.parts, known.digest, list(copied(known).values()))
+    after, fitted_after = gone_on(panel, folders[1], ("linear_lags",), 6, 3 * SECONDS, earlier)
+    library = after.library
+    assert not fitted & fitted_after and len(fitted_after) >= 6
+    assert library.digest == known.digest
+    for number, each in known.entries.items():
+        assert library.entries[number].results[: each.folds] == each.results
+    settings = [str(each.candidate.configuration) for each in library.entries.values()]
+    assert len(set(settings)) == len(settings)
+
+
+def test_what_another_search_found_comes_first() -> None:
+    """As far as its families may be tried; the floor, which is known by then, does not again."""
+    panel = read_panel(daily(), "target", "time", horizon=HORIZON)
+    problem = problem_of(panel)
+    rows = np.arange(problem.row_count)
+    library = Library([Split(rows[:100], rows[100:])])
+    floor = FAMILIES["naive"].space(problem).default
+    library.register(Candidate(0, "naive", floor), FLOOR)
+    sources = ForecastSources(problem, [FAMILIES["naive"], FAMILIES["linear_lags"]], 0)
+    found = [("ets", {}), ("naive", floor), ("linear_lags", {"lags": 5})]
+    sources.go_on(library, found)
+    first, origin = sources.next(library)
+    assert (first.number, first.family, origin) == (1, "linear_lags", CONTINUED)
+    assert first.configuration["lags"] == 5
+    assert sources.next(library)[1] != CONTINUED
