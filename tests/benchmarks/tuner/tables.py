@@ -1,7 +1,8 @@
 """How good the tuner's models of tables are, against others on the same budget and one core.
 
 Part of `make bench NAME=tuner [DATA=folder] [FULL=1]`; alone it is
-`python -m tests.benchmarks.tuner.tables`.
+`python -m tests.benchmarks.tuner.tables`. FULL takes hours; `BUDGETS="10 60"` and `SEEDS=1` make it
+less.
 """
 
 import os
@@ -65,7 +66,9 @@ def _plan() -> _Plan:
     if is_quick():
         return _Plan(table_sets(_SAMPLE)[:1], 1, (10,))
     if os.environ.get("FULL", "") not in ("", "0"):
-        return _Plan(table_sets(), 2, (10, 60, 300))
+        budgets = os.environ.get("BUDGETS") or "10 60 300"
+        seeds = int(os.environ.get("SEEDS") or 2)
+        return _Plan(table_sets(), seeds, tuple(map(int, budgets.split())))
     return _Plan(table_sets(_SAMPLE), 1, (60,))
 
 

@@ -8,9 +8,8 @@ from services.tuner.domain.search.library import Entry, Library
 
 _CANDIDATE_SHARE = 0.25
 _LEAST_TRIAL = 0.3
-_END_SHARE = 0.06
+_END_SHARE, _END_SECONDS = 0.05, 0.5
 _LONGEST_END = 6.0
-_SHORTEST_END = 0.4
 
 
 @dataclass
@@ -32,7 +31,7 @@ class Pace:
     @property
     def left(self) -> float:
         """Seconds until no trial may run any more; below 0 later."""
-        end = min(_LONGEST_END, max(_SHORTEST_END, _END_SHARE * self.seconds))
+        end = min(_END_SECONDS + _END_SHARE * self.seconds, _LONGEST_END)
         return self.start + self.seconds - end - self.clock()
 
     @property
