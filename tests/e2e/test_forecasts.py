@@ -19,7 +19,7 @@ from common.testing.suite import RunningSuite, running_suite
 from services.tuner.recording.recalling import Recalled
 
 BUDGET, HORIZON = 15, 12
-KILLED_BUDGET, LEAST_TRIALS = 30, 16
+KILLED_BUDGET, LEAST_TRIALS = 20, 16
 # International airline passengers in thousands, by month from January 1949: Box and Jenkins, Time
 # series analysis, forecasting and control (1976), series G.
 PASSENGERS = [

@@ -354,8 +354,8 @@ class TuningSpec(_message.Message):
     """Seed of everything that is random, 0 to 2^32 - 1. Default: 0."""
     continue_from: _builtins.str
     """A search that ended with a model, `tuningRuns/{tuning_run}`, to go on from: of the same data set and
-    targets, of any version. What it found is tried first; on the same version and with the same
-    columns, metric and seed nothing is fitted again. Default: none.
+    targets, of any version; forecasts go on from forecasts. What it found is tried first; on the same
+    version and with the same columns, metric, seed and `forecast` nothing is fitted again. Default: none.
     """
     portfolio: Global___PortfolioUse.ValueType
     """What of other data's searches is known from the start. Default: all."""
@@ -402,8 +402,8 @@ class TuningSpec(_message.Message):
     @_builtins.property
     def forecast(self) -> Global___ForecastSpec:
         """What to forecast; for FORECASTING only, which it makes the default, and where `horizon` is
-        required. `costs`, `weight_column`, `group_column`, `row_latency`, `model_bytes`, `champion` and
-        `continue_from` do not go with it.
+        required. `costs`, `weight_column`, `group_column`, `row_latency`, `model_bytes` and `champion` do
+        not go with it.
         """
 
     def __init__(
