@@ -1,19 +1,23 @@
-"""ONNX models: checked before they are run. Imports onnx and onnxruntime."""
+"""ONNX models: checked before they are run. Imports onnx."""
 
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 import onnx
-import onnxruntime
 from google.protobuf.message import DecodeError, Message
 
 from aimass.catalog.v1 import model_pb2
 from common.artifacts.protocol import ObjectStore
 from common.errors import InvalidFieldError
+from common.models.onnx_session import onnx_session
 from common.models.store import read_part
 from common.models.vectors import Tensors, read_vectors, replay
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 # Operators of other domains are code that only some runtimes have.
 _DOMAINS = frozenset({"", "ai.onnx", "ai.onnx.ml"})
@@ -34,7 +38,7 @@ class OnnxModel:
         content: The file.
     """
 
-    session: onnxruntime.InferenceSession
+    session: "onnxruntime.InferenceSession"
     signature: model_pb2.Signature
     parameter_count: int
     content: bytes = field(repr=False)
@@ -65,11 +69,10 @@ def open_onnx(content: bytes, field: str, threads: int = 1) -> OnnxModel:
             other domains than ONNX's own, or inputs and outputs that are no tensors.
     """
     model = _checked(content, field)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
+        session = onnx_session(content, threads)
+    except ImportError:  # under a bound of memory what is imported may not be mapped
+        raise
     except Exception as error:  # onnxruntime's own exceptions have no common root.
         raise _bad(field, f"cannot be run by ONNX Runtime: {_first_line(error)}") from error
     signature = model_pb2.Signature(

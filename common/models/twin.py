@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
 from aimass.catalog.v1 import model_pb2
+from common.models.onnx_session import onnx_session
 from common.models.preprocessing import Preprocessing
 
 CLASSIFICATION_OUTPUT = "probabilities"
@@ -129,10 +129,7 @@ def run_onnx(
     model: bytes, inputs: Mapping[str, npt.NDArray[np.generic]]
 ) -> npt.NDArray[np.float32]:
     """Returns the first output of an ONNX model, computed on one thread."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(model, options, ["CPUExecutionProvider"])
-    output: npt.NDArray[np.float32] = session.run(None, dict(inputs))[0]
+    output: npt.NDArray[np.float32] = onnx_session(model).run(None, dict(inputs))[0]
     return output
 
 

@@ -1,17 +1,20 @@
-"""Networks that were trained elsewhere, as estimators over data frames. Imports ONNX Runtime."""
+"""Networks that were trained elsewhere, as estimators over data frames."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 import pandas as pd
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 from common.models.estimators.frame_values import FrameValues, text_of
 from common.models.estimators.packing import Packed
 from common.models.estimators.picture_cells import pictures_of
+from common.models.onnx_session import onnx_session
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 Floats = npt.NDArray[np.float64]
 
@@ -92,14 +95,9 @@ class _OnnxNetwork(Packed, BaseEstimator):
             parts.append(np.asarray(session.run(None, inputs)[0], np.float64))
         return np.concatenate([each.reshape(len(each), parts[-1].shape[1]) for each in parts])
 
-    def _opened(self) -> onnxruntime.InferenceSession:
+    def _opened(self) -> "onnxruntime.InferenceSession":
         if "_session" not in self.__dict__:
-            options = onnxruntime.SessionOptions()
-            options.intra_op_num_threads = options.inter_op_num_threads = 1
-            options.log_severity_level = 3
-            self._session = onnxruntime.InferenceSession(
-                self.content_, options, ["CPUExecutionProvider"]
-            )
+            self._session = onnx_session(self.content_)
         return self._session
 
     def _inputs(self, rows: pd.DataFrame) -> dict[str, npt.NDArray[np.generic]]:

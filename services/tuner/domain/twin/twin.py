@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime
 
 from common.models.frames import NUMBER, TEXT, FrameColumn
+from common.models.onnx_session import onnx_session
 from services.tuner.domain.twin.blends import blended
 from services.tuner.domain.twin.graph import Graph, NoTwinError
 
@@ -103,11 +103,8 @@ def _compared(
     content: bytes, output: str, inputs: Inputs, expected: npt.NDArray[np.float64]
 ) -> float:
     """Returns by how much a twin differs at most."""
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
     try:
-        session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
+        session = onnx_session(content)
         taken = {each.name for each in session.get_inputs()}
         given = {name: each for name, each in fed(inputs).items() if name in taken}
         [found] = session.run([output], given)

@@ -1,0 +1,27 @@
+"""Sessions of ONNX Runtime.
+
+It is imported with the first one: that starts a thread, and a process is only forked safely while
+it has no other.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+_ERRORS = 3
+
+
+def onnx_session(content: bytes, threads: int = 1) -> "onnxruntime.InferenceSession":
+    """Opens a model.
+
+    Args:
+        content: A valid ONNX file.
+        threads: Processors that it computes with.
+    """
+    import onnxruntime  # noqa: PLC0415
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = threads
+    options.log_severity_level = _ERRORS
+    return onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
