@@ -63,8 +63,8 @@ def _sets() -> list[str]:
 def _run(who: str, name: str, seed: int, seconds: float) -> tuple[float, float]:
     """Returns the score of a contender in a process of its own, and how long that took."""
     command = [sys.executable, "-m", "tests.benchmarks.tuner.labels", who, name]
-    pinned = ["taskset", "--cpu-list", str(core()), *command, str(seed), str(seconds)]
     begun = time.monotonic()
+    pinned = ["taskset", "--cpu-list", str(core()), *command, str(seed), str(begun + seconds)]
     variables = os.environ | SINGLE_THREADED
     done = subprocess.run(
         pinned, cwd=ROOT, env=variables, stdout=subprocess.PIPE, text=True, check=True
@@ -72,9 +72,8 @@ def _run(who: str, name: str, seed: int, seconds: float) -> tuple[float, float]:
     return float(json.loads(done.stdout)), time.monotonic() - begun
 
 
-def _contend(who: str, name: str, seed: int, seconds: float) -> float:
-    """Returns what a contender reaches in this process."""
-    begun = time.monotonic()
+def _contend(who: str, name: str, seed: int, end: float) -> float:
+    """Returns what a contender reaches in this process, until a time of `time.monotonic`."""
     if who == "ours":
         prepare_host()
     frame = pd.read_parquet(folder_of_sets() / f"{name}.parquet")
@@ -82,7 +81,7 @@ def _contend(who: str, name: str, seed: int, seconds: float) -> float:
     rows = np.random.RandomState(seed).permutation(len(frame))
     count = round(_TRAIN_SHARE * len(frame))
     train, test = (frame.iloc[each].reset_index(drop=True) for each in (rows[:count], rows[count:]))
-    left = seconds - (time.monotonic() - begun)
+    left = end - time.monotonic()
     found = _LEARNERS[who](train, test.drop(columns=targets), targets, left, seed)
     return float(f1_score(test[targets].to_numpy(np.int64), found, average="micro"))
 
