@@ -1,7 +1,7 @@
 """The tuner's benchmark: `make bench NAME=tuner [DATA=folder of tables] [FULL=1]`."""
 
 from tests.benchmarks.harness import publish
-from tests.benchmarks.tuner import images, study_service, texts
+from tests.benchmarks.tuner import images, labels, quantiles, study_service, texts
 from tests.benchmarks.tuner.forecasts import forecasts
 from tests.benchmarks.tuner.study import NOTES, study
 from tests.benchmarks.tuner.tables import tables
@@ -13,8 +13,11 @@ def main() -> None:
     told, words = forecasts()
     measures += told
     measures += [*study(), *study_service.study_service(), *texts.texts(), *images.images()]
-    notes += words
-    publish("tuner", measures, [*notes, *NOTES, *study_service.NOTES, *texts.NOTES, *images.NOTES])
+    measures += [*labels.labels(), *quantiles.quantiles()]
+    notes += [*words, *NOTES]
+    for each in (study_service, texts, images, labels, quantiles):
+        notes += each.NOTES
+    publish("tuner", measures, notes)
 
 
 if __name__ == "__main__":

@@ -74,7 +74,9 @@ def final_estimator(
     ]
     names = list(problem.features.columns)
     if problem.kind is ProblemKind.REGRESSION:
-        return BlendedRegressor.of(groups, names, mean=ensemble.mean)
+        return BlendedRegressor.of(
+            groups, names, mean=ensemble.mean, calibration=ensemble.calibration
+        )
     return BlendedClassifier.of(
         groups,
         names,

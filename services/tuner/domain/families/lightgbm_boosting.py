@@ -178,7 +178,7 @@ def _settings(
 ) -> dict[str, Any]:
     """Returns LightGBM's own settings."""
     width = "force_col_wise" if prepared.width > _WIDE else "force_row_wise"
-    settings = {
+    settings: dict[str, Any] = {
         name: configuration[name]
         for name in (*_PASSED, "linear_tree", *(each.name for each in _SETS[1:]))
         if name in configuration

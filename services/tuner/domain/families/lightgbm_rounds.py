@@ -83,7 +83,8 @@ class Rounds:
         sets = []
         if self.watched is not None and watched_truth is not None:
             sets = [self.watched.set_label(watched_truth)]
-        stop = _Stop(float(self.settings["learning_rate"]), seconds)
+        trees = int(self.settings.get("num_class", 1))
+        stop = _Stop(float(self.settings["learning_rate"]), seconds, trees)
         booster = lightgbm.train(
             dict(self.settings),
             self.train,
@@ -106,11 +107,12 @@ class _Stop:
     order = 30
     before_iteration = False
 
-    def __init__(self, learning_rate: float, seconds: float) -> None:
+    def __init__(self, learning_rate: float, seconds: float, trees_per_round: int) -> None:
         low, high = _PATIENCE_BOUNDS
         self._patience = min(max(_PATIENCE / learning_rate, low), high)
         self._begin = time.monotonic()
         self._seconds = seconds
+        self._keeping = trees_per_round * _KEEPING_SECONDS
         self._best = self._passed = np.inf
         self._progress_round = 0
         self.best_round = 1
@@ -120,7 +122,7 @@ class _Stop:
         done = env.iteration + 1
         results = env.evaluation_result_list
         is_past = self._is_past(results[0][2], done) if results else False
-        self.is_cut_short = not is_past and done < env.end_iteration and self._is_late(env)
+        self.is_cut_short = not is_past and done < env.end_iteration and self._is_late(done)
         if is_past or self.is_cut_short:
             raise EarlyStopException(env.iteration, [])
 
@@ -132,7 +134,6 @@ class _Stop:
         patience = self._patience + _PATIENCE_SHARE * self.best_round
         return done - self._progress_round > patience
 
-    def _is_late(self, env: CallbackEnv) -> bool:
-        done, passed = env.iteration + 1, time.monotonic() - self._begin
-        keeping = done * env.model.num_model_per_iteration() * _KEEPING_SECONDS
-        return passed * (1 + 1 / done) + keeping > self._seconds
+    def _is_late(self, done: int) -> bool:
+        passed = time.monotonic() - self._begin
+        return passed * (1 + 1 / done) + self._keeping * done > self._seconds

@@ -1,11 +1,11 @@
-"""Linear models: logistic regression, ridge and elastic net."""
+"""Linear models: logistic regression, ridge, elastic net and quantile regression."""
 
 import time
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge, RidgeCV
+from sklearn.linear_model import ElasticNet, LogisticRegression, QuantileRegressor, Ridge, RidgeCV
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 from services.tuner.domain.families.family import Fitted, Fold, TimeLeft
@@ -33,11 +33,21 @@ _CELL_SECONDS = 3e-9  # of one pass over the matrix, for each number in it
 _PASSES, _MOST_PASSES = 100, 2_000
 _EIGEN_SECONDS = 1.5e-9
 _ALPHAS = np.logspace(-3, 5, 25)
+_QUANTILE = "quantile"
+_QUANTILE_SECONDS = 2e-8  # for each column and pair of rows
+_MOST_QUANTILE_SECONDS = 2.0
+_FEWEST_ROWS = 100
+_STRENGTH = 1e-2
 _ELASTIC = Condition("penalty", ("elastic_net",))
+_PENALIZED = Condition("penalty", ("elastic_net", _QUANTILE))
+_CROSSING = Condition("penalty", ("ridge", "elastic_net"))
 
 
 class Linear:
-    """Logistic regression, label by label where there are many; ridge or elastic net of values."""
+    """Logistic regression, label by label where there are many; ridge or elastic net of values.
+
+    Of few values, where a quantile is wanted, it is quantile regression.
+    """
 
     name = "linear"
     kinds = ALL_KINDS
@@ -49,11 +59,12 @@ class Linear:
     def space(self, problem: Problem) -> Space:
         """Returns penalty, its strength, and whether columns are multiplied with each other."""
         if problem.kind is ProblemKind.REGRESSION:
-            own = _value_parameters()
+            own = _value_parameters(problem)
         else:
             own = (*_class_parameters(), *class_weight_parameters(problem))
         if matrix_width(problem) <= _MOST_CROSSED:
-            own = (*own, Choice("interactions", (False, True), False))
+            crossing = _CROSSING if _learns_quantile(problem) else None
+            own = (*own, Choice("interactions", (False, True), False, when=crossing))
         return joined(own, matrix_parameters(problem))
 
     def cost(self, problem: Problem, configuration: Configuration) -> float:
@@ -62,6 +73,8 @@ class Linear:
         if configuration.get("interactions", False):
             width += width * (width + 1) // 2
         cells = problem.row_count * width
+        if configuration.get("penalty") == _QUANTILE:
+            return 0.05 + _quantile_seconds(problem.row_count, width)
         if problem.kind is ProblemKind.REGRESSION:
             return 0.05 + cells * min(width, problem.row_count) * _EIGEN_SECONDS
         outputs = max(len(problem.class_counts), 2 * target_count(problem))
@@ -127,12 +140,26 @@ def _class_parameters() -> tuple[Parameter, ...]:
     )
 
 
-def _value_parameters() -> tuple[Parameter, ...]:
+def _value_parameters(problem: Problem) -> tuple[Parameter, ...]:
+    names: tuple[str, ...] = ("ridge", "elastic_net")
+    strength = _ELASTIC
+    if _learns_quantile(problem):
+        names, strength = (_QUANTILE, *names), _PENALIZED
     return (
-        Choice("penalty", ("ridge", "elastic_net"), "ridge"),
-        Float("strength", 1e-4, 0.5, 1e-2, is_log=True, when=_ELASTIC),
+        Choice("penalty", names, names[0]),
+        Float("strength", 1e-4, 0.5, _STRENGTH, is_log=True, when=strength),
         Float("l1_ratio", 0.05, 1.0, 0.5, when=_ELASTIC),
     )
+
+
+def _learns_quantile(problem: Problem) -> bool:
+    """Whether a quantile is wanted, of a table where that takes no longer than other families."""
+    seconds = _quantile_seconds(problem.row_count, matrix_width(problem))
+    return problem.level is not None and seconds <= _MOST_QUANTILE_SECONDS
+
+
+def _quantile_seconds(rows: int, width: int) -> float:
+    return rows**2 * width * _QUANTILE_SECONDS
 
 
 def _learn(lesson: Lesson) -> Learned:
@@ -148,6 +175,8 @@ def _learn(lesson: Lesson) -> Learned:
 def _learn_plain(lesson: Lesson) -> Learned:
     configuration = lesson.configuration
     if lesson.kind is ProblemKind.REGRESSION:
+        if configuration["penalty"] == _QUANTILE:
+            return _quantile(lesson)
         is_ridge = configuration["penalty"] == "ridge"
         return Learned(ridge(lesson)) if is_ridge else _elastic_net(lesson)
     ratios = {"l2": 0.0, "l1": 1.0}
@@ -181,3 +210,20 @@ def _elastic_net(lesson: Lesson) -> Learned:
     model.fit(lesson.matrix, scaled, sample_weight=lesson.weights)
     model.coef_, model.intercept_ = model.coef_ * spread, model.intercept_ * spread + middle
     return Learned(model, is_cut_short=model.n_iter_ >= passes)
+
+
+def _quantile(lesson: Lesson) -> Learned:
+    """Fits a quantile (Koenker and Bassett 1978); the penalty is told as an elastic net's is."""
+    level = lesson.level
+    assert level is not None, "no quantile is wanted"
+    strength = float(lesson.configuration.get("strength", _STRENGTH))
+    pairs = 0.5 * lesson.time_left() / (_QUANTILE_SECONDS * lesson.width)
+    some = thinned(lesson, max(int(np.sqrt(max(pairs, 0.0))), _FEWEST_ROWS))
+    truth = some.truth.astype(np.float64)
+    middle, spread = float(np.quantile(truth, level)), float(truth.std()) or 1.0
+    slopes = np.where(truth > middle, level, level - 1)
+    most = float(np.abs(some.matrix.T @ slopes).max()) / some.size
+    model = QuantileRegressor(quantile=level, alpha=strength * most, solver="highs")
+    model.fit(some.matrix, (truth - middle) / spread, sample_weight=some.weights)
+    model.coef_, model.intercept_ = model.coef_ * spread, model.intercept_ * spread + middle
+    return Learned(model, is_cut_short=some is not lesson)

@@ -2,7 +2,7 @@
 
 import math
 
-from common.models.estimators.combining import Calibration, Doubted, Mean, ScaledScores
+from common.models.estimators.combining import Calibration, Doubted, Mean, ScaledScores, Shifted
 from common.reports.report import Part, Section, Table
 from services.tuner.domain.ensemble.selection import Considered
 from services.tuner.domain.page.bars import Series, bars_plot
@@ -63,6 +63,8 @@ def _calibration(calibration: Calibration | None) -> str:
     if isinstance(calibration, Doubted):
         doubt = " None is surer than the number of rows allows."
         return _calibration(calibration.first) + doubt
+    if isinstance(calibration, Shifted):
+        return " All values are shifted by the same then, to be the quantile that is wanted."
     way = "scaled" if isinstance(calibration, ScaledScores) else "put right in steps"
     return f" Probabilities are {way} then, so that they mean what they say."
 

@@ -10,7 +10,7 @@ from services.tuner.domain.ensemble.selection import choose_ensemble
 from services.tuner.domain.families.registry import FAMILIES
 from services.tuner.domain.folds import fold_splits, thinned
 from services.tuner.domain.metrics.metric import Metric
-from services.tuner.domain.metrics.registry import on_rows
+from services.tuner.domain.metrics.registry import level_of, on_rows
 from services.tuner.domain.pictures import told
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.library import FLOOR, Library
@@ -40,7 +40,7 @@ def small_model(
     """
     share = _ROWS / problem.row_count
     rows = thinned(problem, np.arange(problem.row_count), share, settings.seed)
-    raw, metric = problem.take(rows), on_rows(metric, rows)
+    raw, metric = replace(problem.take(rows), level=level_of(metric)), on_rows(metric, rows)
     pictures = told(raw, settings.seed)
     small = pictures.problem
     splits = fold_splits(small, 1, settings.seed)

@@ -17,7 +17,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.gaussian_process import GaussianProcessRegressor
-from sklearn.linear_model import ElasticNet, LogisticRegression, Ridge, RidgeCV
+from sklearn.linear_model import ElasticNet, LogisticRegression, QuantileRegressor, Ridge, RidgeCV
 from sklearn.multioutput import MultiOutputClassifier
 from sklearn.naive_bayes import BernoulliNB, ComplementNB, GaussianNB
 from sklearn.pipeline import Pipeline
@@ -242,7 +242,7 @@ _MODELS: Mapping[type, Callable[[Graph, Any, str], str]] = MappingProxyType(
     {
         Pipeline: _pipeline,
         LogisticRegression: _logistic,
-        **dict.fromkeys((Ridge, RidgeCV, ElasticNet), _linear),
+        **dict.fromkeys((Ridge, RidgeCV, ElasticNet, QuantileRegressor), _linear),
         **dict.fromkeys((GaussianNB, BernoulliNB, ComplementNB), _bayes),
         CalibratedClassifierCV: _calibrated,
         DummyClassifier: _dummy,
