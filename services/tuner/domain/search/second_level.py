@@ -12,6 +12,8 @@ from services.tuner.domain.trials.trial import Candidate, Lesson
 _ROUNDS = (0.5, 0.75)
 _MOST_BASES = 3
 _MOST_COLUMNS = 60
+_MOST_BASE_BYTES = 200 << 20
+"""Of all estimators of a base in all folds: the final model holds them."""
 _FAR = 1.5
 _LINEAR = "linear"
 
@@ -79,7 +81,7 @@ class SecondLevel:
             most = min(_MOST_BASES, _MOST_COLUMNS // self._columns)
             is_far = each.loss(each.folds) > _FAR * max(entries[0].loss(each.folds), 0.0)
             is_known = each.candidate.family in [other.candidate.family for other in found]
-            if len(found) == most or is_far or is_known:
+            if len(found) == most or is_far or is_known or _is_large(each):
                 continue
             if _inner_seconds([*found, each]) <= seconds:
                 found.append(each)
@@ -96,6 +98,11 @@ class SecondLevel:
 
 
 _ON_ROWS = (Lesson.HARD_ROWS, Lesson.CLEAN_ROWS)
+
+
+def _is_large(base: Entry) -> bool:
+    own = sum(each.model_bytes for each in base.results)
+    return INNER_FOLDS * own > _MOST_BASE_BYTES
 
 
 def _inner_seconds(bases: list[Entry]) -> float:
