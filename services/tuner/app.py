@@ -21,7 +21,7 @@ from common.runs.leftovers import RunLeftovers
 from common.server import Service
 from services.tuner.champion.checking import Champions
 from services.tuner.config import TunerSettings
-from services.tuner.domain.trials.starting import SINGLE_THREADED
+from services.tuner.domain.trials.environment import SINGLE_THREADED
 from services.tuner.kind import TUNING_RUNS
 from services.tuner.policy.hosting import hosted_policies
 from services.tuner.portfolio import OwnPortfolio

@@ -22,8 +22,8 @@ from sklearn.metrics import f1_score
 from services.tuner.domain.kinds import ProblemKind
 from services.tuner.domain.reading import problem_from_frame
 from services.tuner.domain.search.tuning import Settings, tune
+from services.tuner.domain.trials.environment import SINGLE_THREADED
 from services.tuner.domain.trials.hosting import prepare_host
-from services.tuner.domain.trials.starting import SINGLE_THREADED
 from tests.benchmarks.harness import ROOT, Aim, Measure, is_quick, publish, repeats, say
 from tests.benchmarks.tuner.table_running import core
 from tests.benchmarks.tuner.table_sets import folder_of_sets

@@ -21,6 +21,7 @@ from services.tuner.domain.problem import Problem, ProblemKind
 from services.tuner.domain.space.configuration import Setting
 from services.tuner.domain.trials import hosting
 from services.tuner.domain.trials.attempt import failure_of
+from services.tuner.domain.trials.environment import SINGLE_THREADED
 from services.tuner.domain.trials.hosting import (
     TrialHost,
     TrialHostError,
@@ -28,7 +29,6 @@ from services.tuner.domain.trials.hosting import (
     load_estimator,
 )
 from services.tuner.domain.trials.memory import held_bytes
-from services.tuner.domain.trials.starting import SINGLE_THREADED
 from services.tuner.domain.trials.stored_problem import read_problem, write_problem
 from services.tuner.domain.trials.trial import Candidate, TrialFailure, TrialResult, TrialTask
 from tests.unit.tuner.trial_families import MEBIBYTE, ErrorRate

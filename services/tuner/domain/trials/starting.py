@@ -9,24 +9,12 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NoReturn, Protocol
 
+from services.tuner.domain.trials.environment import SINGLE_THREADED
 from services.tuner.domain.trials.host import serve
 
 _MODULE = "services.tuner.domain.trials.host"
 _FILES = Path("/proc/self/fd")
 _THREADS = Path("/proc/self/task")
-
-SINGLE_THREADED = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "NUMEXPR_NUM_THREADS": "1",
-    "NUMBA_NUM_THREADS": "1",
-    "LOKY_MAX_CPU_COUNT": "1",
-    # Of Arrow's allocator, which pandas brings: only a process with one thread forks safely.
-    "JE_ARROW_MALLOC_CONF": "background_thread:false",
-    "PYTHONHASHSEED": "0",
-}
-"""The environment of processes that work on one core, and that may be forked."""
 
 
 class HostProcess(Protocol):
