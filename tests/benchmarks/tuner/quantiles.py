@@ -24,8 +24,8 @@ from services.tuner.domain.problem import ProblemKind
 from services.tuner.domain.reading import problem_from_frame
 from services.tuner.domain.reading_columns import read_column
 from services.tuner.domain.search.tuning import Settings, tune
-from services.tuner.domain.trials.hosting import prepare_host
 from services.tuner.domain.trials.environment import SINGLE_THREADED
+from services.tuner.domain.trials.hosting import prepare_host
 from tests.benchmarks.harness import Aim, Measure, is_quick, publish, repeats, say
 from tests.benchmarks.tuner.rivals.table_task import TARGET, Task
 from tests.benchmarks.tuner.table_rivals import Contender, Runner
