@@ -12,6 +12,8 @@ from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import event_pb2, network_pb2, run_pb2
 from common.testing.suite import RunningSuite
 
+pytestmark = pytest.mark.slow
+
 EPOCHS = 30
 STORE_OUTAGE_SECONDS = 20.0
 

@@ -5,6 +5,8 @@ import pytest
 from common.testing.suite import RunningSuite
 from tests.fuzz.campaign import SERVICES, attack
 
+pytestmark = pytest.mark.slow
+
 CALLS = 500
 GROWTH_BYTES = 64 * 1024**2
 
