@@ -9,6 +9,7 @@ import pytest
 from common.data.schema import Column, ColumnType
 from services.tuner.domain.families.registry import FAMILIES
 from services.tuner.domain.problem import Problem, ProblemKind
+from services.tuner.domain.search import tuning
 from services.tuner.domain.search.joint import (
     joined_configuration,
     joint_space,
@@ -155,6 +156,21 @@ def test_a_model_is_found_within_the_budget(problem: Problem, tmp_path: Path) ->
     assert right.mean() > 0.85
     assert {entry.candidate.family for entry in found.library.complete} <= {"linear", "naive_bayes"}
     assert found.ensemble.weights
+
+
+def test_a_blend_is_bounded_where_nobody_says_how_large(
+    problem: Problem, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond some size it has hardly more bytes than a candidate alone."""
+    monkeypatch.setattr(tuning, "_USUAL_BYTES", 1)
+    settings = Settings(seconds=5.0, families=("linear", "decision_tree", "extra_trees"))
+    found = tune(problem, settings, tmp_path)
+    sizes = {
+        entry.candidate.number: sum(each.model_bytes for each in entry.results)
+        for entry in found.library.complete
+    }
+    blend = sum(sizes[number] for number in found.ensemble.weights)
+    assert blend <= 1.25 * max(sizes.values())
 
 
 def test_a_budget_for_no_model_at_all_is_said(problem: Problem, tmp_path: Path) -> None:

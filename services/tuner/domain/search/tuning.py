@@ -1,14 +1,17 @@
 """From a problem and a budget to a model."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from services.tuner.domain.ensemble.final import Results, final_estimator, pool_of
 from services.tuner.domain.ensemble.joining import Joined
-from services.tuner.domain.ensemble.pool import Limits
+from services.tuner.domain.ensemble.pool import Limits, Pool
 from services.tuner.domain.ensemble.selection import Ensemble, choose_ensemble
 from services.tuner.domain.families.registry import FAMILIES
 from services.tuner.domain.folds import fold_count, fold_splits
@@ -29,6 +32,8 @@ from services.tuner.domain.trials.hosting import TrialHost
 from services.tuner.domain.trials.trial import Split, TrialResult
 
 _CLOSE = 1.1
+_USUAL_BYTES, _ROOM = 256 << 20, 1.25
+"""Of a model where nobody says how large it may be; or so many times that of the best candidate."""
 _BLEND_SHARE, _HURRY_SECONDS = 0.03, 1.0
 
 
@@ -157,11 +162,19 @@ def _blended(
 ) -> Tuned:
     results = _results(library)
     pool = pool_of(problem, metric, results, splits)
-    ensemble = choose_ensemble(pool, settings.limits, seconds, settings.seed)
+    ensemble = choose_ensemble(pool, _bounded(settings.limits, pool), seconds, settings.seed)
     for each in (one for number in ensemble.weights for one in results[number]):
         fetch(each)
     estimator = final_estimator(problem, ensemble, results)
     return Tuned(problem, estimator, metric, ensemble, library)
+
+
+def _bounded(limits: Limits, pool: Pool) -> Limits:
+    """Returns limits where nobody has set any of bytes: many forests together are large."""
+    if limits.bytes < math.inf:
+        return limits
+    best = pool.cost([int(np.argmin(pool.losses))]).bytes
+    return replace(limits, bytes=max(_USUAL_BYTES, _ROOM * best))
 
 
 def _results(library: Library) -> Results:
