@@ -35,7 +35,6 @@ REGISTRY = "services.tuner.domain.families.registry"
 _MOST_FALSE_STARTS = 3
 _SILENCE_SECONDS = 5.0
 
-
 _spare: list[HostLink] = []
 
 
