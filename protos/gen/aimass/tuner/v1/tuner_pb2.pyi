@@ -341,7 +341,7 @@ class TuningSpec(_message.Message):
     concurrency: _builtins.int
     """Trials at once, each on one core, 1 to 64. Default: 1."""
     model_bytes: _builtins.int
-    """Largest size of the model in bytes. Default: any."""
+    """Largest size of the model in bytes. Default: 256 MiB, or a quarter more than its best part alone."""
     weight_column: _builtins.str
     """Numeric column with the weight of each row, at least 0; it is no feature. Default: all count
     alike.
