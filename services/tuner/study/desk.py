@@ -106,7 +106,7 @@ class Desk:
             # What was given out already is worth more than the error: its lease runs.
             if isinstance(each, BaseException) and not given:
                 raise each
-        return given
+        return sorted(given, key=number_of)
 
     async def outlook(self) -> float | None:
         """Returns in how many seconds to ask again; None where there is nothing left to try."""

@@ -12,8 +12,10 @@ Source = Callable[[int, Sequence[Configuration]], Awaitable[list[Configuration]]
 """Returns so many proposals, given what else is under way; fewer where there are no others."""
 
 _PATIENCE = 0.015
+_OVERSIGHT = 100
+"""Of so many trials that have ended a fresh proposal may not know one."""
 _MOST_AT_ONCE = 64
-_LEAST_READY, _MOST_READY = 4, 16
+_LEAST_READY, _MOST_READY = 8, 16
 _MOST_OLD = 64
 _ROUNDS = 5
 
@@ -21,8 +23,8 @@ _ROUNDS = 5
 class Proposals:
     """A queue of proposals for one study.
 
-    A proposal that knows all trials that have ended is fresh. Who asks gets a fresh one where there
-    is one within 15 ms, else one that was made a little earlier.
+    A proposal that knows all trials that have ended, or 99 of 100, is fresh. Who asks gets a fresh
+    one where there is one within 15 ms, else one that was made a little earlier.
     """
 
     def __init__(self, board: Board, source: Source, patience: float = _PATIENCE) -> None:
@@ -87,10 +89,14 @@ class Proposals:
             await asyncio.gather(self._task, return_exceptions=True)
 
     def _age(self) -> None:
-        if self._epoch != self._board.epoch:
+        if not self._is_fresh(self._epoch):
             self._epoch = self._board.epoch
             self._old.extend(self._fresh)
             self._fresh.clear()
+
+    def _is_fresh(self, epoch: int) -> bool:
+        """Says whether what was made then still knows enough."""
+        return self._board.epoch - epoch <= self._board.epoch // _OVERSIGHT
 
     def _pop(self, ready: deque[Configuration]) -> Configuration | None:
         # The latest of the old ones know most; of the fresh ones the first promise most.
@@ -107,7 +113,7 @@ class Proposals:
             while (wanted := self._wanted()) and rounds < _ROUNDS:
                 epoch = self._board.epoch
                 found = await self._source(wanted, [*self._fresh, *self._board.pending])
-                used = self._spread(found, is_fresh=epoch == self._board.epoch)
+                used = self._spread(found, is_fresh=self._is_fresh(epoch))
                 if len(found) < wanted:
                     break
                 rounds = 0 if used else rounds + 1
@@ -125,8 +131,10 @@ class Proposals:
         waiting = sum(not each.done() for each in self._waiting)
         ready = min(max(self._board.running, _LEAST_READY), _MOST_READY)
         self._age()
+        if not waiting and len(self._fresh) > ready // 2:
+            return 0
         # Many at once take little more time than one: some are kept for those who ask meanwhile.
-        return min(waiting + max(ready - len(self._fresh), 0), _MOST_AT_ONCE)
+        return min(waiting + ready - len(self._fresh), _MOST_AT_ONCE)
 
     def _spread(self, found: Sequence[Configuration], *, is_fresh: bool) -> int:
         """Gives proposals to who waits, keeps the others. Returns how many could be used."""

@@ -74,6 +74,25 @@ async def test_nobody_waits_for_a_search_that_thinks_long() -> None:
     assert fresh is not None and int(fresh["depth"]) > 5
 
 
+async def test_of_a_hundred_trials_a_proposal_may_not_know_one() -> None:
+    """Thinking anew after each of a thousand trials would keep a core busy, and teach nothing."""
+    known, source = board(), Source()
+    for number in range(1, 101):
+        end(known, number, 900 + number % 100)
+    proposals = Proposals(known, source)
+    await proposals.take()
+    await settled(proposals)
+    made = source.made
+    end(known, 101, 901)
+    proposals.prepare()
+    await settled(proposals)
+    assert source.made == made
+    end(known, 102, 902)
+    proposals.prepare()
+    await settled(proposals)
+    assert source.made > made
+
+
 async def test_what_another_replica_took_meanwhile_is_passed_over() -> None:
     known = board()
     proposals = Proposals(known, Source())
