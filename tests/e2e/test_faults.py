@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from aimass.trainer.v1 import trainer_pb2
+from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import event_pb2, network_pb2, run_pb2
 from common.testing.suite import RunningSuite
 
@@ -16,6 +17,7 @@ pytestmark = pytest.mark.slow
 
 EPOCHS = 30
 STORE_OUTAGE_SECONDS = 20.0
+SEARCH_SECONDS = 40
 
 
 def specification(version: str, workers: int = 2) -> trainer_pb2.TrainingSpec:
@@ -30,14 +32,21 @@ def specification(version: str, workers: int = 2) -> trainer_pb2.TrainingSpec:
     )
 
 
-def follow_until_epoch(events: Iterator[event_pb2.Event], epoch: int) -> list[event_pb2.Event]:
-    """Reads events until that epoch has been reported."""
+def follow_until(
+    events: Iterator[event_pb2.Event], is_awaited: Callable[[event_pb2.Event], bool]
+) -> list[event_pb2.Event]:
+    """Reads events up to one that is awaited."""
     seen: list[event_pb2.Event] = []
     for event in events:
         seen.append(event)
-        if event.metrics.epoch >= epoch:
+        if is_awaited(event):
             return seen
-    raise AssertionError(f"the run ended before epoch {epoch}: {seen[-1]}")
+    raise AssertionError(f"the run ended before what is awaited: {seen[-1]}")
+
+
+def follow_until_epoch(events: Iterator[event_pb2.Event], epoch: int) -> list[event_pb2.Event]:
+    """Reads events until that epoch has been reported."""
+    return follow_until(events, lambda event: event.metrics.epoch >= epoch)
 
 
 def kill(process: psutil.Process) -> None:
@@ -69,6 +78,15 @@ FAULTS: dict[str, Callable[[RunningSuite, str], None]] = {
 }
 
 
+def take_store_away(suite: RunningSuite) -> None:
+    """Freezes the object store for as long as the suite promises to do without it."""
+    store = suite.supervised("store")
+    freeze(store)
+    time.sleep(STORE_OUTAGE_SECONDS)
+    with suppress(psutil.NoSuchProcess):  # the supervisor may just have replaced it
+        store.send_signal(signal.SIGCONT)
+
+
 def assert_whole(events: list[event_pb2.Event], run: trainer_pb2.TrainingRun) -> None:
     """Asserts that the run succeeded, its events have no gap, and no epoch is missing or double."""
     assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status
@@ -94,16 +112,33 @@ def test_store_away_for_twenty_seconds(suite: RunningSuite, table_version: str) 
     name = suite.create_run(specification(table_version))
     stream = suite.watch_run(name)
     events = follow_until_epoch(stream, 5)
-    store = suite.supervised("store")
-    freeze(store)
-    # The outage is the point of the test: its length is what the system promises to survive.
-    time.sleep(STORE_OUTAGE_SECONDS)
-    with suppress(psutil.NoSuchProcess):  # the supervisor may just have replaced it
-        store.send_signal(signal.SIGCONT)
+    take_store_away(suite)
     events += stream
     run = suite.get_run(name)
     assert_whole(events, run)
     assert run.status.attempt == 1, "the owner outlives the outage, nobody takes over"
+
+
+def test_search_with_the_store_away_for_twenty_seconds(
+    suite: RunningSuite, table_version: str
+) -> None:
+    """A search goes on without the store, and loses none of its trials and events."""
+    spec = tuner_pb2.TuningSpec(dataset_version=table_version, model="models/e2e-store-away")
+    spec.budget.FromSeconds(SEARCH_SECONDS)
+    name = suite.create_tuning(spec)
+    stream = suite.watch_tuning(name)
+    events = follow_until(stream, lambda event: event.HasField("metrics"))
+    take_store_away(suite)
+    events += stream
+    run = suite.get_tuning(name)
+    assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status
+    assert run.status.attempt == 1, "the owner outlives the outage, nobody takes over"
+    assert run.model_version
+    assert [event.sequence for event in events] == list(range(1, run.status.last_sequence + 1))
+    candidates = suite.tuning.ListCandidates(
+        tuner_pb2.ListCandidatesRequest(name=name, page_size=1_000)
+    ).candidates
+    assert len(candidates) == run.summary.candidate_count
 
 
 def test_cancelled_run_leaves_no_process(suite: RunningSuite, table_version: str) -> None:

@@ -134,8 +134,8 @@ def _spent(at: str, found: Results, seconds: int) -> list[Measure]:
     return [
         measure("time beyond the budget, %", "seconds", is_time=True, aim=Aim(at_most=5)),
         measure("the same without imports", "own_seconds", is_time=True),
-        measure("memory, MB", "resident", is_time=False, aim=Aim(at_most=700)),
-        measure("the same, shared once", "proportional", is_time=False),
+        measure("memory, MB", "proportional", is_time=False, aim=Aim(at_most=700)),
+        measure("the same, shared pages for each", "resident", is_time=False),
     ]
 
 
@@ -174,7 +174,7 @@ def _summary(
         f"relative loss {_over(np.mean, relative):.2f}, worst {_over(np.max, relative):.2f}, "
         f"against the floor {_over(np.max, standing.to_floor[place]):.2f}; "
         f"{max(each.seconds for each in outcomes):.1f} s, "
-        f"{max(each.resident for each in outcomes):.0f} MB, {failures} failed"
+        f"{max(each.proportional for each in outcomes):.0f} MB, {failures} failed"
     )
 
 

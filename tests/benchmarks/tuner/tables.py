@@ -24,8 +24,8 @@ _NOTES = (
     "What fails on a set ranks last there and is left out of relative losses.",
     "Times run from the start of the process until the predictions are there; `without imports` "
     "leaves out the start of Python and imports. Ours counts all that as part of its budget. "
-    "Memory is that of all processes together: resident (shared pages count for each), and with "
-    "shared pages counted once.",
+    "Memory is that of all processes together. A page that several share is counted once, as a "
+    "container's limit does; `shared pages for each` counts it for each.",
     "The first model: from the start of the process until a trial has a score.",
 )
 _SAMPLE = ("vehicle", "credit_g", "boston", "phoneme", "car", "abalone", "adult", "arrhythmia")
