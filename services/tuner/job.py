@@ -87,7 +87,7 @@ class _Tuning:
         memory = Memory(owner, self._specification, self._folder)
         self._budget = replace(self._budget, has_model=memory.earlier.has_model)
         history = memory.history(self._budget.spent)
-        settings = self._settings(loaded.problem)
+        settings = self._settings(loaded)
         result = self._searched(loaded, settings, memory, history, warnings)
         result = replace(result, contest=contest)
         history.end()
@@ -120,7 +120,8 @@ class _Tuning:
             self._owner.log(each, event_pb2.SEVERITY_WARNING, source="data")
         return found
 
-    def _settings(self, problem: Problem) -> Settings:
+    def _settings(self, loaded: Loaded) -> Settings:
+        problem = loaded.problem
         self._check_families(problem)
         wanted = self._specification
         assert wanted.trial_memory_bytes is not None, "the specification is not resolved"
@@ -133,6 +134,7 @@ class _Tuning:
             limits=limits_of(wanted),
             seed=wanted.seed,
             known=known_sets(wanted.portfolio, self._owner.store, self._budget.seconds),
+            rows_to_predict=loaded.test.row_count if loaded.test is not None else 0,
         )
 
     def _searched(

@@ -52,7 +52,7 @@ def main() -> None:
         left = task.seconds - (time.monotonic() - task.started)
         # What ships is made from some of these tables: none is known to itself.
         known = [each for each in shipped_sets() if each.source != task.name]
-        settings = Settings(seconds=left, seed=task.seed, known=known)
+        settings = Settings(seconds=left, seed=task.seed, known=known, rows_to_predict=len(test))
         tuned = tune(problem, settings, Path(folder), counter.watch)
         features = _features(problem, test)
         is_regression = problem.kind is ProblemKind.REGRESSION

@@ -17,7 +17,7 @@ from services.tuner.domain.search.joint import (
 )
 from services.tuner.domain.search.library import FLOOR, REPEATED, Library
 from services.tuner.domain.search.loop import fitting_families
-from services.tuner.domain.search.pacing import Pace
+from services.tuner.domain.search.pacing import Pace, predicting_seconds
 from services.tuner.domain.search.racing import is_promising
 from services.tuner.domain.search.sources import Sources
 from services.tuner.domain.search.tuning import NothingLearnedError, Settings, tune
@@ -134,6 +134,18 @@ def test_time_is_kept_for_the_end(library: Library) -> None:
     assert not pace.affords(entry, 0.0)
     now[0] = 57.0
     assert pace.left < 0
+
+
+def test_time_is_kept_for_what_the_final_model_predicts(library: Library) -> None:
+    """Each of the models of all folds predicts each row; most of the time is for the search."""
+    add(library, 0, "forest", 0.1, 0.1, 0.1)
+    judging = sum(each.predict_seconds for each in library.entries[0].results)
+    assert predicting_seconds(library, 10 * ROWS) == pytest.approx(30 * judging)
+    assert predicting_seconds(library, 0) == 0
+    pace = Pace(60.0, 3, 0.0, lambda: 0.0, predicting=5.0)
+    assert pace.left == pytest.approx(51.5)
+    pace.predicting = 1_000.0
+    assert pace.left > 40
 
 
 def test_settings_go_into_the_joint_space_and_back(problem: Problem) -> None:

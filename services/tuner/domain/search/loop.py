@@ -7,7 +7,7 @@ from typing import ClassVar
 from services.tuner.domain.families.family import Family
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.library import FLOOR, Entry
-from services.tuner.domain.search.pacing import Guesses, Pace, open_entries
+from services.tuner.domain.search.pacing import Guesses, Pace, open_entries, predicting_seconds
 from services.tuner.domain.search.racing import is_promising
 from services.tuner.domain.search.sources import Sources
 from services.tuner.domain.search.trial_loop import TrialLoop
@@ -25,6 +25,7 @@ class Search(TrialLoop):
         families: Those that fit the problem, by name.
         sources: Gives candidates.
         pace: The time.
+        rows_to_predict: How many the final model predicts within it.
     """
 
     waits_for_last: ClassVar[bool] = True
@@ -33,6 +34,7 @@ class Search(TrialLoop):
     families: dict[str, Family]
     sources: Sources
     pace: Pace
+    rows_to_predict: int
 
     def __post_init__(self) -> None:
         """Knows of costs what is in the library."""
@@ -51,6 +53,7 @@ class Search(TrialLoop):
     def _finish(self, result: TrialResult) -> None:
         super()._finish(result)
         self._learn_cost(self.library.entries[result.task.candidate.number])
+        self.pace.predicting = predicting_seconds(self.library, self.rows_to_predict)
 
     def _learn_cost(self, entry: Entry) -> None:
         if entry.folds and not entry.candidate.bases:

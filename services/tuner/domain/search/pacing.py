@@ -10,6 +10,7 @@ _CANDIDATE_SHARE = 0.25
 _LEAST_TRIAL = 0.3
 _END_SHARE, _END_SECONDS = 0.05, 0.5
 _LONGEST_END = 6.0
+_PREDICTING, _PREDICTING_SHARE = 3, 0.15
 
 
 @dataclass
@@ -21,17 +22,20 @@ class Pace:
         folds: Folds of a complete candidate.
         clock: Seconds that only grow.
         start: When the budget began.
+        predicting: Seconds that the final model will need within the budget to predict.
     """
 
     seconds: float
     folds: int
     start: float
     clock: Callable[[], float] = time.monotonic
+    predicting: float = 0.0
 
     @property
     def left(self) -> float:
         """Seconds until no trial may run any more; below 0 later."""
         end = min(_END_SECONDS + _END_SHARE * self.seconds, _LONGEST_END)
+        end += min(self.predicting, _PREDICTING_SHARE * self.seconds)
         return self.start + self.seconds - end - self.clock()
 
     @property
@@ -70,6 +74,14 @@ class Guesses:
     def seconds(self, family: str, expected: float) -> float:
         """Returns what a fold of a family probably takes."""
         return expected * self._ratios.get(family, 1.0)
+
+
+def predicting_seconds(library: Library, rows: int) -> float:
+    """Returns what a final model of the best candidates probably takes to predict so many rows."""
+    best = library.reached(library.fold_count)[:_PREDICTING] if rows else []
+    judged = sum(len(each.judged) for each in library.splits) / library.fold_count
+    seconds = sum(result.predict_seconds for each in best for result in each.results)
+    return seconds * rows / judged
 
 
 def open_entries(library: Library) -> list[Entry]:

@@ -55,6 +55,7 @@ class Settings:
         seed: Of all chance.
         known: What is known of other data; None to know nothing of any, not even what is usually
             good.
+        rows_to_predict: Rows that the final model predicts afterwards, within the budget.
     """
 
     seconds: float = 60.0
@@ -65,6 +66,7 @@ class Settings:
     limits: Limits = field(default_factory=Limits)
     seed: int = 0
     known: Sequence[KnownSet] | None = field(default_factory=shipped_sets, repr=False)
+    rows_to_predict: int = 0
 
 
 @dataclass(frozen=True)
@@ -133,7 +135,8 @@ def tune(
         first = first_candidates(problem, families, metric.name, settings.known)
         sources = Sources(problem, list(families.values()), settings.seed, first)
         sources.go_on(library, earlier.first)
-        search = Search(host, library, watch, is_stopped, problem, families, sources, pace)
+        rows = settings.rows_to_predict
+        search = Search(host, library, watch, is_stopped, problem, families, sources, pace, rows)
         search.run(settings.concurrency)
     seconds = _HURRY_SECONDS if is_stopped() else _BLEND_SHARE * settings.seconds
     found = _blended(problem, metric, library, splits, settings, seconds, earlier.fetch)
