@@ -8,7 +8,13 @@ import numpy as np
 
 from services.tuner.domain.families.family import Family
 from services.tuner.domain.portfolio.adapting import adapted
-from services.tuner.domain.portfolio.defaults import FIRST, floors_for
+from services.tuner.domain.portfolio.defaults import (
+    FIRST,
+    QUICKEST,
+    Known,
+    floors_for,
+    is_table,
+)
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.joint import (
     joined_configuration,
@@ -59,8 +65,8 @@ class Sources:
         self._seed = seed
         self._generator = np.random.default_rng(seed)
         self._numbers = count()
-        self._floors = floors_for(problem)
-        self._known = self._portfolio(first)
+        quickest = [QUICKEST] if is_table(problem) else []
+        self._known = self._portfolio(quickest, floors_for(problem), first)
         self._proposed: list[Configuration] = []
         self._second_level = SecondLevel(problem, self._spaces)
         self._stacked: list[Made] = []
@@ -133,16 +139,20 @@ class Sources:
         return bool(self._stacked) or (bool(self._known) and share < _BREADTH_SHARE)
 
     def _portfolio(
-        self, first: Sequence[tuple[str, Configuration]]
+        self, quickest: Sequence[Known], floors: Sequence[Known], first: Sequence[Known]
     ) -> list[tuple[str, Configuration, str]]:
+        given = [
+            *((PORTFOLIO, each) for each in quickest),
+            *((FLOOR, each) for each in floors),
+            *((PORTFOLIO, each) for each in first),
+        ]
         found: list[tuple[str, Configuration, str]] = []
-        for place, (family, some) in enumerate((*self._floors, *first)):
+        for origin, (family, some) in given:
             if family not in self._families:
                 continue
             configuration = adapted(self._spaces[family], some)
             # What differs only in what the problem does not offer is the same.
             if (family, configuration) not in [each[:2] for each in found]:
-                origin = FLOOR if place < len(self._floors) else PORTFOLIO
                 found.append((family, configuration, origin))
         return found
 
