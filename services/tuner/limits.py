@@ -1,4 +1,4 @@
-"""What the final model may cost, and what is said where no candidate keeps to it."""
+"""What a search and its model may cost, and what is said where that was not enough."""
 
 from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import event_pb2
@@ -20,9 +20,14 @@ def limits_of(specification: TuningSpecification) -> Limits:
 
 
 def told_exceeded(owner: RunOwner[tuner_pb2.TuningRun], tuned: Tuned, limits: Limits) -> list[str]:
-    """Returns a warning for each limit that the model does not keep; its watchers hear it."""
+    """Returns a warning for each limit that was not enough, time too; its watchers hear it."""
     members = (tuned.library.entries[number].results for number in tuned.ensemble.weights)
     found = exceeded(limits, sum(map(cost_of, members), Cost()))
+    if tuned.library.share < 1:
+        found.append(
+            f"There was no time to learn from all rows: {tuned.library.share:.0%} of those of each "
+            "fold were learned from. Give it a larger budget."
+        )
     for each in found:
         owner.log(each, event_pb2.SEVERITY_WARNING, "search")
     return found

@@ -74,5 +74,6 @@ class Problem:
 
     def with_columns(self, names: Sequence[str]) -> "Problem":
         """Returns the problem with some of its columns."""
-        kept = tuple(column for column in self.columns if column.name in names)
+        wanted = set(names)
+        kept = tuple(column for column in self.columns if column.name in wanted)
         return replace(self, columns=kept, features=self.features[[each.name for each in kept]])

@@ -16,7 +16,8 @@ from common.models.estimators.picture_cells import cells_of
 Values = npt.NDArray[Any]
 
 _FEW_LEVELS = 20
-_WORDS_OF_TEXT = 5
+_WORDS_OF_TEXT, _WORDS_OF_CODE = 5, 1.1
+_MANY_LEVELS = 10_000
 _TRUTHS = {"true": 1.0, "false": 0.0}
 
 
@@ -94,14 +95,18 @@ def picture_column(name: str, pictures: npt.NDArray[np.uint8]) -> ReadColumn:
 
 
 def repeats(texts: Sequence[str | None]) -> bool:
-    """Whether texts are labels: these repeat; texts hardly do, and are long."""
+    """Whether texts are labels: these repeat; texts hardly do, and are long.
+
+    Of very many codes, such as the names of users, some may be there only once.
+    """
     known = [text for text in texts if text is not None]
     levels = set(known)
-    if len(levels) > max(_FEW_LEVELS, len(texts) // 2):
-        return False
     if len(levels) <= MAX_CATEGORIES:
-        return True
-    return sum(text.count(" ") + 1 for text in known) < _WORDS_OF_TEXT * len(known)
+        return len(levels) <= max(_FEW_LEVELS, len(texts) // 2)
+    words = sum(text.count(" ") + 1 for text in known) / len(known)
+    if words < _WORDS_OF_CODE and len(levels) > _MANY_LEVELS:
+        return len(levels) <= 3 * len(texts) // 4
+    return words < _WORDS_OF_TEXT and len(levels) <= len(texts) // 2
 
 
 def _typed(name: str, series: "pd.Series[Any]") -> ReadColumn | None:

@@ -61,12 +61,11 @@ def add(library: Library, number: int, family: str, *losses: float) -> None:
         library.add(TrialResult(task, loss, outputs, {}, 0.5, 0.1, 0, 0, "kept"))
 
 
-def fail(library: Library, number: int) -> None:
+def fail(library: Library, number: int, failure: TrialFailure = TrialFailure.CRASHED) -> None:
     """Adds a candidate whose first fold failed."""
     candidate = Candidate(number, "linear", {})
     library.register(candidate, "test")
     task = TrialTask(candidate, 0, 1.0, 1.0)
-    failure = TrialFailure.CRASHED
     library.add(TrialResult(task, np.inf, None, {}, 0.1, 0.0, 0, 0, "", failure=failure))
 
 
@@ -120,6 +119,23 @@ def test_the_best_come_again_where_chance_changes_them(problem: Problem, library
     add(library, 3, "perceptron", 0.19)
     library.entries[3].origin = REPEATED
     assert is_promising(library, library.entries[3])
+
+
+def test_where_no_trial_ends_in_time_others_learn_from_fewer_rows() -> None:
+    """A small model of some of a million rows is worth more than none; all learn from as many."""
+    rows = np.arange(100_000)
+    library = Library([Split(rows[:80_000], rows[80_000:])])
+    assert library.share == 1
+    for number, share in enumerate((0.25, 0.0625, 0.015625, 0.0125, 0.0125)):
+        fail(library, number, TrialFailure.OUT_OF_TIME)
+        assert library.share == pytest.approx(share)
+    add(library, 9, "linear", 0.3)
+    assert library.share == 1
+
+
+def test_what_fails_otherwise_costs_no_rows(library: Library) -> None:
+    fail(library, 0)
+    assert library.share == 1
 
 
 def test_time_is_kept_for_the_end(library: Library) -> None:

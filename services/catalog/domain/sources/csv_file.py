@@ -152,7 +152,7 @@ class CsvSource:
         return values
 
     def _run(self, query: str, step: int) -> Iterator[pa.RecordBatch]:
-        with connected(self._scratch) as connection:
+        with connected(self._scratch, len(self.columns)) as connection:
             try:
                 yield from connection.sql(query).to_arrow_reader(step)
             except (duckdb.Error, pa.ArrowException, OSError) as error:

@@ -12,18 +12,21 @@ FAULT_OF_FILE = "Invalid Input Error"
 
 _THREADS = 2
 _BUFFER = "96MB"
+_MANY_COLUMNS, _COLUMNS_PER_MB = 2_000, 8
 
 
 @contextmanager
-def connected(scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def connected(scratch: Path, columns: int = 0) -> Iterator[duckdb.DuckDBPyConnection]:
     """Opens a database in memory.
 
     Args:
         scratch: Directory for what does not fit into its memory limit.
+        columns: Of the table that is read. DuckDB sets room aside for 2,048 rows of them, several
+            times for each thread, also where there are fewer rows.
     """
     options: dict[str, str | bool | int | float | list[str]] = {
-        "memory_limit": f"{MEMORY_LIMIT_MB}MB",
-        "threads": _THREADS,
+        "memory_limit": f"{max(MEMORY_LIMIT_MB, columns // _COLUMNS_PER_MB)}MB",
+        "threads": _THREADS if columns <= _MANY_COLUMNS else 1,
         "temp_directory": str(scratch),
         "autoinstall_known_extensions": False,
         "enable_external_file_cache": False,  # each file is read once

@@ -52,8 +52,7 @@ class ForecastSearch(TrialLoop):
         least = max(_LEAST_END * self.seconds, _LEAST_END_SECONDS)
         return min(max(needed, least), _MOST_END * self.seconds)
 
-    @property
-    def _per_trial(self) -> float:
+    def _limit(self, entry: Entry) -> float:
         share = _CANDIDATE_SHARE * self.seconds / self.library.fold_count
         return max(min(max(share, _LEAST_TRIAL), self._left), 0.1)
 

@@ -35,11 +35,12 @@ class Columns:
     @classmethod
     def of(cls, problem: Problem) -> "Columns":
         """Returns those of a problem; pictures themselves are left out."""
-        few = [each.name for each in _categories(problem) if levels(each) <= MOST_CODES]
+        categories = _categories(problem)
+        few = [each.name for each in categories if levels(each) <= MOST_CODES]
         return cls(
             problem.names(ColumnType.NUMERIC, ColumnType.BOOLEAN),
             few,
-            [each.name for each in _categories(problem) if each.name not in set(few)],
+            [each.name for each in categories if levels(each) > MOST_CODES],
             problem.names(ColumnType.TIMESTAMP),
             problem.names(ColumnType.TEXT),
             problem.names(ColumnType.EMBEDDING),

@@ -126,7 +126,8 @@ def _number_parameters(problem: Problem, columns: Columns) -> list[Parameter]:
         return []
     scalings = ("standard", "robust", "quantile", "mixed")
     found: list[Parameter] = [Choice(SCALING, scalings, "standard")]
-    if any(each.missing_count for each in problem.columns if each.name in set(columns.numbers)):
+    numbers = set(columns.numbers)
+    if any(each.missing_count for each in problem.columns if each.name in numbers):
         found.append(Choice(IMPUTATION, ("mean", "median"), "mean"))
     if _TWO_LEVELS <= len(columns.numbers) <= _MOST_INTERACTING:
         found.append(Choice(INTERACTIONS, (False, True), False))

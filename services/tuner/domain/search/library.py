@@ -7,11 +7,13 @@ from functools import cached_property
 
 import numpy as np
 
-from services.tuner.domain.trials.trial import Candidate, Split, TrialResult
+from services.tuner.domain.trials.trial import Candidate, Split, TrialFailure, TrialResult
 
 FLOOR, PORTFOLIO, SURROGATE, STACKING = "floor", "portfolio", "surrogate", "stacking"
 CONTINUED, REPEATED = "continued", "repeated"
 """Where candidates come from."""
+
+_THINNED, _LEAST_ROWS = 0.25, 1_000
 
 
 @dataclass
@@ -85,6 +87,16 @@ class Library:
         for each in self.splits:
             found.update(each.train.tobytes() + each.judged.tobytes())
         return found.hexdigest()
+
+    @property
+    def share(self) -> float:
+        """Share of the rows that trials learn from: of many it falls until a trial ends in time."""
+        tasks = [each.results[0].task for each in self.entries.values() if each.results]
+        if tasks:
+            return tasks[0].share
+        failures = [each.failure for each in self.entries.values() if each.failure]
+        times = sum(each.failure is TrialFailure.OUT_OF_TIME for each in failures)
+        return min(1.0, max(_THINNED**times, _LEAST_ROWS / len(self.splits[0].train)))
 
     def register(self, candidate: Candidate, origin: str) -> Entry:
         """Adds a candidate without results, and returns its entry."""

@@ -14,6 +14,7 @@ from services.tuner.domain.search.trial_loop import TrialLoop
 from services.tuner.domain.trials.trial import TrialResult
 
 _MOST_REFUSED = 20
+_ROOM = 1.25
 
 
 @dataclass
@@ -46,9 +47,9 @@ class Search(TrialLoop):
     def _left(self) -> float:
         return self.pace.left
 
-    @property
-    def _per_trial(self) -> float:
-        return min(self.pace.per_trial, self.pace.left)
+    def _limit(self, entry: Entry) -> float:
+        # What was possible for one fold is not too much for the next.
+        return min(max(self.pace.per_trial, _ROOM * entry.seconds), self.pace.left)
 
     def _finish(self, result: TrialResult) -> None:
         super()._finish(result)
@@ -100,7 +101,8 @@ class Search(TrialLoop):
 
     def _expected(self, entry: Entry) -> float:
         family = self.families[entry.candidate.family]
-        return family.cost(self.problem, entry.candidate.configuration)
+        cost = family.cost(self.problem, entry.candidate.configuration)
+        return cost * self.library.share
 
 
 def _best(entries: Sequence[Entry]) -> Entry | None:

@@ -65,10 +65,9 @@ class TrialLoop(ABC):
     def _left(self) -> float:
         """Seconds until no trial may run any more; below 0 later."""
 
-    @property
     @abstractmethod
-    def _per_trial(self) -> float:
-        """Most seconds of a trial that starts now."""
+    def _limit(self, entry: Entry) -> float:
+        """Returns the most seconds of a candidate's trial that starts now."""
 
     @abstractmethod
     def _next(self) -> Entry | None:
@@ -85,7 +84,8 @@ class TrialLoop(ABC):
 
     def _start(self, entry: Entry) -> None:
         self._running.add(entry.candidate.number)
-        self.host.start(TrialTask(entry.candidate, entry.folds, 1.0, self._per_trial))
+        share = self.library.share
+        self.host.start(TrialTask(entry.candidate, entry.folds, share, self._limit(entry)))
 
     def _finish(self, result: TrialResult) -> None:
         self._running.discard(result.task.candidate.number)

@@ -77,7 +77,8 @@ def _coded(graph: Graph, column: str, levels: list[str]) -> str:
 
 
 def _target_codes(graph: Graph, part: TargetCodes, matrix: str) -> str:
-    others = [each for each in range(part.n_features_in_) if each not in set(part.positions)]
+    positions = set(part.positions)
+    others = [each for each in range(part.n_features_in_) if each not in positions]
     found = [graph.columns(matrix, others)] if others else []
     for position, means in zip(part.positions, part.means_, strict=True):
         codes = places(graph, matrix, position, len(means) - 1)
