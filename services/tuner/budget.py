@@ -8,6 +8,7 @@ from aimass.type.v1 import run_pb2
 
 _END_SHARE, _SMALL_END_SHARE, _SLOW_END_SHARE = 0.05, 0.2, 0.35
 _USUAL_END, _LONGEST_END = 2.0, 20.0
+_COLUMN_SECONDS = 0.002
 _LEAST_AGAIN = 10.0
 
 
@@ -49,17 +50,20 @@ class Budget:
         """Share of the time that is spent, at most 1."""
         return min(self.spent / self.seconds, 1.0)
 
-    @property
-    def for_search(self) -> float:
-        """Seconds that the search may take now: the rest is for testing and publishing.
+    def for_search(self, columns: int = 0) -> float:
+        """Returns the seconds that the search may take now; the rest is for testing and publishing.
 
         What was needed until now, mostly loading, tells how slow a busy machine is: publishing is
         left as long. One that was taken over when its time had run out gets some all the same, so
         that it ends with a model, if nothing is left of the attempts before.
+
+        Args:
+            columns: Of the data; signatures and test vectors of thousands take seconds.
         """
         small = min(_USUAL_END, _SMALL_END_SHARE * self.seconds)
+        wide = min(_COLUMN_SECONDS * columns, _SLOW_END_SHARE * self.seconds)
         slow = min(self.spent, _SLOW_END_SHARE * self.seconds) if self.is_first else 0.0
-        end = min(max(small, slow, _END_SHARE * self.seconds), _LONGEST_END)
+        end = min(max(small, slow, wide, _END_SHARE * self.seconds), _LONGEST_END)
         is_ready = self.is_first or self.has_model
         least = 0.0 if is_ready else min(self.seconds, _LEAST_AGAIN)
         return max(self.left - end, least)

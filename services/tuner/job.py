@@ -126,7 +126,7 @@ class _Tuning:
         wanted = self._specification
         assert wanted.trial_memory_bytes is not None, "the specification is not resolved"
         return Settings(
-            seconds=self._budget.for_search,
+            seconds=self._budget.for_search(len(problem.columns)),
             metric=self._metric(problem),
             memory_bytes=wanted.trial_memory_bytes,
             concurrency=wanted.concurrency,

@@ -97,7 +97,7 @@ class ForecastSearch:
         aside = self._seconds(_TEST_SHARE, _LONGEST_TEST)
         aside += self._seconds(_GROW_SHARE, _LONGEST_GROW)
         return ForecastSettings(
-            seconds=max(self.budget.for_search - aside, _LEAST_SECONDS),
+            seconds=max(self.budget.for_search() - aside, _LEAST_SECONDS),
             metric=wanted.metric,
             memory_bytes=wanted.trial_memory_bytes,
             concurrency=wanted.concurrency,

@@ -13,20 +13,27 @@ from services.tuner.reporting import publishing_seconds
 def test_time_is_kept_for_the_end(seconds: float, kept: float) -> None:
     """More where there is more to publish, never much of a small budget."""
     budget = Budget(seconds, 1_000.0, clock=lambda: 1_000.0)
-    assert budget.for_search == pytest.approx(seconds - kept)
+    assert budget.for_search() == pytest.approx(seconds - kept)
+
+
+def test_many_columns_take_time_to_be_published() -> None:
+    """A signature of thousands of columns must not make a run late; most time is still for search."""
+    budget = Budget(60.0, 1_000.0, clock=lambda: 1_000.0)
+    assert budget.for_search(10_000) == pytest.approx(40.0)
+    assert Budget(10.0, 1_000.0, clock=lambda: 1_000.0).for_search(10_000) == pytest.approx(6.5)
 
 
 def test_an_attempt_that_takes_over_has_what_is_left() -> None:
     """The budget is the run's, not the attempt's."""
     budget = Budget(100.0, 1_000.0, is_first=False, clock=lambda: 1_060.0)
-    assert budget.for_search == pytest.approx(35.0)
+    assert budget.for_search() == pytest.approx(35.0)
     assert budget.share == pytest.approx(0.6)
 
 
 def test_an_attempt_that_comes_too_late_still_finds_something() -> None:
     """A model some seconds later is better than none."""
     late = Budget(100.0, 1_000.0, is_first=False, clock=lambda: 2_000.0)
-    assert (late.left, late.share, late.for_search) == (0.0, 1.0, 10.0)
+    assert (late.left, late.share, late.for_search()) == (0.0, 1.0, 10.0)
 
 
 @pytest.mark.parametrize(("megabytes", "seconds"), [(1, 0.0), (100, 12.0)])
@@ -48,4 +55,4 @@ def test_large_models_take_time_to_be_published(megabytes: float, seconds: float
 def test_a_slow_machine_is_given_more_time_to_publish(spent: float, left: float) -> None:
     """As long as loading took, so that the end of a busy machine's run is not late, too."""
     budget = Budget(15.0, 1_000.0, clock=lambda: 1_000.0 + spent)
-    assert budget.for_search == pytest.approx(left)
+    assert budget.for_search() == pytest.approx(left)
