@@ -17,7 +17,7 @@ def test_time_is_kept_for_the_end(seconds: float, kept: float) -> None:
 
 
 def test_many_columns_take_time_to_be_published() -> None:
-    """A signature of thousands of columns must not make a run late; most time is still for search."""
+    """A signature of thousands of columns must not make a run late."""
     budget = Budget(60.0, 1_000.0, clock=lambda: 1_000.0)
     assert budget.for_search(10_000) == pytest.approx(40.0)
     assert Budget(10.0, 1_000.0, clock=lambda: 1_000.0).for_search(10_000) == pytest.approx(6.5)
