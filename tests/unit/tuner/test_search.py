@@ -20,7 +20,12 @@ from services.tuner.domain.search.loop import fitting_families
 from services.tuner.domain.search.pacing import Pace, predicting_seconds
 from services.tuner.domain.search.racing import is_promising
 from services.tuner.domain.search.sources import Sources
-from services.tuner.domain.search.tuning import NothingLearnedError, Settings, tune
+from services.tuner.domain.search.tuning import (
+    NothingLearnedError,
+    Settings,
+    compared_results,
+    tune,
+)
 from services.tuner.domain.trials.trial import (
     Candidate,
     Split,
@@ -131,6 +136,19 @@ def test_where_no_trial_ends_in_time_others_learn_from_fewer_rows() -> None:
         assert library.share == pytest.approx(share)
     add(library, 9, "linear", 0.3)
     assert library.share == 1
+
+
+def test_a_lucky_first_fold_is_no_reason_to_compare_on_it_alone(library: Library) -> None:
+    """Of hundreds of candidates one is always lucky on its first fold when the time ends."""
+    add(library, 0, "linear", 0.02, 0.01, 0.03)
+    add(library, 1, "perceptron", 0.012)
+    assert {number: len(each) for number, each in compared_results(library).items()} == {0: 3}
+
+
+def test_what_is_clearly_better_needs_no_time_for_all_folds(library: Library) -> None:
+    add(library, 0, "linear", 0.50, 0.52, 0.51)
+    add(library, 1, "perceptron", 0.10)
+    assert {number: len(each) for number, each in compared_results(library).items()} == {0: 1, 1: 1}
 
 
 def test_what_fails_otherwise_costs_no_rows(library: Library) -> None:

@@ -31,7 +31,7 @@ from services.tuner.domain.search.trial_loop import Watch, never, silent
 from services.tuner.domain.trials.hosting import TrialHost
 from services.tuner.domain.trials.trial import Split, TrialResult
 
-_CLOSE = 1.1
+_CLEAR, _DEVIATIONS = 0.1, 2.0
 _USUAL_BYTES, _ROOM = 256 << 20, 1.25
 """Of a model where nobody says how large it may be; or so many times that of the best candidate."""
 _BLEND_SHARE, _HURRY_SECONDS = 0.03, 1.0
@@ -163,7 +163,7 @@ def _blended(
     seconds: float,
     fetch: Callable[[TrialResult], None],
 ) -> Tuned:
-    results = _results(library)
+    results = compared_results(library)
     pool = pool_of(problem, metric, results, splits)
     ensemble = choose_ensemble(pool, _bounded(settings.limits, pool), seconds, settings.seed)
     for each in (one for number in ensemble.weights for one in results[number]):
@@ -180,7 +180,7 @@ def _bounded(limits: Limits, pool: Pool) -> Limits:
     return replace(limits, bytes=max(_USUAL_BYTES, _ROOM * best))
 
 
-def _results(library: Library) -> Results:
+def compared_results(library: Library) -> Results:
     """Returns the trials of the candidates that are compared in the end, by candidate.
 
     These are the complete ones, unless one that had no time for all folds is clearly better.
@@ -201,7 +201,14 @@ def _usable(library: Library, folds: int) -> list[Entry]:
 
 
 def _holds_best(library: Library, folds: int) -> bool:
-    """Whether the best of those with so many folds is about as good as any on its first one."""
-    first: list[Entry] = library.reached(1)
-    best = min(library.reached(folds), key=lambda each: each.loss(1))
-    return folds == 1 or best.loss(1) <= _CLOSE * first[0].loss(1)
+    """Whether none that has fewer folds is clearly better than the best with so many."""
+    best = _usable(library, folds)[0]
+    return folds == 1 or not any(_is_clearly_better(each, best) for each in _usable(library, 1))
+
+
+def _is_clearly_better(entry: Entry, best: Entry) -> bool:
+    """Whether a candidate is better on the folds that it has, by more than folds differ."""
+    shared = min(entry.folds, best.folds)
+    gain = best.loss(shared) - entry.loss(shared)
+    spread = float(np.std([each.loss for each in best.results], ddof=1)) / math.sqrt(shared)
+    return gain > max(_CLEAR * best.loss(shared), _DEVIATIONS * spread)
