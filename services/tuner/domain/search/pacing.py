@@ -11,6 +11,8 @@ _LEAST_TRIAL = 0.3
 _END_SHARE, _END_SECONDS = 0.05, 0.5
 _LONGEST_END = 6.0
 _PREDICTING, _PREDICTING_SHARE = 3, 0.15
+_CALL_SECONDS = 0.1
+"""Of what predicting takes, so much is the same for any number of rows."""
 
 
 @dataclass
@@ -80,8 +82,9 @@ def predicting_seconds(library: Library, rows: int) -> float:
     """Returns what a final model of the best candidates probably takes to predict so many rows."""
     best = library.reached(library.fold_count)[:_PREDICTING] if rows else []
     judged = sum(len(each.judged) for each in library.splits) / library.fold_count
-    seconds = sum(result.predict_seconds for each in best for result in each.results)
-    return seconds * rows / judged
+    seconds = [result.predict_seconds for each in best for result in each.results]
+    by_rows = sum(max(each - _CALL_SECONDS, 0.0) for each in seconds) * rows / judged
+    return by_rows + sum(min(each, _CALL_SECONDS) for each in seconds)
 
 
 def open_entries(library: Library) -> list[Entry]:
