@@ -177,7 +177,7 @@ def test_time_is_kept_for_what_the_final_model_predicts(library: Library) -> Non
     library.entries[0].results = [
         replace(each, predict_seconds=0.5) for each in library.entries[0].results
     ]
-    # Three models, of which each judged a third of the rows; 0.1 s of each call is the same for any.
+    # Three models, of which each judged a third of the rows; 0.1 s of each call is fixed.
     assert predicting_seconds(library, 10 * ROWS) == pytest.approx(3 * (0.1 + 0.4 * 30))
     assert predicting_seconds(library, 0) == 0
     pace = Pace(60.0, 3, 0.0, lambda: 0.0, predicting=5.0)
@@ -215,10 +215,8 @@ def test_a_blend_is_bounded_where_nobody_says_how_large(
     monkeypatch.setattr(tuning, "_USUAL_BYTES", 1)
     settings = Settings(seconds=5.0, families=("linear", "decision_tree", "extra_trees"))
     found = tune(problem, settings, tmp_path)
-    sizes = {
-        entry.candidate.number: sum(each.model_bytes for each in entry.results)
-        for entry in found.library.complete
-    }
+    compared = compared_results(found.library)
+    sizes = {number: sum(each.model_bytes for each in some) for number, some in compared.items()}
     blend = sum(sizes[number] for number in found.ensemble.weights)
     assert blend <= 1.25 * max(sizes.values())
 
