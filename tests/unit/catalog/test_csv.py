@@ -4,6 +4,7 @@ import csv
 import gzip
 import io
 import math
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,7 +16,9 @@ from sklearn.datasets import load_breast_cancer
 from common.data.schema import ColumnType, Part, Task
 from common.errors import InvalidFieldError
 from services.catalog.domain.sources.archive import ArchiveLimits
-from services.catalog.domain.spec import CsvOptions, SplitSpec
+from services.catalog.domain.sources.base import MAX_COLUMNS
+from services.catalog.domain.sources.csv_file import CsvSource
+from services.catalog.domain.spec import CsvOptions, ImportSpec, SplitSpec
 from tests.unit.catalog.support import field_of, import_bytes
 
 NO_SPLIT = SplitSpec(validation_fraction=0)
@@ -109,6 +112,18 @@ def test_bad_files(content: bytes, words: str) -> None:
         import_bytes(content, csv=CsvOptions(quote=quote))
     assert field_of(caught.value) == "dataset_import.spec.upload"
     assert words in caught.value.message
+
+
+def test_as_many_columns_as_may_be(tmp_path: Path) -> None:
+    """DuckDB sets room aside for each column, also where there are few rows."""
+    names = [f"c{place}" for place in range(MAX_COLUMNS)]
+    line = ",".join(["1.5"] * MAX_COLUMNS)
+    path = tmp_path / "wide.csv"
+    path.write_text("\n".join([",".join(names), *[line] * 600]))
+    source = CsvSource(path, tmp_path, ImportSpec(dataset="datasets/wide"), 1 << 30)
+    batches = list(source.batches(names))
+    assert sum(each.num_rows for each in batches) == 600
+    assert {len(each.columns) for each in batches} == {MAX_COLUMNS}
 
 
 def test_ragged_line_late_in_a_large_file() -> None:
