@@ -32,7 +32,7 @@ demo: .venv/aimass-ready ## Start the suite, scan, train on and analyse real dat
 test: .venv/aimass-ready ## Run the tests
 	@$(PYTEST) -m "not slow" $(ARGS)
 
-test-slow: .venv/aimass-ready ## Run the tests that take minutes: whole campaigns, the demo
+test-slow: .venv/aimass-ready ## Run the tests that take minutes: faults, campaigns, the suite from end to end
 	@$(PYTEST) -m slow $(ARGS)
 
 check: format-check lint types layers proto-drift ## Run all checks: format, lint, types, layers, protos

@@ -24,6 +24,8 @@ from tests.e2e.analysis_data import (
 )
 from tests.support.browser import Browser, open_browser
 
+pytestmark = pytest.mark.slow
+
 DRAWN = "document.documentElement.dataset.drawn !== undefined"
 STRUCTURE = analyzer_pb2.ANALYSIS_PART_STRUCTURE
 WEIGHTS = analyzer_pb2.ANALYSIS_PART_WEIGHTS

@@ -132,6 +132,7 @@ def test_validate_only_prints_what_would_be_created(
     assert run(["models", "show", "cli-dry"]) == 1
 
 
+@pytest.mark.slow
 def test_a_scan_by_file_shows_what_it_found(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -222,6 +223,7 @@ tuning_run: {spec: {dataset_version: datasets/cli-tuned/versions/latest, familie
 """
 
 
+@pytest.mark.slow
 def test_a_model_is_found_by_one_command(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

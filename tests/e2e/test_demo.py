@@ -14,6 +14,8 @@ import pytest
 from common.local import processes
 from common.local.home import SuiteHome
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 SECONDS = 420
 

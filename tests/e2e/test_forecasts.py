@@ -18,6 +18,8 @@ from common.models.skops_model import load_skops
 from common.testing.suite import RunningSuite, running_suite
 from services.tuner.recording.recalling import Recalled
 
+pytestmark = pytest.mark.slow
+
 BUDGET, HORIZON = 15, 12
 KILLED_BUDGET, LEAST_TRIALS = 20, 16
 # International airline passengers in thousands, by month from January 1949: Box and Jenkins, Time

@@ -17,6 +17,8 @@ from common.testing.certificates import Authority, environment
 from common.testing.suite import running_suite
 from common.tls import TlsFiles
 
+pytestmark = pytest.mark.slow
+
 GRPCURL = Path(sys.executable).with_name("grpcurl")
 
 

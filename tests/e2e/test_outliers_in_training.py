@@ -16,6 +16,8 @@ from aimass.type.v1 import event_pb2, network_pb2, run_pb2
 from common.testing.suite import RunningSuite
 from tests.e2e.test_faults import is_alive, kill
 
+pytestmark = pytest.mark.slow
+
 ROWS = 600
 FAULTY_VALUE = 9999.0
 

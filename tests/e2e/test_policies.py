@@ -14,6 +14,8 @@ from aimass.tuner.v1 import policy_pb2, tuner_pb2
 from common.local.plan import SuiteOptions
 from common.testing.suite import RunningSuite, running_suite
 
+pytestmark = pytest.mark.slow
+
 DATA, MODEL, NAME = "watched", "models/watched", "tuningPolicies/watching"
 ROWS = 400
 BUDGET = 8

@@ -17,6 +17,8 @@ from common.client import connect
 from common.testing.minio import MinioServer
 from common.testing.processes import ServiceProcess, service_process
 
+pytestmark = pytest.mark.slow
+
 STUDY = "studies/s"
 CLIENTS = 50
 AWAY_SECONDS = 20.0

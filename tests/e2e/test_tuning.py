@@ -144,6 +144,7 @@ def test_the_model_opens_in_the_analyzer(suite: RunningSuite, tuned: tuner_pb2.T
     assert analysis.status.state == run_pb2.RUN_STATE_SUCCEEDED, analysis.status.error
 
 
+@pytest.mark.slow
 def test_pictures_are_learned_with_networks_beside(suite: RunningSuite) -> None:
     """An arm of the search trains networks; the model takes pictures, whoever is part of it."""
     split = dataset_pb2.SplitSpec(validation_fraction=0.25, test_fraction=0.2)
@@ -198,6 +199,7 @@ def kept_trials(suite: RunningSuite, name: str, folder: Path) -> list[TrialResul
     return [each.result for each in Recalled(suite.store, name, folder).trials]
 
 
+@pytest.mark.slow
 def test_a_killed_search_goes_on(suite: RunningSuite, data: str, tmp_path: Path) -> None:
     """SIGKILL of its process: another attempt goes on after the trials that ended before."""
     name = suite.create_tuning(spec_of(data, "killed-job", 40))
@@ -223,6 +225,7 @@ def test_a_killed_search_goes_on(suite: RunningSuite, data: str, tmp_path: Path)
     assert any("known from before" in line for line in lines)
 
 
+@pytest.mark.slow
 def test_a_search_outlives_the_service(suite: RunningSuite, data: str) -> None:
     """SIGKILL of the service: it goes on."""
     name = begun(suite, spec_of(data, "killed-tuner", 20))
@@ -233,6 +236,7 @@ def test_a_search_outlives_the_service(suite: RunningSuite, data: str) -> None:
     assert [each.name for each in versions_of(suite, "killed-tuner")] == [run.model_version]
 
 
+@pytest.mark.slow
 def test_a_search_goes_on_from_another(
     suite: RunningSuite, tuned: tuner_pb2.TuningRun, data: str
 ) -> None:

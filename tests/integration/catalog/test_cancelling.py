@@ -13,6 +13,7 @@ from tests.support.bounds import IMPORT_MEMORY_MB
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
+@pytest.mark.slow
 async def test_half_way(running: Catalog, tmp_path: Path) -> None:
     """150 MB of CSV, cancelled while shards are written: see `cancel_half_way` for what is left."""
     path = tmp_path / "table.csv"

@@ -263,6 +263,7 @@ async def test_cancel(running: Catalog) -> None:
 
 
 # Writing is quick and is noticed 0.25 s late: it takes more rows to be still at it then.
+@pytest.mark.slow
 @pytest.mark.parametrize(("stage", "rows"), [("reading", 200_000), ("writing", 1_500_000)])
 async def test_killed_job_is_taken_over(running: Catalog, stage: str, rows: int) -> None:
     """SIGKILL in the middle: a second attempt makes the one version; events have no gap."""

@@ -11,7 +11,7 @@ import pytest
 from tests.chaos.rig import Record, Rig, worker_range
 from tests.chaos.toy import ToyJob
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 COMMIT_STEPS = 10
 

@@ -102,6 +102,7 @@ def test_all_parts_of_a_pruned_network_and_its_onnx_twin(mlp: Subject, pruned: S
     assert len(page) < 4_000_000
 
 
+@pytest.mark.slow
 def test_images_that_changed_are_shown_as_pictures(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> None:

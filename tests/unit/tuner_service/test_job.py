@@ -266,6 +266,7 @@ def test_what_was_found_is_kept_for_other_searches(done: Done) -> None:
     assert known.scores and known.features
 
 
+@pytest.mark.slow
 def test_a_page_that_cannot_be_made_costs_no_model(
     catalog: FakeCatalog, monkeypatch: pytest.MonkeyPatch, done: Done
 ) -> None:
@@ -358,6 +359,7 @@ def test_one_class_is_nothing_to_learn(monkeypatch: pytest.MonkeyPatch) -> None:
         attempt(bench(monkeypatch, classes=1))
 
 
+@pytest.mark.slow
 def test_a_failed_attempt_leaves_nothing(
     catalog: FakeCatalog, monkeypatch: pytest.MonkeyPatch, done: Done
 ) -> None:
