@@ -115,7 +115,7 @@ def test_bad_files(content: bytes, words: str) -> None:
 
 
 def test_as_many_columns_as_may_be(tmp_path: Path) -> None:
-    """DuckDB sets room aside for each column, also where there are few rows."""
+    """DuckDB holds hundreds of rows of all columns at once, and has a limit of memory."""
     names = [f"c{place}" for place in range(MAX_COLUMNS)]
     line = ",".join(["1.5"] * MAX_COLUMNS)
     path = tmp_path / "wide.csv"

@@ -51,6 +51,25 @@ def test_types_are_guessed_as_by_an_import(values: Any, kind: str, first: Any) -
     assert found.missing_count == pd.isna(read).sum()
 
 
+@pytest.mark.parametrize(
+    ("rows", "share", "kind"),
+    [
+        (30_000, 0.7, ColumnType.CATEGORICAL),
+        (30_000, 0.8, ColumnType.TEXT),
+        (10_000, 0.7, ColumnType.TEXT),
+    ],
+)
+def test_of_very_many_codes_some_may_be_there_once(
+    rows: int, share: float, kind: ColumnType
+) -> None:
+    """Names of users are levels though half of them came once; names that differ teach nothing."""
+    levels = round(share * rows)
+    codes = [f"u{place % levels}" for place in range(rows)]
+    frame = pd.DataFrame({"user": codes, "y": [place % 2 for place in range(rows)]})
+    problem = problem_from_frame(frame, "y")
+    assert problem.columns[0].type is kind
+
+
 def test_many_levels_that_repeat_are_categories() -> None:
     """Also beyond the thousand that the catalog knows; long texts that repeat stay texts."""
     names = [f"shop {each % 1500}" for each in range(4000)]

@@ -21,8 +21,8 @@ def connected(scratch: Path, columns: int = 0) -> Iterator[duckdb.DuckDBPyConnec
 
     Args:
         scratch: Directory for what does not fit into its memory limit.
-        columns: Of the table that is read. DuckDB sets room aside for 2,048 rows of them, several
-            times for each thread, also where there are fewer rows.
+        columns: Of the table that is read. DuckDB holds up to 2,048 rows of all of them at once,
+            several times for each thread.
     """
     options: dict[str, str | bool | int | float | list[str]] = {
         "memory_limit": f"{max(MEMORY_LIMIT_MB, columns // _COLUMNS_PER_MB)}MB",
