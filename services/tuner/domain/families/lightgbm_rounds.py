@@ -22,7 +22,7 @@ _PATIENCE_SHARE = 0.25
 """Share of the best round that patience grows by."""
 _PROGRESS = 1e-3
 """Share by which the loss falls at least for that to be progress."""
-_KEEPING_SECONDS = 5e-5
+_KEEPING_SECONDS = 1e-4
 """Time for writing a tree out and reading it again."""
 
 

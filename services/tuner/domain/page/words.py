@@ -66,6 +66,7 @@ _ORIGINS: Mapping[str, str] = MappingProxyType(
         "stacking": "others",
         "continued": "earlier search",
         "repeated": "again",
+        "lengthened": "again, for longer",
     }
 )
 

@@ -6,9 +6,9 @@ from typing import ClassVar
 
 from services.tuner.domain.families.family import Family
 from services.tuner.domain.problem import Problem
-from services.tuner.domain.search.library import FLOOR, Entry
+from services.tuner.domain.search.library import FLOOR, LENGTHENED, Entry
 from services.tuner.domain.search.pacing import Guesses, Pace, open_entries, predicting_seconds
-from services.tuner.domain.search.racing import is_promising
+from services.tuner.domain.search.racing import is_beaten, is_promising
 from services.tuner.domain.search.sources import Sources
 from services.tuner.domain.search.trial_loop import TrialLoop
 from services.tuner.domain.trials.trial import TrialResult
@@ -49,7 +49,8 @@ class Search(TrialLoop):
 
     def _limit(self, entry: Entry) -> float:
         # What was possible for one fold is not too much for the next.
-        return min(max(self.pace.per_trial, _ROOM * entry.seconds), self.pace.left)
+        needed = max((_needed(each) for each in entry.results), default=entry.seconds_granted)
+        return min(max(self.pace.per_trial, needed), self.pace.left)
 
     def _finish(self, result: TrialResult) -> None:
         super()._finish(result)
@@ -69,15 +70,21 @@ class Search(TrialLoop):
             for each in open_entries(self.library)
             if each.candidate.number not in self._running
             and is_promising(self.library, each)
-            and self.pace.affords(each, 0.0)
+            and self.pace.affords(each)
         ]
-        floors = [each for each in begun if each.origin == FLOOR]
+        floors = [each for each in begun if self._is_urgent(each)]
         if floors:
             return floors[0]
         pace = self.pace
-        if begun and not self.sources.has_first(self.library, pace.share, pace.per_trial):
-            return _best(begun)
+        if not self.sources.has_first(self.library, pace.share, pace.per_trial):
+            good = [each for each in begun if not is_beaten(self.library, each)]
+            entry = _best(good) or self._lengthened()
+            if entry is not None:
+                return entry
         return self._new() or _best(begun) or self._again()
+
+    def _is_urgent(self, entry: Entry) -> bool:
+        return entry.origin == FLOOR and not is_beaten(self.library, entry)
 
     def _new(self) -> Entry | None:
         for _ in range(_MOST_REFUSED):
@@ -87,6 +94,13 @@ class Search(TrialLoop):
             if self.pace.affords(entry, guess):
                 return entry
             del self.library.entries[candidate.number]
+        return None
+
+    def _lengthened(self) -> Entry | None:
+        """Returns one of the best candidates with more time than it had, where there is so much."""
+        for candidate, seconds in self.sources.lengthened(self.library):
+            if seconds * self.pace.folds <= self.pace.left:
+                return self.library.register(candidate, LENGTHENED, seconds)
         return None
 
     def _again(self) -> Entry | None:
@@ -103,6 +117,13 @@ class Search(TrialLoop):
         family = self.families[entry.candidate.family]
         cost = family.cost(self.problem, entry.candidate.configuration)
         return cost * self.library.share
+
+
+def _needed(result: TrialResult) -> float:
+    """Returns the limit within which a fold is possible that takes as long as another one."""
+    if result.is_cut_short:
+        return result.task.seconds
+    return _ROOM * (result.fit_seconds + result.predict_seconds)
 
 
 def _best(entries: Sequence[Entry]) -> Entry | None:

@@ -51,14 +51,14 @@ class Pace:
         wanted = _CANDIDATE_SHARE * self.seconds / self.folds
         return max(_LEAST_TRIAL, min(wanted, self.left))
 
-    def affords(self, entry: Entry, guess: float) -> bool:
+    def affords(self, entry: Entry, guess: float = 0.0) -> bool:
         """Whether a candidate can still become complete.
 
         Args:
             entry: The candidate.
             guess: Seconds of a fold, as long as none is done.
         """
-        each = min(entry.seconds or guess, self.per_trial)
+        each = entry.seconds or min(guess, self.per_trial)
         return each * (self.folds - entry.folds) <= self.left
 
 

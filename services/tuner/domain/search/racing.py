@@ -2,11 +2,15 @@
 
 import math
 
-from services.tuner.domain.search.library import FLOOR, REPEATED, Entry, Library
+import numpy as np
+
+from services.tuner.domain.search.library import FLOOR, LENGTHENED, REPEATED, Entry, Library
 
 _ALWAYS = 4
 _SHARE = 0.3
 _HOPELESS, _HOPELESS_FAMILY = 1.5, 3.0
+_CLEAR, _DEVIATIONS = 0.1, 2.0
+_GAIN = 0.01
 
 
 def is_promising(library: Library, entry: Entry) -> bool:
@@ -26,14 +30,41 @@ def is_promising(library: Library, entry: Entry) -> bool:
     best, far = rivals[0].loss(entry.folds), _HOPELESS_FAMILY if is_best_of_family else _HOPELESS
     if best > 0 and entry.loss(entry.folds) > far * best:
         return False
+    if entry.origin == LENGTHENED:
+        return not _is_hardly_better(rivals, entry)
     if entry.origin == REPEATED:
         return not _is_the_same(rivals, entry)
     is_among_best = rivals.index(entry) < max(_ALWAYS, math.ceil(_SHARE * len(rivals)))
     return is_among_best or is_best_of_family or entry.origin == FLOOR
 
 
+def is_beaten(library: Library, entry: Entry) -> bool:
+    """Whether another candidate is clearly better on the same folds, of which there are several."""
+    rivals = library.reached(entry.folds)
+    return entry.folds > 1 and is_clearly_better(rivals[0], entry)
+
+
+def is_clearly_better(entry: Entry, other: Entry) -> bool:
+    """Whether a candidate is better on the folds that both have, by more than folds differ."""
+    shared = min(entry.folds, other.folds)
+    gain = other.loss(shared) - entry.loss(shared)
+    spread = float(np.std([each.loss for each in other.results], ddof=1)) / math.sqrt(shared)
+    return gain > max(_CLEAR * other.loss(shared), _DEVIATIONS * spread)
+
+
 def _best_of_family(rivals: list[Entry], entry: Entry) -> Entry:
     return next(each for each in rivals if each.candidate.family == entry.candidate.family)
+
+
+def _is_hardly_better(rivals: list[Entry], entry: Entry) -> bool:
+    """Whether a candidate gained little by more time."""
+    return any(
+        each is not entry
+        and each.candidate.family == entry.candidate.family
+        and each.candidate.configuration == entry.candidate.configuration
+        and entry.loss(entry.folds) > (1 - _GAIN) * each.loss(entry.folds)
+        for each in rivals
+    )
 
 
 def _is_the_same(rivals: list[Entry], entry: Entry) -> bool:

@@ -39,6 +39,7 @@ from services.tuner.domain.trials.trial import Candidate
 _BATCH = 4
 _BREADTH_SHARE = 0.4
 _BEST, _MOST_TIMES = 5, 4
+_LENGTHENING = 2.0
 
 
 class Sources:
@@ -125,6 +126,20 @@ class Sources:
             if _times(library, each) <= _MOST_TIMES and not _is_repeated_in_vain(library, each)
         ]
 
+    def lengthened(self, library: Library) -> list[tuple[Candidate, float]]:
+        """Returns good candidates whose time ended before they were done, again with more seconds.
+
+        That is successive halving over what they learn in rounds: few get more of them.
+        """
+        found = []
+        for each in library.reached(1)[:_BEST]:
+            longest = max((_granted(other) for other in _alike(library, each)), default=0.0)
+            own = _granted(each)
+            if each.is_cut_short and not each.candidate.bases and own >= longest:
+                again = replace(each.candidate, number=next(self._numbers))
+                found.append((again, _LENGTHENING * own))
+        return found
+
     def has_first(self, library: Library, share: float, seconds: float) -> bool:
         """Whether there are candidates to begin before any that was begun goes on.
 
@@ -185,6 +200,12 @@ def _alike(library: Library, entry: Entry) -> list[Entry]:
         and each.candidate.configuration == entry.candidate.configuration
         and not each.candidate.bases
     ]
+
+
+def _granted(entry: Entry) -> float:
+    """Returns the most seconds that a trial of a candidate was given."""
+    tasks = [each.task for each in (*entry.results, entry.failure) if each is not None]
+    return max((each.seconds for each in tasks), default=entry.seconds_granted)
 
 
 def _times(library: Library, entry: Entry) -> int:

@@ -26,12 +26,12 @@ from services.tuner.domain.search.earlier import NOTHING_EARLIER, Earlier
 from services.tuner.domain.search.library import Entry, Library
 from services.tuner.domain.search.loop import Search, fitting_families
 from services.tuner.domain.search.pacing import Pace
+from services.tuner.domain.search.racing import is_clearly_better
 from services.tuner.domain.search.sources import Sources
 from services.tuner.domain.search.trial_loop import Watch, never, silent
 from services.tuner.domain.trials.hosting import TrialHost
 from services.tuner.domain.trials.trial import Split, TrialResult
 
-_CLEAR, _DEVIATIONS = 0.1, 2.0
 _USUAL_BYTES, _ROOM = 256 << 20, 1.25
 """Of a model where nobody says how large it may be; or so many times that of the best candidate."""
 _BLEND_SHARE, _HURRY_SECONDS = 0.03, 1.0
@@ -203,12 +203,4 @@ def _usable(library: Library, folds: int) -> list[Entry]:
 def _holds_best(library: Library, folds: int) -> bool:
     """Whether none that has fewer folds is clearly better than the best with so many."""
     best = _usable(library, folds)[0]
-    return folds == 1 or not any(_is_clearly_better(each, best) for each in _usable(library, 1))
-
-
-def _is_clearly_better(entry: Entry, best: Entry) -> bool:
-    """Whether a candidate is better on the folds that it has, by more than folds differ."""
-    shared = min(entry.folds, best.folds)
-    gain = best.loss(shared) - entry.loss(shared)
-    spread = float(np.std([each.loss for each in best.results], ddof=1)) / math.sqrt(shared)
-    return gain > max(_CLEAR * best.loss(shared), _DEVIATIONS * spread)
+    return folds == 1 or not any(is_clearly_better(each, best) for each in _usable(library, 1))

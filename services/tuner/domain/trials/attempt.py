@@ -19,6 +19,8 @@ from services.tuner.domain.trials.messages import Order, TrialFiles, TrialSetup
 from services.tuner.domain.trials.trial import Split, TrialFailure, TrialResult, TrialTask
 
 _LONGEST_MESSAGE = 200
+_REST = 0.1
+"""Share of a trial's time that is left for predicting and keeping."""
 _PATH = re.compile(r"(?:~|\.{1,2})?(?:/[\w.+-]+){2,}/?")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _OF_CODE = (AttributeError, ImportError, NameError)
@@ -102,7 +104,8 @@ def _attempt(desk: Desk, order: Order, time_left: TimeLeft) -> TrialResult:
     seed = _seed(desk.setup.seed, task)
     problem, split = desk.problem, desk.setup.splits[task.fold]
     rows = thinned(problem, split.train, task.share, seed)
-    lessons = Lessons(desk.families, seed, time_left)
+    for_the_rest = _REST * task.seconds
+    lessons = Lessons(desk.families, seed, lambda: time_left() - for_the_rest)
     judged = problem.take(split.judged)
     fitted = lessons.fitted(candidate, problem.take(rows), judged)
     at_fit = time.monotonic()
