@@ -14,7 +14,6 @@ from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.search.library import (
     CONTINUED,
     FLOOR,
-    LENGTHENED,
     PORTFOLIO,
     REPEATED,
     STACKING,
@@ -30,7 +29,6 @@ _ORIGINS = {
     CONTINUED: tuner_pb2.CANDIDATE_ORIGIN_CONTINUED,
     STACKING: tuner_pb2.CANDIDATE_ORIGIN_STACKING,
     REPEATED: tuner_pb2.CANDIDATE_ORIGIN_REPEATED,
-    LENGTHENED: tuner_pb2.CANDIDATE_ORIGIN_LENGTHENED,
 }
 _COLUMNS = pa.schema(
     {

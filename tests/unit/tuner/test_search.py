@@ -19,7 +19,7 @@ from services.tuner.domain.search.joint import (
 from services.tuner.domain.search.library import FLOOR, REPEATED, Library
 from services.tuner.domain.search.loop import fitting_families
 from services.tuner.domain.search.pacing import Pace, predicting_seconds
-from services.tuner.domain.search.racing import is_promising
+from services.tuner.domain.search.racing import is_beaten, is_promising
 from services.tuner.domain.search.sources import Sources
 from services.tuner.domain.search.tuning import (
     NothingLearnedError,
@@ -125,6 +125,16 @@ def test_the_best_come_again_where_chance_changes_them(problem: Problem, library
     add(library, 3, "perceptron", 0.19)
     library.entries[3].origin = REPEATED
     assert is_promising(library, library.entries[3])
+
+
+def test_what_another_one_clearly_beats_waits(library: Library) -> None:
+    """A floor that is worse by more than its folds differ need not be completed first."""
+    add(library, 0, "boosting", 0.10, 0.11, 0.10)
+    add(library, 1, "forest", 0.14, 0.15)
+    add(library, 2, "linear", 0.14)
+    add(library, 3, "perceptron", 0.05, 0.17)
+    beaten = [number for number, each in library.entries.items() if is_beaten(library, each)]
+    assert beaten == [1], "one fold says too little, and so do two that differ as much"
 
 
 def test_where_no_trial_ends_in_time_others_learn_from_fewer_rows() -> None:

@@ -1,37 +1,36 @@
 """A blend's probabilities or quantiles made honest, where rows held out say that this helps."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
-from scipy.optimize import minimize
 from sklearn.isotonic import IsotonicRegression
 
 from common.models.estimators.combining import (
     Calibration,
     Doubted,
-    Mean,
-    ScaledScores,
     Shifted,
     Steps,
-    probabilities_of,
-    scores_of,
 )
 from services.tuner.domain.ensemble.judging import Judged, judge
-from services.tuner.domain.ensemble.pool import Floats, Pool
-from services.tuner.domain.metrics.probabilities import BRIER, LOG_LOSS
+from services.tuner.domain.ensemble.pool import Pool
+from services.tuner.domain.ensemble.scaling import (
+    CALIBRATED,
+    Fit,
+    Floats,
+    labels_scaled,
+    labels_temperature,
+    scaled,
+    temperature,
+    wanted_shares,
+)
+from services.tuner.domain.metrics.probabilities import LOG_LOSS
 from services.tuner.domain.metrics.registry import level_of
 from services.tuner.domain.problem import Outputs, Positions, ProblemKind, Truth
 
-_METRICS = frozenset({BRIER.name, LOG_LOSS.name, "cost_matrix"})
 _FEWEST_FOR_STEPS = 1_000
 _FEWEST_PER_CLASS = 20
-_MOST_ENTRIES, _FEWEST_ROWS = 200_000, 2_000
-_SPREAD = 0.5  # of scales about 1 and offsets about 0, before rows are seen
 _DOUBT = 0.5
-
-Fit = Callable[[Truth, Outputs, Floats], Calibration]
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ def calibrated(pool: Pool, outputs: Outputs) -> Calibrated:
 
 
 def _doubted(pool: Pool, found: Calibrated) -> Calibrated:
-    counts = _wanted(pool.truth, found.outputs.shape[1]).sum(axis=0)
+    counts = wanted_shares(pool.truth, found.outputs.shape[1]).sum(axis=0)
     prior = (counts + 1) / (pool.row_count + (2 if pool.truth.ndim == 2 else len(counts)))
     share = 1 / (pool.row_count + 2)
     outputs = Doubted(share, prior).apply(found.outputs)
@@ -94,33 +93,17 @@ def _fits(pool: Pool) -> list[Fit]:
     level = level_of(pool.metric)
     if level is not None:
         return [partial(_shift, level)]
-    if pool.kind is ProblemKind.REGRESSION or pool.metric.name not in _METRICS:
+    if pool.kind is ProblemKind.REGRESSION or pool.metric.name not in CALIBRATED:
         return []
     if pool.kind is ProblemKind.MULTI_LABEL:
-        return [_labels_temperature, _labels_scaled]
-    fits: list[Fit] = [_temperature]
+        return [labels_temperature, labels_scaled]
+    fits: list[Fit] = [temperature]
     counts = np.bincount(pool.truth.astype(np.int64), minlength=pool.outputs.shape[2])
     if counts.min() >= _FEWEST_PER_CLASS:
-        fits.append(_scaled)
+        fits.append(scaled)
     if pool.kind is ProblemKind.BINARY and pool.row_count >= _FEWEST_FOR_STEPS:
         fits.append(_steps)
     return fits
-
-
-def _temperature(truth: Truth, outputs: Outputs, weights: Floats) -> Calibration:
-    return _learned(truth, outputs, weights, Mean.LOGITS, is_shared=True)
-
-
-def _scaled(truth: Truth, outputs: Outputs, weights: Floats) -> Calibration:
-    return _learned(truth, outputs, weights, Mean.LOGITS, is_shared=False)
-
-
-def _labels_temperature(truth: Truth, outputs: Outputs, weights: Floats) -> Calibration:
-    return _learned(truth, outputs, weights, Mean.ODDS, is_shared=True)
-
-
-def _labels_scaled(truth: Truth, outputs: Outputs, weights: Floats) -> Calibration:
-    return _learned(truth, outputs, weights, Mean.ODDS, is_shared=False)
 
 
 def _shift(level: float, truth: Truth, outputs: Outputs, weights: Floats) -> Calibration:
@@ -141,62 +124,6 @@ def _steps(truth: Truth, outputs: Outputs, weights: Floats) -> Calibration:
         np.asarray(model.X_thresholds_, np.float64),
         np.clip(np.asarray(model.y_thresholds_, np.float64), least, 1 - least),
     )
-
-
-def _learned(
-    truth: Truth, outputs: Outputs, weights: Floats, mean: Mean, is_shared: bool
-) -> Calibration:
-    """Returns the scales and offsets of the smallest log loss, drawn to 1 and 0."""
-    width = outputs.shape[1]
-    rows = _some(len(truth), width)
-    truth, outputs, weights = truth[rows], outputs[rows], weights[rows]
-    scores, wanted = scores_of(outputs, mean), _wanted(truth, width)
-    share = weights[:, None] / weights.sum()
-    strength = 1 / (_SPREAD**2 * len(truth))
-
-    def cost(values: Floats) -> tuple[float, Floats]:
-        scales, offsets = _parted(values, width, is_shared)
-        shifted = scores * scales + offsets
-        found = probabilities_of(shifted, mean)
-        errors = share * (found - wanted)
-        off = values - _start(width, is_shared)
-        loss = _likelihood(found, wanted, share, mean) + strength / 2 * float(off @ off)
-        by_scale = (errors * scores).sum(axis=0)
-        by_value = [by_scale.sum()] if is_shared else [*by_scale, *errors.sum(axis=0)]
-        return loss, np.array(by_value) + strength * off
-
-    found = minimize(cost, _start(width, is_shared), jac=True, method="L-BFGS-B")
-    scales, offsets = _parted(np.asarray(found.x), width, is_shared)
-    return ScaledScores(np.maximum(scales, 0.05), offsets, mean.value)
-
-
-def _some(rows: int, width: int) -> Positions:
-    """Returns which of many rows are enough."""
-    count = max(_MOST_ENTRIES // width, _FEWEST_ROWS)
-    return np.random.default_rng(0).permutation(rows)[:count]
-
-
-def _start(width: int, is_shared: bool) -> Floats:
-    return np.ones(1) if is_shared else np.concatenate([np.ones(width), np.zeros(width)])
-
-
-def _parted(values: Floats, width: int, is_shared: bool) -> tuple[Floats, Floats]:
-    if is_shared:
-        return np.full(width, values[0]), np.zeros(width)
-    return values[:width], values[width:]
-
-
-def _likelihood(found: Floats, wanted: Floats, share: Floats, mean: Mean) -> float:
-    own = wanted * np.log(np.maximum(found, 1e-12))
-    if mean is Mean.ODDS:
-        own = own + (1 - wanted) * np.log(np.maximum(1 - found, 1e-12))
-    return -float((share * own).sum())
-
-
-def _wanted(truth: Truth, width: int) -> Floats:
-    if truth.ndim == 2:
-        return truth.astype(np.float64)
-    return np.asarray(truth[:, None] == np.arange(width), np.float64)
 
 
 def _weights(pool: Pool) -> Floats:

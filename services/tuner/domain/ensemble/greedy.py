@@ -7,7 +7,8 @@ import numpy as np
 import numpy.typing as npt
 
 from services.tuner.domain.ensemble.objectives import bag_of
-from services.tuner.domain.ensemble.pool import Cost, Floats, Limits, Pool
+from services.tuner.domain.ensemble.pool import Cost, Limits, Pool
+from services.tuner.domain.ensemble.scaling import Floats
 
 _EQUAL = 1e-9
 _ROUNDS, _PATIENCE = 40, 8

@@ -10,7 +10,8 @@ from common.models.estimators.blending import BlendedClassifier, BlendedRegresso
 from common.models.estimators.combining import tilted
 from services.tuner.domain.ensemble.final import pool_of
 from services.tuner.domain.ensemble.judging import Judged, judge
-from services.tuner.domain.ensemble.pool import Cost, Floats, Limits, Pool
+from services.tuner.domain.ensemble.pool import Cost, Limits, Pool
+from services.tuner.domain.ensemble.scaling import Floats
 from services.tuner.domain.ensemble.selection import Ensemble, ensemble_outputs
 from services.tuner.domain.metrics.metric import Metric, Needs
 from services.tuner.domain.metrics.probabilities import LOG_LOSS

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.tuner.domain.ensemble.pool import Floats, Pool
+from services.tuner.domain.ensemble.pool import Pool
+from services.tuner.domain.ensemble.scaling import Floats
 from services.tuner.domain.metrics.forms import RowLosses
 from services.tuner.domain.metrics.registry import on_rows
 from services.tuner.domain.problem import Outputs, Positions

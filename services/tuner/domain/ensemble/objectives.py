@@ -6,7 +6,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from services.tuner.domain.ensemble.pool import Floats, Pool
+from services.tuner.domain.ensemble.pool import Pool
+from services.tuner.domain.ensemble.scaling import Floats
 from services.tuner.domain.metrics.probabilities import BRIER, LOG_LOSS
 from services.tuner.domain.metrics.ranking import ROC_AUC
 from services.tuner.domain.metrics.thresholds import best_threshold, has_threshold

@@ -9,11 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from common.models.estimators.combining import Mean, combined
+from services.tuner.domain.ensemble.scaling import Floats, sharpened_loss
 from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.metrics.registry import on_rows
 from services.tuner.domain.problem import Outputs, Positions, ProblemKind, Truth
-
-Floats = npt.NDArray[np.float64]
 
 _SMALL, _LARGE = 1_000, 10_000
 
@@ -94,8 +93,13 @@ class Pool:
 
     @cached_property
     def losses(self) -> Floats:
-        """Of each candidate alone, (candidates,)."""
-        return np.array([self.loss(each) for each in self.outputs])
+        """Of each candidate alone, as sure as suits it, (candidates,)."""
+        return np.array(
+            [
+                sharpened_loss(self.metric, self.truth, np.asarray(each, np.float64), self.weights)
+                for each in self.outputs
+            ]
+        )
 
     @cached_property
     def order(self) -> list[int]:

@@ -7,7 +7,8 @@ import numpy as np
 
 from common.models.estimators.combining import Mean
 from services.tuner.domain.ensemble.greedy import Greedy, affordable, pruned
-from services.tuner.domain.ensemble.pool import Floats, Limits, Pool
+from services.tuner.domain.ensemble.pool import Limits, Pool
+from services.tuner.domain.ensemble.scaling import Floats
 from services.tuner.domain.ensemble.stacking import linear_weights, score_mean
 from services.tuner.domain.metrics.metric import Needs
 from services.tuner.domain.metrics.probabilities import LOG_LOSS

@@ -9,8 +9,9 @@ import numpy.typing as npt
 from common.models.estimators.combining import Calibration, Mean
 from services.tuner.domain.ensemble.calibration import calibrated, part_rows
 from services.tuner.domain.ensemble.judging import Judged, judge
-from services.tuner.domain.ensemble.pool import Floats, Limits, Pool
+from services.tuner.domain.ensemble.pool import Limits, Pool
 from services.tuner.domain.ensemble.proposals import BEST, Proposal, proposals, usual_name
+from services.tuner.domain.ensemble.scaling import Floats
 from services.tuner.domain.ensemble.tilting import decided
 from services.tuner.domain.metrics.metric import Needs
 from services.tuner.domain.problem import Outputs

@@ -8,7 +8,8 @@ import numpy as np
 from common.models.estimators.combining import tilted
 from services.tuner.domain.ensemble.calibration import part_rows
 from services.tuner.domain.ensemble.judging import Judged, judge
-from services.tuner.domain.ensemble.pool import Floats, Pool
+from services.tuner.domain.ensemble.pool import Pool
+from services.tuner.domain.ensemble.scaling import Floats
 from services.tuner.domain.metrics.deciding import ACCURACY, SUBSET_ACCURACY
 from services.tuner.domain.metrics.metric import Needs
 from services.tuner.domain.metrics.thresholds import best_threshold, has_threshold

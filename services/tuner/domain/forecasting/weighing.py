@@ -5,7 +5,8 @@ import numpy as np
 from common.models.estimators.combining import Mean
 from services.tuner.domain.ensemble.greedy import Greedy, pruned
 from services.tuner.domain.ensemble.judging import judge
-from services.tuner.domain.ensemble.pool import Floats, Limits, Pool
+from services.tuner.domain.ensemble.pool import Limits, Pool
+from services.tuner.domain.ensemble.scaling import Floats
 from services.tuner.domain.ensemble.selection import Considered, Ensemble
 from services.tuner.domain.problem import Positions
 

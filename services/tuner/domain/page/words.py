@@ -66,7 +66,6 @@ _ORIGINS: Mapping[str, str] = MappingProxyType(
         "stacking": "others",
         "continued": "earlier search",
         "repeated": "again",
-        "lengthened": "again, for longer",
     }
 )
 

@@ -10,7 +10,7 @@ import numpy as np
 from services.tuner.domain.trials.trial import Candidate, Split, TrialFailure, TrialResult
 
 FLOOR, PORTFOLIO, SURROGATE, STACKING = "floor", "portfolio", "surrogate", "stacking"
-CONTINUED, REPEATED, LENGTHENED = "continued", "repeated", "lengthened"
+CONTINUED, REPEATED = "continued", "repeated"
 """Where candidates come from."""
 
 _THINNED, _LEAST_ROWS = 0.25, 1_000
@@ -26,7 +26,6 @@ class Entry:
         results: Of the folds 0, 1 and so on, in order; those that failed are not among them.
         failure: The fold that failed; None for none.
         is_continued: Whether it is known from a search that this one goes on from.
-        seconds_granted: What each of its trials may take, however little is usual; 0 for nothing.
     """
 
     candidate: Candidate
@@ -34,7 +33,6 @@ class Entry:
     results: list[TrialResult] = field(default_factory=list)
     failure: TrialResult | None = None
     is_continued: bool = False
-    seconds_granted: float = 0.0
 
     @property
     def folds(self) -> int:
@@ -51,11 +49,6 @@ class Entry:
         """What a fold took in the mean; 0 where none is done."""
         spent = [each.fit_seconds + each.predict_seconds for each in self.results]
         return sum(spent) / len(spent) if spent else 0.0
-
-    @property
-    def is_cut_short(self) -> bool:
-        """Whether it could have learned more with more time."""
-        return any(each.is_cut_short for each in self.results)
 
     def loss(self, folds: int) -> float:
         """Returns the mean loss of the first folds."""
@@ -105,10 +98,9 @@ class Library:
         times = sum(each.failure is TrialFailure.OUT_OF_TIME for each in failures)
         return min(1.0, max(_THINNED**times, _LEAST_ROWS / len(self.splits[0].train)))
 
-    def register(self, candidate: Candidate, origin: str, seconds_granted: float = 0.0) -> Entry:
+    def register(self, candidate: Candidate, origin: str) -> Entry:
         """Adds a candidate without results, and returns its entry."""
-        entry = Entry(candidate, origin, seconds_granted=seconds_granted)
-        self.entries[candidate.number] = entry
+        entry = self.entries[candidate.number] = Entry(candidate, origin)
         return entry
 
     def add(self, result: TrialResult) -> None:
@@ -118,6 +110,10 @@ class Library:
             entry.results.append(result)
         else:
             entry.failure = result
+
+    def alike(self, entry: Entry) -> list[Entry]:
+        """Returns the candidates with the same settings, itself included."""
+        return [each for each in self.entries.values() if each.candidate.is_like(entry.candidate)]
 
     def reached(self, folds: int) -> list[Entry]:
         """Returns the candidates that have at least so many folds, the best first."""

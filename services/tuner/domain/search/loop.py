@@ -6,7 +6,8 @@ from typing import ClassVar
 
 from services.tuner.domain.families.family import Family
 from services.tuner.domain.problem import Problem
-from services.tuner.domain.search.library import FLOOR, LENGTHENED, Entry
+from services.tuner.domain.search.library import FLOOR, Entry
+from services.tuner.domain.search.mixing import Mixing
 from services.tuner.domain.search.pacing import Guesses, Pace, open_entries, predicting_seconds
 from services.tuner.domain.search.racing import is_beaten, is_promising
 from services.tuner.domain.search.sources import Sources
@@ -15,6 +16,7 @@ from services.tuner.domain.trials.trial import TrialResult
 
 _MOST_REFUSED = 20
 _ROOM = 1.25
+_LEAST_GAIN = 0.01
 
 
 @dataclass
@@ -27,6 +29,7 @@ class Search(TrialLoop):
         sources: Gives candidates.
         pace: The time.
         rows_to_predict: How many the final model predicts within it.
+        mixing: Says whether a candidate adds to a better one.
     """
 
     waits_for_last: ClassVar[bool] = True
@@ -36,10 +39,12 @@ class Search(TrialLoop):
     sources: Sources
     pace: Pace
     rows_to_predict: int
+    mixing: Mixing
 
     def __post_init__(self) -> None:
         """Knows of costs what is in the library."""
         self._guesses = Guesses()
+        self._gains: dict[tuple[int, int, int], float] = {}
         for entry in self.library.entries.values():
             self._learn_cost(entry)
 
@@ -49,7 +54,7 @@ class Search(TrialLoop):
 
     def _limit(self, entry: Entry) -> float:
         # What was possible for one fold is not too much for the next.
-        needed = max((_needed(each) for each in entry.results), default=entry.seconds_granted)
+        needed = max((_needed(each) for each in entry.results), default=0.0)
         return min(max(self.pace.per_trial, needed), self.pace.left)
 
     def _finish(self, result: TrialResult) -> None:
@@ -77,14 +82,27 @@ class Search(TrialLoop):
             return floors[0]
         pace = self.pace
         if not self.sources.has_first(self.library, pace.share, pace.per_trial):
-            good = [each for each in begun if not is_beaten(self.library, each)]
-            entry = _best(good) or self._lengthened()
+            good = [each for each in begun if not self._may_wait(each)]
+            # One fold says little of who is best, and blends gain most by what errs differently.
+            known = {each.candidate.family for each in self.library.complete}
+            first = [each for each in good if each.candidate.family not in known]
+            entry = _best(first) or _best(good)
             if entry is not None:
                 return entry
         return self._new() or _best(begun) or self._again()
 
     def _is_urgent(self, entry: Entry) -> bool:
-        return entry.origin == FLOOR and not is_beaten(self.library, entry)
+        return entry.origin == FLOOR and not self._may_wait(entry)
+
+    def _may_wait(self, entry: Entry) -> bool:
+        """Whether a candidate is clearly beaten and adds nothing to what beats it."""
+        if not is_beaten(self.library, entry):
+            return False
+        best = self.library.reached(entry.folds)[0]
+        key = (entry.candidate.number, entry.folds, best.candidate.number)
+        if key not in self._gains:
+            self._gains[key] = self.mixing.gain(entry, best)
+        return self._gains[key] < _LEAST_GAIN
 
     def _new(self) -> Entry | None:
         for _ in range(_MOST_REFUSED):
@@ -94,13 +112,6 @@ class Search(TrialLoop):
             if self.pace.affords(entry, guess):
                 return entry
             del self.library.entries[candidate.number]
-        return None
-
-    def _lengthened(self) -> Entry | None:
-        """Returns one of the best candidates with more time than it had, where there is so much."""
-        for candidate, seconds in self.sources.lengthened(self.library):
-            if seconds * self.pace.folds <= self.pace.left:
-                return self.library.register(candidate, LENGTHENED, seconds)
         return None
 
     def _again(self) -> Entry | None:

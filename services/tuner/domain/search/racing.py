@@ -4,13 +4,12 @@ import math
 
 import numpy as np
 
-from services.tuner.domain.search.library import FLOOR, LENGTHENED, REPEATED, Entry, Library
+from services.tuner.domain.search.library import FLOOR, REPEATED, Entry, Library
 
 _ALWAYS = 4
 _SHARE = 0.3
 _HOPELESS, _HOPELESS_FAMILY = 1.5, 3.0
 _CLEAR, _DEVIATIONS = 0.1, 2.0
-_GAIN = 0.01
 
 
 def is_promising(library: Library, entry: Entry) -> bool:
@@ -30,10 +29,8 @@ def is_promising(library: Library, entry: Entry) -> bool:
     best, far = rivals[0].loss(entry.folds), _HOPELESS_FAMILY if is_best_of_family else _HOPELESS
     if best > 0 and entry.loss(entry.folds) > far * best:
         return False
-    if entry.origin == LENGTHENED:
-        return not _is_hardly_better(rivals, entry)
     if entry.origin == REPEATED:
-        return not _is_the_same(rivals, entry)
+        return not _is_the_same(library, entry)
     is_among_best = rivals.index(entry) < max(_ALWAYS, math.ceil(_SHARE * len(rivals)))
     return is_among_best or is_best_of_family or entry.origin == FLOOR
 
@@ -56,23 +53,8 @@ def _best_of_family(rivals: list[Entry], entry: Entry) -> Entry:
     return next(each for each in rivals if each.candidate.family == entry.candidate.family)
 
 
-def _is_hardly_better(rivals: list[Entry], entry: Entry) -> bool:
-    """Whether a candidate gained little by more time."""
-    return any(
-        each is not entry
-        and each.candidate.family == entry.candidate.family
-        and each.candidate.configuration == entry.candidate.configuration
-        and entry.loss(entry.folds) > (1 - _GAIN) * each.loss(entry.folds)
-        for each in rivals
-    )
-
-
-def _is_the_same(rivals: list[Entry], entry: Entry) -> bool:
+def _is_the_same(library: Library, entry: Entry) -> bool:
     """Whether the candidate that another one repeats has the same losses."""
-    return any(
-        each is not entry
-        and each.candidate.family == entry.candidate.family
-        and each.candidate.configuration == entry.candidate.configuration
-        and each.loss(entry.folds) == entry.loss(entry.folds)
-        for each in rivals
-    )
+    others = [each for each in library.alike(entry) if each is not entry]
+    known = [each for each in others if each.folds >= entry.folds]
+    return any(each.loss(entry.folds) == entry.loss(entry.folds) for each in known)

@@ -39,7 +39,6 @@ from services.tuner.domain.trials.trial import Candidate
 _BATCH = 4
 _BREADTH_SHARE = 0.4
 _BEST, _MOST_TIMES = 5, 4
-_LENGTHENING = 2.0
 
 
 class Sources:
@@ -126,20 +125,6 @@ class Sources:
             if _times(library, each) <= _MOST_TIMES and not _is_repeated_in_vain(library, each)
         ]
 
-    def lengthened(self, library: Library) -> list[tuple[Candidate, float]]:
-        """Returns good candidates whose time ended before they were done, again with more seconds.
-
-        That is successive halving over what they learn in rounds: few get more of them.
-        """
-        found = []
-        for each in library.reached(1)[:_BEST]:
-            longest = max((_granted(other) for other in _alike(library, each)), default=0.0)
-            own = _granted(each)
-            if each.is_cut_short and not each.candidate.bases and own >= longest:
-                again = replace(each.candidate, number=next(self._numbers))
-                found.append((again, _LENGTHENING * own))
-        return found
-
     def has_first(self, library: Library, share: float, seconds: float) -> bool:
         """Whether there are candidates to begin before any that was begun goes on.
 
@@ -191,30 +176,12 @@ class Sources:
         return propose(self._space, told, pending, self._generator, _BATCH)
 
 
-def _alike(library: Library, entry: Entry) -> list[Entry]:
-    """Returns the candidates with the same settings, itself included."""
-    return [
-        each
-        for each in library.entries.values()
-        if each.candidate.family == entry.candidate.family
-        and each.candidate.configuration == entry.candidate.configuration
-        and not each.candidate.bases
-    ]
-
-
-def _granted(entry: Entry) -> float:
-    """Returns the most seconds that a trial of a candidate was given."""
-    tasks = [each.task for each in (*entry.results, entry.failure) if each is not None]
-    return max((each.seconds for each in tasks), default=entry.seconds_granted)
-
-
 def _times(library: Library, entry: Entry) -> int:
-    return len(_alike(library, entry))
+    return len(library.alike(entry))
 
 
 def _is_repeated_in_vain(library: Library, entry: Entry) -> bool:
     """Whether a repetition was given up, because chance changes nothing or because it failed."""
     return any(
-        each.origin == REPEATED and each.folds < library.fold_count
-        for each in _alike(library, entry)
+        each.origin == REPEATED and each.folds < library.fold_count for each in library.alike(entry)
     )

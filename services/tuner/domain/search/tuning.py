@@ -25,6 +25,7 @@ from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.earlier import NOTHING_EARLIER, Earlier
 from services.tuner.domain.search.library import Entry, Library
 from services.tuner.domain.search.loop import Search, fitting_families
+from services.tuner.domain.search.mixing import Mixing
 from services.tuner.domain.search.pacing import Pace
 from services.tuner.domain.search.racing import is_clearly_better
 from services.tuner.domain.search.sources import Sources
@@ -135,8 +136,18 @@ def tune(
         first = first_candidates(problem, families, metric.name, settings.known)
         sources = Sources(problem, list(families.values()), settings.seed, first)
         sources.go_on(library, earlier.first)
-        rows = settings.rows_to_predict
-        search = Search(host, library, watch, is_stopped, problem, families, sources, pace, rows)
+        search = Search(
+            host,
+            library,
+            watch,
+            is_stopped,
+            problem,
+            families,
+            sources,
+            pace,
+            settings.rows_to_predict,
+            Mixing(problem, metric, library),
+        )
         search.run(settings.concurrency)
     seconds = _HURRY_SECONDS if is_stopped() else _BLEND_SHARE * settings.seconds
     found = _blended(problem, metric, library, splits, settings, seconds, earlier.fetch)

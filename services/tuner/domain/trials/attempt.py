@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from services.tuner.domain.ensemble.scaling import sharpened_loss
 from services.tuner.domain.families.family import Family, OutOfTimeError, TimeLeft, outputs_of
 from services.tuner.domain.folds import thinned
 from services.tuner.domain.problem import Outputs, Problem
@@ -140,7 +141,7 @@ def _loss(desk: Desk, split: Split, outputs: Outputs) -> float:
     if outputs.shape != expected:
         raise ValueError(f"outputs have the shape {outputs.shape}, not {expected}")
     weights = None if problem.weights is None else problem.weights[rows]
-    return float(desk.setup.metric.loss(problem.truth[rows], outputs, weights))
+    return sharpened_loss(desk.setup.metric, problem.truth[rows], outputs, weights)
 
 
 def _kept(estimator: Any, path: Path) -> int:

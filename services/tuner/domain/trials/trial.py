@@ -1,6 +1,6 @@
 """Trials: a candidate, learned on one fold."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from services.tuner.domain.problem import Outputs, Positions
@@ -35,6 +35,10 @@ class Candidate:
     configuration: Configuration
     bases: tuple["Candidate", ...] = ()
     lesson: Lesson = Lesson.OUTPUTS
+
+    def is_like(self, other: "Candidate") -> bool:
+        """Whether it learns the same in the same way, only perhaps with other chance."""
+        return replace(self, number=other.number) == other
 
 
 @dataclass(frozen=True)
@@ -83,7 +87,8 @@ class TrialResult:
 
     Attributes:
         task: What was asked.
-        loss: Of the metric on the judged rows; infinite where it failed.
+        loss: Of the metric on the judged rows, of probabilities as sure as suits them best (see
+            `sharpened_loss`); infinite where it failed.
         outputs: For the judged rows, (rows, outputs); None where it failed.
         settings: See `Fitted.settings`.
         fit_seconds: Wall time of fitting; where it failed, of all until then.

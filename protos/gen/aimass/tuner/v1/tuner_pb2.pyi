@@ -132,8 +132,6 @@ class _CandidateOriginEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Candi
     """It learns from the best candidates before; see `Candidate.bases`."""
     CANDIDATE_ORIGIN_REPEATED: _CandidateOrigin.ValueType  # 5
     """One of the best once more with other chance: with time left over, their mean is steadier."""
-    CANDIDATE_ORIGIN_LENGTHENED: _CandidateOrigin.ValueType  # 6
-    """One of the best, whose time had ended before it was done, once more with twice as much."""
 
 class CandidateOrigin(_CandidateOrigin, metaclass=_CandidateOriginEnumTypeWrapper):
     """Where a candidate comes from."""
@@ -150,8 +148,6 @@ CANDIDATE_ORIGIN_STACKING: CandidateOrigin.ValueType  # 4
 """It learns from the best candidates before; see `Candidate.bases`."""
 CANDIDATE_ORIGIN_REPEATED: CandidateOrigin.ValueType  # 5
 """One of the best once more with other chance: with time left over, their mean is steadier."""
-CANDIDATE_ORIGIN_LENGTHENED: CandidateOrigin.ValueType  # 6
-"""One of the best, whose time had ended before it was done, once more with twice as much."""
 Global___CandidateOrigin: _TypeAlias = CandidateOrigin  # noqa: Y015
 
 @_typing.final
