@@ -36,7 +36,7 @@ TREES = "trees"
 """The setting that says how many trees a forest has; `fit` reports it."""
 
 # Of one fold's forest; the folds' forests together have trees enough.
-_MOST_TREES, _LEAST_TREES = 200, 50
+_MOST_TREES, _LEAST_TREES = 200, 25
 _MOST_BYTES = 36 * 2**20
 _LEAST_SECONDS = 0.02
 _SORTED_SECONDS, _DRAWN_SECONDS = 2.5e-8, 1e-8
