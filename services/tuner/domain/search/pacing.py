@@ -10,7 +10,7 @@ _CANDIDATE_SHARE = 0.25
 _LEAST_TRIAL = 0.3
 _END_SHARE, _END_SECONDS = 0.05, 0.5
 _LONGEST_END = 6.0
-_PREDICTING, _PREDICTING_SHARE = 3, 0.15
+_PREDICTING, _PREDICTING_SHARE = 3, 0.2
 _CALL_SECONDS = 0.1
 """Of what predicting takes, so much is the same for any number of rows."""
 

@@ -882,7 +882,9 @@ class Candidate(_message.Message):
     which are judged on the validation rows.
     """
     score: _builtins.float
-    """Mean score over its folds; unset where it has none."""
+    """Mean score over its folds; unset where it has none. Log loss and Brier score are those of
+    probabilities made as sure as suits them, as a final model's are.
+    """
     memory_bytes: _builtins.int
     """Most memory of a fit in bytes."""
     model_bytes: _builtins.int

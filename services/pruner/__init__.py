@@ -1,0 +1,1 @@
+"""The pruner: any model smaller and faster at equal quality."""

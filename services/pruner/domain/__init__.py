@@ -1,0 +1,1 @@
+"""What pruning is made of, without gRPC."""
