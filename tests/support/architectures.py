@@ -1,6 +1,7 @@
 """Small networks of many kinds, each with what makes it hard to prune."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +21,7 @@ class Residual(nn.Module):
         self.shortcut = nn.Sequential(nn.Conv2d(16, 32, 1, 2, bias=False), nn.BatchNorm2d(32))
         self.head = nn.Linear(32, CLASSES)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Any:
         found = functional.relu(self.stem(image))
         found = functional.relu(found + self.first(found))
         found = functional.relu(self.shortcut(found) + self.second(found))
@@ -100,7 +101,7 @@ class Concatenation(nn.Module):
         )
         self.head = nn.Linear(36, CLASSES)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Any:
         found = self.stem(image)
         for layer in self.layers:
             found = torch.cat([found, layer(found)], dim=1)
@@ -118,7 +119,7 @@ class UNet(nn.Module):
         self.joined = nn.Sequential(nn.Conv2d(16, 8, 3, padding=1), nn.ReLU())
         self.head = nn.Conv2d(8, CLASSES, 1)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Any:
         high = self.down(image)
         low = self.up(self.deep(functional.max_pool2d(high, 2)))
         return self.head(self.joined(torch.cat([high, low], 1)))
@@ -134,7 +135,7 @@ class Gates(nn.Module):
         self.wide = nn.Conv2d(16, 32, 1)
         self.head = nn.Linear(16, CLASSES)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Any:
         found = self.stem(image)
         gate = functional.relu(self.squeeze(functional.adaptive_avg_pool2d(found, 1)))
         found = found * torch.sigmoid(self.excite(gate))
@@ -152,7 +153,7 @@ class ChannelShuffle(nn.Module):
         self.second = nn.Conv2d(16, 16, 3, padding=1, groups=2)
         self.head = nn.Linear(16, CLASSES)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Any:
         found = functional.relu(self.first(functional.relu(self.stem(image))))
         rows, channels, height, width = found.shape
         found = found.view(rows, 2, channels // 2, height, width).transpose(1, 2)
@@ -182,7 +183,7 @@ class HardCodedView(nn.Module):
         self.conv = nn.Conv2d(3, 16, 3, padding=1)
         self.head = nn.Linear(16 * 16, CLASSES)
 
-    def forward(self, image: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Any:
         found = functional.avg_pool2d(functional.relu(self.conv(image)), 2)
         return self.head(found.view(-1, 16 * 4 * 4))
 
@@ -194,7 +195,7 @@ class Recurrent(nn.Module):
         super().__init__()
         self.layer, self.head = layer, nn.Linear(width, CLASSES)
 
-    def forward(self, series: Tensor) -> Tensor:
+    def forward(self, series: Tensor) -> Any:
         found, _ = self.layer(series)
         return self.head(found[:, -1])
 
@@ -209,7 +210,7 @@ class Encoder(nn.Module):
         self.encoder = nn.TransformerEncoder(layer, 2, enable_nested_tensor=False)
         self.head = nn.Linear(32, CLASSES)
 
-    def forward(self, series: Tensor) -> Tensor:
+    def forward(self, series: Tensor) -> Any:
         return self.head(self.encoder(self.start(series)).mean(1))
 
 
@@ -222,7 +223,7 @@ class FusedAttention(nn.Module):
         self.fused, self.out = nn.Linear(32, 96), nn.Linear(32, 32)
         self.head = nn.Linear(32, CLASSES)
 
-    def forward(self, series: Tensor) -> Tensor:
+    def forward(self, series: Tensor) -> Any:
         found = self.start(series)
         rows, steps, _ = found.shape
         fused = self.fused(self.norm(found)).reshape(rows, steps, 3, 4, 8).permute(2, 0, 3, 1, 4)
@@ -251,7 +252,7 @@ class TabularEmbeddings(nn.Module):
         self.embeddings = nn.ModuleList(nn.Embedding(size, 6) for size in (4, 7))
         self.layers = nn.Sequential(nn.Linear(15, 20), nn.GELU(), nn.Linear(20, CLASSES))
 
-    def forward(self, numbers: Tensor, codes: Tensor) -> Tensor:
+    def forward(self, numbers: Tensor, codes: Tensor) -> Any:
         found = [layer(codes[:, at]) for at, layer in enumerate(self.embeddings)]
         return self.layers(torch.cat([*found, numbers], 1))
 
@@ -264,7 +265,7 @@ class SharedLayer(nn.Module):
         self.start, self.shared = nn.Linear(10, 24), nn.Linear(24, 24)
         self.head = nn.Linear(24, CLASSES)
 
-    def forward(self, numbers: Tensor) -> Tensor:
+    def forward(self, numbers: Tensor) -> Any:
         found = torch.tanh(self.start(numbers))
         found = torch.tanh(self.shared(found))
         return self.head(torch.tanh(self.shared(found)))
@@ -279,7 +280,7 @@ class TiedEmbedding(nn.Module):
         self.out = nn.Linear(16, 30, bias=False)
         self.out.weight = self.words.weight
 
-    def forward(self, codes: Tensor) -> Tensor:
+    def forward(self, codes: Tensor) -> Any:
         return self.out(functional.gelu(self.layer(self.words(codes))))
 
 
@@ -290,7 +291,7 @@ class DynamicFlow(nn.Module):
         super().__init__()
         self.start, self.head = nn.Linear(10, 16), nn.Linear(16, CLASSES)
 
-    def forward(self, numbers: Tensor) -> Tensor:
+    def forward(self, numbers: Tensor) -> Any:
         found = functional.relu(self.start(numbers))
         if found.sum() > 1:
             found = found * 2
@@ -306,7 +307,7 @@ class BareParameters(nn.Module):
         self.scale, self.shift = nn.Parameter(torch.rand(16) + 0.5), nn.Parameter(torch.zeros(16))
         self.head = nn.Linear(16, CLASSES)
 
-    def forward(self, numbers: Tensor) -> Tensor:
+    def forward(self, numbers: Tensor) -> Any:
         return self.head(functional.silu(numbers @ self.weight) * self.scale + self.shift)
 
 

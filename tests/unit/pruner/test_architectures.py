@@ -20,7 +20,8 @@ FOLLOWED = [name for name in ARCHITECTURES if name != "dynamic_control_flow"]
 def made(name: str) -> tuple[nn.Module, tuple[Tensor, ...]]:
     """Returns a network with statistics as after some learning, and an example."""
     torch.manual_seed(0)
-    module, inputs = (make() for make in ARCHITECTURES[name])
+    make_module, make_inputs = ARCHITECTURES[name]
+    module, inputs = make_module(), make_inputs()
     for buffer in module.buffers():
         if buffer.is_floating_point():
             buffer.add_(torch.rand_like(buffer) / 2)
