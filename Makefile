@@ -4,8 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PYTHONPATH :=
 SETUP_FILES := $(wildcard deploy/setup/*) requirements.lock pyproject.toml
-PYTEST = $(BIN)/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadscope \
-	--no-loadscope-reorder
+# Half of the time tests wait for processes: three keep two cores busy.
+PYTEST = $(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
 CODE := common services tests deploy protos/generate.py
 
 .DEFAULT_GOAL := help

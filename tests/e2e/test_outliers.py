@@ -23,6 +23,8 @@ from tests.e2e.outlier_data import (
     table_of,
 )
 
+pytestmark = pytest.mark.slow
+
 PAYMENTS = make_payments(4000)
 
 
@@ -139,7 +141,6 @@ def test_labels_teach(suite: RunningSuite, payments: str) -> None:
     assert scan.summary.label_count > 0 or "semi_supervised" in reasons
 
 
-@pytest.mark.slow
 def test_feedback_is_learned_by_the_next_scan(suite: RunningSuite) -> None:
     """Rows that are reported as anomalies are odder in the next scan, on new versions as well."""
     data = make_payments(3000, seed=5)
@@ -305,7 +306,6 @@ def test_data_that_cannot_be_scanned_says_so(suite: RunningSuite) -> None:
     assert "dataset_version" in str(raised.value.details())
 
 
-@pytest.mark.slow
 def test_killed_scan_ends_with_the_same_result(suite: RunningSuite) -> None:
     """SIGKILL of service and scan: it is taken over, with the same scores and one version."""
     data = make_payments(20_000, seed=3)

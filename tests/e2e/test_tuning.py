@@ -20,6 +20,8 @@ from services.tuner.domain.trials.trial import TrialResult
 from services.tuner.recording.recalling import Recalled
 from tests.e2e.analysis_data import CLASSES, COLUMNS, TARGET, table
 
+pytestmark = pytest.mark.slow
+
 BUDGET = 15
 QUICK = ("linear", "naive_bayes", "random_forest")
 # Machines of tests are busy: how well the budget is kept is measured by the benchmark.
@@ -144,7 +146,6 @@ def test_the_model_opens_in_the_analyzer(suite: RunningSuite, tuned: tuner_pb2.T
     assert analysis.status.state == run_pb2.RUN_STATE_SUCCEEDED, analysis.status.error
 
 
-@pytest.mark.slow
 def test_pictures_are_learned_with_networks_beside(suite: RunningSuite) -> None:
     """An arm of the search trains networks; the model takes pictures, whoever is part of it."""
     split = dataset_pb2.SplitSpec(validation_fraction=0.25, test_fraction=0.2)
@@ -199,7 +200,6 @@ def kept_trials(suite: RunningSuite, name: str, folder: Path) -> list[TrialResul
     return [each.result for each in Recalled(suite.store, name, folder).trials]
 
 
-@pytest.mark.slow
 def test_a_killed_search_goes_on(suite: RunningSuite, data: str, tmp_path: Path) -> None:
     """SIGKILL of its process: another attempt goes on after the trials that ended before."""
     name = suite.create_tuning(spec_of(data, "killed-job", 40))
@@ -225,7 +225,6 @@ def test_a_killed_search_goes_on(suite: RunningSuite, data: str, tmp_path: Path)
     assert any("known from before" in line for line in lines)
 
 
-@pytest.mark.slow
 def test_a_search_outlives_the_service(suite: RunningSuite, data: str) -> None:
     """SIGKILL of the service: it goes on."""
     name = begun(suite, spec_of(data, "killed-tuner", 20))
@@ -236,7 +235,6 @@ def test_a_search_outlives_the_service(suite: RunningSuite, data: str) -> None:
     assert [each.name for each in versions_of(suite, "killed-tuner")] == [run.model_version]
 
 
-@pytest.mark.slow
 def test_a_search_goes_on_from_another(
     suite: RunningSuite, tuned: tuner_pb2.TuningRun, data: str
 ) -> None:

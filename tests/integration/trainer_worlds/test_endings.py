@@ -22,7 +22,7 @@ from services.trainer.coordinator.servicer import serve_control
 from tests.chaos.rig import Record, Rig, coordinator_process, worker_range
 from tests.chaos.toy import ToyJob
 
-pytestmark = pytest.mark.asyncio(loop_scope="session")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="session")]
 
 
 async def test_complete_run(rig: Rig, record: Record, run_name: str) -> None:

@@ -20,6 +20,8 @@ from services.trainer.worker.state import Snapshot, read_state
 from tests.support.training import Array, Desk, split_parts
 from tests.support.world import Ending, World
 
+pytestmark = pytest.mark.slow
+
 
 class Worlds:
     """A desk whose worlds are processes of their own."""
@@ -128,7 +130,6 @@ def test_two_workers_train_as_one_and_resume_as_if_nothing_had_happened(worlds: 
     assert finished[0] == finished[1]
 
 
-@pytest.mark.slow
 def test_the_number_of_workers_may_change_in_the_middle(worlds: Worlds) -> None:
     """Protects elasticity: three workers, then one, then two train what one alone does."""
     data = worlds.desk.dataset(columns(101), split_parts(101), "y", Task.REGRESSION)
@@ -145,7 +146,6 @@ def test_the_number_of_workers_may_change_in_the_middle(worlds: Worlds) -> None:
     np.testing.assert_allclose(worlds.history(changing), worlds.history(alone), rtol=2e-4)
 
 
-@pytest.mark.slow
 def test_compared_models_survive_changes_of_the_world(worlds: Worlds) -> None:
     """Protects the proof of outliers: two workers, one, two again compare what one alone does."""
     data = worlds.desk.dataset(columns(101), split_parts(101), "y", Task.REGRESSION)
@@ -173,7 +173,6 @@ def test_compared_models_survive_changes_of_the_world(worlds: Worlds) -> None:
     np.testing.assert_allclose(worlds.history(changing), worlds.history(alone), rtol=2e-4)
 
 
-@pytest.mark.slow
 def test_every_worker_says_at_which_step_training_diverged(worlds: Worlds) -> None:
     """Protects the end of a run that cannot go on: all ranks agree on the step."""
     data = worlds.desk.dataset(columns(64), split_parts(64), "y", Task.REGRESSION)
