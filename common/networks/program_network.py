@@ -122,6 +122,21 @@ class ProgramNetwork(nn.Module):
         _set_training(operation, arguments, options, self.training)
         return function_of(operation.kind)(*arguments, **options)
 
+    def changed(self, program: Program, states: Mapping[str, Tensor]) -> "ProgramNetwork":
+        """Returns another network of the same parameters and buffers by name.
+
+        Args:
+            program: What it does.
+            states: Parameters and buffers, of any shape.
+        """
+        learned = {name for name, _ in self.named_parameters()}
+        found = ProgramNetwork(
+            program,
+            {name: each.contiguous() for name, each in states.items() if name in learned},
+            {name: each.contiguous() for name, each in states.items() if name not in learned},
+        )
+        return found.train(self.training)
+
     def _value(self, argument: Argument, found: Mapping[str, Any]) -> Any:
         if isinstance(argument, tuple):
             return [self._value(each, found) for each in argument]

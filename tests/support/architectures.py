@@ -366,3 +366,6 @@ ARCHITECTURES: Mapping[str, tuple[Callable[[], nn.Module], Callable[[], Inputs]]
     "bare_parameters": (BareParameters, numbers),
 }
 """A network and an example of what it takes in, by name."""
+
+FOLLOWED = [name for name in ARCHITECTURES if name != "dynamic_control_flow"]
+"""Those whose operations do not depend on values."""

@@ -12,9 +12,7 @@ from common.networks.program_network import ProgramNetwork
 from services.pruner.domain.capture import NotTraceableError, capture
 from services.pruner.domain.dependencies.graph import Dependencies, dependencies
 from services.pruner.domain.dependencies.removal import masked, without
-from tests.support.architectures import ARCHITECTURES
-
-FOLLOWED = [name for name in ARCHITECTURES if name != "dynamic_control_flow"]
+from tests.support.architectures import ARCHITECTURES, FOLLOWED
 
 
 def made(name: str) -> tuple[nn.Module, tuple[Tensor, ...]]:

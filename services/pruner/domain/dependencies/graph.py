@@ -9,7 +9,7 @@ from torch import Tensor
 
 from common.networks.program_network import ProgramNetwork
 from services.pruner.domain.dependencies.following import Following, followed
-from services.pruner.domain.dependencies.rules import RULES
+from services.pruner.domain.dependencies.rules import RULES, Rule
 from services.pruner.domain.dependencies.units import Labels
 
 Place = tuple[str, int]
@@ -37,14 +37,11 @@ class Dependencies:
 
     Attributes:
         following: What was found.
+        network: The network, or the same with other numbers.
     """
 
     following: Following
-
-    @property
-    def network(self) -> ProgramNetwork:
-        """The network."""
-        return self.following.network
+    network: ProgramNetwork
 
     @cached_property
     def roots(self) -> Mapping[Place, Labels]:
@@ -82,7 +79,9 @@ class Dependencies:
         return np.flatnonzero(np.isin(self.roots[place], list(units)))
 
 
-def dependencies(network: ProgramNetwork, inputs: Sequence[Tensor]) -> Dependencies:
+def dependencies(
+    network: ProgramNetwork, inputs: Sequence[Tensor], rules: Mapping[str, Rule] = RULES
+) -> Dependencies:
     """Returns what goes together in a network.
 
     Of convolutions in groups either some channels of each group go, or whole groups: what leaves
@@ -91,10 +90,11 @@ def dependencies(network: ProgramNetwork, inputs: Sequence[Tensor]) -> Dependenc
     Args:
         network: Is put into evaluation.
         inputs: An example of at least two rows.
+        rules: What is known of operations.
     """
     network.eval()
     found = [
-        Dependencies(followed(network, inputs, RULES, whole_groups=whole))
+        Dependencies(followed(network, inputs, rules, whole_groups=whole), network)
         for whole in (False, True)
     ]
     return max(found, key=lambda each: sum(len(group.units) for group in each.removable))

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from common.networks.program import Argument, Operation, Program, Ref
+from common.networks.program import Argument, Operation, Ref
 from common.networks.program_network import ProgramNetwork, base_name
 from services.pruner.domain.dependencies.graph import Dependencies
 from services.pruner.domain.dependencies.layers import GROUPS, groups_of
@@ -27,7 +27,7 @@ def masked(dependencies: Dependencies, units: Collection[int]) -> ProgramNetwork
         name, at = place
         indices = torch.from_numpy(dependencies.removed(place, frozenset(units)))
         states[name].index_fill_(at, indices, 0)
-    return _network(dependencies.network, dependencies.network.program, states)
+    return dependencies.network.changed(dependencies.network.program, states)
 
 
 def without(dependencies: Dependencies, units: Collection[int]) -> ProgramNetwork:
@@ -51,21 +51,11 @@ def without(dependencies: Dependencies, units: Collection[int]) -> ProgramNetwor
     rewriter = _Rewriter(dependencies, gone)
     program = dependencies.network.program
     operations = tuple(rewriter.rewritten(each) for each in program.operations)
-    return _network(dependencies.network, replace(program, operations=operations), states)
+    return dependencies.network.changed(replace(program, operations=operations), states)
 
 
 def _copies(network: ProgramNetwork) -> dict[str, Tensor]:
     return {name: each.detach().clone() for name, each in network.state_dict().items()}
-
-
-def _network(old: ProgramNetwork, program: Program, states: Mapping[str, Tensor]) -> ProgramNetwork:
-    learned = dict(old.named_parameters())
-    found = ProgramNetwork(
-        program,
-        {name: each.contiguous() for name, each in states.items() if name in learned},
-        {name: each.contiguous() for name, each in states.items() if name not in learned},
-    )
-    return found.train(old.training)
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""What layers and networks cost on the machine that they are to run on."""
