@@ -1,0 +1,1 @@
+"""Forests and boosting with fewer trees, and trees with fewer nodes."""
