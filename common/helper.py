@@ -39,12 +39,15 @@ class HelperProcess:
         self._lock = asyncio.Lock()
         self._process: asyncio.subprocess.Process | None = None
         self._idle: asyncio.TimerHandle | None = None
+        self._is_closed = False
 
     async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        """Ends the process."""
+        """Ends the process, whatever it does: nobody waits for its answer any more."""
+        self._is_closed = True
+        self._kill()
         async with self._lock:
             await self._end()
 
@@ -84,6 +87,8 @@ class HelperProcess:
     async def _exchange(self, question: bytes) -> bytes:
         process = await self._running()
         assert process.stdin is not None and process.stdout is not None
+        if self._is_closed:
+            self._kill()
         process.stdin.write(_LENGTH.pack(len(question)) + question)
         await process.stdin.drain()
         (size,) = _LENGTH.unpack(await process.stdout.readexactly(_LENGTH.size))
@@ -115,13 +120,17 @@ class HelperProcess:
     async def _end(self) -> None:
         if self._idle is not None:
             self._idle.cancel()
+        self._kill()
         process, self._process = self._process, None
         if process is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(process.wait(), _KILL_WAIT_SECONDS)
+
+    def _kill(self) -> None:
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
 
 
 def serve(answer: Callable[[bytes], bytes]) -> None:

@@ -90,3 +90,23 @@ async def test_idle_process_ends() -> None:
         await asyncio.to_thread(child.wait, 10)
         assert process.pid is None
         assert await process.ask(b"x") == b"xx"
+
+
+async def test_a_question_that_takes_long_does_not_keep_it_open() -> None:
+    """A service that ends does not wait for its helper's imports, nor for an answer."""
+    loop = asyncio.get_running_loop()
+    async with running(timeout=60.0) as process:
+        await process.ask(b"warm")
+        asked = asyncio.create_task(process.ask(b"hang"))
+        await asyncio.sleep(0)
+        begin = loop.time()
+    assert loop.time() - begin < 10
+    with pytest.raises(UnavailableError):
+        await asked
+    async with running(timeout=60.0) as process:
+        asked = asyncio.create_task(process.ask(b"hang"))
+        await asyncio.sleep(0)
+        begin = loop.time()
+    assert loop.time() - begin < 10, "not even where it was only just started"
+    with pytest.raises(UnavailableError):
+        await asked
