@@ -1,0 +1,144 @@
+"""What was measured, what of it nobody would rather not have, and which one to take."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Gain(StrEnum):
+    """What is to become smaller."""
+
+    LATENCY = "latency"
+    SIZE = "size"
+    MEMORY = "memory"
+    MULTIPLICATIONS = "multiplications"
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number as far as rows tell.
+
+    Attributes:
+        value: The estimate.
+        low: It is hardly less.
+        high: It is hardly more.
+    """
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Point:
+    """A model that was measured.
+
+    Attributes:
+        name: For instance `half_width_int8`.
+        loss: How much worse its score is than the original's, in the model's own metric, on rows
+            that it was not chosen by; below 0 where it is better.
+        costs: What it takes, by what is to become smaller; of latency the median.
+    """
+
+    name: str
+    loss: Interval
+    costs: dict[Gain, float]
+
+    def gain(self, original: "Point", gain: Gain) -> float:
+        """Returns how many times less it takes than the original."""
+        return original.costs[gain] / max(self.costs[gain], 1e-12)
+
+
+@dataclass(frozen=True)
+class Recommended:
+    """The point to take.
+
+    Attributes:
+        point: It.
+        is_within: Whether its loss is within the bound with confidence.
+        reasons: Why it, and why not its neighbours; whole sentences.
+    """
+
+    point: Point
+    is_within: bool
+    reasons: tuple[str, ...]
+
+
+def front(points: Sequence[Point]) -> list[Point]:
+    """Returns the points of which no other is as good in everything and better in something."""
+    return [each for each in points if not any(_is_better(other, each) for other in points)]
+
+
+def _is_better(one: Point, other: Point) -> bool:
+    """Whether a point is nowhere worse and somewhere better."""
+    pairs = [(one.loss.value, other.loss.value)]
+    pairs += [(one.costs[each], other.costs[each]) for each in one.costs]
+    return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
+
+
+def recommended(
+    points: Sequence[Point], original: Point, wanted: Gain, most_loss: float
+) -> Recommended:
+    """Returns the point that gains most among those that lose no more than is accepted.
+
+    A loss is accepted where the whole interval is: what rows do not tell counts against a point.
+    Where none is accepted, the point is taken whose loss is nearest to it.
+
+    Args:
+        points: All that was measured, the original among them or not.
+        original: The model as it was.
+        wanted: What is to become smaller.
+        most_loss: Accepted loss of the metric.
+    """
+    others = [each for each in points if each is not original]
+    accepted = [each for each in others if each.loss.high <= most_loss]
+    if not accepted:
+        if not others:
+            return Recommended(original, True, ("Nothing smaller was found.",))
+        nearest = min(others, key=lambda each: each.loss.high)
+        return Recommended(nearest, False, (_out_of_reach(nearest, original, wanted, most_loss),))
+    best = max(accepted, key=lambda each: (each.gain(original, wanted), -each.loss.value))
+    if best.gain(original, wanted) <= 1:
+        return Recommended(original, True, (f"Nothing within the bound has less {wanted}.",))
+    reasons = [_within(best, original, wanted, most_loss)]
+    ranked = sorted(front([*others]), key=lambda each: each.gain(original, wanted))
+    more = [each for each in ranked if each.gain(original, wanted) > best.gain(original, wanted)]
+    less = [each for each in ranked if each.gain(original, wanted) < best.gain(original, wanted)]
+    if more:
+        reasons.append(_why_not_more(more[0], original, wanted, most_loss))
+    if less:
+        reasons.append(_why_not_less(less[-1], best, original, wanted))
+    return Recommended(best, True, tuple(reasons))
+
+
+def _within(point: Point, original: Point, wanted: Gain, most_loss: float) -> str:
+    return (
+        f"{point.name} has {point.gain(original, wanted):.2f} times less {wanted}; it loses "
+        f"{_amount(point.loss)}, of which {most_loss:g} is accepted."
+    )
+
+
+def _out_of_reach(point: Point, original: Point, wanted: Gain, most_loss: float) -> str:
+    return (
+        f"No point loses surely no more than {most_loss:g}. Nearest is {point.name} with "
+        f"{_amount(point.loss)} and {point.gain(original, wanted):.2f} times less {wanted}."
+    )
+
+
+def _why_not_more(point: Point, original: Point, wanted: Gain, most_loss: float) -> str:
+    gain = f"{point.name} would have {point.gain(original, wanted):.2f} times less {wanted}"
+    if point.loss.value > most_loss:
+        return f"{gain}, but loses {_amount(point.loss)}."
+    return f"{gain}, and may lose too much: {_amount(point.loss)}."
+
+
+def _why_not_less(point: Point, best: Point, original: Point, wanted: Gain) -> str:
+    gain = point.gain(original, wanted)
+    start = f"{point.name} has only {gain:.2f} times less {wanted}"
+    if point.loss.value >= best.loss.value:
+        return f"{start} and loses no less: {_amount(point.loss)}."
+    return f"{start}; what it loses less ({_amount(point.loss)}) is not asked for."
+
+
+def _amount(loss: Interval) -> str:
+    return f"{loss.value:.4g} ({loss.low:.4g} to {loss.high:.4g})"
