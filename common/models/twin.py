@@ -80,11 +80,11 @@ class ExportedTwin:
     max_error: float
 
 
-def export_twin(twin: Twin, samples: Mapping[str, Tensor], output_name: str) -> ExportedTwin:
+def export_twin(twin: nn.Module, samples: Mapping[str, Tensor], output_name: str) -> ExportedTwin:
     """Exports a twin and compares it with torch on samples.
 
     Args:
-        twin: The twin.
+        twin: The twin, or another module that takes tensors of rows.
         samples: Raw inputs by name, in order, at least two rows.
         output_name: Name of the output.
 
