@@ -44,7 +44,8 @@ class Mixing:
             for fold, (one, other) in enumerate(pairs)
             if one.outputs is not None and other.outputs is not None
         ]
-        return float(np.mean(losses))
+        # Of a search that goes on from another one outputs may be gone: then nothing is held back.
+        return float(np.mean(losses)) if losses else 0.0
 
     def _fold_loss(self, fold: int, outputs: Outputs) -> float:
         rows = self.library.splits[fold].judged
