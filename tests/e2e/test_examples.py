@@ -11,6 +11,8 @@ from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import network_pb2, run_pb2
 from common.testing.suite import RunningSuite
 
+pytestmark = pytest.mark.slow
+
 Matrix = npt.NDArray[np.float64]
 
 

@@ -13,6 +13,8 @@ from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import network_pb2
 from common.testing.suite import RunningSuite
 
+pytestmark = pytest.mark.slow
+
 Spec = trainer_pb2.TrainingSpec
 
 

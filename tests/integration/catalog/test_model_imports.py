@@ -17,7 +17,7 @@ from common.testing.runs_contract import wait_for_lineage
 from tests.integration.catalog.harness import Catalog, field_of, reason_of, status_of_error
 from tests.support.foreign_models import linear_onnx, skops_file
 
-pytestmark = pytest.mark.asyncio(loop_scope="module")
+pytestmark = [pytest.mark.slow, pytest.mark.asyncio(loop_scope="module")]
 
 
 async def imported(

@@ -17,6 +17,8 @@ from common.local.ports import SERVICE_PORTS
 from common.local.suite import Suite, SuiteError
 from common.local.supervisor import remove_commits
 
+pytestmark = pytest.mark.slow
+
 SERVICES_ONLY = SuiteOptions(agents=0)
 
 
@@ -42,7 +44,6 @@ def interrupts_once(function: Callable[[], SuiteState | None]) -> Callable[[], S
     return call
 
 
-@pytest.mark.slow
 def test_two_suites_live_side_by_side(suite: Suite, tmp_path: Path) -> None:
     """A second suite takes other ports, and stopping it leaves the first one alone."""
     other = Suite(SuiteHome(tmp_path / "other"))
@@ -78,7 +79,6 @@ def test_ctrl_c_stops_a_supervisor_that_has_said_nothing_yet(
     assert not [line for line in lines if named in line]
 
 
-@pytest.mark.slow
 def test_what_a_killed_supervisor_left_is_replaced(suite: Suite) -> None:
     """After a SIGKILL of the supervisor, `up` ends the leftovers and keeps the suite's identity."""
     first = suite.up(SERVICES_ONLY)
@@ -93,7 +93,6 @@ def test_what_a_killed_supervisor_left_is_replaced(suite: Suite) -> None:
     assert (second.suite, suite.home.tokens()) == (first.suite, tokens)
 
 
-@pytest.mark.slow
 def test_leftovers_are_stopped_without_a_supervisor(suite: Suite) -> None:
     """`down` ends what a killed supervisor left behind."""
     state = suite.up(SERVICES_ONLY)
@@ -105,7 +104,6 @@ def test_leftovers_are_stopped_without_a_supervisor(suite: Suite) -> None:
     assert not suite.down()
 
 
-@pytest.mark.slow
 def test_two_ups_at_once_start_one_suite(suite: Suite) -> None:
     """The second `up` waits for the first one's suite instead of starting another."""
     states: list[SuiteState] = []

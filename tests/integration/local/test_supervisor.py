@@ -26,6 +26,8 @@ from common.local.supervisor import Supervisor
 from common.testing.minio import MinioServer
 from common.testing.processes import service_process
 
+pytestmark = pytest.mark.slow
+
 QUICK = RestartPolicy(
     first_delay=0.01, longest_delay=0.05, ready_timeout=30, ask_every=0.5, answer_timeout=2
 )

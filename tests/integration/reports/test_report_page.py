@@ -11,6 +11,8 @@ from common.reports.rendering import render
 from tests.integration.reports.sample import BLOCKS, POINTS, sample_report
 from tests.support.browser import Browser, open_browser
 
+pytestmark = pytest.mark.slow
+
 DRAWN = "document.documentElement.dataset.drawn !== undefined"
 CONTENTS = "document.querySelector('.contents')"
 TAB = ("Tab", 9)

@@ -53,6 +53,7 @@ def test_what_is_removed_is_what_was_masked(name: str) -> None:
     assert close(network(*inputs), module(*inputs))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_a_pruned_network_is_kept_loaded_learned_and_pruned_again(name: str) -> None:
     """What comes out is a network like any other: no Python of the original is needed."""

@@ -23,6 +23,8 @@ from services.trainer.worker.process import ProgressBoard
 from services.trainer.worker.state import StagePlace
 from tests.support.training import Array, Desk, split_parts
 
+pytestmark = pytest.mark.slow
+
 ROWS = 120
 OUTLIERS = {"scan": "outlierScans/sample"}
 SPEC = {"network": {"mlp": {"hidden_widths": [8]}}, "batch_size": 16, "epochs": 3}

@@ -37,6 +37,8 @@ from tests.unit.tuner_service.test_job_going_on import (
     known,
 )
 
+pytestmark = pytest.mark.slow
+
 NAME, VERSION, MODEL = "tuningRuns/t", "datasets/d/versions/1", "models/m"
 DAYS, HORIZON, TEST_DAYS, BUDGET = 84, 7, 10, 20
 # Attempts end by their trials, not by their time: machines of tests are busy.

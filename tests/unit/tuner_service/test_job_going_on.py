@@ -38,7 +38,7 @@ PATIENCE = 30.0
 
 Trial = tuple[int, int]
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 class KilledError(BaseException):

@@ -24,6 +24,8 @@ from services.tuner.domain.search.earlier import NOTHING_EARLIER, Earlier
 from services.tuner.domain.search.library import CONTINUED, FLOOR, Entry, Library
 from services.tuner.domain.trials.trial import Candidate, Split, TrialResult
 
+pytestmark = pytest.mark.slow
+
 HORIZON = 8
 QUICK = ("linear_lags", "boosted_lags")
 SECONDS = 90.0
