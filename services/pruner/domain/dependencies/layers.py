@@ -253,8 +253,3 @@ def _tie_each(following: Following, labels: Labels | None, layouts: list[Layout 
     for each in layouts:
         if each is not None:
             tie(following, labels, channel(following, each, 0)[1])
-
-
-def nothing(following: Following, operation: Operation, value: Any) -> Any:
-    """A number."""
-    return None

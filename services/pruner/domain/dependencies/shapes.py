@@ -51,22 +51,14 @@ def expand(following: Following, operation: Operation, value: Any) -> Any:
 def select(following: Following, operation: Operation, value: Any) -> Any:
     """One index of a dimension."""
     layout = following.layout(operation.arguments[0])
-    at = _number(operation.arguments[1]) % len(layout.axes)
-    layout = frozen(following, layout, [at], "one of its indices is picked by number")
+    at = _number(dict(enumerate(operation.arguments)).get(1, 0)) % len(layout.axes)
+    layout = frozen(following, layout, [at], "its indices are picked by number")
     return layout.without([layout.axes[at]])
 
 
 def unbind(following: Following, operation: Operation, value: Any) -> Any:
     """All indices of a dimension, one by one."""
-    return (select_at(following, operation),) * len(value)
-
-
-def select_at(following: Following, operation: Operation) -> Layout:
-    """What is left of a tensor without a dimension."""
-    layout = following.layout(operation.arguments[0])
-    at = _number(dict(enumerate(operation.arguments)).get(1, 0)) % len(layout.axes)
-    layout = frozen(following, layout, [at], "its indices are picked by number")
-    return layout.without([layout.axes[at]])
+    return (select(following, operation, value),) * len(value)
 
 
 def getitem(following: Following, operation: Operation, value: Any) -> Any:
@@ -78,11 +70,7 @@ def getitem(following: Following, operation: Operation, value: Any) -> Any:
 def sliced(following: Following, operation: Operation, value: Any) -> Any:
     """Some indices in a row; with a step they are not followed."""
     layout = following.layout(operation.arguments[0])
-    given = (
-        dict(enumerate(operation.arguments))
-        | {2: None, 3: None}
-        | dict(enumerate(operation.arguments))
-    )
+    given: dict[int, Any] = {2: None, 3: None} | dict(enumerate(operation.arguments))
     at = _number(given.get(1, 0)) % len(layout.axes)
     size = layout.axes[at].size
     if given.get(4, 1) != 1:

@@ -1,7 +1,5 @@
 """What goes or stays together: a union-find over single indices of dimensions."""
 
-from collections.abc import Iterable
-
 import numpy as np
 import numpy.typing as npt
 
@@ -64,9 +62,3 @@ def unite_along(units: Units, labels: Labels, axis: int) -> None:
     """Makes one unit of all labels that have the same index along an axis."""
     rows = np.moveaxis(labels, axis, 0).reshape(labels.shape[axis], -1)
     units.unite(rows[:, :1], rows)
-
-
-def unite_all(units: Units, parts: Iterable[Labels]) -> None:
-    """Makes one unit of all labels."""
-    found = np.concatenate([each.ravel() for each in parts])
-    units.unite(found[:1], found)
