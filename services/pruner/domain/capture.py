@@ -62,6 +62,7 @@ def _exported(module: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram
             warnings.simplefilter("ignore")
             return export(module, example, dynamic_shapes=shapes, strict=False)
     except Exception as error:
+        # The module's own code runs in there, and the exporter has no base class of its own.
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise NotTraceableError(f"Its operations cannot be followed: {lines[0]}") from error
 

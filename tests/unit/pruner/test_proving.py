@@ -53,3 +53,21 @@ def test_a_wrong_rule_is_found_out() -> None:
     assert {name for name, _ in left.places} == {"second.weight", "second.bias", "head.weight"}
     reasons = {group.reason for group in proved.coupled if ("first.bias", 0) in group.places}
     assert reasons == {UNPROVED}
+
+
+class Largest(nn.Module):
+    """The larger of two layers, value by value: `max` of two tensors, not along a dimension."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second, self.head = nn.Linear(6, 8), nn.Linear(6, 8), nn.Linear(8, 2)
+
+    def forward(self, numbers: Tensor) -> Any:
+        return self.head(torch.max(self.first(numbers), self.second(numbers)))
+
+
+def test_the_larger_of_two_tensors_ties_them() -> None:
+    inputs = (torch.randn(3, 6),)
+    (group,) = proved_dependencies(capture(Largest(), inputs), inputs).removable
+    assert {name for name, _ in group.places} >= {"first.weight", "second.weight", "head.weight"}
+    assert len(group.units) == 8

@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 from typing import Any
 
-from common.networks.program import Argument, Operation
+from common.networks.program import Argument, Operation, Ref, State
 from services.pruner.domain.dependencies.following import Following
 from services.pruner.domain.dependencies.layout import Axis, Layout
 from services.pruner.domain.dependencies.tying import channel, frozen, tie, tied
 
-SAME = """
+_SAME = """
     abs alias bernoulli celu clamp clone contiguous cos detach dropout elu exp full_like gelu
     hardsigmoid hardswish hardtanh leaky_relu log logical_not mish neg ones_like reciprocal relu
     relu6 rsqrt selu sigmoid silu sin softplus sqrt square tanh to type_as zeros_like
-""".split()  # noqa: SIM905
-TIED = """
+"""
+_TIED = """
     add div eq ge gt le lt masked_fill maximum minimum mul ne pow rsub sub where
-""".split()  # noqa: SIM905
+"""
+SAME, TIED = _SAME.split(), _TIED.split()
 REDUCED = ("amax", "max", "mean", "min", "std", "sum", "var")
 NORMALISED = ("log_softmax", "softmax", "cumsum")
 
@@ -36,6 +37,9 @@ def reduced(following: Following, operation: Operation, value: Any) -> Any:
     """A sum or the like over some dimensions, or over all."""
     layout = following.layout(operation.arguments[0])
     dimensions = operation.arguments[1] if len(operation.arguments) > 1 else None
+    if isinstance(dimensions, Ref | State):
+        # The larger of two tensors has the name of the largest along a dimension.
+        return elementwise(following, operation, value)
     positions = _positions(dimensions, len(layout.axes))
     reason = f"{operation.name} sums over it"
     layout = frozen(following, layout, positions, reason)

@@ -197,15 +197,15 @@ def attention(following: Following, operation: Operation, value: Any) -> Any:
 
 def recurrent(following: Following, operation: Operation, value: Any) -> Any:
     """LSTM, GRU and plain recurrent networks: hidden units go in all layers and directions."""
-    inputs, states, parameters, has_biases, layers, _, _, is_bidirectional = operation.arguments[:8]
+    given: Any = operation.arguments[:8]
+    inputs, states, own, has_biases, layers, _, _, is_bidirectional = given
     gates = _GATES[base_name(operation.kind)]
     layout, labels = channel(following, following.layout(inputs), -1)
     directions = 2 if is_bidirectional else 1
     width = value[0].shape[-1] // directions
     hidden = following.units.fresh(width)
     both = np.tile(hidden, directions)
-    own: Any = parameters
-    per_layer = len(own) // (int(layers) * directions)  # type: ignore[arg-type]
+    per_layer = len(own) // (layers * directions)
     expected = 4 if has_biases else 2
     if per_layer != expected:
         for each in own:

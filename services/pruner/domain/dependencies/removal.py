@@ -120,9 +120,9 @@ def _reshaped(rewriter: _Rewriter, operation: Operation) -> Operation:
 
 
 def _unflattened(rewriter: _Rewriter, operation: Operation) -> Operation:
-    first, at, sizes = operation.arguments
-    count = len(rewriter.source(first).axes)
-    start = int(at) % count  # type: ignore[arg-type]
+    given: Any = operation.arguments
+    first, at, sizes = given
+    start = at % len(rewriter.source(first).axes)
     found = rewriter.sizes(rewriter.layout(operation), sizes, start)
     return replace(operation, arguments=(first, at, found))
 
@@ -134,8 +134,8 @@ def _created(rewriter: _Rewriter, operation: Operation) -> Operation:
 
 
 def _split(rewriter: _Rewriter, operation: Operation) -> Operation:
-    given = dict(enumerate(operation.arguments))
-    at = int(given.get(2, 0))  # type: ignore[arg-type]
+    given: dict[int, Any] = dict(enumerate(operation.arguments))
+    at = given.get(2, 0)
     sizes = tuple(rewriter.size(each, at) for each in rewriter.layout(operation))
     arguments = (operation.arguments[0], sizes, at)
     return Operation(operation.name, "aten.split_with_sizes.default", arguments)

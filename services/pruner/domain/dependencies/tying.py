@@ -58,7 +58,7 @@ def tied(following: Following, layouts: Sequence[Layout], shape: Sequence[int]) 
     """
     spread = [_aligned(each, len(shape)) for each in layouts]
     axes = tuple(_axis([each[at] for each, _ in spread]) for at in range(len(shape)))
-    merged: list[Labels] = []
+    united: list[Labels] = []
     for own, bands in spread:
         for labels in bands:
             positions = [at for at, size in enumerate(labels.shape) if size > 1]
@@ -66,8 +66,8 @@ def tied(following: Following, layouts: Sequence[Layout], shape: Sequence[int]) 
                 _is_bare(other, at) for other in spread if other[0] is not own for at in positions
             ):
                 following.units.freeze(labels, FIXED)
-            merged = _merged(following, merged, labels)
-    return Layout(axes, tuple(_bands(following, axes, merged)))
+            united = _merged(following, united, labels)
+    return Layout(axes, tuple(_bands(following, axes, united)))
 
 
 def _aligned(layout: Layout, dimensions: int) -> tuple[list[Axis | None], list[Labels]]:
@@ -103,9 +103,9 @@ def _merged(following: Following, known: list[Labels], labels: Labels) -> list[L
     return [*apart, labels]
 
 
-def _bands(following: Following, axes: tuple[Axis, ...], merged: list[Labels]) -> list[Band]:
+def _bands(following: Following, axes: tuple[Axis, ...], united: list[Labels]) -> list[Band]:
     found = []
-    for labels in merged:
+    for labels in united:
         positions = [at for at, size in enumerate(labels.shape) if size > 1]
         own = tuple(axes[at] for at in positions)
         band = simplified(following.units, Band(own, labels.reshape([each.size for each in own])))
