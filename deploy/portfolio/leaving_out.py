@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from common.scoring.registry import metric_for
 from deploy.portfolio.measuring import PARTS, SEED, Measured, RawResults
 from services.tuner.domain.families.family import Family
 from services.tuner.domain.families.registry import FAMILIES
 from services.tuner.domain.folds import fold_splits
-from services.tuner.domain.metrics.registry import metric_for
 from services.tuner.domain.portfolio.adapting import adapted
 from services.tuner.domain.portfolio.defaults import FIRST, FLOORS
 from services.tuner.domain.portfolio.known_set import KnownSet

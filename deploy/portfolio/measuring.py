@@ -10,10 +10,10 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from common.scoring.registry import metric_for
 from deploy.portfolio.pool import Known
 from services.tuner.domain.families.registry import FAMILIES
 from services.tuner.domain.folds import fold_splits
-from services.tuner.domain.metrics.registry import metric_for
 from services.tuner.domain.portfolio.adapting import adapted
 from services.tuner.domain.problem import Outputs, Problem
 from services.tuner.domain.space.configuration import Configuration

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
+from common.scoring.registry import metric_for
 from deploy.portfolio.measuring import Measured
-from services.tuner.domain.metrics.registry import metric_for
 from services.tuner.domain.portfolio.known_set import KnownScore, KnownSet
 from services.tuner.domain.portfolio.meta_features import meta_features
 from services.tuner.domain.portfolio.regrets import regrets

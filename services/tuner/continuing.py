@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from aimass.tuner.v1 import tuner_pb2
 from common.errors import InvalidFieldError
 from common.names import DatasetVersionName
+from common.scoring.kinds import ProblemKind
 from services.tuner.convert import specification_from_proto
-from services.tuner.domain.kinds import ProblemKind
 from services.tuner.domain.resolution.data import refused
 from services.tuner.domain.specification import FIELD, TuningSpecification
 from services.tuner.kind import TUNING_RUNS

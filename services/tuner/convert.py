@@ -2,8 +2,8 @@
 
 from aimass.tuner.v1 import tuner_pb2
 from common.protobuf import enum_number, from_plain, resolve
+from common.scoring.kinds import ProblemKind
 from services.tuner.domain.estimate import Estimate
-from services.tuner.domain.kinds import ProblemKind
 from services.tuner.domain.names import FAMILY_KINDS, TRAINED_KINDS
 from services.tuner.domain.portfolio.known_set import KnownScore, KnownSet
 from services.tuner.domain.space.configuration import Configuration, Setting

@@ -14,6 +14,10 @@ from common.reports.report import Notice, Severity
 from common.runs.errors import RunCancelledError
 from common.runs.job import run_job
 from common.runs.owner import RunOwner
+from common.scoring.costs import cost_matrix_of
+from common.scoring.kinds import ProblemKind
+from common.scoring.metric import Metric
+from common.scoring.registry import metric_for
 from common.scratch import scratch_folder
 from services.tuner.budget import Budget
 from services.tuner.champion.entering import contest_of
@@ -21,10 +25,6 @@ from services.tuner.convert import specification_from_proto
 from services.tuner.domain.cautions import cautions
 from services.tuner.domain.families.registry import FAMILIES
 from services.tuner.domain.history import History
-from services.tuner.domain.kinds import ProblemKind
-from services.tuner.domain.metrics.costs import cost_matrix_of
-from services.tuner.domain.metrics.metric import Metric
-from services.tuner.domain.metrics.registry import metric_for
 from services.tuner.domain.page.tuning_page import Facts, tuning_page
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.fallback import small_model

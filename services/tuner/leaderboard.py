@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from aimass.tuner.v1 import tuner_pb2
+from common.scoring.metric import Metric
 from services.tuner.convert import settings_to_proto
-from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.search.library import (
     CONTINUED,
     FLOOR,

@@ -12,9 +12,9 @@ from common.artifacts.purge import purge_prefix
 from common.catalog import Catalog
 from common.errors import UnavailableError
 from common.runs.owner import RunOwner
+from common.scoring.metric import Metric
 from services.tuner.domain.ensemble.joining import Joined
 from services.tuner.domain.ensemble.selection import Ensemble
-from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.search.library import Library
 from services.tuner.domain.specification import TuningSpecification
 from services.tuner.leaderboard import ranked_candidates, write_leaderboard

@@ -16,7 +16,7 @@ from common.models.skops_import import skops_io
 from common.models.skops_model import SkopsModel, open_skops
 from common.models.store import TEST_VECTORS
 from common.models.vectors import Vectors, encode, replay
-from services.tuner.domain.kinds import ProblemKind
+from common.scoring.kinds import ProblemKind
 
 _BINARY = "application/octet-stream"
 _SAFETENSORS = "application/vnd.safetensors"

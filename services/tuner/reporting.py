@@ -5,9 +5,9 @@ from collections import Counter
 from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import event_pb2
 from common.runs.owner import RunOwner
+from common.scoring.metric import Metric
 from services.tuner.budget import Budget
 from services.tuner.domain.history import History
-from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.search.library import Library
 from services.tuner.domain.trials.trial import TrialResult
 

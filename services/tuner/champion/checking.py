@@ -15,7 +15,7 @@ from common.models.store import read_preprocessing
 from common.names import ModelVersionName
 from common.protobuf import enum_short_name
 from common.records import RecordStore
-from services.tuner.domain.kinds import ProblemKind
+from common.scoring.kinds import ProblemKind
 from services.tuner.domain.resolution.data import TuningData, refused
 from services.tuner.domain.specification import FIELD, TuningSpecification
 from services.tuner.kind import TUNING_RUNS

@@ -20,6 +20,8 @@ from common.models.sample_rows import SampleRows, sample_rows
 from common.models.store import read_preprocessing
 from common.models.transform import ColumnTransform
 from common.names import DatasetVersionName, ModelVersionName
+from common.scoring.comparison import gain_over
+from common.scoring.metric import Metric, Needs
 from services.tuner.champion.learned import (
     common_columns,
     grew_from,
@@ -33,8 +35,6 @@ from services.tuner.champion.prediction import (
     begin_prediction,
     cannot_predict,
 )
-from services.tuner.domain.comparison import gain_over
-from services.tuner.domain.metrics.metric import Metric, Needs
 from services.tuner.domain.problem import Outputs, Positions, Problem, ProblemKind
 from services.tuner.domain.reading import rows_of_known_classes
 from services.tuner.domain.specification import TuningSpecification

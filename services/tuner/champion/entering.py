@@ -7,9 +7,9 @@ from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import event_pb2
 from common.catalog import ask_catalog
 from common.runs.owner import RunOwner
+from common.scoring.metric import Metric
 from services.tuner.budget import Budget
 from services.tuner.champion.contest import Contest, Place, known_champion, open_contest
-from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.specification import TuningSpecification
 from services.tuner.loading import Loaded
 

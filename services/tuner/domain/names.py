@@ -7,8 +7,8 @@ tables equal to the registries.
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
+from common.scoring.kinds import TABLE_KINDS, ProblemKind
 from services.tuner.domain.forecasting.names import FORECAST_FAMILIES
-from services.tuner.domain.kinds import TABLE_KINDS, ProblemKind
 
 _ALL = frozenset(TABLE_KINDS)
 _ONE_CLASS = frozenset({ProblemKind.BINARY, ProblemKind.MULTICLASS})

@@ -9,13 +9,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from common.data.schema import Column, ColumnType
-from services.tuner.domain.kinds import ProblemKind
+from common.scoring.arrays import Outputs, Positions, Truth
+from common.scoring.kinds import ProblemKind
 
 __all__ = ["Outputs", "Positions", "Problem", "ProblemKind", "Truth"]
-
-Truth = npt.NDArray[np.generic]
-Outputs = npt.NDArray[np.float64]
-Positions = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-from services.tuner.domain.kinds import ProblemKind
+from common.scoring.kinds import ProblemKind
 from services.tuner.domain.portfolio.use import PortfolioUse
 
 FIELD = "tuning_run.spec"

@@ -12,6 +12,7 @@ from aimass.type.v1 import event_pb2
 from common.errors import FailedPreconditionError
 from common.models.estimators.forecasting.forecaster import Forecaster
 from common.runs.owner import RunOwner
+from common.scoring.kinds import ProblemKind
 from services.tuner.budget import Budget
 from services.tuner.domain.forecasting.growing import grown
 from services.tuner.domain.forecasting.judging import judging_of
@@ -23,7 +24,6 @@ from services.tuner.domain.forecasting.tuning import (
     tune_forecast,
 )
 from services.tuner.domain.history import History
-from services.tuner.domain.kinds import ProblemKind
 from services.tuner.domain.page.forecast_page import ForecastFacts, forecast_page
 from services.tuner.domain.specification import TuningSpecification
 from services.tuner.forecasts.loading import LoadedSeries, load_series

@@ -8,10 +8,10 @@ from pathlib import Path
 from aimass.tuner.v1 import tuner_pb2
 from common.artifacts.blobs import read_artifact
 from common.runs.owner import RunOwner
+from common.scoring.kinds import ProblemKind
 from services.tuner.continuing import has_same_trials
 from services.tuner.convert import specification_from_proto
 from services.tuner.domain.history import History, step_of
-from services.tuner.domain.kinds import ProblemKind
 from services.tuner.domain.search.library import Library
 from services.tuner.domain.search.trial_loop import Watch
 from services.tuner.domain.space.configuration import Configuration

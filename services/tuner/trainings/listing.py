@@ -4,9 +4,9 @@ import math
 from collections.abc import Sequence
 
 from aimass.tuner.v1 import tuner_pb2
+from common.scoring.metric import Metric
 from services.tuner.convert import settings_to_proto
 from services.tuner.domain.ensemble.joining import Guest, Joined
-from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.search.tuning import Tuned
 
 

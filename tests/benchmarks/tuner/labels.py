@@ -19,7 +19,7 @@ import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import f1_score
 
-from services.tuner.domain.kinds import ProblemKind
+from common.scoring.kinds import ProblemKind
 from services.tuner.domain.reading import problem_from_frame
 from services.tuner.domain.search.tuning import Settings, tune
 from services.tuner.domain.trials.environment import SINGLE_THREADED

@@ -14,11 +14,11 @@ from threadpoolctl import threadpool_limits
 from common.data.schema import Column, ColumnType
 from common.models.estimators.boosted import BoostedClassifier, BoostedRegressor
 from common.models.skops_model import open_skops
+from common.scoring.kinds import TABLE_KINDS
 from services.tuner.domain.families.boosting import balanced, has_long_tail
 from services.tuner.domain.families.family import Family, Fold, outputs_of
 from services.tuner.domain.families.hist_boosting import HistBoosting
 from services.tuner.domain.families.lightgbm_boosting import LightBoosting
-from services.tuner.domain.kinds import TABLE_KINDS
 from services.tuner.domain.problem import Problem, ProblemKind
 from services.tuner.domain.space.configuration import Configuration
 

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from common.models.estimators.combining import Mean, tilted
+from common.scoring.registry import METRICS
 from services.tuner.domain.ensemble.calibration import calibrated
 from services.tuner.domain.ensemble.greedy import Greedy, affordable, pruned
 from services.tuner.domain.ensemble.judging import judge
@@ -23,7 +24,6 @@ from services.tuner.domain.ensemble.selection import (
 )
 from services.tuner.domain.ensemble.stacking import linear_weights
 from services.tuner.domain.ensemble.tilting import decided
-from services.tuner.domain.metrics.registry import METRICS
 from services.tuner.domain.problem import ProblemKind, Truth
 
 BINARY, MULTICLASS = ProblemKind.BINARY, ProblemKind.MULTICLASS

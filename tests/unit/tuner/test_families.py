@@ -16,10 +16,10 @@ from sklearn.ensemble import RandomForestRegressor
 from threadpoolctl import threadpool_limits
 
 from common.data.schema import Column, ColumnType
+from common.scoring.kinds import TABLE_KINDS
 from services.tuner.domain.families.family import Family, Fitted, Fold, OutOfTimeError, outputs_of
 from services.tuner.domain.families.registry import FAMILIES
 from services.tuner.domain.families.trees import TREES
-from services.tuner.domain.kinds import TABLE_KINDS
 from services.tuner.domain.problem import Outputs, Problem, ProblemKind, Truth
 from services.tuner.domain.space.configuration import Configuration
 

@@ -15,10 +15,10 @@ from sklearn.tree import DecisionTreeRegressor
 
 from common.data.schema import Column, ColumnType
 from common.models.skops_model import open_skops
+from common.scoring.kinds import TABLE_KINDS
+from common.scoring.registry import METRICS
 from services.tuner.domain.ensemble.final import final_estimator, pool_of
 from services.tuner.domain.ensemble.selection import choose_ensemble
-from services.tuner.domain.kinds import TABLE_KINDS
-from services.tuner.domain.metrics.registry import METRICS
 from services.tuner.domain.problem import Problem, ProblemKind
 from services.tuner.domain.trials.trial import Candidate, Split, TrialResult, TrialTask
 

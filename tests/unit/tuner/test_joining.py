@@ -8,6 +8,8 @@ import pytest
 
 from common.data.schema import Column, ColumnType
 from common.models.estimators.combining import Mean
+from common.scoring.kinds import ProblemKind
+from common.scoring.registry import metric_for
 from services.tuner.domain.ensemble.joining import (
     Guest,
     Joined,
@@ -18,8 +20,6 @@ from services.tuner.domain.ensemble.joining import (
 )
 from services.tuner.domain.ensemble.pool import Cost, Limits
 from services.tuner.domain.ensemble.selection import Ensemble
-from services.tuner.domain.kinds import ProblemKind
-from services.tuner.domain.metrics.registry import metric_for
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.library import PORTFOLIO, Library
 from services.tuner.domain.trials.attempt import failed

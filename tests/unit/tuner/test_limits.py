@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from common.scoring.values import RMSE
 from services.tuner.domain.ensemble.exceeding import exceeded
 from services.tuner.domain.ensemble.pool import Cost, Limits, Pool
 from services.tuner.domain.ensemble.selection import choose_ensemble
-from services.tuner.domain.metrics.values import RMSE
 from services.tuner.domain.problem import ProblemKind
 
 COSTS = (Cost(1.0, 900.0), Cost(2.0, 300.0), Cost(4.0, 600.0))

@@ -12,11 +12,11 @@ from common.data.schema import Column, ColumnType
 from common.models.estimators.blending import BlendedRegressor
 from common.models.estimators.combining import Mean
 from common.reports.report import Notice, Severity
+from common.scoring.kinds import TABLE_KINDS
+from common.scoring.registry import metric_for
 from services.tuner.domain.ensemble.selection import Considered, Ensemble
 from services.tuner.domain.families.registry import FAMILIES
 from services.tuner.domain.history import History
-from services.tuner.domain.kinds import TABLE_KINDS
-from services.tuner.domain.metrics.registry import metric_for
 from services.tuner.domain.page.evidence import gathered
 from services.tuner.domain.page.tuning_page import Facts, tuning_page
 from services.tuner.domain.page.verdict import notices, tiles, verdict

@@ -14,11 +14,11 @@ from threadpoolctl import threadpool_limits
 from common.data.schema import Column, ColumnType
 from common.models.estimators.perceptron import PiecewiseLinear
 from common.models.skops_model import open_skops
+from common.scoring.kinds import TABLE_KINDS
 from services.tuner.domain.families.family import Fold, OutOfTimeError, outputs_of
 from services.tuner.domain.families.perceptron import Perceptron
 from services.tuner.domain.families.perceptron_learning import _Learner, learned
 from services.tuner.domain.families.perceptron_plan import Goal, Plan
-from services.tuner.domain.kinds import TABLE_KINDS
 from services.tuner.domain.problem import Problem, ProblemKind
 from services.tuner.domain.space.configuration import Configuration
 

@@ -20,6 +20,8 @@ from common.models.estimators.combining import Mean, Shifted
 from common.models.frames import columns_of
 from common.models.onnx_model import open_onnx
 from common.models.skops_model import open_skops
+from common.scoring.registry import level_of, metric_named
+from common.scoring.values import pinball
 from services.tuner.domain.ensemble.calibration import calibrated
 from services.tuner.domain.ensemble.final import final_estimator
 from services.tuner.domain.ensemble.pool import Pool, parts_of
@@ -27,8 +29,6 @@ from services.tuner.domain.ensemble.selection import Ensemble
 from services.tuner.domain.families.family import Fitted, Fold, outputs_of
 from services.tuner.domain.families.perceptron_plan import Goal
 from services.tuner.domain.families.registry import FAMILIES
-from services.tuner.domain.metrics.registry import level_of, metric_named
-from services.tuner.domain.metrics.values import pinball
 from services.tuner.domain.problem import Outputs, Positions, Problem, ProblemKind
 from services.tuner.domain.search.joint import joint_space
 from services.tuner.domain.search.tuning import Settings, Tuned, tune

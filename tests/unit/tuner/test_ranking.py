@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
 from common.data.schema import Column, ColumnType
+from common.scoring.registry import metric_for
 from services.tuner.domain.ensemble.scaling import sharpened_loss
-from services.tuner.domain.metrics.registry import metric_for
 from services.tuner.domain.problem import Problem, ProblemKind
 from services.tuner.domain.search.library import Library
 from services.tuner.domain.search.mixing import Mixing

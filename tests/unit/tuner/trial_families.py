@@ -17,8 +17,8 @@ from sklearn.dummy import DummyClassifier
 from sklearn.naive_bayes import GaussianNB
 from sklearn.pipeline import make_pipeline
 
+from common.scoring.metric import Needs
 from services.tuner.domain.families.family import Fitted, Fold, TimeLeft
-from services.tuner.domain.metrics.metric import Needs
 from services.tuner.domain.problem import Outputs, Problem, ProblemKind, Truth
 from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.space.space import Space

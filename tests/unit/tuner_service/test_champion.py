@@ -32,6 +32,8 @@ from common.models.store import read_part
 from common.models.vectors import Vectors, encode
 from common.records import RecordStore
 from common.reports.report import Notice, Table
+from common.scoring.kinds import ProblemKind
+from common.scoring.registry import METRICS
 from services.tuner.champion import contest
 from services.tuner.champion.answering import outputs_of
 from services.tuner.champion.checking import Champions
@@ -39,8 +41,6 @@ from services.tuner.champion.contest import Contest, Known, Place, open_contest
 from services.tuner.champion.learned import row_digests
 from services.tuner.champion.prediction import Order, Predicted
 from services.tuner.champion.words import comparison_words
-from services.tuner.domain.kinds import ProblemKind
-from services.tuner.domain.metrics.registry import METRICS
 from services.tuner.domain.page.beside import beside
 from services.tuner.domain.problem import Outputs
 from services.tuner.domain.resolution.data import TuningData

@@ -17,9 +17,9 @@ from common.data.schema import (
     TimeSeries,
 )
 from common.errors import InvalidFieldError, InvalidInputError
+from common.scoring.kinds import ProblemKind
 from services.tuner.continuing import check_continued, has_same_trials
 from services.tuner.convert import specification_from_proto, specification_to_proto
-from services.tuner.domain.kinds import ProblemKind
 from services.tuner.domain.names import families_for
 from services.tuner.domain.resolution.data import TuningData
 from services.tuner.domain.resolution.resolution import Resolved, resolve_against_data

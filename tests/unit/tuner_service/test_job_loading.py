@@ -15,7 +15,7 @@ from common.artifacts.memory import MemoryStore
 from common.data.messages import schema_to_proto
 from common.data.schema import Column, ColumnType, Schema, Task
 from common.errors import FailedPreconditionError
-from services.tuner.domain.kinds import ProblemKind
+from common.scoring.kinds import ProblemKind
 from services.tuner.domain.specification import TuningSpecification
 from services.tuner.loading import Loaded, load_problem
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 
 import pytest
 
+from common.scoring import registry
+from common.scoring.kinds import TABLE_KINDS, ProblemKind
 from services.tuner.domain.families.registry import FAMILIES
-from services.tuner.domain.kinds import TABLE_KINDS, ProblemKind
-from services.tuner.domain.metrics import registry
 from services.tuner.domain.names import (
     DEFAULT_METRICS,
     FAMILY_KINDS,

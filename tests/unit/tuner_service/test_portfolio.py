@@ -9,8 +9,8 @@ from aimass.tuner.v1 import tuner_pb2
 from common.artifacts.memory import MemoryStore
 from common.artifacts.protocol import ObjectInfo
 from common.errors import UnavailableError
+from common.scoring.kinds import ProblemKind
 from services.tuner import portfolio
-from services.tuner.domain.kinds import ProblemKind
 from services.tuner.domain.portfolio.known_set import KnownScore, KnownSet
 from services.tuner.domain.portfolio.shipped import shipped_sets
 from services.tuner.domain.portfolio.use import PortfolioUse

@@ -16,8 +16,8 @@ from common.data.schema import (
     ValueCount,
 )
 from common.errors import InvalidFieldError, InvalidInputError
+from common.scoring.kinds import ProblemKind
 from services.tuner.convert import specification_from_proto, specification_to_proto
-from services.tuner.domain.kinds import ProblemKind
 from services.tuner.domain.resolution.data import TuningData
 from services.tuner.domain.resolution.resolution import Resolved, resolve_against_data
 

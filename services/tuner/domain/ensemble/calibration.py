@@ -12,6 +12,8 @@ from common.models.estimators.combining import (
     Shifted,
     Steps,
 )
+from common.scoring.probabilities import LOG_LOSS
+from common.scoring.registry import level_of
 from services.tuner.domain.ensemble.judging import Judged, judge
 from services.tuner.domain.ensemble.pool import Pool
 from services.tuner.domain.ensemble.scaling import (
@@ -24,8 +26,6 @@ from services.tuner.domain.ensemble.scaling import (
     temperature,
     wanted_shares,
 )
-from services.tuner.domain.metrics.probabilities import LOG_LOSS
-from services.tuner.domain.metrics.registry import level_of
 from services.tuner.domain.problem import Outputs, Positions, ProblemKind, Truth
 
 _FEWEST_FOR_STEPS = 1_000

@@ -13,10 +13,10 @@ from common.models.estimators.blending import (
     BlendedRegressor,
     BlendGroup,
 )
+from common.scoring.metric import Metric
+from common.scoring.registry import on_rows
 from services.tuner.domain.ensemble.pool import Cost, Pool, parts_of
 from services.tuner.domain.ensemble.selection import Ensemble
-from services.tuner.domain.metrics.metric import Metric
-from services.tuner.domain.metrics.registry import on_rows
 from services.tuner.domain.problem import Positions, Problem, ProblemKind
 from services.tuner.domain.trials.trial import Split, TrialResult
 

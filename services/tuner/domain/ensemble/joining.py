@@ -8,13 +8,13 @@ import numpy as np
 
 from common.models.estimators.blending import BlendedClassifier, BlendedRegressor, BlendGroup
 from common.models.estimators.combining import tilted
+from common.scoring.metric import Metric, Needs
+from common.scoring.probabilities import LOG_LOSS
 from services.tuner.domain.ensemble.final import pool_of
 from services.tuner.domain.ensemble.judging import Judged, judge
 from services.tuner.domain.ensemble.pool import Cost, Limits, Pool
 from services.tuner.domain.ensemble.scaling import Floats
 from services.tuner.domain.ensemble.selection import Ensemble, ensemble_outputs
-from services.tuner.domain.metrics.metric import Metric, Needs
-from services.tuner.domain.metrics.probabilities import LOG_LOSS
 from services.tuner.domain.problem import Outputs, Positions, Problem, ProblemKind
 from services.tuner.domain.search.library import Library
 from services.tuner.domain.space.configuration import Configuration

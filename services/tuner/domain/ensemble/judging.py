@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.scoring.forms import RowLosses
+from common.scoring.registry import on_rows
 from services.tuner.domain.ensemble.pool import Pool
 from services.tuner.domain.ensemble.scaling import Floats
-from services.tuner.domain.metrics.forms import RowLosses
-from services.tuner.domain.metrics.registry import on_rows
 from services.tuner.domain.problem import Outputs, Positions
 
 _GROUPS = 20

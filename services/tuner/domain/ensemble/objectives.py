@@ -6,12 +6,12 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from common.scoring.probabilities import BRIER, LOG_LOSS
+from common.scoring.ranking import ROC_AUC
+from common.scoring.thresholds import best_threshold, has_threshold
+from common.scoring.values import R2, RMSE
 from services.tuner.domain.ensemble.pool import Pool
 from services.tuner.domain.ensemble.scaling import Floats
-from services.tuner.domain.metrics.probabilities import BRIER, LOG_LOSS
-from services.tuner.domain.metrics.ranking import ROC_AUC
-from services.tuner.domain.metrics.thresholds import best_threshold, has_threshold
-from services.tuner.domain.metrics.values import R2, RMSE
 from services.tuner.domain.problem import ProblemKind
 
 _SQUARES = frozenset({BRIER.name, RMSE.name, R2.name})

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from common.models.estimators.combining import Mean, combined
+from common.scoring.metric import Metric
+from common.scoring.registry import on_rows
 from services.tuner.domain.ensemble.scaling import Floats, sharpened_loss
-from services.tuner.domain.metrics.metric import Metric
-from services.tuner.domain.metrics.registry import on_rows
 from services.tuner.domain.problem import Outputs, Positions, ProblemKind, Truth
 
 _SMALL, _LARGE = 1_000, 10_000

@@ -6,12 +6,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from common.models.estimators.combining import Mean
+from common.scoring.metric import Needs
+from common.scoring.probabilities import LOG_LOSS
 from services.tuner.domain.ensemble.greedy import Greedy, affordable, pruned
 from services.tuner.domain.ensemble.pool import Limits, Pool
 from services.tuner.domain.ensemble.scaling import Floats
 from services.tuner.domain.ensemble.stacking import linear_weights, score_mean
-from services.tuner.domain.metrics.metric import Needs
-from services.tuner.domain.metrics.probabilities import LOG_LOSS
 from services.tuner.domain.problem import ProblemKind
 
 BEST, JOINT = "best", "joint"

@@ -13,8 +13,8 @@ from common.models.estimators.combining import (
     probabilities_of,
     scores_of,
 )
-from services.tuner.domain.metrics.metric import Metric
-from services.tuner.domain.metrics.probabilities import BRIER, LOG_LOSS
+from common.scoring.metric import Metric
+from common.scoring.probabilities import BRIER, LOG_LOSS
 from services.tuner.domain.problem import Outputs, Positions, Truth
 
 CALIBRATED = frozenset({BRIER.name, LOG_LOSS.name, "cost_matrix"})

@@ -7,13 +7,13 @@ import numpy as np
 import numpy.typing as npt
 
 from common.models.estimators.combining import Calibration, Mean
+from common.scoring.metric import Needs
 from services.tuner.domain.ensemble.calibration import calibrated, part_rows
 from services.tuner.domain.ensemble.judging import Judged, judge
 from services.tuner.domain.ensemble.pool import Limits, Pool
 from services.tuner.domain.ensemble.proposals import BEST, Proposal, proposals, usual_name
 from services.tuner.domain.ensemble.scaling import Floats
 from services.tuner.domain.ensemble.tilting import decided
-from services.tuner.domain.metrics.metric import Needs
 from services.tuner.domain.problem import Outputs
 
 _MOST_ROWS = 50_000

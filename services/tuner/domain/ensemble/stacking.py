@@ -7,10 +7,10 @@ import numpy as np
 from scipy.optimize import minimize
 
 from common.models.estimators.combining import Mean, probabilities_of, scores_of
+from common.scoring.probabilities import LOG_LOSS
+from common.scoring.values import R2, RMSE
 from services.tuner.domain.ensemble.pool import Pool
 from services.tuner.domain.ensemble.scaling import Floats
-from services.tuner.domain.metrics.probabilities import LOG_LOSS
-from services.tuner.domain.metrics.values import R2, RMSE
 from services.tuner.domain.problem import Positions, ProblemKind
 
 _MOST_ENTRIES = 800_000

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from common.models.estimators.combining import tilted
+from common.scoring.deciding import ACCURACY, SUBSET_ACCURACY
+from common.scoring.metric import Needs
+from common.scoring.thresholds import best_threshold, has_threshold
 from services.tuner.domain.ensemble.calibration import part_rows
 from services.tuner.domain.ensemble.judging import Judged, judge
 from services.tuner.domain.ensemble.pool import Pool
 from services.tuner.domain.ensemble.scaling import Floats
-from services.tuner.domain.metrics.deciding import ACCURACY, SUBSET_ACCURACY
-from services.tuner.domain.metrics.metric import Needs
-from services.tuner.domain.metrics.thresholds import best_threshold, has_threshold
 from services.tuner.domain.problem import Outputs, Positions, ProblemKind
 
 _POWERS = np.linspace(0, 1.2, 13)

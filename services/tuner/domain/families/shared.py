@@ -16,8 +16,8 @@ from sklearn.multioutput import MultiOutputClassifier
 from sklearn.pipeline import Pipeline
 
 from common.data.schema import Column, ColumnType
+from common.scoring.kinds import TABLE_KINDS
 from services.tuner.domain.families.family import Fitted, Fold, OutOfTimeError, TimeLeft
-from services.tuner.domain.kinds import TABLE_KINDS
 from services.tuner.domain.preparation.columns import MOST_CODES
 from services.tuner.domain.preparation.parameters import INTERACTIONS
 from services.tuner.domain.preparation.preparing import (

@@ -8,10 +8,10 @@ import numpy as np
 from common.models.estimators.combining import combined
 from common.models.estimators.forecasting.grid import Floats, Steps
 from common.models.estimators.forecasting.intervals import Intervals
+from common.scoring.metric import Metric
 from services.tuner.domain.ensemble.selection import Ensemble
 from services.tuner.domain.forecasting.judging import Window
 from services.tuner.domain.forecasting.panel import SERIES, STEP, ForecastProblem, Panel
-from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.search.library import Library
 
 LOW, HIGH = 0.1, 0.9

@@ -4,12 +4,12 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from common.scoring.metric import Metric
 from services.tuner.domain.ensemble.final import pool_of
 from services.tuner.domain.ensemble.selection import Ensemble
 from services.tuner.domain.forecasting.families.family import ForecastFamily
 from services.tuner.domain.forecasting.panel import SERIES, ForecastProblem
 from services.tuner.domain.forecasting.weighing import weighted
-from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.search.library import Entry, Library
 
 _CAUTION = 1.2

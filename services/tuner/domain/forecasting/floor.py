@@ -5,10 +5,10 @@ from dataclasses import replace
 
 import numpy as np
 
+from common.scoring.metric import Metric
 from services.tuner.domain.families.family import Fold
 from services.tuner.domain.forecasting.families.family import ForecastFamily, Trained
 from services.tuner.domain.forecasting.panel import ForecastProblem
-from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.problem import Outputs
 from services.tuner.domain.search.library import FLOOR, Library
 from services.tuner.domain.trials.attempt import failed

@@ -7,12 +7,12 @@ import numpy as np
 
 from common.errors import InvalidFieldError
 from common.models.estimators.forecasting.grid import Floats, Steps
+from common.scoring.forms import VALUES, MeanMetric
+from common.scoring.metric import Needs
+from common.scoring.rows import RowValues
+from common.scoring.values import MAE, MAPE, RMSE
 from services.tuner.domain.forecasting.names import FORECAST_METRICS
 from services.tuner.domain.forecasting.panel import SERIES, STEP, ForecastProblem, Panel
-from services.tuner.domain.metrics.forms import VALUES, MeanMetric
-from services.tuner.domain.metrics.metric import Needs
-from services.tuner.domain.metrics.rows import RowValues
-from services.tuner.domain.metrics.values import MAE, MAPE, RMSE
 from services.tuner.domain.problem import Outputs, Truth
 from services.tuner.domain.trials.trial import Split
 

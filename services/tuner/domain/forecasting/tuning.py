@@ -7,6 +7,7 @@ from pathlib import Path
 
 from common.models.estimators.forecasting.forecaster import Forecaster, Part
 from common.models.estimators.forecasting.intervals import Intervals
+from common.scoring.metric import Metric
 from services.tuner.domain.ensemble.selection import Ensemble
 from services.tuner.domain.forecast_estimate import window_count
 from services.tuner.domain.forecasting.backtests import (
@@ -26,7 +27,6 @@ from services.tuner.domain.forecasting.panel import ForecastProblem, Panel, prob
 from services.tuner.domain.forecasting.registry import FAMILIES
 from services.tuner.domain.forecasting.search import ForecastSearch
 from services.tuner.domain.forecasting.sources import FLOOR_FAMILY, ForecastSources
-from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.search.earlier import NOTHING_EARLIER, Earlier
 from services.tuner.domain.search.library import FLOOR, Library
 from services.tuner.domain.search.trial_loop import Watch, never, silent

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from common.reports.text import number
-from services.tuner.domain.metrics.metric import Metric
+from common.scoring.metric import Metric
 from services.tuner.domain.space.configuration import Configuration, Setting
 from services.tuner.domain.space.space import Space
 from services.tuner.domain.trials.trial import Candidate, Lesson

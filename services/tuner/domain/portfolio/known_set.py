@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.tuner.domain.kinds import ProblemKind
+from common.scoring.kinds import ProblemKind
 
 MOST_SCORES = 200
 """Of a set."""

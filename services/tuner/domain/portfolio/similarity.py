@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from services.tuner.domain.kinds import ProblemKind
+from common.scoring.kinds import ProblemKind
 from services.tuner.domain.portfolio.known_set import KnownSet
 
 _WIDTH = 0.7

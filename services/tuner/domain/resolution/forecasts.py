@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from common.data.schema import LABEL_TYPES, Column, ColumnType, Task, TimeSeries
-from services.tuner.domain.kinds import ProblemKind
+from common.scoring.kinds import ProblemKind
 from services.tuner.domain.resolution.data import TuningData, refused, value_count
 from services.tuner.domain.resolution.targets import resolved_targets, targets_of
 from services.tuner.domain.specification import ForecastSpecification, TuningSpecification

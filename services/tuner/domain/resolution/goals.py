@@ -1,7 +1,7 @@
 """What is to be made best, and by which families."""
 
 from common.data.schema import Column
-from services.tuner.domain.kinds import ProblemKind
+from common.scoring.kinds import ProblemKind
 from services.tuner.domain.names import (
     DEFAULT_METRICS,
     FAMILY_KINDS,

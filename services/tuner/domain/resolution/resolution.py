@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 from common.data.schema import Column
 from common.names import DatasetVersionName, ModelName
+from common.scoring.kinds import ProblemKind
 from services.tuner.domain.estimate import Estimate, estimate, table_bytes, usual_trial_bytes
 from services.tuner.domain.forecast_estimate import forecast_estimate
-from services.tuner.domain.kinds import ProblemKind
 from services.tuner.domain.resolution.columns import check_roles, features_of, left_out_of
 from services.tuner.domain.resolution.data import LEAST_ROWS, TuningData, refused
 from services.tuner.domain.resolution.forecasts import (

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from common.data.schema import LABEL_TYPES, Column, ColumnType, Schema, Task
-from services.tuner.domain.kinds import ProblemKind
+from common.scoring.kinds import ProblemKind
 from services.tuner.domain.resolution.data import (
     LEAST_ROWS,
     TuningData,

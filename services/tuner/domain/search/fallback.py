@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
+from common.scoring.metric import Metric
+from common.scoring.registry import level_of, on_rows
 from services.tuner.domain.ensemble.final import final_estimator, pool_of
 from services.tuner.domain.ensemble.selection import choose_ensemble
 from services.tuner.domain.families.registry import FAMILIES
 from services.tuner.domain.folds import fold_splits, thinned
-from services.tuner.domain.metrics.metric import Metric
-from services.tuner.domain.metrics.registry import level_of, on_rows
 from services.tuner.domain.pictures import told
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.search.library import FLOOR, Library

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from common.scoring.metric import Metric
 from services.tuner.domain.ensemble.scaling import sharpened_loss
-from services.tuner.domain.metrics.metric import Metric
 from services.tuner.domain.problem import Outputs, Problem
 from services.tuner.domain.search.library import Entry, Library
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
+from common.scoring.metric import Metric
+from common.scoring.registry import check_fits, level_of, metric_for
 from services.tuner.domain.ensemble.final import Results, final_estimator, pool_of
 from services.tuner.domain.ensemble.joining import Joined
 from services.tuner.domain.ensemble.pool import Limits, Pool
 from services.tuner.domain.ensemble.selection import Ensemble, choose_ensemble
 from services.tuner.domain.families.registry import FAMILIES
 from services.tuner.domain.folds import fold_count, fold_splits
-from services.tuner.domain.metrics.metric import Metric
-from services.tuner.domain.metrics.registry import check_fits, level_of, metric_for
 from services.tuner.domain.pictures import told
 from services.tuner.domain.portfolio.known_set import KnownSet
 from services.tuner.domain.portfolio.ordering import first_candidates

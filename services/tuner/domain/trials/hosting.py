@@ -13,7 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from services.tuner.domain.metrics.metric import Metric
+from common.scoring.metric import Metric
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.trials.attempt import failed
 from services.tuner.domain.trials.child import allowed_seconds

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from services.tuner.domain.metrics.metric import Metric
+from common.scoring.metric import Metric
 from services.tuner.domain.trials.trial import Split, TrialResult, TrialTask
 
 

@@ -15,7 +15,7 @@ from aimass.trainer.v1 import trainer_pb2
 from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import run_pb2
 from common.data.schema import Column, ColumnType
-from services.tuner.domain.kinds import ProblemKind
+from common.scoring.kinds import ProblemKind
 from services.tuner.domain.names import DEEP_IMAGE, DEEP_TABLE
 from services.tuner.domain.problem import Problem
 from services.tuner.trainings import arm as arm_module

@@ -3,18 +3,38 @@
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from services.tuner.domain.metrics.metric import Metric
-from services.tuner.domain.metrics.rows import RowValues
-from services.tuner.domain.problem import Outputs, Positions, Problem
+from common.scoring.arrays import Outputs, Positions, Truth
+from common.scoring.metric import Metric
+from common.scoring.rows import RowValues
 
 _DRAWS, _LEAST_DRAWS = 1000, 100
 _MOST_ROWS = 20_000
 _SECONDS = 5.0
 _TAILS = (0.025, 0.975)
+
+
+class JudgedRows(Protocol):
+    """Rows that models are judged on."""
+
+    @property
+    def truth(self) -> Truth:
+        """What is true of them."""
+        ...
+
+    @property
+    def weights(self) -> RowValues | None:
+        """Of the rows; None where all count alike."""
+        ...
+
+    @property
+    def groups(self) -> Positions | None:
+        """Rows with the same number belong together; None where each row is a group."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -50,7 +70,7 @@ class _Pair:
 
 def gain_over(
     metric: Metric,
-    rows: Problem,
+    rows: JudgedRows,
     found: Outputs,
     other: Outputs,
     seed: int = 0,
@@ -76,7 +96,7 @@ def gain_over(
 
     all_rows = losses(slice(None), rows.weights)
     generator = np.random.default_rng(seed)
-    part, scale = _part(rows.row_count, generator)
+    part, scale = _part(len(rows.truth), generator)
     centre = losses(part, None if rows.weights is None else rows.weights[part])
     drawn = list(_drawn(rows, part, losses, generator, seconds))
     gains = np.array([each.other - each.found for each in drawn]) - (centre.other - centre.found)
@@ -102,7 +122,7 @@ def _part(count: int, generator: np.random.Generator) -> tuple[Positions, float]
 
 
 def _drawn(
-    rows: Problem,
+    rows: JudgedRows,
     part: Positions,
     losses: Callable[[Positions, RowValues], _Pair],
     generator: np.random.Generator,
@@ -122,7 +142,7 @@ def _drawn(
         yield losses(part[taken], weights)
 
 
-def _units(rows: Problem, part: Positions) -> npt.NDArray[np.int64]:
+def _units(rows: JudgedRows, part: Positions) -> npt.NDArray[np.int64]:
     """Returns what is drawn together with each row: itself, or its group."""
     if rows.groups is None:
         return np.arange(len(part), dtype=np.int64)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from services.tuner.domain.metrics.forms import CLASSES, LABELS, WholeMetric
-from services.tuner.domain.metrics.metric import Needs
-from services.tuner.domain.metrics.rows import RowValues
-from services.tuner.domain.problem import Outputs, Truth
+from common.scoring.arrays import Outputs, Truth
+from common.scoring.forms import CLASSES, LABELS, WholeMetric
+from common.scoring.metric import Needs
+from common.scoring.rows import RowValues
 
 
 @dataclass(frozen=True)

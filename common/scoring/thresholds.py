@@ -6,12 +6,12 @@ from types import MappingProxyType
 
 import numpy as np
 
-from services.tuner.domain.metrics import deciding
-from services.tuner.domain.metrics.deciding import ratio
-from services.tuner.domain.metrics.metric import Metric
-from services.tuner.domain.metrics.ranking import curve_of
-from services.tuner.domain.metrics.rows import RowValues, counted
-from services.tuner.domain.problem import Outputs, Truth
+from common.scoring import deciding
+from common.scoring.arrays import Outputs, Truth
+from common.scoring.deciding import ratio
+from common.scoring.metric import Metric
+from common.scoring.ranking import curve_of
+from common.scoring.rows import RowValues, counted
 
 _USUAL = 0.5
 _EQUAL = 1e-12

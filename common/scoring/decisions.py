@@ -3,7 +3,8 @@
 import numpy as np
 import numpy.typing as npt
 
-from services.tuner.domain.problem import Outputs, ProblemKind, Truth
+from common.scoring.arrays import Outputs, Truth
+from common.scoring.kinds import ProblemKind
 
 
 def decisions(outputs: Outputs, kind: ProblemKind) -> Truth:

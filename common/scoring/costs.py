@@ -7,11 +7,12 @@ import numpy as np
 import numpy.typing as npt
 
 from common.errors import InvalidFieldError
-from services.tuner.domain.metrics.decisions import most_likely
-from services.tuner.domain.metrics.forms import CLASSES
-from services.tuner.domain.metrics.metric import Needs
-from services.tuner.domain.metrics.rows import RowValues, mean_of
-from services.tuner.domain.problem import Outputs, Positions, ProblemKind, Truth
+from common.scoring.arrays import Outputs, Positions, Truth
+from common.scoring.decisions import most_likely
+from common.scoring.forms import CLASSES
+from common.scoring.kinds import ProblemKind
+from common.scoring.metric import Needs
+from common.scoring.rows import RowValues, mean_of
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from services.tuner.domain.metrics.series import Mase, Smape
+from common.scoring.series import Mase, Smape
 
 
 def test_mase() -> None:

@@ -5,7 +5,7 @@ from typing import Protocol
 
 import numpy as np
 
-from services.tuner.domain.metrics.rows import RowValues
+from common.scoring.rows import RowValues
 
 
 class SeriesMetric(Protocol):

@@ -4,11 +4,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from services.tuner.domain.metrics.decisions import likely_labels, most_likely
-from services.tuner.domain.metrics.forms import CLASSES, LABELS, MeanMetric, WholeMetric
-from services.tuner.domain.metrics.metric import Needs
-from services.tuner.domain.metrics.rows import RowValues
-from services.tuner.domain.problem import Outputs, ProblemKind, Truth
+from common.scoring.arrays import Outputs, Truth
+from common.scoring.decisions import likely_labels, most_likely
+from common.scoring.forms import CLASSES, LABELS, MeanMetric, WholeMetric
+from common.scoring.kinds import ProblemKind
+from common.scoring.metric import Needs
+from common.scoring.rows import RowValues
 
 
 @dataclass(frozen=True)

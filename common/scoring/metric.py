@@ -6,7 +6,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from services.tuner.domain.problem import Outputs, ProblemKind, Truth
+from common.scoring.arrays import Outputs, Truth
+from common.scoring.kinds import ProblemKind
 
 
 class Needs(StrEnum):
@@ -41,9 +42,8 @@ class Metric(Protocol):
         """Returns the loss.
 
         Args:
-            truth: As `Problem.truth`.
-            outputs: Of classes and labels probabilities, (rows, outputs); of a regression values,
-                (rows, 1).
+            truth: What is true of the rows.
+            outputs: What a model gives for them.
             weights: Of the rows; all alike by default.
         """
         ...

@@ -13,16 +13,16 @@ from sklearn import metrics as reference
 from sklearn.preprocessing import label_binarize
 
 from common.errors import InvalidFieldError
-from services.tuner.domain.kinds import TABLE_KINDS
-from services.tuner.domain.metrics.costs import (
+from common.scoring.costs import (
     CostColumn,
     CostMatrix,
 )
-from services.tuner.domain.metrics.decisions import decisions, decisions_at
-from services.tuner.domain.metrics.forms import RowLosses
-from services.tuner.domain.metrics.metric import Metric, Needs
-from services.tuner.domain.metrics.ranking import curve_of
-from services.tuner.domain.metrics.registry import (
+from common.scoring.decisions import decisions, decisions_at
+from common.scoring.forms import RowLosses
+from common.scoring.kinds import TABLE_KINDS
+from common.scoring.metric import Metric, Needs
+from common.scoring.ranking import curve_of
+from common.scoring.registry import (
     METRICS,
     check_fits,
     default_metric,
@@ -30,9 +30,9 @@ from services.tuner.domain.metrics.registry import (
     metric_named,
     metrics_for,
 )
-from services.tuner.domain.metrics.rows import RowValues, mean_of
-from services.tuner.domain.metrics.thresholds import best_threshold, has_threshold
-from services.tuner.domain.metrics.values import pinball
+from common.scoring.rows import RowValues, mean_of
+from common.scoring.thresholds import best_threshold, has_threshold
+from common.scoring.values import pinball
 from services.tuner.domain.problem import Outputs, ProblemKind, Truth
 
 Reference = Callable[[Truth, Outputs, RowValues | None], float]

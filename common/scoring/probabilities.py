@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from services.tuner.domain.metrics.forms import CLASSES, LABELS, MeanMetric
-from services.tuner.domain.metrics.metric import Needs
-from services.tuner.domain.metrics.rows import RowValues
-from services.tuner.domain.problem import Outputs, Truth
+from common.scoring.arrays import Outputs, Truth
+from common.scoring.forms import CLASSES, LABELS, MeanMetric
+from common.scoring.metric import Needs
+from common.scoring.rows import RowValues
 
 _LEAST = float(np.finfo(np.float64).eps)
 

@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from common.errors import InvalidFieldError
-from services.tuner.domain.metrics import deciding, probabilities, ranking, values
-from services.tuner.domain.metrics.costs import CostColumn
-from services.tuner.domain.metrics.forms import MeanMetric
-from services.tuner.domain.metrics.metric import Metric
-from services.tuner.domain.problem import Positions, ProblemKind
+from common.scoring import deciding, probabilities, ranking, values
+from common.scoring.arrays import Positions
+from common.scoring.costs import CostColumn
+from common.scoring.forms import MeanMetric
+from common.scoring.kinds import ProblemKind
+from common.scoring.metric import Metric
 
 _ALL: tuple[Metric, ...] = (
     *ranking.RANKING,

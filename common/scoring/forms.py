@@ -5,9 +5,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from services.tuner.domain.metrics.metric import Needs
-from services.tuner.domain.metrics.rows import RowValues, counted, mean_of
-from services.tuner.domain.problem import Outputs, ProblemKind, Truth
+from common.scoring.arrays import Outputs, Truth
+from common.scoring.kinds import ProblemKind
+from common.scoring.metric import Needs
+from common.scoring.rows import RowValues, counted, mean_of
 
 CLASSES = frozenset({ProblemKind.BINARY, ProblemKind.MULTICLASS})
 LABELS = frozenset({ProblemKind.MULTI_LABEL})

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from common.errors import InvalidFieldError
-from services.tuner.domain.metrics.costs import cost_column_of, cost_matrix_of
-from services.tuner.domain.metrics.registry import METRICS, on_rows
+from common.scoring.costs import cost_column_of, cost_matrix_of
+from common.scoring.registry import METRICS, on_rows
 from services.tuner.domain.problem import ProblemKind
 
 

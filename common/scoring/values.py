@@ -4,10 +4,10 @@ from functools import partial
 
 import numpy as np
 
-from services.tuner.domain.metrics.forms import VALUES, MeanMetric
-from services.tuner.domain.metrics.metric import Needs
-from services.tuner.domain.metrics.rows import RowValues, mean_of
-from services.tuner.domain.problem import Outputs, Truth
+from common.scoring.arrays import Outputs, Truth
+from common.scoring.forms import VALUES, MeanMetric
+from common.scoring.metric import Needs
+from common.scoring.rows import RowValues, mean_of
 
 _MEDIAN = 0.5
 _LEAST = float(np.finfo(np.float64).eps)
