@@ -10,6 +10,7 @@ from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import event_pb2
 from common.catalog import ask_catalog
 from common.errors import FailedPreconditionError
+from common.models.packaging import packaged, store_package
 from common.reports.report import Notice, Severity
 from common.runs.errors import RunCancelledError
 from common.runs.job import run_job
@@ -35,7 +36,6 @@ from services.tuner.kind import TUNING_RUNS
 from services.tuner.limits import limits_of, told_exceeded
 from services.tuner.loading import Loaded, load_problem
 from services.tuner.publication import Publication
-from services.tuner.publishing import packaged, store_package
 from services.tuner.recording.memory import Memory
 from services.tuner.remembering import known_sets, remember
 from services.tuner.reporting import MOST_SHARE, Reporter

@@ -9,10 +9,10 @@ import numpy as np
 from aimass.catalog.v1 import model_pb2
 from aimass.tuner.v1 import tuner_pb2
 from common.artifacts.blobs import put_artifact
+from common.models.packaging import Package, model_inputs
 from common.models.skops_model import open_skops
 from common.runs.owner import RunOwner
 from services.tuner.domain.problem import Problem
-from services.tuner.publishing import Package, model_inputs
 
 _log = logging.getLogger(__name__)
 
@@ -69,8 +69,8 @@ class Twins:
         if len(package.content) > _LARGEST_MODEL:
             return f"the model is larger than {_LARGEST_MODEL / 1e6:.0f} MB"
         # Imported here: what has no time for a twin does without.
-        from services.tuner.domain.twin.graph import NoTwinError  # noqa: PLC0415
-        from services.tuner.domain.twin.twin import Bounds, twin_of  # noqa: PLC0415
+        from common.models.twins.graph import NoTwinError  # noqa: PLC0415
+        from common.models.twins.twin import Bounds, twin_of  # noqa: PLC0415
 
         model = open_skops(package.content, "skops")
         step = max(problem.row_count // _ROWS, 1)

@@ -11,6 +11,7 @@ from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import event_pb2
 from common.errors import FailedPreconditionError
 from common.models.estimators.forecasting.forecaster import Forecaster
+from common.models.packaging import packaged, store_package
 from common.runs.owner import RunOwner
 from common.scoring.kinds import ProblemKind
 from services.tuner.budget import Budget
@@ -30,7 +31,6 @@ from services.tuner.forecasts.loading import LoadedSeries, load_series
 from services.tuner.forecasts.publishing import vector_rows
 from services.tuner.forecasts.summary import Found, summary_of_forecast
 from services.tuner.publication import Publication
-from services.tuner.publishing import packaged, store_package
 from services.tuner.recording.memory import Memory
 from services.tuner.reporting import MOST_SHARE, Reporter
 

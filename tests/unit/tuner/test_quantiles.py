@@ -20,6 +20,7 @@ from common.models.estimators.combining import Mean, Shifted
 from common.models.frames import columns_of
 from common.models.onnx_model import open_onnx
 from common.models.skops_model import open_skops
+from common.models.twins.twin import Bounds, twin_of
 from common.scoring.registry import level_of, metric_named
 from common.scoring.values import pinball
 from services.tuner.domain.ensemble.calibration import calibrated
@@ -35,7 +36,6 @@ from services.tuner.domain.search.tuning import Settings, Tuned, tune
 from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.trials.stored_problem import read_problem, write_problem
 from services.tuner.domain.trials.trial import Candidate, TrialResult, TrialTask
-from services.tuner.domain.twin.twin import Bounds, twin_of
 
 LEVEL = 0.9
 METRIC = pinball(LEVEL)

@@ -26,6 +26,7 @@ from common.data.messages import schema_to_proto
 from common.data.rows import RawRows
 from common.data.schema import Column, ColumnType, Schema, SplitCounts, Task
 from common.errors import FailedPreconditionError, InvalidFieldError
+from common.models.packaging import packaged, store_package
 from common.models.preprocessing import NumericColumn, Preprocessing, Target
 from common.models.sample_rows import SampleRows
 from common.models.store import read_part
@@ -46,7 +47,6 @@ from services.tuner.domain.problem import Outputs
 from services.tuner.domain.resolution.data import TuningData
 from services.tuner.domain.specification import TuningSpecification
 from services.tuner.loading import load_problem
-from services.tuner.publishing import packaged, store_package
 
 ROWS = 400
 NAME = "models/m/versions/1"

@@ -11,14 +11,14 @@ from aimass.catalog.v1 import model_pb2
 from common.artifacts.memory import MemoryStore
 from common.models.estimators.blending import BlendedClassifier, BlendGroup
 from common.models.onnx_model import open_onnx
+from common.models.packaging import packaged, store_package
 from common.models.store import read_part
+from common.models.twins.twin import fed
 from common.models.vectors import read_vectors
 from services.tuner.domain.families.family import Fold
 from services.tuner.domain.families.registry import FAMILIES
 from services.tuner.domain.problem import Problem
 from services.tuner.domain.reading import problem_from_frame
-from services.tuner.domain.twin.twin import fed
-from services.tuner.publishing import packaged, store_package
 from services.tuner.twinning import ERROR_METRIC, ONNX, Twins
 
 ROWS = 60

@@ -2,17 +2,14 @@
 
 from common.data.schema import Column
 from common.scoring.kinds import ProblemKind
-from services.tuner.domain.names import (
+from common.scoring.names import (
     DEFAULT_METRICS,
-    FAMILY_KINDS,
     METRIC_KINDS,
-    TRAINED_KINDS,
-    families_for,
     metric_kinds,
     metrics_for,
     named,
-    networks_for,
 )
+from services.tuner.domain.names import FAMILY_KINDS, TRAINED_KINDS, families_for, networks_for
 from services.tuner.domain.resolution.data import refused, value_count
 from services.tuner.domain.specification import Costs, TuningSpecification
 

@@ -14,9 +14,9 @@ from common.models.estimators.scaled_matrix import ScaledMatrix
 from common.models.estimators.selection import Selection
 from common.models.estimators.table_codes import TableCodes
 from common.models.estimators.target_codes import TargetCodes
-from services.tuner.domain.twin.graph import TREES, Graph, NoTwinError
-from services.tuner.domain.twin.numbers import scaled
-from services.tuner.domain.twin.times import told_times
+from common.models.twins.graph import TREES, Graph, NoTwinError
+from common.models.twins.numbers import scaled
+from common.models.twins.times import told_times
 
 _LARGEST = 1e30
 

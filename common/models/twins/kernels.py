@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy.sparse import issparse
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel, Matern, Product
 
-from services.tuner.domain.twin.graph import Graph, NoTwinError
+from common.models.twins.graph import Graph, NoTwinError
 
 Floats = npt.NDArray[np.float64]
 

@@ -1,4 +1,4 @@
-"""The model of a search as a version in the catalog: a skops file that was opened and tried."""
+"""Estimators as versions in the catalog: skops files that were opened and tried."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -33,7 +33,7 @@ _TASKS = {
 
 @dataclass(frozen=True)
 class Package:
-    """A model as it is kept.
+    """An estimator as it is kept.
 
     Attributes:
         content: The skops file.

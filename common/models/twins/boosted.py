@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from services.tuner.domain.twin.graph import Graph, NoTwinError
-from services.tuner.domain.twin.trees import Tree, trees
+from common.models.twins.graph import Graph, NoTwinError
+from common.models.twins.trees import Tree, trees
 
 _CATEGORY, _DEFAULT_LEFT = 1, 2
 _MISSING_ZERO, _MISSING_NAN = 1, 2

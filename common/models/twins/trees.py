@@ -9,7 +9,7 @@ import numpy.typing as npt
 from onnx import TensorProto
 from sklearn.tree import BaseDecisionTree
 
-from services.tuner.domain.twin.graph import TREES, Graph, tensor
+from common.models.twins.graph import TREES, Graph, tensor
 
 _LEQ, _MEMBER = 0, 6
 _SUM = 1

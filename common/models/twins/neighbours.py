@@ -6,8 +6,8 @@ import numpy as np
 from scipy.sparse import issparse
 
 from common.models.estimators.neighbours import Neighbours
-from services.tuner.domain.twin.graph import Graph, NoTwinError
-from services.tuner.domain.twin.kernels import squared_distances
+from common.models.twins.graph import Graph, NoTwinError
+from common.models.twins.kernels import squared_distances
 
 _NEAREST, _LEAST_SMOOTHING, _LEAST = 0.01, 1e-9, 1e-12
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from common.models.estimators.number_scaler import NumberScaler
-from services.tuner.domain.twin.graph import Graph
+from common.models.twins.graph import Graph
 
 _TAIL = 1e-3
 

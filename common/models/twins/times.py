@@ -6,7 +6,7 @@ import numpy as np
 from onnx import TensorProto
 
 from common.models.estimators.calendar import CYCLES, PARTS, compared
-from services.tuner.domain.twin.graph import Graph
+from common.models.twins.graph import Graph
 
 _DAY = 86_400.0
 _EARLIEST, _LATEST = -62_135_596_800.0, 253_402_300_799.0

@@ -13,16 +13,16 @@ from common.models.estimators.combining import Doubted, Mean, ScaledScores, Step
 from common.models.estimators.stacking import StackedClassifier
 from common.models.frames import columns_of
 from common.models.onnx_model import open_onnx
+from common.models.packaging import model_inputs
 from common.models.skops_model import SkopsModel
+from common.models.twins.graph import NoTwinError
+from common.models.twins.twin import Bounds, fed, twin_of
 from services.tuner.domain.families.family import Fold
 from services.tuner.domain.families.registry import FAMILIES
 from services.tuner.domain.problem import Problem, ProblemKind
 from services.tuner.domain.reading import problem_from_frame
 from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.trials.lessons import _widened
-from services.tuner.domain.twin.graph import NoTwinError
-from services.tuner.domain.twin.twin import Bounds, fed, twin_of
-from services.tuner.publishing import model_inputs
 
 ROWS = 120
 SECONDS = 0.5

@@ -18,11 +18,11 @@ from common.models.estimators.combining import (
     Steps,
 )
 from common.models.estimators.stacking import StackedClassifier, StackedRegressor
-from services.tuner.domain.twin.graph import Graph, NoTwinError
-from services.tuner.domain.twin.models import outputs
-from services.tuner.domain.twin.numbers import piecewise
-from services.tuner.domain.twin.steps import step
-from services.tuner.domain.twin.tables import Frame, prepared
+from common.models.twins.graph import Graph, NoTwinError
+from common.models.twins.models import outputs
+from common.models.twins.numbers import piecewise
+from common.models.twins.steps import step
+from common.models.twins.tables import Frame, prepared
 
 _LARGEST_SCORE = 8.0
 

@@ -27,13 +27,13 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from common.models.estimators.boosted import BoostedClassifier, BoostedRegressor
 from common.models.estimators.neighbours import NeighboursClassifier, NeighboursRegressor
 from common.models.estimators.perceptron import PerceptronClassifier, PerceptronRegressor
-from services.tuner.domain.twin.boosted import hist_scores, lightgbm_scores
-from services.tuner.domain.twin.graph import Graph, NoTwinError
-from services.tuner.domain.twin.kernels import gaussian_process, support_scores
-from services.tuner.domain.twin.neighbours import neighbours
-from services.tuner.domain.twin.perceptron import perceptron_outputs
-from services.tuner.domain.twin.steps import step, target_scaled
-from services.tuner.domain.twin.trees import forest
+from common.models.twins.boosted import hist_scores, lightgbm_scores
+from common.models.twins.graph import Graph, NoTwinError
+from common.models.twins.kernels import gaussian_process, support_scores
+from common.models.twins.neighbours import neighbours
+from common.models.twins.perceptron import perceptron_outputs
+from common.models.twins.steps import step, target_scaled
+from common.models.twins.trees import forest
 
 _LOG = 1e-12
 

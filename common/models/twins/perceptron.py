@@ -6,7 +6,7 @@ import numpy as np
 from onnx import TensorProto
 
 from common.models.estimators.perceptron import Network
-from services.tuner.domain.twin.graph import Graph
+from common.models.twins.graph import Graph
 
 _REACH = 4.0
 

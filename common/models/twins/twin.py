@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from common.models.frames import NUMBER, TEXT, FrameColumn
 from common.models.onnx_session import onnx_session
-from services.tuner.domain.twin.blends import blended
-from services.tuner.domain.twin.graph import Graph, NoTwinError
+from common.models.twins.blends import blended
+from common.models.twins.graph import Graph, NoTwinError
 
 TOLERANCE = 1e-4
 """Of probabilities, and of values beside their spread."""

@@ -8,8 +8,8 @@ import numpy as np
 from sklearn.kernel_approximation import Nystroem
 from sklearn.preprocessing import Binarizer, MinMaxScaler, PolynomialFeatures, StandardScaler
 
-from services.tuner.domain.twin.graph import Graph, NoTwinError
-from services.tuner.domain.twin.kernels import gaussian_kernel
+from common.models.twins.graph import Graph, NoTwinError
+from common.models.twins.kernels import gaussian_kernel
 
 
 def step(graph: Graph, part: Any, matrix: str) -> str:
