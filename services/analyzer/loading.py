@@ -16,6 +16,7 @@ from common.catalog import ask_catalog
 from common.data.messages import schema_from_proto
 from common.data.schema import Schema
 from common.errors import DataLossError, FailedPreconditionError
+from common.models.origin import dataset_of
 from common.models.store import read_part
 from common.names import ModelVersionName
 from services.analyzer.domain.models.model import Check
@@ -24,7 +25,6 @@ from services.analyzer.domain.sample import Sample, row_limit
 from services.analyzer.domain.specification import AnalysisSpecification, EvaluatedRows
 from services.analyzer.domain.subject import History, OutlierMarks, Subject
 from services.analyzer.opening import OpenedModel, open_model
-from services.analyzer.origin import dataset_of
 from services.analyzer.reading import Rows, read_rows, sample_for
 
 _log = logging.getLogger(__name__)

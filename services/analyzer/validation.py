@@ -11,9 +11,9 @@ from aimass.outlier.v1 import outlier_pb2, outlier_pb2_grpc
 from aimass.type.v1 import run_pb2
 from common.errors import InvalidFieldError, UnavailableError
 from common.helper import HelperProcess
+from common.models.origin import dataset_of
 from common.names import DatasetVersionName, ModelVersionName, OutlierScanName
 from services.analyzer.domain.paths import MOST_CHALLENGERS, Paths
-from services.analyzer.origin import dataset_of
 
 # The newest scan is looked for in passing.
 _LOOKING_SECONDS = 2.0

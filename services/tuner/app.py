@@ -19,9 +19,9 @@ from common.runs.executor import ExecutorTimes
 from common.runs.hosting import hosted_runs
 from common.runs.leftovers import RunLeftovers
 from common.server import Service
+from common.single_threaded import SINGLE_THREADED
 from services.tuner.champion.checking import Champions
 from services.tuner.config import TunerSettings
-from services.tuner.domain.trials.environment import SINGLE_THREADED
 from services.tuner.kind import TUNING_RUNS
 from services.tuner.policy.hosting import hosted_policies
 from services.tuner.portfolio import OwnPortfolio

@@ -11,7 +11,6 @@ class Gain(StrEnum):
     LATENCY = "latency"
     SIZE = "size"
     MEMORY = "memory"
-    MULTIPLICATIONS = "multiplications"
 
 
 @dataclass(frozen=True)

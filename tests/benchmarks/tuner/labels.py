@@ -20,9 +20,9 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import f1_score
 
 from common.scoring.kinds import ProblemKind
+from common.single_threaded import SINGLE_THREADED
 from services.tuner.domain.reading import problem_from_frame
 from services.tuner.domain.search.tuning import Settings, tune
-from services.tuner.domain.trials.environment import SINGLE_THREADED
 from services.tuner.domain.trials.hosting import prepare_host
 from tests.benchmarks.harness import ROOT, Aim, Measure, is_quick, publish, repeats, say
 from tests.benchmarks.tuner.table_running import core

@@ -19,12 +19,12 @@ from lightgbm import LGBMRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.metrics import mean_pinball_loss
 
+from common.single_threaded import SINGLE_THREADED
 from services.tuner.domain.portfolio.shipped import shipped_sets
 from services.tuner.domain.problem import ProblemKind
 from services.tuner.domain.reading import problem_from_frame
 from services.tuner.domain.reading_columns import read_column
 from services.tuner.domain.search.tuning import Settings, tune
-from services.tuner.domain.trials.environment import SINGLE_THREADED
 from services.tuner.domain.trials.hosting import prepare_host
 from tests.benchmarks.harness import Aim, Measure, is_quick, publish, repeats, say
 from tests.benchmarks.tuner.rivals.table_task import TARGET, Task

@@ -16,12 +16,12 @@ import psutil
 import pytest
 
 from common.data.schema import Column, ColumnType
+from common.single_threaded import SINGLE_THREADED
 from services.tuner.domain.folds import fold_splits
 from services.tuner.domain.problem import Problem, ProblemKind
 from services.tuner.domain.space.configuration import Setting
 from services.tuner.domain.trials import hosting
 from services.tuner.domain.trials.attempt import failure_of
-from services.tuner.domain.trials.environment import SINGLE_THREADED
 from services.tuner.domain.trials.hosting import (
     TrialHost,
     TrialHostError,

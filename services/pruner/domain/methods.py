@@ -1,0 +1,61 @@
+"""The ways to make models smaller. Light on purpose: the service names them without libraries."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from types import MappingProxyType
+
+
+class ModelFormat(StrEnum):
+    """How a model is kept, named as in `aimass.catalog.v1.ModelFormat`."""
+
+    SKOPS = "skops"
+    ONNX = "onnx"
+    TORCH_PACKAGE = "torch_package"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to make models smaller.
+
+    Attributes:
+        description: What it does, in one sentence.
+        formats: Formats of models that it fits.
+    """
+
+    description: str
+    formats: frozenset[ModelFormat]
+
+
+FEWER_MEMBERS = "fewer_members"
+SMALLER_PARTS = "smaller_parts"
+FEWER_COLUMNS = "fewer_columns"
+SMALLER_GRAPH = "smaller_graph"
+
+METHODS: Mapping[str, Method] = MappingProxyType(
+    {
+        FEWER_MEMBERS: Method(
+            "Keeps those members of an ensemble that matter most, and weighs them anew.",
+            frozenset({ModelFormat.SKOPS}),
+        ),
+        SMALLER_PARTS: Method(
+            "Makes forests, boosted trees, linear models, neighbours and support vectors smaller, "
+            "wherever in a model they are.",
+            frozenset({ModelFormat.SKOPS}),
+        ),
+        FEWER_COLUMNS: Method(
+            "Does without the columns that the model does not need.",
+            frozenset({ModelFormat.SKOPS}),
+        ),
+        SMALLER_GRAPH: Method(
+            "Folds constants, drops trees, neurons and channels of a graph, and computes in int8.",
+            frozenset({ModelFormat.ONNX}),
+        ),
+    }
+)
+"""By name, in the order in which they are tried."""
+
+
+def methods_for(model: ModelFormat) -> list[str]:
+    """Returns the names of the methods that fit a format."""
+    return [name for name, each in METHODS.items() if model in each.formats]

@@ -1,0 +1,178 @@
+"""Checks a pruning against the model and the data it names, and fills in what depends on these."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from common.data.schema import Schema, SplitCounts, Task
+from common.errors import InvalidFieldError
+from common.scoring.kinds import ProblemKind
+from common.scoring.names import DEFAULT_METRICS, METRIC_KINDS, metric_kinds, metrics_for, named
+from services.pruner.domain.methods import METHODS, ModelFormat, methods_for
+from services.pruner.domain.specification import FIELD, PruningSpecification, Runtime, Target
+
+LEAST_ROWS = 20
+_ONNX = "onnx"
+
+
+@dataclass(frozen=True)
+class KnownModel:
+    """What is known of a model before it is opened.
+
+    Attributes:
+        name: Resource name with the version's number.
+        format: How it is kept.
+        task: What it predicts.
+        classes: Labels of its classes; empty where it does not say.
+        metrics: Names of the metrics that it was measured by, the parts of the split left out.
+        roles: Of its files.
+        learned_validation: Whether it has learned from validation rows, as those of searches have.
+    """
+
+    name: str
+    format: ModelFormat
+    task: Task
+    classes: tuple[str, ...]
+    metrics: tuple[str, ...]
+    roles: frozenset[str]
+    learned_validation: bool
+
+
+@dataclass(frozen=True)
+class KnownData:
+    """What is known of a data set version before it is read.
+
+    Attributes:
+        name: Resource name with the version's number.
+        schema: Its columns, target and task.
+        counts: Rows of each part of the split.
+    """
+
+    name: str
+    schema: Schema
+    counts: SplitCounts
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A pruning that can begin.
+
+    Attributes:
+        specification: With every default filled in but `max_loss`, which may need the model's score.
+        choosing: Rows that variants are chosen by.
+        judging: Rows that quality is measured on.
+    """
+
+    specification: PruningSpecification
+    choosing: int
+    judging: int
+
+
+def resolve_against(
+    specification: PruningSpecification, model: KnownModel, data: KnownData
+) -> Resolved:
+    """Returns a pruning that can begin.
+
+    Raises:
+        InvalidFieldError: Names the field that is wrong, and the cure.
+    """
+    kind = kind_of(model, data.schema)
+    choosing, judging = held_out_counts(model, data)
+    if min(choosing, judging) < LEAST_ROWS:
+        raise refused(
+            "dataset_version",
+            f"{data.name} has too few rows that {model.name} has not learned from: {choosing:,} to "
+            f"choose by and {judging:,} to judge on, of {LEAST_ROWS} each at least; import it with a "
+            "larger test part, or name another data set version.",
+        )
+    changes = {
+        "model_version": model.name,
+        "dataset_version": data.name,
+        "model": specification.model or model.name.partition("/versions/")[0],
+        "metric": _metric(specification.metric, kind, model),
+        "methods": tuple(_methods(specification.methods, model)),
+        "target": _target(specification.target, model),
+    }
+    return Resolved(specification.model_copy(update=changes), choosing, judging)
+
+
+def kind_of(model: KnownModel, schema: Schema) -> ProblemKind:
+    """Returns the kind of problem that a model was made for.
+
+    Raises:
+        InvalidFieldError: It is none whose quality can be told from single rows.
+    """
+    if model.task is Task.REGRESSION:
+        return ProblemKind.REGRESSION
+    if model.task is Task.MULTI_LABEL:
+        return ProblemKind.MULTI_LABEL
+    if model.task is not Task.CLASSIFICATION:
+        raise refused(
+            "model_version",
+            f"{model.name} is for the task {model.task}; name a model for classification, labels or "
+            "regression.",
+            reason="TASK_NOT_SUPPORTED",
+        )
+    count = len(model.classes) or len(schema.column(schema.target).labels)
+    return ProblemKind.BINARY if count <= 2 else ProblemKind.MULTICLASS
+
+
+def held_out_counts(model: KnownModel, data: KnownData) -> tuple[int, int]:
+    """Returns how many rows there are to choose by, and to judge on.
+
+    Test rows judge and validation rows choose, where the model has not learned from these; where
+    one of the two is missing, the other is halved.
+    """
+    validation = 0 if model.learned_validation else data.counts.validation
+    if not validation or not data.counts.test:
+        held_out = validation + data.counts.test
+        return held_out // 2, held_out - held_out // 2
+    return validation, data.counts.test
+
+
+def refused(field: str, description: str, reason: str = "") -> InvalidFieldError:
+    """Returns the error for a field of the specification."""
+    return InvalidFieldError(f"{FIELD}.{field}", description, reason=reason)
+
+
+def _metric(name: str, kind: ProblemKind, model: KnownModel) -> str:
+    if not name:
+        own = [each for each in model.metrics if kind in metric_kinds(each)]
+        return own[0] if own else DEFAULT_METRICS[kind]
+    kinds = metric_kinds(name)
+    if not kinds:
+        raise refused("metric", f"There is no metric `{name}`; there are {named([*METRIC_KINDS])}.")
+    if kind not in kinds:
+        words = kind.replace("_", " ")
+        fitting = named(metrics_for(kind))
+        raise refused("metric", f"`{name}` does not fit {words} problems; take {fitting}.")
+    return name
+
+
+def _methods(wanted: Iterable[str], model: KnownModel) -> list[str]:
+    fitting = methods_for(model.format)
+    for place, name in enumerate(wanted):
+        if name not in METHODS:
+            raise refused(
+                f"methods[{place}]", f"There is no method `{name}`; there are {named([*METHODS])}."
+            )
+        if name not in fitting:
+            raise refused(
+                f"methods[{place}]",
+                f"`{name}` does not fit {model.name}, a {model.format} model; take {named(fitting)}.",
+            )
+    return [each for each in fitting if not wanted or each in wanted]
+
+
+def _target(target: Target, model: KnownModel) -> Target:
+    is_graph = model.format is ModelFormat.ONNX
+    runtime = target.runtime or (Runtime.ONNX_RUNTIME if is_graph else Runtime.NATIVE)
+    if is_graph and runtime is Runtime.NATIVE:
+        raise refused(
+            "target.runtime", f"{model.name} is an ONNX file; only ONNX_RUNTIME computes it."
+        )
+    if runtime is Runtime.ONNX_RUNTIME and _ONNX not in model.roles:
+        raise refused(
+            "target.runtime",
+            f"{model.name} has no ONNX twin; take NATIVE, or a model that has one.",
+        )
+    return target.model_copy(update={"runtime": runtime})
