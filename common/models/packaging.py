@@ -12,6 +12,8 @@ from common.artifacts.blobs import put_artifact
 from common.data.rows import Values
 from common.models.estimators.picture_cells import pictures_of
 from common.models.frames import NUMBER, PIXELS, TEXT, FrameColumn
+from common.models.inputs import inputs_of_rows
+from common.models.sample_rows import SampleRows
 from common.models.skops_import import skops_io
 from common.models.skops_model import SkopsModel, open_skops
 from common.models.store import TEST_VECTORS
@@ -46,12 +48,12 @@ class Package:
     vectors: Vectors
 
 
-def packaged(estimator: Any, rows: pd.DataFrame) -> Package:
+def packaged(estimator: Any, rows: pd.DataFrame | SampleRows) -> Package:
     """Returns a model as it is kept: opened from its own file, as every other program does.
 
     Args:
         estimator: The model.
-        rows: Some that it may be given, for test vectors.
+        rows: Some that it may be given, for test vectors: features, or rows of a data set.
 
     Raises:
         DataLossError: What comes out of the file gives other outputs.
@@ -59,7 +61,7 @@ def packaged(estimator: Any, rows: pd.DataFrame) -> Package:
     """
     content: bytes = skops_io.dumps(estimator)
     model = open_skops(content, _SKOPS)
-    inputs = model_inputs(model, rows.iloc[:_VECTOR_ROWS])
+    inputs = _vector_inputs(model, rows)
     outputs = dict(_named(model, estimator).predict(inputs))
     vectors = Vectors(inputs, {name: np.asarray(each) for name, each in outputs.items()})
     replay(model_pb2.ModelVersion(name="The model"), vectors, model.predict)
@@ -97,6 +99,12 @@ def store_package(
 def model_inputs(model: SkopsModel, features: pd.DataFrame) -> dict[str, Values]:
     """Returns rows as a model takes them, an array for each column."""
     return {each.name: _input(features[each.name], each) for each in model.columns}
+
+
+def _vector_inputs(model: SkopsModel, rows: pd.DataFrame | SampleRows) -> dict[str, Values]:
+    if isinstance(rows, SampleRows):
+        return inputs_of_rows(model, rows.take(np.arange(min(rows.count, _VECTOR_ROWS))))
+    return model_inputs(model, rows.iloc[:_VECTOR_ROWS])
 
 
 def _named(model: SkopsModel, estimator: Any) -> SkopsModel:

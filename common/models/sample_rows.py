@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from common.data.rows import RawRows, Values
 from common.data.schema import Column, ColumnType
@@ -55,6 +56,23 @@ class SampleRows:
         if vectors is None or vectors.ndim == 1 or not _PLACE.fullmatch(place):
             return None
         return vectors[:, int(place)] if int(place) < vectors.shape[1] else None
+
+    @property
+    def count(self) -> int:
+        """Number of rows."""
+        for group in (self.columns, self.images, self.by_name):
+            for each in group.values():
+                return len(each)
+        return 0
+
+    def take(self, places: npt.NDArray[np.int64]) -> "SampleRows":
+        """Returns rows by their positions, in this order."""
+
+        def some(values: Mapping[str, Values]) -> dict[str, Values]:
+            return {name: each[places] for name, each in values.items()}
+
+        target = None if self.target is None else self.target[places]
+        return SampleRows(some(self.columns), some(self.images), target, some(self.by_name))
 
     def save(self, path: Path) -> None:
         """Writes them to an npz file without objects."""

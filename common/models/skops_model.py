@@ -103,7 +103,7 @@ class SkopsModel:
         probabilities positions in the classes, of many labels at once 0 or 1 for each. A
         classifier of several targets gives `probabilities_0`, `probabilities_1` and so on.
         """
-        table = self._table(inputs)
+        table = self.table(inputs)
         if not self.is_classifier:
             return {PREDICTION: np.asarray(self.estimator.predict(table), np.float64)}
         if hasattr(self.estimator, "predict_proba"):
@@ -121,7 +121,7 @@ class SkopsModel:
         """
         if not self.is_classifier:
             return Task.FORECASTING if hasattr(self.estimator, "horizon_") else Task.REGRESSION
-        if np.ndim(self.estimator.predict(self._table(inputs))) == 1:
+        if np.ndim(self.estimator.predict(self.table(inputs))) == 1:
             return Task.CLASSIFICATION
         classes = self.estimator.classes_
         is_binary = not isinstance(classes, list) or all(len(each) <= 2 for each in classes)
@@ -140,7 +140,8 @@ class SkopsModel:
                 output.classes[:] = _texts(labels)
         return signature
 
-    def _table(self, inputs: Tensors) -> Any:
+    def table(self, inputs: Tensors) -> Any:
+        """Returns inputs as the estimator takes them: a data frame, or an array."""
         if self.is_named:
             return frame_of(self.columns, inputs)
         return inputs[INPUT]

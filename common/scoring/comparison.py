@@ -15,7 +15,6 @@ from common.scoring.rows import RowValues
 _DRAWS, _LEAST_DRAWS = 1000, 100
 _MOST_ROWS = 20_000
 _SECONDS = 5.0
-_TAILS = (0.025, 0.975)
 
 
 class JudgedRows(Protocol):
@@ -43,7 +42,7 @@ class Gain:
 
     Attributes:
         value: Negative where it is worse.
-        low: Lower bound with 95 % confidence.
+        low: Lower bound of the interval that it is in with the confidence asked for.
         high: Upper bound.
         found_loss: Of the model.
         other_loss: Of the other.
@@ -75,6 +74,7 @@ def gain_over(
     other: Outputs,
     seed: int = 0,
     seconds: float = _SECONDS,
+    confidence: float = 0.95,
 ) -> Gain:
     """Compares two models by a paired bootstrap (Efron and Tibshirani, 1993).
 
@@ -88,6 +88,7 @@ def gain_over(
         other: Outputs of the other.
         seed: Of all chance.
         seconds: For drawing, about; 100 draws are always made.
+        confidence: Of the interval, 0 to below 1.
     """
 
     def losses(taken: Positions | slice, weights: RowValues | None) -> _Pair:
@@ -101,7 +102,8 @@ def gain_over(
     drawn = list(_drawn(rows, part, losses, generator, seconds))
     gains = np.array([each.other - each.found for each in drawn]) - (centre.other - centre.found)
     value = all_rows.other - all_rows.found
-    low, high = value + scale * np.quantile(gains, _TAILS)
+    tails = ((1 - confidence) / 2, (1 + confidence) / 2)
+    low, high = value + scale * np.quantile(gains, tails)
     return Gain(
         value=value,
         low=min(float(low), value),

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import takewhile
 
 
 class Gain(StrEnum):
@@ -37,11 +38,14 @@ class Point:
         loss: How much worse its score is than the original's, in the model's own metric, on rows
             that it was not chosen by; below 0 where it is better.
         costs: What it takes, by what is to become smaller; of latency the median.
+        order: Where it stands among those that are tested, the smallest first: what other rows tell
+            of its loss.
     """
 
     name: str
     loss: Interval
     costs: dict[Gain, float]
+    order: float = 0.0
 
     def gain(self, original: "Point", gain: Gain) -> float:
         """Returns how many times less it takes than the original."""
@@ -81,7 +85,10 @@ def recommended(
     """Returns the point that gains most among those that lose no more than is accepted.
 
     A loss is accepted where the whole interval is: what rows do not tell counts against a point.
-    Where none is accepted, the point is taken whose loss is nearest to it.
+    Points are tested in an order that these rows have no part in, until the first one fails: so the
+    confidence of the intervals is that of the choice, however many points there are (fixed-sequence
+    testing; Angelopoulos et al., Learn then test, 2021). Where none is accepted, the point is taken
+    whose loss is nearest to it.
 
     Args:
         points: All that was measured, the original among them or not.
@@ -90,7 +97,8 @@ def recommended(
         most_loss: Accepted loss of the metric.
     """
     others = [each for each in points if each is not original]
-    accepted = [each for each in others if each.loss.high <= most_loss]
+    in_order = sorted(others, key=lambda each: each.order)
+    accepted = list(takewhile(lambda each: each.loss.high <= most_loss, in_order))
     if not accepted:
         if not others:
             return Recommended(original, True, ("Nothing smaller was found.",))
@@ -128,6 +136,8 @@ def _why_not_more(point: Point, original: Point, wanted: Gain, most_loss: float)
     gain = f"{point.name} would have {point.gain(original, wanted):.2f} times less {wanted}"
     if point.loss.value > most_loss:
         return f"{gain}, but loses {_amount(point.loss)}."
+    if point.loss.high <= most_loss:
+        return f"{gain} at {_amount(point.loss)}, but others that seemed safer may lose too much."
     return f"{gain}, and may lose too much: {_amount(point.loss)}."
 
 

@@ -1,5 +1,6 @@
 """Which point is recommended: the most gain that surely loses no more than is accepted."""
 
+import dataclasses
 import math
 
 from hypothesis import given
@@ -10,7 +11,7 @@ from services.pruner.domain.front import Gain, Interval, Point, front, recommend
 
 def point(name: str, loss: float, latency: float, size: float = 1.0, error: float = 0.0) -> Point:
     costs = {Gain.LATENCY: latency, Gain.SIZE: size}
-    return Point(name, Interval(loss, loss - error, loss + error), costs)
+    return Point(name, Interval(loss, loss - error, loss + error), costs, order=loss + error)
 
 
 ORIGINAL = point("original", 0.0, 10.0, 10.0)
@@ -47,6 +48,19 @@ def test_a_bound_that_cannot_be_kept_gives_the_nearest_and_says_so() -> None:
     slower = recommended([point("slower", 0.0, 12.0)], ORIGINAL, Gain.LATENCY, 0.01)
     assert slower.point is ORIGINAL
     assert slower.reasons == ("Nothing within the bound has less latency.",)
+
+
+def test_points_are_tested_in_an_order_of_their_own_until_one_fails() -> None:
+    """Of many points one keeps the bound by chance: the first failure ends the sequence."""
+    lucky = point("lucky", 0.004, 1.0)
+    first, bad, late = (
+        dataclasses.replace(each, order=float(place))
+        for place, each in enumerate((POINTS[1], point("bad", 0.03, 1.5), lucky))
+    )
+    found = recommended([ORIGINAL, late, bad, first], ORIGINAL, Gain.LATENCY, 0.005)
+    assert found.point.name == "int8"
+    assert "lucky would have 10.00 times less latency" in found.reasons[1]
+    assert "others that seemed safer may lose too much" in found.reasons[1]
 
 
 _NUMBERS = st.tuples(*[st.sampled_from([0.0, 1.0, 2.0, 3.0])] * 3)

@@ -530,28 +530,28 @@ class PartSize(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     NAME_FIELD_NUMBER: _builtins.int
-    UNIT_FIELD_NUMBER: _builtins.int
+    REDUCTION_FIELD_NUMBER: _builtins.int
     BEFORE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Where it is, `member 2, fold 1: RandomForestClassifier` for instance."""
-    unit: _builtins.str
-    """What is counted: `nodes`, `trees`, `coefficients`, `vectors`, `columns`, `members`."""
+    reduction: _builtins.str
+    """How it became smaller: `fewer_trees`, `sparse`, `prototypes`, `fewer_members` for instance."""
     before: _builtins.int
-    """Before."""
+    """Its nodes, coefficients, vectors, columns or members before."""
     after: _builtins.int
-    """After."""
+    """What is left of them."""
     def __init__(
         self,
         *,
         name: _builtins.str = ...,
-        unit: _builtins.str = ...,
+        reduction: _builtins.str = ...,
         before: _builtins.int = ...,
         after: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "name", b"name", "unit", b"unit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "name", b"name", "reduction", b"reduction"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

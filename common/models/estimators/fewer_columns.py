@@ -1,0 +1,135 @@
+"""Estimators that look at some columns only of the tables that they are given."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+
+from common.models.estimators.packing import Packed
+
+
+class _FewerColumns(Packed, BaseEstimator):
+    """What classifiers and regressors share; made by `of`, never fitted themselves.
+
+    They ask for the columns that they need. Tables with all that others like them once took are
+    taken, too: what is not needed is not looked at.
+
+    Attributes:
+        estimator_: Fitted on the columns that are needed, in order.
+        all_names_: Names of all columns of tables of before, in order.
+        kept_: Positions among these of the columns that are needed, in order.
+        n_features_in_: Their number.
+        feature_names_in_: Their names, if the estimator was fitted on a data frame.
+    """
+
+    packed = ("all_names_",)
+
+    # Named as in scikit-learn, so that `frames.columns_of` finds what the encoders know.
+    estimator_: Any
+    all_names_: list[str]
+    kept_: list[int]
+    n_features_in_: int
+    feature_names_in_: npt.NDArray[np.object_]
+
+    @classmethod
+    def of(cls, estimator: Any, kept: Sequence[str], names: Sequence[str]) -> Self:
+        """Returns an estimator that takes tables of before.
+
+        Args:
+            estimator: Fitted on a data frame with the columns that are needed or, if it knows no
+                names, on an array of them.
+            kept: Their names, in the order that it was fitted on.
+            names: See `all_names_`.
+
+        Raises:
+            ValueError: A column that is needed was none of a table of before, or the estimator was
+                fitted on others.
+        """
+        own = getattr(estimator, "feature_names_in_", kept)
+        if list(own) != list(kept):
+            raise ValueError("The estimator was fitted on other columns than those that are kept.")
+        made = cls()
+        made.estimator_ = estimator
+        made.all_names_ = list(names)
+        made.kept_ = [made.all_names_.index(name) for name in kept]
+        made.n_features_in_ = len(made.kept_)
+        if hasattr(estimator, "feature_names_in_"):
+            made.feature_names_in_ = np.array(list(kept), dtype=object)
+        return made
+
+    @property
+    def ignored_names_(self) -> list[str]:
+        """Names of the columns that are not looked at, in order."""
+        kept = set(self.kept_)
+        return [name for place, name in enumerate(self.all_names_) if place not in kept]
+
+    def fit(self, features: Any, truth: Any) -> Self:
+        """Raises TypeError: it is fitted from the start."""
+        raise TypeError(f"{type(self).__name__} is made of a fitted estimator: make one with `of`.")
+
+    def predict(self, features: Any) -> Any:
+        """Returns what the estimator does.
+
+        Args:
+            features: A data frame with the columns that are needed, and any others; or an array of
+                the columns that are needed, or of all columns of before, in their order.
+
+        Raises:
+            ValueError: A column is missing, or there is another number of columns.
+        """
+        return self.estimator_.predict(self._table(features))
+
+    def __sklearn_is_fitted__(self) -> bool:
+        """Whether `of` made it."""
+        return hasattr(self, "estimator_")
+
+    def __sklearn_tags__(self) -> Any:
+        """Returns what scikit-learn asks of an estimator."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        return tags
+
+    def _table(self, features: Any) -> Any:
+        """Returns the columns that are needed, as the estimator takes them."""
+        names = [self.all_names_[place] for place in self.kept_]
+        if isinstance(features, pd.DataFrame):
+            missing = [name for name in names if name not in features.columns]
+            if missing:
+                raise ValueError(f"The column `{missing[0]}`, which the model takes, is missing.")
+            table = features[names]
+        else:
+            table = pd.DataFrame(self._needed(np.asarray(features)), columns=names)
+        return table if hasattr(self, "feature_names_in_") else table.to_numpy()
+
+    def _needed(self, features: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        width = features.shape[1]
+        if width == len(self.kept_):
+            return features
+        if width == len(self.all_names_):
+            return features[:, self.kept_]
+        raise ValueError(
+            f"There are {width} columns; the model takes {len(self.kept_)}, or the "
+            f"{len(self.all_names_)} of before."
+        )
+
+
+class FewerColumnsClassifier(ClassifierMixin, _FewerColumns):
+    """Predicts one class of several, or many labels, as its estimator does."""
+
+    @property
+    def classes_(self) -> Any:
+        """Those of the estimator."""
+        return self.estimator_.classes_
+
+    @property
+    def predict_proba(self) -> Callable[[Any], Any]:
+        """Returns probabilities as the estimator does, see `predict`; missing if it gives none."""
+        own = self.estimator_.predict_proba
+        return lambda features: own(self._table(features))
+
+
+class FewerColumnsRegressor(RegressorMixin, _FewerColumns):
+    """Predicts values as its estimator does."""

@@ -1,0 +1,1 @@
+"""Estimators of scikit-learn, and those that hold others, become smaller."""

@@ -1,0 +1,112 @@
+"""The way from a model to smaller ones: methods one after the other, each from the best so far."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from services.pruner.domain.front import Gain, Point
+from services.pruner.domain.judging import Judgement
+from services.pruner.domain.variants import Variant
+
+_MOST_ROUNDS = 3
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A variant with what was measured of it.
+
+    Attributes:
+        variant: It.
+        judgement: How good it is.
+        point: The same with its costs, to be compared.
+    """
+
+    variant: Variant
+    judgement: Judgement
+    point: Point
+
+
+@dataclass(frozen=True)
+class Step:
+    """A method that is applied to a variant.
+
+    Attributes:
+        base: Name of the variant.
+        method: Name of the method.
+    """
+
+    base: str
+    method: str
+
+
+class Work(Protocol):
+    """Where the work is done, and kept."""
+
+    def done(self, step: Step) -> Sequence[Measured] | None:
+        """Returns what came of a step in an attempt before; None where it was not done."""
+        ...
+
+    def do(self, step: Step, base: Variant) -> Sequence[Measured]:
+        """Does a step and keeps what came of it."""
+        ...
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is to be reached.
+
+    Attributes:
+        gain: What is to become smaller.
+        most_loss: That is accepted.
+        methods: That may be used, in order.
+    """
+
+    gain: Gain
+    most_loss: float
+    methods: Sequence[str]
+
+
+def search(
+    original: Measured, goal: Goal, work: Work, is_over: Callable[[], bool]
+) -> list[Measured]:
+    """Returns all that was measured, the original first.
+
+    In the first round every method is tried on the original; in the next ones on the variant that
+    gains most within the bound on the rows that variants are chosen by, with the methods that have
+    not made it yet. It ends when no other variant gains more, or the time is over.
+
+    Args:
+        original: The model as it was.
+        goal: What is to be reached.
+        work: Does it.
+        is_over: Whether nothing more is to be begun.
+    """
+    found: dict[str, Measured] = {original.variant.name: original}
+    base, tried = original, set[str]()
+    for _ in range(_MOST_ROUNDS):
+        tried.add(base.variant.name)
+        for step in _steps(base.variant, goal.methods):
+            known = work.done(step)
+            if known is None and is_over():
+                return list(found.values())
+            known = work.do(step, base.variant) if known is None else known
+            found |= _new(known, found)
+        best = _best(found.values(), original, goal)
+        if best.variant.name in tried:
+            break
+        base = best
+    return list(found.values())
+
+
+def _steps(variant: Variant, methods: Iterable[str]) -> list[Step]:
+    return [Step(variant.name, each) for each in methods if each not in variant.methods]
+
+
+def _new(made: Iterable[Measured], known: Mapping[str, Measured]) -> dict[str, Measured]:
+    return {each.variant.name: each for each in made if each.variant.name not in known}
+
+
+def _best(found: Iterable[Measured], original: Measured, goal: Goal) -> Measured:
+    """Returns the variant that gains most within the bound, as far as choosing rows tell."""
+    within = [each for each in found if each.judgement.choosing_loss.value <= goal.most_loss]
+    return max(within, key=lambda each: each.point.gain(original.point, goal.gain))

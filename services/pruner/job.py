@@ -1,0 +1,187 @@
+"""Entry point of a pruning's own process: `python -m services.pruner.job RUN | --standby`."""
+
+import logging
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from aimass.pruner.v1 import pruner_pb2
+from aimass.type.v1 import event_pb2
+from common.catalog import ask_catalog
+from common.models.inputs import MisfitError
+from common.models.outputs import UnknownOutputsError
+from common.runs.job import run_job
+from common.runs.owner import RunOwner
+from common.scoring.registry import metric_for
+from common.scratch import scratch_folder
+from services.pruner.convert import specification_from_proto
+from services.pruner.domain.front import recommended
+from services.pruner.domain.judging import Judge
+from services.pruner.domain.search import Goal, Measured, Step, search
+from services.pruner.domain.variants import ORIGINAL, Variant
+from services.pruner.kind import PRUNING_RUNS
+from services.pruner.loading import Loaded, load
+from services.pruner.making import Workshop
+from services.pruner.measuring.measuring import CannotMeasureError, Measuring
+from services.pruner.measuring.order import Costs
+from services.pruner.outcome import Outcome
+from services.pruner.publication import publish
+from services.pruner.recording import Recording, measured_of
+
+Owner = RunOwner[pruner_pb2.PruningRun]
+
+_log = logging.getLogger(__name__)
+
+_CURE = "make room there, or set TMPDIR to a folder with room, and prune again"
+_LOADED, _SEARCHED = 0.05, 0.95
+_STEP_SHARE, _LATEST_STEP = 0.4, 0.8
+_MEASURING_SHARE, _LONGEST_MEASURING = 0.01, 3.0
+_WARNING = event_pb2.SEVERITY_WARNING
+
+
+def run_pruning(owner: Owner) -> None:
+    """Makes a model smaller as the run asks for, and publishes what was measured."""
+    with scratch_folder("pruning", owner.run, None, _CURE) as folder:
+        _Pruning(owner, folder).work()
+
+
+class _Pruning:
+    """One attempt. What steps of earlier ones gave is taken from the store."""
+
+    def __init__(self, owner: Owner, folder: Path) -> None:
+        self._owner = owner
+        self._specification = specification_from_proto(owner.run.spec)
+        owner.progress(0.0, "loading")
+        self._loaded = self._load()
+        specification, question = self._specification, self._loaded.question
+        self._metric = metric_for(question.kind, specification.metric)
+        self._judge = Judge(
+            metric=self._metric,
+            question=question,
+            original=self._loaded.built,
+            choosing=self._loaded.choosing,
+            judging=self._loaded.judging,
+            confidence=specification.confidence,
+            seed=specification.seed,
+        )
+        check = owner.check_cancelled
+        self._workshop = Workshop(self._loaded, self._metric, specification.seed, check)
+        rows = self._loaded.judging.rows
+        self._measuring = Measuring(folder, specification.target, self._loaded.built, rows, check)
+        self._recording = Recording(owner.store, owner.name, self._loaded.version)
+        self._costs: dict[str, Costs] = {}
+        self._failed: list[str] = []
+
+    def work(self) -> None:
+        """Searches, and publishes what was found."""
+        specification = self._specification
+        original = self._measured(Variant(ORIGINAL, self._loaded.built))
+        most_loss = specification.max_loss
+        if most_loss is None:
+            most_loss = self._judge.accepted_loss()
+        goal = Goal(specification.gain, most_loss, specification.methods)
+        found = search(original, goal, self, self._is_over)
+        points = [each.point for each in found]
+        choice = recommended(points, original.point, specification.gain, most_loss)
+        publish(
+            self._owner,
+            Outcome(
+                specification=specification,
+                loaded=self._loaded,
+                metric=self._metric,
+                most_loss=most_loss,
+                found=found,
+                costs=self._costs,
+                choice=choice,
+                failed=tuple(self._failed),
+            ),
+        )
+
+    def done(self, step: Step) -> Sequence[Measured] | None:
+        """Returns what came of a step in an attempt before; see `Work`."""
+        known = self._recording.read(step)
+        if known is None:
+            return None
+        self._owner.log(f"{step.method} of {step.base} is known from before.", source="search")
+        self._costs |= {each.variant.name: costs for each, costs in known}
+        return [each for each, _ in known]
+
+    def do(self, step: Step, base: Variant) -> Sequence[Measured]:
+        """Does a step and keeps what came of it; see `Work`."""
+        self._owner.log(f"{step.method} is tried on {step.base}.", source="search")
+        made: list[tuple[Measured, Costs]] = []
+        try:
+            for variant in self._workshop.variants(base, step.method, _STEP_SHARE * self._left):
+                self._progress(step.method, f"{variant.name} is measured")
+                made += self._tried(variant)
+        except (ValueError, ArithmeticError, MemoryError) as error:
+            # One method that fails costs itself alone: others may still gain.
+            self._fails(f"{step.method} of {step.base}", error)
+        self._recording.keep(step, made)
+        self._costs |= {each.variant.name: costs for each, costs in made}
+        return [each for each, _ in made]
+
+    def _tried(self, variant: Variant) -> list[tuple[Measured, Costs]]:
+        """Returns a variant with what was measured of it; nothing where that cannot be."""
+        try:
+            measured = self._measured(variant)
+        except (CannotMeasureError, MisfitError, UnknownOutputsError) as error:
+            self._fails(variant.name, error)
+            return []
+        loss, gain = measured.judgement.loss, self._specification.gain
+        cost = measured.point.costs[gain]
+        self._owner.log(
+            f"{variant.name}: loses {loss.value:.4g} {self._metric.name} ({loss.low:.4g} to "
+            f"{loss.high:.4g}), {cost:.4g} of {gain} are left.",
+            source="search",
+        )
+        return [(measured, self._costs[variant.name])]
+
+    def _measured(self, variant: Variant) -> Measured:
+        self._owner.check_cancelled()
+        judgement = self._judge.judgement(variant.built)
+        budget = self._specification.budget
+        seconds = min(_MEASURING_SHARE * budget, _LONGEST_MEASURING)
+        costs = self._measuring.costs(variant.built, seconds)
+        self._costs[variant.name] = costs
+        return measured_of(variant, judgement, costs)
+
+    def _fails(self, what: str, error: Exception) -> None:
+        _log.warning("%s failed", what, exc_info=error)
+        told = f"{what} failed: {str(error).strip().rstrip('.') or type(error).__name__}."
+        self._failed.append(told)
+        self._owner.log(told, _WARNING, source="search")
+
+    def _load(self) -> Loaded:
+        names = self._specification
+        version = ask_catalog(lambda catalog: catalog.model_version(names.model_version))
+        data = ask_catalog(lambda catalog: catalog.dataset_version(names.dataset_version))
+        return load(names, version, data, self._owner.store, self._owner.check_cancelled)
+
+    @property
+    def _spent(self) -> float:
+        begun = self._owner.run.status.start_time.ToNanoseconds() / 1e9
+        return max(time.time() - begun, 0.0)
+
+    @property
+    def _left(self) -> float:
+        return max(self._specification.budget - self._spent, 1.0)
+
+    def _is_over(self) -> bool:
+        self._owner.check_cancelled()
+        return self._spent > _LATEST_STEP * self._specification.budget
+
+    def _progress(self, phase: str, message: str) -> None:
+        share = min(self._spent / self._specification.budget, 1.0)
+        done = _LOADED + (_SEARCHED - _LOADED) * share
+        self._owner.progress(done, phase, message, self._left)
+
+
+def main() -> int:
+    """Works on one pruning; returns the exit code of the process."""
+    return run_job(PRUNING_RUNS, run_pruning)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""What models cost, measured in a process of its own."""

@@ -1,0 +1,106 @@
+"""Where the results of a pruning go: files in the store, a version in the catalog."""
+
+import io
+from collections.abc import Sequence
+from contextlib import suppress
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from aimass.catalog.v1 import model_pb2
+from aimass.pruner.v1 import pruner_pb2
+from aimass.type.v1 import artifact_pb2
+from common.artifacts.blobs import put_artifact
+from common.artifacts.purge import purge_prefix
+from common.catalog import ask_catalog
+from common.errors import UnavailableError
+from common.runs.owner import RunOwner
+from services.pruner.domain.variants import ORIGINAL
+from services.pruner.outcome import Outcome, points_to_proto, summary_to_proto
+from services.pruner.points import read_version, version_key
+
+Owner = RunOwner[pruner_pb2.PruningRun]
+
+_PARQUET = "application/vnd.apache.parquet"
+_PROTOBUF = "application/x-protobuf"
+
+
+def publish(owner: Owner, outcome: Outcome) -> None:
+    """Publishes what a pruning found, and ends the run."""
+    owner.progress(0.97, "publishing")
+    prefix = f"{owner.attempt_prefix}pruning/"
+    try:
+        points = points_to_proto(outcome)
+        found = pruner_pb2.PruningRun(
+            summary=summary_to_proto(outcome),
+            front=_put(owner, f"{prefix}front.parquet", _table(points.points), _PARQUET),
+        )
+        _complete_versions(owner, outcome)
+        _register(owner, outcome, found)
+        for each in points.points:
+            if each.name == outcome.choice.point.name and each.parent:
+                each.model_version = found.model_version
+        found.points.CopyFrom(
+            _put(owner, f"{prefix}points.binpb", points.SerializeToString(), _PROTOBUF)
+        )
+    except Exception:
+        with suppress(UnavailableError):
+            purge_prefix(owner.store, prefix)
+        raise
+    owner.succeed(lambda run: run.MergeFrom(found))
+
+
+def _complete_versions(owner: Owner, outcome: Outcome) -> None:
+    """Tells the versions that points would be of their quality and where they come from."""
+    names = outcome.specification
+    for each in outcome.found:
+        if each.variant.name == ORIGINAL:
+            continue
+        version = read_version(owner.store, owner.name, each.variant.name)
+        version.metrics[f"test/{outcome.metric.name}"] = each.judgement.score
+        version.labels["pruned"] = each.variant.name[:63]
+        del version.lineage.inputs[:]
+        version.lineage.inputs.extend([names.dataset_version, owner.name, names.model_version])
+        key = version_key(owner.name, each.variant.name)
+        owner.store.write(key, version.SerializeToString())
+
+
+def _register(owner: Owner, outcome: Outcome, found: pruner_pb2.PruningRun) -> None:
+    """Registers what is recommended, where that is not the original."""
+    name = outcome.choice.point.name
+    if name == ORIGINAL:
+        return
+    version = read_version(owner.store, owner.name, name)
+    model = outcome.specification.model
+    made: model_pb2.ModelVersion = ask_catalog(
+        lambda catalog: catalog.register(owner, model, version)
+    )
+    found.model_version = made.name
+    found.status.lineage.outputs.append(made.name)
+
+
+def _table(points: Sequence[pruner_pb2.Point]) -> bytes:
+    columns = {
+        "name": pa.array([each.name for each in points]),
+        "parent": pa.array([each.parent for each in points]),
+        "method": pa.array([each.method for each in points]),
+        "score": pa.array([each.score for each in points]),
+        "loss": pa.array([each.loss for each in points]),
+        "loss_low": pa.array([each.loss_low for each in points]),
+        "loss_high": pa.array([each.loss_high for each in points]),
+        "latency_seconds": pa.array([each.latency.ToNanoseconds() / 1e9 for each in points]),
+        "latency_p99_seconds": pa.array(
+            [each.latency_p99.ToNanoseconds() / 1e9 for each in points]
+        ),
+        "size_bytes": pa.array([each.size_bytes for each in points]),
+        "memory_bytes": pa.array([each.memory_bytes for each in points]),
+        "is_on_front": pa.array([each.is_on_front for each in points]),
+        "is_within": pa.array([each.is_within for each in points]),
+    }
+    file = io.BytesIO()
+    pq.write_table(pa.table(columns), file)
+    return file.getvalue()
+
+
+def _put(owner: Owner, key: str, content: bytes, media_type: str) -> artifact_pb2.ArtifactRef:
+    return put_artifact(owner.store, key, content, media_type)
