@@ -1,0 +1,203 @@
+"""Step by step to a network that is as much quicker as was asked for."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from common.networks.program_network import ProgramNetwork
+from services.pruner.domain.amounts import Seconds, Wanted, units_to_remove
+from services.pruner.domain.blocks import blocks_of, without_block
+from services.pruner.domain.dependencies.graph import Dependencies, dependencies
+from services.pruner.domain.dependencies.proving import proved_dependencies
+from services.pruner.domain.dependencies.removal import without
+from services.pruner.domain.importance import Batches, Loss, Scores, changes
+from services.pruner.domain.latency.layer_shape import layers_of
+from services.pruner.domain.statistics import estimate_statistics
+
+Gain = Callable[[ProgramNetwork], float]
+"""How many times quicker a network is than the original, measured."""
+Recovery = Callable[[ProgramNetwork], None]
+"""Trains a network a little."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where the network is to run.
+
+    Attributes:
+        rows: Rows at once.
+        seconds: What a layer of a shape takes there.
+        gain: What is measured there of a whole network.
+    """
+
+    rows: int
+    seconds: Seconds
+    gain: Gain
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """How far to go, and in what steps.
+
+    Attributes:
+        gain: How many times quicker the network is to be.
+        part: Of the time that is left, what a step takes away.
+        step: Widths are multiples of it.
+        near: Share of the gain that is enough, and of what is got that may be asked for.
+    """
+
+    gain: float
+    part: float = 0.12
+    step: int = 16
+    near: float = 0.95
+
+
+@dataclass(frozen=True)
+class Rows:
+    """What a network learns from.
+
+    Attributes:
+        example: What it takes in, at least two rows.
+        batches: For scores, losses and statistics of normalisation.
+        loss: Of outputs and truth, the mean of rows.
+    """
+
+    example: Sequence[Tensor]
+    batches: Sequence[tuple[Sequence[Tensor], Tensor]]
+    loss: Loss
+
+    @torch.no_grad()
+    def mean_loss(self, network: ProgramNetwork) -> float:
+        """Returns the loss of a network that is put into evaluation."""
+        network.eval()
+        losses = [float(self.loss(network(*inputs), truth)) for inputs, truth in self.batches]
+        return sum(losses) / len(losses)
+
+
+@dataclass(frozen=True)
+class Step:
+    """A step that was taken.
+
+    Attributes:
+        what: `channels`, or the name of the sum that lost a branch.
+        gain: Of the network after it, measured.
+        loss: Of rows after it, before recovery.
+        network: After recovery.
+    """
+
+    what: str
+    gain: float
+    loss: float
+    network: ProgramNetwork
+
+
+def steps_to(
+    network: ProgramNetwork,
+    rows: Rows,
+    target: Target,
+    schedule: Schedule,
+    recover: Recovery = lambda _: None,
+    score: Callable[[Dependencies, Batches, Loss], Scores] = changes,
+) -> Iterator[Step]:
+    """Yields the network after each step; ends where the gain is got or nothing more may go.
+
+    In each step units go, scored anew, or one block: what costs less loss for the time it gains.
+    How much time layers must lose follows from the gain that was measured of the step before, so
+    that what else takes time, or is quicker together than alone, is accounted for.
+
+    Args:
+        network: The original.
+        rows: What it learns from.
+        target: Where it is to run.
+        schedule: How far to go, and in what steps.
+        recover: What to do after each step.
+        score: Of units, the larger the more important.
+    """
+    gain = 1.0
+    known = proved_dependencies(network, rows.example)
+    while gain < schedule.near * schedule.gain:
+        stepping = _Stepping(known, rows, target, schedule, score)
+        step = stepping.step(gain)
+        if step is None:
+            return
+        recover(step.network)
+        yield step
+        gain = step.gain
+        known = proved_dependencies(step.network, rows.example)
+
+
+@dataclass(frozen=True)
+class _Option:
+    what: str
+    network: ProgramNetwork
+    seconds: float
+    loss: float = math.inf
+
+
+@dataclass(frozen=True)
+class _Stepping:
+    known: Dependencies
+    rows: Rows
+    target: Target
+    schedule: Schedule
+    score: Callable[[Dependencies, Batches, Loss], Scores]
+
+    def step(self, gain: float) -> Step | None:
+        """Returns the cheapest step that does not go too far; None where there is none.
+
+        Where all go too far it is the one that goes least far.
+
+        Args:
+            gain: That was got already.
+        """
+        found: list[Step] = []
+        for option in self._options(gain / self.schedule.gain):
+            got = self.target.gain(option.network)
+            found.append(Step(option.what, got, option.loss, option.network))
+            if got <= self.schedule.gain / self.schedule.near:
+                return found[-1]
+        return min(found, key=lambda each: each.gain, default=None)
+
+    def _options(self, last: float) -> list[_Option]:
+        """Returns what could be done, what costs least loss for its time first.
+
+        Args:
+            last: Share of the layers' time that is left when all is done.
+        """
+        now, loss = self._seconds(self.known), self.rows.mean_loss(self.known.network)
+        floor = self.schedule.near * last * now
+        blocks = [each for each in self._blocks() if each.seconds >= floor]
+        channels = self._channels(max(1 - self.schedule.part, last) * now)
+        found = [self._settled(each) for each in (channels, *blocks) if each.seconds < now]
+
+        def cost(option: _Option) -> float:
+            return max(option.loss - loss, 1e-6) / math.log(now / option.seconds)
+
+        return sorted(found, key=cost)
+
+    def _channels(self, seconds: float) -> _Option:
+        layers = layers_of(self.known, self.target.rows)
+        scores = self.score(self.known, self.rows.batches, self.rows.loss)
+        wanted = Wanted(seconds, self.schedule.step)
+        gone = units_to_remove(self.known, layers, self.target.seconds, scores, wanted)
+        left = sum(self.target.seconds(each.without(gone)) for each in layers.values())
+        return _Option("channels", without(self.known, gone), left)
+
+    def _blocks(self) -> Iterator[_Option]:
+        network = self.known.network
+        for block in blocks_of(network, self.rows.example):
+            small = without_block(network, block)
+            seconds = self._seconds(dependencies(small, self.rows.example))
+            yield _Option(block.sum, small, seconds)
+
+    def _seconds(self, known: Dependencies) -> float:
+        layers = layers_of(known, self.target.rows).values()
+        return sum(self.target.seconds(each.shape) for each in layers)
+
+    def _settled(self, option: _Option) -> _Option:
+        """Returns an option with its statistics and its loss."""
+        estimate_statistics(option.network, [inputs for inputs, _ in self.rows.batches])
+        return replace(option, loss=self.rows.mean_loss(option.network))
