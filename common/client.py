@@ -38,6 +38,7 @@ RETRIED = {
     "aimass.catalog.v1.ModelService": [],
     "aimass.catalog.v1.TransferService": ["CreateArtifactUrl", "GetUpload"],
     "aimass.outlier.v1.OutlierService": [],
+    "aimass.pruner.v1.PrunerService": [],
     "aimass.trainer.v1.TrainingService": [],
     "aimass.tuner.v1.PolicyService": [],
     "aimass.tuner.v1.StudyService": [],
@@ -50,6 +51,7 @@ NOT_RETRIED = {
     "aimass.catalog.v1.DatasetService": ["WatchDatasetImport"],
     "aimass.catalog.v1.ModelService": ["WatchModelImport"],
     "aimass.outlier.v1.OutlierService": ["ScoreStream", "WatchOutlierScan"],
+    "aimass.pruner.v1.PrunerService": ["WatchPruningRun"],
     "aimass.trainer.v1.TrainingService": ["WatchTrainingRun"],
     "aimass.tuner.v1.TunerService": ["WatchTuningRun"],
 }

@@ -91,4 +91,5 @@ class ClientSettings(Settings):
     outlier_address: str = Field("127.0.0.1:7704", description="host:port of the outlier service.")
     analyzer_address: str = Field("127.0.0.1:7705", description="host:port of the analyzer.")
     tuner_address: str = Field("127.0.0.1:7706", description="host:port of the tuner.")
+    pruner_address: str = Field("127.0.0.1:7707", description="host:port of the pruner.")
     token: str = Field("", description="Bearer token that this process shows.", repr=False)

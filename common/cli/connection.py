@@ -11,6 +11,7 @@ from aimass.analyzer.v1 import analyzer_pb2_grpc
 from aimass.catalog.v1 import dataset_pb2_grpc, lineage_pb2_grpc, model_pb2_grpc, transfer_pb2_grpc
 from aimass.maintenance.v1 import maintenance_pb2_grpc
 from aimass.outlier.v1 import outlier_pb2_grpc
+from aimass.pruner.v1 import pruner_pb2_grpc
 from aimass.trainer.v1 import trainer_pb2_grpc
 from aimass.tuner.v1 import policy_pb2_grpc, study_pb2_grpc, tuner_pb2_grpc
 from common.cli.errors import CliError
@@ -28,6 +29,7 @@ class Endpoint:
         outlier_address: `host:port` of the outlier service.
         analyzer_address: `host:port` of the analyzer.
         tuner_address: `host:port` of the tuner.
+        pruner_address: `host:port` of the pruner.
         token: Bearer token.
     """
 
@@ -36,6 +38,7 @@ class Endpoint:
     outlier_address: str
     analyzer_address: str
     tuner_address: str
+    pruner_address: str
     token: str = field(repr=False)
 
 
@@ -78,6 +81,7 @@ def local_endpoint(home: SuiteHome) -> Endpoint:
         state.outlier_address,
         state.analyzer_address,
         state.tuner_address,
+        state.pruner_address,
         home.tokens()["local"],
     )
 
@@ -109,6 +113,10 @@ class Clients:
         return connect_sync(self.endpoint.tuner_address, self.endpoint.token)
 
     @cached_property
+    def _pruner(self) -> grpc.Channel:
+        return connect_sync(self.endpoint.pruner_address, self.endpoint.token)
+
+    @cached_property
     def maintenance(self) -> Mapping[str, maintenance_pb2_grpc.MaintenanceServiceStub]:
         """Housekeeping, by service."""
         channels = {
@@ -117,6 +125,7 @@ class Clients:
             "outlier": self._outlier,
             "analyzer": self._analyzer,
             "tuner": self._tuner,
+            "pruner": self._pruner,
         }
         stub = maintenance_pb2_grpc.MaintenanceServiceStub
         return {service: stub(channel) for service, channel in channels.items()}
@@ -150,6 +159,11 @@ class Clients:
     def policies(self) -> policy_pb2_grpc.PolicyServiceStub:
         """Policies that keep models good."""
         return policy_pb2_grpc.PolicyServiceStub(self._tuner)
+
+    @cached_property
+    def pruning(self) -> pruner_pb2_grpc.PrunerServiceStub:
+        """Prunings."""
+        return pruner_pb2_grpc.PrunerServiceStub(self._pruner)
 
     @cached_property
     def studies(self) -> study_pb2_grpc.StudyServiceStub:

@@ -59,7 +59,7 @@ def up(
     cli.console.print(f"The suite {how}; its state is in {cli.home.path}.")
     cli.console.print(f"  catalog  {state.catalog_address}\n  trainer  {state.trainer_address}")
     cli.console.print(f"  outlier  {state.outlier_address}\n  analyzer {state.analyzer_address}")
-    cli.console.print(f"  tuner    {state.tuner_address}")
+    cli.console.print(f"  tuner    {state.tuner_address}\n  pruner   {state.pruner_address}")
     cli.console.print(f"  store    {state.store_endpoint} ({state.store})")
     home = "" if cli.home.path == SuiteHome.default().path else f" --home {cli.home.path}"
     cli.console.print(f"Look at it: aimass{home} status   Stop it: aimass{home} down")
@@ -117,8 +117,8 @@ def logs(
     service: Annotated[
         str,
         typer.Argument(
-            help="catalog, trainer, outlier, analyzer, tuner, store, agent-1, supervisor, or a "
-            "run's name."
+            help="catalog, trainer, outlier, analyzer, tuner, pruner, store, agent-1, "
+            "supervisor, or a run's name."
         ),
     ],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,

@@ -69,6 +69,7 @@ class SuiteState:
         outlier_address: `host:port` of the outlier service.
         analyzer_address: `host:port` of the analyzer.
         tuner_address: `host:port` of the tuner.
+        pruner_address: `host:port` of the pruner.
         message: Why the suite failed; else empty.
         processes: The supervised processes, in the order of their start.
     """
@@ -83,6 +84,7 @@ class SuiteState:
     outlier_address: str = ""
     analyzer_address: str = ""
     tuner_address: str = ""
+    pruner_address: str = ""
     message: str = ""
     processes: tuple[ProcessState, ...] = field(default_factory=tuple)
 

@@ -50,6 +50,7 @@ class SuitePlan:
         outlier_address: `host:port` of the outlier service.
         analyzer_address: `host:port` of the analyzer.
         tuner_address: `host:port` of the tuner.
+        pruner_address: `host:port` of the pruner.
         services: The gRPC services.
         agents: The worker agents.
     """
@@ -61,6 +62,7 @@ class SuitePlan:
     outlier_address: str
     analyzer_address: str
     tuner_address: str
+    pruner_address: str
     services: tuple[Program, ...]
     agents: tuple[Program, ...]
 
@@ -127,6 +129,7 @@ def make_plan(
         outlier_address=addresses["outlier"],
         analyzer_address=addresses["analyzer"],
         tuner_address=addresses["tuner"],
+        pruner_address=addresses["pruner"],
         services=tuple(
             _service(name, address, parts, home.token_file, _metrics(number, ports))
             for number, (name, address) in enumerate(addresses.items())

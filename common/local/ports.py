@@ -16,6 +16,7 @@ SERVICE_PORTS = {
     "outlier": 7704,
     "analyzer": 7705,
     "tuner": 7706,
+    "pruner": 7707,
 }
 STORE_PORT = 7702
 LAST_PORT = 65535

@@ -54,6 +54,7 @@ class Supervisor:
             outlier_address=plan.outlier_address,
             analyzer_address=plan.analyzer_address,
             tuner_address=plan.tuner_address,
+            pruner_address=plan.pruner_address,
         )
 
     def _child_factory(self, policy: RestartPolicy | None) -> Callable[[Program], Child]:

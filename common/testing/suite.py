@@ -18,6 +18,7 @@ from aimass.catalog.v1 import (
     transfer_pb2_grpc,
 )
 from aimass.outlier.v1 import outlier_pb2, outlier_pb2_grpc
+from aimass.pruner.v1 import pruner_pb2, pruner_pb2_grpc
 from aimass.trainer.v1 import trainer_pb2, trainer_pb2_grpc
 from aimass.tuner.v1 import policy_pb2_grpc, study_pb2_grpc, tuner_pb2, tuner_pb2_grpc
 from aimass.type.v1 import event_pb2, run_pb2
@@ -33,11 +34,12 @@ from common.runs.lease import read_lease
 
 CHUNK_BYTES = 256 * 1024
 
-# Most tests scan, analyse and tune nothing: imports ahead of that would only take their time.
+# Most tests start no run of these services: imports ahead of that would only take their time.
 _QUICK_START = {
     "AIMASS_OUTLIER_WARM": "false",
     "AIMASS_ANALYZER_WARM": "false",
     "AIMASS_TUNER_WARM": "false",
+    "AIMASS_PRUNER_WARM": "false",
 }
 
 
@@ -56,6 +58,7 @@ class RunningSuite:
         tuning: Stub of the searches for models.
         policies: Stub of the policies that keep them good.
         studies: Stub of the studies whose trials others carry out.
+        pruning: Stub of the prunings.
     """
 
     def __init__(self, suite: Suite) -> None:
@@ -75,6 +78,7 @@ class RunningSuite:
         self._outlier = client.connect_sync(state.outlier_address, self.token)
         self._analyzer = client.connect_sync(state.analyzer_address, self.token)
         self._tuner = client.connect_sync(state.tuner_address, self.token)
+        self._pruner = client.connect_sync(state.pruner_address, self.token)
         self.datasets = dataset_pb2_grpc.DatasetServiceStub(self._catalog)
         self.models = model_pb2_grpc.ModelServiceStub(self._catalog)
         self.transfers = transfer_pb2_grpc.TransferServiceStub(self._catalog)
@@ -84,6 +88,7 @@ class RunningSuite:
         self.tuning = tuner_pb2_grpc.TunerServiceStub(self._tuner)
         self.policies = policy_pb2_grpc.PolicyServiceStub(self._tuner)
         self.studies = study_pb2_grpc.StudyServiceStub(self._tuner)
+        self.pruning = pruner_pb2_grpc.PrunerServiceStub(self._pruner)
 
     def close(self) -> None:
         """Closes the channels."""
@@ -92,6 +97,7 @@ class RunningSuite:
         self._outlier.close()
         self._analyzer.close()
         self._tuner.close()
+        self._pruner.close()
 
     def upload(self, filename: str, data: bytes) -> str:
         """Uploads bytes. Returns the upload's name."""
@@ -233,6 +239,32 @@ class RunningSuite:
     def tune(self, spec: tuner_pb2.TuningSpec) -> tuner_pb2.TuningRun:
         """Starts a search for a model and waits until it has ended."""
         return self.finish_tuning(self.create_tuning(spec))
+
+    def create_pruning(self, spec: pruner_pb2.PruningSpec) -> str:
+        """Starts a pruning. Returns its name."""
+        request = pruner_pb2.CreatePruningRunRequest(
+            pruning_run=pruner_pb2.PruningRun(spec=spec), request_id=str(uuid.uuid4())
+        )
+        return str(self.pruning.CreatePruningRun(request).name)
+
+    def get_pruning(self, name: str) -> pruner_pb2.PruningRun:
+        """Returns a pruning."""
+        return self.pruning.GetPruningRun(pruner_pb2.GetPruningRunRequest(name=name))
+
+    def watch_pruning(self, name: str, after: int = 0) -> Iterator[event_pb2.Event]:
+        """Yields the events of a pruning until it has ended, over broken connections."""
+        request = pruner_pb2.WatchPruningRunRequest(name=name, after_sequence=after)
+        return client.watch(self.pruning.WatchPruningRun, request)
+
+    def finish_pruning(self, name: str) -> pruner_pb2.PruningRun:
+        """Waits until a pruning has ended."""
+        for _ in self.watch_pruning(name):
+            pass
+        return self.get_pruning(name)
+
+    def prune(self, spec: pruner_pb2.PruningSpec) -> pruner_pb2.PruningRun:
+        """Starts a pruning and waits until it has ended."""
+        return self.finish_pruning(self.create_pruning(spec))
 
     def supervised(self, name: str) -> psutil.Process:
         """Returns a supervised process, for example `trainer` or `agent-1`."""

@@ -12,6 +12,7 @@ from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2, lineage_pb2, model_pb2, transfer_pb2
 from aimass.maintenance.v1 import maintenance_pb2
 from aimass.outlier.v1 import outlier_pb2
+from aimass.pruner.v1 import pruner_pb2
 from aimass.trainer.v1 import agents_pb2, trainer_pb2
 from aimass.tuner.v1 import policy_pb2, study_pb2, tuner_pb2
 from common import client
@@ -25,6 +26,7 @@ FILES: list[FileDescriptor] = [
     transfer_pb2.DESCRIPTOR,
     maintenance_pb2.DESCRIPTOR,
     outlier_pb2.DESCRIPTOR,
+    pruner_pb2.DESCRIPTOR,
     trainer_pb2.DESCRIPTOR,
     agents_pb2.DESCRIPTOR,
     policy_pb2.DESCRIPTOR,
@@ -62,12 +64,12 @@ def test_agents_and_people_stay_apart(role: Role) -> None:
 
 
 def test_no_reading_role_changes_anything() -> None:
-    """What begins with Create, Cancel, Delete or Write needs more than a viewer."""
+    """What begins with Apply, Create, Cancel, Delete or Write needs more than a viewer."""
     for method, needed in REQUIRED.items():
         verb = method.rsplit("/", 1)[1]
         if verb == "CreateArtifactUrl":
             continue  # It makes an address to read from, and stores nothing.
-        if verb.startswith(("Create", "Cancel", "Delete", "Set", "Update", "Write")):
+        if verb.startswith(("Apply", "Create", "Cancel", "Delete", "Set", "Update", "Write")):
             assert needed is Role.EDITOR, method
 
 

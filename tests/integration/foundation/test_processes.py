@@ -20,6 +20,7 @@ SERVICES = {
     "catalog": "aimass.catalog.v1.DatasetService",
     "trainer": "aimass.trainer.v1.TrainingService",
     "outlier": "aimass.outlier.v1.OutlierService",
+    "pruner": "aimass.pruner.v1.PrunerService",
     "tuner": "aimass.tuner.v1.TunerService",
 }
 

@@ -18,6 +18,7 @@ MODULES = [
     "services.analyzer.config",
     "services.catalog.config",
     "services.outlier.config",
+    "services.pruner.config",
     "services.trainer.config",
     "services.trainer.agent.settings",
     "services.trainer.coordinator.settings",
