@@ -44,7 +44,7 @@ def folded(model: onnx.ModelProto) -> Changed:
         "removed {} without effect": skipped,
         "removed {} that no output depends on": unused,
     }
-    merged = _merge_equal(new.graph)
+    merged = merge_equal(new.graph)
     notes = [
         f"Folding {verb.format(plural(count, 'node'))}." for verb, count in counts.items() if count
     ]
@@ -190,7 +190,8 @@ def _drop_outputs(node: onnx.NodeProto, needed: set[str], model: onnx.ModelProto
         del node.output[-1]
 
 
-def _merge_equal(graph: onnx.GraphProto) -> int:
+def merge_equal(graph: onnx.GraphProto) -> int:
+    """Lets equal constants be one; returns how many went."""
     outputs = {each.name for each in graph.output}
     first: dict[tuple[int, tuple[int, ...], bytes], str] = {}
     names = {}

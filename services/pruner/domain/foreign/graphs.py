@@ -238,8 +238,30 @@ def observed(model: onnx.ModelProto, rows: Rows, names: Sequence[str]) -> dict[s
     watched = copied(model)
     given = {each.name for each in watched.graph.output}
     watched.graph.output.extend(onnx.ValueInfoProto(name=x) for x in wanted if x not in given)
-    values = onnx_session(watched.SerializeToString()).run(wanted, accepted(model, rows))
-    return found | dict(zip(wanted, map(np.asarray, values), strict=True))
+    session = onnx_session(watched.SerializeToString())
+    parts = [session.run(wanted, each) for each in batches(model, accepted(model, rows))]
+    whole = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
+    return found | dict(zip(wanted, map(np.asarray, whole), strict=True))
+
+
+def batches(
+    model: onnx.ModelProto, rows: Rows, most: int | None = None
+) -> Iterator[dict[str, Array]]:
+    """Yields rows in the numbers that a model takes.
+
+    Args:
+        model: It may take a fixed number of rows only; rows that do not fill that are left out.
+        rows: Its inputs.
+        most: Rows in a batch where the model takes any number; None for all at once.
+    """
+    sides = [each.type.tensor_type.shape.dim for each in model.graph.input]
+    sizes = {dims[0].dim_value if dims else 0 for dims in sides}
+    count = min((len(values) for values in rows.values()), default=0)
+    size, end = most or count, count
+    if len(sizes) == 1 and (fixed := sizes.pop()):
+        size, end = fixed, count - count % fixed
+    for start in range(0, end, max(size, 1)):
+        yield {name: values[start : start + size] for name, values in rows.items()}
 
 
 def outputs(model: onnx.ModelProto, rows: Rows) -> dict[str, Array]:
