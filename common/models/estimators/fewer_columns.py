@@ -22,7 +22,7 @@ class _FewerColumns(Packed, BaseEstimator):
         all_names_: Names of all columns of tables of before, in order.
         kept_: Positions among these of the columns that are needed, in order.
         n_features_in_: Their number.
-        feature_names_in_: Their names, if the estimator was fitted on a data frame.
+        feature_names_in_: Their names.
     """
 
     packed = ("all_names_",)
@@ -56,8 +56,7 @@ class _FewerColumns(Packed, BaseEstimator):
         made.all_names_ = list(names)
         made.kept_ = [made.all_names_.index(name) for name in kept]
         made.n_features_in_ = len(made.kept_)
-        if hasattr(estimator, "feature_names_in_"):
-            made.feature_names_in_ = np.array(list(kept), dtype=object)
+        made.feature_names_in_ = np.array(list(kept), dtype=object)
         return made
 
     @property
@@ -94,7 +93,7 @@ class _FewerColumns(Packed, BaseEstimator):
 
     def _table(self, features: Any) -> Any:
         """Returns the columns that are needed, as the estimator takes them."""
-        names = [self.all_names_[place] for place in self.kept_]
+        names = self.feature_names_in_.tolist()
         if isinstance(features, pd.DataFrame):
             missing = [name for name in names if name not in features.columns]
             if missing:
@@ -102,7 +101,8 @@ class _FewerColumns(Packed, BaseEstimator):
             table = features[names]
         else:
             table = pd.DataFrame(self._needed(np.asarray(features)), columns=names)
-        return table if hasattr(self, "feature_names_in_") else table.to_numpy()
+        is_named = hasattr(self.estimator_, "feature_names_in_")
+        return table if is_named else table.to_numpy()
 
     def _needed(self, features: npt.NDArray[Any]) -> npt.NDArray[Any]:
         width = features.shape[1]
