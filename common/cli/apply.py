@@ -10,6 +10,7 @@ from rich.markup import escape
 from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.outlier.v1 import outlier_pb2
+from aimass.pruner.v1 import pruner_pb2
 from aimass.tuner.v1 import policy_pb2, study_pb2, tuner_pb2
 from common.cli.context import CliContext, context_of
 from common.cli.documents import Document, Request, RunRequest, load_documents
@@ -36,10 +37,10 @@ def apply(
 ) -> None:
     """Create what a YAML file says, in order, and follow each run to its end.
 
-    A document is `kind: Analysis`, `DatasetImport`, `ModelImport`, `OutlierScan`, `Study`,
-    `TrainingRun`, `TuningPolicy` or `TuningRun` and the fields of that kind's create request. An
-    import's `upload` may be `file:<path>`, counted from the YAML file; it is uploaded with
-    --validate-only too.
+    A document is `kind: Analysis`, `DatasetImport`, `ModelImport`, `OutlierScan`, `PruningRun`,
+    `Study`, `TrainingRun`, `TuningPolicy` or `TuningRun` and the fields of that kind's create
+    request. An import's `upload` may be `file:<path>`, counted from the YAML file; it is uploaded
+    with --validate-only too.
     """
     cli = context_of(context)
     for document in load_documents(file):
@@ -85,4 +86,6 @@ def create(cli: CliContext, request: RunRequest) -> Run:
         return cli.clients.outliers.CreateOutlierScan(request)
     if isinstance(request, tuner_pb2.CreateTuningRunRequest):
         return cli.clients.tuning.CreateTuningRun(request)
+    if isinstance(request, pruner_pb2.CreatePruningRunRequest):
+        return cli.clients.pruning.CreatePruningRun(request)
     return cli.clients.training.CreateTrainingRun(request)

@@ -21,6 +21,7 @@ import grpc
 from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2
 from aimass.outlier.v1 import outlier_pb2
+from aimass.pruner.v1 import pruner_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.tuner.v1 import tuner_pb2
 from common.cli import text
@@ -53,6 +54,7 @@ _PARTS = {
         "plotly",
     ),
     "tuner": ("sklearn", "lightgbm", "numba", "onnx", "onnxruntime", "skops", "plotly"),
+    "pruner": ("sklearn", "lightgbm", "onnx", "onnxruntime", "skops", "plotly"),
 }
 
 
@@ -304,6 +306,8 @@ def _answering(clients: Clients) -> Iterator[tuple[str, str]]:
     yield "the analyzer", at.analyzer_address
     clients.tuning.ListTuningRuns(tuner_pb2.ListTuningRunsRequest(page_size=1), timeout=5)
     yield "the tuner", at.tuner_address
+    clients.pruning.ListPruningRuns(pruner_pb2.ListPruningRunsRequest(page_size=1), timeout=5)
+    yield "the pruner", at.pruner_address
 
 
 def _nearest(path: Path) -> Path:

@@ -242,10 +242,11 @@ def version_name(collection: str, text_: str) -> str:
 
     Args:
         collection: `datasets` or `models`.
-        text_: A full name, or `iris/3`, or `iris` for the newest version.
+        text_: A full name, or `iris/3`, or `iris` for the newest version; of a model also
+            `iris@champion`, by its alias.
     """
     name = _full(collection, text_)
-    if "/versions/" in name:
+    if "/versions/" in name or "@" in name:
         return name
     parent, _, number = name.rpartition("/")
     if number.isdigit() and "/" in parent:

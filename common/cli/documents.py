@@ -11,6 +11,7 @@ from google.protobuf import json_format
 from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.outlier.v1 import outlier_pb2
+from aimass.pruner.v1 import pruner_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.tuner.v1 import policy_pb2, study_pb2, tuner_pb2
 from common.cli.errors import CliError
@@ -21,6 +22,7 @@ RunRequest: TypeAlias = (
     | dataset_pb2.CreateDatasetImportRequest
     | model_pb2.CreateModelImportRequest
     | outlier_pb2.CreateOutlierScanRequest
+    | pruner_pb2.CreatePruningRunRequest
     | trainer_pb2.CreateTrainingRunRequest
     | tuner_pb2.CreateTuningRunRequest
 )
@@ -32,6 +34,7 @@ KINDS: Mapping[str, type[Request]] = {
     "DatasetImport": dataset_pb2.CreateDatasetImportRequest,
     "ModelImport": model_pb2.CreateModelImportRequest,
     "OutlierScan": outlier_pb2.CreateOutlierScanRequest,
+    "PruningRun": pruner_pb2.CreatePruningRunRequest,
     "Study": study_pb2.CreateStudyRequest,
     "TrainingRun": trainer_pb2.CreateTrainingRunRequest,
     "TuningPolicy": policy_pb2.CreateTuningPolicyRequest,

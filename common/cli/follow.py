@@ -14,6 +14,7 @@ from rich.text import Text
 
 from aimass.analyzer.v1 import analyzer_pb2
 from aimass.outlier.v1 import outlier_pb2
+from aimass.pruner.v1 import pruner_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import event_pb2, run_pb2
@@ -22,6 +23,7 @@ from common.cli.analysis_views import show_summary
 from common.cli.context import make_table, print_trimmed
 from common.cli.errors import CliError, CommandInterruptedError, from_status, show
 from common.cli.progress import RunProgress
+from common.cli.pruning_views import show_pruning
 from common.cli.run_kinds import Run, epochs_of, result_of, state_of
 from common.cli.scan_views import show_comparison, show_findings
 from common.cli.tuning_views import show_tuning
@@ -217,6 +219,8 @@ def _print_findings(run: Run, console: Console) -> None:
         show_findings(run, console)
     elif isinstance(run, tuner_pb2.TuningRun):
         show_tuning(run, console)
+    elif isinstance(run, pruner_pb2.PruningRun):
+        show_pruning(run, console)
     elif isinstance(run, trainer_pb2.TrainingRun) and run.HasField("outlier_comparison"):
         show_comparison(run.outlier_comparison, console)
 

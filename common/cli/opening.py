@@ -8,6 +8,7 @@ import typer
 from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import transfer_pb2
 from aimass.outlier.v1 import outlier_pb2
+from aimass.pruner.v1 import pruner_pb2
 from aimass.tuner.v1 import tuner_pb2
 from common.cli.analyses import full_name
 from common.cli.context import context_of
@@ -26,12 +27,13 @@ def open_(
     name: Annotated[
         str,
         typer.Argument(
-            help="`analyses/<id>`, `outlierScans/<id>`, `tuningRuns/<id>`, or an analysis's id."
+            help="`analyses/<id>`, `outlierScans/<id>`, `pruningRuns/<id>`, `tuningRuns/<id>`, or "
+            "an analysis's id."
         ),
     ],
     url_only: Annotated[bool, typer.Option("--url-only", help="Only print the address.")] = False,
 ) -> None:
-    """Open the report of an analysis or a tuning, or the page of an outlier scan, in the browser.
+    """Open the report of an analysis, tuning or pruning, or the page of an outlier scan.
 
     The address works for an hour, for whoever has it.
     """
@@ -47,8 +49,8 @@ def open_(
 
 def _page_of(run: Run) -> str:
     """Returns the field that refers to a run's page."""
-    if isinstance(run, analyzer_pb2.Analysis | tuner_pb2.TuningRun):
+    if isinstance(run, analyzer_pb2.Analysis | pruner_pb2.PruningRun | tuner_pb2.TuningRun):
         return "report"
     if isinstance(run, outlier_pb2.OutlierScan):
         return "page"
-    raise CliError(f"{run.name} makes no page; analyses, outlier scans and tunings do.")
+    raise CliError(f"{run.name} makes no page; analyses, outlier scans, prunings and tunings do.")

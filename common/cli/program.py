@@ -18,6 +18,7 @@ from common.cli import (
     models,
     opening,
     policies,
+    prunings,
     runs,
     scans,
     studies,
@@ -56,6 +57,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(scans.app, name="scans")
 app.add_typer(analyses.app, name="analyses")
 app.add_typer(tunings.app, name="tunings")
+app.add_typer(prunings.app, name="prunings")
 app.add_typer(policies.app, name="policies")
 app.add_typer(studies.app, name="studies")
 app.add_typer(agents.app, name="agents")

@@ -10,6 +10,7 @@ import grpc
 from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.outlier.v1 import outlier_pb2
+from aimass.pruner.v1 import pruner_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import event_pb2, run_pb2
@@ -23,6 +24,7 @@ Run: TypeAlias = (
     | dataset_pb2.DatasetImport
     | model_pb2.ModelImport
     | outlier_pb2.OutlierScan
+    | pruner_pb2.PruningRun
     | trainer_pb2.TrainingRun
     | tuner_pb2.TuningRun
 )
@@ -95,6 +97,7 @@ _KINDS: Mapping[str, tuple[str, ModuleType, str]] = {
     "outlierScans": ("OutlierScan", outlier_pb2, "outliers"),
     "analyses": ("Analysis", analyzer_pb2, "analyses"),
     "tuningRuns": ("TuningRun", tuner_pb2, "tuning"),
+    "pruningRuns": ("PruningRun", pruner_pb2, "pruning"),
 }
 _DEFAULT = "trainingRuns"
 # What a command says of the names that it takes.

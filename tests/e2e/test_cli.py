@@ -212,6 +212,7 @@ def test_the_doctor_finds_a_running_suite_well(
         "the outlier service answers",
         "the analyzer answers",
         "the tuner answers",
+        "the pruner answers",
         "2 slots are ready",
     ):
         assert line in shown

@@ -38,6 +38,7 @@ def test_every_kind_has_every_method(clients: Clients) -> None:
         "datasetImports/a",
         "modelImports/a",
         "outlierScans/a",
+        "pruningRuns/a",
         "tuningRuns/a",
     ],
 )
