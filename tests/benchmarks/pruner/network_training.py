@@ -127,11 +127,3 @@ def _moved(pictures: Tensor, generator: torch.Generator) -> Tensor:
     right, down = torch.randint(0, 2 * _SHIFT + 1, (2,), generator=generator).tolist()
     size = pictures.shape[2]
     return functional.pad(found, (_SHIFT,) * 4)[:, :, down : down + size, right : right + size]
-
-
-@torch.no_grad()
-def accuracy(network: nn.Module, inputs: Tensor, truth: Tensor) -> float:
-    """Returns the share of pictures whose class is found, in percent."""
-    network.eval()
-    found = torch.cat([network(each).argmax(1) for each in torch.split(inputs, 250)])
-    return 100 * float(found.eq(truth).float().mean())

@@ -21,13 +21,15 @@ from torch.nn import functional
 from common.networks.program_network import ProgramNetwork
 from services.pruner.domain.capture import capture
 from services.pruner.domain.dependencies.graph import dependencies
+from services.pruner.domain.foreign.graphs import read_model
 from services.pruner.domain.latency.layer_shape import layers_of
 from services.pruner.domain.latency.layer_times import LayerTimes
+from services.pruner.domain.quantising import static_int8
 from services.pruner.domain.schedule import Rows, Schedule, Target, steps_to
 from tests.benchmarks.harness import ROOT, Aim, Measure, is_quick, publish, say
-from tests.benchmarks.pruner.network_latency import ROWS, Clock
+from tests.benchmarks.pruner.network_latency import ROWS, Clock, predicted
 from tests.benchmarks.pruner.network_nets import NETS
-from tests.benchmarks.pruner.network_training import Pictures, Training, accuracy, train
+from tests.benchmarks.pruner.network_training import Pictures, Training, train
 from tests.benchmarks.tuner.environments import Environment, UnavailableError, interpreter
 
 KEPT = ROOT / "build" / "bench-networks"
@@ -121,10 +123,24 @@ class Case:
 
     def result(self, contender: str, asked: float, network: ProgramNetwork) -> Result:
         """Measures a network."""
+        return self.measured(contender, asked, network, self.clock.exported(network))
+
+    def quantised(self, contender: str, asked: float, network: ProgramNetwork) -> Result:
+        """Measures a network in 8 bits, ranges taken from rows to learn from."""
+        model = read_model(self.clock.exported(network))
+        rows = {"input": self.pictures.batches(1, 512, self.seed)[0][0][0].numpy()}
+        content = static_int8(model, rows, lambda: None).model.SerializeToString()
+        return self.measured(contender, asked, network, content)
+
+    def measured(
+        self, contender: str, asked: float, network: ProgramNetwork, content: bytes
+    ) -> Result:
+        """Measures an ONNX file of a network."""
         known = dependencies(network, (self.pictures.inputs[:4],))
         work = sum(each.shape.multiplications for each in layers_of(known, 1).values())
-        found = accuracy(network, self.pictures.test_inputs, self.pictures.test_truth)
-        result = Result(contender, asked, self.clock.gain(network), found, work / 1e6)
+        scores = predicted(content, self.pictures.test_inputs)
+        found = 100 * float(scores.argmax(1).eq(self.pictures.test_truth).float().mean())
+        result = Result(contender, asked, self.clock.gain_of(content), found, work / 1e6)
         say(f"  {self.name} {self.seed}, {result}")
         return result
 
@@ -174,45 +190,50 @@ def rivals(case: Case, asked: float) -> Iterator[tuple[str, ProgramNetwork]]:
 def compared(case: Case) -> Iterator[Result]:
     """Yields what all contenders make of a network."""
     yield case.result("dense", 1.0, case.network)
+    yield case.quantised("int8", 1.0, case.network)
     for asked in GAINS:
         for is_taught in (False, True):
             name = "ours, with distillation" if is_taught else "ours"
-            yield case.result(name, asked, ours(case, asked, is_taught=is_taught))
+            network = ours(case, asked, is_taught=is_taught)
+            yield case.result(name, asked, network)
+        yield case.quantised(f"{name}, int8", asked, network)
         try:
-            for method, network in rivals(case, asked):
-                yield case.result(f"Torch-Pruning, {method}", asked, network)
+            for method, other in rivals(case, asked):
+                yield case.result(f"Torch-Pruning, {method}", asked, other)
         except UnavailableError as error:
             say(f"Torch-Pruning cannot be run: {error}")
 
 
 def measures(case: Case, results: Sequence[Result]) -> Iterator[Measure]:
     """Yields lines of the table."""
-    label = f"{case.name} {case.seed}"
-    dense = results[0]
-    yield Measure.of(f"{label}: accuracy of the dense network", dense.accuracy)
-    for asked, least in _LEAST.items():
-        own = [each for each in results if each.asked == asked]
-        others = [each for each in own if each.contender.startswith("Torch")]
-        best = max((each.accuracy for each in others if each.gain >= least), default=None)
-        aims = _accuracy_aims(case.name, asked, best)
-        for each in own:
-            if each in others:
-                yield Measure.of(f"{label}, {asked:g}: gain, {each.contender}", None, each.gain)
-                yield Measure.of(
-                    f"{label}, {asked:g}: accuracy, {each.contender}", None, each.accuracy
-                )
-                continue
-            aim = Aim(at_least=0.9 * asked, at_most=1.1 * asked)
-            yield Measure.of(f"{label}, {asked:g}: gain, {each.contender}", each.gain, aim=aim)
-            yield Measure.of(
-                f"{label}, {asked:g}: accuracy at {least:g} at least, {each.contender}",
-                each.accuracy if each.gain >= least else None,
-                best,
-                aims,
-            )
+    for each in results:
+        label = f"{case.name} {case.seed}: {each.contender}, asked for {each.asked:g}"
+        is_rival = each.contender.startswith(RIVAL.rival)
+        gains, found = (each.gain, each.accuracy)
+        if is_rival:
+            yield Measure.of(f"{label}: gain", None, gains)
+            yield Measure.of(f"{label}: accuracy, %", None, found)
+            continue
+        is_aimed = each.asked in _LEAST and "int8" not in each.contender
+        least = _LEAST.get(each.asked, 0.0)
+        best = _best_rival(results, each.asked, least)
+        gain_aim = Aim(at_least=0.9 * each.asked, at_most=1.1 * each.asked)
+        yield Measure.of(f"{label}: gain", gains, aim=gain_aim if is_aimed else None)
+        aim = _accuracy_aim(case.name, each.asked, best) if is_aimed else None
+        yield Measure.of(f"{label}: accuracy, %", found if gains >= least else None, best, aim)
 
 
-def _accuracy_aims(name: str, asked: float, best: float | None) -> Aim:
+def _best_rival(results: Sequence[Result], asked: float, least: float) -> float | None:
+    """Returns the best accuracy of the rival at a real gain of some size."""
+    found = [
+        each.accuracy
+        for each in results
+        if each.contender.startswith(RIVAL.rival) and each.asked == asked and each.gain >= least
+    ]
+    return max(found, default=None)
+
+
+def _accuracy_aim(name: str, asked: float, best: float | None) -> Aim:
     if asked == GAINS[0]:
         more = 1.5 if name == "ResNet" else 0.0
         return Aim() if best is None else Aim(at_least=best + more)
