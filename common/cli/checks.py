@@ -54,7 +54,7 @@ _PARTS = {
         "plotly",
     ),
     "tuner": ("sklearn", "lightgbm", "numba", "onnx", "onnxruntime", "skops", "plotly"),
-    "pruner": ("sklearn", "lightgbm", "onnx", "onnxruntime", "skops", "plotly"),
+    "pruner": ("torch", "sklearn", "lightgbm", "onnx", "onnxruntime", "skops", "plotly"),
 }
 
 

@@ -75,7 +75,7 @@ def extras() -> dict[str, list[str]]:
 def test_every_service_has_an_environment() -> None:
     """The extras that can be built are those of the services, and `all`."""
     built = {name.partition("-")[2] for name in stages() if name.startswith("environment-")}
-    assert built == {"catalog", "trainer", "outlier", "analyzer", "tuner", "all"}
+    assert built == {"catalog", "trainer", "outlier", "analyzer", "tuner", "pruner", "all"}
     assert built <= extras().keys()
 
 

@@ -99,7 +99,7 @@ def test_probes_ask_the_port_that_is_served(overlay: str, name: str) -> None:
 def test_metrics_are_announced_where_they_are_served(overlay: str) -> None:
     """Prometheus finds the port that the services were given."""
     (settings,) = (each["data"] for each in of_kind(overlay, "ConfigMap"))
-    for name in ("catalog", "trainer", "outlier", "analyzer", "tuner"):
+    for name in ("catalog", "trainer", "outlier", "analyzer", "tuner", "pruner"):
         notes = pods(overlay)[name]["metadata"]["annotations"]
         assert notes["prometheus.io/scrape"] == "true"
         assert notes["prometheus.io/port"] == settings["AIMASS_METRICS_PORT"]

@@ -95,6 +95,7 @@ NEEDED = [
     ("outlier", "store", 9000),
     ("analyzer", "store", 9000),
     ("tuner", "store", 9000),
+    ("pruner", "store", 9000),
     ("agent-cpu", "store", 9000),
     ("trainer", "catalog", 7700),
     ("trainer", "outlier", 7704),
@@ -104,6 +105,7 @@ NEEDED = [
     ("tuner", "catalog", 7700),
     ("tuner", "outlier", 7704),
     ("tuner", "trainer", 7701),
+    ("pruner", "catalog", 7700),
     ("trainer", "trainer", 7701),
     ("agent-cpu", "trainer", 7701),
     ("agent-cpu", "trainer", FREE_PORT),
@@ -113,11 +115,13 @@ NEEDED = [
     ("client", "outlier", 7704),
     ("client", "analyzer", 7705),
     ("client", "tuner", 7706),
+    ("client", "pruner", 7707),
     ("prometheus", "catalog", METRICS_PORT),
     ("prometheus", "trainer", METRICS_PORT),
     ("prometheus", "outlier", METRICS_PORT),
     ("prometheus", "analyzer", METRICS_PORT),
     ("prometheus", "tuner", METRICS_PORT),
+    ("prometheus", "pruner", METRICS_PORT),
 ]
 
 
@@ -132,7 +136,7 @@ def test_only_what_is_needed_flows(overlay: str) -> None:
         for other in agents
     }
     # An agent's health port is one of its ports, and asked for by agents alone.
-    ports = [7700, 7701, 7704, 7705, 7706, 9000, 443, METRICS_PORT, FREE_PORT]
+    ports = [7700, 7701, 7704, 7705, 7706, 7707, 9000, 443, METRICS_PORT, FREE_PORT]
     all_to_agents = {(one, other, port) for one in agents for other in agents for port in ports}
     agents_to_trainer = {(one, "trainer", port) for one in agents for port in ports}
     known = peers(overlay)
