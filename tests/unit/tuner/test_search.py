@@ -2,12 +2,14 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from common.data.schema import Column, ColumnType
+from common.scoring.registry import metric_for
 from services.tuner.domain.families.registry import FAMILIES
 from services.tuner.domain.problem import Problem, ProblemKind
 from services.tuner.domain.search import tuning
@@ -17,16 +19,19 @@ from services.tuner.domain.search.joint import (
     parted_configuration,
 )
 from services.tuner.domain.search.library import FLOOR, REPEATED, Library
-from services.tuner.domain.search.loop import fitting_families
+from services.tuner.domain.search.loop import Search, fitting_families
+from services.tuner.domain.search.mixing import Mixing
 from services.tuner.domain.search.pacing import Pace, predicting_seconds
 from services.tuner.domain.search.racing import is_beaten, is_promising
 from services.tuner.domain.search.sources import Sources
+from services.tuner.domain.search.trial_loop import silent
 from services.tuner.domain.search.tuning import (
     NothingLearnedError,
     Settings,
     compared_results,
     tune,
 )
+from services.tuner.domain.trials.hosting import TrialHost
 from services.tuner.domain.trials.trial import (
     Candidate,
     Split,
@@ -194,6 +199,52 @@ def test_time_is_kept_for_what_the_final_model_predicts(library: Library) -> Non
     assert pace.left == pytest.approx(51.5)
     pace.predicting = 1_000.0
     assert pace.left > 40
+
+
+class Recorder:
+    """In the place of a host of trials: keeps what is started and lets nothing of it end."""
+
+    def __init__(self) -> None:
+        self.started: list[TrialTask] = []
+
+    def start(self, task: TrialTask) -> int:
+        self.started.append(task)
+        return len(self.started)
+
+    def wait(self, seconds: float) -> None:
+        return None
+
+
+@pytest.mark.parametrize(("is_cut_short", "limit"), [(True, 20.0), (False, 1.25 * 18.5)])
+def test_other_folds_of_a_candidate_get_as_much_time(
+    problem: Problem, library: Library, is_cut_short: bool, limit: float
+) -> None:
+    """What was cut short keeps its limit, which would otherwise grow from fold to fold."""
+    families, _ = fitting_families(problem, list(FAMILIES.values()))
+    usual = families["light_boosting"].space(problem).completed({})
+    candidate = Candidate(0, "light_boosting", usual)
+    library.register(candidate, FLOOR)
+    outputs = np.full((ROWS // 3, 2), 0.5)
+    first = TrialTask(candidate, 0, 1.0, 20.0)
+    library.add(
+        TrialResult(first, 0.3, outputs, {}, 18.0, 0.5, 0, 0, "kept", is_cut_short=is_cut_short)
+    )
+    host, pace = Recorder(), Pace(100.0, 3, 0.0, lambda: 0.0)
+    assert pace.per_trial < 20
+    search = Search(
+        cast(TrialHost, host),
+        library,
+        silent,
+        lambda: bool(host.started),
+        problem,
+        families,
+        Sources(problem, list(families.values()), 0),
+        pace,
+        0,
+        Mixing(problem, metric_for(ProblemKind.BINARY, "roc_auc"), library),
+    )
+    search.run(1)
+    assert [(each.fold, each.seconds) for each in host.started] == [(1, pytest.approx(limit))]
 
 
 def test_settings_go_into_the_joint_space_and_back(problem: Problem) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -17,11 +18,12 @@ import pytest
 
 from common.data.schema import Column, ColumnType
 from common.single_threaded import SINGLE_THREADED
+from services.tuner.domain.families.family import Fold, TimeLeft
 from services.tuner.domain.folds import fold_splits
 from services.tuner.domain.problem import Problem, ProblemKind
-from services.tuner.domain.space.configuration import Setting
+from services.tuner.domain.space.configuration import Configuration, Setting
 from services.tuner.domain.trials import hosting
-from services.tuner.domain.trials.attempt import failure_of
+from services.tuner.domain.trials.attempt import Desk, attempt, failure_of
 from services.tuner.domain.trials.hosting import (
     TrialHost,
     TrialHostError,
@@ -29,9 +31,10 @@ from services.tuner.domain.trials.hosting import (
     load_estimator,
 )
 from services.tuner.domain.trials.memory import held_bytes
+from services.tuner.domain.trials.messages import Order, TrialFiles, TrialSetup
 from services.tuner.domain.trials.stored_problem import read_problem, write_problem
 from services.tuner.domain.trials.trial import Candidate, TrialFailure, TrialResult, TrialTask
-from tests.unit.tuner.trial_families import MEBIBYTE, ErrorRate
+from tests.unit.tuner.trial_families import FAMILIES, MEBIBYTE, ErrorRate
 
 REGISTRY = "tests.unit.tuner.trial_families"
 LIMIT = 300 * MEBIBYTE
@@ -197,6 +200,22 @@ def test_time_left_ends_a_trial_in_peace(host: TrialHost) -> None:
     result = result_of(host, task("patient", seconds=0.1))
     assert result.failure is None and result.is_cut_short
     assert 0.05 < result.fit_seconds < 0.4
+
+
+def test_time_is_kept_for_predicting(tmp_path: Path) -> None:
+    """A tenth of a trial's time is not for fitting, or the outputs of large models come late."""
+    seen: list[float] = []
+
+    def learn(problem: Problem, fold: Fold, configuration: Configuration, left: TimeLeft) -> Any:
+        seen.append(left())
+        return FAMILIES["prior"].learn(problem, fold, configuration, left)
+
+    problem = made()
+    setup = TrialSetup(tuple(fold_splits(problem, 4, 0)), ErrorRate(), 0, LIMIT)
+    families = {"prior": replace(FAMILIES["prior"], learn=learn)}
+    desk = Desk(problem, setup, families, TrialFiles(tmp_path))
+    result = attempt(desk, Order(0, task("prior", seconds=10.0)), lambda: 10.0)
+    assert result.failure is None and seen == [pytest.approx(9.0)]
 
 
 def test_two_at_once(host: TrialHost) -> None:
