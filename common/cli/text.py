@@ -46,7 +46,7 @@ def number(value: float, digits: int = 4) -> str:
     """Returns a measured value with so many significant digits."""
     if abs(value) >= 10**digits:
         return f"{value:,.0f}"
-    return f"{value:.{digits}g}"
+    return f"{value or 0.0:.{digits}g}"  # no -0
 
 
 def count(quantity: int, thing: str) -> str:

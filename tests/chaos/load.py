@@ -15,6 +15,7 @@ import grpc
 from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2, model_pb2, transfer_pb2
 from aimass.outlier.v1 import detector_pb2, outlier_pb2
+from aimass.pruner.v1 import pruner_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import artifact_pb2, network_pb2, run_pb2
@@ -37,10 +38,11 @@ class Ledger:
         scans: Outlier scans that were created.
         analyses: Analyses that were created.
         tunings: Searches for models that were created.
+        prunings: Prunings that were created.
         versions: Data set versions with their digests, as first told.
         models: Model versions that a run or a scan has named.
         findings: Scores and page of each scan, report and results of each analysis, report and
-            leaderboard of each search, as first told.
+            leaderboard of each search, report and points of each pruning, as first told.
         problems: What went wrong, in words.
     """
 
@@ -49,6 +51,7 @@ class Ledger:
     scans: list[str] = field(default_factory=list)
     analyses: list[str] = field(default_factory=list)
     tunings: list[str] = field(default_factory=list)
+    prunings: list[str] = field(default_factory=list)
     versions: dict[str, str] = field(default_factory=dict)
     models: list[str] = field(default_factory=list)
     findings: dict[str, list[artifact_pb2.ArtifactRef]] = field(default_factory=dict)
@@ -56,7 +59,7 @@ class Ledger:
 
 
 class Load:
-    """A thread that imports a table, scans, trains, analyses the model and tunes, for ever."""
+    """A thread that imports, scans, trains, analyses the model, tunes and prunes, for ever."""
 
     def __init__(self, suite: RunningSuite, number: int) -> None:
         """Prepares.
@@ -76,7 +79,7 @@ class Load:
         self._thread.start()
 
     def stop(self) -> None:
-        """Waits for the tuning at the end of the turn; no other turn begins after it."""
+        """Waits for the pruning at the end of the turn; no other turn begins after it."""
         self._ending.set()
         self._thread.join(_PATIENCE_SECONDS)
         if self._thread.is_alive():
@@ -87,7 +90,10 @@ class Load:
         frame = sys._current_frames()[self._thread.ident or 0]
         calls = [each.name for each in traceback.extract_stack(frame) if each.filename == __file__]
         ledger = self.ledger
-        kinds = (ledger.imports, ledger.scans, ledger.runs, ledger.analyses, ledger.tunings)
+        kinds = (
+            *(ledger.imports, ledger.scans, ledger.runs),
+            *(ledger.analyses, ledger.tunings, ledger.prunings),
+        )
         newest = [name for names in kinds for name in names[-1:]]
         return f"in {' > '.join(calls)}; last acknowledged: {', '.join(newest)}"
 
@@ -97,13 +103,16 @@ class Load:
                 version = self._import()
                 self._scan(version)
                 self._analyse(self._train(version))
-                self._tune(version)
+                self._prune(self._tune(version))
         except Exception as error:
             self.ledger.problems.append(f"{self._name}: {error!r}")
 
     def _import(self) -> str:
         upload = self._upload()
-        spec = dataset_pb2.DatasetImportSpec(dataset=f"datasets/{self._name}", upload=upload)
+        split = dataset_pb2.SplitSpec(test_fraction=0.2)  # prunings judge on test rows
+        spec = dataset_pb2.DatasetImportSpec(
+            dataset=f"datasets/{self._name}", upload=upload, split=split
+        )
         request = dataset_pb2.CreateDatasetImportRequest(
             dataset_import=dataset_pb2.DatasetImport(spec=spec), request_id=str(uuid.uuid4())
         )
@@ -185,7 +194,7 @@ class Load:
         _require_success(name, analysis.status)
         self.ledger.findings[name] = [analysis.report, analysis.results]
 
-    def _tune(self, version: str) -> None:
+    def _tune(self, version: str) -> str:
         spec = tuner_pb2.TuningSpec(dataset_version=version, families=["linear", "decision_tree"])
         # Enough for a model on a busy machine, also where the first attempt is killed.
         spec.budget.FromSeconds(15)
@@ -201,6 +210,24 @@ class Load:
         _require_success(name, tuned.status)
         self.ledger.models.append(tuned.model_version)
         self.ledger.findings[name] = [tuned.report, tuned.leaderboard]
+        return str(tuned.model_version)
+
+    def _prune(self, model_version: str) -> None:
+        spec = pruner_pb2.PruningSpec(model_version=model_version, methods=["smaller_parts"])
+        spec.budget.FromSeconds(15)
+        request = pruner_pb2.CreatePruningRunRequest(
+            pruning_run=pruner_pb2.PruningRun(spec=spec), request_id=str(uuid.uuid4())
+        )
+        stub = self._suite.pruning
+        name = self._insist(lambda: stub.CreatePruningRun(request)).name
+        self.ledger.prunings.append(name)
+        watch = pruner_pb2.WatchPruningRunRequest(name=name)
+        self._insist(lambda: list(client.watch(stub.WatchPruningRun, watch, _PATIENCE_SECONDS)))
+        pruned = self._insist(lambda: self._suite.get_pruning(name))
+        _require_success(name, pruned.status)
+        if pruned.model_version:
+            self.ledger.models.append(pruned.model_version)
+        self.ledger.findings[name] = [pruned.report, pruned.front, pruned.points]
 
     def _upload(self) -> str:
         rows = "\n".join(["a,b,y", *(f"{i},{i % 13},{i * 0.5}" for i in range(_ROWS))])
@@ -255,6 +282,7 @@ def check(suite: RunningSuite, ledger: Ledger) -> list[str]:
     states |= {name: suite.get_scan(name).status.state for name in ledger.scans}
     states |= {name: suite.get_analysis(name).status.state for name in ledger.analyses}
     states |= {name: suite.get_tuning(name).status.state for name in ledger.tunings}
+    states |= {name: suite.get_pruning(name).status.state for name in ledger.prunings}
     problems += [
         f"{name} is {run_pb2.RunState.Name(state)}"
         for name, state in states.items()

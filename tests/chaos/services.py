@@ -25,7 +25,10 @@ _LOGS = Path("build/chaos")
 _RESTART_SECONDS = 60.0
 _POLL_SECONDS = 0.05
 _OF_RUNS = ("job", "scorer", "resolver", "worker")
-SUPERVISED = ("catalog", "trainer", "outlier", "analyzer", "tuner", "store", "agent-1", "agent-2")
+SUPERVISED = (
+    *("catalog", "trainer", "outlier", "analyzer", "tuner", "pruner"),
+    *("store", "agent-1", "agent-2"),
+)
 
 
 @dataclass
@@ -39,6 +42,7 @@ class Result:
         scans: Outlier scans that were acknowledged.
         analyses: Analyses that were acknowledged.
         tunings: Searches for models that were acknowledged.
+        prunings: Prunings that were acknowledged.
         problems: What was lost, stuck or left behind.
     """
 
@@ -48,6 +52,7 @@ class Result:
     scans: int = 0
     analyses: int = 0
     tunings: int = 0
+    prunings: int = 0
     problems: list[str] = field(default_factory=list)
 
 
@@ -70,7 +75,7 @@ def campaign(
     for load in loads:
         load.start()
     for number in range(rounds):
-        # A fault comes at any moment of an import, a scan, a training, an analysis or a tuning.
+        # A fault comes at any moment of an import or of a run of any kind.
         time.sleep(chance.uniform(0.5, 4.0))
         victim = chance.choice([*SUPERVISED, *_OF_RUNS, *_OF_RUNS])
         told(number, victim)
@@ -83,6 +88,7 @@ def campaign(
         result.scans += len(load.ledger.scans)
         result.analyses += len(load.ledger.analyses)
         result.tunings += len(load.ledger.tunings)
+        result.prunings += len(load.ledger.prunings)
         result.problems += check(suite, load.ledger)
     return result
 
@@ -143,7 +149,8 @@ def main() -> int:
     print(f"killed: {kills}")
     print(
         f"acknowledged: {result.imports} imports, {result.scans} scans, {result.runs} training "
-        f"runs, {result.analyses} analyses, {result.tunings} tunings"
+        f"runs, {result.analyses} analyses, {result.tunings} tunings, "
+        f"{result.prunings} prunings"
     )
     for problem in result.problems:
         print(f"PROBLEM {problem}")

@@ -17,6 +17,7 @@ PAGES = [
     "services/analyzer/README.md",
     "services/catalog/README.md",
     "services/outlier/README.md",
+    "services/pruner/README.md",
     "services/trainer/README.md",
     "services/tuner/FORECASTS.md",
     "services/tuner/README.md",
@@ -47,6 +48,7 @@ def run_as_user(suite: RunningSuite, command: list[str], folder: Path) -> str:
         "AIMASS_OUTLIER_ADDRESS": suite.state.outlier_address,
         "AIMASS_ANALYZER_ADDRESS": suite.state.analyzer_address,
         "AIMASS_TUNER_ADDRESS": suite.state.tuner_address,
+        "AIMASS_PRUNER_ADDRESS": suite.state.pruner_address,
         "AIMASS_HOME": str(suite.suite.home.path),
     }
     done = subprocess.run(

@@ -12,13 +12,14 @@ import psutil
 from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2
 from aimass.outlier.v1 import detector_pb2, outlier_pb2
+from aimass.pruner.v1 import pruner_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.tuner.v1 import policy_pb2, study_pb2, tuner_pb2
 from common.testing.suite import RunningSuite
 from tests.fuzz.caller import Fuzzer, Report, methods
 from tests.fuzz.messages import MessageGenerator
 
-SERVICES = ("catalog", "trainer", "outlier", "analyzer", "tuner")
+SERVICES = ("catalog", "trainer", "outlier", "analyzer", "tuner", "pruner")
 _WARM_UP_SHARE = 0.2
 _ACTIVE = "state!=SUCCEEDED AND state!=FAILED AND state!=CANCELLED"
 
@@ -48,7 +49,7 @@ def victims(suite: RunningSuite, service: str) -> list[str]:
         service: Who will be asked for them; what only another one knows, and takes long, is spared.
     """
     name = f"fuzz-{uuid.uuid4().hex[:8]}"
-    rows = "\n".join(["a,b,y", *(f"{i},{i % 7},{i % 2}" for i in range(60))])
+    rows = "\n".join(["a,b,y", *(f"{i},{i % 7},{i % 2}" for i in range(240))])
     split = dataset_pb2.SplitSpec(test_fraction=0.2)
     spec = dataset_pb2.DatasetImportSpec(split=split)
     version = suite.import_dataset(name, f"{name}.csv", rows.encode(), spec)
@@ -70,6 +71,7 @@ def victims(suite: RunningSuite, service: str) -> list[str]:
         *_outlier_victims(suite, version),
         *(_analysis_victims(suite, run.model_version) if service == "analyzer" else ()),
         *(_tuning_victims(suite, version) if service == "tuner" else ()),
+        *(_pruning_victims(suite, version) if service == "pruner" else ()),
     ]
 
 
@@ -94,11 +96,24 @@ def _analysis_victims(suite: RunningSuite, model_version: str) -> list[str]:
 
 
 def _tuning_victims(suite: RunningSuite, version: str) -> list[str]:
+    """Makes a short search, a policy and a study."""
+    tuned = _tuned(suite, version)
+    return [tuned.name, tuned.model_version, _policy(suite, version), *_study(suite)]
+
+
+def _pruning_victims(suite: RunningSuite, version: str) -> list[str]:
+    """Makes a short pruning."""
+    model = _tuned(suite, version).model_version
+    spec = pruner_pb2.PruningSpec(model_version=model, methods=["smaller_parts"])
+    spec.budget.FromSeconds(10)
+    return [suite.prune(spec).name, model]
+
+
+def _tuned(suite: RunningSuite, version: str) -> tuner_pb2.TuningRun:
     """Makes a short search."""
     spec = tuner_pb2.TuningSpec(dataset_version=version, families=["linear"])
     spec.budget.FromSeconds(10)
-    tuned = suite.tune(spec)
-    return [tuned.name, tuned.model_version, _policy(suite, version), *_study(suite)]
+    return suite.tune(spec)
 
 
 def _study(suite: RunningSuite) -> list[str]:
@@ -188,3 +203,9 @@ def _tidied(suite: RunningSuite) -> Iterator[None]:
         for tuning in tunings.tuning_runs:
             suite.tuning.CancelTuningRun(tuner_pb2.CancelTuningRunRequest(name=tuning.name))
             suite.finish_tuning(tuning.name)
+        prunings = suite.pruning.ListPruningRuns(
+            pruner_pb2.ListPruningRunsRequest(filter=_ACTIVE, page_size=1000)
+        )
+        for pruning in prunings.pruning_runs:
+            suite.pruning.CancelPruningRun(pruner_pb2.CancelPruningRunRequest(name=pruning.name))
+            suite.finish_pruning(pruning.name)
