@@ -72,7 +72,8 @@ class Reporter:
         loss, candidate = best.loss(best.folds), best.candidate
         score = f"{self._metric.name} {self._metric.shown(loss):.4g}"
         tried = sum(each.folds > 0 for each in library.entries.values())
-        self._message = f"{score} at best, {tried} candidates tried"
+        candidates = "candidate" if tried == 1 else "candidates"
+        self._message = f"{score} at best, {tried} {candidates} tried"
         is_better = loss < self._best
         if is_better:
             self._best = loss

@@ -75,8 +75,7 @@ def summary_of(result: Result) -> tuner_pb2.TuningSummary:
     add_guests(summary, tuned)
     if result.loaded.test is not None:
         _add_tests(summary, result, result.loaded.test)
-    first = next((each.seconds for each in result.history.steps if each.failure is None), 0.0)
-    summary.first_model_after.FromNanoseconds(round(first * 1e9))
+    summary.first_model_after.FromNanoseconds(round(result.history.first_model * 1e9))
     return summary
 
 
@@ -128,7 +127,7 @@ def _verdict(tuned: Tuned, entries: Sequence[Entry], note: str) -> str:
     tried = sum(each.folds > 0 for each in entries)
     told = (
         f"{metric.name} {metric.shown(ensemble.loss):.4g} on rows that were not learned from, by "
-        f"{_parts(len(ensemble.weights))} of {tried} that were tried."
+        f"{chosen_words(len(ensemble.weights), tried)}."
     )
     floors = _floors(tuned)
     if floors:
@@ -139,8 +138,12 @@ def _verdict(tuned: Tuned, entries: Sequence[Entry], note: str) -> str:
     return f"{told} {note}".strip()
 
 
-def _parts(count: int) -> str:
-    return "one model" if count == 1 else f"a blend of {count} models"
+def chosen_words(parts: int, tried: int) -> str:
+    """Returns how many models were chosen of how many, as words that follow `by`."""
+    if tried == 1:
+        return "the only model that has a score"
+    chosen = "one model" if parts == 1 else f"a blend of {parts} models"
+    return f"{chosen} of {tried} that were tried"
 
 
 def _floor_entries(tuned: Tuned) -> list[Entry]:

@@ -131,7 +131,13 @@ def version_name(text: str) -> ModelVersionName:
         InvalidFieldError: It is no name of a model version.
     """
     model, at, alias = text.partition("@")
-    return ModelVersionName.from_name(f"{model}/versions/{alias}" if at else text, _PATH)
+    try:
+        return ModelVersionName.from_name(f"{model}/versions/{alias}" if at else text, _PATH)
+    except InvalidFieldError:
+        raise _refused(
+            "Must have the form `models/{model}/versions/{number}` or `models/{model}@{alias}`.",
+            "INVALID_NAME",
+        ) from None
 
 
 def _check_format(version: model_pb2.ModelVersion) -> None:

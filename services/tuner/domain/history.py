@@ -49,6 +49,12 @@ class History:
         """Starts now."""
         self._start = self.clock()
 
+    @property
+    def first_model(self) -> float:
+        """When the first model was there: at the end, where no trial has a score."""
+        scored = (each.seconds for each in self.steps if each.failure is None)
+        return next(scored, self.seconds)
+
     def go_on(self, steps: Sequence[Step], seconds: float) -> None:
         """Goes on after trials that are known, as many seconds after the start."""
         self.steps += sorted(steps, key=lambda each: each.seconds)

@@ -1,6 +1,5 @@
 """What a search for forecasts found, in short."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 from aimass.tuner.v1 import tuner_pb2
@@ -12,7 +11,7 @@ from services.tuner.domain.search.library import FLOOR
 from services.tuner.domain.search.tuning import Settings, Tuned
 from services.tuner.forecasts.loading import LoadedSeries
 from services.tuner.loading import Loaded
-from services.tuner.summary import Result, summary_of
+from services.tuner.summary import Result, chosen_words, summary_of
 
 SEASONAL_NAIVE = "seasonal_naive"
 """What anybody would say first: the last season again and again."""
@@ -82,8 +81,8 @@ def _verdict(found: Found) -> str:
     tried = sum(each.folds > 0 for each in tuned.library.entries.values())
     score, floor = metric.shown(ensemble.loss), floor_score(tuned)
     told = [
-        f"{name} {score:.4g} over {_windows(found)} of the past, by {_parts(ensemble.weights)} of "
-        f"{tried} that were tried."
+        f"{name} {score:.4g} over {_windows(found)} of the past, by "
+        f"{chosen_words(len(ensemble.weights), tried)}."
     ]
     if floor is not None:
         told.append(f"The last season again and again (seasonal naive) has {floor:.4g}.")
@@ -101,7 +100,3 @@ def _windows(found: Found) -> str:
     count, horizon = found.tuned.library.fold_count, found.loaded.whole.horizon
     windows = "one window" if count == 1 else f"{count} windows"
     return f"{windows} of {horizon:,} {'step' if horizon == 1 else 'steps'}"
-
-
-def _parts(weights: Mapping[int, float]) -> str:
-    return "one model" if len(weights) == 1 else f"a blend of {len(weights)}"

@@ -40,6 +40,17 @@ Value = Annotated[dict[str, Any], AfterValidator(_checked)]
 """A `Setting`, as `to_plain` gives it."""
 
 
+def _some(values: tuple[dict[str, Any], ...]) -> tuple[dict[str, Any], ...]:
+    if not values:
+        raise ValueError("give at least one value")
+    return values
+
+
+Values = Annotated[
+    tuple[Value, ...], Field(max_length=1_000, validate_default=True), AfterValidator(_some)
+]
+
+
 class _Specification(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -95,7 +106,7 @@ class IntegerSpecification(_Specification):
 class ChoiceSpecification(_Specification):
     """Values without order."""
 
-    values: tuple[Value, ...] = Field((), min_length=1, max_length=1_000)
+    values: Values = ()
     default_value: Value | None = None
 
 
@@ -103,7 +114,7 @@ class ConditionSpecification(_Specification):
     """When a parameter counts."""
 
     parameter: Name
-    values: tuple[Value, ...] = Field((), min_length=1, max_length=1_000)
+    values: Values = ()
 
 
 class ParameterSpecification(_Specification):
@@ -155,11 +166,11 @@ class PruningSpecification(_Specification):
 class StudySpecification(_Specification):
     """A `StudySpec`."""
 
-    parameters: tuple[ParameterSpecification, ...] = Field((), min_length=1, max_length=100)
+    parameters: tuple[ParameterSpecification, ...] = Field((), max_length=100)
     constraints: tuple[Annotated[str, Field(min_length=1, max_length=500)], ...] = Field(
         (), max_length=100
     )
-    objectives: tuple[ObjectiveSpecification, ...] = Field((), min_length=1, max_length=10)
+    objectives: tuple[ObjectiveSpecification, ...] = Field((), max_length=10)
     bounds: tuple[BoundSpecification, ...] = Field((), max_length=10)
     sampler: Sampler = Sampler.FOREST
     pruning: PruningSpecification = PruningSpecification()

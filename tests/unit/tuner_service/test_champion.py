@@ -338,7 +338,7 @@ def test_aliases_become_numbers(name: str) -> None:
     ("changes", "champion", "more", "told"),
     [
         ({}, "models/m@best", {}, "name a version that exists"),
-        ({}, "models/m", {}, "must have the form"),
+        ({}, "models/m", {}, "@{alias}"),
         ({}, NAME, {"targets": ("z",)}, "name a model of the same target"),
         ({}, NAME, {"test": 0}, "no test rows"),
         ({"task": dataset_pb2.TASK_REGRESSION}, NAME, {}, "name a model for the same task"),

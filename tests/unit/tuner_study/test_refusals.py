@@ -29,6 +29,16 @@ def integer(**more: Any) -> dict[str, Any]:
         ({"parameters": []}, "parameters", "at least one"),
         ({"parameters": [{"name": "a b", "integer": {}}]}, "parameters[0].name", "letters, digits"),
         ({"parameters": [{"name": "a"}]}, "parameters[0]", "`number`, `integer` and `choice`"),
+        (
+            {"parameters": [{"name": "a", "choice": {}}]},
+            "parameters[0].choice.values",
+            "at least one value",
+        ),
+        (
+            {"parameters": [DEPTH, {**KIND, "when": {"parameter": "depth"}}]},
+            "parameters[1].when.values",
+            "at least one value",
+        ),
         ({"parameters": [DEPTH, DEPTH]}, "parameters[1]", "rename one of them"),
         (integer(high=0), "parameters[0].integer", "low that is at most high"),
         (integer(log=True, low=0), "parameters[0].integer", "low must be above 0"),
@@ -88,6 +98,16 @@ def test_a_specification_that_is_wrong(more: dict[str, Any], field: str, words: 
     found = raised.value.violations[0]
     assert found.field == f"study.spec.{field}"
     assert words in found.description
+
+
+def test_a_parameter_that_is_wrong_is_not_one_that_is_missing() -> None:
+    """A flaw is told once: what is wrong is there."""
+    with pytest.raises(InvalidInputError) as raised:
+        resolved_spec(spec(parameters=[{"name": "a"}, {"name": "b"}]))
+    assert [each.field for each in raised.value.violations] == [
+        "study.spec.parameters[0]",
+        "study.spec.parameters[1]",
+    ]
 
 
 @pytest.mark.parametrize(
