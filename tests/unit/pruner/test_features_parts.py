@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import false_discovery_control, kstest
+from scipy.stats import false_discovery_control
 
 from services.pruner.domain.features.coding import BINS, Coding, numbers_of
 from services.pruner.domain.features.grouping import STRONG, dependence, groups_of
@@ -69,8 +69,8 @@ def test_groups_hold_what_is_nearly_the_same_only() -> None:
     """Copies, also turned and by other names of categories; a chain of relatives is no group."""
     random = generator()
     first = random.normal(size=1000)
-    second = first + 0.35 * random.normal(size=1000)
-    third = second + 0.35 * random.normal(size=1000)
+    second = first + 0.15 * random.normal(size=1000)
+    third = second + 0.15 * random.normal(size=1000)
     letters = random.choice(list("abcd"), 1000)
     coding = coded(
         first=first,
@@ -87,25 +87,27 @@ def test_groups_hold_what_is_nearly_the_same_only() -> None:
     assert any({0, 1} <= each and 5 not in each for each in found)
 
 
-def test_chances_of_columns_without_a_relation_are_uniform() -> None:
-    """Else noise stays more often than the share that is allowed: for all kinds of columns."""
+def test_chances_of_columns_without_a_relation_are_seldom_low() -> None:
+    """Else noise stays more often than is allowed: for all kinds of columns."""
     random = generator()
     numbers = {f"number_{place}": random.normal(size=400) for place in range(100)}
     sparse = {f"sparse_{place}": random.poisson(0.1, size=400) for place in range(100)}
     chances = alone(coded(**numbers, **sparse), random.integers(3, size=400), random)
-    assert kstest(chances[:100], "uniform").pvalue > 0.01
-    assert (chances < 0.01).mean() < 0.04
+    assert 0.02 < (chances < 0.1).mean() < 0.15
+    assert (chances < 0.01).mean() < 0.03
+    assert chances.min() > 1e-5
 
 
 def test_chances_of_related_columns_are_low() -> None:
-    """Also where it is not more or less, but the middle or a gap, that tells."""
+    """Also where it is not more or less, but the middle, a gap or what is rare, that tells."""
     random = generator()
     values = random.normal(size=600)
     gaps = np.where(random.random(600) < 0.5, np.nan, 1.0)
-    coding = coded(values=values, gaps=gaps, noise=random.normal(size=600))
-    truth = np.square(values) + np.isnan(gaps) + 0.3 * random.normal(size=600)
+    rare = (random.random(600) < 0.05) * (1.0 + random.random(600))
+    coding = coded(values=values, gaps=gaps, rare=rare, noise=random.normal(size=600))
+    truth = np.square(values) + np.isnan(gaps) + 2 * (rare > 0) + 0.3 * random.normal(size=600)
     chances = alone(coding, truth, random)
-    assert max(chances[:2]) < 1e-6 < chances[2]
+    assert max(chances[:3]) < 1e-6 < chances[3]
     assert (alone(coding, np.ones(600), random) == 1.0).all()
 
 

@@ -8,7 +8,7 @@ from scipy.spatial.distance import squareform
 
 from services.pruner.domain.features.coding import BINS, Coding, Floats
 
-STRONG = 0.9
+STRONG = 0.98
 """From here on columns are of one group."""
 
 _MOST_WORK = 1e10

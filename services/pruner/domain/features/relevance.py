@@ -13,34 +13,37 @@ _SHUFFLES = 60
 _MOST_OUTPUTS = 20
 _FEW_VALUES = 20
 _LEAST = 1e-300
+_TINY = 1e-12
 
 
 def alone(coding: Coding, truth: npt.NDArray[Any], generator: np.random.Generator) -> Floats:
-    """Returns for each column the p-value that its bins tell nothing of the target, (columns,).
+    """Returns for each column the p-value that it tells nothing of the target, (columns,).
 
-    How much of the target's variance lies between bins is compared with what it is where the target
-    is shuffled; the tail is that of a gamma distribution with the same mean and variance.
+    How much of the target's variance lies between its bins, and how much is linear in its scores,
+    is compared with what it is where the target is shuffled, the tail being that of a gamma
+    distribution of the same mean and variance. The first sees what is no order, the second more of
+    what is rare; the lower of the two p-values counts, twice.
 
     Args:
         coding: Of the columns.
         truth: Classes or numbers, (rows,), or several of them, (rows, targets).
         generator: Shuffles.
     """
-    targets = _targets(truth)
-    rows, width = targets.shape
-    if not coding.bins.size or not width:
-        return np.ones(coding.bins.shape[1])
-    cells = _cells(coding)
+    targets, cells = _targets(truth), _cells(coding)
     sizes = np.maximum(np.asarray(cells.sum(axis=0)).ravel(), 1.0)
-    found = _between(cells, sizes, targets)
-    shuffled = [targets[generator.permutation(rows)] for _ in range(_SHUFFLES)]
-    chance = np.stack([_between(cells, sizes, each) for each in shuffled])
-    mean, variance = chance.mean(axis=0), chance.var(axis=0, ddof=1)
-    variance = np.where(variance > 1e-18, variance, 1.0)
-    tail = gamma.sf(
-        found, np.maximum(mean, 1e-12) ** 2 / variance, scale=variance / mean.clip(1e-12)
-    )
-    return np.where(chance.max(axis=0) > 1e-12, np.maximum(tail, _LEAST), 1.0)
+
+    def explained(targets: Floats) -> Floats:
+        linear = np.square(coding.scores.T @ targets / len(targets)).sum(axis=1)
+        return np.stack([_between(cells, sizes, targets), linear])
+
+    shuffled = [targets[generator.permutation(len(targets))] for _ in range(_SHUFFLES)]
+    chance = np.stack([explained(each) for each in shuffled])
+    mean = np.maximum(chance.mean(axis=0), _TINY)
+    variance = np.maximum(chance.var(axis=0, ddof=1), _TINY**2)
+    tail = gamma.sf(explained(targets), mean**2 / variance, scale=variance / mean)
+    # Where all shuffles say nothing, the column or the target is constant.
+    found = np.where(mean > _TINY, np.maximum(tail, _LEAST), 1.0)
+    return np.asarray(np.minimum(2 * found.min(axis=0), 1.0), np.float64)
 
 
 def discoveries(values: Floats, rate: float) -> npt.NDArray[np.bool_]:
