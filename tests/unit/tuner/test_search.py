@@ -244,7 +244,8 @@ def test_other_folds_of_a_candidate_get_as_much_time(
         Mixing(problem, metric_for(ProblemKind.BINARY, "roc_auc"), library),
     )
     search.run(1)
-    assert [(each.fold, each.seconds) for each in host.started] == [(1, pytest.approx(limit))]
+    (started,) = host.started
+    assert started.fold == 1 and started.seconds == pytest.approx(limit)
 
 
 def test_settings_go_into_the_joint_space_and_back(problem: Problem) -> None:

@@ -212,7 +212,7 @@ def test_time_is_kept_for_predicting(tmp_path: Path) -> None:
 
     problem = made()
     setup = TrialSetup(tuple(fold_splits(problem, 4, 0)), ErrorRate(), 0, LIMIT)
-    families = {"prior": replace(FAMILIES["prior"], learn=learn)}
+    families: dict[str, Any] = {"prior": replace(FAMILIES["prior"], learn=learn)}
     desk = Desk(problem, setup, families, TrialFiles(tmp_path))
     result = attempt(desk, Order(0, task("prior", seconds=10.0)), lambda: 10.0)
     assert result.failure is None and seen == [pytest.approx(9.0)]
