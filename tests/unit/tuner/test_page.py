@@ -245,6 +245,7 @@ def test_one_candidate_without_a_history_is_enough() -> None:
     made.history = History()
     text = text_of(made.page(made.tuned({best: 1.0}, 0.5, float("inf"))))
     assert "It was not noted when" in text
+    assert "The one model is a single fit." in text
     assert "cannot be shown" not in text
 
 

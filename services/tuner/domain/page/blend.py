@@ -44,12 +44,13 @@ def _members(evidence: Evidence) -> list[tuple[Entry, float]]:
 
 def _account(evidence: Evidence) -> str:
     ensemble, members = evidence.tuned.ensemble, len(evidence.tuned.ensemble.weights)
-    fits = f"one for each of {counted(evidence.folds, 'fold')}"
-    told = f"The one model has {counted(evidence.folds, 'fit')}, {fits}, that are averaged."
+    folds = evidence.folds
+    part = "a single fit" if folds == 1 else f"the mean of {folds} fits, one for each fold"
+    told = f"The one model is {part}."
     if members > 1:
         told = (
             f"The model has {counted(members, 'part')}. What it predicts is {_MEANS[ensemble.mean]}"
-            f", by their weights; each part is the mean of its fits, {fits}."
+            f", by their weights; each part is {part}."
         )
     told += _calibration(ensemble.calibration)
     if ensemble.tilts is not None:
