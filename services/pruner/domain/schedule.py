@@ -10,7 +10,7 @@ from torch import Tensor
 from common.networks.program_network import ProgramNetwork
 from services.pruner.domain.amounts import Seconds, Wanted, units_to_remove
 from services.pruner.domain.blocks import blocks_of, without_block
-from services.pruner.domain.dependencies.graph import Dependencies, dependencies
+from services.pruner.domain.dependencies.graph import Dependencies
 from services.pruner.domain.dependencies.proving import proved_dependencies
 from services.pruner.domain.dependencies.removal import without
 from services.pruner.domain.importance import Batches, Loss, Scores, changes
@@ -52,7 +52,7 @@ class Schedule:
     gain: float
     part: float = 0.12
     step: int = 16
-    near: float = 0.95
+    near: float = 0.96
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,8 @@ class _Stepping:
         Args:
             last: Share of the layers' time that is left when all is done.
         """
-        now, loss = self._seconds(self.known), self.rows.mean_loss(self.known.network)
+        network = self.known.network
+        now, loss = self._seconds(network), self.rows.mean_loss(network)
         floor = self.schedule.near * last * now
         blocks = [each for each in self._blocks() if each.seconds >= floor]
         channels = self._channels(max(1 - self.schedule.part, last) * now)
@@ -190,12 +191,13 @@ class _Stepping:
         network = self.known.network
         for block in blocks_of(network, self.rows.example):
             small = without_block(network, block)
-            seconds = self._seconds(dependencies(small, self.rows.example))
-            yield _Option(block.sum, small, seconds)
+            yield _Option(block.sum, small, self._seconds(small))
 
-    def _seconds(self, known: Dependencies) -> float:
-        layers = layers_of(known, self.target.rows).values()
-        return sum(self.target.seconds(each.shape) for each in layers)
+    def _seconds(self, network: ProgramNetwork) -> float:
+        """Returns what the layers take that are left in a network without blocks."""
+        left = {each.name for each in network.program.operations}
+        layers = layers_of(self.known, self.target.rows).items()
+        return sum(self.target.seconds(each.shape) for name, each in layers if name in left)
 
     def _settled(self, option: _Option) -> _Option:
         """Returns an option with its statistics and its loss."""

@@ -114,7 +114,7 @@ class Case:
     @property
     def rows(self) -> Rows:
         """What importance and losses are measured on: rows to learn from."""
-        batches = self.pictures.batches(20, 64, self.seed)
+        batches = self.pictures.batches(10, 64, self.seed)
         return Rows((self.pictures.inputs[:4],), batches, functional.cross_entropy)
 
     def captured(self, module: nn.Module) -> ProgramNetwork:
