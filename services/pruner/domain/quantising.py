@@ -26,11 +26,13 @@ from services.pruner.domain.foreign.graphs import (
     accepted,
     batches,
     called,
+    captured,
     constants,
     copied,
     distance,
     outputs,
     replace,
+    taken,
 )
 
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
@@ -63,7 +65,7 @@ def static_int8(model: onnx.ModelProto, rows: Rows, check: Callable[[], None]) -
     with tempfile.TemporaryDirectory() as folder, _quiet():
         source = _prepared(model, Path(folder))
         layers = _layers(source.graph, _WEIGHTED)
-        few = {name: values[:_MOST_ROWS] for name, values in rows.items()}
+        few = taken(rows, slice(_MOST_ROWS))
         expected = outputs(model, few)
 
         def attempt(excluded: Sequence[str]) -> _Attempt:
@@ -200,7 +202,18 @@ def _quantised(
 
 
 def _standard(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Returns a model that names no domains of operators that it does not use."""
+    """Returns a model that names no domains that it does not use, its nodes in order.
+
+    The quantiser sorts them without a look at what branches and loops use.
+    """
+    waiting, ordered = list(model.graph.node), list[onnx.NodeProto]()
+    pending = {name for node in waiting for name in node.output if name}
+    while waiting:
+        ready = [node for node in waiting if not pending & {*node.input, *captured(node)}]
+        pending -= {name for node in ready for name in node.output}
+        waiting = [node for node in waiting if pending.intersection(node.output)]
+        ordered += ready
+    replace(model.graph.node, ordered)
     used = {node.domain for node in model.graph.node} | {""}
     replace(model.opset_import, [each for each in model.opset_import if each.domain in used])
     return model

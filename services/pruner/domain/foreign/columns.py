@@ -103,7 +103,8 @@ def needed_columns(model: onnx.ModelProto) -> dict[str, Columns]:
         By name of inputs and of what nodes give; a value without columns has one entry.
     """
     graph = _known(model)
-    needed = {each.name: np.ones(graph.width(each.name), bool) for each in model.graph.output}
+    needed = {each.name: np.zeros(graph.width(each.name), bool) for each in model.graph.input}
+    needed |= {each.name: np.ones(graph.width(each.name), bool) for each in model.graph.output}
     for node in reversed(model.graph.node):
         given = [needed.get(name, np.zeros(1, bool)) for name in node.output if name]
         is_needed = any(each.any() for each in given)

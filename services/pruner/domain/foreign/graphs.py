@@ -1,7 +1,7 @@
 """ONNX graphs: made ready for changes, who uses what, and the values that flow in them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -223,25 +223,40 @@ def renamed(graph: onnx.GraphProto, names: Mapping[str, str]) -> None:
             renamed(inner, names)
 
 
-def observed(model: onnx.ModelProto, rows: Rows, names: Sequence[str]) -> dict[str, Array]:
+def observed(
+    model: onnx.ModelProto,
+    rows: Rows,
+    names: Sequence[str],
+    most: int | None = None,
+    keep: Callable[[str, Array], Array] = lambda _, values: values,
+) -> dict[str, Array]:
     """Returns values that flow in a model, by name.
 
     Args:
         model: The model.
         rows: Its inputs.
         names: Names of inputs, or of outputs of nodes.
+        most: Rows that are computed at once where the model takes any number; None for all.
+        keep: What is kept of a value of that name, for large ones.
+
+    Raises:
+        ForeignModelError: It takes more rows at once than there are.
     """
-    found = {name: np.asarray(rows[name]) for name in names if name in rows}
-    wanted = [name for name in dict.fromkeys(names) if name not in found]
-    if not wanted:
-        return found
+    wanted = list(dict.fromkeys(names))
     watched = copied(model)
-    given = {each.name for each in watched.graph.output}
+    given = {each.name for each in [*watched.graph.output, *watched.graph.input]}
     watched.graph.output.extend(onnx.ValueInfoProto(name=x) for x in wanted if x not in given)
-    session = onnx_session(watched.SerializeToString())
-    parts = [session.run(wanted, each) for each in batches(model, accepted(model, rows))]
+    session, parts = onnx_session(watched.SerializeToString()), []
+    computed = [name for name in wanted if name not in rows]
+    for batch in batches(model, accepted(model, rows), most):
+        values = {name: batch[name] for name in wanted if name in rows}
+        if computed:
+            values |= dict(zip(computed, session.run(computed, batch), strict=True))
+        parts.append([keep(name, np.asarray(values[name])) for name in wanted])
+    if not parts:
+        raise ForeignModelError("It takes more rows at once than there are.")
     whole = parts[0] if len(parts) == 1 else map(np.concatenate, zip(*parts, strict=True))
-    return found | dict(zip(wanted, map(np.asarray, whole), strict=True))
+    return dict(zip(wanted, whole, strict=True))
 
 
 def batches(
@@ -256,12 +271,26 @@ def batches(
     """
     sides = [each.type.tensor_type.shape.dim for each in model.graph.input]
     sizes = {dims[0].dim_value if dims else 0 for dims in sides}
-    count = min((len(values) for values in rows.values()), default=0)
+    count = row_count(rows)
     size, end = most or count, count
     if len(sizes) == 1 and (fixed := sizes.pop()):
         size, end = fixed, count - count % fixed
     for start in range(0, end, max(size, 1)):
-        yield {name: values[start : start + size] for name, values in rows.items()}
+        yield taken(rows, slice(start, start + size))
+
+
+def row_count(rows: Rows) -> int:
+    """Returns how many rows there are: some inputs may have no axis of rows."""
+    return max((len(values) for values in rows.values() if np.ndim(values)), default=0)
+
+
+def taken(rows: Rows, places: slice | Array) -> dict[str, Array]:
+    """Returns some of the rows; an input that has no axis of rows stays whole."""
+    count = row_count(rows)
+    return {
+        name: values[places] if np.ndim(values) and len(values) == count else values
+        for name, values in rows.items()
+    }
 
 
 def outputs(model: onnx.ModelProto, rows: Rows) -> dict[str, Array]:

@@ -8,8 +8,8 @@ from services.pruner.domain.foreign.columns import Columns, needed_columns
 from services.pruner.domain.foreign.folding import folded
 from services.pruner.domain.foreign.graphs import (
     Changed,
+    attributes,
     captured,
-    constants,
     copied,
     replace,
 )
@@ -27,7 +27,7 @@ def unneeded_columns(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
         model: As `read_model` gives it.
     """
     needed = needed_columns(model)
-    found = {each.name: np.flatnonzero(~_of(needed, each.name)) for each in model.graph.input}
+    found = {each.name: np.flatnonzero(~needed[each.name]) for each in model.graph.input}
     return {name: tuple(places.tolist()) for name, places in found.items() if len(places)}
 
 
@@ -40,14 +40,14 @@ def without_inputs(model: onnx.ModelProto) -> Changed:
         model: As `read_model` gives it.
     """
     needed = needed_columns(model)
-    gone = [each for each in model.graph.input if not _of(needed, each.name).any()]
-    kept = [each for each in model.graph.input if _of(needed, each.name).any()]
+    gone = [each for each in model.graph.input if not needed[each.name].any()]
+    kept = [each for each in model.graph.input if needed[each.name].any()]
     notes = [_columns_note(each.name, needed[each.name]) for each in kept]
     notes = [note for note in notes if note]
     if not gone or not kept:
         return Changed(model, tuple(notes))
     new = copied(model)
-    _cut_off(new, needed, kept)
+    _cut_off(new, needed)
     smaller = folded(new).model
     asked = {name for node in smaller.graph.node for name in [*node.input, *captured(node)]}
     names = [each.name for each in gone if each.name not in asked]
@@ -56,10 +56,6 @@ def without_inputs(model: onnx.ModelProto) -> Changed:
     notes = [f"It no longer asks for `{name}`: no output depends on it." for name in names] + notes
     notes += [f"`{name}` stays, though no output depends on its values." for name in left]
     return Changed(smaller if names else model, tuple(notes))
-
-
-def _of(needed: dict[str, Columns], name: str) -> Columns:
-    return needed.get(name, np.zeros(1, bool))
 
 
 def _columns_note(name: str, needed: Columns) -> str:
@@ -71,20 +67,20 @@ def _columns_note(name: str, needed: Columns) -> str:
     return f"No output depends on {len(places):,} of {len(needed):,} columns of `{name}`: {listed}."
 
 
-def _cut_off(
-    model: onnx.ModelProto, needed: dict[str, Columns], kept: list[onnx.ValueInfoProto]
-) -> None:
-    """Lets nodes take zeros where they take a matrix whose values do not matter."""
-    infos = {each.name: each.type.tensor_type for each in _infos(model)}
-    known, nodes = constants(model.graph), list[onnx.NodeProto]()
+def _cut_off(model: onnx.ModelProto, needed: dict[str, Columns]) -> None:
+    """Puts zeros where columns are put side by side of which some do not matter."""
+    kinds = {each.name: each.type.tensor_type.elem_type for each in _infos(model)}
+    nodes = list[onnx.NodeProto]()
     for node in model.graph.node:
-        is_needed = any(_of(needed, name).any() for name in node.output)
-        for place, name in enumerate(node.input):
-            is_free = is_needed and name in infos and name not in known
-            if is_free and not _of(needed, name).any():
-                zeros = _zeros(infos[name], kept, f"{name}/zeros/{len(nodes)}", model.graph)
-                nodes += zeros
-                node.input[place] = zeros[-1].output[0] if zeros else name
+        is_beside = node.op_type == "Concat" and attributes(node)["axis"] in {1, -1}
+        kind = next((kinds[name] for name in node.input if name in kinds), TensorProto.STRING)
+        sources = [name for name in node.input if needed[name].any()]
+        if is_beside and sources and kind != TensorProto.STRING:
+            for place, name in enumerate(node.input):
+                if not needed[name].any():
+                    zeros = f"{name}/zeros/{len(nodes)}"
+                    nodes += _zeros(model.graph, sources[0], len(needed[name]), kind, zeros)
+                    node.input[place] = zeros
         nodes.append(node)
     replace(model.graph.node, nodes)
 
@@ -95,36 +91,22 @@ def _infos(model: onnx.ModelProto) -> list[onnx.ValueInfoProto]:
 
 
 def _zeros(
-    kind: onnx.TypeProto.Tensor,
-    kept: list[onnx.ValueInfoProto],
-    name: str,
-    graph: onnx.GraphProto,
+    graph: onnx.GraphProto, source: str, width: int, kind: int, name: str
 ) -> list[onnx.NodeProto]:
-    """Returns nodes that give as many rows of zeros as an input has rows; none if none has.
+    """Returns nodes that give a matrix of zeros with the rows of another one.
 
     Adds the constants that they need.
     """
-    sides = kind.shape.dim
-    is_matrix = len(sides) == 2 and sides[1].dim_value > 0
-    sources = [each for each in kept if _rows(each.type.tensor_type) == _rows(kind)]
-    if not is_matrix or not sources or kind.elem_type == TensorProto.STRING:
-        return []
-    zero = np.zeros(1, helper.tensor_dtype_to_np_dtype(kind.elem_type))
-    for part, value in (("first", 0), ("width", sides[1].dim_value)):
+    zero = np.zeros(1, helper.tensor_dtype_to_np_dtype(kind))
+    for part, value in (("first", 0), ("width", width)):
         graph.initializer.append(
             numpy_helper.from_array(np.array([value], np.int64), f"{name}/{part}")
         )
     return [
-        helper.make_node("Shape", [sources[0].name], [f"{name}/shape"]),
+        helper.make_node("Shape", [source], [f"{name}/shape"]),
         helper.make_node("Gather", [f"{name}/shape", f"{name}/first"], [f"{name}/rows"], axis=0),
         helper.make_node("Concat", [f"{name}/rows", f"{name}/width"], [f"{name}/sides"], axis=0),
         helper.make_node(
             "ConstantOfShape", [f"{name}/sides"], [name], value=numpy_helper.from_array(zero)
         ),
     ]
-
-
-def _rows(kind: onnx.TypeProto.Tensor) -> tuple[int, str]:
-    """Returns what is known of how many rows there are; the same for inputs of a model's rows."""
-    sides = kind.shape.dim
-    return (sides[0].dim_value, sides[0].dim_param) if sides else (-1, "")

@@ -17,6 +17,8 @@ from services.pruner.domain.foreign.graphs import (
     has_subgraphs,
     outputs,
     read_model,
+    row_count,
+    taken,
 )
 from services.pruner.domain.foreign.inputs import without_inputs
 from services.pruner.domain.foreign.tree_ensembles import has_trees, merged_trees, smaller_trees
@@ -71,21 +73,21 @@ def onnx_reductions(
         ForeignModelError: It is no model that runs, its weights are NaN, or rows do not fit.
     """
     model = read_model(content)
-    order = np.random.default_rng(seed).permutation(_row_count(model, rows))
-    shuffled = {name: np.asarray(values)[order] for name, values in rows.items()}
+    _check_rows(model, rows)
+    order = np.random.default_rng(seed).permutation(row_count(rows))
+    shuffled = taken({name: np.asarray(values) for name, values in rows.items()}, order)
     yield from _Reducing(model, shuffled, np.asarray(truth)[order], check).all(len(content))
 
 
-def _row_count(model: onnx.ModelProto, rows: Rows) -> int:
-    missing = [each.name for each in model.graph.input if each.name not in rows]
+def _check_rows(model: onnx.ModelProto, rows: Rows) -> None:
+    optional = {each.name for each in model.graph.initializer}
+    missing = {each.name for each in model.graph.input} - optional - rows.keys()
     if missing:
-        raise ForeignModelError(f"The rows lack the input `{missing[0]}`.")
-    counts = {len(values) for values in rows.values()}
-    if len(counts) != 1 or min(counts) < _LEAST_ROWS:
+        raise ForeignModelError(f"The rows lack the input `{min(missing)}`.")
+    if row_count(rows) < _LEAST_ROWS:
         raise ForeignModelError(
-            f"The inputs have {sorted(counts)} rows; at least {_LEAST_ROWS} of each are needed."
+            f"There are {row_count(rows)} rows; at least {_LEAST_ROWS} are needed."
         )
-    return counts.pop()
 
 
 class _Reducing:
@@ -97,7 +99,7 @@ class _Reducing:
             self._expected = outputs(model, rows)
         except Exception as error:  # onnxruntime's own exceptions have no common root.
             raise ForeignModelError(f"It cannot be run by ONNX Runtime: {error}") from error
-        self._truth = truth[: min(map(len, self._expected.values()), default=0)]
+        self._truth = truth[: row_count(self._expected)]
         self._losses = losses(self._expected, self._truth)
 
     def all(self, size: int) -> Iterator[OnnxReduced]:
@@ -171,6 +173,9 @@ class _Reducing:
         try:
             changed = step(base.model)
         except ForeignModelError:  # It has nothing of the kind.
+            return
+        except RuntimeError as error:  # The quantiser does not know all that the runtime knows.
+            _log.warning("%s cannot be made: %s", name, error)
             return
         found = Changed(changed.model, base.notes + changed.notes)
         reduced = self._reduced(name, found, size)

@@ -19,6 +19,7 @@ from services.pruner.domain.foreign.graphs import (
     observed,
     outputs,
     set_constant,
+    taken,
     uses,
 )
 
@@ -27,11 +28,12 @@ Positions = npt.NDArray[np.int64]
 
 # The runtime computes channels of convolutions by as many at a time.
 _STEP = 16
-_MOST_ROWS = 1000
+_MOST_ROWS = 4096
+_BATCH_ROWS = 256
 _PROVING_ROWS = 64
-_MOST_SAMPLES = 20_000
+_BATCH_SAMPLES = 2000
 _PROVED = 1e-4
-_ROUNDING = 1e-12
+_ROUNDING = 1e-9
 
 
 def narrowed(
@@ -51,7 +53,7 @@ def narrowed(
         tolerance: Share of what a layer gives to the next that may get lost.
         check: Called before each layer; what it raises ends the work.
     """
-    new, few = _with_own_vectors(model), {name: each[:_MOST_ROWS] for name, each in rows.items()}
+    new, few = _with_own_vectors(model), taken(rows, slice(_MOST_ROWS))
     notes, before, after = [], 0, 0
     for chain in list(chains(new)):
         check()
@@ -90,14 +92,20 @@ def _without(
 ) -> tuple[onnx.ModelProto, int, str]:
     """Returns a model without channels that can be spared, how many are left, and a note."""
     known = {name: numpy_helper.to_array(each) for name, each in constants(model.graph).items()}
-    values = observed(model, rows, [taker.value for taker in chain.takers])
+    takers = {taker.value: taker for taker in chain.takers}
+
+    def keep(name: str, found: Array) -> Array:
+        return _samples(found, takers[name], chain.channels)
+
+    values = observed(model, rows, list(takers), _BATCH_ROWS, keep)
     if not all(np.isfinite(each).all() for each in values.values()):
         return model, chain.channels, f"Channels of {chain.name} stay: some are not finite."
     moments = [
         _Moments.of(values[taker.value], taker, _weights(known, taker, chain.channels))
         for taker in chain.takers
     ]
-    kept = _kept(np.sum([each.given() for each in moments], axis=0), tolerance, _step(chain))
+    given = np.sum([each.given() for each in moments], axis=0)
+    kept = _kept(given, tolerance, _step(chain), moments[0].samples)
     if len(kept) == chain.channels:
         return model, chain.channels, ""
     constants_of = dict(known)
@@ -107,7 +115,7 @@ def _without(
     for name in _names(chain):
         set_constant(masked.graph, name, constants_of[name])
     _shrink(smaller, chain, constants_of, kept)
-    few = {name: each[:_PROVING_ROWS] for name, each in rows.items()}
+    few = taken(rows, slice(_PROVING_ROWS))
     if not _is_same(masked, smaller, few):
         note = f"Channels of {chain.name} stay: without them outputs are others than with zeros."
         return model, chain.channels, note
@@ -136,25 +144,24 @@ class _Moments:
 
     Attributes:
         products: Mean products of pairs of channels, around means where these can be made up for,
-            (channels, channels); with more on the diagonal the fewer samples they come from.
+            (channels, channels).
         means: Means that can be made up for, else 0, (channels,).
         lengths: Norms of what the channels are weighed with, (channels,).
+        samples: How many they come from.
     """
 
     products: Floats
     means: Floats
     lengths: Floats
+    samples: int
 
     @classmethod
-    def of(cls, values: Array, taker: Taker, weights: Floats) -> "_Moments":
-        """Takes values, rows first, and weights (channels, block, others)."""
-        samples = _samples(values, taker, len(weights))
+    def of(cls, samples: Floats, taker: Taker, weights: Floats) -> "_Moments":
+        """Takes channels at rows and places, and weights (channels, block, others)."""
         means = samples.mean(axis=0) * bool(taker.bias)
         centred = samples - means
         products = centred.T @ centred / len(centred)
-        # As many samples as channels would prove that each follows from the others.
-        products[np.diag_indices_from(products)] *= 1 + products.shape[0] / len(centred)
-        return cls(products, means, np.linalg.norm(weights, axis=(1, 2)))
+        return cls(products, means, np.linalg.norm(weights, axis=(1, 2)), len(samples))
 
     def given(self) -> Floats:
         """Returns what pairs of channels give together, as a share of all that they give."""
@@ -169,26 +176,30 @@ class _Moments:
 
 
 def _samples(values: Array, taker: Taker, channels: int) -> Floats:
-    """Returns channels at rows and places, (samples, channels)."""
+    """Returns channels at some rows and places, (samples, channels)."""
     if taker.axis == 1:
         found = np.moveaxis(values, 1, -1).reshape(-1, channels)
     else:
         blocks = values.reshape(-1, channels, taker.weight.block)
         found = np.moveaxis(blocks, 1, -1).reshape(-1, channels)
-    return found[:: -(-len(found) // _MOST_SAMPLES)].astype(np.float64)
+    return found[:: -(-len(found) // _BATCH_SAMPLES)].astype(np.float64)
 
 
-def _kept(given: Floats, tolerance: float, step: int) -> Positions:
+def _kept(given: Floats, tolerance: float, step: int, samples: int) -> Positions:
     """Returns channels that the rest follow from within a tolerance, ascending.
 
     Cholesky decomposition with pivots: next is always the channel that follows least from those
-    before it.
+    before it. As many samples as channels would prove that each follows from the others: what is
+    left counts as on samples that come (Akaike, Fitting autoregressive models for prediction,
+    1969).
     """
     left = np.diag(given).copy()
     bound = tolerance * left.sum()
     factors, order = np.zeros_like(given), list[int]()
-    while len(order) < len(left):
-        if order and left.sum() <= bound and len(order) % step == 0:
+    alive = int((left > _ROUNDING * left.sum()).sum())
+    while len(order) < min(step * -(-max(alive, 1) // step), len(left)):
+        is_width = bool(order) and len(order) % step == 0
+        if is_width and _is_within(float(left.sum()), bound, samples - 1, len(order)):
             break
         left[order] = -1.0
         pivot = int(left.argmax())
@@ -201,6 +212,11 @@ def _kept(given: Floats, tolerance: float, step: int) -> Positions:
             left = np.maximum(left - np.square(factors[:, at]), 0.0)
         left[order] = 0.0
     return np.sort(np.asarray(order, np.int64))
+
+
+def _is_within(error: float, bound: float, samples: int, fitted: int) -> bool:
+    """Returns whether an error is within a bound on samples that nothing was fitted to."""
+    return samples > fitted and error * (samples + fitted) <= bound * (samples - fitted)
 
 
 def _made_up(
