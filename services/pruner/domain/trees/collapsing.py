@@ -80,12 +80,18 @@ def _levels(tree: Tree) -> list[tuple[Positions, Positions, Positions]]:
     return found
 
 
-def rebuilt(tree: Tree, found: Collapsed) -> Tree:
-    """Returns a tree of scikit-learn with the nodes that are left."""
+def rebuilt(tree: Tree, kept: Positions, values: Floats | None = None) -> Tree:
+    """Returns a tree of scikit-learn with the nodes that are left.
+
+    Args:
+        tree: The original.
+        kept: The nodes, ascending; those whose children are gone become leaves.
+        values: What nodes answer if not what they did, (nodes of the original, 1, outputs).
+    """
     state = tree.__getstate__()
     places = np.full(tree.node_count, _LEAF, np.int64)
-    places[found.kept] = np.arange(len(found.kept))
-    nodes = state["nodes"][found.kept].copy()
+    places[kept] = np.arange(len(kept))
+    nodes = state["nodes"][kept].copy()
     lefts = nodes["left_child"]
     is_leaf = (lefts == _LEAF) | (places[lefts] == _LEAF)
     for name in ("left_child", "right_child"):
@@ -93,7 +99,8 @@ def rebuilt(tree: Tree, found: Collapsed) -> Tree:
     nodes["feature"][is_leaf] = -2
     nodes["threshold"][is_leaf] = -2.0
     new = Tree(tree.n_features, np.asarray(tree.n_classes, np.intp), tree.n_outputs)
-    state |= {"node_count": len(found.kept), "nodes": nodes, "values": state["values"][found.kept]}
+    own = np.ascontiguousarray((state["values"] if values is None else values)[kept])
+    state |= {"node_count": len(kept), "nodes": nodes, "values": own}
     new.__setstate__(state)
     new.__setstate__(state | {"max_depth": len(_levels(new))})
     return new
