@@ -217,3 +217,15 @@ def test_what_is_no_model_is_refused() -> None:
     """Other bytes get a message, no traceback of a parser."""
     with pytest.raises(ForeignModelError, match="no ONNX model"):
         read_model(b"\xff\xff\xff")
+
+
+def test_large_rows_are_computed_in_parts() -> None:
+    """Outputs are the same as of all rows at once; what has no axis of rows goes to each part."""
+    model = graph_model(
+        [node("Mul", ["x", "factor"], ["y"])],
+        {"x": ["rows", 50_000], "factor": []},
+        {"y": ["rows", 50_000]},
+    )
+    x = np.arange(90 * 50_000, dtype=np.float32).reshape(90, -1)
+    found = outputs(model, {"x": x, "factor": np.array(2, np.float32)})
+    assert np.array_equal(found["y"], 2 * x)

@@ -16,6 +16,7 @@ from common.models.onnx_session import onnx_session
 Array = npt.NDArray[Any]
 Rows = Mapping[str, Array]
 
+_NUMBERS_AT_ONCE = 4_000_000
 # Initialisers are constants, and no inputs, from this version on.
 _IR_VERSION = 4
 _WEIGHTED = frozenset(
@@ -294,8 +295,11 @@ def taken(rows: Rows, places: slice | Array) -> dict[str, Array]:
 
 
 def outputs(model: onnx.ModelProto, rows: Rows) -> dict[str, Array]:
-    """Returns the outputs of a model by name."""
-    return observed(model, rows, [each.name for each in model.graph.output])
+    """Returns the outputs of a model by name; of large rows it computes some at once."""
+    numbers = sum(np.size(values) for values in accepted(model, rows).values())
+    most = max(_NUMBERS_AT_ONCE * row_count(rows) // max(numbers, 1), 1)
+    names = [each.name for each in model.graph.output]
+    return observed(model, rows, names, most if numbers > _NUMBERS_AT_ONCE else None)
 
 
 def accepted(model: onnx.ModelProto, rows: Rows) -> dict[str, Array]:

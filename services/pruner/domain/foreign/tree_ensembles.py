@@ -100,12 +100,12 @@ def _changed(model: onnx.ModelProto, step: Step) -> Changed:
         if written.ByteSize() < node.ByteSize():
             notes.append(_note(node, found.ensemble, ensemble, note))
             node.CopyFrom(written)
-    return Changed(new, tuple(notes))
+    return Changed(new, tuple(dict.fromkeys(notes)))
 
 
 def _note(node: onnx.NodeProto, before: Ensemble, after: Ensemble, note: str) -> str:
     if len(after.yes) == len(before.yes):
-        return f"{called(node)} no longer says what is 0 and how often nodes are reached."
+        return "Trees no longer say what is 0 and how often nodes are reached."
     return (
         f"{called(node)} keeps {len(after.yes):,} of {len(before.yes):,} nodes in "
         f"{len(after.roots):,} of {len(before.roots):,} trees; {note}."
