@@ -150,9 +150,12 @@ def _prepared(model: onnx.ModelProto, folder: Path) -> onnx.ModelProto:
         raise ForeignModelError("It has no convolutions or products with weights to quantise.")
     path, source = folder / "prepared.onnx", folder / "source.onnx"
     onnx.save(_modern(folded(model).model), source)
+    # Symbolic inference does not know ONNX's ML operators, and leaves a file behind where it fails.
+    is_known = not any(node.domain for node in model.graph.node)
     try:
-        quant_pre_process(source, path)
+        quant_pre_process(source, path, skip_symbolic_shape=not is_known)
     except Exception:  # Symbolic shapes of some operators cannot be inferred; it says no more.
+        Path("sym_shape_infer_temp.onnx").unlink(missing_ok=True)
         quant_pre_process(source, path, skip_symbolic_shape=True)
     found = onnx.load(path)
     for place, node in enumerate(found.graph.node):
