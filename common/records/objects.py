@@ -17,6 +17,7 @@ _LISTED_BY = {
     "datasetImports": "aimass runs list",
     "modelImports": "aimass runs list",
     "outlierScans": "aimass runs list",
+    "pruningRuns": "aimass runs list",
     "studies": "aimass studies list",
     "trainingRuns": "aimass runs list",
     "tuningPolicies": "aimass policies list",

@@ -4,7 +4,6 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
-from pathlib import Path
 
 from aimass.pruner.v1 import pruner_pb2
 from aimass.type.v1 import event_pb2
@@ -43,18 +42,29 @@ _WARNING = event_pb2.SEVERITY_WARNING
 def run_pruning(owner: Owner) -> None:
     """Makes a model smaller as the run asks for, and publishes what was measured."""
     with scratch_folder("pruning", owner.run, None, _CURE) as folder:
-        _Pruning(owner, folder).work()
+        owner.progress(0.0, "loading")
+        loaded = _load(owner)
+        target, check = specification_from_proto(owner.run.spec).target, owner.check_cancelled
+        with Measuring(folder, target, loaded.built, loaded.judging.rows, check) as measuring:
+            _Pruning(owner, loaded, measuring).work()
+
+
+def _load(owner: Owner) -> Loaded:
+    names = specification_from_proto(owner.run.spec)
+    version = ask_catalog(lambda catalog: catalog.model_version(names.model_version))
+    data = ask_catalog(lambda catalog: catalog.dataset_version(names.dataset_version))
+    return load(names, version, data, owner.store, owner.check_cancelled)
 
 
 class _Pruning:
     """One attempt. What steps of earlier ones gave is taken from the store."""
 
-    def __init__(self, owner: Owner, folder: Path) -> None:
+    def __init__(self, owner: Owner, loaded: Loaded, measuring: Measuring) -> None:
         self._owner = owner
+        self._loaded = loaded
+        self._measuring = measuring
         self._specification = specification_from_proto(owner.run.spec)
-        owner.progress(0.0, "loading")
-        self._loaded = self._load()
-        specification, question = self._specification, self._loaded.question
+        specification, question = self._specification, loaded.question
         self._metric = metric_for(question.kind, specification.metric)
         self._judge = Judge(
             metric=self._metric,
@@ -67,11 +77,9 @@ class _Pruning:
         )
         check = owner.check_cancelled
         self._workshop = Workshop(self._loaded, self._metric, specification.seed, check)
-        rows = self._loaded.judging.rows
-        self._measuring = Measuring(folder, specification.target, self._loaded.built, rows, check)
         self._recording = Recording(owner.store, owner.name, self._loaded.version)
         self._costs: dict[str, Costs] = {}
-        self._failed: list[str] = []
+        self._notes: list[str] = []
 
     def work(self) -> None:
         """Searches, and publishes what was found."""
@@ -81,8 +89,9 @@ class _Pruning:
         if most_loss is None:
             most_loss = self._judge.accepted_loss()
         goal = Goal(specification.gain, most_loss, specification.methods)
-        found = search(original, goal, self, self._is_over)
-        points = [each.point for each in found]
+        searched = search(original, goal, self, self._is_over)
+        self._tell_untried(searched.untried)
+        points = [each.point for each in searched.found]
         choice = recommended(points, original.point, specification.gain, most_loss)
         publish(
             self._owner,
@@ -91,10 +100,10 @@ class _Pruning:
                 loaded=self._loaded,
                 metric=self._metric,
                 most_loss=most_loss,
-                found=found,
+                found=searched.found,
                 costs=self._costs,
                 choice=choice,
-                failed=tuple(self._failed),
+                notes=tuple(self._notes),
             ),
         )
 
@@ -150,14 +159,19 @@ class _Pruning:
     def _fails(self, what: str, error: Exception) -> None:
         _log.warning("%s failed", what, exc_info=error)
         told = f"{what} failed: {str(error).strip().rstrip('.') or type(error).__name__}."
-        self._failed.append(told)
-        self._owner.log(told, _WARNING, source="search")
+        self._note(told)
 
-    def _load(self) -> Loaded:
-        names = self._specification
-        version = ask_catalog(lambda catalog: catalog.model_version(names.model_version))
-        data = ask_catalog(lambda catalog: catalog.dataset_version(names.dataset_version))
-        return load(names, version, data, self._owner.store, self._owner.check_cancelled)
+    def _tell_untried(self, step: Step | None) -> None:
+        if step is not None:
+            budget = self._specification.budget
+            self._note(
+                f"The time was over before {step.method} was tried on {step.base}: give the pruning "
+                f"more than {budget:g} s."
+            )
+
+    def _note(self, told: str) -> None:
+        self._notes.append(told)
+        self._owner.log(told, _WARNING, source="search")
 
     @property
     def _spent(self) -> float:

@@ -2,34 +2,47 @@
 
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
+from aimass.catalog.v1 import model_pb2
 from common.models.inputs import inputs_of_rows
+from common.models.onnx_model import OnnxModel, open_onnx
 from common.models.packaging import Package, packaged
 from common.models.skops_model import SkopsModel, open_skops
 from common.models.twins.graph import NoTwinError
 from common.models.twins.twin import Bounds, twin_of
-from common.models.vectors import encode
+from common.models.vectors import Vectors, encode
 from common.scoring.metric import Metric
+from services.pruner.domain.estimators.columns import fewer_columns
 from services.pruner.domain.estimators.material import Made, Material, ModelRows
 from services.pruner.domain.estimators.members import fewer_members
 from services.pruner.domain.estimators.smaller import smaller_parts
+from services.pruner.domain.foreign.reduction import onnx_reductions
 from services.pruner.domain.judging import HeldOut
-from services.pruner.domain.methods import FEWER_MEMBERS, SMALLER_PARTS, ModelFormat
+from services.pruner.domain.methods import (
+    FEWER_COLUMNS,
+    FEWER_MEMBERS,
+    SMALLER_PARTS,
+    ModelFormat,
+)
 from services.pruner.domain.variants import ONNX, ORIGINAL, SAMPLES, SKOPS, Built, Variant
 from services.pruner.loading import Loaded
 
 _log = logging.getLogger(__name__)
 
 _ESTIMATORS: Mapping[str, Callable[[Material], Iterator[Made]]] = MappingProxyType(
-    {FEWER_MEMBERS: fewer_members, SMALLER_PARTS: smaller_parts}
+    {
+        FEWER_MEMBERS: fewer_members,
+        SMALLER_PARTS: smaller_parts,
+        FEWER_COLUMNS: fewer_columns,
+    }
 )
 _TWIN_SECONDS, _TWIN_BYTES = 5.0, 48e6
-_TWIN_ROWS = 200
+_TWIN_ROWS, _VECTOR_ROWS = 200, 16
 
 
 @dataclass(frozen=True)
@@ -56,7 +69,12 @@ class Workshop:
             method: Its name.
             seconds: That may be taken, about.
         """
-        assert base.built.format is ModelFormat.SKOPS
+        if base.built.format is ModelFormat.ONNX:
+            yield from self._graphs(base, method)
+        else:
+            yield from self._estimators(base, method, seconds)
+
+    def _estimators(self, base: Variant, method: str, seconds: float) -> Iterator[Variant]:
         model = base.built.open()
         assert isinstance(model, SkopsModel)
         material = Material(
@@ -69,16 +87,37 @@ class Workshop:
             check=self.check,
         )
         for made in _ESTIMATORS[method](material):
-            name = made.name if base.name == ORIGINAL else f"{base.name}+{made.name}"
-            yield Variant(
-                name=name,
-                built=self._built(made.estimator),
-                parent=base.name,
-                methods=(*base.methods, method),
-                notes=made.notes,
-                parts=made.parts,
-                dropped=(*base.dropped, *made.dropped),
-            )
+            built = self._built(made.estimator)
+            variant = _variant(base, method, made.name, built, made.notes)
+            yield replace(variant, parts=made.parts, dropped=(*base.dropped, *made.dropped))
+
+    def _graphs(self, base: Variant, method: str) -> Iterator[Variant]:
+        model = base.built.open()
+        assert isinstance(model, OnnxModel)
+        choosing = self.loaded.choosing
+        inputs = inputs_of_rows(model, choosing.rows)
+        content = base.built.files[ONNX]
+        for made in onnx_reductions(content, inputs, choosing.truth, self.seed, self.check):
+            built = self._graph(made.content, base.built)
+            kept = {each.name for each in built.signature.inputs}
+            gone = [each.name for each in base.built.signature.inputs if each.name not in kept]
+            variant = _variant(base, method, made.name, built, made.notes)
+            yield replace(variant, dropped=(*base.dropped, *gone))
+
+    def _graph(self, content: bytes, base: Built) -> Built:
+        """Returns a graph as it is kept, with test vectors of its own."""
+        model = open_onnx(content, ONNX)
+        rows = self.loaded.choosing.rows
+        few = inputs_of_rows(model, rows.take(np.arange(min(rows.count, _VECTOR_ROWS))))
+        outputs = {name: np.asarray(each) for name, each in model.predict(few).items()}
+        signature = model_pb2.Signature()
+        signature.CopyFrom(base.signature)
+        kept = {each.name for each in model.signature.inputs}
+        inputs = [each for each in base.signature.inputs if each.name in kept]
+        del signature.inputs[:]
+        signature.inputs.extend(inputs)
+        files = {ONNX: content, SAMPLES: encode(Vectors(dict(few), outputs))}
+        return Built(ModelFormat.ONNX, files, signature)
 
     def _rows(self, model: SkopsModel, rows: HeldOut) -> ModelRows:
         labels = rows.truth
@@ -108,3 +147,15 @@ class Workshop:
             _log.info("the variant has no ONNX twin: %s", error)
             return {}
         return {ONNX: twin.content}
+
+
+def _variant(
+    base: Variant, method: str, name: str, built: Built, notes: tuple[str, ...]
+) -> Variant:
+    return Variant(
+        name=name if base.name == ORIGINAL else f"{base.name}+{name}",
+        built=built,
+        parent=base.name,
+        methods=(*base.methods, method),
+        notes=notes,
+    )

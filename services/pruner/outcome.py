@@ -25,7 +25,7 @@ class Outcome:
         found: All that was measured, the original first.
         costs: By name.
         choice: What is recommended.
-        failed: What could not be done; whole sentences.
+        notes: What could not be done; whole sentences.
     """
 
     specification: PruningSpecification
@@ -35,7 +35,7 @@ class Outcome:
     found: Sequence[Measured]
     costs: Mapping[str, Costs]
     choice: Recommended
-    failed: tuple[str, ...]
+    notes: tuple[str, ...]
 
     @property
     def original(self) -> Measured:
@@ -93,7 +93,7 @@ def summary_to_proto(outcome: Outcome) -> pruner_pb2.PruningSummary:
         point_count=len(outcome.found) - 1,
         choosing_row_count=len(outcome.loaded.choosing.truth),
         judging_row_count=len(outcome.loaded.judging.truth),
-        notes=outcome.failed,
+        notes=outcome.notes,
     )
 
 

@@ -1,6 +1,7 @@
 """Where the results of a pruning go: files in the store, a version in the catalog."""
 
 import io
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 
@@ -9,7 +10,7 @@ import pyarrow.parquet as pq
 
 from aimass.catalog.v1 import model_pb2
 from aimass.pruner.v1 import pruner_pb2
-from aimass.type.v1 import artifact_pb2
+from aimass.type.v1 import artifact_pb2, event_pb2
 from common.artifacts.blobs import put_artifact
 from common.artifacts.purge import purge_prefix
 from common.catalog import ask_catalog
@@ -17,12 +18,16 @@ from common.errors import UnavailableError
 from common.runs.owner import RunOwner
 from services.pruner.domain.variants import ORIGINAL
 from services.pruner.outcome import Outcome, points_to_proto, summary_to_proto
+from services.pruner.page import pruning_page
 from services.pruner.points import read_version, version_key
 
 Owner = RunOwner[pruner_pb2.PruningRun]
 
 _PARQUET = "application/vnd.apache.parquet"
 _PROTOBUF = "application/x-protobuf"
+_HTML = "text/html; charset=utf-8"
+
+_log = logging.getLogger(__name__)
 
 
 def publish(owner: Owner, outcome: Outcome) -> None:
@@ -35,6 +40,7 @@ def publish(owner: Owner, outcome: Outcome) -> None:
             summary=summary_to_proto(outcome),
             front=_put(owner, f"{prefix}front.parquet", _table(points.points), _PARQUET),
         )
+        _add_page(owner, outcome, found, prefix)
         _complete_versions(owner, outcome)
         _register(owner, outcome, found)
         for each in points.points:
@@ -48,6 +54,17 @@ def publish(owner: Owner, outcome: Outcome) -> None:
             purge_prefix(owner.store, prefix)
         raise
     owner.succeed(lambda run: run.MergeFrom(found))
+
+
+def _add_page(owner: Owner, outcome: Outcome, found: pruner_pb2.PruningRun, prefix: str) -> None:
+    """Publishes the page, where it can be made: without one nobody loses the model."""
+    try:
+        page = pruning_page(outcome, owner.name)
+    except Exception:
+        _log.exception("the page cannot be made")
+        owner.log("The page cannot be made.", event_pb2.SEVERITY_WARNING, "search")
+        return
+    found.report.CopyFrom(_put(owner, f"{prefix}report.html", page.encode(), _HTML))
 
 
 def _complete_versions(owner: Owner, outcome: Outcome) -> None:

@@ -1,5 +1,6 @@
 """From a torch module to a program: by `torch.export`, which follows the real operations."""
 
+import inspect
 import operator
 import warnings
 from collections.abc import Mapping, Sequence
@@ -56,7 +57,7 @@ def capture(module: nn.Module, inputs: Sequence[Tensor]) -> ProgramNetwork:
 
 def _exported(module: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram:
     rows = Dim("rows", min=1)
-    shapes = tuple({0: rows} for _ in example)
+    shapes = _by_argument(module, [{0: rows} for _ in example])
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -65,6 +66,15 @@ def _exported(module: nn.Module, example: tuple[Tensor, ...]) -> ExportedProgram
         # The module's own code runs in there, and the exporter has no base class of its own.
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise NotTraceableError(f"Its operations cannot be followed: {lines[0]}") from error
+
+
+def _by_argument(module: nn.Module, shapes: Sequence[object]) -> tuple[object, ...]:
+    """Returns shapes as the module's arguments are: those of `*inputs` are one."""
+    kinds = [each.kind for each in inspect.signature(module.forward).parameters.values()]
+    if inspect.Parameter.VAR_POSITIONAL not in kinds:
+        return tuple(shapes)
+    single = kinds.index(inspect.Parameter.VAR_POSITIONAL)
+    return (*shapes[:single], tuple(shapes[single:]))
 
 
 def _network(exported: ExportedProgram) -> ProgramNetwork:

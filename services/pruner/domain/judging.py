@@ -111,4 +111,4 @@ class Judge:
     def _loss(self, rows: HeldOut, found: Outputs, original: Outputs) -> Interval:
         two_sided = 2 * self.confidence - 1
         gain = gain_over(self.metric, rows, found, original, self.seed, _SECONDS, two_sided)
-        return Interval(-gain.value, -gain.high, -gain.low)
+        return Interval(0.0 - gain.value, 0.0 - gain.high, 0.0 - gain.low)

@@ -66,10 +66,22 @@ class Goal:
     methods: Sequence[str]
 
 
-def search(
-    original: Measured, goal: Goal, work: Work, is_over: Callable[[], bool]
-) -> list[Measured]:
-    """Returns all that was measured, the original first.
+@dataclass(frozen=True)
+class Searched:
+    """What came of a search.
+
+    Attributes:
+        found: All that was measured, the original first.
+        untried: The step that the time did not suffice for, after which nothing was tried; None
+            where all was.
+    """
+
+    found: list[Measured]
+    untried: Step | None = None
+
+
+def search(original: Measured, goal: Goal, work: Work, is_over: Callable[[], bool]) -> Searched:
+    """Returns what was measured.
 
     In the first round every method is tried on the original; in the next ones on the variant that
     gains most within the bound on the rows that variants are chosen by, with the methods that have
@@ -88,14 +100,14 @@ def search(
         for step in _steps(base.variant, goal.methods):
             known = work.done(step)
             if known is None and is_over():
-                return list(found.values())
+                return Searched(list(found.values()), step)
             known = work.do(step, base.variant) if known is None else known
             found |= _new(known, found)
         best = _best(found.values(), original, goal)
         if best.variant.name in tried:
             break
         base = best
-    return list(found.values())
+    return Searched(list(found.values()))
 
 
 def _steps(variant: Variant, methods: Iterable[str]) -> list[Step]:

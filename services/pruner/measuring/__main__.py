@@ -1,8 +1,14 @@
-"""Measures two models in turns: `python -m services.pruner.measuring FOLDER`."""
+"""Measures pairs of models in turns: `python -m services.pruner.measuring`.
+
+Folders are read from standard input, a line each; for each the exit code of its measuring is
+printed. Libraries are imported once.
+"""
 
 import gc
+import os
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,16 +25,34 @@ from services.pruner.measuring.order import (
     read_model,
     read_order,
     write_answer,
+    write_error,
 )
 
 _WARM, _LEAST, _MOST = 3, 12, 400
 
 
 def main() -> int:
-    """Measures what a folder asks for; returns the exit code of the process."""
-    folder = Path(sys.argv[1])
-    write_answer(folder, _measured(folder, read_order(folder)))
+    """Measures what each folder asks for, in a child of its own, until nobody asks any more."""
+    for line in sys.stdin:
+        code = _in_child(Path(line.rstrip("\n")))
+        print(code, flush=True)
     return 0
+
+
+def _in_child(folder: Path) -> int:
+    """Measures in a process that holds nothing of other models; returns its exit code."""
+    process = os.fork()
+    if process:
+        return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+    code = 1
+    os.dup2(2, 1)  # what libraries print is no answer
+    try:
+        write_answer(folder, _measured(folder, read_order(folder)))
+        code = 0
+    except Exception:
+        write_error(folder, traceback.format_exc())
+    finally:
+        os._exit(code)
 
 
 def _measured(folder: Path, order: MeasuringOrder) -> Costs:
@@ -37,10 +61,10 @@ def _measured(folder: Path, order: MeasuringOrder) -> Costs:
     predict = _opened(order, variant, inputs)
     predict()
     memory = max(_held_bytes() - before, 0)
-    predict_original = predict
-    if order.count > 1:
-        predict_original = _opened(order, *read_model(folder, 0))
-    own, others = _in_turns(predict, predict_original, order.seconds)
+    is_alone = order.count == 1
+    original = predict if is_alone else _opened(order, *read_model(folder, 0))
+    own, others = _in_turns(predict, original, order.seconds)
+    others = own if is_alone else others
     return Costs(
         latency=float(np.median(own)),
         latency_p99=float(np.quantile(own, 0.99)),
@@ -56,7 +80,8 @@ def _in_turns(
     for _ in range(_WARM):
         one()
         other()
-    own, others = [], []
+    own: list[float] = []
+    others: list[float] = []
     end = time.perf_counter() + seconds
     while len(own) < _LEAST or (len(own) < _MOST and time.perf_counter() < end):
         own.append(_timed(one))

@@ -1,11 +1,17 @@
 """Has models measured in a process of its own, one after the other."""
 
 import logging
+import os
+import select
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import IO, Self
 
 import numpy as np
 
@@ -17,6 +23,7 @@ from services.pruner.measuring.order import (
     Costs,
     MeasuringOrder,
     read_answer,
+    read_error,
     write_model,
     write_order,
 )
@@ -31,7 +38,7 @@ class CannotMeasureError(ValueError):
 
 
 class Measuring:
-    """Measures variants beside the original."""
+    """Measures variants beside the original. To be closed."""
 
     def __init__(
         self,
@@ -55,6 +62,15 @@ class Measuring:
         self._original = original
         self._rows = rows.take(np.arange(target.batch_size) % rows.count)
         self._check = check
+        self._process: subprocess.Popen[str] | None = None
+
+    def __enter__(self) -> Self:
+        """Returns itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Ends the process."""
+        self._end()
 
     def costs(self, built: Built, seconds: float) -> Costs:
         """Returns what a model costs.
@@ -70,46 +86,70 @@ class Measuring:
             raise CannotMeasureError("it has no ONNX twin that agrees")
         with tempfile.TemporaryDirectory(dir=self._folder) as name:
             folder = Path(name)
-            models = [built] if built is self._original else [self._original, built]
-            for number, each in enumerate(models):
-                inputs = inputs_of_rows(each.open(self._role), self._rows)
-                write_model(folder, number, each.files[self._role], inputs)
-            runtime = str(self._target.runtime)
-            write_order(folder, MeasuringOrder(len(models), runtime, self._target.threads, seconds))
-            return self._measured(folder, seconds)
+            self._write(folder, built, seconds)
+            code = self._asked(folder, seconds + _PATIENCE)
+            if code == 0:
+                return read_answer(folder)
+            words = read_error(folder)
+        _log.error("measuring ended with %d: %s", code, words)
+        told = words.strip().rpartition("\n")[2] or f"its process ended with {code}"
+        raise CannotMeasureError(told)
 
     @property
     def _role(self) -> str:
         return ONNX if self._target.runtime is Runtime.ONNX_RUNTIME else SKOPS
 
-    def _measured(self, folder: Path, seconds: float) -> Costs:
-        command = [sys.executable, "-m", "services.pruner.measuring", str(folder)]
-        errors = folder / "errors.txt"
-        with errors.open("wb") as stream:
-            process = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=stream, stderr=stream
-            )
-            try:
-                self._wait(process, seconds + _PATIENCE)
-            finally:
-                process.kill()
-                process.wait()
-        try:
-            return read_answer(folder)
-        except FileNotFoundError:
-            words = errors.read_text(errors="replace")[-2000:]
-            _log.error("measuring ended with %d: %s", process.returncode, words)
-            last = words.strip().rpartition("\n")[2]
-            raise CannotMeasureError(f"its process ended: {last or process.returncode}") from None
+    def _write(self, folder: Path, built: Built, seconds: float) -> None:
+        models = [built] if built is self._original else [self._original, built]
+        for number, each in enumerate(models):
+            inputs = inputs_of_rows(each.open(self._role), self._rows)
+            write_model(folder, number, each.files[self._role], inputs)
+        runtime = str(self._target.runtime)
+        write_order(folder, MeasuringOrder(len(models), runtime, self._target.threads, seconds))
 
-    def _wait(self, process: "subprocess.Popen[bytes]", seconds: float) -> None:
-        waited = 0.0
-        while waited < seconds:
-            try:
-                process.wait(_LOOK_SECONDS)
-            except subprocess.TimeoutExpired:
-                waited += _LOOK_SECONDS
-                self._check()
-            else:
+    def _asked(self, folder: Path, seconds: float) -> int:
+        """Has the process measure what a folder asks for; returns the exit code of that."""
+        process = self._running()
+        assert process.stdin is not None and process.stdout is not None
+        try:
+            process.stdin.write(f"{folder}\n")
+            process.stdin.flush()
+            self._wait(process.stdout, seconds)
+            return int(process.stdout.readline())
+        except BaseException as error:
+            self._end()
+            if isinstance(error, OSError | ValueError):
+                raise CannotMeasureError("the process that measures ended") from error
+            raise
+
+    def _wait(self, answers: IO[str], seconds: float) -> None:
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            if select.select([answers], [], [], _LOOK_SECONDS)[0]:
                 return
+            self._check()
         raise CannotMeasureError("it takes too long")
+
+    def _running(self) -> "subprocess.Popen[str]":
+        if self._process is None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "services.pruner.measuring"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+        return self._process
+
+    def _end(self) -> None:
+        """Ends the process and its children, whatever they do."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                with suppress(OSError):
+                    stream.close()
+        process.wait()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from common.models.vectors import Tensors, Vectors, decode, encode
 
-_ORDER, _ANSWER = "order.json", "answer.json"
+_ORDER, _ANSWER, _ERROR = "order.json", "answer.json", "error.txt"
 _MODEL, _INPUTS = "model-{}", "inputs-{}.safetensors"
 
 
@@ -85,3 +85,14 @@ def read_answer(folder: Path) -> Costs:
         FileNotFoundError: The process has said nothing.
     """
     return Costs(**json.loads((folder / _ANSWER).read_text()))
+
+
+def write_error(folder: Path, words: str) -> None:
+    """Writes why nothing was measured."""
+    (folder / _ERROR).write_text(words)
+
+
+def read_error(folder: Path) -> str:
+    """Returns why nothing was measured; empty where that is not known."""
+    path = folder / _ERROR
+    return path.read_text(errors="replace") if path.is_file() else ""

@@ -34,9 +34,24 @@ class Following:
     layouts: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Gives each index of parameters and buffers a unit of its own."""
+        """Gives each index of parameters and statistics a unit of its own.
+
+        Other buffers are fixed maps, to cells of a grid for instance: nothing of these is learned.
+        """
+        learned = {name for name, _ in self.network.named_parameters()} | self._statistics()
         for name, tensor in self.network.state_dict().items():
-            self.states[name] = self.created(tensor.shape)
+            make = self.created if name in learned else plain
+            self.states[name] = make(tensor.shape)
+
+    def _statistics(self) -> set[str]:
+        """Returns the names of what normalisations have counted."""
+        return {
+            each.name
+            for operation in self.network.program.operations
+            if base_name(operation.kind) == "batch_norm"
+            for each in operation.sources
+            if isinstance(each, State)
+        }
 
     def created(self, shape: Sequence[int]) -> Layout:
         """Returns the layout of a tensor that may be made smaller along all its axes."""

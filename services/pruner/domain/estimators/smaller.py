@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from services.pruner.domain.classical.first_trees import first_trees
 from services.pruner.domain.classical.reduction import can_reduce, reductions
 from services.pruner.domain.classical.rows import Reduced, Rows
 from services.pruner.domain.estimators.material import Made, Material, ModelRows
@@ -53,7 +54,8 @@ def _reduced(place: Place, material: Material) -> list[Reduced]:
     for each in reductions(place.estimator, learned, choosing, material.seed, material.check):
         material.check()
         found.append(each)
-    return found
+    # Where nothing can be fitted anew without loss, it is still told what fewer trees would lose.
+    return found or list(first_trees(place.estimator))
 
 
 def _rows_at(place: Place, rows: ModelRows) -> Rows:

@@ -1,0 +1,232 @@
+"""The page of a pruning, for people."""
+
+from collections.abc import Iterator, Sequence
+
+from plotly import graph_objects as go
+
+from common.reports.rendering import render
+from common.reports.report import Notice, Part, Plot, Report, Section, Severity, Table
+from common.reports.text import number, plot_text
+from common.reports.theme import INK, MUTED, SERIES
+from services.pruner.domain.front import Gain
+from services.pruner.domain.search import Measured
+from services.pruner.domain.variants import ORIGINAL
+from services.pruner.outcome import Outcome
+
+_MOST_PARTS = 60
+_TIMES = {
+    Gain.LATENCY: "times faster",
+    Gain.SIZE: "times smaller",
+    Gain.MEMORY: "times less memory",
+}
+
+
+def pruning_page(outcome: Outcome, name: str) -> str:
+    """Returns the page as HTML.
+
+    Args:
+        outcome: What was found.
+        name: Of the run.
+    """
+    report = Report(
+        title=f"Pruning {name}",
+        facts=_facts(outcome),
+        sections=list(_sections(outcome, name)),
+        summary=list(_summary(outcome)),
+    )
+    return render(report)
+
+
+def _summary(outcome: Outcome) -> Iterator[str | Notice]:
+    choice = outcome.choice
+    first, *others = choice.reasons
+    is_original = choice.point.name == ORIGINAL
+    severity = Severity.GOOD if choice.is_within and not is_original else Severity.WARNING
+    title = "Keep the model as it is" if is_original else f"Take {choice.point.name}"
+    cure = "" if choice.is_within else "Accept more loss, or give more data to judge on."
+    yield Notice(severity, title, first, cure)
+    yield from others
+
+
+def _facts(outcome: Outcome) -> dict[str, str | int | float]:
+    original, chosen = outcome.original, outcome.chosen
+    metric = outcome.metric.name.replace("_", " ")
+    return {
+        f"{metric} before": original.judgement.score,
+        f"{metric} after": chosen.judgement.score,
+        **{
+            _TIMES[gain]: f"{chosen.point.gain(original.point, gain):.3g}"
+            for gain in (Gain.LATENCY, Gain.SIZE, Gain.MEMORY)
+        },
+        "Rows judged on": len(outcome.loaded.judging.truth),
+        "Variants measured": len(outcome.found) - 1,
+    }
+
+
+def _sections(outcome: Outcome, name: str) -> Iterator[Section]:
+    yield Section(
+        "The front",
+        [_plot(outcome, gain) for gain in (Gain.LATENCY, Gain.SIZE, Gain.MEMORY)],
+        "Each variant on rows that nothing was chosen by, with the interval of its loss. What lies "
+        "below the dashed line with its whole interval loses no more than is accepted.",
+    )
+    yield Section("All variants", [_variants(outcome)])
+    yield Section("What became smaller", list(_parts(outcome)))
+    if outcome.notes:
+        yield Section("What was not done", list(outcome.notes))
+    yield Section("Lineage", [_lineage(outcome, name)])
+
+
+def _plot(outcome: Outcome, gain: Gain) -> Plot:
+    figure = go.Figure()
+    best = {each.variant.name for each in outcome.front}
+    others = [each for each in outcome.found[1:] if each.variant.name not in best]
+    on_front = [each for each in outcome.found[1:] if each.variant.name in best]
+    for found, words, color in (
+        (others, "other variants", MUTED),
+        (on_front, "the front", SERIES[0]),
+        ([outcome.original], "the original", INK),
+    ):
+        if found:
+            _add_points(figure, outcome, found, gain, (words, color))
+    figure.add_hline(y=outcome.most_loss, line={"color": SERIES[1], "dash": "dash", "width": 1.5})
+    if outcome.choice.point.name != ORIGINAL:
+        _add_choice(figure, outcome, gain)
+    loss = f"loss of {outcome.metric.name.replace('_', ' ')}"
+    figure.update_layout(
+        xaxis={"title": {"text": _TIMES[gain]}, "type": "log"},
+        yaxis={"title": {"text": loss}},
+        height=440,
+    )
+    caption = f"Loss against {gain}: to the right and low down is good."
+    seen = (
+        f"{len(outcome.found) - 1} variants; recommended is {outcome.choice.point.name} with "
+        f"{outcome.chosen.point.gain(outcome.original.point, gain):.3g} {_TIMES[gain]}."
+    )
+    return Plot(figure, caption, seen)
+
+
+def _add_points(
+    figure: go.Figure,
+    outcome: Outcome,
+    found: Sequence[Measured],
+    gain: Gain,
+    look: tuple[str, str],
+) -> None:
+    words, color = look
+    losses = [each.judgement.loss for each in found]
+    figure.add_scatter(
+        x=[each.point.gain(outcome.original.point, gain) for each in found],
+        y=[each.value for each in losses],
+        error_y={
+            "type": "data",
+            "symmetric": False,
+            "array": [each.high - each.value for each in losses],
+            "arrayminus": [each.value - each.low for each in losses],
+            "thickness": 1,
+            "width": 3,
+            "color": color,
+        },
+        mode="markers",
+        name=words,
+        marker={"color": color, "size": 9},
+        hovertext=[plot_text(each.variant.name) for each in found],
+        hovertemplate="%{hovertext}<br>%{x:.3g} " + _TIMES[gain] + ", %{y:.4g}<extra></extra>",
+    )
+
+
+def _add_choice(figure: go.Figure, outcome: Outcome, gain: Gain) -> None:
+    chosen = outcome.chosen
+    figure.add_scatter(
+        x=[chosen.point.gain(outcome.original.point, gain)],
+        y=[chosen.judgement.loss.value],
+        mode="markers",
+        name="recommended",
+        marker={"color": SERIES[1], "symbol": "circle-open", "size": 18, "line": {"width": 3}},
+        hoverinfo="skip",
+    )
+
+
+def _variants(outcome: Outcome) -> Table:
+    metric = outcome.metric.name.replace("_", " ")
+    rows = []
+    for each in outcome.ordered:
+        costs, loss = outcome.costs[each.variant.name], each.judgement.loss
+        rows.append(
+            (
+                each.variant.name,
+                each.judgement.score,
+                loss.value,
+                loss.high,
+                each.point.gain(outcome.original.point, Gain.LATENCY),
+                1000 * costs.latency,
+                1000 * costs.latency_p99,
+                each.variant.built.size_bytes / 1e3,
+                costs.memory_bytes / 1e6,
+            )
+        )
+    columns = (
+        "Variant",
+        metric,
+        "Loss",
+        "Loss at most",
+        "Times faster",
+        "Median, ms",
+        "99 of 100 below, ms",
+        "Size, kB",
+        "Memory, MB",
+    )
+    target = outcome.specification.target
+    caption = (
+        f"The front first. Times are of batches of {target.batch_size} rows on {target.threads} "
+        f"thread(s), each variant in turns with the original."
+    )
+    return Table(columns, rows, caption)
+
+
+def _parts(outcome: Outcome) -> Iterator[Part]:
+    chain = _chain(outcome)
+    if not chain:
+        yield "Nothing: the original is recommended."
+        return
+    for each in chain:
+        yield from each.variant.notes[:_MOST_PARTS]
+        rows = [
+            (part.name, part.reduction.replace("_", " "), part.before, part.after)
+            for part in each.variant.parts[:_MOST_PARTS]
+        ]
+        if rows:
+            caption = f"The parts that {each.variant.name} has smaller than {each.variant.parent}."
+            yield Table(("Part", "How", "Before", "After"), rows, caption)
+    dropped = outcome.chosen.variant.dropped
+    if dropped:
+        yield f"It does not ask for the columns {', '.join(dropped)} any more."
+
+
+def _chain(outcome: Outcome) -> list[Measured]:
+    """Returns the steps from the original to what is recommended."""
+    by_name = {each.variant.name: each for each in outcome.found}
+    chain, at = list[Measured](), outcome.chosen
+    while at.variant.parent:
+        chain.insert(0, at)
+        at = by_name[at.variant.parent]
+    return chain
+
+
+def _lineage(outcome: Outcome, name: str) -> Table:
+    names = outcome.specification
+    rows = [
+        ("Pruning", name),
+        ("Model", names.model_version),
+        ("Data", names.dataset_version),
+        ("Metric", outcome.metric.name),
+        ("Largest loss", number(outcome.most_loss)),
+        ("Confidence", number(names.confidence)),
+        ("What is to become smaller", str(names.gain)),
+        ("Runtime", str(names.target.runtime).replace("_", " ")),
+        ("Methods", ", ".join(names.methods)),
+        ("Budget", f"{names.budget:g} s"),
+        ("Rows to choose by", number(len(outcome.loaded.choosing.truth))),
+        ("Seed", str(names.seed)),
+    ]
+    return Table(("What", "Value"), rows, "What went in, and with which settings.")

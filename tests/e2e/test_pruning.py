@@ -1,0 +1,232 @@
+"""The pruner as its users meet it: models in, smaller versions out, bad input, and faults."""
+
+from collections.abc import Iterator
+
+import grpc
+import numpy as np
+import pytest
+from sklearn.ensemble import RandomForestClassifier
+
+from aimass.catalog.v1 import dataset_pb2, model_pb2, transfer_pb2
+from aimass.pruner.v1 import pruner_pb2
+from aimass.tuner.v1 import tuner_pb2
+from aimass.type.v1 import run_pb2
+from common.artifacts.blobs import read_artifact
+from common.local.plan import SuiteOptions
+from common.models.onnx_model import load_onnx
+from common.models.skops_model import load_skops
+from common.testing.suite import RunningSuite, running_suite
+from tests.e2e.analysis_data import TARGET, import_model, import_onnx, measurements, table
+from tests.support.browser import open_browser
+from tests.support.foreign_models import skops_file
+
+pytestmark = pytest.mark.slow
+
+BUDGET = 90
+DRAWN = "[...document.querySelectorAll('.plot')].every(e => e.querySelector('.main-svg'))"
+
+
+@pytest.fixture(scope="module")
+def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSuite]:
+    """A suite with a process for prunings ready, as it has at its users'."""
+    home = tmp_path_factory.mktemp("pruner-suite")
+    with running_suite(home, SuiteOptions(agents=1), {"AIMASS_PRUNER_WARM": "true"}) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def data(suite: RunningSuite) -> str:
+    """Four numbers and a colour, of which half is left to choose by and to judge on."""
+    split = dataset_pb2.SplitSpec(validation_fraction=0.2, test_fraction=0.3)
+    spec = dataset_pb2.DatasetImportSpec(target=TARGET, split=split)
+    return suite.import_dataset("pruned-colours", "colours.csv", table(), spec)
+
+
+@pytest.fixture(scope="module")
+def forest(suite: RunningSuite, data: str) -> str:
+    """A forest from elsewhere, which has learned from other rows of the same kind."""
+    values, colours = measurements(1800)
+    learned = RandomForestClassifier(100, random_state=0).fit(values[600:], colours[600:])
+    return import_model(suite, "forest.skops", skops_file(learned), "forest", data)
+
+
+@pytest.fixture(scope="module")
+def pruned(suite: RunningSuite, forest: str) -> pruner_pb2.PruningRun:
+    """A pruning of the forest with nothing but its name and a bound."""
+    return suite.prune(spec_of(forest))
+
+
+def spec_of(version: str, **more: object) -> pruner_pb2.PruningSpec:
+    """Returns a pruning that may lose three hundredths of accuracy."""
+    fields = {"metric": "accuracy", "max_loss": 0.03, **more}
+    spec = pruner_pb2.PruningSpec(model_version=version, **fields)
+    spec.budget.FromSeconds(BUDGET)
+    return spec
+
+
+def points_of(suite: RunningSuite, name: str, size: int = 1000) -> list[pruner_pb2.Point]:
+    """Returns the points of a pruning, page by page."""
+    request = pruner_pb2.ListPointsRequest(name=name, page_size=size)
+    found: list[pruner_pb2.Point] = []
+    while True:
+        page = suite.pruning.ListPoints(request)
+        found += page.points
+        request.page_token = page.next_page_token
+        if not request.page_token:
+            return found
+
+
+def version_of(suite: RunningSuite, name: str) -> model_pb2.ModelVersion:
+    """Returns a model version."""
+    return suite.models.GetModelVersion(model_pb2.GetModelVersionRequest(name=name))
+
+
+def test_a_forest_becomes_smaller_and_says_why(
+    suite: RunningSuite, pruned: pruner_pb2.PruningRun, forest: str, data: str
+) -> None:
+    """The main path: the recommended version is smaller, keeps the bound, and has its lineage."""
+    assert pruned.status.state == run_pb2.RUN_STATE_SUCCEEDED, pruned.status.error
+    summary = pruned.summary
+    assert summary.is_within and summary.reasons and summary.point_count >= 2
+    assert summary.point.loss_high <= 0.03
+    assert summary.point.size_gain > 1
+    version = version_of(suite, pruned.model_version)
+    assert list(version.lineage.inputs) == [data, pruned.name, forest]
+    assert list(pruned.status.lineage.outputs) == [version.name]
+    assert version.name.startswith("models/forest/versions/")
+    original, smaller = (
+        load_skops(suite.store, each) for each in (version_of(suite, forest), version)
+    )
+    rows = np.random.default_rng(0).normal(size=(500, 4))
+    [before], [after] = (
+        list(each.predict({"features": rows}).values()) for each in (original, smaller)
+    )
+    assert (before.argmax(axis=1) == after.argmax(axis=1)).mean() > 0.85
+
+
+def test_points_come_page_by_page(suite: RunningSuite, pruned: pruner_pb2.PruningRun) -> None:
+    """Each once, the front first; what is recommended names its version."""
+    found = points_of(suite, pruned.name, 1)
+    assert found == points_of(suite, pruned.name)
+    names = [each.name for each in found]
+    assert len(set(names)) == len(names) == pruned.summary.point_count + 1
+    versions = {each.name: each.model_version for each in found if each.model_version}
+    assert versions == {pruned.summary.recommended: pruned.model_version}
+
+
+def test_another_point_becomes_a_version_once(
+    suite: RunningSuite, pruned: pruner_pb2.PruningRun
+) -> None:
+    """Without a new search; asked twice it is the same version. The original is none."""
+    other = next(
+        each.name
+        for each in points_of(suite, pruned.name)
+        if each.parent and not each.model_version
+    )
+    request = pruner_pb2.ApplyPointRequest(name=pruned.name, point=other)
+    made = suite.pruning.ApplyPoint(request).model_version
+    assert made == suite.pruning.ApplyPoint(request).model_version != pruned.model_version
+    version = version_of(suite, made)
+    load_skops(suite.store, version)
+    assert pruned.name in version.lineage.inputs
+    for point, code in (
+        ("original", grpc.StatusCode.INVALID_ARGUMENT),
+        ("other", grpc.StatusCode.NOT_FOUND),
+    ):
+        with pytest.raises(grpc.RpcError) as caught:
+            suite.pruning.ApplyPoint(pruner_pb2.ApplyPointRequest(name=pruned.name, point=point))
+        assert caught.value.code() is code
+
+
+def test_the_report_opens_as_a_page(suite: RunningSuite, pruned: pruner_pb2.PruningRun) -> None:
+    """Plots are drawn, nothing is fetched, no complaint; it says what to take."""
+    request = transfer_pb2.CreateArtifactUrlRequest(artifact=pruned.report)
+    address = suite.transfers.CreateArtifactUrl(request).url
+    with open_browser() as browser:
+        browser.call("Page.navigate", url=address)
+        browser.wait_for(f"document.querySelectorAll('.plot').length == 3 && {DRAWN}")
+        text = browser.value("document.body.innerText")
+        assert f"Take {pruned.summary.recommended}" in text
+        assert pruned.summary.reasons[0] in text
+        assert browser.requests() == [address]
+        assert browser.complaints() == []
+
+
+def test_a_graph_from_elsewhere_is_pruned(suite: RunningSuite, data: str) -> None:
+    """An ONNX model stays one, and computes in ONNX Runtime."""
+    graph = import_onnx(suite, data, "graph")
+    run = suite.prune(spec_of(graph, gain=pruner_pb2.GAIN_SIZE))
+    assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status.error
+    assert run.spec.target.runtime == pruner_pb2.PRUNING_RUNTIME_ONNX_RUNTIME
+    assert run.summary.reasons
+    for each in points_of(suite, run.name):
+        assert each.latency.ToNanoseconds() > 0
+    if run.model_version:
+        load_onnx(suite.store, version_of(suite, run.model_version))
+
+
+def test_a_model_of_a_search_becomes_smaller(suite: RunningSuite, data: str) -> None:
+    """Blends lose members; what stays has an ONNX twin where the original had one."""
+    tuning = tuner_pb2.TuningSpec(
+        dataset_version=data, model="models/blend", families=["random_forest", "linear"]
+    )
+    tuning.budget.FromSeconds(15)
+    tuned = suite.tune(tuning)
+    run = suite.prune(spec_of(tuned.model_version, metric="log_loss", max_loss=0.1))
+    assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status.error
+    assert run.summary.is_within
+    original, version = (
+        version_of(suite, each) for each in (tuned.model_version, run.model_version)
+    )
+    assert run.summary.point.latency_gain > 1
+    assert ("onnx" in version.artifacts) == ("onnx" in original.artifacts)
+
+
+def test_a_killed_pruning_goes_on(suite: RunningSuite, forest: str) -> None:
+    """SIGKILL of its process: another attempt goes on after the steps that were done before."""
+    name = suite.create_pruning(spec_of(forest, model="models/killed"))
+    for event in suite.watch_pruning(name):
+        if event.HasField("log_line") and "loses" in event.log_line.text:
+            break
+    suite.job(name).kill()
+    run = suite.finish_pruning(name)
+    assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status.error
+    assert run.status.attempt == 2
+    listed = model_pb2.ListModelVersionsRequest(parent="models/killed")
+    versions = suite.models.ListModelVersions(listed).model_versions
+    assert [each.name for each in versions] == [run.model_version]
+
+
+def test_a_pruning_outlives_the_service(suite: RunningSuite, forest: str) -> None:
+    """SIGKILL of the service: it goes on."""
+    name = suite.create_pruning(spec_of(forest, model="models/outliving"))
+    for event in suite.watch_pruning(name):
+        if event.HasField("log_line"):
+            break
+    suite.supervised("pruner").kill()
+    run = suite.finish_pruning(name)
+    assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status.error
+
+
+def test_what_is_wrong_is_named_before_anything_is_stored(suite: RunningSuite, forest: str) -> None:
+    for spec, field in (
+        (spec_of(""), "model_version"),
+        (spec_of("models/none/versions/1"), "models/none/versions/1"),
+        (spec_of(forest, metric="rmse"), "metric"),
+        (spec_of(forest, methods=["smaller_graph"]), "methods[0]"),
+        (spec_of(forest, max_loss=-1.0), "max_loss"),
+    ):
+        with pytest.raises(grpc.RpcError) as caught:
+            suite.create_pruning(spec)
+        assert field in str(caught.value.details())
+
+
+def test_a_model_with_prunings_is_not_deleted(
+    suite: RunningSuite, pruned: pruner_pb2.PruningRun
+) -> None:
+    """Nor a pruning that versions come from: their files are its."""
+    with pytest.raises(grpc.RpcError) as caught:
+        suite.pruning.DeletePruningRun(pruner_pb2.DeletePruningRunRequest(name=pruned.name))
+    assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
+    version = version_of(suite, pruned.model_version)
+    assert b"".join(read_artifact(suite.store, version.artifacts["skops"]))

@@ -1,0 +1,133 @@
+"""What a pruning is refused for before it begins: the field is named, and the cure."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from aimass.catalog.v1 import model_pb2
+from aimass.pruner.v1 import pruner_pb2
+from common.data.schema import Column, ColumnType, Schema, SplitCounts, Task
+from common.errors import InvalidFieldError, InvalidInputError
+from services.pruner.convert import known_model, run_to_proto, specification_from_proto
+from services.pruner.domain.methods import METHODS, ModelFormat, methods_for
+from services.pruner.domain.resolution import KnownData, KnownModel, resolve_against
+from services.pruner.domain.specification import PruningSpecification, Runtime
+
+SCHEMA = Schema(
+    (
+        Column("a", ColumnType.NUMERIC),
+        Column("y", ColumnType.CATEGORICAL, categories=("no", "yes")),
+    ),
+    Task.CLASSIFICATION,
+    "y",
+    targets=("y",),
+)
+DATA = KnownData("datasets/d/versions/1", SCHEMA, SplitCounts(100, 40, 60))
+MODEL = KnownModel(
+    name="models/m/versions/3",
+    format=ModelFormat.SKOPS,
+    task=Task.CLASSIFICATION,
+    classes=("no", "yes"),
+    metrics=(),
+    roles=frozenset({"skops", "samples"}),
+    learned_validation=False,
+)
+
+
+def refusal(
+    spec: dict[str, Any], model: KnownModel = MODEL, data: KnownData = DATA
+) -> tuple[str, str]:
+    """Returns the field that is refused, and why."""
+    with pytest.raises(InvalidFieldError) as caught:
+        resolve_against(PruningSpecification(**spec), model, data)
+    [violation] = caught.value.violations
+    return violation.field.removeprefix("pruning_run.spec."), violation.description
+
+
+def test_defaults_come_from_the_model_and_the_data() -> None:
+    resolved = resolve_against(PruningSpecification(), MODEL, DATA)
+    spec = resolved.specification
+    assert (spec.model, spec.model_version) == ("models/m", MODEL.name)
+    assert (spec.metric, spec.target.runtime) == ("roc_auc", Runtime.NATIVE)
+    assert list(spec.methods) == methods_for(ModelFormat.SKOPS)
+    assert (resolved.choosing, resolved.judging) == (40, 60)
+    assert run_to_proto(resolved).estimate.judging_row_count == 60
+    graph = replace(MODEL, format=ModelFormat.ONNX, roles=frozenset({"onnx"}))
+    assert resolve_against(PruningSpecification(), graph, DATA).specification.target.runtime is (
+        Runtime.ONNX_RUNTIME
+    )
+
+
+def test_the_metric_is_the_one_that_the_model_was_made_for() -> None:
+    """A search for the best log loss is not pruned by another metric, unless that is asked for."""
+    made = replace(MODEL, metrics=("loss", "log_loss"))
+    assert resolve_against(PruningSpecification(), made, DATA).specification.metric == "log_loss"
+    asked = PruningSpecification(metric="accuracy")
+    assert resolve_against(asked, made, DATA).specification.metric == "accuracy"
+
+
+def test_what_does_not_fit_is_refused_with_the_cure() -> None:
+    assert refusal({"metric": "rmse"}) == (
+        "metric",
+        "`rmse` does not fit binary problems; take roc_auc, average_precision, log_loss, brier, "
+        "accuracy, balanced_accuracy, f1, f1_macro, f1_micro or mcc.",
+    )
+    field, why = refusal({"metric": "speed"})
+    assert (field, why.startswith("There is no metric `speed`; there are ")) == ("metric", True)
+    field, why = refusal({"methods": ("fewer_members", "magic")})
+    assert (field, why.startswith("There is no method `magic`;")) == ("methods[1]", True)
+    field, why = refusal({"methods": ("smaller_graph",)})
+    assert field == "methods[0]"
+    assert "does not fit models/m/versions/3, a skops model; take fewer_members," in why
+    runtime = {"target": {"runtime": "onnx_runtime"}}
+    assert refusal(runtime) == (
+        "target.runtime",
+        "models/m/versions/3 has no ONNX twin; take NATIVE, or a model that has one.",
+    )
+    graph = replace(MODEL, format=ModelFormat.ONNX, roles=frozenset({"onnx"}))
+    assert refusal({"target": {"runtime": "native"}}, graph)[0] == "target.runtime"
+
+
+def test_too_few_rows_to_tell_are_refused() -> None:
+    few = replace(DATA, counts=SplitCounts(100, 0, 30))
+    field, why = refusal({}, data=few)
+    assert field == "dataset_version"
+    assert "15 to choose by and 15 to judge on, of 20 each at least" in why
+
+
+def test_other_tasks_are_refused() -> None:
+    field, why = refusal({}, replace(MODEL, task=Task.FORECASTING))
+    assert (field, "is for the task forecasting" in why) == ("model_version", True)
+
+
+def test_formats_that_are_none_are_refused() -> None:
+    detector = model_pb2.ModelVersion(
+        name="models/d/versions/1", format=model_pb2.MODEL_FORMAT_DETECTOR
+    )
+    with pytest.raises(InvalidFieldError, match="is a detector; name a scikit-learn or ONNX model"):
+        known_model(detector)
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"max_loss": -0.1}, "max_loss"),
+        ({"confidence": 0.4}, "confidence"),
+        ({"target": {"batch_size": 0}}, "target.batch_size"),
+        ({"target": {"threads": 65}}, "target.threads"),
+        ({"budget": {"seconds": 9}}, "budget"),
+        ({"seed": -1}, "seed"),
+    ],
+)
+def test_values_out_of_range_are_refused(spec: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        specification_from_proto(pruner_pb2.PruningSpec(**spec))
+    assert [each.field for each in caught.value.violations] == [f"pruning_run.spec.{field}"]
+
+
+def test_every_format_has_methods() -> None:
+    assert {form for each in METHODS.values() for form in each.formats} >= {
+        ModelFormat.SKOPS,
+        ModelFormat.ONNX,
+    }
