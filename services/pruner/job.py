@@ -165,8 +165,8 @@ class _Pruning:
         if step is not None:
             budget = self._specification.budget
             self._note(
-                f"The time was over before {step.method} was tried on {step.base}: give the pruning "
-                f"more than {budget:g} s."
+                f"The time was over before {step.method} was tried on {step.base}: give the "
+                f"pruning more than {budget:g} s."
             )
 
     def _note(self, told: str) -> None:

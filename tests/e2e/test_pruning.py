@@ -1,6 +1,7 @@
 """The pruner as its users meet it: models in, smaller versions out, bad input, and faults."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import grpc
 import numpy as np
@@ -56,9 +57,9 @@ def pruned(suite: RunningSuite, forest: str) -> pruner_pb2.PruningRun:
     return suite.prune(spec_of(forest))
 
 
-def spec_of(version: str, **more: object) -> pruner_pb2.PruningSpec:
+def spec_of(version: str, **more: Any) -> pruner_pb2.PruningSpec:
     """Returns a pruning that may lose three hundredths of accuracy."""
-    fields = {"metric": "accuracy", "max_loss": 0.03, **more}
+    fields: dict[str, Any] = {"metric": "accuracy", "max_loss": 0.03, **more}
     spec = pruner_pb2.PruningSpec(model_version=version, **fields)
     spec.budget.FromSeconds(BUDGET)
     return spec

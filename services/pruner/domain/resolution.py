@@ -57,7 +57,7 @@ class Resolved:
     """A pruning that can begin.
 
     Attributes:
-        specification: With every default filled in but `max_loss`, which may need the model's score.
+        specification: With every default filled in but `max_loss`, which needs the model's score.
         choosing: Rows that variants are chosen by.
         judging: Rows that quality is measured on.
     """
@@ -81,8 +81,8 @@ def resolve_against(
         raise refused(
             "dataset_version",
             f"{data.name} has too few rows that {model.name} has not learned from: {choosing:,} to "
-            f"choose by and {judging:,} to judge on, of {LEAST_ROWS} each at least; import it with a "
-            "larger test part, or name another data set version.",
+            f"choose by and {judging:,} to judge on, of {LEAST_ROWS} each at least; import it with "
+            "a larger test part, or name another data set version.",
         )
     changes = {
         "model_version": model.name,
@@ -108,8 +108,8 @@ def kind_of(model: KnownModel, schema: Schema) -> ProblemKind:
     if model.task is not Task.CLASSIFICATION:
         raise refused(
             "model_version",
-            f"{model.name} is for the task {model.task}; name a model for classification, labels or "
-            "regression.",
+            f"{model.name} is for the task {model.task}; name a model for classification, labels "
+            "or regression.",
             reason="TASK_NOT_SUPPORTED",
         )
     count = len(model.classes) or len(schema.column(schema.target).labels)
@@ -158,7 +158,8 @@ def _methods(wanted: Iterable[str], model: KnownModel) -> list[str]:
         if name not in fitting:
             raise refused(
                 f"methods[{place}]",
-                f"`{name}` does not fit {model.name}, a {model.format} model; take {named(fitting)}.",
+                f"`{name}` does not fit {model.name}, a {model.format} model; "
+                f"take {named(fitting)}.",
             )
     return [each for each in fitting if not wanted or each in wanted]
 
