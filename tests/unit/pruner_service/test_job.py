@@ -32,6 +32,8 @@ from tests.support.pruning import (
     owner_of,
 )
 
+pytestmark = pytest.mark.slow
+
 NAME = "pruningRuns/p"
 
 
