@@ -238,7 +238,7 @@ class _Tuning:
                 ("Model", self._specification.model),
             ],
             notices=[Notice(Severity.WARNING, _ODD, each, "") for each in result.warnings],
-            is_cut_short=bool(result.note),
+            note=result.note,
             test_score=summary.test_score.value if summary.HasField("test_score") else None,
             comparison=summary.comparison if summary.HasField("comparison") else None,
         )

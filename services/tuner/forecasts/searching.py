@@ -195,7 +195,7 @@ class ForecastSearch:
                 ("Model", wanted.model),
             ],
             warnings=found.loaded.warnings,
-            is_cut_short=bool(found.note),
+            note=found.note,
         )
         try:
             return forecast_page(found.tuned, found.test, found.history, found.settings, facts)

@@ -224,10 +224,10 @@ def test_without_a_floor_readers_are_warned() -> None:
 def test_what_readers_should_know_of_the_data_comes_first() -> None:
     made = Made(ProblemKind.BINARY)
     leak = Notice(Severity.PROBLEM, "A column tells the target", "It is id.")
-    facts = replace(FACTS, notices=[leak], is_cut_short=True)
+    facts = replace(FACTS, notices=[leak], note="The search was cancelled.")
     found = notices(gathered(made.problem, made.usual(), made.history, facts))
     assert found[0] is leak
-    assert "stopped before its time" in found[1].title
+    assert found[1].text == "The search was cancelled."
 
 
 def test_the_score_of_test_rows_is_told() -> None:

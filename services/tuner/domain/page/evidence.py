@@ -35,7 +35,7 @@ class Facts:
         target: What is predicted, for people.
         lineage: What went in, what came of it: a word and a resource name each.
         notices: What else readers should know first, for instance of the data.
-        is_cut_short: Whether the search was stopped before its time.
+        note: What else is to be said of the search, in sentences; may be empty.
         test_score: Of rows put aside from the start, as people know the metric; None for none.
         comparison: With the champion on these rows; None where there was none.
     """
@@ -45,7 +45,7 @@ class Facts:
     target: str = ""
     lineage: Sequence[tuple[str, str]] = ()
     notices: Sequence[Notice] = ()
-    is_cut_short: bool = False
+    note: str = ""
     test_score: float | None = None
     comparison: tuner_pb2.Comparison | None = None
 

@@ -35,7 +35,7 @@ class ForecastFacts:
         seconds: The whole budget.
         lineage: What went in, what came of it: a word and a resource name each.
         warnings: What is odd about the data, one sentence each.
-        is_cut_short: Whether the search was stopped before its time.
+        note: What else is to be said of the search, in sentences; may be empty.
     """
 
     title: str
@@ -43,7 +43,7 @@ class ForecastFacts:
     seconds: float
     lineage: Sequence[tuple[str, str]] = ()
     warnings: Sequence[str] = ()
-    is_cut_short: bool = False
+    note: str = ""
 
 
 def forecast_page(
@@ -105,7 +105,7 @@ def _evidence(
         target=facts.target,
         lineage=facts.lineage,
         notices=[Notice(Severity.WARNING, _ODD, each, "") for each in facts.warnings],
-        is_cut_short=facts.is_cut_short,
+        note=facts.note,
         test_score=None if test is None else tuned.metric.shown(test.loss),
     )
     return gathered(tuned.problem, found, history, known, FAMILIES)

@@ -148,14 +148,8 @@ def _parts(evidence: Evidence) -> str:
 
 
 def _stopped(evidence: Evidence) -> Notice | None:
-    if not evidence.facts.is_cut_short:
-        return None
-    return Notice(
-        Severity.NOTE,
-        "The search was stopped before its time",
-        "The page shows the best until then.",
-        "Let a search use its whole budget for a better model.",
-    )
+    note = evidence.facts.note
+    return Notice(Severity.NOTE, "To know of this search", note) if note else None
 
 
 def _floor_notice(evidence: Evidence) -> Notice | None:
