@@ -43,6 +43,12 @@ _TUNING, _TUNING_RATE = (0.5, 0.02) if is_quick() else (4.0, 0.02)
 _RECOVERY, _RECOVERY_RATE = _TUNING / 32, 0.01
 _LEAST = {2.0: 1.9, 3.0: 2.8}
 """Real gain from which on accuracies are compared, for gain asked."""
+NOTES = (
+    f"Networks: ONNX Runtime, one thread, {ROWS} pictures at once, medians, alternating with the "
+    "dense network; the thread's own time is taken, which is right on a busy machine too.",
+    f"All are fine-tuned for {_TUNING:g} epochs; ours do a part of them between their steps.",
+    "An accuracy on 3,000 pictures has a standard error of 0.75 points.",
+)
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _MUCH = -1, -3, 1_000_000_000
 
 
@@ -247,8 +253,8 @@ def _keep_memory() -> None:
         allocator.mallopt(option, _MUCH)
 
 
-def main() -> None:
-    """Runs what is asked for in the environment."""
+def networks() -> list[Measure]:
+    """Measures all contenders on each network."""
     _keep_memory()
     torch.set_num_threads(1)
     data = Path(os.environ.get("AIMASS_BENCH_DATA") or ROOT.parent / "shared" / "data" / "pruner")
@@ -258,14 +264,8 @@ def main() -> None:
     found: list[Measure] = []
     for case in [Case(name, seed, pictures) for name in names for seed in seeds]:
         found += measures(case, list(compared(case)))
-    notes = [
-        f"ONNX Runtime, one thread, {ROWS} pictures at once, medians, alternating with the dense "
-        "network; the thread's own time is taken, which is right on a busy machine too.",
-        f"All are fine-tuned for {_TUNING:g} epochs; ours do a part of them between their steps.",
-        "An accuracy on 3,000 pictures has a standard error of 0.75 points.",
-    ]
-    publish("pruner-networks", found, notes)
+    return found
 
 
 if __name__ == "__main__":
-    main()
+    publish("pruner-networks", networks(), NOTES)

@@ -1,6 +1,7 @@
 """Models whose estimators, wherever they are, were made smaller."""
 
 import copy
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -12,6 +13,8 @@ from services.pruner.domain.classical.rows import Reduced, Rows
 from services.pruner.domain.estimators.material import Made, Material, ModelRows
 from services.pruner.domain.estimators.places import Place, places_of
 from services.pruner.domain.variants import PartSize
+
+_log = logging.getLogger(__name__)
 
 
 def smaller_parts(material: Material) -> Iterator[Made]:
@@ -51,9 +54,13 @@ def _reduced(place: Place, material: Material) -> list[Reduced]:
     learned = _rows_at(place, material.learned)
     choosing = _rows_at(place, material.choosing)
     found = []
-    for each in reductions(place.estimator, learned, choosing, material.seed, material.check):
-        material.check()
-        found.append(each)
+    try:
+        for each in reductions(place.estimator, learned, choosing, material.seed, material.check):
+            material.check()
+            found.append(each)
+    except (ValueError, TypeError):
+        # Texts among its columns, say: the others still become smaller.
+        _log.warning("%s cannot be reduced", place.name or "the model", exc_info=True)
     # Where nothing can be fitted anew without loss, it is still told what fewer trees would lose.
     return found or list(first_trees(place.estimator))
 
