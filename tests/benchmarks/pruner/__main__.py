@@ -1,4 +1,4 @@
-"""The pruner's benchmark: `make bench NAME=pruner [DATA=folder of pictures and tables] [FULL=1]`."""
+"""The pruner's benchmark: `make bench NAME=pruner [DATA=folder of pictures, tables] [FULL=1]`."""
 
 from tests.benchmarks.harness import publish, say
 from tests.benchmarks.pruner import features, forests, networks
