@@ -210,3 +210,18 @@ class SplitCounts:
     def total(self) -> int:
         """Rows of all parts."""
         return self.train + self.validation + self.test
+
+
+@dataclass(frozen=True)
+class KnownDataset:
+    """What is known of a data set version before it is read.
+
+    Attributes:
+        name: Resource name with the version's number.
+        schema: Its columns, target and task.
+        counts: Rows of each part of the split.
+    """
+
+    name: str
+    schema: "Schema"
+    counts: SplitCounts

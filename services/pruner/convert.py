@@ -3,11 +3,11 @@
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.pruner.v1 import pruner_pb2
 from common.data.messages import schema_from_proto
-from common.data.schema import SplitCounts, Task
+from common.data.schema import KnownDataset, SplitCounts, Task
 from common.errors import InvalidFieldError
 from common.protobuf import enum_short_name, from_plain, resolve
 from services.pruner.domain.methods import METHODS, ModelFormat
-from services.pruner.domain.resolution import KnownData, KnownModel, Resolved
+from services.pruner.domain.resolution import KnownModel, Resolved
 from services.pruner.domain.specification import FIELD, PruningSpecification
 
 _FORMATS = {
@@ -68,10 +68,10 @@ def known_model(version: model_pb2.ModelVersion) -> KnownModel:
     )
 
 
-def known_data(version: dataset_pb2.DatasetVersion) -> KnownData:
+def known_data(version: dataset_pb2.DatasetVersion) -> KnownDataset:
     """Returns what a record tells of data."""
     counts = version.split_counts
-    return KnownData(
+    return KnownDataset(
         version.name,
         schema_from_proto(version.schema),
         SplitCounts(counts.train, counts.validation, counts.test),

@@ -11,14 +11,14 @@ from aimass.type.v1 import run_pb2
 from common import names
 from common.artifacts.protocol import ObjectStore
 from common.data.messages import schema_from_proto
-from common.data.schema import SplitCounts
+from common.data.schema import KnownDataset, SplitCounts
 from common.errors import UnavailableError
 from common.models.store import read_preprocessing
 from common.networks import specification as networks
 from common.protobuf import enum_short_name, to_plain
 from services.trainer.domain.estimate import Estimate, estimate
 from services.trainer.domain.outliers.resolution import Scan, resolve_outliers, unknown_scan
-from services.trainer.domain.resolution import Parent, TrainingData, resolve_against_data
+from services.trainer.domain.resolution import Parent, resolve_against_data
 from services.trainer.domain.specification import (
     FIELD,
     OutlierTreatment,
@@ -75,11 +75,11 @@ class Validator:
             estimate=_estimate_message(estimate(resolved, data.counts)),
         )
 
-    async def _data(self, name: str) -> TrainingData:
+    async def _data(self, name: str) -> KnownDataset:
         request = dataset_pb2.GetDatasetVersionRequest(name=name)
         version = await self._datasets.GetDatasetVersion(request)
         counts = version.split_counts
-        return TrainingData(
+        return KnownDataset(
             version.name,
             schema_from_proto(version.schema),
             SplitCounts(counts.train, counts.validation, counts.test),

@@ -17,7 +17,7 @@ from common.artifacts.memory import MemoryStore
 from common.artifacts.protocol import ObjectStore
 from common.data.cache import HostCache
 from common.data.messages import schema_from_proto
-from common.data.schema import SplitCounts, Task
+from common.data.schema import KnownDataset, SplitCounts, Task
 from common.data.shards import PARQUET_MEDIA_TYPE
 from common.models.store import read_preprocessing
 from common.networks.specification import from_proto
@@ -26,7 +26,7 @@ from common.testing.datasets import store_dataset
 from services.trainer.domain.job import Job
 from services.trainer.domain.outliers.resolution import Scan, resolve_outliers
 from services.trainer.domain.preparation import prepare
-from services.trainer.domain.resolution import Parent, TrainingData, resolve_against_data
+from services.trainer.domain.resolution import Parent, resolve_against_data
 from services.trainer.domain.specification import (
     ScoresReference,
     read_specification,
@@ -140,7 +140,7 @@ def resolve_spec(
     names = {"dataset_version": data.name, "model": "models/sample"}
     message = from_plain({**names, **spec}, trainer_pb2.TrainingSpec)
     counts = data.split_counts
-    known = TrainingData(
+    known = KnownDataset(
         data.name,
         schema_from_proto(data.schema),
         SplitCounts(counts.train, counts.validation, counts.test),

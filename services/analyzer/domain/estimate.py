@@ -4,11 +4,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from common.data.schema import KnownDataset
 from common.networks.cost import network_cost
 from services.analyzer.domain.models.foreign import ForeignAnalysed, fake_row
 from services.analyzer.domain.models.model import AnalysedModel
 from services.analyzer.domain.models.torch_package import TorchPackage
-from services.analyzer.domain.resolution import CheckedData, CheckedModel
+from services.analyzer.domain.resolution import CheckedModel
 from services.analyzer.domain.sample import MOST_BYTES, row_bytes
 from services.analyzer.domain.specification import AnalysisSpecification
 
@@ -32,7 +33,7 @@ class Estimate:
 def estimate(
     specification: AnalysisSpecification,
     models: Sequence[CheckedModel],
-    data: CheckedData,
+    data: KnownDataset,
     sizes: Sequence[int],
 ) -> Estimate:
     """Estimates the needs of a resolved specification.
@@ -49,7 +50,7 @@ def estimate(
     return Estimate(_STARTING_SECONDS + work, _BASE_BYTES + _COPIES * rows + 3 * sum(sizes))
 
 
-def _seconds_per_row(model: AnalysedModel, data: CheckedData) -> float:
+def _seconds_per_row(model: AnalysedModel, data: KnownDataset) -> float:
     if isinstance(model, TorchPackage):
         return network_cost(model.specification).multiplications / _MULTIPLICATIONS_PER_SECOND
     assert isinstance(model, ForeignAnalysed)

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from common.data.schema import ColumnType, Schema, SplitCounts, Task, require_column
+from common.data.schema import ColumnType, KnownDataset, Schema, Task, require_column
 from common.errors import InvalidFieldError
 from services.analyzer.domain.metrics import METRICS, Metric
 from services.analyzer.domain.models.model import AnalysedModel
@@ -46,25 +46,10 @@ class CheckedModel:
     layers: Callable[[], Sequence[str]]
 
 
-@dataclass(frozen=True)
-class CheckedData:
-    """A data set version as far as a check needs it.
-
-    Attributes:
-        name: Its resource name.
-        schema: Columns and targets.
-        counts: Rows of each part of the split.
-    """
-
-    name: str
-    schema: Schema
-    counts: SplitCounts
-
-
 def resolve_against(
     specification: AnalysisSpecification,
     models: Sequence[CheckedModel],
-    data: CheckedData,
+    data: KnownDataset,
     paths: Paths,
 ) -> AnalysisSpecification:
     """Fills in every default and checks that all fits together.
@@ -128,7 +113,7 @@ def _resolved_parts(specification: AnalysisSpecification, paths: Paths) -> tuple
 
 
 def _resolved_rows(
-    wanted: EvaluatedRows | None, data: CheckedData, paths: Paths
+    wanted: EvaluatedRows | None, data: KnownDataset, paths: Paths
 ) -> tuple[EvaluatedRows, int]:
     counts = {
         EvaluatedRows.TEST: data.counts.test,
@@ -148,7 +133,7 @@ def _resolved_rows(
 
 
 def _resolved_metric(
-    wanted: Metric | None, checked: CheckedModel, data: CheckedData, paths: Paths
+    wanted: Metric | None, checked: CheckedModel, data: KnownDataset, paths: Paths
 ) -> Metric | None:
     """Returns the metric; None where there is nothing to measure by."""
     fitting = METRICS[checked.model.task]
@@ -292,7 +277,7 @@ def _check_layers(names: Sequence[str], checked: CheckedModel, paths: Paths) -> 
             )
 
 
-def _check_what_if(row: int | None, data: CheckedData, paths: Paths) -> None:
+def _check_what_if(row: int | None, data: KnownDataset, paths: Paths) -> None:
     if row is not None and row >= data.counts.total:
         raise paths.error(
             "what_if_row", f"must be 0 to {data.counts.total - 1}, a row of {data.name}."

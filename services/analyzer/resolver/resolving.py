@@ -6,14 +6,14 @@ from aimass.analyzer.v1 import analyzer_pb2, resolver_pb2
 from aimass.catalog.v1 import model_pb2
 from common.artifacts import ObjectStore
 from common.data.messages import schema_from_proto
-from common.data.schema import SplitCounts
+from common.data.schema import KnownDataset, SplitCounts
 from common.errors import InvalidFieldError
 from services.analyzer.convert import specification_from_proto, specification_to_proto
 from services.analyzer.domain.estimate import estimate
 from services.analyzer.domain.layers import named_layers
 from services.analyzer.domain.part import UnusableModelError
 from services.analyzer.domain.paths import Paths
-from services.analyzer.domain.resolution import CheckedData, CheckedModel, resolve_against
+from services.analyzer.domain.resolution import CheckedModel, resolve_against
 from services.analyzer.opening import check_format, describe_model
 
 
@@ -41,7 +41,7 @@ class Resolving:
         version = question.dataset_version
         counts = version.split_counts
         schema = schema_from_proto(version.schema)
-        data = CheckedData(
+        data = KnownDataset(
             version.name, schema, SplitCounts(counts.train, counts.validation, counts.test)
         )
         models = [
@@ -56,7 +56,7 @@ class Resolving:
         return analysis
 
     def _checked(
-        self, version: model_pb2.ModelVersion, data: CheckedData, paths: Paths, place: int
+        self, version: model_pb2.ModelVersion, data: KnownDataset, paths: Paths, place: int
     ) -> CheckedModel:
         check_format(version, paths.model(place))
         try:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from common.data.schema import Schema, SplitCounts, Task
+from common.data.schema import KnownDataset, Schema, Task
 from common.errors import InvalidFieldError
 from common.scoring.kinds import ProblemKind
 from common.scoring.names import DEFAULT_METRICS, METRIC_KINDS, metric_kinds, metrics_for, named
@@ -38,21 +38,6 @@ class KnownModel:
 
 
 @dataclass(frozen=True)
-class KnownData:
-    """What is known of a data set version before it is read.
-
-    Attributes:
-        name: Resource name with the version's number.
-        schema: Its columns, target and task.
-        counts: Rows of each part of the split.
-    """
-
-    name: str
-    schema: Schema
-    counts: SplitCounts
-
-
-@dataclass(frozen=True)
 class Resolved:
     """A pruning that can begin.
 
@@ -68,7 +53,7 @@ class Resolved:
 
 
 def resolve_against(
-    specification: PruningSpecification, model: KnownModel, data: KnownData
+    specification: PruningSpecification, model: KnownModel, data: KnownDataset
 ) -> Resolved:
     """Returns a pruning that can begin.
 
@@ -116,7 +101,7 @@ def kind_of(model: KnownModel, schema: Schema) -> ProblemKind:
     return ProblemKind.BINARY if count <= 2 else ProblemKind.MULTICLASS
 
 
-def held_out_counts(model: KnownModel, data: KnownData) -> tuple[int, int]:
+def held_out_counts(model: KnownModel, data: KnownDataset) -> tuple[int, int]:
     """Returns how many rows there are to choose by, and to judge on.
 
     Test rows judge and validation rows choose, where the model has not learned from these; where

@@ -9,8 +9,8 @@ from common.data.schema import (
     LABEL_TYPES,
     Column,
     ColumnType,
+    KnownDataset,
     Schema,
-    SplitCounts,
     require_column,
 )
 from common.data.schema import Task as DataTask
@@ -31,21 +31,6 @@ _TABLE_TYPES = LABEL_TYPES | {ColumnType.NUMERIC}
 
 
 @dataclass(frozen=True)
-class TrainingData:
-    """What is known about a data set version.
-
-    Attributes:
-        name: Resource name with the version's number.
-        schema: Its columns, target and task.
-        counts: Rows of each part of the split.
-    """
-
-    name: str
-    schema: Schema
-    counts: SplitCounts
-
-
-@dataclass(frozen=True)
 class Parent:
     """The model version whose weights a run starts from.
 
@@ -61,7 +46,7 @@ class Parent:
 
 
 def resolve_against_data(
-    specification: TrainingSpecification, data: TrainingData, parent: Parent | None = None
+    specification: TrainingSpecification, data: KnownDataset, parent: Parent | None = None
 ) -> TrainingSpecification:
     """Fills in every default that depends on the data and checks that all fits together.
 

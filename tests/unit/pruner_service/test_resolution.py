@@ -7,11 +7,11 @@ import pytest
 
 from aimass.catalog.v1 import model_pb2
 from aimass.pruner.v1 import pruner_pb2
-from common.data.schema import Column, ColumnType, Schema, SplitCounts, Task
+from common.data.schema import Column, ColumnType, KnownDataset, Schema, SplitCounts, Task
 from common.errors import InvalidFieldError, InvalidInputError
 from services.pruner.convert import known_model, run_to_proto, specification_from_proto
 from services.pruner.domain.methods import METHODS, ModelFormat, methods_for
-from services.pruner.domain.resolution import KnownData, KnownModel, resolve_against
+from services.pruner.domain.resolution import KnownModel, resolve_against
 from services.pruner.domain.specification import PruningSpecification, Runtime
 
 SCHEMA = Schema(
@@ -23,7 +23,7 @@ SCHEMA = Schema(
     "y",
     targets=("y",),
 )
-DATA = KnownData("datasets/d/versions/1", SCHEMA, SplitCounts(100, 40, 60))
+DATA = KnownDataset("datasets/d/versions/1", SCHEMA, SplitCounts(100, 40, 60))
 MODEL = KnownModel(
     name="models/m/versions/3",
     format=ModelFormat.SKOPS,
@@ -36,7 +36,7 @@ MODEL = KnownModel(
 
 
 def refusal(
-    spec: dict[str, Any], model: KnownModel = MODEL, data: KnownData = DATA
+    spec: dict[str, Any], model: KnownModel = MODEL, data: KnownDataset = DATA
 ) -> tuple[str, str]:
     """Returns the field that is refused, and why."""
     with pytest.raises(InvalidFieldError) as caught:

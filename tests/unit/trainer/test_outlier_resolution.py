@@ -6,12 +6,12 @@ from dataclasses import replace
 import pytest
 
 from aimass.trainer.v1 import trainer_pb2
-from common.data.schema import SplitCounts
+from common.data.schema import KnownDataset, SplitCounts
 from common.errors import InvalidInputError
 from common.protobuf import from_plain
 from services.trainer.domain.estimate import estimate
 from services.trainer.domain.outliers.resolution import Scan, resolve_outliers
-from services.trainer.domain.resolution import TrainingData, resolve_against_data
+from services.trainer.domain.resolution import resolve_against_data
 from services.trainer.domain.specification import (
     ScoresReference,
     TrainingSpecification,
@@ -28,7 +28,7 @@ def resolve(
     outliers: Mapping[str, object],
     spec: Mapping[str, object] | None = None,
     scan: Scan = SCAN,
-    data: TrainingData = DATA,
+    data: KnownDataset = DATA,
 ) -> TrainingSpecification:
     plain = {**NAMES, **TABLE, **(spec or {}), "outliers": {"scan": "outlierScans/s", **outliers}}
     read = read_specification(from_plain(plain, trainer_pb2.TrainingSpec))
@@ -101,7 +101,7 @@ def test_errors_name_field_and_cure(
     outliers: Mapping[str, object],
     spec: Mapping[str, object],
     scan: Scan,
-    data: TrainingData,
+    data: KnownDataset,
     field: str,
     cure: str,
 ) -> None:

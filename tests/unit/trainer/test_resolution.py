@@ -4,13 +4,21 @@ from dataclasses import replace
 import pytest
 
 from aimass.trainer.v1 import trainer_pb2
-from common.data.schema import Column, ColumnType, NumericStatistics, Schema, SplitCounts, Task
+from common.data.schema import (
+    Column,
+    ColumnType,
+    KnownDataset,
+    NumericStatistics,
+    Schema,
+    SplitCounts,
+    Task,
+)
 from common.errors import InvalidInputError
 from common.models.preprocessing import NumericColumn, Preprocessing, Target
 from common.networks.specification import NetworkSpecification
 from common.protobuf import from_plain
 from services.trainer.domain.estimate import estimate, evaluation_rows
-from services.trainer.domain.resolution import Parent, TrainingData, resolve_against_data
+from services.trainer.domain.resolution import Parent, resolve_against_data
 from services.trainer.domain.specification import (
     TrainingSpecification,
     read_specification,
@@ -44,13 +52,13 @@ SCHEMA = Schema(
     task=Task.CLASSIFICATION,
     target="label",
 )
-DATA = TrainingData("datasets/d/versions/3", SCHEMA, SplitCounts(train=100, validation=20))
+DATA = KnownDataset("datasets/d/versions/3", SCHEMA, SplitCounts(train=100, validation=20))
 TABLE = {"features": ["age", "city", "flag"]}
 NAMES = {"dataset_version": "datasets/d/versions/latest", "model": "models/m"}
 
 
 def resolve(
-    spec: Mapping[str, object], data: TrainingData = DATA, parent: Parent | None = None
+    spec: Mapping[str, object], data: KnownDataset = DATA, parent: Parent | None = None
 ) -> TrainingSpecification:
     message = from_plain({**NAMES, **spec}, trainer_pb2.TrainingSpec)
     return resolve_against_data(read_specification(message), data, parent)

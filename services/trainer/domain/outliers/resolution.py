@@ -5,8 +5,8 @@ Needs neither scores nor data: it runs before a run is created.
 
 from dataclasses import dataclass
 
+from common.data.schema import KnownDataset
 from common.errors import InvalidFieldError
-from services.trainer.domain.resolution import TrainingData
 from services.trainer.domain.specification import (
     FIELD,
     OutlierProof,
@@ -40,7 +40,7 @@ class Scan:
 
 
 def resolve_outliers(
-    specification: TrainingSpecification, data: TrainingData, scan: Scan | None
+    specification: TrainingSpecification, data: KnownDataset, scan: Scan | None
 ) -> TrainingSpecification:
     """Fills in what is left open about outliers, and checks that scan and data fit.
 
@@ -87,7 +87,7 @@ def _error(name: str, description: str, reason: str = "") -> InvalidFieldError:
     return InvalidFieldError(f"{FIELD}.outliers.{name}", description, reason=reason)
 
 
-def _check_scan(scan: Scan, data: TrainingData) -> None:
+def _check_scan(scan: Scan, data: KnownDataset) -> None:
     if scan.state in _UNDER_WAY:
         raise _error(
             "scan", f"{scan.name} is {scan.state.upper()}; wait for its end.", "SCAN_NOT_ENDED"
@@ -108,7 +108,7 @@ def _check_scan(scan: Scan, data: TrainingData) -> None:
 
 
 def _proof(
-    proof: OutlierProof, specification: TrainingSpecification, data: TrainingData
+    proof: OutlierProof, specification: TrainingSpecification, data: KnownDataset
 ) -> OutlierProof:
     if specification.parent_model_version:
         raise _error(
