@@ -1,18 +1,18 @@
 """Estimators that look at some columns only of the tables that they are given."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 from common.models.estimators.packing import Packed
+from common.models.estimators.wrapping import Wrapped, WrappedClassifier, WrappedRegressor
 
 
-class _FewerColumns(Packed, BaseEstimator):
-    """What classifiers and regressors share; made by `of`, never fitted themselves.
+class _FewerColumns(Packed, Wrapped):
+    """What classifiers and regressors share.
 
     They ask for the columns that they need. Tables with all that others like them once took are
     taken, too: what is not needed is not looked at.
@@ -21,18 +21,12 @@ class _FewerColumns(Packed, BaseEstimator):
         estimator_: Fitted on the columns that are needed, in order.
         all_names_: Names of all columns of tables of before, in order.
         kept_: Positions among these of the columns that are needed, in order.
-        n_features_in_: Their number.
-        feature_names_in_: Their names.
     """
 
     packed = ("all_names_",)
 
-    # Named as in scikit-learn, so that `frames.columns_of` finds what the encoders know.
-    estimator_: Any
     all_names_: list[str]
     kept_: list[int]
-    n_features_in_: int
-    feature_names_in_: npt.NDArray[np.object_]
 
     @classmethod
     def of(cls, estimator: Any, kept: Sequence[str], names: Sequence[str]) -> Self:
@@ -65,39 +59,11 @@ class _FewerColumns(Packed, BaseEstimator):
         kept = set(self.kept_)
         return [name for place, name in enumerate(self.all_names_) if place not in kept]
 
-    def fit(self, features: Any, truth: Any) -> Self:
-        """Raises TypeError: it is fitted from the start."""
-        raise TypeError(f"{type(self).__name__} is made of a fitted estimator: make one with `of`.")
-
-    def predict(self, features: Any) -> Any:
-        """Returns what the estimator does.
-
-        Args:
-            features: A data frame with the columns that are needed, and any others; or an array of
-                the columns that are needed, or of all columns of before, in their order.
-
-        Raises:
-            ValueError: A column is missing, or there is another number of columns.
-        """
-        return self.estimator_.predict(self._table(features))
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Whether `of` made it."""
-        return hasattr(self, "estimator_")
-
-    def __sklearn_tags__(self) -> Any:
-        """Returns what scikit-learn asks of an estimator."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
-
     def _table(self, features: Any) -> Any:
         """Returns the columns that are needed, as the estimator takes them."""
         names = self.feature_names_in_.tolist()
         if isinstance(features, pd.DataFrame):
-            missing = [name for name in names if name not in features.columns]
-            if missing:
-                raise ValueError(f"The column `{missing[0]}`, which the model takes, is missing.")
+            self._require_columns(features)
             table = features[names]
         else:
             table = pd.DataFrame(self._needed(np.asarray(features)), columns=names)
@@ -116,20 +82,9 @@ class _FewerColumns(Packed, BaseEstimator):
         )
 
 
-class FewerColumnsClassifier(ClassifierMixin, _FewerColumns):
+class FewerColumnsClassifier(_FewerColumns, WrappedClassifier):
     """Predicts one class of several, or many labels, as its estimator does."""
 
-    @property
-    def classes_(self) -> Any:
-        """Those of the estimator."""
-        return self.estimator_.classes_
 
-    @property
-    def predict_proba(self) -> Callable[[Any], Any]:
-        """Returns probabilities as the estimator does, see `predict`; missing if it gives none."""
-        own = self.estimator_.predict_proba
-        return lambda features: own(self._table(features))
-
-
-class FewerColumnsRegressor(RegressorMixin, _FewerColumns):
+class FewerColumnsRegressor(_FewerColumns, WrappedRegressor):
     """Predicts values as its estimator does."""

@@ -1,36 +1,30 @@
 """Fitted estimators that do without some columns: typical values stand in for these."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+
+from common.models.estimators.wrapping import Wrapped, WrappedClassifier, WrappedRegressor
 
 Filler = float | str | bool | None
 
 
-class _FilledColumns(BaseEstimator):
-    """What classifiers and regressors share; made by `of`, never fitted themselves.
+class _FilledColumns(Wrapped):
+    """What classifiers and regressors share.
 
     Tables with all columns that the estimator was fitted on are taken, too: what it does without is
     not looked at.
 
     Attributes:
-        estimator_: Fitted on data frames with all columns.
-        all_names_: Names of all columns, in order.
+        all_names_: Names of all columns of the data frames that the estimator was fitted on.
         fillers_: What stands in for the columns that it does without, by name.
-        n_features_in_: Number of the columns that it asks for.
-        feature_names_in_: Their names.
     """
 
-    # Named as in scikit-learn, so that `frames.columns_of` finds what the encoders know.
-    estimator_: Any
     all_names_: list[str]
     fillers_: dict[str, Filler]
-    n_features_in_: int
-    feature_names_in_: npt.NDArray[np.object_]
 
     @classmethod
     def of(cls, estimator: Any, names: Sequence[str], fillers: Mapping[str, Filler]) -> Self:
@@ -44,38 +38,10 @@ class _FilledColumns(BaseEstimator):
         made.feature_names_in_ = np.array(kept, dtype=object)
         return made
 
-    def fit(self, features: Any, truth: Any) -> Self:
-        """Raises TypeError: it is fitted from the start."""
-        raise TypeError(f"{type(self).__name__} is made of a fitted estimator: make one with `of`.")
-
-    def predict(self, features: Any) -> Any:
-        """Returns what the estimator does.
-
-        Args:
-            features: A data frame with the columns that it asks for, and any others.
-
-        Raises:
-            ValueError: A column is missing; says which.
-        """
-        return self.estimator_.predict(self._table(features))
-
-    def __sklearn_is_fitted__(self) -> bool:
-        """Whether `of` made it."""
-        return hasattr(self, "estimator_")
-
-    def __sklearn_tags__(self) -> Any:
-        """Returns what scikit-learn asks of an estimator."""
-        tags = super().__sklearn_tags__()
-        tags.input_tags.allow_nan = True
-        return tags
-
     def _table(self, features: Any) -> pd.DataFrame:
-        kept = self.feature_names_in_.tolist()
         if not isinstance(features, pd.DataFrame):
-            features = pd.DataFrame(features, columns=kept)
-        missing = [name for name in kept if name not in features.columns]
-        if missing:
-            raise ValueError(f"The column `{missing[0]}`, which the model takes, is missing.")
+            features = pd.DataFrame(features, columns=self.feature_names_in_.tolist())
+        self._require_columns(features)
         columns = {
             name: self._filled(name, len(features)) if name in self.fillers_ else features[name]
             for name in self.all_names_
@@ -88,20 +54,9 @@ class _FilledColumns(BaseEstimator):
         return np.full(count, value, dtype=kind)
 
 
-class FilledColumnsClassifier(ClassifierMixin, _FilledColumns):
+class FilledColumnsClassifier(_FilledColumns, WrappedClassifier):
     """Predicts one class of several, or many labels, as its estimator does."""
 
-    @property
-    def classes_(self) -> Any:
-        """Those of the estimator."""
-        return self.estimator_.classes_
 
-    @property
-    def predict_proba(self) -> Callable[[Any], Any]:
-        """Returns probabilities as the estimator does, see `predict`; missing if it gives none."""
-        own = self.estimator_.predict_proba
-        return lambda features: own(self._table(features))
-
-
-class FilledColumnsRegressor(RegressorMixin, _FilledColumns):
+class FilledColumnsRegressor(_FilledColumns, WrappedRegressor):
     """Predicts values as its estimator does."""
