@@ -51,12 +51,13 @@ class Twin(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         """Returns float32 [rows, classes] probabilities or [rows, 1] values."""
         named = zip(self._names, inputs, strict=True)
-        output: Tensor = self.network(*[self._prepare(name, value) for name, value in named])
+        output: Tensor = self.network(*[self.prepared(name, value) for name, value in named])
         if self._target.task == "classification":
             return torch.softmax(output, dim=1)
         return (output.double() * self._target.scale + self._target.mean).float()
 
-    def _prepare(self, name: str, value: Tensor) -> Tensor:
+    def prepared(self, name: str, value: Tensor) -> Tensor:
+        """Returns a raw input as the network takes it."""
         if name == "categories":
             return value
         if name == "image":

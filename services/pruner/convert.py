@@ -13,6 +13,8 @@ from services.pruner.domain.specification import FIELD, PruningSpecification
 _FORMATS = {
     model_pb2.MODEL_FORMAT_SKOPS: ModelFormat.SKOPS,
     model_pb2.MODEL_FORMAT_ONNX: ModelFormat.ONNX,
+    model_pb2.MODEL_FORMAT_UNSPECIFIED: ModelFormat.TORCH_PACKAGE,
+    model_pb2.MODEL_FORMAT_TORCH_PACKAGE: ModelFormat.TORCH_PACKAGE,
 }
 _SEARCHES = "tuningRuns/"
 
@@ -53,7 +55,8 @@ def known_model(version: model_pb2.ModelVersion) -> KnownModel:
         kind = enum_short_name(model_pb2.ModelFormat.DESCRIPTOR, version.format)
         raise InvalidFieldError(
             f"{FIELD}.model_version",
-            f"{version.name} is a {kind}; name a scikit-learn or ONNX model.",
+            f"{version.name} is a {kind}; name a package of the trainer, or a scikit-learn or ONNX "
+            "model.",
             reason="FORMAT_NOT_SUPPORTED",
         )
     metrics = [name.partition("/")[2] for name in version.metrics if name.startswith("validation/")]

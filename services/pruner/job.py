@@ -24,6 +24,7 @@ from services.pruner.loading import Loaded, load
 from services.pruner.making import Workshop
 from services.pruner.measuring.measuring import CannotMeasureError, Measuring
 from services.pruner.measuring.order import Costs
+from services.pruner.networks import Aim
 from services.pruner.outcome import Outcome
 from services.pruner.publication import publish
 from services.pruner.recording import Recording, measured_of
@@ -76,7 +77,8 @@ class _Pruning:
             seed=specification.seed,
         )
         check = owner.check_cancelled
-        self._workshop = Workshop(self._loaded, self._metric, specification.seed, check)
+        aim = Aim(specification.gain, specification.target.batch_size)
+        self._workshop = Workshop(loaded, self._metric, specification.seed, aim, check)
         self._recording = Recording(owner.store, owner.name, self._loaded.version)
         self._costs: dict[str, Costs] = {}
         self._notes: list[str] = []

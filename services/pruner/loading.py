@@ -15,17 +15,28 @@ from common.data.schema import LABEL_TYPES, Column, ColumnType, Part, Schema
 from common.errors import FailedPreconditionError
 from common.models.answering import Question, places_of
 from common.models.outputs import UnknownOutputsError
-from common.models.sample_rows import sample_rows
-from common.models.store import read_part
+from common.models.sample_rows import SampleRows, sample_rows
+from common.models.store import read_part, read_preprocessing
+from common.models.transform import ColumnTransform
 from common.scoring.arrays import Truth
 from common.scoring.kinds import ProblemKind
 from common.scoring.metric import Needs
 from common.scoring.registry import metric_for
 from services.pruner.convert import known_model
 from services.pruner.domain.judging import HeldOut
+from services.pruner.domain.methods import ModelFormat
 from services.pruner.domain.resolution import LEAST_ROWS, KnownModel, kind_of
 from services.pruner.domain.specification import PruningSpecification
-from services.pruner.domain.variants import ONNX, SAMPLES, Built
+from services.pruner.domain.variants import (
+    ONNX,
+    PREPROCESSING,
+    SAMPLES,
+    SPECIFICATION,
+    WEIGHTS,
+    Built,
+)
+
+_OF_PACKAGES = frozenset({PREPROCESSING, SPECIFICATION, "environment"})
 
 _PART = ""
 """Name of the part of the split among the columns, which all have a longer one."""
@@ -80,10 +91,8 @@ def load(
     truth, known = _truth(raw, kind, outputs, schema, model)
     raw, truth = raw.take(known), truth[known]
     chosen = _chosen(raw.columns[_PART], model, specification.seed)
-    features = _features(schema, version)
-    learned, choosing, judging = (
-        HeldOut(sample_rows(raw.take(each), features, None), truth[each]) for each in chosen
-    )
+    rows_of = _rows_of(schema, version, store)
+    learned, choosing, judging = (HeldOut(rows_of(raw.take(each)), truth[each]) for each in chosen)
     _check_rows(specification, choosing, judging)
     metric = metric_for(kind, specification.metric)
     question = Question(outputs, kind, metric.needs is Needs.DECISIONS)
@@ -92,12 +101,14 @@ def load(
     signature.CopyFrom(version.signature)
     if kind.has_classes and not signature.classes:
         signature.classes.extend(outputs)
-    built = Built(model.format, files, signature)
+    built = Built(model.format, files, signature, network=version.network)
     return Loaded(version, built, question, learned, choosing, judging)
 
 
 def _roles(model: KnownModel) -> list[str]:
     own = str(model.format)
+    if model.format is ModelFormat.TORCH_PACKAGE:
+        return [ONNX, SAMPLES, WEIGHTS, *sorted(_OF_PACKAGES & model.roles)]
     return list(dict.fromkeys([own, SAMPLES, *({ONNX} & model.roles)]))
 
 
@@ -124,6 +135,23 @@ def _read(
     if not found:
         raise _unfit(f"{data.name} has no rows")
     return concatenated(found)
+
+
+def _rows_of(
+    schema: Schema, version: model_pb2.ModelVersion, store: ObjectStore
+) -> Callable[[RawRows], SampleRows]:
+    """Returns what turns raw rows into what the model takes."""
+    if version.format in (model_pb2.MODEL_FORMAT_SKOPS, model_pb2.MODEL_FORMAT_ONNX):
+        features = _features(schema, version)
+        return lambda raw: sample_rows(raw, features, None)
+    preprocessing = read_preprocessing(version, store)
+    names = preprocessing.network_input.names
+
+    def prepared(raw: RawRows) -> SampleRows:
+        transform = ColumnTransform(preprocessing, raw.columns, raw.labels)
+        return SampleRows({name: transform.raw(name, slice(None)) for name in names})
+
+    return prepared
 
 
 def _features(schema: Schema, version: model_pb2.ModelVersion) -> list[Column]:

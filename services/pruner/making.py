@@ -26,11 +26,15 @@ from services.pruner.domain.judging import HeldOut
 from services.pruner.domain.methods import (
     FEWER_COLUMNS,
     FEWER_MEMBERS,
+    FEWER_UNITS,
+    METHODS,
+    SMALLER_GRAPH,
     SMALLER_PARTS,
     ModelFormat,
 )
 from services.pruner.domain.variants import ONNX, ORIGINAL, SAMPLES, SKOPS, Built, Variant
 from services.pruner.loading import Loaded
+from services.pruner.networks import Aim, network_variants
 
 _log = logging.getLogger(__name__)
 
@@ -53,12 +57,14 @@ class Workshop:
         loaded: What the pruning works with.
         metric: What counts.
         seed: Of all chance.
+        aim: What is to become less, where.
         check: Called now and then; may raise to stop.
     """
 
     loaded: Loaded
     metric: Metric
     seed: int
+    aim: Aim
     check: Callable[[], None]
 
     def variants(self, base: Variant, method: str, seconds: float) -> Iterator[Variant]:
@@ -69,10 +75,22 @@ class Workshop:
             method: Its name.
             seconds: That may be taken, about.
         """
-        if base.built.format is ModelFormat.ONNX:
+        if base.built.format not in METHODS[method].formats:
+            return  # an ONNX model that was made of a network
+        if method == SMALLER_GRAPH:
             yield from self._graphs(base, method)
+        elif method == FEWER_UNITS:
+            yield from self._networks(base, method, seconds)
         else:
             yield from self._estimators(base, method, seconds)
+
+    def _networks(self, base: Variant, method: str, seconds: float) -> Iterator[Variant]:
+        made = network_variants(
+            base.built, self.loaded.learned, self.aim, seconds, self.seed, self.check
+        )
+        for smaller, built in made:
+            variant = _variant(base, method, smaller.name, built, smaller.notes)
+            yield replace(variant, parts=smaller.parts)
 
     def _estimators(self, base: Variant, method: str, seconds: float) -> Iterator[Variant]:
         model = base.built.open()

@@ -16,6 +16,7 @@ from services.pruner.domain.methods import ModelFormat
 from services.pruner.domain.search import Measured, Step
 from services.pruner.domain.variants import Built, PartSize, Variant
 from services.pruner.measuring.order import Costs
+from services.pruner.networks import parameter_count
 from services.pruner.points import points_prefix, read_version, version_key
 
 _MEDIA = {
@@ -25,6 +26,7 @@ _BINARY = "application/octet-stream"
 _FORMATS = {
     ModelFormat.SKOPS: model_pb2.MODEL_FORMAT_SKOPS,
     ModelFormat.ONNX: model_pb2.MODEL_FORMAT_ONNX,
+    ModelFormat.TORCH_PACKAGE: model_pb2.MODEL_FORMAT_TORCH_PACKAGE,
 }
 
 
@@ -91,6 +93,9 @@ class Recording:
             signature=variant.built.signature,
             labels=self._version.labels,
         )
+        if variant.built.format is ModelFormat.TORCH_PACKAGE:
+            version.network.CopyFrom(variant.built.network)
+            version.parameter_count = parameter_count(version)
         for role, content in variant.built.files.items():
             media = _MEDIA.get(role, _BINARY)
             version.artifacts[role].CopyFrom(
@@ -104,7 +109,9 @@ class Recording:
             role: b"".join(read_artifact(self._store, ref))
             for role, ref in version.artifacts.items()
         }
-        built = Built(self._formats[version.format], files, version.signature)
+        built = Built(
+            self._formats[version.format], files, version.signature, network=version.network
+        )
         variant = Variant(
             kept.name, built, kept.parent, kept.methods, kept.notes, kept.parts, kept.dropped
         )

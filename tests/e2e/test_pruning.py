@@ -10,11 +10,13 @@ from sklearn.ensemble import RandomForestClassifier
 
 from aimass.catalog.v1 import dataset_pb2, model_pb2, transfer_pb2
 from aimass.pruner.v1 import pruner_pb2
+from aimass.trainer.v1 import trainer_pb2
 from aimass.tuner.v1 import tuner_pb2
-from aimass.type.v1 import run_pb2
+from aimass.type.v1 import network_pb2, run_pb2
 from common.artifacts.blobs import read_artifact
 from common.local.plan import SuiteOptions
 from common.models.onnx_model import load_onnx
+from common.models.package import load_package
 from common.models.skops_model import load_skops
 from common.testing.suite import RunningSuite, running_suite
 from tests.e2e.analysis_data import TARGET, import_model, import_onnx, measurements, table
@@ -181,6 +183,28 @@ def test_a_model_of_a_search_becomes_smaller(suite: RunningSuite, data: str) -> 
     )
     assert run.summary.point.latency_gain > 1
     assert ("onnx" in version.artifacts) == ("onnx" in original.artifacts)
+
+
+def test_a_network_becomes_narrower(suite: RunningSuite, data: str) -> None:
+    """A package of the trainer stays one: the trainer can go on from it, everybody can load it."""
+    network = network_pb2.NetworkSpec(mlp=network_pb2.MlpNetwork(hidden_widths=[256, 128]))
+    training = trainer_pb2.TrainingSpec(
+        dataset_version=data, model="models/net", network=network, epochs=15
+    )
+    original = suite.train(training).model_version
+    run = suite.prune(spec_of(original, methods=["fewer_units"], gain=pruner_pb2.GAIN_SIZE))
+    assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status.error
+    assert run.summary.point_count >= 1 and not run.summary.notes
+    assert run.summary.is_within and run.summary.point.size_gain > 1
+    version = version_of(suite, run.model_version)
+    load_package(suite.store, version)
+    assert version.parameter_count < version_of(suite, original).parameter_count
+    widths = version.network.mlp.hidden_widths
+    assert list(widths) < [256, 128] and len(widths) == 2
+    training.network.CopyFrom(version.network)
+    training.parent_model_version = version.name
+    training.epochs = 1
+    assert suite.train(training).status.state == run_pb2.RUN_STATE_SUCCEEDED
 
 
 def test_a_killed_pruning_goes_on(suite: RunningSuite, forest: str) -> None:

@@ -31,6 +31,7 @@ FEWER_MEMBERS = "fewer_members"
 SMALLER_PARTS = "smaller_parts"
 FEWER_COLUMNS = "fewer_columns"
 SMALLER_GRAPH = "smaller_graph"
+FEWER_UNITS = "fewer_units"
 
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
@@ -47,9 +48,15 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             "Does without the columns that the model does not need.",
             frozenset({ModelFormat.SKOPS}),
         ),
+        FEWER_UNITS: Method(
+            "Removes channels, neurons, embedding widths and blocks of a network by measured "
+            "latency, and trains it again with the original as teacher.",
+            frozenset({ModelFormat.TORCH_PACKAGE}),
+        ),
         SMALLER_GRAPH: Method(
-            "Folds constants, drops trees, neurons and channels of a graph, and computes in int8.",
-            frozenset({ModelFormat.ONNX}),
+            "Folds constants, drops trees, neurons and channels of a graph, and computes in int8; "
+            "the result is an ONNX model.",
+            frozenset({ModelFormat.ONNX, ModelFormat.TORCH_PACKAGE}),
         ),
     }
 )

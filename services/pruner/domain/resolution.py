@@ -150,11 +150,12 @@ def _methods(wanted: Iterable[str], model: KnownModel) -> list[str]:
 
 
 def _target(target: Target, model: KnownModel) -> Target:
-    is_graph = model.format is ModelFormat.ONNX
-    runtime = target.runtime or (Runtime.ONNX_RUNTIME if is_graph else Runtime.NATIVE)
-    if is_graph and runtime is Runtime.NATIVE:
+    is_estimator = model.format is ModelFormat.SKOPS
+    runtime = target.runtime or (Runtime.NATIVE if is_estimator else Runtime.ONNX_RUNTIME)
+    if runtime is Runtime.NATIVE and not is_estimator:
         raise refused(
-            "target.runtime", f"{model.name} is an ONNX file; only ONNX_RUNTIME computes it."
+            "target.runtime",
+            f"{model.name} is a network or an ONNX file, which only ONNX_RUNTIME computes here.",
         )
     if runtime is Runtime.ONNX_RUNTIME and _ONNX not in model.roles:
         raise refused(

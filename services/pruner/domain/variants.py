@@ -1,16 +1,23 @@
 """Models on the way from the original to smaller ones."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aimass.catalog.v1 import model_pb2
+from aimass.type.v1 import network_pb2
 from common.models.inputs import ForeignModel
 from common.models.onnx_model import open_onnx
 from common.models.skops_model import open_skops
 from services.pruner.domain.methods import ModelFormat
 
 ORIGINAL = "original"
-SKOPS, ONNX, SAMPLES = "skops", "onnx", "samples"
+SKOPS, ONNX, SAMPLES, WEIGHTS = "skops", "onnx", "samples", "weights"
+PREPROCESSING, SPECIFICATION = "preprocessing", "specification"
+_ROLES = {
+    ModelFormat.SKOPS: SKOPS,
+    ModelFormat.ONNX: ONNX,
+    ModelFormat.TORCH_PACKAGE: WEIGHTS,
+}
 
 
 @dataclass(frozen=True)
@@ -36,13 +43,15 @@ class Built:
 
     Attributes:
         format: How.
-        files: By role: `skops`, `onnx`, `samples`.
+        files: By role: `skops`, `onnx`, `samples` for instance.
         signature: Inputs, outputs and classes; `aimass.catalog.v1.Signature`.
+        network: Of a package of the trainer its network.
     """
 
     format: ModelFormat
     files: Mapping[str, bytes]
     signature: model_pb2.Signature
+    network: network_pb2.NetworkSpec = field(default_factory=network_pb2.NetworkSpec)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -57,18 +66,19 @@ class Built:
     @property
     def role(self) -> str:
         """Of the file that it is kept in."""
-        return SKOPS if self.format is ModelFormat.SKOPS else ONNX
+        return _ROLES[self.format]
 
     def open(self, role: str = "") -> ForeignModel:
         """Returns the model, opened from a file as every other program does.
 
         Args:
-            role: Of the file: `onnx` for the twin. Default: that which it is kept in.
+            role: Of the file: `onnx` for the twin. Default: that which it is kept in; of a network
+                its twin.
 
         Raises:
             InvalidFieldError: It cannot be opened.
         """
-        role = role or self.role
+        role = role or (SKOPS if self.format is ModelFormat.SKOPS else ONNX)
         content = self.files[role]
         return open_skops(content, role) if role == SKOPS else open_onnx(content, role)
 

@@ -1,5 +1,6 @@
 """The layers of a network that take its time, by their shapes."""
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -42,6 +43,11 @@ class LayerShape:
     padding: tuple[int, ...] = ()
     dilation: tuple[int, ...] = ()
     groups: int = 1
+
+    @property
+    def weights(self) -> int:
+        """How many weights it has."""
+        return self.inputs * self.outputs // self.groups * math.prod(self.kernel)
 
     @property
     def multiplications(self) -> int:
