@@ -72,3 +72,17 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
     found = SampleRows.load(tmp_path / "rows.npz")
     np.testing.assert_array_equal(found.by_name["when"], [1.5, np.nan])
     assert list(found.columns) == ["vector", "size"]
+
+
+def test_rows_are_taken_in_any_order_and_more_than_once() -> None:
+    """Of all columns alike, times and the target too."""
+    rows = sample_rows(RAW, COLUMNS, COLUMNS[2])
+    assert rows.count == 2
+    taken = rows.take(np.array([1, 0, 1]))
+    assert taken.count == 3
+    assert taken.columns["size"].tolist() == [6, 5, 6]
+    assert taken.columns["vector"].tolist() == [[3, 4], [1, 2], [3, 4]]
+    assert np.isnan(taken.by_name["when"]).tolist() == [True, False, True]
+    assert taken.target is not None
+    assert taken.target.tolist() == [6, 5, 6]
+    assert SampleRows().count == 0
