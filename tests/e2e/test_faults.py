@@ -8,6 +8,7 @@ from contextlib import suppress
 import psutil
 import pytest
 
+from aimass.pruner.v1 import pruner_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import event_pb2, network_pb2, run_pb2
@@ -169,3 +170,27 @@ def test_waits_visibly_for_workers_then_fails(suite: RunningSuite, table_version
     run = suite.get_run(name)
     assert run.status.state == run_pb2.RUN_STATE_FAILED
     assert "workers" in run.status.error.message
+
+
+def test_pruning_with_the_store_away_for_twenty_seconds(
+    suite: RunningSuite, table_version: str
+) -> None:
+    """A pruning waits for the store, and loses none of its points and events."""
+    wanted = specification(table_version)
+    wanted.model, wanted.epochs = "models/e2e-pruned", 5
+    model = suite.train(wanted).model_version
+    spec = pruner_pb2.PruningSpec(model_version=model, gain=pruner_pb2.GAIN_SIZE)
+    spec.budget.FromSeconds(SEARCH_SECONDS * 3)
+    name = suite.create_pruning(spec)
+    stream = suite.watch_pruning(name)
+    events = follow_until(stream, lambda event: "loses" in event.log_line.text)
+    take_store_away(suite)
+    events += stream
+    run = suite.get_pruning(name)
+    assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status
+    assert run.status.attempt == 1, "the owner outlives the outage, nobody takes over"
+    assert [event.sequence for event in events] == list(range(1, run.status.last_sequence + 1))
+    points = suite.pruning.ListPoints(pruner_pb2.ListPointsRequest(name=name)).points
+    assert len(points) == run.summary.point_count + 1
+    told = [event.log_line.text for event in events if "loses" in event.log_line.text]
+    assert len(told) == run.summary.point_count
