@@ -33,6 +33,6 @@ def first_trees(forest: Any) -> Iterator[Reduced]:
         smaller.n_estimators = count
         smaller.estimators_ = forest.estimators_[:count]
         size = sum(each.tree_.node_count for each in smaller.estimators_)
-        note = f"{count} of {len(forest.estimators_)} trees are left."
+        note = f"{count} of {len(forest.estimators_)} trees {'is' if count == 1 else 'are'} left."
         yield Reduced("first_trees", smaller, size, before, (note,))
         count //= 2

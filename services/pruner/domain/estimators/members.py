@@ -107,6 +107,6 @@ def _made(blend: Any, members: Sequence[_Member], before: int) -> Made:
     smaller = copy.copy(blend)
     smaller.estimators_ = [BlendGroup(each, weights[group]) for group, each in groups.items()]
     count = len(members)
-    note = f"{count} of the {before} members of the ensemble are left."
+    note = f"{count} of the {before} members of the ensemble {'is' if count == 1 else 'are'} left."
     part = PartSize("ensemble", "fewer_members", before, count)
     return Made(f"members_{count}", smaller, (note,), (part,))

@@ -86,7 +86,8 @@ def _outcome(step: Step | None, is_silent: bool) -> str:
     """Returns what came of leaving a column out; the end of a sentence."""
     if step is None:
         return _UNTRIED if is_silent else "."
-    others = f" and {step.others} others" if step.others else ""
+    word = "other" if step.others == 1 else "others"
+    others = f" and {step.others} {word}" if step.others else ""
     link = ";" if step.is_taken else ", but" if is_silent else ";"
     return (
         f"{link} without it{others} the loss changed by {step.increase:+.2g} "
