@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from plotly import graph_objects as go
 
 from common.reports.rendering import render
-from common.reports.report import Notice, Part, Plot, Report, Section, Severity, Table
+from common.reports.report import Cell, Notice, Part, Plot, Report, Section, Severity, Table
 from common.reports.text import number, plot_text
 from common.reports.theme import INK, MUTED, SERIES
 from services.pruner.domain.front import Gain
@@ -71,7 +71,7 @@ def _sections(outcome: Outcome, name: str) -> Iterator[Section]:
         "Each variant on rows that nothing was chosen by, with the interval of its loss. What lies "
         "below the dashed line with its whole interval loses no more than is accepted.",
     )
-    yield Section("All variants", [_variants(outcome)])
+    yield Section("All variants", [_variants(outcome), _costs(outcome)])
     yield Section("What became smaller", list(_parts(outcome)))
     if outcome.notes:
         yield Section("What was not done", list(outcome.notes))
@@ -150,39 +150,38 @@ def _add_choice(figure: go.Figure, outcome: Outcome, gain: Gain) -> None:
 
 def _variants(outcome: Outcome) -> Table:
     metric = outcome.metric.name.replace("_", " ")
+    rows: list[Sequence[Cell]] = []
+    for each in outcome.ordered:
+        loss = each.judgement.loss
+        gains = [each.point.gain(outcome.original.point, gain) for gain in _TIMES]
+        rows.append([each.variant.name, each.judgement.score, loss.value, loss.high, *gains])
+    columns = ("Variant", metric, "Loss", "At most", "Faster", "Smaller", "Memory")
+    caption = (
+        "What each loses and gains, the front first: losses with what they hardly exceed, and how "
+        "many times faster and smaller it is and less memory it takes than the original."
+    )
+    return Table(columns, rows, caption)
+
+
+def _costs(outcome: Outcome) -> Table:
     rows = []
     for each in outcome.ordered:
-        costs, loss = outcome.costs[each.variant.name], each.judgement.loss
+        costs = outcome.costs[each.variant.name]
         rows.append(
             (
                 each.variant.name,
-                each.judgement.score,
-                loss.value,
-                loss.high,
-                each.point.gain(outcome.original.point, Gain.LATENCY),
                 1000 * costs.latency,
                 1000 * costs.latency_p99,
                 each.variant.built.size_bytes / 1e3,
                 costs.memory_bytes / 1e6,
             )
         )
-    columns = (
-        "Variant",
-        metric,
-        "Loss",
-        "At most",
-        "Times faster",
-        "ms",
-        "99 %, ms",
-        "kB",
-        "Memory, MB",
-    )
     target = outcome.specification.target
     caption = (
-        "The front first. Losses with what they are at most. Median time of a batch of "
-        f"{target.batch_size} rows on {target.threads} thread(s), each variant in turns with the "
-        "original, and what 99 of 100 batches take less than; size of the file."
+        f"What each takes. Times are of batches of {target.batch_size} rows on {target.threads} "
+        "thread(s), each variant in turns with the original."
     )
+    columns = ("Variant", "Median, ms", "99 of 100 below, ms", "Size, kB", "Memory, MB")
     return Table(columns, rows, caption)
 
 
