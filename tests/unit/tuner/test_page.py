@@ -209,6 +209,16 @@ def test_a_gain_that_may_be_chance_is_named_one() -> None:
     assert [each.severity for each in notices(evidence)] == [Severity.NOTE]
 
 
+def test_a_floor_is_not_compared_with_itself() -> None:
+    made = Made(ProblemKind.BINARY)
+    floor = made.add("random_forest", 0.9, FLOOR)
+    made.add("linear", 0.9)
+    tuned = made.tuned({floor: 1.0}, made.library.entries[floor].loss(FOLDS))
+    [notice] = notices(gathered(made.problem, tuned, made.history, FACTS))
+    assert notice.title == "Nothing better than a usual model was found"
+    assert notice.text == "The model is a random forest itself."
+
+
 def test_without_a_floor_readers_are_warned() -> None:
     """A floor that was not completed is said to be none, not to be perfect."""
     made = Made(ProblemKind.BINARY)

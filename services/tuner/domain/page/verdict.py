@@ -164,11 +164,19 @@ def _floor_notice(evidence: Evidence) -> Notice | None:
     gain = floor.loss - ensemble.loss
     if gain > _SURE * floor.error:
         return None
+    name = floor_words(floor.entry.candidate.family)
+    if list(ensemble.weights) == [floor.entry.candidate.number]:
+        return Notice(
+            Severity.NOTE,
+            "Nothing better than a usual model was found",
+            f"The model is {name} itself.",
+            "Give the search more time.",
+        )
     return Notice(
         Severity.NOTE,
         "The gain over usual models is no larger than chance",
-        f"The difference to {floor_words(floor.entry.candidate.family)} is less than "
-        f"{_SURE:.0f} times its standard error of {number(floor.error)}.",
+        f"The difference to {name} is less than {_SURE:.0f} times its standard error of "
+        f"{number(floor.error)}.",
         "More rows tell such models apart; more time may find a better one. Where a simple model "
         "is wanted, that one does.",
     )
