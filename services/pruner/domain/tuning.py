@@ -106,7 +106,7 @@ def tune(
                 said = teacher(*inputs)
             loss = examples.taught_loss(network(*inputs), truth, said)
             optimizer.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
+            torch.autograd.backward(loss)
             nn.utils.clip_grad_norm_(network.parameters(), _LARGEST_STEP)
             optimizer.step()
             schedule.step()
