@@ -25,6 +25,8 @@ from services.pruner.domain.dependencies.proving import proved_dependencies
 from services.pruner.domain.dependencies.removal import without
 from services.pruner.domain.importance import magnitudes
 
+pytestmark = pytest.mark.slow
+
 TABLE = NetworkInput(numeric_columns=5, category_sizes=(4, 9))
 IMAGE = NetworkInput(image_shape=(3, 12, 12))
 STAGES = (ResNetStage(blocks=2, channels=8), ResNetStage(blocks=3, channels=12))

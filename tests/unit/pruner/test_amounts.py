@@ -21,6 +21,7 @@ def known_of(module: nn.Module, inputs: tuple[Tensor, ...]) -> Dependencies:
     return dependencies(capture(module, inputs), inputs)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_shapes_are_foretold_before_anything_is_removed(name: str) -> None:
     """Time is looked up for shapes: they must be those of the network that is then made."""

@@ -13,6 +13,8 @@ from services.pruner.domain.dependencies.proving import UNPROVED, proved_depende
 from services.pruner.domain.dependencies.rules import RULES
 from tests.support.architectures import ARCHITECTURES, FOLLOWED
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.mark.parametrize("name", FOLLOWED)
 def test_what_is_followed_is_proved(name: str) -> None:

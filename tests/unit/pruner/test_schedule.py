@@ -15,6 +15,8 @@ from services.pruner.domain.latency.layer_shape import LayerShape, layers_of
 from services.pruner.domain.schedule import Rows, Schedule, Step, Target, steps_to
 from services.pruner.domain.statistics import estimate_statistics
 
+pytestmark = pytest.mark.slow
+
 ROWS = 8
 
 
