@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from aimass.pruner.v1 import pruner_pb2
 from aimass.type.v1 import event_pb2
 from common.catalog import ask_catalog
+from common.errors import DataLossError, InvalidFieldError
 from common.models.inputs import MisfitError
 from common.models.outputs import UnknownOutputsError
 from common.runs.job import run_job
@@ -37,6 +38,8 @@ _CURE = "make room there, or set TMPDIR to a folder with room, and prune again"
 _LOADED, _SEARCHED = 0.05, 0.95
 _STEP_SHARE, _LATEST_STEP = 0.4, 0.8
 _MEASURING_SHARE, _LONGEST_MEASURING = 0.01, 3.0
+_FAILURES = (ValueError, ArithmeticError, MemoryError, DataLossError, InvalidFieldError)
+"""Of a method: it cannot do it, or what it made cannot be kept."""
 _WARNING = event_pb2.SEVERITY_WARNING
 
 
@@ -126,7 +129,7 @@ class _Pruning:
             for variant in self._workshop.variants(base, step.method, _STEP_SHARE * self._left):
                 self._progress(step.method, f"{variant.name} is measured")
                 made += self._tried(variant)
-        except (ValueError, ArithmeticError, MemoryError) as error:
+        except _FAILURES as error:
             # One method that fails costs itself alone: others may still gain.
             self._fails(f"{step.method} of {step.base}", error)
         self._recording.keep(step, made)
