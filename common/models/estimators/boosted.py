@@ -1,5 +1,6 @@
 """Gradient-boosted trees of LightGBM, kept as its text without what predictions do not need."""
 
+import copy
 import os
 import re
 import zlib
@@ -62,6 +63,23 @@ class _Boosted(BaseEstimator):
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "texts_")
+
+    def with_rounds(self, rounds: int) -> Self:
+        """Returns the same of the first rounds alone."""
+        made = copy.copy(self)
+        made.texts_ = [packed(each, rounds) for each in self._boosters()]
+        made.__dict__.pop("_opened", None)
+        return made
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds there are; of many labels the most of any."""
+        return max(each.current_iteration() for each in self._boosters())
+
+    @property
+    def tree_count(self) -> int:
+        """How many trees there are, of all labels and classes."""
+        return sum(each.num_trees() for each in self._boosters())
 
     def _found(self, features: Matrix) -> list[Values]:
         """Returns what each booster says."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from services.pruner.domain.classical.first_trees import first_trees
+from services.pruner.domain.classical.first_trees import first_trees, has_trees
 from services.pruner.domain.classical.reduction import can_reduce, reductions
 from services.pruner.domain.classical.rows import Reduced, Rows
 from services.pruner.domain.estimators.material import Made, Material, ModelRows
@@ -24,7 +24,7 @@ def smaller_parts(material: Material) -> Iterator[Made]:
     careful reduction of each, and so on.
     """
     holder = _Holder(material.model.estimator)
-    places = [each for each in holder.places() if can_reduce(each.estimator)]
+    places = [each for each in holder.places() if _is_known(each.estimator)]
     found = [_reduced(each, material) for each in places]
     for level in range(max(map(len, found), default=0)):
         material.check()
@@ -50,6 +50,10 @@ class _Holder:
         self.model = made
 
 
+def _is_known(estimator: Any) -> bool:
+    return can_reduce(estimator) or has_trees(estimator)
+
+
 def _reduced(place: Place, material: Material) -> list[Reduced]:
     learned = _rows_at(place, material.learned)
     choosing = _rows_at(place, material.choosing)
@@ -71,7 +75,7 @@ def _rows_at(place: Place, rows: ModelRows) -> Rows:
 
 def _made(model: Any, chosen: Sequence[Reduced | None], level: int) -> Made:
     holder = _Holder(model)
-    places = [each for each in holder.places() if can_reduce(each.estimator)]
+    places = [each for each in holder.places() if _is_known(each.estimator)]
     notes: list[str] = []
     parts: list[PartSize] = []
     for place, reduced in zip(places, chosen, strict=True):
