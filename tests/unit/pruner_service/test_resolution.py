@@ -105,7 +105,7 @@ def test_formats_that_are_none_are_refused() -> None:
     detector = model_pb2.ModelVersion(
         name="models/d/versions/1", format=model_pb2.MODEL_FORMAT_DETECTOR
     )
-    with pytest.raises(InvalidFieldError, match="is a detector; name a scikit-learn or ONNX model"):
+    with pytest.raises(InvalidFieldError, match="is a detector; name a package of the trainer"):
         known_model(detector)
 
 
