@@ -54,7 +54,7 @@ def test_two_suites_live_side_by_side(suite: Suite, tmp_path: Path) -> None:
             for state in (first, second)
             for name in (*(f"{each}_address" for each in SERVICE_PORTS), "store_endpoint")
         }
-        assert len(addresses) == 12
+        assert len(addresses) == 2 * (len(SERVICE_PORTS) + 1)
         assert first.suite != second.suite
     assert processes.suite_processes(second.suite) == []
     assert all(psutil.pid_exists(pid) for pid in pids(first))
