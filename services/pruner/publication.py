@@ -49,7 +49,7 @@ def publish(owner: Owner, outcome: Outcome) -> None:
         found.points.CopyFrom(
             _put(owner, f"{prefix}points.binpb", points.SerializeToString(), _PROTOBUF)
         )
-    except Exception:
+    except Exception:  # Files of an attempt that failed are nobody's; it is raised again.
         with suppress(UnavailableError):
             purge_prefix(owner.store, prefix)
         raise
@@ -60,7 +60,7 @@ def _add_page(owner: Owner, outcome: Outcome, found: pruner_pb2.PruningRun, pref
     """Publishes the page, where it can be made: without one nobody loses the model."""
     try:
         page = pruning_page(outcome, owner.name)
-    except Exception:
+    except Exception:  # Whatever is wrong with a page, the model is whole.
         _log.exception("the page cannot be made")
         owner.log("The page cannot be made.", event_pb2.SEVERITY_WARNING, "search")
         return

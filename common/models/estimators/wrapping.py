@@ -1,5 +1,6 @@
 """Estimators around a fitted one, which look at a table in another way before it does."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any, Self
 
@@ -8,7 +9,7 @@ import numpy.typing as npt
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 
 
-class Wrapped(BaseEstimator):
+class Wrapped(BaseEstimator, ABC):
     """What classifiers and regressors share; made by `of`, never fitted themselves.
 
     Attributes:
@@ -47,9 +48,9 @@ class Wrapped(BaseEstimator):
         tags.input_tags.allow_nan = True
         return tags
 
+    @abstractmethod
     def _table(self, features: Any) -> Any:
         """Returns what the estimator takes."""
-        raise NotImplementedError
 
     def _require_columns(self, features: Any) -> None:
         """Raises `ValueError` where a data frame lacks a column that is asked for."""

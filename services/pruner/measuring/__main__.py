@@ -49,7 +49,7 @@ def _in_child(folder: Path) -> int:
     try:
         write_answer(folder, _measured(folder, read_order(folder)))
         code = 0
-    except Exception:
+    except Exception:  # What models raise has no common root; the parent tells of it.
         write_error(folder, traceback.format_exc())
     finally:
         os._exit(code)

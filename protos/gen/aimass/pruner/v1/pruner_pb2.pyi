@@ -470,7 +470,9 @@ class Point(_message.Message):
     is_within: _builtins.bool
     """Whether its loss is within what is accepted."""
     model_version: _builtins.str
-    """The model version that was made of it; empty where none was."""
+    """The model version that the run itself made of it; empty where none. Those of ApplyPoint are not
+    told here.
+    """
     @_builtins.property
     def latency(self) -> _duration_pb2.Duration:
         """Time that a batch takes, the median."""

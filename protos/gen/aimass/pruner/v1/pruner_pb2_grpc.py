@@ -120,7 +120,7 @@ class PrunerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelPruningRun(self, request, context):
-        """Asks a pruning to stop. It is CANCELLED then; what it has measured by then is kept nowhere.
+        """Asks a pruning to stop. It is CANCELLED then; no model is made of what it has measured by then.
         Cancelling one that ended changes nothing. Needs the editor role.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

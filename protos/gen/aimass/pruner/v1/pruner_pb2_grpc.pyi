@@ -49,7 +49,7 @@ class PrunerServiceStub:
     viewer role.
     """
     CancelPruningRun: _grpc.UnaryUnaryMultiCallable[_pruner_pb2.CancelPruningRunRequest, _pruner_pb2.PruningRun]
-    """Asks a pruning to stop. It is CANCELLED then; what it has measured by then is kept nowhere.
+    """Asks a pruning to stop. It is CANCELLED then; no model is made of what it has measured by then.
     Cancelling one that ended changes nothing. Needs the editor role.
     """
     DeletePruningRun: _grpc.UnaryUnaryMultiCallable[_pruner_pb2.DeletePruningRunRequest, _empty_pb2.Empty]
@@ -86,7 +86,7 @@ class PrunerServiceAsyncStub(PrunerServiceStub):
     viewer role.
     """
     CancelPruningRun: _aio.UnaryUnaryMultiCallable[_pruner_pb2.CancelPruningRunRequest, _pruner_pb2.PruningRun]  # type: ignore[assignment]
-    """Asks a pruning to stop. It is CANCELLED then; what it has measured by then is kept nowhere.
+    """Asks a pruning to stop. It is CANCELLED then; no model is made of what it has measured by then.
     Cancelling one that ended changes nothing. Needs the editor role.
     """
     DeletePruningRun: _aio.UnaryUnaryMultiCallable[_pruner_pb2.DeletePruningRunRequest, _empty_pb2.Empty]  # type: ignore[assignment]
@@ -150,7 +150,7 @@ class PrunerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pruner_pb2.CancelPruningRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_pruner_pb2.PruningRun, _abc.Awaitable[_pruner_pb2.PruningRun]]:
-        """Asks a pruning to stop. It is CANCELLED then; what it has measured by then is kept nowhere.
+        """Asks a pruning to stop. It is CANCELLED then; no model is made of what it has measured by then.
         Cancelling one that ended changes nothing. Needs the editor role.
         """
 
