@@ -48,6 +48,7 @@ class TrainingServicer(trainer_pb2_grpc.TrainingServiceServicer):
         references = [
             run.spec.dataset_version,
             run.spec.parent_model_version,
+            run.spec.distillation.teacher_model_version,
             run.spec.outliers.scan,
         ]
         return await self._runs.create(
@@ -55,7 +56,7 @@ class TrainingServicer(trainer_pb2_grpc.TrainingServiceServicer):
             run_id=request.training_run_id,
             request=RequestId.of(caller().subject, _METHOD, request.request_id, request),
             validate_only=request.validate_only,
-            references=[name for name in references if name],
+            references=[name for name in dict.fromkeys(references) if name],
             field="training_run_id",
         )
 

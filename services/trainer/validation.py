@@ -9,20 +9,23 @@ from aimass.outlier.v1 import outlier_pb2, outlier_pb2_grpc
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import run_pb2
 from common import names
-from common.artifacts.protocol import ObjectStore
+from common.artifacts.blobs import artifact_key
+from common.artifacts.protocol import ObjectMissingError, ObjectStore
 from common.data.messages import schema_from_proto
 from common.data.schema import KnownDataset, SplitCounts
-from common.errors import UnavailableError
+from common.errors import FailedPreconditionError, InvalidFieldError, UnavailableError
 from common.models.store import read_preprocessing
 from common.networks import specification as networks
 from common.protobuf import enum_short_name, to_plain
 from services.trainer.domain.estimate import Estimate, estimate
+from services.trainer.domain.origins import PARENT, TEACHER, TrainedNetwork
 from services.trainer.domain.outliers.resolution import Scan, resolve_outliers, unknown_scan
-from services.trainer.domain.resolution import Parent, resolve_against_data
+from services.trainer.domain.resolution import resolve_against_data
 from services.trainer.domain.specification import (
     FIELD,
+    ArtifactReference,
     OutlierTreatment,
-    ScoresReference,
+    TrainingSpecification,
     read_specification,
     write_specification,
 )
@@ -37,7 +40,7 @@ class Validator:
         datasets: Stub of the catalog's data sets.
         models: Stub of the catalog's models.
         scans: Stub of the outlier service.
-        store: Where a parent model's preprocessing lies.
+        store: Where the preprocessing of models lies, and files that a specification names.
     """
 
     def __init__(
@@ -58,21 +61,26 @@ class Validator:
         Raises:
             InvalidInputError: Names every field that is wrong, and the cure.
             UnavailableError: The outlier service is away, and the specification names a scan.
-            NotFoundError: The data set version or the parent does not exist.
+            NotFoundError: The data set version, the parent or the teacher does not exist.
         """
         specification = read_specification(spec)
         names.DatasetVersionName.from_name(
             specification.dataset_version, f"{FIELD}.dataset_version"
         )
         names.ModelName.from_name(specification.model, f"{FIELD}.model")
-        parent = await self._parent(specification.parent_model_version)
+        distillation = specification.distillation
+        named = distillation.teacher_model_version if distillation is not None else ""
+        parent = await self._trained(specification.parent_model_version, PARENT)
+        teacher = await self._trained(named, TEACHER)
+        await asyncio.to_thread(self._check_files, specification)
         data = await self._data(specification.dataset_version)
         scan = await self._scan(specification.outliers)
-        resolved = resolve_against_data(specification, data, parent)
+        resolved = resolve_against_data(specification, data, parent, teacher)
         resolved = resolve_outliers(resolved, data, scan)
+        taught = teacher.network if teacher is not None else None
         return trainer_pb2.TrainingRun(
             spec=write_specification(resolved),
-            estimate=_estimate_message(estimate(resolved, data.counts)),
+            estimate=_estimate_message(estimate(resolved, data.counts, taught)),
         )
 
     async def _data(self, name: str) -> KnownDataset:
@@ -85,13 +93,44 @@ class Validator:
             SplitCounts(counts.train, counts.validation, counts.test),
         )
 
-    async def _parent(self, name: str) -> Parent | None:
+    async def _trained(self, name: str, field: str) -> TrainedNetwork | None:
         if not name:
             return None
-        names.ModelVersionName.from_name(name, f"{FIELD}.parent_model_version")
+        path = f"{FIELD}.{field}"
+        names.ModelVersionName.from_name(name, path)
         version = await self._models.GetModelVersion(model_pb2.GetModelVersionRequest(name=name))
-        preprocessing = await asyncio.to_thread(read_preprocessing, version, self._store)
-        return Parent(version.name, networks.from_proto(version.network), preprocessing)
+        try:
+            preprocessing = await asyncio.to_thread(read_preprocessing, version, self._store)
+        except FailedPreconditionError as error:
+            raise InvalidFieldError(
+                path, f"Is no network of the trainer: {error.message}", reason="NO_NETWORK"
+            ) from None
+        return TrainedNetwork(version.name, networks.from_proto(version.network), preprocessing)
+
+    def _check_files(self, specification: TrainingSpecification) -> None:
+        """Checks that files are there; what they hold is seen before the first step."""
+        files = {"starting_weights": specification.starting_weights}
+        if specification.growing_decay is not None:
+            files["growing_decay.strengths"] = specification.growing_decay.strengths
+        for name, file in files.items():
+            if file is not None:
+                self._check_file(file, f"{FIELD}.{name}")
+
+    def _check_file(self, file: ArtifactReference, field: str) -> None:
+        key = artifact_key(self._store, file.artifact, f"{field}.uri")
+        try:
+            found = self._store.stat(key)
+        except ObjectMissingError:
+            raise InvalidFieldError(
+                f"{field}.uri", f"There is no {file.uri}; store it first.", reason="NO_SUCH_FILE"
+            ) from None
+        if found.size != file.size_bytes:
+            raise InvalidFieldError(
+                f"{field}.size_bytes",
+                f"{file.uri} has {found.size} bytes, not {file.size_bytes}; give the reference "
+                "that it was stored with.",
+                reason="OTHER_FILE",
+            )
 
     async def _scan(self, outliers: OutlierTreatment | None) -> Scan | None:
         if outliers is None:
@@ -108,7 +147,7 @@ def _scan(found: outlier_pb2.OutlierScan) -> Scan:
     state = enum_short_name(run_pb2.RunState.DESCRIPTOR, found.status.state)
     scores = None
     if found.HasField("scores"):
-        scores = ScoresReference.model_validate(to_plain(found.scores))
+        scores = ArtifactReference.model_validate(to_plain(found.scores))
     return Scan(found.name, found.spec.dataset_version, state, scores)
 
 

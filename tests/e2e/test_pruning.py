@@ -23,9 +23,10 @@ from tests.e2e.analysis_data import TARGET, import_model, import_onnx, measureme
 from tests.support.browser import open_browser
 from tests.support.foreign_models import skops_file
 
-pytestmark = pytest.mark.slow
+# A test may learn a model, and prune it within the budget.
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
-BUDGET = 90
+BUDGET = 60
 DRAWN = "[...document.querySelectorAll('.plot')].every(e => e.querySelector('.main-svg'))"
 
 

@@ -8,7 +8,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
+import safetensors.torch
 from google.protobuf import json_format
+from torch import Tensor
 
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.trainer.v1 import agents_pb2, trainer_pb2
@@ -24,11 +26,12 @@ from common.networks.specification import from_proto
 from common.protobuf import from_plain, to_plain
 from common.testing.datasets import store_dataset
 from services.trainer.domain.job import Job
+from services.trainer.domain.origins import TrainedNetwork
 from services.trainer.domain.outliers.resolution import Scan, resolve_outliers
 from services.trainer.domain.preparation import prepare
-from services.trainer.domain.resolution import Parent, resolve_against_data
+from services.trainer.domain.resolution import resolve_against_data
 from services.trainer.domain.specification import (
-    ScoresReference,
+    ArtifactReference,
     read_specification,
     write_specification,
 )
@@ -79,7 +82,7 @@ class Desk:
             probability = marked.astype(np.float32)
         content = scores_file(marked, probability.astype(np.float32))
         stored = put_artifact(self.store, "runs/scan/scores.parquet", content, PARQUET_MEDIA_TYPE)
-        scores = ScoresReference.model_validate(to_plain(stored))
+        scores = ArtifactReference.model_validate(to_plain(stored))
         return Scan("outlierScans/sample", data.name, "succeeded", scores)
 
     def job(
@@ -89,10 +92,17 @@ class Desk:
         run: str = "sample",
         parent: model_pb2.ModelVersion | None = None,
         scan: Scan | None = None,
+        teacher: model_pb2.ModelVersion | None = None,
     ) -> Job:
         """Resolves a specification and prepares it as a coordinator does."""
-        resolved = resolve_spec(data, spec, parent, self.store, scan)
-        return prepare(resolved, data, self.store, f"runs/trainingRuns/{run}/attempts/1/", parent)
+        resolved = resolve_spec(data, spec, parent, self.store, scan, teacher)
+        prefix = f"runs/trainingRuns/{run}/attempts/1/"
+        return prepare(resolved, data, self.store, prefix, parent, teacher)
+
+    def tensors(self, tensors: Mapping[str, Tensor], name: str = "tensors") -> dict[str, object]:
+        """Stores tensors; returns the reference as plain values."""
+        content = safetensors.torch.save({key: each.clone() for key, each in tensors.items()})
+        return to_plain(put_artifact(self.store, f"runs/given/{name}", content, "application/x"))
 
     def context(self, job: Job, *, build: bool = False, checkpoint: str = "") -> WorkerContext:
         """Returns the context of a world of one."""
@@ -135,6 +145,7 @@ def resolve_spec(
     parent: model_pb2.ModelVersion | None = None,
     store: ObjectStore | None = None,
     scan: Scan | None = None,
+    teacher: model_pb2.ModelVersion | None = None,
 ) -> trainer_pb2.TrainingSpec:
     """Resolves a specification given as plain values, as the servicer does."""
     names = {"dataset_version": data.name, "model": "models/sample"}
@@ -145,11 +156,19 @@ def resolve_spec(
         schema_from_proto(data.schema),
         SplitCounts(counts.train, counts.validation, counts.test),
     )
-    base = None
-    if parent is not None and store is not None:
-        base = Parent(parent.name, from_proto(parent.network), read_preprocessing(parent, store))
-    resolved = resolve_against_data(read_specification(message), known, base)
+    base, taught = (trained_network(each, store) for each in (parent, teacher))
+    resolved = resolve_against_data(read_specification(message), known, base, taught)
     return write_specification(resolve_outliers(resolved, known, scan))
+
+
+def trained_network(
+    version: model_pb2.ModelVersion | None, store: ObjectStore | None
+) -> TrainedNetwork | None:
+    """Returns what a specification is checked against of a model version."""
+    if version is None or store is None:
+        return None
+    preprocessing = read_preprocessing(version, store)
+    return TrainedNetwork(version.name, from_proto(version.network), preprocessing)
 
 
 def scores_file(marked: npt.NDArray[np.bool_], probability: npt.NDArray[np.float32]) -> bytes:

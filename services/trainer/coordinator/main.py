@@ -98,14 +98,13 @@ class Coordinator:
         spec = self._run.spec
         self._journal.stage(0.0, "preparing", "the preprocessing is fitted")
         data = await catalog.dataset_version(spec.dataset_version)
-        parent: model_pb2.ModelVersion | None = None
-        if spec.parent_model_version:
-            parent = await catalog.model_version(spec.parent_model_version)
+        parent = await _model_version(catalog, spec.parent_model_version)
+        teacher = await _model_version(catalog, spec.distillation.teacher_model_version)
         owner = self._owner
         if owner.attempt > 1:
             await asyncio.to_thread(self._checkpoints.find, owner.name)
         job = await asyncio.to_thread(
-            prepare, spec, data, owner.store, owner.attempt_prefix, parent
+            prepare, spec, data, owner.store, owner.attempt_prefix, parent, teacher
         )
         return job.key
 
@@ -128,3 +127,7 @@ class Coordinator:
             run.status.lineage.CopyFrom(run_pb2.Lineage(inputs=inputs, outputs=[version.name]))
 
         self._owner.succeed(change)
+
+
+async def _model_version(catalog: Catalog, name: str) -> model_pb2.ModelVersion | None:
+    return await catalog.model_version(name) if name else None

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from common.data.schema import SplitCounts
-from common.networks.cost import NetworkCost, network_cost
+from common.networks.cost import NOTHING, NetworkCost, network_cost
+from common.networks.specification import NetworkSpecification
 from services.trainer.domain.specification import USES, TrainingSpecification
 
 # Measured on one core of a 2024 server (AVX-512), small networks; see services/trainer/README.md.
@@ -68,12 +69,17 @@ def evaluation_rows(specification: TrainingSpecification) -> int:
     return max(1, min(_EVALUATION_ROWS, _EVALUATION_ACTIVATIONS // activations))
 
 
-def estimate(specification: TrainingSpecification, counts: SplitCounts) -> Estimate:
+def estimate(
+    specification: TrainingSpecification,
+    counts: SplitCounts,
+    teacher: NetworkSpecification | None = None,
+) -> Estimate:
     """Estimates a resolved specification.
 
     Args:
         specification: Resolved against the data.
         counts: Rows of each part of the split.
+        teacher: The teacher's network; None where there is none.
 
     Returns:
         Time, memory, slots and steps.
@@ -84,7 +90,8 @@ def estimate(specification: TrainingSpecification, counts: SplitCounts) -> Estim
     workers = specification.workers.wanted
     per_epoch = steps_per_epoch(counts.train, specification.batch_size)
     batch = min(specification.batch_size, counts.train)
-    training = per_epoch * _step_seconds(cost, batch, workers)
+    taught = NOTHING if teacher is None else network_cost(teacher)
+    training = per_epoch * _step_seconds(cost, taught, batch, workers)
     validation = 2 * cost.multiplications * counts.validation / workers / _FLOPS
     proof_steps = _proof_steps(specification, counts.train)
     passes = specification.epochs + proof_steps / per_epoch
@@ -93,7 +100,8 @@ def estimate(specification: TrainingSpecification, counts: SplitCounts) -> Estim
     return Estimate(
         seconds=passes * (training + validation),
         worker_memory_bytes=_PROCESS_BYTES
-        + 4 * (7 * cost.parameters + 2 * cost.activations * rows),
+        + 4 * (7 * cost.parameters + 2 * cost.activations * rows)
+        + 4 * (taught.parameters + taught.activations * rows),
         slots=workers,
         steps=proof_steps + specification.epochs * per_epoch,
         proof_steps=proof_steps,
@@ -107,8 +115,10 @@ def _proof_steps(specification: TrainingSpecification, rows: int) -> int:
     return trial_count(specification) * steps_per_trial(specification, fold, rows)
 
 
-def _step_seconds(cost: NetworkCost, batch: int, workers: int) -> float:
-    compute = 6 * cost.multiplications * -(-batch // workers) / _FLOPS
+def _step_seconds(cost: NetworkCost, taught: NetworkCost, batch: int, workers: int) -> float:
+    """Returns what a step takes: of the network there and back, of its teacher there only."""
+    work = 6 * cost.multiplications + 2 * taught.multiplications
+    compute = work * -(-batch // workers) / _FLOPS
     update = 9 * 4 * cost.parameters / _MEMORY_BYTES_PER_SECOND
     exchange = 0.0
     if workers > 1:

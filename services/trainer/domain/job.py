@@ -53,6 +53,7 @@ class Job(Specification):
         dataset_version: JSON form of the `DatasetVersion`, shards included.
         preprocessing: What turns columns into inputs, fitted on every training row.
         parent: JSON form of the parent `ModelVersion`; None for none.
+        teacher: JSON form of the teacher's `ModelVersion`; None for none.
         outliers: Marks of an outlier scan; None for none.
     """
 
@@ -62,6 +63,7 @@ class Job(Specification):
     dataset_version: dict[str, JsonValue]
     preprocessing: Preprocessing
     parent: dict[str, JsonValue] | None = None
+    teacher: dict[str, JsonValue] | None = None
     outliers: JobOutliers | None = None
 
     @property
@@ -77,9 +79,12 @@ class Job(Specification):
     @property
     def parent_model(self) -> model_pb2.ModelVersion | None:
         """The model version whose weights to start from."""
-        if self.parent is None:
-            return None
-        return json_format.ParseDict(self.parent, model_pb2.ModelVersion())
+        return _model_version(self.parent)
+
+    @property
+    def teacher_model(self) -> model_pb2.ModelVersion | None:
+        """The model version to learn from."""
+        return _model_version(self.teacher)
 
 
 def write_job(job: Job, store: ObjectStore) -> None:
@@ -91,3 +96,7 @@ def read_job(key: str, store: ObjectStore) -> Job:
     """Reads a job file. Raises `ObjectMissingError`."""
     data, _ = store.read(key)
     return Job.model_validate_json(data)
+
+
+def _model_version(plain: dict[str, JsonValue] | None) -> model_pb2.ModelVersion | None:
+    return None if plain is None else json_format.ParseDict(plain, model_pb2.ModelVersion())

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from common.models.preprocessing import Target
+from common.networks.distillation import class_distances
 
 
 class Objective(Protocol):
@@ -29,6 +30,16 @@ class Objective(Protocol):
         """
         ...
 
+    def distances(self, output: Tensor, said: Tensor, temperature: float) -> Tensor:
+        """Returns how far outputs are from a teacher's, shape (rows,), in the units of losses.
+
+        Args:
+            output: What the network gave, shape (rows, outputs).
+            said: What its teacher gave, of the same shape.
+            temperature: What outputs are divided by, where there are classes.
+        """
+        ...
+
     def add_up(self, output: Tensor, losses: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Returns the sums over these rows, shape (sums,); see `losses` for the arguments."""
         ...
@@ -46,6 +57,10 @@ class Classification:
     def losses(self, output: Tensor, target: Tensor) -> Tensor:
         """Returns the cross-entropy of each row."""
         return functional.cross_entropy(output, target, reduction="none")
+
+    def distances(self, output: Tensor, said: Tensor, temperature: float) -> Tensor:
+        """Returns the divergence of each row from the teacher's probabilities."""
+        return class_distances(output, said, temperature)
 
     def add_up(self, output: Tensor, losses: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Returns sums of weights, weighted losses and weights of rows that are right."""
@@ -74,6 +89,10 @@ class Regression:
     def losses(self, output: Tensor, target: Tensor) -> Tensor:
         """Returns the squared error of each row."""
         return (output.squeeze(1) - target).square()
+
+    def distances(self, output: Tensor, said: Tensor, temperature: float) -> Tensor:
+        """Returns the squared difference to the teacher of each row."""
+        return (output - said).squeeze(1).square()
 
     def add_up(self, output: Tensor, losses: Tensor, target: Tensor, weight: Tensor) -> Tensor:
         """Returns weighted sums of 1, loss, absolute error, target and squared target."""

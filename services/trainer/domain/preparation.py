@@ -21,6 +21,7 @@ def prepare(
     store: ObjectStore,
     prefix: str,
     parent: model_pb2.ModelVersion | None = None,
+    teacher: model_pb2.ModelVersion | None = None,
 ) -> Job:
     """Fits the preprocessing and stores the job file.
 
@@ -30,6 +31,7 @@ def prepare(
         store: Where the shards are and where the job file goes.
         prefix: Prefix of all keys of the attempt, `runs/trainingRuns/<id>/attempts/<n>/`.
         parent: The parent model version that the specification names.
+        teacher: The teacher that it names.
 
     Returns:
         The job; its `key` is where it was written.
@@ -40,11 +42,13 @@ def prepare(
             digest.
     """
     specification = read_specification(spec)
+    # Weights, and what a teacher says, go with inputs and outputs as they were scaled for them.
+    known = parent or teacher
     if specification.outliers is None:
         outliers = None
-        preprocessing = _preprocessing(specification, dataset_version, store, parent)
+        preprocessing = _preprocessing(specification, dataset_version, store, known)
     else:
-        outliers = prepare_outliers(specification, dataset_version, store, prefix, parent)
+        outliers = prepare_outliers(specification, dataset_version, store, prefix, known)
         preprocessing = outliers.fits.every
     job = Job(
         training_run=prefix.removeprefix("runs/").partition("/attempts/")[0],
@@ -53,6 +57,7 @@ def prepare(
         dataset_version=json_format.MessageToDict(dataset_version),
         preprocessing=preprocessing,
         parent=None if parent is None else json_format.MessageToDict(parent),
+        teacher=None if teacher is None else json_format.MessageToDict(teacher),
         outliers=outliers,
     )
     write_job(job, store)
@@ -63,10 +68,9 @@ def _preprocessing(
     specification: TrainingSpecification,
     dataset_version: dataset_pb2.DatasetVersion,
     store: ObjectStore,
-    parent: model_pb2.ModelVersion | None,
+    known: model_pb2.ModelVersion | None,
 ) -> Preprocessing:
-    if parent is not None:
-        # The parent's weights expect inputs and outputs as they were scaled for it.
-        return read_preprocessing(parent, store)
+    if known is not None:
+        return read_preprocessing(known, store)
     batches = stream_columns(dataset_version, store, columns_needed(specification))
     return fit_preprocessing(specification, schema_from_proto(dataset_version.schema), batches)

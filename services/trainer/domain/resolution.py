@@ -3,8 +3,6 @@
 Needs the schema only, no data: it runs before a run is created.
 """
 
-from dataclasses import dataclass
-
 from common.data.schema import (
     LABEL_TYPES,
     Column,
@@ -15,13 +13,14 @@ from common.data.schema import (
 )
 from common.data.schema import Task as DataTask
 from common.errors import InvalidFieldError
-from common.models.preprocessing import Preprocessing
 from common.networks import specification as networks
 from common.networks.specification import NetworkInput, NetworkSpecification
+from services.trainer.domain.origins import TrainedNetwork, check_origins
 from services.trainer.domain.specification import (
     FIELD,
     Task,
     TrainingSpecification,
+    resolved_distillation,
     resolved_optimizer,
     resolved_schedule,
 )
@@ -30,23 +29,11 @@ MAX_CLASSES = 1_000
 _TABLE_TYPES = LABEL_TYPES | {ColumnType.NUMERIC}
 
 
-@dataclass(frozen=True)
-class Parent:
-    """The model version whose weights a run starts from.
-
-    Attributes:
-        name: Resource name with the version's number.
-        network: Its network.
-        preprocessing: Its preprocessing, which the run keeps.
-    """
-
-    name: str
-    network: NetworkSpecification
-    preprocessing: Preprocessing
-
-
 def resolve_against_data(
-    specification: TrainingSpecification, data: KnownDataset, parent: Parent | None = None
+    specification: TrainingSpecification,
+    data: KnownDataset,
+    parent: TrainedNetwork | None = None,
+    teacher: TrainedNetwork | None = None,
 ) -> TrainingSpecification:
     """Fills in every default that depends on the data and checks that all fits together.
 
@@ -54,6 +41,7 @@ def resolve_against_data(
         specification: What the caller asked for.
         data: The data set version it names.
         parent: The parent model version it names; None where it names none.
+        teacher: The teacher it names; None where it names none.
 
     Returns:
         The specification with nothing left open. Resolving it again changes nothing.
@@ -80,10 +68,12 @@ def resolve_against_data(
             "schedule": resolved_schedule(specification.schedule, specification.early_stopping),
             "workers": specification.workers.resolved,
             "parent_model_version": parent.name if parent else "",
+            "distillation": resolved_distillation(
+                specification.distillation, task, teacher.name if teacher else ""
+            ),
         }
     )
-    if parent is not None:
-        _check_parent(resolved, target, parent)
+    check_origins(resolved, target, parent, teacher)
     return resolved
 
 
@@ -256,6 +246,9 @@ def network_input(columns: list[Column]) -> NetworkInput:
 def _check_training(specification: TrainingSpecification, task: Task) -> None:
     if specification.monitor == "accuracy" and task == "regression":
         raise _error("monitor", "Regression has no accuracy; monitor LOSS.")
+    distillation = specification.distillation
+    if distillation is not None and distillation.temperature and task == "regression":
+        raise _error("distillation.temperature", "Only classes have a temperature; leave it out.")
     warmup = specification.schedule.warmup
     if warmup is not None and warmup.epochs > specification.epochs:
         raise _error(
@@ -263,23 +256,3 @@ def _check_training(specification: TrainingSpecification, task: Task) -> None:
             f"The warm-up of {warmup.epochs:g} epochs is longer than the training of "
             f"{specification.epochs}; shorten it or train longer.",
         )
-
-
-def _check_parent(resolved: TrainingSpecification, target: Column, parent: Parent) -> None:
-    field = "parent_model_version"
-    if resolved.network != parent.network:
-        raise _error(
-            field,
-            f"The network of {parent.name} is another one (kind, widths, inputs or outputs differ);"
-            " give its `network` and `features`, or another parent.",
-        )
-    expected = parent.preprocessing
-    if sorted(resolved.features) != sorted(expected.features):
-        raise _error(
-            field, f"{parent.name} was trained on the features {', '.join(expected.features[:20])}."
-        )
-    if resolved.task != expected.target.task:
-        raise _error(field, f"{parent.name} does {expected.target.task}, not {resolved.task}.")
-    unknown = sorted(set(target.labels) - set(expected.target.classes))
-    if resolved.task == "classification" and unknown:
-        raise _error(field, f"{parent.name} does not know the class `{unknown[0]}`.")

@@ -50,17 +50,21 @@ class Schedule:
         self._stopping = specification.early_stopping
         self._workers = specification.workers.wanted or 1
         self._warmup_steps = (self._warmup.epochs if self._warmup else 0) * steps_per_epoch
+        self._steps = specification.epochs * steps_per_epoch
+        self._has_cosine = specification.schedule.cosine_decay
+        self._takes_last = specification.monitor == "none"
 
     def learning_rate(self, step: int, progress: Progress) -> float:
         """Returns the learning rate of a step.
 
-        The rise follows Goyal et al., "Accurate, Large Minibatch SGD" (2017), step by step.
+        The rise follows Goyal et al., "Accurate, Large Minibatch SGD" (2017), step by step; the
+        cosine Loshchilov and Hutter, "SGDR" (2017), without restarts.
 
         Args:
             step: Steps done before, from 0.
             progress: Where the run stands.
         """
-        rate = self._rate * self._warmup_factor(step)
+        rate = self._rate * self._warmup_factor(step) * self._cosine_factor(step)
         if self._plateau is None:
             return rate
         return max(rate * progress.rate_scale, min(rate, self._plateau.min_learning_rate))
@@ -74,9 +78,9 @@ class Schedule:
             progress: Changed in place.
 
         Returns:
-            Whether the epoch is the best so far.
+            Whether the epoch is the best so far; without a monitored metric each is.
         """
-        is_best = score < progress.best or progress.best_epoch == 0
+        is_best = self._takes_last or score < progress.best or progress.best_epoch == 0
         if is_best:
             progress.best, progress.best_epoch = score, epoch
         self._watch_plateau(score, progress)
@@ -90,6 +94,12 @@ class Schedule:
         if self._warmup.scale_with_workers:
             return 1.0 + done * (self._workers - 1)
         return done
+
+    def _cosine_factor(self, step: int) -> float:
+        if not self._has_cosine or step < self._warmup_steps:
+            return 1.0
+        done = (step - self._warmup_steps) / max(self._steps - self._warmup_steps, 1.0)
+        return (1 + math.cos(math.pi * min(done, 1.0))) / 2
 
     def _watch_plateau(self, score: float, progress: Progress) -> None:
         if self._plateau is None:

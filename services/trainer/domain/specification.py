@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from aimass.trainer.v1 import trainer_pb2
+from aimass.type.v1 import artifact_pb2
 from common.errors import FieldViolation, InvalidInputError
 from common.networks.specification import NetworkSpecification, Specification
 from common.protobuf import from_plain, resolve
@@ -18,9 +19,10 @@ LINEAR_LEARNING_RATE = 0.01
 ADAMW_WEIGHT_DECAY = 0.01
 SGD_MOMENTUM = 0.9
 DEFAULT_PLATEAU_PATIENCE = 10
+DEFAULT_TEMPERATURE = 4.0
 
 Task = Literal["classification", "regression"]
-Monitor = Literal["loss", "accuracy"]
+Monitor = Literal["loss", "accuracy", "none"]
 Use = Literal["keep", "drop", "down_weight"]
 USES: tuple[Use, ...] = ("keep", "drop", "down_weight")
 
@@ -55,6 +57,7 @@ class Schedule(Specification):
 
     warmup: Warmup | None = None
     reduce_on_plateau: ReduceOnPlateau | None = None
+    cosine_decay: bool = False
 
 
 class EarlyStopping(Specification):
@@ -91,13 +94,18 @@ class WorkerRange(Specification):
         return self.model_copy(update={"wanted": wanted, "max": maximum})
 
 
-class ScoresReference(Specification):
-    """Where the scores of a scan lie; see `aimass.type.v1.ArtifactRef`."""
+class ArtifactReference(Specification):
+    """Where a file of the suite's store lies; see `aimass.type.v1.ArtifactRef`."""
 
     uri: str = ""
     sha256: str = ""
     size_bytes: int = 0
     media_type: str = ""
+
+    @property
+    def artifact(self) -> artifact_pb2.ArtifactRef:
+        """The message."""
+        return artifact_pb2.ArtifactRef(**self.model_dump())
 
 
 class OutlierProof(Specification):
@@ -114,7 +122,21 @@ class OutlierTreatment(Specification):
     scan: str = ""
     use: Use | None = None
     prove: OutlierProof | None = None
-    scores: ScoresReference | None = None
+    scores: ArtifactReference | None = None
+
+
+class Distillation(Specification):
+    """A teacher, whose outputs a network learns from beside the truth."""
+
+    teacher_model_version: str = ""
+    weight: float = Field(0.7, ge=0, le=1)
+    temperature: float | None = Field(None, gt=0, le=100)
+
+
+class GrowingDecay(Specification):
+    """Decay of chosen weights that grows over the run."""
+
+    strengths: ArtifactReference = ArtifactReference()
 
 
 class TrainingSpecification(Specification):
@@ -139,6 +161,9 @@ class TrainingSpecification(Specification):
     commit_steps: int | None = Field(None, ge=1, le=1_000_000)
     checkpoint_interval: float = Field(30.0, ge=1, le=86_400)
     outliers: OutlierTreatment | None = None
+    distillation: Distillation | None = None
+    starting_weights: ArtifactReference | None = None
+    growing_decay: GrowingDecay | None = None
 
     @property
     def proof(self) -> OutlierProof | None:
@@ -168,7 +193,10 @@ def read_specification(spec: trainer_pb2.TrainingSpec) -> TrainingSpecification:
         if not getattr(specification, name)
     ]
     violations += _optimizer_violations(specification.optimizer)
+    violations += _schedule_violations(specification.schedule)
+    violations += _monitor_violations(specification)
     violations += _outlier_violations(specification.outliers)
+    violations += _origin_violations(specification)
     if violations:
         first = violations[0]
         raise InvalidInputError(
@@ -217,6 +245,18 @@ def resolved_schedule(schedule: Schedule, early_stopping: EarlyStopping | None) 
     return schedule.model_copy(update={"reduce_on_plateau": filled})
 
 
+def resolved_distillation(
+    distillation: Distillation | None, task: Task, teacher: str
+) -> Distillation | None:
+    """Fills in the teacher's number, and the temperature where there are classes."""
+    if distillation is None:
+        return None
+    changes: dict[str, object] = {"teacher_model_version": teacher}
+    if task == "classification":
+        changes["temperature"] = distillation.temperature or DEFAULT_TEMPERATURE
+    return distillation.model_copy(update=changes)
+
+
 def _optimizer_violations(optimizer: Optimizer) -> list[FieldViolation]:
     if optimizer.momentum is None or optimizer.kind == "sgd":
         return []
@@ -226,6 +266,61 @@ def _optimizer_violations(optimizer: Optimizer) -> list[FieldViolation]:
             f"Only SGD has a momentum, not {optimizer.kind}; leave it out or use SGD.",
         )
     ]
+
+
+def _schedule_violations(schedule: Schedule) -> list[FieldViolation]:
+    if not schedule.cosine_decay or schedule.reduce_on_plateau is None:
+        return []
+    return [
+        FieldViolation(
+            f"{FIELD}.schedule.cosine_decay",
+            "The rate falls either as a cosine or on a plateau; leave one of the two out.",
+        )
+    ]
+
+
+def _monitor_violations(specification: TrainingSpecification) -> list[FieldViolation]:
+    """Returns what is wrong about the choice of the epoch that becomes the model."""
+    if specification.monitor != "none":
+        if specification.growing_decay is None:
+            return []
+        text = "With `growing_decay` the weights of the last epoch count; set `monitor` to NONE."
+        return [FieldViolation(f"{FIELD}.monitor", text)]
+    looking = {
+        "early_stopping": specification.early_stopping,
+        "schedule.reduce_on_plateau": specification.schedule.reduce_on_plateau,
+        "outliers.prove": specification.proof,
+    }
+    return [
+        FieldViolation(
+            f"{FIELD}.{name}", "Goes by the monitored metric; leave it out, or monitor LOSS."
+        )
+        for name, value in looking.items()
+        if value is not None
+    ]
+
+
+def _origin_violations(specification: TrainingSpecification) -> list[FieldViolation]:
+    """Returns what is missing of where the network comes from and whom it learns from."""
+    found = []
+    distillation, decay = specification.distillation, specification.growing_decay
+    if distillation is not None and not distillation.teacher_model_version:
+        text = "Is required; give models/{model}/versions/{version}, or leave `distillation` out."
+        found.append(FieldViolation(f"{FIELD}.distillation.teacher_model_version", text))
+    if specification.starting_weights is not None and not specification.parent_model_version:
+        text = (
+            "Weights mean something with the preprocessing they were trained with only; name the "
+            "model version that has it in `parent_model_version`."
+        )
+        found.append(FieldViolation(f"{FIELD}.starting_weights", text))
+    files = {"starting_weights": specification.starting_weights}
+    if decay is not None:
+        files["growing_decay.strengths"] = decay.strengths
+    for name, file in files.items():
+        if file is not None and not file.uri:
+            text = "Is required; give `uri`, `sha256` and `size_bytes` of a file in the store."
+            found.append(FieldViolation(f"{FIELD}.{name}.uri", text))
+    return found
 
 
 def _outlier_violations(outliers: OutlierTreatment | None) -> list[FieldViolation]:

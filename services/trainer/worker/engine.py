@@ -8,6 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from services.trainer.domain.decay import GrowingDecay
 from services.trainer.domain.estimate import evaluation_rows
 from services.trainer.domain.objective import Objective
 from services.trainer.domain.optimizers import make_optimizer, set_learning_rate
@@ -15,6 +16,7 @@ from services.trainer.domain.sampling import global_batch, rank_slice
 from services.trainer.domain.specification import TrainingSpecification
 from services.trainer.worker.data import Batch, TrainingRows
 from services.trainer.worker.flat import FlatNetwork
+from services.trainer.worker.pupil import Pupil
 from services.trainer.worker.reduction import Reducer
 
 
@@ -41,7 +43,7 @@ class Engine:
 
     def __init__(
         self,
-        network: nn.Module,
+        pupil: Pupil,
         objective: Objective,
         rows: TrainingRows,
         specification: TrainingSpecification,
@@ -52,7 +54,7 @@ class Engine:
         """Puts the parts together.
 
         Args:
-            network: The network; moved into flat form.
+            pupil: The network, which is moved into flat form, and what acts upon it.
             objective: What it is trained for.
             rows: The data.
             specification: Resolved.
@@ -60,9 +62,11 @@ class Engine:
             rank: This worker.
             size: Workers in the world.
         """
-        self.flat = FlatNetwork(network, objective.sums)
+        self.flat = FlatNetwork(pupil.network, objective.sums)
         self.optimizer = make_optimizer(specification.optimizer, self.flat.parameters)
         self.steps_per_epoch = -(-len(rows.training) // specification.batch_size)
+        self._teacher = pupil.teacher
+        self._decay = self._growing_decay(pupil, specification.epochs * self.steps_per_epoch)
         self._objective = objective
         self._rows = rows
         self._specification = specification
@@ -71,7 +75,8 @@ class Engine:
         self._size = size
         self._evaluation_rows = evaluation_rows(specification)
         self._needs_pairs = any(
-            isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d) for module in network.modules()
+            isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
+            for module in self.flat.network.modules()
         )
         self._ahead: tuple[int, _Slice] | None = None
 
@@ -111,6 +116,8 @@ class Engine:
         self._clip()
         set_learning_rate(self.optimizer, learning_rate)
         self.optimizer.step()
+        if self._decay is not None:
+            self._decay.apply(self.flat.parameters, number + 1, learning_rate)
         return sums
 
     def evaluate(self, beat: Callable[[], None]) -> list[float]:
@@ -167,13 +174,25 @@ class Engine:
             output = self.flat.network(*batch.inputs)
             losses = self._objective.losses(output, batch.target)
             if part.weight > 0:
-                torch.autograd.backward(batch.weight @ losses / part.weight)
+                learned = self._taught(losses, output, batch)
+                torch.autograd.backward(batch.weight @ learned / part.weight)
             with torch.no_grad():
                 sums = self._objective.add_up(output, losses, batch.target, batch.weight)
                 self.flat.sums.copy_(sums)
         self.flat.gather_gradients()
         if self._size > 1:
             self.flat.buffers.mul_(rows / len(part.rows))
+
+    def _taught(self, losses: Tensor, output: Tensor, batch: Batch) -> Tensor:
+        """Returns the losses to learn from; those that are reported are against the truth alone."""
+        if self._teacher is None:
+            return losses
+        return self._teacher.mixed(losses, output, batch.inputs, self._objective)
+
+    def _growing_decay(self, pupil: Pupil, steps: int) -> GrowingDecay | None:
+        if not pupil.strengths:
+            return None
+        return GrowingDecay(self.flat.flattened(pupil.strengths), steps)
 
     def _seed(self, number: int) -> None:
         """Makes dropout a function of seed, step and rank: no generator is part of the state."""

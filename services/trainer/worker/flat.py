@@ -5,7 +5,7 @@ weights of convolutions lie channels last: that makes all of an image network's 
 which takes about half the time on a processor.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +46,19 @@ class FlatNetwork:
             _move(self._tensors, self.parameters.detach())
             _move(moved, self.buffers)
         self._gradient_views = _views(self._tensors, self._gradients)
+
+    def flattened(self, tensors: Mapping[str, Tensor]) -> Tensor:
+        """Returns numbers for the parameters in flat form, shape (parameters,).
+
+        Args:
+            tensors: By the parameters' names; 0 for those that are missing.
+        """
+        flat = torch.zeros_like(self.parameters, requires_grad=False)
+        names = [name for name, _ in self.network.named_parameters()]
+        for name, view in zip(names, _views(self._tensors, flat), strict=True):
+            if name in tensors:
+                view.copy_(tensors[name])
+        return flat
 
     def zero_gradients(self) -> None:
         """Forgets the gradients of the last step."""

@@ -147,7 +147,7 @@ class TrainingLoop:
             measured = self._objective.metrics(self._engine.evaluate(self._board.beat))
             values |= {f"validation/{name}": value for name, value in measured.items()}
             monitored = measured["loss"], measured.get("accuracy", 0.0)
-        score = monitored[0] if self._specification.monitor == "loss" else -monitored[1]
+        score = -monitored[1] if self._specification.monitor == "accuracy" else monitored[0]
         epoch = self._epoch()
         if self._schedule.finish_epoch(epoch, score, state.progress):
             state.best_parameters = self._engine.flat.parameters.detach().clone()

@@ -29,9 +29,10 @@ from services.trainer.worker.process import (
     WorkerContext,
 )
 from services.trainer.worker.publishing import CheckpointPublisher
+from services.trainer.worker.pupil import make_pupil
 from services.trainer.worker.reduction import HorovodReducer, Reducer, SingleReducer
 from services.trainer.worker.reporting import ReportHandler, beating
-from services.trainer.worker.resume import make_network, saved_state
+from services.trainer.worker.resume import saved_state
 from services.trainer.worker.settings import WorkerSettings
 from services.trainer.worker.stages import StagedTraining, Trainee
 from services.trainer.worker.state import Snapshot, StagePlace, read_state
@@ -96,7 +97,7 @@ def train(context: WorkerContext, store: ObjectStore, cache: HostCache) -> Outco
     Raises:
         DivergedError: The loss is no longer a number.
         HorovodInternalError: Another worker is gone.
-        AimassError: Job, data or parent cannot be used.
+        AimassError: Job, data, parent or teacher cannot be used.
     """
     with beating(context.progress.beat):
         joining = _Joining(context.size)
@@ -118,9 +119,9 @@ def _begin(
 ) -> StagedTraining:
     """Makes all ready that a new run needs, and goes to where the newest state stands."""
     stage = course.stage(StagePlace())
-    network = make_network(stage.job, store, context.rank)
+    pupil = make_pupil(stage.job, store, context.rank)
     reducer = joining.wait()
-    first = Trainee(stage, network, context, reducer)
+    first = Trainee(stage, pupil, context, reducer)
     return StagedTraining(context, store, reducer, course, first)
 
 

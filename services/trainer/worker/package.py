@@ -163,18 +163,19 @@ def _model_version(
 ) -> model_pb2.ModelVersion:
     specification = job.specification
     assert specification.network is not None
-    scan = specification.outliers.scan if specification.outliers is not None else ""
+    outliers, distillation = specification.outliers, specification.distillation
     inputs = [
         specification.dataset_version,
         job.training_run,
         specification.parent_model_version,
-        scan,
+        distillation.teacher_model_version if distillation is not None else "",
+        outliers.scan if outliers is not None else "",
     ]
     return model_pb2.ModelVersion(
         task=_TASKS[job.preprocessing.target.task],
         network=to_proto(specification.network),
         signature=signature(job.preprocessing),
         metrics=metrics,
-        lineage=run_pb2.Lineage(inputs=[name for name in inputs if name]),
+        lineage=run_pb2.Lineage(inputs=[name for name in dict.fromkeys(inputs) if name]),
         parameter_count=sum(parameter.numel() for parameter in network.parameters()),
     )

@@ -7,14 +7,8 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
-import torch
-from torch import nn
-
 from common.artifacts.protocol import ObjectMissingError, ObjectStore
 from common.errors import UnavailableError
-from common.models.weights import load_weights
-from common.networks.modules import build_network
-from services.trainer.domain.job import Job
 from services.trainer.worker.commits import FILE_NAME
 from services.trainer.worker.process import WorkerContext
 from services.trainer.worker.reduction import Reducer
@@ -23,30 +17,13 @@ from services.trainer.worker.state import Snapshot
 _log = logging.getLogger(__name__)
 
 
-def make_network(job: Job, store: ObjectStore, rank: int) -> nn.Module:
-    """Returns the run's network with the weights that it begins with.
-
-    Args:
-        job: The run.
-        store: Where the parent's weights are.
-        rank: Only rank 0 loads the parent's weights; the others get them from it.
-    """
-    assert job.specification.network is not None
-    torch.manual_seed(job.specification.seed)
-    network = build_network(job.specification.network)
-    parent = job.parent_model
-    if parent is not None and rank == 0:
-        load_weights(network, parent, store)
-    return network
-
-
 def begin(
     fresh: Callable[[], Snapshot], context: WorkerContext, store: ObjectStore, reducer: Reducer
 ) -> Snapshot:
     """Returns the state that the world starts from, the same on every rank.
 
     Args:
-        fresh: Returns the state of a new run, with the weights of `make_network`.
+        fresh: Returns the state of a new run, with the weights of `make_pupil`.
         context: The worker's place in the world.
         store: Where checkpoints are.
         reducer: Joined to the world.

@@ -5,8 +5,6 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
-from torch import nn
-
 from aimass.trainer.v1 import agents_pb2
 from aimass.type.v1 import event_pb2
 from common.artifacts.protocol import ObjectStore
@@ -17,9 +15,10 @@ from services.trainer.worker.course import Course, Stage
 from services.trainer.worker.engine import DivergedError, Engine
 from services.trainer.worker.loop import Outcome, TrainingLoop
 from services.trainer.worker.process import WorkerContext
+from services.trainer.worker.pupil import Pupil, make_pupil
 from services.trainer.worker.reduction import Reducer
 from services.trainer.worker.reporting import beating
-from services.trainer.worker.resume import begin, make_network
+from services.trainer.worker.resume import begin
 from services.trainer.worker.state import (
     RunState,
     Snapshot,
@@ -36,20 +35,20 @@ class Trainee:
     """A stage with what is being trained."""
 
     def __init__(
-        self, stage: Stage, network: nn.Module, context: WorkerContext, reducer: Reducer
+        self, stage: Stage, pupil: Pupil, context: WorkerContext, reducer: Reducer
     ) -> None:
         """Puts the parts together, at the beginning of the stage.
 
         Args:
             stage: The stage.
-            network: Its network, with the weights that it begins with.
+            pupil: Its network, with the weights that it begins with.
             context: The worker's place in the world.
             reducer: Joined to the world.
         """
         self.stage = stage
         self.objective: Objective = make_objective(stage.job.preprocessing.target)
         self.engine = Engine(
-            network,
+            pupil,
             self.objective,
             stage.rows,
             stage.job.specification,
@@ -83,7 +82,7 @@ class StagedTraining:
 
         Args:
             context: The worker's place in the world.
-            store: Where checkpoints and the parent's weights are.
+            store: Where checkpoints and weights are.
             reducer: Joined to the world.
             course: The run's stages.
             first: The first of them, where a new run begins.
@@ -170,8 +169,8 @@ class StagedTraining:
 
     def _trainee_of(self, place: StagePlace) -> Trainee:
         stage = self._course.stage(place)
-        network = make_network(stage.job, self._store, self._context.rank)
-        return Trainee(stage, network, self._context, self._reducer)
+        pupil = make_pupil(stage.job, self._store, self._context.rank)
+        return Trainee(stage, pupil, self._context, self._reducer)
 
     def _metrics_report(self) -> Callable[[event_pb2.Metrics], None] | None:
         """Returns how measured values are reported; None on all ranks but 0."""

@@ -13,14 +13,14 @@ from services.trainer.domain.estimate import estimate
 from services.trainer.domain.outliers.resolution import Scan, resolve_outliers
 from services.trainer.domain.resolution import resolve_against_data
 from services.trainer.domain.specification import (
-    ScoresReference,
+    ArtifactReference,
     TrainingSpecification,
     read_specification,
     write_specification,
 )
 from tests.unit.trainer.test_resolution import DATA, NAMES, TABLE
 
-SCORES = ScoresReference(uri="s3://b/runs/s/scores.parquet", sha256="0" * 64, size_bytes=9)
+SCORES = ArtifactReference(uri="s3://b/runs/s/scores.parquet", sha256="0" * 64, size_bytes=9)
 SCAN = Scan("outlierScans/s", DATA.name, "succeeded", SCORES)
 
 

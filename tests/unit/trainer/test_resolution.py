@@ -18,7 +18,8 @@ from common.models.preprocessing import NumericColumn, Preprocessing, Target
 from common.networks.specification import NetworkSpecification
 from common.protobuf import from_plain
 from services.trainer.domain.estimate import estimate, evaluation_rows
-from services.trainer.domain.resolution import Parent, resolve_against_data
+from services.trainer.domain.origins import TrainedNetwork
+from services.trainer.domain.resolution import resolve_against_data
 from services.trainer.domain.specification import (
     TrainingSpecification,
     read_specification,
@@ -58,7 +59,7 @@ NAMES = {"dataset_version": "datasets/d/versions/latest", "model": "models/m"}
 
 
 def resolve(
-    spec: Mapping[str, object], data: KnownDataset = DATA, parent: Parent | None = None
+    spec: Mapping[str, object], data: KnownDataset = DATA, parent: TrainedNetwork | None = None
 ) -> TrainingSpecification:
     message = from_plain({**NAMES, **spec}, trainer_pb2.TrainingSpec)
     return resolve_against_data(read_specification(message), data, parent)
@@ -234,7 +235,7 @@ def test_data_without_training_rows_are_refused() -> None:
         resolve(TABLE, replace(DATA, counts=SplitCounts(validation=5)))
 
 
-PARENT = Parent(
+PARENT = TrainedNetwork(
     name="models/m/versions/2",
     network=NetworkSpecification.model_validate(
         {"linear": {}, "input": {"numeric_columns": 1}, "outputs": 2}

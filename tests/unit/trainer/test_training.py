@@ -85,8 +85,11 @@ def test_second_example_reaches_its_aims(desk: Desk, network: str, limit: float 
     assert outcome.metrics["validation/loss"] < aim
 
 
-def mixed_data(desk: Desk, rows: int = 300) -> dataset_pb2.DatasetVersion:
-    """Numbers with gaps, categories, truth values, weights, and classes that depend on them."""
+def mixed_data(desk: Desk, rows: int = 300, *, right: bool = True) -> dataset_pb2.DatasetVersion:
+    """Numbers with gaps, categories, truth values, weights, and classes that depend on them.
+
+    Or on nothing, where they are not to be right.
+    """
     generator = np.random.default_rng(3)
     number = generator.normal(5, 3, rows)
     city = generator.choice(np.array(["a", "b", "c"], object), rows)
@@ -94,6 +97,8 @@ def mixed_data(desk: Desk, rows: int = 300) -> dataset_pb2.DatasetVersion:
     label = np.where((number > 5) ^ (city == "a"), "yes", "no").astype(object)
     gaps = np.where(generator.random(rows) < 0.1, np.nan, number)
     city[::17] = None
+    if not right:
+        label = np.random.default_rng(4).permutation(label)
     columns = {
         "number": gaps,
         "city": city,

@@ -39,7 +39,7 @@ def prepare_outliers(
     version: dataset_pb2.DatasetVersion,
     store: ObjectStore,
     prefix: str,
-    parent: model_pb2.ModelVersion | None,
+    known: model_pb2.ModelVersion | None,
 ) -> JobOutliers:
     """Reads the scan's scores, deals the folds, fits all preprocessing and stores the marks.
 
@@ -48,7 +48,7 @@ def prepare_outliers(
         version: The data set version, with its shards.
         store: Where shards and scores are and where the marks go.
         prefix: Prefix of all keys of the attempt.
-        parent: The parent model version that the specification names.
+        known: The model version whose preprocessing the run keeps; None to fit it.
 
     Raises:
         InvalidFieldError: Too few rows are left, or only one class.
@@ -60,9 +60,8 @@ def prepare_outliers(
         marks = _with_folds(marks, specification, version, store)
     key = prefix + FILE_NAME
     store.write(key, marks.to_bytes())
-    if parent is not None:
-        # The parent's weights expect inputs and outputs as they were scaled for it.
-        return JobOutliers(marks_key=key, fits=Fits(every=read_preprocessing(parent, store)))
+    if known is not None:
+        return JobOutliers(marks_key=key, fits=Fits(every=read_preprocessing(known, store)))
     fits, *folds = _fit(specification, version, store, marks)
     return JobOutliers(marks_key=key, fits=fits, folds=tuple(folds))
 

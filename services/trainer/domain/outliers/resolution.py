@@ -9,9 +9,9 @@ from common.data.schema import KnownDataset
 from common.errors import InvalidFieldError
 from services.trainer.domain.specification import (
     FIELD,
+    ArtifactReference,
     OutlierProof,
     OutlierTreatment,
-    ScoresReference,
     TrainingSpecification,
 )
 
@@ -36,7 +36,7 @@ class Scan:
     name: str
     dataset_version: str
     state: str
-    scores: ScoresReference | None
+    scores: ArtifactReference | None
 
 
 def resolve_outliers(
@@ -110,12 +110,16 @@ def _check_scan(scan: Scan, data: KnownDataset) -> None:
 def _proof(
     proof: OutlierProof, specification: TrainingSpecification, data: KnownDataset
 ) -> OutlierProof:
-    if specification.parent_model_version:
-        raise _error(
-            "prove",
-            f"{specification.parent_model_version} may have learned from the rows that are held "
-            "out; leave `parent_model_version` or `prove` out.",
-        )
+    known = {"parent_model_version": specification.parent_model_version}
+    if specification.distillation is not None:
+        known["distillation"] = specification.distillation.teacher_model_version
+    for field, version in known.items():
+        if version:
+            raise _error(
+                "prove",
+                f"{version} may have learned from the rows that are held out; leave `{field}` or "
+                "`prove` out.",
+            )
     if data.counts.train < LEAST_FOLD_ROWS * proof.folds:
         raise too_few_rows(
             f"{proof.folds} folds need at least {LEAST_FOLD_ROWS * proof.folds} training rows, and "

@@ -7,17 +7,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from aimass.type.v1 import artifact_pb2
 from common.artifacts.blobs import fetch_artifact
 from common.artifacts.protocol import ObjectStore
 from common.errors import DataLossError
 from services.trainer.domain.outliers.marks import NO_FOLD, Marks
-from services.trainer.domain.specification import ScoresReference
+from services.trainer.domain.specification import ArtifactReference
 
 _TYPES = {"marked": pa.bool_(), "probability": pa.float32()}
 
 
-def read_scores(reference: ScoresReference, rows: int, store: ObjectStore) -> Marks:
+def read_scores(reference: ArtifactReference, rows: int, store: ObjectStore) -> Marks:
     """Returns what a scan says of each row, without folds.
 
     Args:
@@ -28,7 +27,7 @@ def read_scores(reference: ScoresReference, rows: int, store: ObjectStore) -> Ma
     Raises:
         DataLossError: The scores are damaged, or not those of the data.
     """
-    artifact = artifact_pb2.ArtifactRef(**reference.model_dump())
+    artifact = reference.artifact
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "scores.parquet"
         fetch_artifact(store, artifact, path)

@@ -73,6 +73,10 @@ class _MonitoredMetricEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Monit
     """The loss; smaller is better."""
     MONITORED_METRIC_ACCURACY: _MonitoredMetric.ValueType  # 2
     """Share of rows classified right; larger is better. Classification only."""
+    MONITORED_METRIC_NONE: _MonitoredMetric.ValueType  # 3
+    """Nothing: the last epoch's weights become the model, and validation rows choose nothing. Not with
+    early stopping, reduce-on-plateau or `outliers.prove`.
+    """
 
 class MonitoredMetric(_MonitoredMetric, metaclass=_MonitoredMetricEnumTypeWrapper):
     """A metric to look at."""
@@ -83,6 +87,10 @@ MONITORED_METRIC_LOSS: MonitoredMetric.ValueType  # 1
 """The loss; smaller is better."""
 MONITORED_METRIC_ACCURACY: MonitoredMetric.ValueType  # 2
 """Share of rows classified right; larger is better. Classification only."""
+MONITORED_METRIC_NONE: MonitoredMetric.ValueType  # 3
+"""Nothing: the last epoch's weights become the model, and validation rows choose nothing. Not with
+early stopping, reduce-on-plateau or `outliers.prove`.
+"""
 Global___MonitoredMetric: _TypeAlias = MonitoredMetric  # noqa: Y015
 
 class _OptimizerKind:
@@ -286,6 +294,9 @@ class TrainingSpec(_message.Message):
     COMMIT_STEPS_FIELD_NUMBER: _builtins.int
     CHECKPOINT_INTERVAL_FIELD_NUMBER: _builtins.int
     OUTLIERS_FIELD_NUMBER: _builtins.int
+    DISTILLATION_FIELD_NUMBER: _builtins.int
+    STARTING_WEIGHTS_FIELD_NUMBER: _builtins.int
+    GROWING_DECAY_FIELD_NUMBER: _builtins.int
     dataset_version: _builtins.str
     """The data: `datasets/{dataset}/versions/{version}`; `latest` stands for the newest version and is
     replaced by its number. Required.
@@ -308,7 +319,7 @@ class TrainingSpec(_message.Message):
     """Numeric column with a weight of at least 0 for each row. Default: none, every row weighs 1."""
     parent_model_version: _builtins.str
     """Model version whose weights to start from: `models/{model}/versions/{version}`. Its network must
-    be the same.
+    be the same, unless there are `starting_weights`. The run keeps its preprocessing.
     """
     monitor: Global___MonitoredMetric.ValueType
     """What early stopping, reduce-on-plateau and the choice of the best epoch look at, measured on
@@ -350,6 +361,22 @@ class TrainingSpec(_message.Message):
     def outliers(self) -> Global___OutlierTreatment:
         """What an outlier scan says of the rows, as weights. Unset: no row is taken for an outlier."""
 
+    @_builtins.property
+    def distillation(self) -> Global___Distillation:
+        """Another network as teacher. Unset: the network learns from the data alone."""
+
+    @_builtins.property
+    def starting_weights(self) -> _artifact_pb2.ArtifactRef:
+        """Weights to start from in place of the parent's: a safetensors file in the suite's store with the
+        tensors of `network` by their names, as in a model version's file `weights`. `network` may have
+        other widths and blocks than the parent's then, not other inputs or outputs. Needs
+        `parent_model_version`, whose preprocessing counts. Default: the parent's weights.
+        """
+
+    @_builtins.property
+    def growing_decay(self) -> Global___GrowingDecay:
+        """Decay of chosen weights that grows over the run. Unset: none."""
+
     def __init__(
         self,
         *,
@@ -372,10 +399,13 @@ class TrainingSpec(_message.Message):
         commit_steps: _builtins.int | None = ...,
         checkpoint_interval: _duration_pb2.Duration | None = ...,
         outliers: Global___OutlierTreatment | None = ...,
+        distillation: Global___Distillation | None = ...,
+        starting_weights: _artifact_pb2.ArtifactRef | None = ...,
+        growing_decay: Global___GrowingDecay | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "early_stopping", b"early_stopping", "epochs", b"epochs", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "schedule", b"schedule", "seed", b"seed", "workers", b"workers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "growing_decay", b"growing_decay", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "dataset_version", b"dataset_version", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "schedule", b"schedule", "seed", b"seed", "target", b"target", "task", b"task", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "growing_decay", b"growing_decay", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "task", b"task", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -395,6 +425,88 @@ class TrainingSpec(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
 
 Global___TrainingSpec: _TypeAlias = TrainingSpec  # noqa: Y015
+
+@_typing.final
+class Distillation(_message.Message):
+    """A teacher, whose outputs a network learns from beside the truth (Hinton et al., 2015).
+
+    The gradient of a row is that of (1 - weight) x its loss + weight x its distance to the teacher. For
+    classes the distance is temperature^2 x the Kullback-Leibler divergence from the teacher's
+    probabilities to the network's, both of outputs divided by `temperature`; for values it is the
+    squared difference of the standardised outputs. Weights of rows count for both alike. Metrics keep
+    their meaning: `train/loss` is the loss against the truth alone, without the teacher's part.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TEACHER_MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    TEMPERATURE_FIELD_NUMBER: _builtins.int
+    teacher_model_version: _builtins.str
+    """The teacher: `models/{model}/versions/{version}`, a network of the trainer with the inputs, outputs
+    and preprocessing of the run, for example its parent. A run without a parent takes the
+    teacher's preprocessing. Not with `outliers.prove`. Required.
+    """
+    weight: _builtins.float
+    """Share of the teacher in the loss, 0 to 1. Default: 0.7."""
+    temperature: _builtins.float
+    """What outputs are divided by before they become probabilities: the larger, the more the teacher's
+    unlikely classes count; above 0 and at most 100. Default: 4. Classification only.
+    """
+    def __init__(
+        self,
+        *,
+        teacher_model_version: _builtins.str = ...,
+        weight: _builtins.float | None = ...,
+        temperature: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_temperature", b"_temperature", "_weight", b"_weight", "temperature", b"temperature", "weight", b"weight"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_temperature", b"_temperature", "_weight", b"_weight", "teacher_model_version", b"teacher_model_version", "temperature", b"temperature", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__temperature: _TypeAlias = _typing.Literal["temperature"]  # noqa: Y015
+    _WhichOneofArgType__temperature: _TypeAlias = _typing.Literal["_temperature", b"_temperature"]  # noqa: Y015
+    _WhichOneofReturnType__weight: _TypeAlias = _typing.Literal["weight"]  # noqa: Y015
+    _WhichOneofArgType__weight: _TypeAlias = _typing.Literal["_weight", b"_weight"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__temperature) -> _WhichOneofReturnType__temperature | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__weight) -> _WhichOneofReturnType__weight | None: ...
+
+Global___Distillation: _TypeAlias = Distillation  # noqa: Y015
+
+@_typing.final
+class GrowingDecay(_message.Message):
+    """Decay that grows from step to step, so that what is not needed goes towards zero gently (Wang et
+    al., Neural pruning via growing regularization, ICLR 2021).
+
+    After each optimiser step a weight is multiplied by 1 - learning rate x its strength x the share of
+    the run's steps that are done, by 0 where that is below 0. Independent of the gradients and of
+    `optimizer.weight_decay`. The weights before the last epoch's have been decayed less: `monitor`
+    must be NONE.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STRENGTHS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def strengths(self) -> _artifact_pb2.ArtifactRef:
+        """A safetensors file in the suite's store: tensors of numbers of at least 0, with the names and shapes
+        of some of the network's parameters. Others do not decay. Required.
+        """
+
+    def __init__(
+        self,
+        *,
+        strengths: _artifact_pb2.ArtifactRef | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["strengths", b"strengths"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["strengths", b"strengths"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GrowingDecay: _TypeAlias = GrowingDecay  # noqa: Y015
 
 @_typing.final
 class OutlierTreatment(_message.Message):
@@ -641,6 +753,11 @@ class ScheduleSpec(_message.Message):
 
     WARMUP_FIELD_NUMBER: _builtins.int
     REDUCE_ON_PLATEAU_FIELD_NUMBER: _builtins.int
+    COSINE_DECAY_FIELD_NUMBER: _builtins.int
+    cosine_decay: _builtins.bool
+    """Whether the rate falls to 0 over the run, step by step, as half a cosine from where the warm-up
+    ends (Loshchilov and Hutter, 2017). Not with reduce-on-plateau. Default: false.
+    """
     @_builtins.property
     def warmup(self) -> Global___Warmup:
         """Rise at the beginning. Unset: none."""
@@ -654,10 +771,11 @@ class ScheduleSpec(_message.Message):
         *,
         warmup: Global___Warmup | None = ...,
         reduce_on_plateau: Global___ReduceOnPlateau | None = ...,
+        cosine_decay: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["reduce_on_plateau", b"reduce_on_plateau", "warmup", b"warmup"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reduce_on_plateau", b"reduce_on_plateau", "warmup", b"warmup"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cosine_decay", b"cosine_decay", "reduce_on_plateau", b"reduce_on_plateau", "warmup", b"warmup"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
