@@ -31,7 +31,7 @@ NOTES = (
 )
 _SECONDS, _QUICK_SECONDS = 60, 20
 _TRAIN_SHARE = 0.67
-_PROBE_EPOCHS = 3
+_PROBE_EPOCHS = 4
 _LABELS = "class-{}"
 
 
@@ -118,14 +118,15 @@ def _trained(suite: RunningSuite, data: str, name: str, seconds: int) -> model_p
     spec = trainer_pb2.TrainingSpec(dataset_version=data, model=model, epochs=_PROBE_EPOCHS)
     spec.monitor = trainer_pb2.MONITORED_METRIC_ACCURACY
     begun = time.monotonic()
-    suite.train(spec)
-    probed = time.monotonic() - begun
-    begun = time.monotonic()
-    spec.epochs = 1
-    suite.train(spec)
-    overhead = time.monotonic() - begun
-    epoch = max((probed - overhead) / (_PROBE_EPOCHS - 1), 0.05)
-    spec.epochs = max(int((seconds - overhead) / epoch), 1)
+    probe = suite.create_run(spec)
+    ends = {
+        event.metrics.epoch: event.time.ToNanoseconds() / 1e9
+        for event in suite.watch_run(probe)
+        if event.HasField("metrics")
+    }
+    taken = time.monotonic() - begun
+    epoch = (ends[_PROBE_EPOCHS] - ends[1]) / (_PROBE_EPOCHS - 1)
+    spec.epochs = max(int((seconds - taken) / epoch) + _PROBE_EPOCHS, 1)
     begun = time.monotonic()
     run = suite.train(spec)
     say(f"    plain CNN: {spec.epochs} epochs in {time.monotonic() - begun:.0f} s")
