@@ -9,11 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import safetensors.torch
+import torch
 from google.protobuf import json_format
 
 from aimass.trainer.v1 import agents_pb2, trainer_pb2
 from common.artifacts import ObjectStore
 from common.data.schema import Task
+from common.models.store import read_part
 from common.testing.minio import MinioServer
 from services.trainer.domain.job import Job
 from services.trainer.worker.state import Snapshot, read_state
@@ -144,6 +147,45 @@ def test_the_number_of_workers_may_change_in_the_middle(worlds: Worlds) -> None:
     )
     assert endings[-1].exit_codes == [0, 0]
     np.testing.assert_allclose(worlds.history(changing), worlds.history(alone), rtol=2e-4)
+
+
+def test_teacher_and_decay_survive_changes_of_the_world(worlds: Worlds) -> None:
+    """Protects pruned networks: one, three and two workers train them to the same weights."""
+    desk = worlds.desk
+    data = desk.dataset(columns(101), split_parts(101), "y", Task.REGRESSION)
+    plain = {**SPEC, "network": {"mlp": {"hidden_widths": [16]}}, "epochs": 3}
+    original = desk.job(data, plain, run="original")
+    worlds.run(worlds.world(original, size=1))
+    teacher = desk.package(original)
+    weights = safetensors.torch.load(read_part(teacher, "weights", desk.store))
+    strengths = {"layers.0.weight": torch.linspace(0, 200, 16)[:, None].repeat(1, 10)}
+    spec = {
+        **plain,
+        "epochs": 6,
+        "monitor": "none",
+        "schedule": {"cosine_decay": True},
+        "parent_model_version": teacher.name,
+        "starting_weights": desk.tensors({**weights, "layers.0.bias": torch.zeros(16)}, "weights"),
+        "distillation": {"teacher_model_version": teacher.name},
+        "growing_decay": {"strengths": desk.tensors(strengths, "strengths")},
+    }
+    alone, changing = (
+        desk.job(data, spec, run=run, parent=teacher, teacher=teacher) for run in ("one", "more")
+    )
+    endings = worlds.run(
+        worlds.world(alone, size=1),
+        worlds.world(changing, size=3, kill_at=5),
+        worlds.world(changing, size=1, kill_at=10),
+        worlds.world(changing, size=2),
+    )
+    assert [ending.exit_codes for ending in endings] == [[0], [-9] * 3, [-9], [0, 0]]
+    np.testing.assert_allclose(worlds.history(changing), worlds.history(alone), rtol=2e-3)
+    made = [desk.package(each) for each in (alone, changing)]
+    one, more = (safetensors.torch.load(read_part(each, "weights", desk.store)) for each in made)
+    for name, each in one.items():
+        torch.testing.assert_close(more[name], each, rtol=1e-2, atol=1e-4)
+    norms = one["layers.0.weight"].norm(dim=1)
+    assert norms[12:].max() < 0.2 * norms[:2].max()
 
 
 def test_compared_models_survive_changes_of_the_world(worlds: Worlds) -> None:

@@ -14,6 +14,7 @@ from services.trainer.domain.outliers.resolution import Scan, resolve_outliers
 from services.trainer.domain.resolution import resolve_against_data
 from services.trainer.domain.specification import (
     ArtifactReference,
+    Distillation,
     TrainingSpecification,
     read_specification,
     write_specification,
@@ -111,9 +112,17 @@ def test_errors_name_field_and_cure(
     assert caught.value.violations[0].field == f"training_run.spec.outliers.{field}"
 
 
-def test_a_parent_cannot_be_proved_on_rows_it_may_have_learned_from() -> None:
+@pytest.mark.parametrize(
+    "known",
+    [
+        {"parent_model_version": "models/m/versions/1"},
+        {"distillation": Distillation(teacher_model_version="models/m/versions/1")},
+    ],
+    ids=["parent", "teacher"],
+)
+def test_nobody_is_proved_who_may_have_learned_from_the_rows(known: Mapping[str, object]) -> None:
     """Protects the comparison from weights that know the held-out rows."""
-    read = resolve({"prove": {}}).model_copy(update={"parent_model_version": "models/m/versions/1"})
+    read = resolve({"prove": {}}).model_copy(update=known)
     with pytest.raises(InvalidInputError, match="may have learned") as caught:
         resolve_outliers(read, DATA, SCAN)
     assert caught.value.violations[0].field == "training_run.spec.outliers.prove"

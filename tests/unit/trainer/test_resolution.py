@@ -14,8 +14,6 @@ from common.data.schema import (
     Task,
 )
 from common.errors import InvalidInputError
-from common.models.preprocessing import NumericColumn, Preprocessing, Target
-from common.networks.specification import NetworkSpecification
 from common.protobuf import from_plain
 from services.trainer.domain.estimate import estimate, evaluation_rows
 from services.trainer.domain.origins import TrainedNetwork
@@ -55,14 +53,18 @@ SCHEMA = Schema(
 )
 DATA = KnownDataset("datasets/d/versions/3", SCHEMA, SplitCounts(train=100, validation=20))
 TABLE = {"features": ["age", "city", "flag"]}
+FILE = {"uri": "s3://b/runs/x/weights", "sha256": "0" * 64, "size_bytes": 9}
 NAMES = {"dataset_version": "datasets/d/versions/latest", "model": "models/m"}
 
 
 def resolve(
-    spec: Mapping[str, object], data: KnownDataset = DATA, parent: TrainedNetwork | None = None
+    spec: Mapping[str, object],
+    data: KnownDataset = DATA,
+    parent: TrainedNetwork | None = None,
+    teacher: TrainedNetwork | None = None,
 ) -> TrainingSpecification:
     message = from_plain({**NAMES, **spec}, trainer_pb2.TrainingSpec)
-    return resolve_against_data(read_specification(message), data, parent)
+    return resolve_against_data(read_specification(message), data, parent, teacher)
 
 
 def test_defaults_are_filled_in_from_the_data() -> None:
@@ -120,6 +122,12 @@ def test_reduce_on_plateau_comes_before_early_stopping() -> None:
             "optimizer": {"kind": "sgd", "clip_norm": 1.0},
             "workers": {"min": 2, "max": 4, "wait_timeout": 5.0},
             "commit_steps": 7,
+        },
+        {
+            **TABLE,
+            "monitor": "none",
+            "schedule": {"cosine_decay": True},
+            "growing_decay": {"strengths": FILE},
         },
     ],
 )
@@ -179,6 +187,29 @@ def test_a_resolved_specification_resolves_to_itself(spec: dict[str, object]) ->
         ({**TABLE, "workers": {"min": 1, "wanted": 3, "max": 2}}, "workers", "min <= wanted"),
         ({**TABLE, "optimizer": {"momentum": 0.5}}, "optimizer.momentum", "Only SGD"),
         (
+            {**TABLE, "schedule": {"cosine_decay": True, "reduce_on_plateau": {}}},
+            "schedule.cosine_decay",
+            "leave one of the two out",
+        ),
+        ({**TABLE, "monitor": "none", "early_stopping": {}}, "early_stopping", "monitor LOSS"),
+        ({**TABLE, "growing_decay": {"strengths": FILE}}, "monitor", "set `monitor` to NONE"),
+        (
+            {**TABLE, "monitor": "none", "growing_decay": {}},
+            "growing_decay.strengths.uri",
+            "Is required",
+        ),
+        ({**TABLE, "starting_weights": FILE}, "starting_weights", "`parent_model_version`"),
+        (
+            {**TABLE, "distillation": {}},
+            "distillation.teacher_model_version",
+            "Is required",
+        ),
+        (
+            {**TABLE, "distillation": {"teacher_model_version": "x", "weight": 1.5}},
+            "distillation.weight",
+            "less than or equal to 1",
+        ),
+        (
             {**TABLE, "optimizer": {"learning_rate": float("nan")}},
             "optimizer.learning_rate",
             "finite",
@@ -233,40 +264,6 @@ def test_data_without_training_rows_are_refused() -> None:
     """Protects from a run that could not do a single step."""
     with pytest.raises(InvalidInputError, match="no training rows"):
         resolve(TABLE, replace(DATA, counts=SplitCounts(validation=5)))
-
-
-PARENT = TrainedNetwork(
-    name="models/m/versions/2",
-    network=NetworkSpecification.model_validate(
-        {"linear": {}, "input": {"numeric_columns": 1}, "outputs": 2}
-    ),
-    preprocessing=Preprocessing(
-        numeric=(NumericColumn(name="age", mean=0, scale=1),),
-        target=Target(name="label", task="classification", classes=("n", "y")),
-    ),
-)
-
-
-def test_a_parent_that_fits_is_kept_by_its_number() -> None:
-    """Protects lineage: `latest` becomes the version that was used."""
-    resolved = resolve({"features": ["age"], "network": {"linear": {}}}, parent=PARENT)
-    assert resolved.parent_model_version == "models/m/versions/2"
-
-
-@pytest.mark.parametrize(
-    ("spec", "words"),
-    [
-        ({"features": ["age"]}, "is another one"),
-        ({"features": ["id"], "network": {"linear": {}}}, "features age"),
-        ({"features": ["age"], "target": "flag", "network": {"linear": {}}}, "class `false`"),
-    ],
-)
-def test_a_parent_that_does_not_fit_is_refused(spec: dict[str, object], words: str) -> None:
-    """Protects from weights that mean something else."""
-    with pytest.raises(InvalidInputError) as caught:
-        resolve(spec, parent=PARENT)
-    assert caught.value.violations[0].field == "training_run.spec.parent_model_version"
-    assert words in caught.value.message
 
 
 def test_the_estimate_counts_steps_and_grows_with_the_work() -> None:

@@ -16,10 +16,14 @@ def make(
     warmup: Warmup | None = None,
     plateau: ReduceOnPlateau | None = None,
     stopping: EarlyStopping | None = None,
+    **more: object,
 ) -> Schedule:
     specification = TrainingSpecification(
         optimizer=Optimizer(learning_rate=0.1),
-        schedule=ScheduleSpecification(warmup=warmup, reduce_on_plateau=plateau),
+        schedule=ScheduleSpecification(
+            warmup=warmup, reduce_on_plateau=plateau, cosine_decay=bool(more.get("cosine"))
+        ),
+        monitor="none" if more.get("last") else "loss",
         early_stopping=stopping,
         workers=WorkerRange(min=1, wanted=4, max=4),
     )
@@ -38,6 +42,24 @@ def test_warm_up_without_scaling_ends_at_the_rate() -> None:
     schedule, progress = make(Warmup(epochs=0.5, scale_with_workers=False)), Progress()
     rates = [schedule.learning_rate(step, progress) for step in (0, 4, 5)]
     assert rates == pytest.approx([0.02, 0.1, 0.1])
+
+
+def test_the_rate_falls_as_a_cosine_from_where_the_warm_up_ends() -> None:
+    """Protects the shape: whole at first, half in the middle, hardly anything at the last step."""
+    schedule, progress = make(cosine=True), Progress()
+    rates = [schedule.learning_rate(step, progress) for step in (0, 50, 99)]
+    assert rates == pytest.approx([0.1, 0.05, 0.1 * 0.000247], rel=1e-2)
+    warm = make(Warmup(epochs=2, scale_with_workers=False), cosine=True)
+    rates = [warm.learning_rate(step, progress) for step in (0, 19, 20, 60)]
+    assert rates == pytest.approx([0.005, 0.1, 0.1, 0.05])
+
+
+def test_without_a_monitored_metric_the_last_epoch_is_taken() -> None:
+    """Protects MONITORED_METRIC_NONE: worse or not."""
+    schedule, progress = make(last=True), Progress()
+    for epoch, score in enumerate([1.0, 0.5, 2.0], start=1):
+        assert schedule.finish_epoch(epoch, score, progress)
+    assert progress.best_epoch == 3
 
 
 def test_the_rate_falls_after_the_tolerated_epochs_and_not_below_its_minimum() -> None:

@@ -8,10 +8,11 @@ import pytest
 import pytest_asyncio
 from google.protobuf.message import Message
 
-from aimass.catalog.v1 import dataset_pb2, dataset_pb2_grpc, model_pb2_grpc
+from aimass.catalog.v1 import dataset_pb2, dataset_pb2_grpc, model_pb2, model_pb2_grpc
 from aimass.outlier.v1 import outlier_pb2, outlier_pb2_grpc
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import artifact_pb2, run_pb2
+from common.artifacts.blobs import put_artifact
 from common.artifacts.memory import MemoryStore
 from common.data.messages import counts_to_proto, schema_to_proto
 from common.errors import InvalidFieldError, NotFoundError, UnavailableError
@@ -72,12 +73,21 @@ async def address() -> AsyncIterator[str]:
     """A catalog and an outlier service."""
     catalog, outlier = "aimass.catalog.v1.DatasetService", "aimass.outlier.v1.OutlierService"
     version, known = dataset_pb2.GetDatasetVersionRequest, outlier_pb2.GetOutlierScanRequest
+    models, asked = "aimass.catalog.v1.ModelService", model_pb2.GetModelVersionRequest
     services = [
+        service(models, "GetModelVersion", asked, model_version),
         service(catalog, "GetDatasetVersion", version, dataset_version),
         service(outlier, "GetOutlierScan", known, scan),
     ]
     async with running_server(services) as found:
         yield found
+
+
+async def model_version(
+    request: model_pb2.GetModelVersionRequest, context: object
+) -> model_pb2.ModelVersion:
+    """Answers for a catalog that knows one model version, which is no network."""
+    return model_pb2.ModelVersion(name=request.name)
 
 
 def spec(scan: str) -> trainer_pb2.TrainingSpec:
@@ -90,14 +100,20 @@ def spec(scan: str) -> trainer_pb2.TrainingSpec:
 
 
 async def resolve(catalog: str, outlier: str, scan: str) -> trainer_pb2.TrainingRun:
+    return await resolve_spec(catalog, outlier, spec(scan), MemoryStore())
+
+
+async def resolve_spec(
+    catalog: str, outlier: str, wanted: trainer_pb2.TrainingSpec, store: MemoryStore
+) -> trainer_pb2.TrainingRun:
     async with channel_to(catalog) as catalog_channel, channel_to(outlier) as outlier_channel:
         validator = Validator(
             dataset_pb2_grpc.DatasetServiceStub(catalog_channel),
             model_pb2_grpc.ModelServiceStub(catalog_channel),
             outlier_pb2_grpc.OutlierServiceStub(outlier_channel),
-            MemoryStore(),
+            store,
         )
-        return await validator.resolve(spec(scan))
+        return await validator.resolve(wanted)
 
 
 async def test_the_scores_of_the_scan_become_part_of_the_specification(address: str) -> None:
@@ -123,3 +139,36 @@ async def test_only_runs_with_outliers_need_the_outlier_service(address: str) ->
         assert not (await resolve(address, away, "")).spec.HasField("outliers")
         with pytest.raises(UnavailableError, match="outlier service, which knows outlierScans/s"):
             await resolve(address, away, SCAN)
+
+
+async def test_a_teacher_that_is_no_network_is_a_wrong_field(address: str) -> None:
+    """Protects from an error that speaks of a file and leaves open which field is meant."""
+    wanted = spec("")
+    wanted.distillation.teacher_model_version = "models/trees/versions/1"
+    with pytest.raises(InvalidFieldError, match="no network of the trainer") as caught:
+        await resolve_spec(address, address, wanted, MemoryStore())
+    field = "training_run.spec.distillation.teacher_model_version"
+    assert caught.value.violations[0].field == field
+
+
+async def test_files_are_looked_for_before_a_run_is_accepted(address: str) -> None:
+    """Protects from a run that waits for workers to find that a file was never stored."""
+    store = MemoryStore()
+    stored = put_artifact(store, "runs/x/strengths", b"tensors", "application/x")
+    wanted = spec("")
+    wanted.monitor = trainer_pb2.MONITORED_METRIC_NONE
+    strengths = wanted.growing_decay.strengths
+    strengths.CopyFrom(stored)
+    run = await resolve_spec(address, address, wanted, store)
+    assert run.spec.growing_decay.strengths == stored
+    for change, field in (
+        ({"uri": f"{stored.uri}-other"}, "uri"),
+        ({"uri": "s3://elsewhere/x"}, "uri"),
+        ({"size_bytes": 3}, "size_bytes"),
+    ):
+        strengths.CopyFrom(stored)
+        strengths.MergeFrom(artifact_pb2.ArtifactRef(**change))
+        with pytest.raises(InvalidFieldError) as caught:
+            await resolve_spec(address, address, wanted, store)
+        expected = f"training_run.spec.growing_decay.strengths.{field}"
+        assert caught.value.violations[0].field == expected

@@ -1,0 +1,105 @@
+"""Where a network's weights come from and whom it learns from, against what it is to become."""
+
+from dataclasses import dataclass
+
+from common.data.schema import Column
+from common.errors import InvalidFieldError
+from common.models.preprocessing import Preprocessing
+from common.networks.specification import NetworkSpecification
+from services.trainer.domain.specification import FIELD, TrainingSpecification
+
+PARENT = "parent_model_version"
+TEACHER = "distillation.teacher_model_version"
+_MOST_NAMES = 20
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A model version that the trainer made.
+
+    Attributes:
+        name: Resource name with the version's number.
+        network: Its network.
+        preprocessing: Its preprocessing.
+    """
+
+    name: str
+    network: NetworkSpecification
+    preprocessing: Preprocessing
+
+
+def check_origins(
+    resolved: TrainingSpecification,
+    target: Column,
+    parent: TrainedNetwork | None,
+    teacher: TrainedNetwork | None,
+) -> None:
+    """Checks that a run can start from its parent, and learn from its teacher.
+
+    Args:
+        resolved: The run's specification, all else resolved.
+        target: What it predicts.
+        parent: Whose weights it starts from; None for nobody.
+        teacher: Whom it learns from; None for nobody.
+
+    Raises:
+        InvalidFieldError: Names the field and the cure.
+    """
+    if parent is not None:
+        _check_network(resolved, parent)
+        _check_data(resolved, target, parent, PARENT)
+    if teacher is not None:
+        _check_ends(resolved, teacher, TEACHER)
+        _check_data(resolved, target, teacher, TEACHER)
+    if parent is not None and teacher is not None:
+        _check_preprocessing(parent, teacher)
+
+
+def _error(field: str, description: str) -> InvalidFieldError:
+    return InvalidFieldError(f"{FIELD}.{field}", description)
+
+
+def _check_network(resolved: TrainingSpecification, parent: TrainedNetwork) -> None:
+    if resolved.starting_weights is not None:
+        _check_ends(resolved, parent, PARENT)
+    elif resolved.network != parent.network:
+        raise _error(
+            PARENT,
+            f"The network of {parent.name} is another one (kind, widths, inputs or outputs differ);"
+            " give its `network` and `features`, or another parent.",
+        )
+
+
+def _check_ends(resolved: TrainingSpecification, trained: TrainedNetwork, field: str) -> None:
+    network = resolved.network
+    assert network is not None
+    if (network.input, network.outputs) != (trained.network.input, trained.network.outputs):
+        raise _error(
+            field,
+            f"The network of {trained.name} has other inputs or outputs; give its `features` and "
+            "`target`, or another version.",
+        )
+
+
+def _check_data(
+    resolved: TrainingSpecification, target: Column, trained: TrainedNetwork, field: str
+) -> None:
+    expected = trained.preprocessing
+    if sorted(resolved.features) != sorted(expected.features):
+        names = ", ".join(expected.features[:_MOST_NAMES])
+        raise _error(field, f"{trained.name} was trained on the features {names}.")
+    if resolved.task != expected.target.task:
+        raise _error(field, f"{trained.name} does {expected.target.task}, not {resolved.task}.")
+    unknown = sorted(set(target.labels) - set(expected.target.classes))
+    if resolved.task == "classification" and unknown:
+        raise _error(field, f"{trained.name} does not know the class `{unknown[0]}`.")
+
+
+def _check_preprocessing(parent: TrainedNetwork, teacher: TrainedNetwork) -> None:
+    """The teacher must see what the network sees, scaled alike."""
+    if teacher.preprocessing != parent.preprocessing:
+        raise _error(
+            TEACHER,
+            f"{teacher.name} was trained with another preprocessing than {parent.name}, which the "
+            "run keeps; name the parent itself or a version that was trained from it.",
+        )
