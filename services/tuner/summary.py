@@ -1,7 +1,7 @@
 """What a search found, in short."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +11,8 @@ from common.errors import FailedPreconditionError
 from common.models.estimators.combining import Doubted, Mean, tilted
 from services.tuner.champion.contest import Contest
 from services.tuner.champion.words import comparison_words
+from services.tuner.domain.ensemble.final import pool_of
+from services.tuner.domain.ensemble.judging import judge
 from services.tuner.domain.ensemble.selection import Ensemble
 from services.tuner.domain.history import History
 from services.tuner.domain.problem import Outputs, Problem, ProblemKind
@@ -56,14 +58,15 @@ def summary_of(result: Result) -> tuner_pb2.TuningSummary:
     tuned = result.tuned
     entries = list(tuned.library.entries.values())
     failed = [each.failure.failure for each in entries if each.failure is not None]
+    floors = _floor_losses(tuned)
     summary = tuner_pb2.TuningSummary(
-        verdict=_verdict(tuned, entries, result.note),
+        verdict=_verdict(tuned, entries, floors, result.note),
         metric=tuned.metric.name,
         score=tuner_pb2.Score(
             value=tuned.metric.shown(tuned.ensemble.loss),
             standard_error=_finite(tuned.ensemble.error),
         ),
-        floor_scores=_floors(tuned),
+        floor_scores={name: tuned.metric.shown(loss) for name, loss in floors.items()},
         members=_members(tuned),
         candidate_count=sum(each.folds > 0 for each in entries),
         trial_count=sum(each.folds for each in entries),
@@ -122,17 +125,17 @@ def _outputs(tuned: Tuned, test: Problem) -> Outputs:
     return np.asarray(tuned.estimator.predict_proba(test.features), np.float64)
 
 
-def _verdict(tuned: Tuned, entries: Sequence[Entry], note: str) -> str:
+def _verdict(tuned: Tuned, entries: Sequence[Entry], floors: Mapping[str, float], note: str) -> str:
     metric, ensemble = tuned.metric, tuned.ensemble
     tried = sum(each.folds > 0 for each in entries)
     told = (
         f"{metric.name} {metric.shown(ensemble.loss):.4g} on rows that were not learned from, by "
         f"{chosen_words(len(ensemble.weights), tried)}."
     )
-    floors = _floors(tuned)
     if floors:
-        best = _best_floor(tuned)
-        told += f" Of what anybody would try first, {best} is best with {floors[best]:.4g}."
+        best = min(floors, key=lambda family: floors[family])
+        shown = metric.shown(floors[best])
+        told += f" Of what anybody would try first, {best} is best with {shown:.4g}."
     elif any(each.origin == FLOOR for each in entries):
         told += " There was no time for what anybody would try first: give it a larger budget."
     return f"{told} {note}".strip()
@@ -151,16 +154,14 @@ def _floor_entries(tuned: Tuned) -> list[Entry]:
     return [each for each in tuned.library.complete if each.origin == FLOOR]
 
 
-def _floors(tuned: Tuned) -> dict[str, float]:
-    return {
-        each.candidate.family: tuned.metric.shown(each.loss(each.folds))
-        for each in _floor_entries(tuned)
-    }
-
-
-def _best_floor(tuned: Tuned) -> str:
-    best = min(_floor_entries(tuned), key=lambda each: each.loss(each.folds))
-    return best.candidate.family
+def _floor_losses(tuned: Tuned) -> dict[str, float]:
+    """Returns the loss of each as it would be used: its probabilities as they are."""
+    found = {}
+    for each in _floor_entries(tuned):
+        results = {each.candidate.number: each.results}
+        pool = pool_of(tuned.problem, tuned.metric, results, tuned.library.splits)
+        found[each.candidate.family] = judge(pool, np.asarray(pool.outputs[0], np.float64)).loss
+    return found
 
 
 def _members(tuned: Tuned) -> list[tuner_pb2.Member]:

@@ -74,7 +74,8 @@ class TrialChild:
             limit = self._desk.setup.memory_bytes >> 20
             self._end(TrialFailure.OUT_OF_MEMORY, f"It took more than {limit} MiB of memory.")
         elif time.monotonic() - self._started > allowed_seconds(seconds):
-            self._end(TrialFailure.OUT_OF_TIME, f"It took much more than {seconds:.1f} s.")
+            words = f"It had {max(seconds, 0.0):.1f} s and took much longer."
+            self._end(TrialFailure.OUT_OF_TIME, words)
 
     def _end(self, failure: TrialFailure, message: str) -> None:
         self._sentence = self._sentence or (failure, message)
