@@ -15,6 +15,7 @@ from common.config import ClientSettings
 from common.maintenance.servicer import maintenance_service
 from common.maintenance.sweeping import Sweeps, SweepSettings
 from common.records import RecordStore
+from common.runs.executor import ExecutorTimes
 from common.runs.hosting import hosted_runs
 from common.runs.leftovers import RunLeftovers
 from common.server import Service
@@ -27,6 +28,8 @@ from services.pruner.servicer import PrunerServicer
 from services.pruner.validation import Validator
 
 _JOB = (sys.executable, "-m", "services.pruner.job")
+# A pruning that is cancelled publishes what it has measured by then.
+_TIMES = ExecutorTimes(cancel_grace=30.0)
 
 
 @asynccontextmanager
@@ -48,7 +51,7 @@ async def pruner_app() -> AsyncIterator[Sequence[Service]]:
     async with (
         client.connect(reach.catalog_address, reach.token) as catalog,
         sweeps.each_hour(),
-        hosted_runs(PRUNING_RUNS, store, records, _JOB, limit, spares) as runs,
+        hosted_runs(PRUNING_RUNS, store, records, _JOB, limit, spares, _TIMES) as runs,
     ):
         models = model_pb2_grpc.ModelServiceStub(catalog)
         validator = Validator(dataset_pb2_grpc.DatasetServiceStub(catalog), models)

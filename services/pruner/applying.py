@@ -28,11 +28,11 @@ class Applying:
         """Returns the model version of a point, which is made where there is none.
 
         Args:
-            run: The pruning; it must have succeeded.
+            run: The pruning; it must have points.
             name: Of the point.
 
         Raises:
-            FailedPreconditionError: It has not succeeded.
+            FailedPreconditionError: It has no points yet.
             NotFoundError: It has no such point.
             InvalidFieldError: The point is the original.
         """

@@ -11,6 +11,7 @@ from common.catalog import ask_catalog
 from common.errors import DataLossError, InvalidFieldError
 from common.models.inputs import MisfitError
 from common.models.outputs import UnknownOutputsError
+from common.runs.errors import RunCancelledError
 from common.runs.job import run_job
 from common.runs.owner import RunOwner
 from common.scoring.registry import metric_for
@@ -41,6 +42,7 @@ _MEASURING_SHARE, _LONGEST_MEASURING = 0.01, 3.0
 _FAILURES = (ValueError, ArithmeticError, MemoryError, DataLossError, InvalidFieldError)
 """Of a method: it cannot do it, or what it made cannot be kept."""
 _WARNING = event_pb2.SEVERITY_WARNING
+_CANCELLED = "The pruning was cancelled: this was measured by then; a point can still be applied."
 
 
 def run_pruning(owner: Owner) -> None:
@@ -129,6 +131,8 @@ class _Pruning:
             for variant in self._workshop.variants(base, step.method, _STEP_SHARE * self._left):
                 self._progress(step.method, f"{variant.name} is measured")
                 made += self._tried(variant)
+        except RunCancelledError:
+            pass  # What was measured by then is kept; the search ends after this step.
         except _FAILURES as error:
             # One method that fails costs itself alone: others may still gain.
             self._fails(f"{step.method} of {step.base}", error)
@@ -167,7 +171,9 @@ class _Pruning:
         self._note(told)
 
     def _tell_untried(self, step: Step | None) -> None:
-        if step is not None:
+        if self._owner.cancelled.is_set():
+            self._note(_CANCELLED)
+        elif step is not None:
             budget = self._specification.budget
             self._note(
                 f"The time was over before {step.method} was tried on {step.base}: give the "
@@ -188,8 +194,8 @@ class _Pruning:
         return max(self._specification.budget - self._spent, 1.0)
 
     def _is_over(self) -> bool:
-        self._owner.check_cancelled()
-        return self._spent > _LATEST_STEP * self._specification.budget
+        is_late = self._spent > _LATEST_STEP * self._specification.budget
+        return is_late or self._owner.cancelled.is_set()
 
     def _progress(self, phase: str, message: str) -> None:
         share = min(self._spent / self._specification.budget, 1.0)

@@ -26,7 +26,7 @@ class PointPages:
             request: Page size and token.
 
         Raises:
-            FailedPreconditionError: The pruning has not succeeded.
+            FailedPreconditionError: The pruning has no points yet.
             InvalidFieldError: Names `page_size` or `page_token`.
             DataLossError: The list is gone or damaged.
         """
@@ -37,7 +37,7 @@ class PointPages:
         """Returns a point.
 
         Raises:
-            FailedPreconditionError: The pruning has not succeeded.
+            FailedPreconditionError: The pruning has no points yet.
             NotFoundError: It has no such point.
         """
         _require_points(run)
@@ -66,6 +66,7 @@ def _require_points(run: pruner_pb2.PruningRun) -> None:
     if not run.HasField("points"):
         state = run_pb2.RunState.Name(run.status.state).removeprefix("RUN_STATE_")
         raise FailedPreconditionError(
-            f"{run.name} is {state}; it has points once it has SUCCEEDED.",
-            reason="PRUNING_RUN_NOT_SUCCEEDED",
+            f"{run.name} is {state} and has no points; it has those that were measured once it has "
+            "SUCCEEDED, or was CANCELLED after some.",
+            reason="PRUNING_RUN_HAS_NO_POINTS",
         )

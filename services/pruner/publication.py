@@ -15,6 +15,7 @@ from common.artifacts.blobs import put_artifact
 from common.artifacts.purge import purge_prefix
 from common.catalog import ask_catalog
 from common.errors import UnavailableError
+from common.runs.errors import RunCancelledError
 from common.runs.owner import RunOwner
 from services.pruner.domain.variants import ORIGINAL
 from services.pruner.outcome import Outcome, points_to_proto, summary_to_proto
@@ -31,7 +32,11 @@ _log = logging.getLogger(__name__)
 
 
 def publish(owner: Owner, outcome: Outcome) -> None:
-    """Publishes what a pruning found, and ends the run."""
+    """Publishes what a pruning found, and ends the run.
+
+    Raises:
+        RunCancelledError: A cancel came first: the points are kept, and no version is made of one.
+    """
     owner.progress(0.97, "publishing")
     prefix = f"{owner.attempt_prefix}pruning/"
     try:
@@ -42,7 +47,8 @@ def publish(owner: Owner, outcome: Outcome) -> None:
         )
         _add_page(owner, outcome, found, prefix)
         _complete_versions(owner, outcome)
-        _register(owner, outcome, found)
+        with suppress(RunCancelledError):  # What was measured is kept all the same.
+            _register(owner, outcome, found)
         for each in points.points:
             if each.name == outcome.choice.point.name and each.parent:
                 each.model_version = found.model_version
@@ -53,7 +59,11 @@ def publish(owner: Owner, outcome: Outcome) -> None:
         with suppress(UnavailableError):
             purge_prefix(owner.store, prefix)
         raise
-    owner.succeed(lambda run: run.MergeFrom(found))
+    try:
+        owner.succeed(lambda run: run.MergeFrom(found))
+    except RunCancelledError:
+        owner.update(lambda run: run.MergeFrom(found))
+        raise
 
 
 def _add_page(owner: Owner, outcome: Outcome, found: pruner_pb2.PruningRun, prefix: str) -> None:

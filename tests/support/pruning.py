@@ -57,7 +57,8 @@ class FakeCatalog:
     async def register(
         self, owner: RunOwner[pruner_pb2.PruningRun], model: str, version: model_pb2.ModelVersion
     ) -> model_pb2.ModelVersion:
-        """Registers what was settled first."""
+        """Registers what was settled first, unless the run was cancelled."""
+        owner.check_cancelled()
         made = settle_request(self.store, owner.run, model, version).model_version
         made.name = f"{model}/versions/2"
         self.registered.append(made)

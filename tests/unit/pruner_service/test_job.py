@@ -21,7 +21,7 @@ from services.pruner.convert import known_data, known_model, run_to_proto, speci
 from services.pruner.domain.methods import FEWER_MEMBERS
 from services.pruner.domain.resolution import resolve_against
 from services.pruner.making import Workshop
-from services.pruner.points import read_version
+from services.pruner.points import PointPages, read_version
 from tests.support.pruning import (
     DATA,
     MODEL,
@@ -197,18 +197,55 @@ def test_a_method_that_fails_costs_itself_alone(monkeypatch: pytest.MonkeyPatch)
     assert note == "fewer_members of original failed: the members cannot be told apart."
 
 
-def test_a_cancelled_pruning_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    catalog = asking(monkeypatch, catalog_with(blend()))
-    create_run(catalog.store, spec_of(catalog, methods=[FEWER_MEMBERS]), NAME)
+def cancel(catalog: FakeCatalog) -> None:
+    """Asks the run to end."""
 
-    def cancel(run: pruner_pb2.PruningRun) -> pruner_pb2.PruningRun:
+    def change(run: pruner_pb2.PruningRun) -> pruner_pb2.PruningRun:
         run.status.state = run_pb2.RUN_STATE_CANCELLING
         return run
 
-    RecordStore(catalog.store).update(NAME, pruner_pb2.PruningRun, cancel)
+    RecordStore(catalog.store).update(NAME, pruner_pb2.PruningRun, change)
+
+
+def test_a_pruning_that_is_cancelled_at_once_keeps_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    catalog = asking(monkeypatch, catalog_with(blend()))
+    create_run(catalog.store, spec_of(catalog, methods=[FEWER_MEMBERS]), NAME)
+    cancel(catalog)
     with pytest.raises(RunCancelledError):
         work(catalog)
     assert not catalog.registered
+
+
+def test_a_pruning_that_is_cancelled_keeps_what_was_measured(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its points can be listed and applied; nothing is registered by itself."""
+    catalog = asking(monkeypatch, catalog_with(blend()))
+    spec = spec_of(catalog, max_loss=0.05, methods=[FEWER_MEMBERS])
+    create_run(catalog.store, spec, NAME)
+    owner = owner_of(catalog.store, NAME)
+    variants = Workshop.variants
+
+    def cancelled_after_one(*arguments: Any) -> Iterator[Any]:
+        made = variants(*arguments)
+        yield next(made)
+        cancel(catalog)
+        assert owner.cancelled.wait(10)
+        yield from made
+
+    monkeypatch.setattr(Workshop, "variants", cancelled_after_one)
+    with pytest.raises(RunCancelledError):
+        job.run_pruning(owner)
+    owner.abandon()
+    run = RecordStore(catalog.store).get(NAME, pruner_pb2.PruningRun).resource
+    assert run.summary.point_count == 1 and run.HasField("report")
+    assert "was cancelled" in run.summary.notes[0]
+    assert not catalog.registered and not run.model_version
+    pages = PointPages(catalog.store)
+    page = pages.page(run, pruner_pb2.ListPointsRequest())
+    assert {each.name for each in page.points} == {"original", "members_4"}
+    assert pages.point(run, "members_4").parent == "original"
+    assert read_version(catalog.store, NAME, "members_4").labels["pruned"] == "members_4"
 
 
 def test_models_of_searches_are_judged_on_test_rows_alone() -> None:

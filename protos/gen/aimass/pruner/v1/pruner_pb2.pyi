@@ -126,7 +126,7 @@ class PruningRun(_message.Message):
 
     @_builtins.property
     def summary(self) -> Global___PruningSummary:
-        """What was found, in short. Output only; set once the run has succeeded."""
+        """What was found, in short. Output only; set once the run has succeeded, or was cancelled after some."""
 
     @_builtins.property
     def front(self) -> _artifact_pb2.ArtifactRef:
@@ -797,7 +797,7 @@ class ListPointsRequest(_message.Message):
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """`pruningRuns/{pruning_run}`; it must have succeeded."""
+    """`pruningRuns/{pruning_run}`; it must have points, see ListPoints."""
     page_size: _builtins.int
     """At most this many, 1 to 1000. Default: 50."""
     page_token: _builtins.str
@@ -854,7 +854,7 @@ class ApplyPointRequest(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     POINT_FIELD_NUMBER: _builtins.int
     name: _builtins.str
-    """`pruningRuns/{pruning_run}`; it must have succeeded."""
+    """`pruningRuns/{pruning_run}`; it must have points, see ListPoints."""
     point: _builtins.str
     """Name of the point; see ListPoints. Required."""
     def __init__(

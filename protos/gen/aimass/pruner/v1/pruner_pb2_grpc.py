@@ -120,8 +120,8 @@ class PrunerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def CancelPruningRun(self, request, context):
-        """Asks a pruning to stop. It is CANCELLED then; no model is made of what it has measured by then.
-        Cancelling one that ended changes nothing. Needs the editor role.
+        """Asks a pruning to stop. It is CANCELLED then; what it has measured by then is kept with its page, and
+        ApplyPoint can make a version of it. Cancelling one that ended changes nothing. Needs the editor role.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -136,16 +136,16 @@ class PrunerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListPoints(self, request, context):
-        """Lists what a pruning that succeeded has measured: the front first, by how much is gained, then the
-        points that others are better than. Needs the viewer role.
+        """Lists what a pruning has measured that succeeded, or was cancelled after some of it: the front first,
+        by how much is gained, then the points that others are better than. Needs the viewer role.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ApplyPoint(self, request, context):
-        """Makes any point of a pruning that succeeded a model version, without a new search. Idempotent: the
-        same point gives the same version. Needs the editor role.
+        """Makes any point of a pruning that ListPoints lists a model version, without a new search. Idempotent:
+        the same point gives the same version. Needs the editor role.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

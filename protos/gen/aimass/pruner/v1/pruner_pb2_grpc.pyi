@@ -49,20 +49,20 @@ class PrunerServiceStub:
     viewer role.
     """
     CancelPruningRun: _grpc.UnaryUnaryMultiCallable[_pruner_pb2.CancelPruningRunRequest, _pruner_pb2.PruningRun]
-    """Asks a pruning to stop. It is CANCELLED then; no model is made of what it has measured by then.
-    Cancelling one that ended changes nothing. Needs the editor role.
+    """Asks a pruning to stop. It is CANCELLED then; what it has measured by then is kept with its page, and
+    ApplyPoint can make a version of it. Cancelling one that ended changes nothing. Needs the editor role.
     """
     DeletePruningRun: _grpc.UnaryUnaryMultiCallable[_pruner_pb2.DeletePruningRunRequest, _empty_pb2.Empty]
     """Deletes a pruning that ended, with its events, points and report. FAILED_PRECONDITION while a model
     version or an analysis refers to it. Needs the editor role.
     """
     ListPoints: _grpc.UnaryUnaryMultiCallable[_pruner_pb2.ListPointsRequest, _pruner_pb2.ListPointsResponse]
-    """Lists what a pruning that succeeded has measured: the front first, by how much is gained, then the
-    points that others are better than. Needs the viewer role.
+    """Lists what a pruning has measured that succeeded, or was cancelled after some of it: the front first,
+    by how much is gained, then the points that others are better than. Needs the viewer role.
     """
     ApplyPoint: _grpc.UnaryUnaryMultiCallable[_pruner_pb2.ApplyPointRequest, _pruner_pb2.ApplyPointResponse]
-    """Makes any point of a pruning that succeeded a model version, without a new search. Idempotent: the
-    same point gives the same version. Needs the editor role.
+    """Makes any point of a pruning that ListPoints lists a model version, without a new search. Idempotent:
+    the same point gives the same version. Needs the editor role.
     """
     ListMethods: _grpc.UnaryUnaryMultiCallable[_pruner_pb2.ListMethodsRequest, _pruner_pb2.ListMethodsResponse]
     """Lists the methods that a pruning may use, and what they fit. Needs the viewer role."""
@@ -86,20 +86,20 @@ class PrunerServiceAsyncStub(PrunerServiceStub):
     viewer role.
     """
     CancelPruningRun: _aio.UnaryUnaryMultiCallable[_pruner_pb2.CancelPruningRunRequest, _pruner_pb2.PruningRun]  # type: ignore[assignment]
-    """Asks a pruning to stop. It is CANCELLED then; no model is made of what it has measured by then.
-    Cancelling one that ended changes nothing. Needs the editor role.
+    """Asks a pruning to stop. It is CANCELLED then; what it has measured by then is kept with its page, and
+    ApplyPoint can make a version of it. Cancelling one that ended changes nothing. Needs the editor role.
     """
     DeletePruningRun: _aio.UnaryUnaryMultiCallable[_pruner_pb2.DeletePruningRunRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes a pruning that ended, with its events, points and report. FAILED_PRECONDITION while a model
     version or an analysis refers to it. Needs the editor role.
     """
     ListPoints: _aio.UnaryUnaryMultiCallable[_pruner_pb2.ListPointsRequest, _pruner_pb2.ListPointsResponse]  # type: ignore[assignment]
-    """Lists what a pruning that succeeded has measured: the front first, by how much is gained, then the
-    points that others are better than. Needs the viewer role.
+    """Lists what a pruning has measured that succeeded, or was cancelled after some of it: the front first,
+    by how much is gained, then the points that others are better than. Needs the viewer role.
     """
     ApplyPoint: _aio.UnaryUnaryMultiCallable[_pruner_pb2.ApplyPointRequest, _pruner_pb2.ApplyPointResponse]  # type: ignore[assignment]
-    """Makes any point of a pruning that succeeded a model version, without a new search. Idempotent: the
-    same point gives the same version. Needs the editor role.
+    """Makes any point of a pruning that ListPoints lists a model version, without a new search. Idempotent:
+    the same point gives the same version. Needs the editor role.
     """
     ListMethods: _aio.UnaryUnaryMultiCallable[_pruner_pb2.ListMethodsRequest, _pruner_pb2.ListMethodsResponse]  # type: ignore[assignment]
     """Lists the methods that a pruning may use, and what they fit. Needs the viewer role."""
@@ -150,8 +150,8 @@ class PrunerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pruner_pb2.CancelPruningRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_pruner_pb2.PruningRun, _abc.Awaitable[_pruner_pb2.PruningRun]]:
-        """Asks a pruning to stop. It is CANCELLED then; no model is made of what it has measured by then.
-        Cancelling one that ended changes nothing. Needs the editor role.
+        """Asks a pruning to stop. It is CANCELLED then; what it has measured by then is kept with its page, and
+        ApplyPoint can make a version of it. Cancelling one that ended changes nothing. Needs the editor role.
         """
 
     @_abc_1.abstractmethod
@@ -170,8 +170,8 @@ class PrunerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pruner_pb2.ListPointsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_pruner_pb2.ListPointsResponse, _abc.Awaitable[_pruner_pb2.ListPointsResponse]]:
-        """Lists what a pruning that succeeded has measured: the front first, by how much is gained, then the
-        points that others are better than. Needs the viewer role.
+        """Lists what a pruning has measured that succeeded, or was cancelled after some of it: the front first,
+        by how much is gained, then the points that others are better than. Needs the viewer role.
         """
 
     @_abc_1.abstractmethod
@@ -180,8 +180,8 @@ class PrunerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pruner_pb2.ApplyPointRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_pruner_pb2.ApplyPointResponse, _abc.Awaitable[_pruner_pb2.ApplyPointResponse]]:
-        """Makes any point of a pruning that succeeded a model version, without a new search. Idempotent: the
-        same point gives the same version. Needs the editor role.
+        """Makes any point of a pruning that ListPoints lists a model version, without a new search. Idempotent:
+        the same point gives the same version. Needs the editor role.
         """
 
     @_abc_1.abstractmethod
