@@ -7,16 +7,12 @@ from typing import Annotated
 import typer
 
 from aimass.analyzer.v1 import analyzer_pb2
-from aimass.type.v1 import run_pb2
-from common.cli import text
 from common.cli.analysis_views import show_summary, subject_line
 from common.cli.context import CliContext, context_of
 from common.cli.dataset_spec import choice, words
 from common.cli.datasets import version_name
-from common.cli.errors import show as show_error
-from common.cli.follow import follow_or_leave, why_failed
 from common.cli.run_files import download_files
-from common.cli.run_kinds import calls_for, state_of
+from common.cli.run_views import follow_created, show_run
 
 app = typer.Typer(
     help="Analyses of models: what they found, report and numbers; comparisons of versions.",
@@ -55,7 +51,8 @@ def analyze(
     request = analyzer_pb2.CreateAnalysisRequest(
         analysis=analyzer_pb2.Analysis(spec=spec), request_id=str(uuid.uuid4())
     )
-    _follow(cli, cli.clients.analyses.CreateAnalysis(request), detach)
+    created = cli.clients.analyses.CreateAnalysis(request)
+    follow_created(cli, created.name, detach)
 
 
 @app.command()
@@ -74,7 +71,8 @@ def compare(
         options=_spec(data, part or [], budget),
         request_id=str(uuid.uuid4()),
     )
-    _follow(cli, cli.clients.analyses.CompareModels(request), detach)
+    created = cli.clients.analyses.CompareModels(request)
+    follow_created(cli, created.name, detach)
 
 
 @app.command()
@@ -82,17 +80,7 @@ def show(context: typer.Context, name: Name) -> None:
     """Show what an analysis found: verdict, metrics, what is wrong with the cure, its parts."""
     cli = context_of(context)
     analysis = _get(cli, name)
-    if cli.as_json:
-        cli.print_json([analysis])
-        return
-    taken = text.between(analysis.status.start_time, analysis.status.end_time)
-    cli.console.print(f"[bold]{analysis.name}[/]  {state_of(analysis)}  {taken}".rstrip())
-    told = text.harmless(subject_line(analysis.spec))
-    cli.console.print(told, soft_wrap=True, markup=False)
-    if analysis.HasField("summary"):
-        show_summary(analysis, cli.console)
-    if analysis.status.state == run_pb2.RUN_STATE_FAILED:
-        show_error(why_failed(analysis), cli.console)
+    show_run(cli, analysis, subject_line(analysis.spec), show_summary)
 
 
 @app.command()
@@ -127,10 +115,3 @@ def _spec(data: str, parts: list[str], budget: int | None) -> analyzer_pb2.Analy
     if budget is not None:
         spec.budget.FromSeconds(budget)
     return spec
-
-
-def _follow(cli: CliContext, created: analyzer_pb2.Analysis, detach: bool) -> None:
-    cli.console.print(f"[bold]{created.name}[/] was created")
-    if not detach:
-        calls = calls_for(cli.clients, created.name)
-        raise typer.Exit(follow_or_leave(calls, created.name, cli.console))

@@ -1,6 +1,5 @@
 """`aimass datasets`: data sets and their import."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -22,6 +21,7 @@ from common.cli.dataset_spec import (
 from common.cli.dataset_views import MAX_SHOWN, show_diff, show_rows, show_version
 from common.cli.errors import CliError
 from common.cli.follow import follow_or_leave
+from common.cli.paging import listed
 from common.cli.run_kinds import calls_for
 from common.cli.upload import upload_with_bar
 
@@ -157,7 +157,8 @@ def _start(cli: CliContext, spec: dataset_pb2.DatasetImportSpec, detach: bool) -
 def list_(context: typer.Context) -> None:
     """List data sets, newest first."""
     cli = context_of(context)
-    found = list(_datasets(cli))
+    request = dataset_pb2.ListDatasetsRequest()
+    found = listed(cli.clients.datasets.ListDatasets, request, "datasets")
     if cli.as_json:
         cli.print_json(found)
         return
@@ -256,16 +257,6 @@ def version_name(collection: str, text_: str) -> str:
 
 def _full(collection: str, text_: str) -> str:
     return text_ if text_.startswith(f"{collection}/") else f"{collection}/{text_}"
-
-
-def _datasets(cli: CliContext) -> Iterator[dataset_pb2.Dataset]:
-    request = dataset_pb2.ListDatasetsRequest()
-    while True:
-        page = cli.clients.datasets.ListDatasets(request)
-        yield from page.datasets
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
 
 
 def _tell_left_out(cli: CliContext, names: list[str]) -> None:

@@ -1,7 +1,6 @@
 """`aimass models`: models in the catalog."""
 
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +13,7 @@ from common.cli.dataset_spec import TASKS, choice, words
 from common.cli.datasets import version_name
 from common.cli.errors import CliError
 from common.cli.follow import follow_or_leave
+from common.cli.paging import listed
 from common.cli.run_kinds import calls_for
 from common.cli.upload import download_with_bar, upload_with_bar
 
@@ -77,7 +77,8 @@ def list_(
 ) -> None:
     """List models, newest first."""
     cli = context_of(context)
-    found = list(_models(cli, filter_, order_by))
+    request = model_pb2.ListModelsRequest(filter=filter_, order_by=order_by)
+    found = listed(cli.clients.models.ListModels, request, "models")
     if cli.as_json:
         cli.print_json(found)
         return
@@ -161,16 +162,6 @@ def _model_name(name: str) -> str:
 
 def _aliases(model: model_pb2.Model) -> str:
     return ", ".join(f"{alias}={number}" for alias, number in sorted(model.aliases.items()))
-
-
-def _models(cli: CliContext, filter_: str, order_by: str) -> Iterator[model_pb2.Model]:
-    request = model_pb2.ListModelsRequest(filter=filter_, order_by=order_by)
-    while True:
-        page = cli.clients.models.ListModels(request)
-        yield from page.models
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
 
 
 def _print_version(cli: CliContext, version: model_pb2.ModelVersion) -> None:

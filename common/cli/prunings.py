@@ -1,21 +1,16 @@
 """`aimass prunings`: models that are smaller and faster at equal quality."""
 
 import uuid
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from aimass.pruner.v1 import pruner_pb2
-from aimass.type.v1 import run_pb2
-from common.cli import text
 from common.cli.context import CliContext, context_of
 from common.cli.dataset_spec import choice, words
 from common.cli.datasets import version_name
-from common.cli.errors import show as show_error
-from common.cli.follow import follow_or_leave, why_failed
+from common.cli.paging import listed
 from common.cli.pruning_views import (
     list_row,
     show_methods,
@@ -24,7 +19,8 @@ from common.cli.pruning_views import (
     subject_line,
 )
 from common.cli.run_files import download_files
-from common.cli.run_kinds import calls_for, state_of
+from common.cli.run_kinds import state_of
+from common.cli.run_views import follow_created, show_run
 
 app = typer.Typer(
     help="Prunings: make a model smaller and faster, see what was measured, choose among it.",
@@ -34,7 +30,6 @@ Name = Annotated[str, typer.Argument(help="`pruningRuns/<id>`, or the id.")]
 _GAINS = pruner_pb2.Gain.DESCRIPTOR
 _RUNTIMES = pruner_pb2.PruningRuntime.DESCRIPTOR
 _FILES = {"report": "report.html", "front": "front.parquet"}
-_MOST_ON_A_PAGE = 1000
 
 
 @app.command()
@@ -101,7 +96,8 @@ def create(
     request = pruner_pb2.CreatePruningRunRequest(
         pruning_run=pruner_pb2.PruningRun(spec=spec), request_id=str(uuid.uuid4())
     )
-    _follow(cli, cli.clients.pruning.CreatePruningRun(request), detach)
+    created = cli.clients.pruning.CreatePruningRun(request)
+    follow_created(cli, created.name, detach)
 
 
 @app.command("list")
@@ -111,12 +107,12 @@ def list_(
         str,
         typer.Option("--filter", help='For example `spec.model_version="models/a/versions/1"`.'),
     ] = "",
-    most: Annotated[int, typer.Option(min=1, max=_MOST_ON_A_PAGE, help="At most this many.")] = 50,
+    most: Annotated[int, typer.Option(min=1, help="At most this many.")] = 50,
 ) -> None:
     """List prunings, newest first."""
     cli = context_of(context)
-    request = pruner_pb2.ListPruningRunsRequest(filter=filter_, page_size=most)
-    found = cli.clients.pruning.ListPruningRuns(request).pruning_runs
+    request = pruner_pb2.ListPruningRunsRequest(filter=filter_)
+    found = listed(cli.clients.pruning.ListPruningRuns, request, "pruning_runs", most)
     if cli.as_json:
         cli.print_json(found)
         return
@@ -129,16 +125,7 @@ def show(context: typer.Context, name: Name) -> None:
     """Show what a pruning found: the recommended point, why it, where the rest is."""
     cli = context_of(context)
     run = _get(cli, name)
-    if cli.as_json:
-        cli.print_json([run])
-        return
-    taken = text.between(run.status.start_time, run.status.end_time)
-    cli.console.print(f"[bold]{run.name}[/]  {state_of(run)}  {taken}".rstrip())
-    cli.console.print(text.harmless(subject_line(run)), soft_wrap=True, markup=False)
-    if run.HasField("summary"):
-        show_pruning(run, cli.console)
-    if run.status.state == run_pb2.RUN_STATE_FAILED:
-        show_error(why_failed(run), cli.console)
+    show_run(cli, run, subject_line(run), show_pruning)
 
 
 @app.command()
@@ -149,7 +136,8 @@ def points(
 ) -> None:
     """List what a pruning has measured: the front first, by how much is gained."""
     cli = context_of(context)
-    found = list(islice(_points(cli, full_name(name), most), most))
+    request = pruner_pb2.ListPointsRequest(name=full_name(name))
+    found = listed(cli.clients.pruning.ListPoints, request, "points", most)
     if cli.as_json:
         cli.print_json(found)
         return
@@ -203,20 +191,3 @@ def full_name(name: str) -> str:
 def _get(cli: CliContext, name: str) -> pruner_pb2.PruningRun:
     request = pruner_pb2.GetPruningRunRequest(name=full_name(name))
     return cli.clients.pruning.GetPruningRun(request)
-
-
-def _points(cli: CliContext, name: str, most: int) -> Iterator[pruner_pb2.Point]:
-    request = pruner_pb2.ListPointsRequest(name=name, page_size=min(most, _MOST_ON_A_PAGE))
-    while True:
-        page = cli.clients.pruning.ListPoints(request)
-        yield from page.points
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
-
-
-def _follow(cli: CliContext, created: pruner_pb2.PruningRun, detach: bool) -> None:
-    cli.console.print(f"[bold]{created.name}[/] was created")
-    if not detach:
-        calls = calls_for(cli.clients, created.name)
-        raise typer.Exit(follow_or_leave(calls, created.name, cli.console))

@@ -16,6 +16,7 @@ from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import event_pb2, run_pb2
 from common.cli.connection import Clients
 from common.cli.errors import CliError
+from common.cli.paging import pages
 from common.client import watch
 
 _SO_FAR_SECONDS = 5.0
@@ -54,12 +55,7 @@ class RunCalls:
         """Yields runs, newest first."""
         plural = plural_of(self._kind)
         request = getattr(self._messages, f"List{plural}Request")(filter=filter_)
-        while True:
-            page = getattr(self._stub, f"List{plural}")(request)
-            yield from getattr(page, _snake(plural))
-            if not page.next_page_token:
-                return
-            request.page_token = page.next_page_token
+        yield from pages(getattr(self._stub, f"List{plural}"), request, _snake(plural))
 
     def watch(self, name: str, after: int) -> Iterator[event_pb2.Event]:
         """Yields the events after a sequence number until the run has ended."""

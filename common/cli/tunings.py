@@ -1,23 +1,18 @@
 """`aimass tune` and `aimass tunings`: the best model for a data set within a budget."""
 
 import uuid
-from collections.abc import Iterator
-from itertools import islice
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from aimass.tuner.v1 import tuner_pb2
-from aimass.type.v1 import run_pb2
-from common.cli import text
 from common.cli.context import CliContext, context_of
 from common.cli.dataset_spec import choice, words
 from common.cli.datasets import version_name
-from common.cli.errors import show as show_error
-from common.cli.follow import follow_or_leave, why_failed
+from common.cli.paging import listed
 from common.cli.run_files import download_files
-from common.cli.run_kinds import calls_for, state_of
+from common.cli.run_views import follow_created, show_run
 from common.cli.tuning_views import (
     KINDS,
     USES,
@@ -34,7 +29,6 @@ app = typer.Typer(
 )
 Name = Annotated[str, typer.Argument(help="`tuningRuns/<id>`, or the id.")]
 _FILES = {"report": "report.html", "leaderboard": "leaderboard.parquet"}
-_MOST_ON_A_PAGE = 1000
 
 
 def register(root: typer.Typer) -> None:
@@ -128,7 +122,8 @@ def tune(
     request = tuner_pb2.CreateTuningRunRequest(
         tuning_run=tuner_pb2.TuningRun(spec=spec), request_id=str(uuid.uuid4())
     )
-    _follow(cli, cli.clients.tuning.CreateTuningRun(request), detach)
+    created = cli.clients.tuning.CreateTuningRun(request)
+    follow_created(cli, created.name, detach)
 
 
 @app.command()
@@ -136,16 +131,7 @@ def show(context: typer.Context, name: Name) -> None:
     """Show what a search found: score, floors, parts of the model, where the rest is."""
     cli = context_of(context)
     run = _get(cli, name)
-    if cli.as_json:
-        cli.print_json([run])
-        return
-    taken = text.between(run.status.start_time, run.status.end_time)
-    cli.console.print(f"[bold]{run.name}[/]  {state_of(run)}  {taken}".rstrip())
-    cli.console.print(text.harmless(subject_line(run)), soft_wrap=True, markup=False)
-    if run.HasField("summary"):
-        show_tuning(run, cli.console)
-    if run.status.state == run_pb2.RUN_STATE_FAILED:
-        show_error(why_failed(run), cli.console)
+    show_run(cli, run, subject_line(run), show_tuning)
 
 
 @app.command()
@@ -156,7 +142,8 @@ def candidates(
 ) -> None:
     """List what a search has tried, the best first: scores, times, settings."""
     cli = context_of(context)
-    found = list(islice(_candidates(cli, full_name(name), most), most))
+    request = tuner_pb2.ListCandidatesRequest(name=full_name(name))
+    found = listed(cli.clients.tuning.ListCandidates, request, "candidates", most)
     if cli.as_json:
         cli.print_json(found)
         return
@@ -195,7 +182,8 @@ def portfolio(
 ) -> None:
     """List what is known of other data: own searches, the newest first, then what ships."""
     cli = context_of(context)
-    found = list(islice(_entries(cli, most), most))
+    request = tuner_pb2.ListPortfolioRequest()
+    found = listed(cli.clients.tuning.ListPortfolio, request, "entries", most)
     if cli.as_json:
         cli.print_json(found)
         return
@@ -210,31 +198,3 @@ def full_name(name: str) -> str:
 def _get(cli: CliContext, name: str) -> tuner_pb2.TuningRun:
     request = tuner_pb2.GetTuningRunRequest(name=full_name(name))
     return cli.clients.tuning.GetTuningRun(request)
-
-
-def _candidates(cli: CliContext, name: str, most: int) -> Iterator[tuner_pb2.Candidate]:
-    size = min(most, _MOST_ON_A_PAGE)
-    request = tuner_pb2.ListCandidatesRequest(name=name, page_size=size)
-    while True:
-        page = cli.clients.tuning.ListCandidates(request)
-        yield from page.candidates
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
-
-
-def _entries(cli: CliContext, most: int) -> Iterator[tuner_pb2.PortfolioEntry]:
-    request = tuner_pb2.ListPortfolioRequest(page_size=min(most, _MOST_ON_A_PAGE))
-    while True:
-        page = cli.clients.tuning.ListPortfolio(request)
-        yield from page.entries
-        if not page.next_page_token:
-            return
-        request.page_token = page.next_page_token
-
-
-def _follow(cli: CliContext, created: tuner_pb2.TuningRun, detach: bool) -> None:
-    cli.console.print(f"[bold]{created.name}[/] was created")
-    if not detach:
-        calls = calls_for(cli.clients, created.name)
-        raise typer.Exit(follow_or_leave(calls, created.name, cli.console))
