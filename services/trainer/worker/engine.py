@@ -8,7 +8,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from services.trainer.domain.decay import GrowingDecay
+from common.networks.growing_decay import GrowingDecay
 from services.trainer.domain.estimate import evaluation_rows
 from services.trainer.domain.objective import Objective
 from services.trainer.domain.optimizers import make_optimizer, set_learning_rate

@@ -2,9 +2,8 @@
 
 import threading
 import time
-import uuid
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from aimass.catalog.v1 import dataset_pb2
@@ -13,13 +12,12 @@ from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import run_pb2
 from common.catalog import ask_catalog
 from common.errors import AimassError
-from common.names import ModelName
 from common.runs.owner import RunOwner
+from common.trainings import ENDED, RemoteTrainer, Trainer, TrainerError, Trainings, networks_model
 from services.tuner.domain.problem import Problem
 from services.tuner.trainings.opening import Network, opened
 from services.tuner.trainings.pacing import Course, Watchman
 from services.tuner.trainings.plans import NetworkPlan
-from services.tuner.trainings.trainer import Trainer, TrainerError
 
 LABEL = "tuning-run"
 """Label of the runs that belong to a search: its id."""
@@ -28,8 +26,6 @@ _LOOK_SECONDS = 0.5
 _LEAST_SECONDS = 8.0
 _LATER_RATE = 0.3
 _ENDING_SECONDS = 2.0
-_LONGEST_ID = 63
-_ENDED = (run_pb2.RUN_STATE_SUCCEEDED, run_pb2.RUN_STATE_FAILED, run_pb2.RUN_STATE_CANCELLED)
 
 
 @dataclass(frozen=True)
@@ -94,15 +90,15 @@ class Arm:
     """
 
     lesson: Lesson
-    trainer: Trainer = field(default_factory=Trainer)
+    trainer: Trainer = field(default_factory=RemoteTrainer)
     found: list[Trained] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         """Has not begun."""
+        owner = self.lesson.owner
         self._stop = threading.Event()
-        self._running = ""
-        self._count = 0
+        self._trainings = Trainings(self.trainer, LABEL, owner.name, owner.run.labels)
 
     @contextmanager
     def at_work(self) -> Iterator["Arm"]:
@@ -114,13 +110,13 @@ class Arm:
         finally:
             self._stop.set()
             thread.join(_ENDING_SECONDS + _LOOK_SECONDS)
-            self._cancel()
+            self._trainings.cancel()
             if not (self.found or self.warnings):
                 self._warn("No network was trained in the time that there was: give it more.")
 
     def _work(self) -> None:
         try:
-            self._leave_no_other()
+            self._trainings.leave_no_other()
             for place, plan in enumerate(self.lesson.plans):
                 share = 1 / (len(self.lesson.plans) - place)
                 self._train(plan, time.monotonic() + share * self._left)
@@ -132,13 +128,6 @@ class Arm:
     @property
     def _left(self) -> float:
         return self.lesson.end - time.monotonic()
-
-    def _leave_no_other(self) -> None:
-        """Cancels what an earlier attempt has left running."""
-        for run in self.trainer.runs(f"labels.{LABEL}={self._search_id}"):
-            self._count += 1
-            if run.status.state not in _ENDED:
-                self.trainer.cancel(run.name)
 
     def _train(self, plan: NetworkPlan, end: float) -> None:
         """Trains a network in steps, each from where the one before ended."""
@@ -152,7 +141,7 @@ class Arm:
             return
         if not self._has_workers(left):
             return
-        probe = self._run(plan, 10, "")
+        probe = self._trainings.run(self._spec(plan, 10, ""))
         course = Course.estimated(self.trainer.estimate(probe), 10)
         parent = ""
         while not self._stop.is_set():
@@ -189,12 +178,12 @@ class Arm:
         """Trains for some epochs; None where that would not have ended in time."""
         begun = time.monotonic()
         watchman = Watchman(left, time.monotonic)
-        run = self._created(self._run(plan, epochs, parent))
-        while run.status.state not in _ENDED:
+        run = self._trainings.create(self._spec(plan, epochs, parent))
+        while run.status.state not in ENDED:
             if self._stop.is_set():
                 return run
             if watchman.is_late(run.status.progress.fraction):
-                self._cancel()
+                self._trainings.cancel()
                 course.epoch_seconds = max(
                     watchman.epoch_seconds(round(epochs * run.status.progress.fraction)),
                     2 * course.epoch_seconds,
@@ -202,7 +191,7 @@ class Arm:
                 return None
             self._stop.wait(_LOOK_SECONDS)
             run = self.trainer.get(run.name)
-        self._running = ""
+        self._trainings.ended()
         course.learn(time.monotonic() - begun, epochs)
         self._keep(plan, run, course.done, time.monotonic() - begun)
         return run
@@ -221,15 +210,7 @@ class Arm:
         told = ", ".join(f"{key} {value:.4g}" for key, value in sorted(run.metrics.items())[:4])
         self.lesson.owner.log(f"{run.name}: {epochs} epochs of {plan.family}; {told}", source="arm")
 
-    def _created(self, run: trainer_pb2.TrainingRun) -> trainer_pb2.TrainingRun:
-        self._count += 1
-        tail = f"-net-{self._count}"
-        name = f"{self._search_id[: _LONGEST_ID - len(tail)].rstrip('-')}{tail}"
-        made = self.trainer.create(run, name, str(uuid.uuid4()))
-        self._running = made.name
-        return made
-
-    def _run(self, plan: NetworkPlan, epochs: int, parent: str) -> trainer_pb2.TrainingRun:
+    def _spec(self, plan: NetworkPlan, epochs: int, parent: str) -> trainer_pb2.TrainingSpec:
         lesson = self.lesson
         spec = plan.spec(epochs, _LATER_RATE if parent else 1.0)
         spec.dataset_version = lesson.dataset_version
@@ -242,25 +223,7 @@ class Arm:
         spec.workers.min = spec.workers.wanted = 1
         spec.workers.max = max(lesson.workers, 1)
         spec.workers.wait_timeout.FromSeconds(60)
-        labels = {**lesson.owner.run.labels, LABEL: self._search_id}
-        return trainer_pb2.TrainingRun(spec=spec, labels=labels)
-
-    @property
-    def _search_id(self) -> str:
-        return self.lesson.owner.name.rpartition("/")[2]
-
-    def _cancel(self) -> None:
-        name, self._running = self._running, ""
-        if name:
-            with suppress(TrainerError):
-                self.trainer.cancel(name)
+        return spec
 
     def _warn(self, sentence: str) -> None:
         self.warnings.append(sentence)
-
-
-def networks_model(model: str) -> str:
-    """Returns the name of the model whose versions are the networks of a search's model."""
-    tail = "-networks"
-    short = ModelName.from_name(model).id[: _LONGEST_ID - len(tail)].rstrip("-")
-    return ModelName(f"{short}{tail}").name

@@ -15,9 +15,9 @@ from common.data.schema import Task
 from common.errors import DataLossError, InvalidFieldError
 from common.models.store import read_part
 from common.networks.distillation import class_distances
+from common.networks.growing_decay import GrowingDecay
 from common.networks.modules import build_network
 from common.networks.specification import from_proto
-from services.trainer.domain.decay import GrowingDecay
 from services.trainer.domain.objective import Regression
 from services.trainer.worker.flat import FlatNetwork
 from tests.support.training import Desk, split_parts

@@ -16,13 +16,13 @@ from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import run_pb2
 from common.data.schema import Column, ColumnType
 from common.scoring.kinds import ProblemKind
+from common.trainings import TrainerError, networks_model
 from services.tuner.domain.names import DEEP_IMAGE, DEEP_TABLE
 from services.tuner.domain.problem import Problem
 from services.tuner.trainings import arm as arm_module
-from services.tuner.trainings.arm import Arm, Lesson, networks_model
+from services.tuner.trainings.arm import Arm, Lesson
 from services.tuner.trainings.pacing import Course, Watchman
 from services.tuner.trainings.plans import plans_for
-from services.tuner.trainings.trainer import TrainerError
 
 ENOUGH = 60.0
 
@@ -113,7 +113,7 @@ def worked(made: Arm, until: Callable[[], bool]) -> None:
 
 def test_each_training_goes_on_from_the_one_before() -> None:
     trainer = FakeTrainer()
-    made = Arm(lesson(), trainer)  # type: ignore[arg-type]
+    made = Arm(lesson(), trainer)
     worked(made, lambda: len(made.found) >= 2)
     first, second = trainer.created[:2]
     assert first.spec.parent_model_version == ""
@@ -128,7 +128,7 @@ def test_each_training_goes_on_from_the_one_before() -> None:
 
 def test_what_an_earlier_attempt_left_running_is_cancelled() -> None:
     trainer = FakeTrainer(left_over=["trainingRuns/t-net-1"])
-    made = Arm(lesson(), trainer)  # type: ignore[arg-type]
+    made = Arm(lesson(), trainer)
     worked(made, lambda: bool(made.found))
     assert trainer.cancelled[0] == "trainingRuns/t-net-1"
     assert trainer.created[0].name == "trainingRuns/t-net-2"
@@ -136,7 +136,7 @@ def test_what_an_earlier_attempt_left_running_is_cancelled() -> None:
 
 def test_what_runs_at_the_end_is_cancelled() -> None:
     trainer = FakeTrainer(state=run_pb2.RUN_STATE_RUNNING)
-    made = Arm(lesson(), trainer)  # type: ignore[arg-type]
+    made = Arm(lesson(), trainer)
     worked(made, lambda: bool(trainer.created))
     assert trainer.cancelled == [trainer.created[0].name] and made.found == []
     assert "give it more" in " ".join(made.warnings)
@@ -154,7 +154,7 @@ def test_what_runs_at_the_end_is_cancelled() -> None:
 def test_a_trainer_that_cannot_costs_the_arm_alone(
     trainer: FakeTrainer, seconds: float, words: str
 ) -> None:
-    made = Arm(lesson(seconds), trainer)  # type: ignore[arg-type]
+    made = Arm(lesson(seconds), trainer)
     worked(made, lambda: bool(made.warnings))
     assert made.found == []
     assert words in " ".join(made.warnings)
