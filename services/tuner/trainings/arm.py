@@ -16,7 +16,7 @@ from common.runs.owner import RunOwner
 from common.trainings import ENDED, RemoteTrainer, Trainer, TrainerError, Trainings, networks_model
 from services.tuner.domain.problem import Problem
 from services.tuner.trainings.opening import Network, opened
-from services.tuner.trainings.pacing import Course, Watchman
+from services.tuner.trainings.pacing import Course, Watchman, affordable
 from services.tuner.trainings.plans import NetworkPlan
 
 LABEL = "tuning-run"
@@ -25,6 +25,7 @@ LABEL = "tuning-run"
 _LOOK_SECONDS = 0.5
 _LEAST_SECONDS = 8.0
 _LATER_RATE = 0.3
+_PROBED_EPOCHS = 10
 _ENDING_SECONDS = 2.0
 
 
@@ -117,9 +118,11 @@ class Arm:
     def _work(self) -> None:
         try:
             self._trainings.leave_no_other()
-            for place, plan in enumerate(self.lesson.plans):
-                share = 1 / (len(self.lesson.plans) - place)
-                self._train(plan, time.monotonic() + share * self._left)
+            courses = affordable([self._course(each) for each in self.lesson.plans], self._left)
+            for place, course in enumerate(courses):
+                share = 1 / (len(courses) - place)
+                plan = self.lesson.plans[place]
+                self._train(plan, course, time.monotonic() + share * self._left)
         except TrainerError as error:
             self._warn(f"{error} No networks are trained any more.")
         except AimassError as error:
@@ -129,7 +132,11 @@ class Arm:
     def _left(self) -> float:
         return self.lesson.end - time.monotonic()
 
-    def _train(self, plan: NetworkPlan, end: float) -> None:
+    def _course(self, plan: NetworkPlan) -> Course:
+        probe = self._trainings.run(self._spec(plan, _PROBED_EPOCHS, ""))
+        return Course.estimated(self.trainer.estimate(probe), _PROBED_EPOCHS)
+
+    def _train(self, plan: NetworkPlan, course: Course, end: float) -> None:
         """Trains a network in steps, each from where the one before ended."""
 
         def left() -> float:
@@ -141,8 +148,6 @@ class Arm:
             return
         if not self._has_workers(left):
             return
-        probe = self._trainings.run(self._spec(plan, 10, ""))
-        course = Course.estimated(self.trainer.estimate(probe), 10)
         parent = ""
         while not self._stop.is_set():
             epochs = course.epochs(left(), is_last=bool(parent))

@@ -1,7 +1,7 @@
 """How long a network is trained at a time, so that it is done when the search ends."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 _FIRST_SHARE = 0.2
@@ -11,6 +11,7 @@ _DOUBT = 4.0  # estimates are of a machine with nothing else to do
 _MARGIN = 0.8
 _MOST_EPOCHS, _FIRST_EPOCHS = 300, 20
 _LOOKED_AT = 0.1
+_WORTHWHILE_EPOCHS = 20
 
 
 @dataclass
@@ -51,6 +52,22 @@ class Course:
         self.done += epochs
         trained = max(seconds - self.overhead, 0.4 * seconds)
         self.epoch_seconds = max(trained / epochs, 1e-3)
+
+
+def affordable(courses: Sequence[Course], left: float) -> list[Course]:
+    """Returns the first of some courses: as many as there is time for, at least one if there are.
+
+    One network that has seen the rows often is worth more than several that hardly have.
+
+    Args:
+        courses: The quickest first.
+        left: Seconds until everything is to be done.
+    """
+    for count in range(len(courses), 1, -1):
+        usable = _MARGIN * left / count
+        if all(_WORTHWHILE_EPOCHS * each.epoch_seconds <= usable for each in courses[:count]):
+            return list(courses[:count])
+    return list(courses[:1])
 
 
 @dataclass

@@ -12,6 +12,7 @@ from services.tuner.domain.space.configuration import Configuration
 
 _FEW_ROWS, _SMALL_BATCH, _BATCH, _LARGE_BATCH, _MANY_ROWS = 4_000, 64, 128, 512, 50_000
 _LARGE_SIDE = 24
+_FEW_CHANNELS, _MANY_CHANNELS = (32, 64), (32, 64, 128)
 
 
 @dataclass(frozen=True)
@@ -64,13 +65,14 @@ def plans_for(family: str, columns: Sequence[Column], rows: int) -> list[Network
     batch = _SMALL_BATCH if rows < _FEW_ROWS else _BATCH if rows < _MANY_ROWS else _LARGE_BATCH
     if family == DEEP_IMAGE:
         [picture] = [each for each in columns if each.type is ColumnType.IMAGE]
-        return [_convolutions(picture, batch), _residual(picture, batch)]
+        small, large = _FEW_CHANNELS, _MANY_CHANNELS
+        is_large = min(picture.shape[1:]) >= _LARGE_SIDE
+        convolutions = [_convolutions(picture, each, batch) for each in (small, large)]
+        return [*convolutions[: 1 + is_large], _residual(picture, batch)]
     return [_perceptron(columns, batch)]
 
 
-def _convolutions(picture: Column, batch: int) -> NetworkPlan:
-    is_large = min(picture.shape[1:]) >= _LARGE_SIDE
-    channels = (32, 64, 128) if is_large else (32, 64)
+def _convolutions(picture: Column, channels: tuple[int, ...], batch: int) -> NetworkPlan:
     cnn = network_pb2.CnnNetwork(
         blocks=[network_pb2.ConvBlock(channels=each) for each in channels],
         head_widths=[128],

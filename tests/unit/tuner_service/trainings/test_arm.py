@@ -21,7 +21,7 @@ from services.tuner.domain.names import DEEP_IMAGE, DEEP_TABLE
 from services.tuner.domain.problem import Problem
 from services.tuner.trainings import arm as arm_module
 from services.tuner.trainings.arm import Arm, Lesson
-from services.tuner.trainings.pacing import Course, Watchman
+from services.tuner.trainings.pacing import Course, Watchman, affordable
 from services.tuner.trainings.plans import plans_for
 
 ENOUGH = 60.0
@@ -161,11 +161,11 @@ def test_a_trainer_that_cannot_costs_the_arm_alone(
 
 
 def test_pictures_get_networks_by_their_size() -> None:
-    for side, layers in ((16, 2), (32, 3)):
+    for side, layers in ((16, [2]), (32, [2, 3])):
         columns = [Column("photo", ColumnType.IMAGE, shape=(3, side, side))]
-        first, second = plans_for(DEEP_IMAGE, columns, 1000)
-        assert len(first.network.cnn.blocks) == layers
-        assert second.network.HasField("resnet") and first.features == ("photo",)
+        *plain, last = plans_for(DEEP_IMAGE, columns, 1000)
+        assert [len(each.network.cnn.blocks) for each in plain] == layers
+        assert last.network.HasField("resnet") and last.features == ("photo",)
 
 
 def test_names_of_models_stay_within_their_length() -> None:
@@ -181,6 +181,15 @@ def test_a_course_learns_how_long_epochs_take() -> None:
     assert course.epoch_seconds == 5.0 and course.done == 3
     assert course.epochs(60.0, is_last=True) == 8
     assert course.epochs(6.0, is_last=True) == 0
+
+
+def test_only_as_many_networks_are_trained_as_learn_enough() -> None:
+    """Of slow ones the first alone, which takes all the time that there is."""
+    quick, slow = Course(epoch_seconds=0.5), Course(epoch_seconds=4.0)
+    assert affordable([quick, slow], 60.0) == [quick]
+    assert affordable([quick, slow], 300.0) == [quick, slow]
+    assert affordable([slow, slow], 10.0) == [slow]
+    assert affordable([], 10.0) == []
 
 
 def test_a_training_that_will_not_be_done_is_seen_early() -> None:
