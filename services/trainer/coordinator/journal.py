@@ -26,14 +26,22 @@ class RunLog(Protocol):
 class Journal:
     """Passes on news of the workers, and tells what happened twice only once."""
 
-    def __init__(self, log: RunLog, total_steps: int, proof_steps: int = 0) -> None:
+    def __init__(
+        self,
+        log: RunLog,
+        total_steps: int,
+        proof_steps: int = 0,
+        most_seconds: float | None = None,
+    ) -> None:
         """Wraps a run's log.
 
         Args:
             log: Takes the news.
             total_steps: Steps of the whole run, without early stopping; 0 where not known.
             proof_steps: Of these, steps that come first and only compare uses of an outlier scan.
+            most_seconds: That training may take; None for no bound.
         """
+        self._most_seconds = most_seconds
         self._total_steps = total_steps
         self._proof_steps = proof_steps
         self._fraction = 0.0
@@ -123,11 +131,18 @@ class Journal:
         """
         if not self._total_steps:
             return
-        left = max(self._total_steps - step, 0)
+        total = self._expected_steps(step_seconds)
+        left = max(total - step, 0)
         remaining = None if step_seconds is None else left * step_seconds
-        self._fraction = _TRAINING_SHARE * min(step / self._total_steps, 1.0)
+        self._fraction = _TRAINING_SHARE * min(step / total, 1.0)
         word = "worker" if workers == 1 else "workers"
         # Folds of groups are uneven: a compared model may take more steps than was foretold.
-        message = f"step {step} of {max(step, self._total_steps)} on {workers} {word}"
+        message = f"step {step} of {max(step, total)} on {workers} {word}"
         stage = "proving" if step < self._proof_steps else "training"
         self._log.progress(self._fraction, stage, message, remaining)
+
+    def _expected_steps(self, step_seconds: float | None) -> int:
+        """Returns how many steps there will be, as far as is known."""
+        if self._most_seconds is None or not step_seconds:
+            return self._total_steps
+        return max(min(self._total_steps, int(self._most_seconds / step_seconds)), 1)

@@ -47,8 +47,9 @@ class Coordinator:
         self._owner = owner
         self._run = owner.run
         self._settings = CoordinatorSettings()
-        estimate = owner.run.estimate
-        self._journal = Journal(owner, estimate.steps, estimate.proof_steps)
+        estimate, bound = owner.run.estimate, owner.run.spec.max_duration
+        seconds = bound.ToNanoseconds() / 1e9 or None
+        self._journal = Journal(owner, estimate.steps, estimate.proof_steps, seconds)
         self._checkpoints = Checkpoints(owner.store)
         self._conductor = Conductor(rendezvous, self._journal, self._checkpoints)
 

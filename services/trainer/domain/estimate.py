@@ -1,5 +1,6 @@
 """What a run will need, from its specification alone: a guess within a small factor."""
 
+import math
 from dataclasses import dataclass
 
 from common.data.schema import SplitCounts
@@ -98,7 +99,7 @@ def estimate(
     evaluated = min(evaluation_rows(specification), counts.validation)
     rows = max(-(-batch // specification.workers.min), evaluated)
     return Estimate(
-        seconds=passes * (training + validation),
+        seconds=min(passes * (training + validation), specification.max_duration or math.inf),
         worker_memory_bytes=_PROCESS_BYTES
         + 4 * (7 * cost.parameters + 2 * cost.activations * rows)
         + 4 * (taught.parameters + taught.activations * rows),

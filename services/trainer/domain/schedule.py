@@ -21,7 +21,8 @@ class Progress:
         rate_scale: What the falls have multiplied the learning rate by.
         stopping_best: Score that early stopping is measured against.
         stopping_epochs: Epochs without improvement on it.
-        stopped_early: Whether early stopping has ended the run.
+        stopped_early: Whether early stopping, or the end of the time, has ended the run.
+        seconds: What the epochs have taken; known where the time is bounded.
     """
 
     best: float = math.inf
@@ -32,6 +33,7 @@ class Progress:
     stopping_best: float = math.inf
     stopping_epochs: int = 0
     stopped_early: bool = False
+    seconds: float = 0.0
 
 
 class Schedule:
@@ -53,6 +55,7 @@ class Schedule:
         self._steps = specification.epochs * steps_per_epoch
         self._has_cosine = specification.schedule.cosine_decay
         self._takes_last = specification.monitor == "none"
+        self._most_seconds = specification.max_duration
 
     def learning_rate(self, step: int, progress: Progress) -> float:
         """Returns the learning rate of a step.
@@ -64,7 +67,7 @@ class Schedule:
             step: Steps done before, from 0.
             progress: Where the run stands.
         """
-        rate = self._rate * self._warmup_factor(step) * self._cosine_factor(step)
+        rate = self._rate * self._warmup_factor(step) * self._cosine_factor(step, progress)
         if self._plateau is None:
             return rate
         return max(rate * progress.rate_scale, min(rate, self._plateau.min_learning_rate))
@@ -95,10 +98,31 @@ class Schedule:
             return 1.0 + done * (self._workers - 1)
         return done
 
-    def _cosine_factor(self, step: int) -> float:
+    @property
+    def is_timed(self) -> bool:
+        """Whether the time of training is bounded."""
+        return self._most_seconds is not None
+
+    def note_time(self, epoch: int, seconds: float, progress: Progress) -> None:
+        """Takes note of what an epoch took, and stops where another one would probably be late.
+
+        Args:
+            epoch: Its number, from 1.
+            seconds: What it took, the same on every rank.
+            progress: Changed in place.
+        """
+        if self._most_seconds is None:
+            return
+        progress.seconds += seconds
+        if progress.seconds * (1 + 1 / epoch) > self._most_seconds:
+            progress.stopped_early = True
+
+    def _cosine_factor(self, step: int, progress: Progress) -> float:
         if not self._has_cosine or step < self._warmup_steps:
             return 1.0
         done = (step - self._warmup_steps) / max(self._steps - self._warmup_steps, 1.0)
+        if self._most_seconds is not None:
+            done = max(done, progress.seconds / self._most_seconds)
         return (1 + math.cos(math.pi * min(done, 1.0))) / 2
 
     def _watch_plateau(self, score: float, progress: Progress) -> None:

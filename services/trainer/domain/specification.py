@@ -164,6 +164,7 @@ class TrainingSpecification(Specification):
     distillation: Distillation | None = None
     starting_weights: ArtifactReference | None = None
     growing_decay: GrowingDecay | None = None
+    max_duration: float | None = Field(None, ge=1, le=30 * 86_400)
 
     @property
     def proof(self) -> OutlierProof | None:
@@ -196,6 +197,7 @@ def read_specification(spec: trainer_pb2.TrainingSpec) -> TrainingSpecification:
     violations += _schedule_violations(specification.schedule)
     violations += _monitor_violations(specification)
     violations += _outlier_violations(specification.outliers)
+    violations += _duration_violations(specification)
     violations += _origin_violations(specification)
     if violations:
         first = violations[0]
@@ -321,6 +323,13 @@ def _origin_violations(specification: TrainingSpecification) -> list[FieldViolat
             text = "Is required; give `uri`, `sha256` and `size_bytes` of a file in the store."
             found.append(FieldViolation(f"{FIELD}.{name}.uri", text))
     return found
+
+
+def _duration_violations(specification: TrainingSpecification) -> list[FieldViolation]:
+    if specification.max_duration is None or specification.proof is None:
+        return []
+    text = "Trainings that are compared must be as long as each other; leave one of the two out."
+    return [FieldViolation(f"{FIELD}.max_duration", f"Not with `outliers.prove`: {text}")]
 
 
 def _outlier_violations(outliers: OutlierTreatment | None) -> list[FieldViolation]:

@@ -143,6 +143,10 @@ class Engine:
         sums: list[float] = total.tolist()
         return sums
 
+    def agreed(self, number: float) -> float:
+        """Returns the number of rank 0, on every worker."""
+        return float(self._reducer.broadcast(repr(number).encode()))
+
     def take_weights(self, parameters: Tensor, buffers: Tensor) -> None:
         """Gives the network other weights and buffers, in flat form."""
         with torch.no_grad():

@@ -44,7 +44,7 @@ class Outcome:
         epochs: Epochs done.
         best_epoch: Epoch of the best weights.
         metrics: Metrics of that epoch.
-        stopped_early: Whether early stopping ended it.
+        stopped_early: Whether early stopping, or the end of its time, ended it.
         comparison: How the uses of an outlier scan compared; None where they were not compared.
     """
 
@@ -89,6 +89,7 @@ class TrainingLoop:
         self._committer = committer
         self._schedule = Schedule(specification, engine.steps_per_epoch)
         self._meter = _Meter()
+        self._epoch_begun = time.perf_counter()
 
     def run(self) -> Outcome:
         """Trains to the last epoch, or until early stopping.
@@ -152,11 +153,19 @@ class TrainingLoop:
         if self._schedule.finish_epoch(epoch, score, state.progress):
             state.best_parameters = self._engine.flat.parameters.detach().clone()
             state.best_buffers = self._engine.flat.buffers.clone()
+        self._note_time(epoch)
         state.names = list(values)
         state.history.append(list(values.values()))
         state.sums = [0.0] * len(state.sums)
         if self._is_worth_a_report():
             self._send(values, epoch)
+
+    def _note_time(self, epoch: int) -> None:
+        """Says how long the epoch took; rank 0 counts, so that all stop at the same one."""
+        if self._schedule.is_timed:
+            now = time.perf_counter()
+            taken, self._epoch_begun = now - self._epoch_begun, now
+            self._schedule.note_time(epoch, self._engine.agreed(taken), self._state.progress)
 
     def _epoch(self) -> int:
         """Returns the epoch of the step that was just done, from 1."""

@@ -112,6 +112,13 @@ def test_errors_name_field_and_cure(
     assert caught.value.violations[0].field == f"training_run.spec.outliers.{field}"
 
 
+def test_compared_trainings_are_not_bounded_in_time() -> None:
+    """Protects the comparison from trainings of different lengths."""
+    with pytest.raises(InvalidInputError, match="leave one of the two out") as caught:
+        resolve({"prove": {}}, {"max_duration": 60.0})
+    assert caught.value.violations[0].field == "training_run.spec.max_duration"
+
+
 @pytest.mark.parametrize(
     "known",
     [

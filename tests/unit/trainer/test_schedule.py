@@ -25,6 +25,7 @@ def make(
         ),
         monitor="none" if more.get("last") else "loss",
         early_stopping=stopping,
+        max_duration=more.get("seconds"),
         workers=WorkerRange(min=1, wanted=4, max=4),
     )
     return Schedule(specification, steps_per_epoch=10)
@@ -52,6 +53,25 @@ def test_the_rate_falls_as_a_cosine_from_where_the_warm_up_ends() -> None:
     warm = make(Warmup(epochs=2, scale_with_workers=False), cosine=True)
     rates = [warm.learning_rate(step, progress) for step in (0, 19, 20, 60)]
     assert rates == pytest.approx([0.005, 0.1, 0.1, 0.05])
+
+
+def test_no_epoch_is_begun_that_would_be_late() -> None:
+    """Protects `max_duration`: of epochs of 3 s ten seconds have room for three."""
+    schedule, progress = make(seconds=10), Progress()
+    stopped = []
+    for epoch in (1, 2, 3):
+        schedule.note_time(epoch, 3.0, progress)
+        stopped.append(progress.stopped_early)
+    assert stopped == [False, False, True]
+
+
+def test_the_cosine_goes_by_the_time_where_that_is_over_sooner() -> None:
+    """Protects the last epochs of a bounded training, which need a small rate."""
+    schedule, progress = make(cosine=True, seconds=10), Progress()
+    assert schedule.learning_rate(0, progress) == pytest.approx(0.1)
+    schedule.note_time(1, 5.0, progress)
+    assert schedule.learning_rate(1, progress) == pytest.approx(0.05)
+    assert schedule.learning_rate(90, progress) < 0.01
 
 
 def test_without_a_monitored_metric_the_last_epoch_is_taken() -> None:

@@ -75,6 +75,16 @@ def test_first_example_comes_close_to_least_squares(desk: Desk, validation: floa
     assert outcome.epochs == 100
 
 
+def test_a_training_ends_in_its_time(desk: Desk) -> None:
+    """Protects `max_duration`: far fewer epochs than asked for, and the best of them is taken."""
+    columns, parts = uniform_columns(1000), split_parts(1000)
+    data = desk.dataset(columns, parts, "y", Task.REGRESSION)
+    spec = {"network": {"mlp": {}}, "epochs": 100_000, "max_duration": 1.0}
+    outcome = desk.train(desk.job(data, spec))
+    assert outcome.stopped_early
+    assert 0 < outcome.best_epoch <= outcome.epochs < 10_000
+
+
 @pytest.mark.parametrize(("network", "limit"), [("linear", None), ("mlp", 0.002)])
 def test_second_example_reaches_its_aims(desk: Desk, network: str, limit: float | None) -> None:
     """Protects the second example: warm-up, reduce-on-plateau and early stopping work together."""

@@ -1,5 +1,7 @@
 """What watchers hear, and what they do not hear twice."""
 
+import pytest
+
 from aimass.type.v1 import event_pb2
 from common.runs.events import EventKind
 from services.trainer.coordinator.journal import Journal
@@ -53,6 +55,16 @@ def test_time_left_is_estimated_from_the_usual_step() -> None:
     assert stage == "training"
     assert remaining is not None
     assert abs(remaining - 5.0) < 1e-9
+
+
+def test_a_bound_on_the_time_counts_as_fewer_steps() -> None:
+    """Protects bar and time left of a training that will not come to all its epochs."""
+    log = Log()
+    journal = Journal(log, 1000, most_seconds=10.0)
+    journal.steps_done(50, 2, 0.1)
+    fraction, _, remaining = log.last
+    assert 0.4 < fraction <= 0.5
+    assert remaining == pytest.approx(5.0)
 
 
 def test_steps_that_compare_uses_of_outliers_are_a_stage_of_their_own() -> None:

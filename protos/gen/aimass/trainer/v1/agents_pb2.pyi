@@ -571,7 +571,7 @@ class TrainingFinished(_message.Message):
     best_epoch: _builtins.int
     """Epoch of the best weights."""
     stopped_early: _builtins.bool
-    """Whether early stopping ended it."""
+    """Whether early stopping, or the end of `max_duration`, ended it."""
     @_builtins.property
     def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Metrics of the best epoch."""

@@ -297,6 +297,7 @@ class TrainingSpec(_message.Message):
     DISTILLATION_FIELD_NUMBER: _builtins.int
     STARTING_WEIGHTS_FIELD_NUMBER: _builtins.int
     GROWING_DECAY_FIELD_NUMBER: _builtins.int
+    MAX_DURATION_FIELD_NUMBER: _builtins.int
     dataset_version: _builtins.str
     """The data: `datasets/{dataset}/versions/{version}`; `latest` stands for the newest version and is
     replaced by its number. Required.
@@ -377,6 +378,14 @@ class TrainingSpec(_message.Message):
     def growing_decay(self) -> Global___GrowingDecay:
         """Decay of chosen weights that grows over the run. Unset: none."""
 
+    @_builtins.property
+    def max_duration(self) -> _duration_pb2.Duration:
+        """Time for training, 1 s to 30 days: no epoch is begun that would probably end later, and the best one
+        so far is the result. What comes before and after, waiting for workers and what a fault makes
+        again do not count. `schedule.cosine_decay` goes by this time too, if it is over sooner than
+        `epochs`. Not with `outliers.prove`. Default: no bound but `epochs`.
+        """
+
     def __init__(
         self,
         *,
@@ -402,10 +411,11 @@ class TrainingSpec(_message.Message):
         distillation: Global___Distillation | None = ...,
         starting_weights: _artifact_pb2.ArtifactRef | None = ...,
         growing_decay: Global___GrowingDecay | None = ...,
+        max_duration: _duration_pb2.Duration | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "growing_decay", b"growing_decay", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "workers", b"workers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "growing_decay", b"growing_decay", "max_duration", b"max_duration", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "growing_decay", b"growing_decay", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "task", b"task", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "growing_decay", b"growing_decay", "max_duration", b"max_duration", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "task", b"task", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
