@@ -152,7 +152,9 @@ class _Tuning:
         try:
             arm = trainings(self._owner, self._specification, loaded, settings)
             with arm as trained, memory.kept(reporter.watch) as watch:
-                tuned = tune(problem, settings, trials, watch, reporter.is_stopped, memory.earlier)
+                own, stop = trained.search_settings(), reporter.is_stopped
+                tuned = tune(problem, own, trials, watch, stop, memory.earlier)
+                trained.wait(stop)
             tuned = trained.joined(tuned)
             warnings += trained.warnings
             warnings += told_exceeded(self._owner, tuned, settings.limits)

@@ -16,16 +16,13 @@ from common.runs.owner import RunOwner
 from common.trainings import ENDED, RemoteTrainer, Trainer, TrainerError, Trainings, networks_model
 from services.tuner.domain.problem import Problem
 from services.tuner.trainings.opening import Network, opened
-from services.tuner.trainings.pacing import Course, Watchman, affordable
+from services.tuner.trainings.pacing import LEAST_SECONDS, affordable, training_seconds
 from services.tuner.trainings.plans import NetworkPlan
 
 LABEL = "tuning-run"
 """Label of the runs that belong to a search: its id."""
 
 _LOOK_SECONDS = 0.5
-_LEAST_SECONDS = 8.0
-_LATER_RATE = 0.3
-_PROBED_EPOCHS = 10
 _ENDING_SECONDS = 2.0
 
 
@@ -35,7 +32,7 @@ class Trained:
 
     Attributes:
         plan: What it is.
-        epochs: How often it saw the rows, all in all.
+        epochs: How often it had seen the rows when it was best.
         network: Its estimator.
         model_version: Where it is in the catalog.
         seconds: What it took.
@@ -99,30 +96,33 @@ class Arm:
         """Has not begun."""
         owner = self.lesson.owner
         self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="trainings", daemon=True)
         self._trainings = Trainings(self.trainer, LABEL, owner.name, owner.run.labels)
 
     @contextmanager
     def at_work(self) -> Iterator["Arm"]:
         """Works in a thread of its own; at the end nothing of it runs any more."""
-        thread = threading.Thread(target=self._work, name="trainings", daemon=True)
-        thread.start()
+        self._thread.start()
         try:
             yield self
         finally:
             self._stop.set()
-            thread.join(_ENDING_SECONDS + _LOOK_SECONDS)
+            self._thread.join(_ENDING_SECONDS + _LOOK_SECONDS)
             self._trainings.cancel()
             if not (self.found or self.warnings):
                 self._warn("No network was trained in the time that there was: give it more.")
 
+    def wait(self, is_stopped: Callable[[], bool]) -> None:
+        """Waits until all is trained, the time is over, or somebody stops it."""
+        while self._thread.is_alive() and self._left > 0 and not is_stopped():
+            self._thread.join(_LOOK_SECONDS)
+
     def _work(self) -> None:
         try:
             self._trainings.leave_no_other()
-            courses = affordable([self._course(each) for each in self.lesson.plans], self._left)
-            for place, course in enumerate(courses):
-                share = 1 / (len(courses) - place)
-                plan = self.lesson.plans[place]
-                self._train(plan, course, time.monotonic() + share * self._left)
+            plans = self._affordable()
+            for place, plan in enumerate(plans):
+                self._train(plan, time.monotonic() + self._left / (len(plans) - place))
         except TrainerError as error:
             self._warn(f"{error} No networks are trained any more.")
         except AimassError as error:
@@ -132,78 +132,53 @@ class Arm:
     def _left(self) -> float:
         return self.lesson.end - time.monotonic()
 
-    def _course(self, plan: NetworkPlan) -> Course:
-        probe = self._trainings.run(self._spec(plan, _PROBED_EPOCHS, ""))
-        return Course.estimated(self.trainer.estimate(probe), _PROBED_EPOCHS)
+    def _affordable(self) -> Sequence[NetworkPlan]:
+        """Returns the first plans: as many as there is time for."""
+        plans = self.lesson.plans
+        if len(plans) < 2:
+            return plans
+        return plans[: affordable([self._epoch_seconds(each) for each in plans], self._left)]
 
-    def _train(self, plan: NetworkPlan, course: Course, end: float) -> None:
-        """Trains a network in steps, each from where the one before ended."""
+    def _epoch_seconds(self, plan: NetworkPlan) -> float:
+        """Returns what an epoch takes, by the trainer's estimate."""
+        spec = self._spec(plan, 1.0)
+        spec.ClearField("max_duration")
+        return self.trainer.estimate(self._trainings.run(spec)) / spec.epochs
+
+    def _train(self, plan: NetworkPlan, end: float) -> None:
+        """Trains a network as long as there is time."""
 
         def left() -> float:
             return end - time.monotonic()
 
-        if left() < _LEAST_SECONDS:
+        if training_seconds(left()) < LEAST_SECONDS:
             if not self.found:
                 self._warn("There was no time to train a network.")
-            return
-        if not self._has_workers(left):
-            return
-        parent = ""
-        while not self._stop.is_set():
-            epochs = course.epochs(left(), is_last=bool(parent))
-            if not epochs:
+        elif self._has_workers(left):
+            self._follow(plan, self._trainings.create(self._spec(plan, training_seconds(left()))))
+
+    def _follow(self, plan: NetworkPlan, run: trainer_pb2.TrainingRun) -> None:
+        begun = time.monotonic()
+        while run.status.state not in ENDED:
+            if self._stop.wait(_LOOK_SECONDS):
                 return
-            ended = self._step(plan, epochs, parent, course, left)
-            if ended is None:
-                continue
-            if not ended.model_version:
-                return
-            parent = ended.model_version
+            run = self.trainer.get(run.name)
+        self._trainings.ended()
+        self._keep(plan, run, time.monotonic() - begun)
 
     def _has_workers(self, left: Callable[[], float]) -> bool:
         """Waits for a worker that is free; says so where there is none until the end."""
         while not self._stop.is_set():
             if self.trainer.idle_slots():
                 return True
-            if left() < _LEAST_SECONDS:
+            if training_seconds(left()) < LEAST_SECONDS:
                 break
             self._stop.wait(_LOOK_SECONDS)
         if not self._stop.is_set() or not self.found:
             self._warn("No worker of the trainer was free, so that no network was trained.")
         return False
 
-    def _step(
-        self,
-        plan: NetworkPlan,
-        epochs: int,
-        parent: str,
-        course: Course,
-        left: Callable[[], float],
-    ) -> trainer_pb2.TrainingRun | None:
-        """Trains for some epochs; None where that would not have ended in time."""
-        begun = time.monotonic()
-        watchman = Watchman(left, time.monotonic)
-        run = self._trainings.create(self._spec(plan, epochs, parent))
-        while run.status.state not in ENDED:
-            if self._stop.is_set():
-                return run
-            if watchman.is_late(run.status.progress.fraction):
-                self._trainings.cancel()
-                course.epoch_seconds = max(
-                    watchman.epoch_seconds(round(epochs * run.status.progress.fraction)),
-                    2 * course.epoch_seconds,
-                )
-                return None
-            self._stop.wait(_LOOK_SECONDS)
-            run = self.trainer.get(run.name)
-        self._trainings.ended()
-        course.learn(time.monotonic() - begun, epochs)
-        self._keep(plan, run, course.done, time.monotonic() - begun)
-        return run
-
-    def _keep(
-        self, plan: NetworkPlan, run: trainer_pb2.TrainingRun, epochs: int, seconds: float
-    ) -> None:
+    def _keep(self, plan: NetworkPlan, run: trainer_pb2.TrainingRun, seconds: float) -> None:
         if run.status.state != run_pb2.RUN_STATE_SUCCEEDED:
             why = run.status.error.message or "it was cancelled"
             self._warn(f"The training {run.name} gave no network: {why}")
@@ -211,20 +186,20 @@ class Arm:
         name = run.model_version
         version = ask_catalog(lambda catalog: catalog.model_version(name))
         network = opened(version, self.lesson.owner.store, self.lesson.problem)
-        self.found.append(Trained(plan, epochs, network, name, seconds))
+        self.found.append(Trained(plan, run.best_epoch, network, name, seconds))
         told = ", ".join(f"{key} {value:.4g}" for key, value in sorted(run.metrics.items())[:4])
-        self.lesson.owner.log(f"{run.name}: {epochs} epochs of {plan.family}; {told}", source="arm")
+        words = f"{run.name}: {run.best_epoch} epochs of {plan.family}; {told}"
+        self.lesson.owner.log(words, source="arm")
 
-    def _spec(self, plan: NetworkPlan, epochs: int, parent: str) -> trainer_pb2.TrainingSpec:
+    def _spec(self, plan: NetworkPlan, seconds: float) -> trainer_pb2.TrainingSpec:
         lesson = self.lesson
-        spec = plan.spec(epochs, _LATER_RATE if parent else 1.0)
+        spec = plan.spec(seconds)
         spec.dataset_version = lesson.dataset_version
         spec.model = networks_model(lesson.model)
         spec.target = lesson.target
         spec.task = lesson.task
         spec.weight_column = lesson.weight_column
         spec.seed = lesson.seed
-        spec.parent_model_version = parent
         spec.workers.min = spec.workers.wanted = 1
         spec.workers.max = max(lesson.workers, 1)
         spec.workers.wait_timeout.FromSeconds(60)

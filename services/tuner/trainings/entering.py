@@ -1,7 +1,8 @@
 """From a search under way to the networks that are trained beside it."""
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
@@ -17,7 +18,7 @@ from services.tuner.domain.ensemble.joining import (
     judged_rows,
 )
 from services.tuner.domain.ensemble.pool import Cost
-from services.tuner.domain.names import TRAINED_KINDS
+from services.tuner.domain.names import DEEP_IMAGE, TRAINED_KINDS
 from services.tuner.domain.problem import Positions, ProblemKind
 from services.tuner.domain.search.tuning import Settings, Tuned
 from services.tuner.domain.specification import TuningSpecification
@@ -28,6 +29,7 @@ from services.tuner.trainings.plans import plans_for
 
 _TASKS = {ProblemKind.REGRESSION: dataset_pb2.TASK_REGRESSION}
 _END_SHARE, _LEAST_END = 0.06, 2.0
+_SEARCH_SHARE = 0.45
 _FEW_WORDS = "networks are judged on validation rows, and too few have been judged"
 
 
@@ -68,6 +70,27 @@ class Trainings:
             return tuned
         estimator = joined_estimator(self.loaded.problem, tuned.estimator, tuned.ensemble, found)
         return replace(tuned, estimator=estimator, joined=found)
+
+    def search_settings(self) -> Settings:
+        """Returns what the search itself may do.
+
+        Pictures are learned best by networks. Where a search would take the processor from them, it
+        ends sooner, and they go on alone.
+        """
+        is_free = len(os.sched_getaffinity(0)) > self.settings.concurrency
+        if is_free or not self._learns_pictures:
+            return self.settings
+        return replace(self.settings, seconds=_SEARCH_SHARE * self.settings.seconds)
+
+    def wait(self, is_stopped: Callable[[], bool]) -> None:
+        """Waits for networks of pictures until their time is over, or somebody stops it."""
+        if self.arm is not None and self._learns_pictures:
+            self.arm.wait(is_stopped)
+
+    @property
+    def _learns_pictures(self) -> bool:
+        plans = () if self.arm is None else self.arm.lesson.plans
+        return any(each.family == DEEP_IMAGE for each in plans)
 
     @property
     def warnings(self) -> list[str]:

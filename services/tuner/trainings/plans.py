@@ -12,6 +12,7 @@ from services.tuner.domain.space.configuration import Configuration
 
 _FEW_ROWS, _SMALL_BATCH, _BATCH, _LARGE_BATCH, _MANY_ROWS = 4_000, 64, 128, 512, 50_000
 _LARGE_SIDE = 24
+_MOST_EPOCHS = 300
 _FEW_CHANNELS, _MANY_CHANNELS = (32, 64), (32, 64, 128)
 
 
@@ -24,7 +25,7 @@ class NetworkPlan:
         settings: What people see of it.
         network: What the trainer builds.
         features: Names of the columns that it takes.
-        learning_rate: Of the first training; later ones go on with less.
+        learning_rate: At first; it falls to 0 as a cosine.
         batch_size: Rows of a step.
     """
 
@@ -35,23 +36,25 @@ class NetworkPlan:
     learning_rate: float
     batch_size: int
 
-    def spec(self, epochs: int, rate_share: float) -> trainer_pb2.TrainingSpec:
+    def spec(self, seconds: float) -> trainer_pb2.TrainingSpec:
         """Returns what the trainer is asked for, without data and model.
 
         Args:
-            epochs: Passes over the rows.
-            rate_share: Of the learning rate.
+            seconds: That training may take.
         """
-        return trainer_pb2.TrainingSpec(
+        spec = trainer_pb2.TrainingSpec(
             features=self.features,
             network=self.network,
             optimizer=trainer_pb2.OptimizerSpec(
                 kind=trainer_pb2.OPTIMIZER_KIND_ADAMW,
-                learning_rate=rate_share * self.learning_rate,
+                learning_rate=self.learning_rate,
             ),
-            epochs=epochs,
+            schedule=trainer_pb2.ScheduleSpec(cosine_decay=True),
+            epochs=_MOST_EPOCHS,
             batch_size=self.batch_size,
         )
+        spec.max_duration.FromMilliseconds(round(1000 * max(seconds, 1.0)))
+        return spec
 
 
 def plans_for(family: str, columns: Sequence[Column], rows: int) -> list[NetworkPlan]:

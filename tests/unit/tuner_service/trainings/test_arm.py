@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,61 +10,20 @@ import pandas as pd
 import pytest
 
 from aimass.catalog.v1 import dataset_pb2
-from aimass.trainer.v1 import trainer_pb2
 from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import run_pb2
 from common.data.schema import Column, ColumnType
 from common.scoring.kinds import ProblemKind
-from common.trainings import TrainerError, networks_model
+from common.trainings import networks_model
 from services.tuner.domain.names import DEEP_IMAGE, DEEP_TABLE
 from services.tuner.domain.problem import Problem
 from services.tuner.trainings import arm as arm_module
 from services.tuner.trainings.arm import Arm, Lesson
-from services.tuner.trainings.pacing import Course, Watchman, affordable
+from services.tuner.trainings.pacing import affordable
 from services.tuner.trainings.plans import plans_for
+from tests.support.fake_trainer import FakeTrainer
 
 ENOUGH = 60.0
-
-
-@dataclass
-class FakeTrainer:
-    """Trains at once, unless it is told otherwise."""
-
-    slots: int = 1
-    error: str = ""
-    state: Any = run_pb2.RUN_STATE_SUCCEEDED
-    left_over: list[str] = field(default_factory=list)
-    created: list[trainer_pb2.TrainingRun] = field(default_factory=list)
-    cancelled: list[str] = field(default_factory=list)
-
-    def idle_slots(self) -> int:
-        if self.error:
-            raise TrainerError(self.error)
-        return self.slots
-
-    def runs(self, filtered: str) -> list[trainer_pb2.TrainingRun]:
-        assert filtered == "labels.tuning-run=t"
-        running = run_pb2.RunStatus(state=run_pb2.RUN_STATE_RUNNING)
-        return [trainer_pb2.TrainingRun(name=each, status=running) for each in self.left_over]
-
-    def estimate(self, run: trainer_pb2.TrainingRun) -> float:
-        return 0.1 * run.spec.epochs
-
-    def create(
-        self, run: trainer_pb2.TrainingRun, name: str, request_id: str
-    ) -> trainer_pb2.TrainingRun:
-        made = trainer_pb2.TrainingRun(name=f"trainingRuns/{name}", spec=run.spec)
-        made.labels.update(run.labels)
-        made.status.state = self.state
-        made.model_version = f"models/m/versions/{len(self.created) + 1}"
-        self.created.append(made)
-        return made
-
-    def get(self, name: str) -> trainer_pb2.TrainingRun:
-        return self.created[-1]
-
-    def cancel(self, name: str) -> None:
-        self.cancelled.append(name)
 
 
 def problem() -> Problem:
@@ -111,25 +69,41 @@ def worked(made: Arm, until: Callable[[], bool]) -> None:
             time.sleep(0.01)
 
 
-def test_each_training_goes_on_from_the_one_before() -> None:
+def test_a_network_is_trained_as_long_as_there_is_time() -> None:
+    """One training with a bound, whose rate falls to 0 within it."""
     trainer = FakeTrainer()
     made = Arm(lesson(), trainer)
-    worked(made, lambda: len(made.found) >= 2)
-    first, second = trainer.created[:2]
-    assert first.spec.parent_model_version == ""
-    assert second.spec.parent_model_version == first.model_version
-    assert second.spec.optimizer.learning_rate < first.spec.optimizer.learning_rate
-    assert list(first.spec.features) == ["x"] and first.spec.model == "models/m-networks"
-    assert dict(first.labels) == {"team": "vision", "tuning-run": "t"}
-    assert (first.spec.workers.wanted, first.spec.workers.max, first.spec.seed) == (1, 2, 3)
-    assert made.found[1].epochs == first.spec.epochs + second.spec.epochs
+    worked(made, lambda: bool(made.found))
+    [run] = trainer.created
+    assert ENOUGH / 2 < run.spec.max_duration.seconds < ENOUGH
+    assert run.spec.schedule.cosine_decay
+    assert list(run.spec.features) == ["x"] and run.spec.model == "models/m-networks"
+    assert dict(run.labels) == {"team": "vision", "tuning-run": "t"}
+    assert (run.spec.workers.wanted, run.spec.workers.max, run.spec.seed) == (1, 2, 3)
+    assert made.found[0].epochs == run.best_epoch
     assert made.warnings == []
+
+
+def test_who_waits_waits_for_what_is_trained() -> None:
+    """Protects networks that need longer than the search beside them."""
+    made = Arm(lesson(), FakeTrainer())
+    with made.at_work():
+        made.wait(lambda: False)
+        assert len(made.found) == 1
+
+
+def test_who_is_stopped_does_not_wait() -> None:
+    made = Arm(lesson(), FakeTrainer(state=run_pb2.RUN_STATE_RUNNING))
+    with made.at_work():
+        made.wait(lambda: True)
+    assert made.found == []
 
 
 def test_what_an_earlier_attempt_left_running_is_cancelled() -> None:
     trainer = FakeTrainer(left_over=["trainingRuns/t-net-1"])
     made = Arm(lesson(), trainer)
     worked(made, lambda: bool(made.found))
+    assert trainer.filters == ["labels.tuning-run=t"]
     assert trainer.cancelled[0] == "trainingRuns/t-net-1"
     assert trainer.created[0].name == "trainingRuns/t-net-2"
 
@@ -147,7 +121,7 @@ def test_what_runs_at_the_end_is_cancelled() -> None:
     [
         (FakeTrainer(error="The trainer cannot be reached."), ENOUGH, "cannot be reached"),
         (FakeTrainer(), 7.0, "no time"),
-        (FakeTrainer(slots=0), 8.7, "No worker"),
+        (FakeTrainer(slots=0), 10.0, "No worker"),
         (FakeTrainer(state=run_pb2.RUN_STATE_FAILED), ENOUGH, "gave no network"),
     ],
 )
@@ -173,32 +147,9 @@ def test_names_of_models_stay_within_their_length() -> None:
     assert len(networks_model(f"models/{'a' * 63}")) == len("models/") + 63
 
 
-def test_a_course_learns_how_long_epochs_take() -> None:
-    course = Course.estimated(1.0, 10)
-    first = course.epochs(60.0, is_last=False)
-    assert 0 < first * course.epoch_seconds < 30
-    course.learn(20.0, 3)
-    assert course.epoch_seconds == 5.0 and course.done == 3
-    assert course.epochs(60.0, is_last=True) == 8
-    assert course.epochs(6.0, is_last=True) == 0
-
-
 def test_only_as_many_networks_are_trained_as_learn_enough() -> None:
     """Of slow ones the first alone, which takes all the time that there is."""
-    quick, slow = Course(epoch_seconds=0.5), Course(epoch_seconds=4.0)
-    assert affordable([quick, slow], 60.0) == [quick]
-    assert affordable([quick, slow], 300.0) == [quick, slow]
-    assert affordable([slow, slow], 10.0) == [slow]
-    assert affordable([], 10.0) == []
-
-
-def test_a_training_that_will_not_be_done_is_seen_early() -> None:
-    now = [0.0]
-    watchman = Watchman(lambda: 20 - now[0], lambda: now[0])
-    assert not watchman.is_late(0.01)
-    now[0] = 10.0
-    assert watchman.is_late(0.2)
-    quick = Watchman(lambda: 20 - now[0], lambda: now[0])
-    assert not quick.is_late(0.1)
-    now[0] = 11.0
-    assert not quick.is_late(0.6)
+    assert affordable([0.2, 2.0], 60.0) == 1
+    assert affordable([0.2, 2.0], 300.0) == 2
+    assert affordable([2.0, 2.0], 10.0) == 1
+    assert affordable([], 10.0) == 0
