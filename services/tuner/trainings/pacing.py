@@ -6,7 +6,7 @@ LEAST_SECONDS = 3.0
 """Less time for training is not worth what comes before and after."""
 
 _OVERHEAD = 5.0  # a training's beginning, and its package
-_MARGIN = 0.85
+_MARGIN = 0.9
 _DOUBT = 2.0  # estimates are of a machine with nothing else to do
 _WORTHWHILE_EPOCHS = 20
 
