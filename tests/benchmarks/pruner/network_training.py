@@ -121,9 +121,11 @@ def _loss(network: nn.Module, inputs: Tensor, truth: Tensor, teacher: nn.Module 
 
 
 def _moved(pictures: Tensor, generator: torch.Generator) -> Tensor:
-    """Returns pictures, some of them mirrored, all of them moved alike."""
-    mirrored = torch.rand(len(pictures), 1, 1, 1, generator=generator) < 0.5
-    found = torch.where(mirrored, pictures.flip(3), pictures)
-    right, down = torch.randint(0, 2 * _SHIFT + 1, (2,), generator=generator).tolist()
-    size = pictures.shape[2]
-    return functional.pad(found, (_SHIFT,) * 4)[:, :, down : down + size, right : right + size]
+    """Returns pictures, each moved in its own way and perhaps mirrored."""
+    count, _, size, _ = pictures.shape
+    mirrored = torch.rand(count, 1, 1, 1, generator=generator) < 0.5
+    padded = functional.pad(torch.where(mirrored, pictures.flip(3), pictures), (_SHIFT,) * 4)
+    begins = torch.randint(0, 2 * _SHIFT + 1, (2, count, 1), generator=generator)
+    rows, columns = begins + torch.arange(size)
+    found = padded[torch.arange(count)[:, None, None], :, rows[:, :, None], columns[:, None, :]]
+    return found.permute(0, 3, 1, 2).contiguous()
