@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from aimass.pruner.v1 import pruner_pb2
 from aimass.type.v1 import event_pb2
 from common.catalog import ask_catalog
-from common.errors import DataLossError, InvalidFieldError
+from common.errors import DataLossError, FailedPreconditionError, InvalidFieldError
 from common.models.inputs import MisfitError
 from common.models.outputs import UnknownOutputsError
 from common.runs.errors import RunCancelledError
@@ -41,6 +41,8 @@ _STEP_SHARE, _LATEST_STEP = 0.4, 0.8
 _MEASURING_SHARE, _LONGEST_MEASURING = 0.01, 3.0
 _FAILURES = (ValueError, ArithmeticError, MemoryError, DataLossError, InvalidFieldError)
 """Of a method: it cannot do it, or what it made cannot be kept."""
+_UNMEASURED = (CannotMeasureError, MisfitError, UnknownOutputsError)
+"""Of a model: it answers the rows with nothing that is known, or ends where it is measured."""
 _WARNING = event_pb2.SEVERITY_WARNING
 _CANCELLED = "The pruning was cancelled: this was measured by then; a point can still be applied."
 
@@ -91,7 +93,7 @@ class _Pruning:
     def work(self) -> None:
         """Searches, and publishes what was found."""
         specification = self._specification
-        original = self._measured(Variant(ORIGINAL, self._loaded.built))
+        original = self._original()
         most_loss = specification.max_loss
         if most_loss is None:
             most_loss = self._judge.accepted_loss()
@@ -113,6 +115,22 @@ class _Pruning:
                 notes=tuple(self._notes),
             ),
         )
+
+    def _original(self) -> Measured:
+        """Returns the model as it was, measured.
+
+        Raises:
+            FailedPreconditionError: It cannot be measured: its weights are no numbers, for example.
+        """
+        try:
+            return self._measured(Variant(ORIGINAL, self._loaded.built))
+        except _UNMEASURED as error:
+            model, data = self._specification.model_version, self._specification.dataset_version
+            raise FailedPreconditionError(
+                f"{model} cannot be judged on {data}: {str(error).rstrip('.')}. Prune a version "
+                "that answers these rows with numbers.",
+                reason="MODEL_NOT_MEASURABLE",
+            ) from error
 
     def done(self, step: Step) -> Sequence[Measured] | None:
         """Returns what came of a step in an attempt before; see `Work`."""
@@ -144,7 +162,7 @@ class _Pruning:
         """Returns a variant with what was measured of it; nothing where that cannot be."""
         try:
             measured = self._measured(variant)
-        except (CannotMeasureError, MisfitError, UnknownOutputsError) as error:
+        except _UNMEASURED as error:
             self._fails(variant.name, error)
             return []
         loss, gain = measured.judgement.loss, self._specification.gain

@@ -8,11 +8,13 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from aimass.catalog.v1 import model_pb2
 from aimass.pruner.v1 import pruner_pb2
 from aimass.type.v1 import run_pb2
 from common.artifacts.blobs import read_artifact
+from common.errors import FailedPreconditionError
 from common.models.skops_model import load_skops
 from common.records import RecordStore
 from common.runs.errors import RunCancelledError
@@ -30,6 +32,7 @@ from tests.support.pruning import (
     catalog_with,
     create_run,
     owner_of,
+    table,
 )
 
 pytestmark = pytest.mark.slow
@@ -195,6 +198,17 @@ def test_a_method_that_fails_costs_itself_alone(monkeypatch: pytest.MonkeyPatch)
     assert not run.model_version
     [note] = run.summary.notes
     assert note == "fewer_members of original failed: the members cannot be told apart."
+
+
+def test_a_model_whose_weights_are_no_numbers_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The error says which model and what is wrong with it, not that something is."""
+    frame, truth = table()
+    broken = LogisticRegression().fit(frame, truth)
+    broken.coef_[0, 0] = np.nan
+    catalog = asking(monkeypatch, catalog_with(broken))
+    create_run(catalog.store, spec_of(catalog), NAME)
+    with pytest.raises(FailedPreconditionError, match="models/m/versions/1 cannot be judged on"):
+        work(catalog)
 
 
 def cancel(catalog: FakeCatalog) -> None:
