@@ -54,8 +54,8 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             frozenset({ModelFormat.TORCH_PACKAGE}),
         ),
         SMALLER_GRAPH: Method(
-            "Folds constants, drops trees, neurons and channels of a graph, and computes in int8; "
-            "the result is an ONNX model.",
+            "Folds constants, drops trees, neurons and channels of a graph, splits layers of low "
+            "rank in two, and computes in int8; the result is an ONNX model.",
             frozenset({ModelFormat.ONNX, ModelFormat.TORCH_PACKAGE}),
         ),
     }

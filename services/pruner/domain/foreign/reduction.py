@@ -1,13 +1,14 @@
 """Models without source become smaller: all that is tried, from careful to bold."""
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 import onnx
 
 from services.pruner.domain.foreign.agreement import is_clearly_worse, losses
+from services.pruner.domain.foreign.factoring import factored
 from services.pruner.domain.foreign.folding import folded
 from services.pruner.domain.foreign.graphs import (
     Array,
@@ -35,6 +36,7 @@ _FEWER_INPUTS = "fewer_inputs"
 _LEAST_ROWS = 4
 
 Check = Callable[[], None]
+Step = Callable[[onnx.ModelProto, Rows, float, Check], Changed]
 
 
 @dataclass(frozen=True)
@@ -146,16 +148,21 @@ class _Reducing:
                 return
 
     def _narrower(self, base: Changed, size: int) -> Iterator[OnnxReduced]:
-        """Yields networks with fewer units, and each in 8 bits as well."""
+        """Yields networks in 8 bits, with fewer units, and with layers of low rank."""
         yield from self._int8("int8", base, size, self._static)
         yield from self._int8("int8_dynamic", base, size, self._dynamic)
         if has_subgraphs(base.model):
             return
-        levels = {"idle_units": _IDLE} | {
-            f"narrower_within_{percent}_percent": (percent / 100) ** 2 for percent in _UNITS_OFF
-        }
+        idle = {"idle_units": _IDLE}
+        yield from self._levels(idle | _levels("narrower"), narrowed, base, size)
+        yield from self._levels(_levels("factored"), factored, base, size)
+
+    def _levels(
+        self, levels: Mapping[str, float], step: Step, base: Changed, size: int
+    ) -> Iterator[OnnxReduced]:
+        """Yields what a step makes at tolerances that rise, and each in 8 bits as well."""
         for name, tolerance in levels.items():
-            changed = narrowed(base.model, self._rows, tolerance, self._check)
+            changed = step(base.model, self._rows, tolerance, self._check)
             found = Changed(changed.model, base.notes + changed.notes)
             reduced = self._reduced(name, found, size)
             if reduced is None:
@@ -226,6 +233,11 @@ class _Reducing:
             changed = float(np.mean(found[name] != values)) if values.dtype.kind != "f" else 0.0
             if changed:
                 yield f"{changed:.2%} of `{name}` change on the rows."
+
+
+def _levels(name: str) -> dict[str, float]:
+    """Returns shares of the variance that may get lost, by the name of what is made then."""
+    return {f"{name}_within_{percent}_percent": (percent / 100) ** 2 for percent in _UNITS_OFF}
 
 
 def _is_alike(found: Array, expected: Array) -> bool:
