@@ -159,7 +159,8 @@ def test_the_report_opens_as_a_page(suite: RunningSuite, pruned: pruner_pb2.Prun
 def test_a_graph_from_elsewhere_is_pruned(suite: RunningSuite, data: str) -> None:
     """An ONNX model stays one, and computes in ONNX Runtime."""
     graph = import_onnx(suite, data, "graph")
-    run = suite.prune(spec_of(graph, gain=pruner_pb2.GAIN_SIZE))
+    target = pruner_pb2.PruningTarget(threads=2)
+    run = suite.prune(spec_of(graph, gain=pruner_pb2.GAIN_SIZE, target=target))
     assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status.error
     assert run.spec.target.runtime == pruner_pb2.PRUNING_RUNTIME_ONNX_RUNTIME
     assert run.summary.reasons
@@ -221,6 +222,47 @@ def test_a_killed_pruning_goes_on(suite: RunningSuite, forest: str) -> None:
     listed = model_pb2.ListModelVersionsRequest(parent="models/killed")
     versions = suite.models.ListModelVersions(listed).model_versions
     assert [each.name for each in versions] == [run.model_version]
+
+
+def test_a_frozen_pruning_goes_on(suite: RunningSuite, forest: str) -> None:
+    """SIGSTOP of its process: another attempt takes over, and the frozen one can do no harm."""
+    name = suite.create_pruning(spec_of(forest, model="models/frozen"))
+    for event in suite.watch_pruning(name):
+        if event.HasField("log_line") and "loses" in event.log_line.text:
+            break
+    frozen = suite.job(name)
+    frozen.suspend()
+    run = suite.finish_pruning(name)
+    assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status.error
+    assert run.status.attempt == 2
+    assert not frozen.is_running()
+
+
+def test_a_cancelled_pruning_keeps_points_that_can_be_applied(
+    suite: RunningSuite, forest: str
+) -> None:
+    """Protects what was measured from a change of mind."""
+    name = suite.create_pruning(spec_of(forest, model="models/cancelled"))
+    for event in suite.watch_pruning(name):
+        if event.HasField("log_line") and "loses" in event.log_line.text:
+            break
+    suite.pruning.CancelPruningRun(pruner_pb2.CancelPruningRunRequest(name=name))
+    run = suite.finish_pruning(name)
+    assert run.status.state == run_pb2.RUN_STATE_CANCELLED
+    assert not run.model_version and run.summary.point_count >= 1
+    point = next(each for each in points_of(suite, name) if each.parent)
+    request = pruner_pb2.ApplyPointRequest(name=name, point=point.name)
+    applied = suite.pruning.ApplyPoint(request).model_version
+    assert applied.startswith("models/cancelled/versions/")
+    load_skops(suite.store, version_of(suite, applied))
+
+
+def test_a_pruned_model_is_pruned_again(suite: RunningSuite, pruned: pruner_pb2.PruningRun) -> None:
+    """What came of a pruning is a model like any other: its sizes are what the next starts from."""
+    run = suite.prune(spec_of(pruned.model_version, model="models/again"))
+    assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status.error
+    assert run.summary.original.size_bytes == pruned.summary.point.size_bytes
+    assert run.spec.dataset_version == pruned.spec.dataset_version
 
 
 def test_a_pruning_outlives_the_service(suite: RunningSuite, forest: str) -> None:
