@@ -173,3 +173,9 @@ def _number(value: float | None) -> str:
 
 def _text(result: object) -> str:
     return f"{result:.2f} s" if isinstance(result, float) else str(result)
+
+
+def data_folder(name: str) -> Path:
+    """Returns the folder of the data: `AIMASS_BENCH_DATA`, or its subfolder of that name."""
+    given = Path(os.environ.get("AIMASS_BENCH_DATA") or ROOT.parent / "shared" / "data")
+    return given / name if (given / name).is_dir() else given

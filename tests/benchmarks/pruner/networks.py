@@ -26,7 +26,7 @@ from services.pruner.domain.latency.layer_shape import layers_of
 from services.pruner.domain.latency.layer_times import LayerTimes
 from services.pruner.domain.quantising import static_int8
 from services.pruner.domain.schedule import Rows, Schedule, Target, steps_to
-from tests.benchmarks.harness import ROOT, Aim, Measure, is_quick, publish, say
+from tests.benchmarks.harness import ROOT, Aim, Measure, data_folder, is_quick, publish, say
 from tests.benchmarks.pruner.network_latency import ROWS, Clock, predicted
 from tests.benchmarks.pruner.network_nets import NETS
 from tests.benchmarks.pruner.network_training import Pictures, Training, train
@@ -257,8 +257,9 @@ def networks() -> list[Measure]:
     """Measures all contenders on each network."""
     _keep_memory()
     torch.set_num_threads(1)
-    data = Path(os.environ.get("AIMASS_BENCH_DATA") or ROOT.parent / "shared" / "data" / "pruner")
-    pictures = Pictures.read(data / "cifar10_sample.npz", 2000 if is_quick() else None)
+    pictures = Pictures.read(
+        data_folder("pruner") / "cifar10_sample.npz", 2000 if is_quick() else None
+    )
     names = ["ResNet"] if is_quick() else list(NETS)
     seeds = (0, 1) if os.environ.get("FULL", "") not in ("", "0") else (0,)
     found: list[Measure] = []

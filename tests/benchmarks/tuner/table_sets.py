@@ -5,7 +5,6 @@
 
 import csv
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from sklearn.metrics import log_loss, roc_auc_score, root_mean_squared_error
 
-from tests.benchmarks.harness import ROOT
+from tests.benchmarks.harness import data_folder
 from tests.benchmarks.tuner.rivals.table_task import TARGET
 
 _KINDS = ("binary", "multiclass", "regression")
@@ -94,7 +93,7 @@ class TableSet:
 
 def folder_of_sets() -> Path:
     """Returns where the sets and their manifest are."""
-    return Path(os.environ.get("AIMASS_BENCH_DATA") or ROOT.parent / "shared/data/tuner")
+    return data_folder("tuner")
 
 
 def table_sets(names: Sequence[str] = ()) -> list[TableSet]:
