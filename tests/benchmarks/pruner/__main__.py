@@ -1,7 +1,7 @@
-"""The pruner's benchmark: `make bench NAME=pruner [DATA=folder of pictures, tables] [FULL=1]`."""
+"""The pruner's benchmark: `make bench NAME=pruner [DATA=folder] [FULL=1]`."""
 
 from tests.benchmarks.harness import publish, say
-from tests.benchmarks.pruner import features, forests, networks
+from tests.benchmarks.pruner import architectures, features, forests, networks
 
 
 def main() -> None:
@@ -10,9 +10,12 @@ def main() -> None:
     measures = features.features()
     say("Forests and boosting")
     measures += forests.forests()
+    say("Kinds of networks")
+    measures += architectures.architectures()
     say("Networks")
     measures += networks.networks()
-    publish("pruner", measures, [*features.NOTES, *forests.NOTES, *networks.NOTES])
+    parts = (features, forests, architectures, networks)
+    publish("pruner", measures, [note for each in parts for note in each.NOTES])
 
 
 if __name__ == "__main__":
