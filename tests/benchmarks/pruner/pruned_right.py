@@ -1,9 +1,9 @@
 """What is wrong with a pruned network, asked of all contenders alike."""
 
-import io
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import onnxruntime
@@ -59,12 +59,13 @@ def _runs(check: Check) -> bool:
 
 
 def _exports(check: Check) -> bool:
-    file, inputs = io.BytesIO(), tuple(check.inputs)
+    inputs = tuple(check.inputs)
     names = [f"x{place}" for place in range(len(inputs))]
-    with warnings.catch_warnings():
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        file = f"{folder}/model.onnx"
         torch.onnx.export(check.small.eval(), inputs, file, input_names=names, dynamo=False)
-    session = onnxruntime.InferenceSession(file.getvalue(), providers=["CPUExecutionProvider"])
+        session = onnxruntime.InferenceSession(file, providers=["CPUExecutionProvider"])
     given = dict(zip(names, (each.numpy() for each in inputs), strict=True))
     with torch.no_grad():
         expected = check.small(*inputs).numpy()
@@ -86,4 +87,4 @@ def _learns(check: Check) -> bool:
         optimiser.step()
         losses.append(float(loss.detach()))
     changed = [not torch.equal(*pair) for pair in zip(before, network.parameters(), strict=True)]
-    return losses[-1] < losses[0] and np.mean(changed) > _LEAST_CHANGED
+    return losses[-1] < losses[0] and sum(changed) > _LEAST_CHANGED * len(changed)
