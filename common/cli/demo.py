@@ -17,7 +17,9 @@ from rich.markup import escape
 from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2
 from aimass.outlier.v1 import outlier_pb2
+from aimass.pruner.v1 import pruner_pb2
 from aimass.trainer.v1 import trainer_pb2
+from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import event_pb2, network_pb2, run_pb2
 from common.cli import demo_data, text
 from common.cli.apply import create
@@ -36,7 +38,8 @@ _WORKERS = 2
 _KILL_AFTER_EPOCH = 3
 _ACCURACY = "validation/accuracy"
 _SHOWN_ANOMALIES = 3
-_ANALYSIS_SECONDS = 15
+_ANALYSIS_SECONDS, _TUNING_SECONDS, _PRUNING_SECONDS = 15, 15, 60
+_ACCEPTED_LOSS = 0.03
 
 _interrupted = threading.Event()
 
@@ -57,7 +60,7 @@ class Trained:
 
 
 def run_demo(home: SuiteHome, console: Console, *, keep: bool) -> None:
-    """Imports and scans data, trains models, looks into one, kills a worker, stops it all.
+    """Imports and scans data, trains, finds, prunes models, kills a worker, stops it all.
 
     Args:
         home: State folder of the suite.
@@ -112,6 +115,8 @@ def _show(cli: CliContext) -> None:
     trained.append(_train(cli, _spec(cancer, "breast-cancer-mlp", "mlp", epochs=20)))
     _heading(cli.console, "What that perceptron goes by, where it is wrong, and what to do")
     analysis = _analyse(cli, trained[-1].run.model_version)
+    _heading(cli.console, "The best model of breast_cancer that 15 s find, and the same smaller")
+    _prune(cli, _tune(cli, cancer))
     _heading(cli.console, "The same digits again, and one worker is killed in the middle")
     killer = WorkerKiller(cli)
     trained.append(_train(cli, _spec(digits, "digits-cnn", "cnn", epochs=15), killer))
@@ -137,7 +142,11 @@ def _import_data(cli: CliContext) -> tuple[str, str]:
         _import(
             cli,
             cancer,
-            dataset_pb2.DatasetImportSpec(dataset="datasets/breast-cancer", target="diagnosis"),
+            dataset_pb2.DatasetImportSpec(
+                dataset="datasets/breast-cancer",
+                target="diagnosis",
+                split=dataset_pb2.SplitSpec(validation_fraction=0.2, test_fraction=0.25),
+            ),
         ),
     )
 
@@ -198,6 +207,24 @@ def _analyse(cli: CliContext, model_version: str) -> str:
         f"Its report is kept, open it in a browser: [bold]{escape(_shown(report))}[/]"
     )
     return ended.name
+
+
+def _tune(cli: CliContext, dataset_version: str) -> str:
+    """Searches for a model. Returns the name of its version."""
+    spec = tuner_pb2.TuningSpec(dataset_version=dataset_version, model="models/breast-cancer")
+    spec.budget.FromSeconds(_TUNING_SECONDS)
+    tuning = tuner_pb2.TuningRun(spec=spec, labels={"made-by": "demo"})
+    created = create(cli, tuner_pb2.CreateTuningRunRequest(tuning_run=tuning))
+    ended, _ = _finish(cli, created)
+    assert isinstance(ended, tuner_pb2.TuningRun)
+    return ended.model_version
+
+
+def _prune(cli: CliContext, model_version: str) -> None:
+    spec = pruner_pb2.PruningSpec(model_version=model_version, max_loss=_ACCEPTED_LOSS)
+    spec.budget.FromSeconds(_PRUNING_SECONDS)
+    pruning = pruner_pb2.PruningRun(spec=spec, labels={"made-by": "demo"})
+    _finish(cli, create(cli, pruner_pb2.CreatePruningRunRequest(pruning_run=pruning)))
 
 
 def _take_no_notice(event: event_pb2.Event, progress: RunProgress) -> None:
