@@ -30,6 +30,7 @@ from services.pruner.networks import Aim
 from services.pruner.outcome import Outcome
 from services.pruner.publication import publish
 from services.pruner.recording import Recording, measured_of
+from services.pruner.trainings.opening import retraining_for
 
 Owner = RunOwner[pruner_pb2.PruningRun]
 
@@ -83,9 +84,15 @@ class _Pruning:
             confidence=specification.confidence,
             seed=specification.seed,
         )
-        check = owner.check_cancelled
-        aim = Aim(specification.gain, specification.target.batch_size)
-        self._workshop = Workshop(loaded, self._metric, specification.seed, aim, check)
+        self._workshop = Workshop(
+            loaded=loaded,
+            metric=self._metric,
+            seed=specification.seed,
+            aim=Aim(specification.gain, specification.target.batch_size),
+            check=owner.check_cancelled,
+            tell=self._tell,
+            retraining=retraining_for(owner, specification, loaded, self._note),
+        )
         self._recording = Recording(owner.store, owner.name, self._loaded.version)
         self._costs: dict[str, Costs] = {}
         self._notes: list[str] = []
@@ -197,6 +204,9 @@ class _Pruning:
                 f"The time was over before {step.method} was tried on {step.base}: give the "
                 f"pruning more than {budget:g} s."
             )
+
+    def _tell(self, told: str) -> None:
+        self._owner.log(told, source="search")
 
     def _note(self, told: str) -> None:
         self._notes.append(told)

@@ -54,6 +54,7 @@ class Loaded:
         learned: Rows that the model has learned from, some of them.
         choosing: Rows that variants are chosen by.
         judging: Rows that nothing is chosen by.
+        training_rows: How many training rows there are, whether among those learned or not.
     """
 
     version: model_pb2.ModelVersion
@@ -62,6 +63,7 @@ class Loaded:
     learned: HeldOut
     choosing: HeldOut
     judging: HeldOut
+    training_rows: int
 
 
 def load(
@@ -102,7 +104,8 @@ def load(
     if kind.has_classes and not signature.classes:
         signature.classes.extend(outputs)
     built = Built(model.format, files, signature, network=version.network)
-    return Loaded(version, built, question, learned, choosing, judging)
+    rows = data.split_counts.train
+    return Loaded(version, built, question, learned, choosing, judging, rows)
 
 
 def _roles(model: KnownModel) -> list[str]:

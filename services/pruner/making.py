@@ -32,9 +32,10 @@ from services.pruner.domain.methods import (
     SMALLER_PARTS,
     ModelFormat,
 )
+from services.pruner.domain.networks import Pace
 from services.pruner.domain.variants import ONNX, ORIGINAL, SAMPLES, SKOPS, Built, Variant
 from services.pruner.loading import Loaded
-from services.pruner.networks import Aim, network_variants
+from services.pruner.networks import Aim, Retraining, network_variants
 
 _log = logging.getLogger(__name__)
 
@@ -59,6 +60,8 @@ class Workshop:
         seed: Of all chance.
         aim: What is to become less, where.
         check: Called now and then; may raise to stop.
+        tell: Hears what is done, whole sentences.
+        retraining: How networks are trained again.
     """
 
     loaded: Loaded
@@ -66,6 +69,8 @@ class Workshop:
     seed: int
     aim: Aim
     check: Callable[[], None]
+    tell: Callable[[str], None]
+    retraining: Retraining
 
     def variants(self, base: Variant, method: str, seconds: float) -> Iterator[Variant]:
         """Yields the variants that a method makes of another one.
@@ -85,9 +90,9 @@ class Workshop:
             yield from self._estimators(base, method, seconds)
 
     def _networks(self, base: Variant, method: str, seconds: float) -> Iterator[Variant]:
-        made = network_variants(
-            base.built, self.loaded.learned, self.aim, seconds, self.seed, self.check
-        )
+        pace = Pace(seconds, self.seed, self.check, self.tell)
+        learned = self.loaded.learned
+        made = network_variants(base.built, learned, self.aim, self.retraining, pace)
         for smaller, built in made:
             variant = _variant(base, method, smaller.name, built, smaller.notes)
             yield replace(variant, parts=smaller.parts)

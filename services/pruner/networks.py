@@ -23,8 +23,15 @@ from services.pruner.domain.front import Gain
 from services.pruner.domain.judging import HeldOut
 from services.pruner.domain.latency.layer_times import LayerTimes
 from services.pruner.domain.methods import ModelFormat
-from services.pruner.domain.networks import Place, SmallNetwork, smaller_networks
-from services.pruner.domain.tuning import Examples
+from services.pruner.domain.networks import (
+    Pace,
+    Place,
+    SmallNetwork,
+    Workplace,
+    smaller_networks,
+)
+from services.pruner.domain.specification import FineTuning
+from services.pruner.domain.tuning import Examples, OwnTutor, Tutor
 from services.pruner.domain.variants import (
     ONNX,
     PREPROCESSING,
@@ -54,13 +61,21 @@ class Aim:
     batch_size: int
 
 
+@dataclass(frozen=True)
+class Retraining:
+    """How networks are trained again.
+
+    Attributes:
+        settings: What the user wants of it.
+        tutor: Returns who trains, given who does in this process.
+    """
+
+    settings: FineTuning
+    tutor: Callable[[OwnTutor], Tutor] = lambda own: own
+
+
 def network_variants(
-    base: Built,
-    learned: HeldOut,
-    aim: Aim,
-    seconds: float,
-    seed: int,
-    check: Callable[[], None],
+    base: Built, learned: HeldOut, aim: Aim, retraining: Retraining, pace: Pace
 ) -> Iterator[tuple[SmallNetwork, Built]]:
     """Yields smaller networks with the packages that they are kept as.
 
@@ -68,9 +83,8 @@ def network_variants(
         base: The network's package.
         learned: Rows that it has learned from.
         aim: What is to become less.
-        seconds: That may be taken, about.
-        seed: Of all chance.
-        check: Called now and then; may raise to stop.
+        retraining: How networks are trained again.
+        pace: In what time, and who is told.
 
     Raises:
         NotTraceableError: Its operations cannot be followed.
@@ -79,9 +93,15 @@ def network_variants(
     twin = Twin(network, preprocessing)
     raw = _raw(learned.rows, preprocessing)
     examples = _examples(twin, raw, learned, preprocessing)
-    specification = from_proto(base.network)
-    place = _place(aim, raw, preprocessing)
-    for made in smaller_networks(network, specification, examples, place, seconds, seed, check):
+    work = Workplace(
+        examples=examples,
+        place=_place(aim, raw, preprocessing),
+        tutor=retraining.tutor(OwnTutor(network, examples, pace.check)),
+        epochs=retraining.settings.epochs,
+        regularises=retraining.settings.regularise,
+        pace=pace,
+    )
+    for made in smaller_networks(network, from_proto(base.network), work):
         yield made, _package(base, made, preprocessing, learned.rows)
 
 

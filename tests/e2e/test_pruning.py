@@ -187,6 +187,14 @@ def test_a_model_of_a_search_becomes_smaller(suite: RunningSuite, data: str) -> 
     assert ("onnx" in version.artifacts) == ("onnx" in original.artifacts)
 
 
+def trainings_of(suite: RunningSuite, pruning: str) -> list[trainer_pb2.TrainingRun]:
+    """Returns the trainings on workers that a pruning has made, the oldest first."""
+    label = f"labels.pruning-run={pruning.rpartition('/')[2]}"
+    request = trainer_pb2.ListTrainingRunsRequest(filter=label)
+    return list(reversed(suite.training.ListTrainingRuns(request).training_runs))
+
+
+@pytest.mark.timeout(600)
 def test_a_network_becomes_narrower(suite: RunningSuite, data: str) -> None:
     """A package of the trainer stays one: the trainer can go on from it, everybody can load it."""
     network = network_pb2.NetworkSpec(mlp=network_pb2.MlpNetwork(hidden_widths=[256, 128]))
@@ -194,10 +202,21 @@ def test_a_network_becomes_narrower(suite: RunningSuite, data: str) -> None:
         dataset_version=data, model="models/net", network=network, epochs=15
     )
     original = suite.train(training).model_version
-    run = suite.prune(spec_of(original, methods=["fewer_units"], gain=pruner_pb2.GAIN_SIZE))
+    spec = spec_of(original, methods=["fewer_units"], gain=pruner_pb2.GAIN_SIZE)
+    spec.budget.FromSeconds(5 * BUDGET)  # trainings are not begun that might not end in time
+    run = suite.prune(spec)
     assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status.error
     assert run.summary.point_count >= 1 and not run.summary.notes
     assert run.summary.is_within and run.summary.point.size_gain > 1
+    trainings = trainings_of(suite, run.name)
+    assert len(trainings) == run.summary.point_count + 1, "one before anything is removed"
+    for each in trainings:
+        assert each.status.state == run_pb2.RUN_STATE_SUCCEEDED
+        assert each.spec.distillation.teacher_model_version == original
+    assert trainings[0].spec.HasField("growing_decay")
+    events = " ".join(each.log_line.text for each in suite.watch_pruning(run.name))
+    for words in ("driven towards zero", "Without some units", "on the trainer's workers"):
+        assert words in events
     version = version_of(suite, run.model_version)
     load_package(suite.store, version)
     assert version.parameter_count < version_of(suite, original).parameter_count
@@ -207,6 +226,35 @@ def test_a_network_becomes_narrower(suite: RunningSuite, data: str) -> None:
     training.parent_model_version = version.name
     training.epochs = 1
     assert suite.train(training).status.state == run_pb2.RUN_STATE_SUCCEEDED
+
+
+@pytest.mark.timeout(600)
+def test_nobody_trains_for_a_pruning_that_is_gone(suite: RunningSuite, data: str) -> None:
+    """SIGKILL of its process: the next attempt ends what it left. So does a cancel."""
+    network = network_pb2.NetworkSpec(mlp=network_pb2.MlpNetwork(hidden_widths=[64, 32]))
+    training = trainer_pb2.TrainingSpec(
+        dataset_version=data, model="models/left", network=network, epochs=2
+    )
+    spec = spec_of(suite.train(training).model_version, methods=["fewer_units"])
+    spec.budget.FromSeconds(1200)
+    spec.fine_tuning.epochs = 1000
+    name = suite.create_pruning(spec)
+    killed = ""
+    for event in suite.watch_pruning(name):
+        text = event.log_line.text
+        if not text.startswith("trainingRuns/"):
+            continue
+        if killed:
+            assert not text.startswith(killed)
+            break
+        killed = text.partition(" ")[0]
+        suite.job(name).kill()
+    assert suite.finish_run(killed).status.state == run_pb2.RUN_STATE_CANCELLED
+    suite.pruning.CancelPruningRun(pruner_pb2.CancelPruningRunRequest(name=name))
+    assert suite.finish_pruning(name).status.state == run_pb2.RUN_STATE_CANCELLED
+    assert len(trainings_of(suite, name)) == 2
+    for each in trainings_of(suite, name):
+        assert suite.finish_run(each.name).status.state == run_pb2.RUN_STATE_CANCELLED
 
 
 def test_a_killed_pruning_goes_on(suite: RunningSuite, forest: str) -> None:

@@ -2,7 +2,7 @@
 
 import copy
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from torch import Tensor, nn
@@ -12,17 +12,23 @@ from common.networks.program_network import ProgramNetwork
 from common.networks.resizing import NotResizableError, resized
 from common.networks.specification import NetworkSpecification
 from services.pruner.domain.capture import capture
+from services.pruner.domain.dependencies.proving import proved_dependencies
 from services.pruner.domain.latency.layer_shape import LayerShape
+from services.pruner.domain.regularising import first_to_go, numbers_of
 from services.pruner.domain.schedule import Rows, Schedule, Target, steps_to
-from services.pruner.domain.tuning import Examples, tune
+from services.pruner.domain.tuning import Examples, Plan, Tutor, tune
 from services.pruner.domain.variants import PartSize
 
 _FARTHEST = 3.0
 _STOPS = (1.25, 1.5, 2.0, 3.0)
 """Gains at which a network is trained whole and offered."""
-_RECOVERY_EPOCHS, _EPOCHS = 0.25, 4.0
+_REGULARISED_GAIN = 1.5
+"""Units that would go at once for this gain are driven towards zero."""
+_RECOVERY_EPOCHS = 0.25
 _SCORED_BATCHES = 8
-_STEPS_SHARE = 0.5
+_STEPS_SHARE, _REGULARISED_SHARE, _PLENTY = 0.5, 0.25, 0.7
+_REGULARISE = "regularise"
+_WORDS = {"channels": "some units"}
 
 
 @dataclass(frozen=True)
@@ -61,77 +67,165 @@ class Place:
     step: int
 
 
+@dataclass(frozen=True)
+class Pace:
+    """In what time networks are made smaller, and who hears of it.
+
+    Attributes:
+        seconds: That may be taken, about.
+        seed: Of all chance.
+        check: Called now and then; raises to stop.
+        tell: Hears what is done, whole sentences.
+    """
+
+    seconds: float
+    seed: int
+    check: Callable[[], None]
+    tell: Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Workplace:
+    """How networks are made smaller.
+
+    Attributes:
+        examples: Rows that they learn from.
+        place: Where they are to run.
+        tutor: Trains them.
+        epochs: Of training again.
+        regularises: Whether what goes first is driven towards zero before anything goes.
+        pace: In what time.
+    """
+
+    examples: Examples
+    place: Place
+    tutor: Tutor
+    epochs: int
+    regularises: bool
+    pace: Pace
+
+
 def smaller_networks(
-    network: nn.Module,
-    specification: NetworkSpecification,
-    examples: Examples,
-    place: Place,
-    seconds: float,
-    seed: int,
-    check: Callable[[], None],
+    network: nn.Module, specification: NetworkSpecification, work: Workplace
 ) -> Iterator[SmallNetwork]:
     """Yields networks that are quicker and quicker, trained again with the original as teacher.
 
     Args:
         network: The network, in evaluation.
         specification: It was built from; complete.
-        examples: Rows that it has learned from.
-        place: Where it is to run.
-        seconds: That may be taken, about.
-        seed: Of all chance.
-        check: Called now and then; raises to stop.
+        work: How.
 
     Raises:
         NotTraceableError: Its operations cannot be followed.
     """
-    begun = time.monotonic()
-    example = tuple(each[:4] for each in examples.inputs)
-    dense = place.cost(network)
-    rows = Rows(example, examples.batches(_SCORED_BATCHES, seed), examples.loss)
-
-    def recover(smaller: ProgramNetwork) -> None:
-        check()
-        tune(smaller, network, examples, _RECOVERY_EPOCHS, seconds / 20, seed, check)
-
-    target = Target(place.rows, place.layer_cost, lambda each: dense / place.cost(each))
-    schedule = Schedule(_FARTHEST, step=place.step)
-    stops = list(_STOPS)
-    for step in steps_to(capture(network, example), rows, target, schedule, recover):
-        check()
-        if stops and step.gain >= stops[0]:
-            stops = [each for each in stops if each > step.gain]
-            left = seconds - (time.monotonic() - begun)
-            try:
-                yield _trained(step.network, network, specification, examples, left, seed, check)
-            except NotResizableError:
-                continue  # a block went of which the kind of network has no place without
-        if time.monotonic() - begun > seconds:
-            return
+    yield from _Shrinking(network, specification, work).networks()
 
 
-def _trained(
-    smaller: ProgramNetwork,
-    teacher: nn.Module,
-    specification: NetworkSpecification,
-    examples: Examples,
-    left: float,
-    seed: int,
-    check: Callable[[], None],
-) -> SmallNetwork:
-    """Returns a network that was built anew from its specification and trained."""
-    found, state = resized(specification, smaller.state_dict())
-    built = build_network(found)
-    built.load_state_dict(copy.deepcopy(state))
-    tune(built, teacher, examples, _EPOCHS, max(_STEPS_SHARE * left, 1.0), seed, check)
-    widths = _widths(build_network(specification), built)
-    before, after = (sum(each.numel() for each in one.parameters()) for one in (teacher, built))
-    share = round(100 * after / before)
-    note = (
-        f"{after:,} of {before:,} parameters are left; trained again for up to {_EPOCHS:g} epochs "
-        "with the original as teacher."
-    )
-    tensors = {name: each.detach().clone() for name, each in built.state_dict().items()}
-    return SmallNetwork(f"units_{share}_percent", found, tensors, (note,), widths)
+class _Shrinking:
+    """The way from a network to smaller ones."""
+
+    def __init__(
+        self, network: nn.Module, specification: NetworkSpecification, work: Workplace
+    ) -> None:
+        self._original = network
+        self._specification = specification
+        self._work = work
+        self._end = time.monotonic() + work.pace.seconds
+        examples, place = work.examples, work.place
+        self._example = tuple(each[:4] for each in examples.inputs)
+        dense = place.cost(network)
+        self._target = Target(place.rows, place.layer_cost, lambda each: dense / place.cost(each))
+        batches = examples.batches(_SCORED_BATCHES, work.pace.seed)
+        self._rows = Rows(self._example, batches, examples.loss)
+
+    @property
+    def _left(self) -> float:
+        return self._end - time.monotonic()
+
+    def networks(self) -> Iterator[SmallNetwork]:
+        """Yields the network at each stop, trained again."""
+        first = capture(self._original, self._example)
+        if self._work.regularises:
+            first = self._regularised(first)
+        schedule = Schedule(_FARTHEST, step=self._work.place.step)
+        stops = list(_STOPS)
+        for step in steps_to(first, self._rows, self._target, schedule, self._recover):
+            self._work.pace.check()
+            self._work.pace.tell(
+                f"Without {_WORDS.get(step.what, step.what)} it takes {1 / step.gain:.0%}; the "
+                f"loss is {step.loss:.4g} before it recovers."
+            )
+            reached = step.gain / schedule.near
+            if stops and reached >= stops[0]:
+                stops = [each for each in stops if each > reached]
+                try:
+                    yield self._trained(step.network)
+                except NotResizableError:
+                    continue  # a block went of which the kind of network has no place without
+            if self._left < 0:
+                return
+
+    def _recover(self, smaller: ProgramNetwork) -> None:
+        """Trains a network a little between two steps, in this process whoever else trains."""
+        self._work.pace.check()
+        plan = Plan(_RECOVERY_EPOCHS, self._work.pace.seconds / 20, self._work.pace.seed)
+        tune(smaller, self._original, self._work.examples, plan, self._work.pace.check)
+
+    def _regularised(self, network: ProgramNetwork) -> ProgramNetwork:
+        """Returns the network after training in which what would go first goes towards zero.
+
+        Source: Wang et al., Neural pruning via growing regularization (ICLR 2021).
+        """
+        known = proved_dependencies(network, self._example)
+        if self._left < _PLENTY * self._work.pace.seconds:
+            self._work.pace.tell("Time is too short to drive units towards zero beforehand.")
+            return network
+        step = self._work.place.step
+        units = first_to_go(known, self._rows, self._target, _REGULARISED_GAIN, step)
+        if not units:
+            return network
+        built = build_network(self._specification)
+        built.load_state_dict(self._original.state_dict())
+        vanishing = numbers_of(known, units)
+        told = self._train(built, self._specification, _REGULARISE, vanishing)
+        self._work.pace.tell(
+            f"The {len(units):,} least important units are driven towards zero, {told}."
+        )
+        return capture(built, self._example)
+
+    def _trained(self, smaller: ProgramNetwork) -> SmallNetwork:
+        """Returns a network that was built anew from its specification and trained."""
+        found, state = resized(self._specification, smaller.state_dict())
+        built = build_network(found)
+        built.load_state_dict(copy.deepcopy(state))
+        after, before = (_size(each) for each in (built, self._original))
+        share = round(100 * after / before)
+        name = f"units_{share}_percent"
+        told = self._train(built, found, name)
+        note = (
+            f"{after:,} of {before:,} parameters are left; trained again {told}, with the original "
+            "as teacher."
+        )
+        self._work.pace.tell(f"{name}: {note}")
+        widths = _widths(build_network(self._specification), built)
+        tensors = {key: each.detach().clone() for key, each in built.state_dict().items()}
+        return SmallNetwork(name, found, tensors, (note,), widths)
+
+    def _train(
+        self,
+        network: nn.Module,
+        specification: NetworkSpecification,
+        what: str,
+        vanishing: Mapping[str, Tensor] | None = None,
+    ) -> str:
+        share = _REGULARISED_SHARE if vanishing else _STEPS_SHARE
+        seconds = max(share * self._left, 1.0)
+        plan = Plan(self._work.epochs, seconds, self._work.pace.seed, vanishing or {})
+        return self._work.tutor.train(network, specification, what, plan)
+
+
+def _size(network: nn.Module) -> int:
+    return sum(each.numel() for each in network.parameters())
 
 
 def _widths(before: nn.Module, after: nn.Module) -> tuple[PartSize, ...]:

@@ -8,7 +8,13 @@ from common.errors import InvalidFieldError
 from common.scoring.kinds import ProblemKind
 from common.scoring.names import DEFAULT_METRICS, METRIC_KINDS, metric_kinds, metrics_for, named
 from services.pruner.domain.methods import METHODS, ModelFormat, methods_for
-from services.pruner.domain.specification import FIELD, PruningSpecification, Runtime, Target
+from services.pruner.domain.specification import (
+    FIELD,
+    FineTuning,
+    PruningSpecification,
+    Runtime,
+    Target,
+)
 
 LEAST_ROWS = 20
 _ONNX = "onnx"
@@ -76,6 +82,7 @@ def resolve_against(
         "metric": _metric(specification.metric, kind, model),
         "methods": tuple(_methods(specification.methods, model)),
         "target": _target(specification.target, model),
+        "fine_tuning": _fine_tuning(specification.fine_tuning, model),
     }
     return Resolved(specification.model_copy(update=changes), choosing, judging)
 
@@ -163,3 +170,15 @@ def _target(target: Target, model: KnownModel) -> Target:
             f"{model.name} has no ONNX twin; take NATIVE, or a model that has one.",
         )
     return target.model_copy(update={"runtime": runtime})
+
+
+def _fine_tuning(wanted: FineTuning | None, model: KnownModel) -> FineTuning | None:
+    if model.format is ModelFormat.TORCH_PACKAGE:
+        return wanted or FineTuning()
+    if wanted is not None:
+        raise refused(
+            "fine_tuning",
+            f"Only networks of the trainer are trained again, and {model.name} is a "
+            f"{model.format} model; leave it out.",
+        )
+    return None

@@ -35,6 +35,14 @@ class Target(_Specification):
     threads: int = Field(1, ge=1, le=64)
 
 
+class FineTuning(_Specification):
+    """How networks are trained again."""
+
+    epochs: int = Field(4, ge=1, le=1_000)
+    workers: int = Field(4, ge=0, le=1_024)
+    regularise: bool = True
+
+
 class PruningSpecification(_Specification):
     """A `PruningSpec`; None or empty where the default depends on model or data."""
 
@@ -49,3 +57,4 @@ class PruningSpecification(_Specification):
     methods: tuple[Name, ...] = Field((), max_length=100)
     budget: float = Field(600.0, ge=10, le=30 * _DAY, allow_inf_nan=False)
     seed: int = Field(0, ge=0, lt=2**32)
+    fine_tuning: FineTuning | None = None

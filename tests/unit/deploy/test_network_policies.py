@@ -106,6 +106,7 @@ NEEDED = [
     ("tuner", "outlier", 7704),
     ("tuner", "trainer", 7701),
     ("pruner", "catalog", 7700),
+    ("pruner", "trainer", 7701),
     ("trainer", "trainer", 7701),
     ("agent-cpu", "trainer", 7701),
     ("agent-cpu", "trainer", FREE_PORT),

@@ -12,7 +12,7 @@ from common.errors import InvalidFieldError, InvalidInputError
 from services.pruner.convert import known_model, run_to_proto, specification_from_proto
 from services.pruner.domain.methods import METHODS, ModelFormat, methods_for
 from services.pruner.domain.resolution import KnownModel, resolve_against
-from services.pruner.domain.specification import PruningSpecification, Runtime
+from services.pruner.domain.specification import FineTuning, PruningSpecification, Runtime
 
 SCHEMA = Schema(
     (
@@ -131,3 +131,13 @@ def test_every_format_has_methods() -> None:
         ModelFormat.SKOPS,
         ModelFormat.ONNX,
     }
+
+
+def test_only_networks_are_trained_again() -> None:
+    """Their defaults are filled in; elsewhere the settings would change nothing."""
+    package = replace(MODEL, format=ModelFormat.TORCH_PACKAGE, roles=frozenset({"weights", "onnx"}))
+    tuning = resolve_against(PruningSpecification(), package, DATA).specification.fine_tuning
+    assert tuning == FineTuning(epochs=4, workers=4, regularise=True)
+    assert resolve_against(PruningSpecification(), MODEL, DATA).specification.fine_tuning is None
+    field, why = refusal({"fine_tuning": FineTuning(epochs=2)})
+    assert field == "fine_tuning" and why.endswith("leave it out.")

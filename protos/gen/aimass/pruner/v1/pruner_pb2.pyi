@@ -225,6 +225,7 @@ class PruningSpec(_message.Message):
     METHODS_FIELD_NUMBER: _builtins.int
     BUDGET_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
+    FINE_TUNING_FIELD_NUMBER: _builtins.int
     model_version: _builtins.str
     """The model: `models/{model}/versions/{version}` or `models/{model}@{alias}`, resolved to its number.
     Required.
@@ -264,6 +265,12 @@ class PruningSpec(_message.Message):
     def budget(self) -> _duration_pb2.Duration:
         """How long everything may take, 10 s to 30 days. Default: 10 minutes."""
 
+    @_builtins.property
+    def fine_tuning(self) -> Global___FineTuning:
+        """How networks of the trainer are trained again, with the original as teacher; other models have
+        none. Default: all defaults.
+        """
+
     def __init__(
         self,
         *,
@@ -278,10 +285,11 @@ class PruningSpec(_message.Message):
         methods: _abc.Iterable[_builtins.str] | None = ...,
         budget: _duration_pb2.Duration | None = ...,
         seed: _builtins.int | None = ...,
+        fine_tuning: Global___FineTuning | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_max_loss", b"_max_loss", "_seed", b"_seed", "budget", b"budget", "confidence", b"confidence", "max_loss", b"max_loss", "seed", b"seed", "target", b"target"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_max_loss", b"_max_loss", "_seed", b"_seed", "budget", b"budget", "confidence", b"confidence", "fine_tuning", b"fine_tuning", "max_loss", b"max_loss", "seed", b"seed", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_max_loss", b"_max_loss", "_seed", b"_seed", "budget", b"budget", "confidence", b"confidence", "dataset_version", b"dataset_version", "gain", b"gain", "max_loss", b"max_loss", "methods", b"methods", "metric", b"metric", "model", b"model", "model_version", b"model_version", "seed", b"seed", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_max_loss", b"_max_loss", "_seed", b"_seed", "budget", b"budget", "confidence", b"confidence", "dataset_version", b"dataset_version", "fine_tuning", b"fine_tuning", "gain", b"gain", "max_loss", b"max_loss", "methods", b"methods", "metric", b"metric", "model", b"model", "model_version", b"model_version", "seed", b"seed", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
     _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
@@ -297,6 +305,52 @@ class PruningSpec(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
 
 Global___PruningSpec: _TypeAlias = PruningSpec  # noqa: Y015
+
+@_typing.final
+class FineTuning(_message.Message):
+    """How a network is trained again after units were removed (and before, where it is regularised)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCHS_FIELD_NUMBER: _builtins.int
+    WORKERS_FIELD_NUMBER: _builtins.int
+    REGULARISE_FIELD_NUMBER: _builtins.int
+    epochs: _builtins.int
+    """Passes over the training rows, 1 to 1,000; fewer where the budget does not suffice. Default: 4."""
+    workers: _builtins.int
+    """Most workers of the trainer, 0 to 1,024. The trainings have the label `pruning-run`. With 0, or
+    where no worker is free or the trainer is away, the pruning's own process trains, on at most 20,000
+    of the training rows; a note of the summary says so where workers were wanted. Default: 4.
+    """
+    regularise: _builtins.bool
+    """Whether there is a training before anything is removed, in which the units that would go first
+    are driven towards zero by a growing decay (Wang et al., ICLR 2021). Default: true.
+    """
+    def __init__(
+        self,
+        *,
+        epochs: _builtins.int | None = ...,
+        workers: _builtins.int | None = ...,
+        regularise: _builtins.bool | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_epochs", b"_epochs", "_regularise", b"_regularise", "_workers", b"_workers", "epochs", b"epochs", "regularise", b"regularise", "workers", b"workers"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_epochs", b"_epochs", "_regularise", b"_regularise", "_workers", b"_workers", "epochs", b"epochs", "regularise", b"regularise", "workers", b"workers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__epochs: _TypeAlias = _typing.Literal["epochs"]  # noqa: Y015
+    _WhichOneofArgType__epochs: _TypeAlias = _typing.Literal["_epochs", b"_epochs"]  # noqa: Y015
+    _WhichOneofReturnType__regularise: _TypeAlias = _typing.Literal["regularise"]  # noqa: Y015
+    _WhichOneofArgType__regularise: _TypeAlias = _typing.Literal["_regularise", b"_regularise"]  # noqa: Y015
+    _WhichOneofReturnType__workers: _TypeAlias = _typing.Literal["workers"]  # noqa: Y015
+    _WhichOneofArgType__workers: _TypeAlias = _typing.Literal["_workers", b"_workers"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__epochs) -> _WhichOneofReturnType__epochs | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__regularise) -> _WhichOneofReturnType__regularise | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__workers) -> _WhichOneofReturnType__workers | None: ...
+
+Global___FineTuning: _TypeAlias = FineTuning  # noqa: Y015
 
 @_typing.final
 class PruningTarget(_message.Message):

@@ -1,0 +1,1 @@
+"""Networks that become smaller learn again on the trainer's workers."""
