@@ -101,17 +101,22 @@ def _measured(kind: str, made: Callable[[int], Any], aim: float) -> Iterator[Mea
             say(f"  {kind}, {each.name}, seed {seed}: {ours[-1]}, first {theirs[-1]}, {took:.0f} s")
     own, other = (np.array([(one.times, one.points) for one in some]) for some in (ours, theirs))
     yield Measure.of(
-        f"{kind}: times fewer nodes, mean", own[:, 0].mean(), other[:, 0].mean(), Aim(at_least=aim)
+        f"{kind}: times fewer nodes, mean", *_both(own, other, 0, np.mean), Aim(at_least=aim)
     )
     yield Measure.of(
         f"{kind}: points won on test, mean",
-        own[:, 1].mean(),
-        other[:, 1].mean(),
+        *_both(own, other, 1, np.mean),
         Aim(at_least=-0.1),
     )
     yield Measure.of(
-        f"{kind}: points won on test, worst", own[:, 1].min(), other[:, 1].min(), Aim(at_least=-0.3)
+        f"{kind}: points won on test, worst", *_both(own, other, 1, np.min), Aim(at_least=-0.3)
     )
+
+
+def _both(
+    ours: Values, theirs: Values, column: int, of_all: Callable[[Values], Any]
+) -> tuple[float, float]:
+    return float(of_all(ours[:, column])), float(of_all(theirs[:, column]))
 
 
 def _ours(model: Any, each: _Set, seed: int) -> _Found:

@@ -9,6 +9,7 @@ from services.pruner.domain.classical.forests import splits_of
 from services.pruner.domain.trees.collapsing import Branches, rebuilt
 from services.pruner.domain.trees.likely_rows import likely_rows
 from services.pruner.domain.trees.refitting import SumFit, TreeFit
+from services.pruner.domain.trees.risk import regret_of
 
 
 def noisy(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -95,7 +96,59 @@ def test_made_rows_keep_to_the_values_of_each_column() -> None:
     """No value comes up that its column does not have, a missing one stays missing."""
     features = np.column_stack([np.arange(30.0), np.repeat([0.0, np.nan], 15)])
     found = likely_rows(features, 0)
-    assert set(found[:, 0]) <= set(range(30))
-    assert np.isnan(found[:, 1]).any()
-    assert np.array_equal(found, likely_rows(features, 0), equal_nan=True)
-    assert not np.array_equal(found, likely_rows(features, 1), equal_nan=True)
+    assert set(found.features[:, 0]) <= set(range(30))
+    assert np.isnan(found.features[:, 1]).any()
+    parents = found.features[: len(found.parents)]
+    assert np.array_equal(parents, features[found.parents], equal_nan=True)
+    again, other = (likely_rows(features, seed).features for seed in (0, 1))
+    assert np.array_equal(found.features, again, equal_nan=True)
+    assert not np.array_equal(found.features, other, equal_nan=True)
+    assert len(likely_rows(features, 0, 700).features) == 30 + 700
+
+
+def drawn_shares(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Returns probabilities of three classes and a truth that is drawn from them, 1 and 0."""
+    generator = np.random.default_rng(seed)
+    shares = generator.dirichlet(np.ones(3), rows)
+    drawn = (generator.random((rows, 1)) > shares.cumsum(axis=1)).sum(axis=1)
+    return shares, np.eye(3)[drawn]
+
+
+def blurred(shares: np.ndarray, seed: int) -> np.ndarray:
+    noise = np.exp(np.random.default_rng(seed).normal(size=shares.shape, scale=0.7))
+    mixed = shares * noise
+    return np.asarray(mixed / mixed.sum(axis=1, keepdims=True))
+
+
+def test_regret_foretells_what_accuracy_is_lost() -> None:
+    """It is nearer to the loss on many rows than a few rows' truth, and within its own error."""
+    shares, truth = drawn_shares(25_000, 0)
+    worse = blurred(shares, 1)
+    rows = np.arange(len(truth))
+    lost = truth[rows, shares.argmax(axis=1)] - truth[rows, worse.argmax(axis=1)]
+    parts = np.split(rows, 25)
+    found = [regret_of(shares[each], worse[each], truth[each]) for each in parts]
+    off = np.array([each.mean for each in found]) - lost.mean()
+    plain = np.array([lost[each].mean() for each in parts]) - lost.mean()
+    assert np.square(off).mean() < 0.5 * np.square(plain).mean()
+    assert (np.abs(off) < [2 * each.error for each in found]).mean() > 0.8
+
+
+def test_one_that_is_better_than_the_original_is_not_regretted() -> None:
+    """The truth tells which of two to believe: the same answers count as a gain."""
+    shares, truth = drawn_shares(2_000, 0)
+    assert regret_of(blurred(shares, 1), shares, truth).mean < 0
+    assert regret_of(shares, blurred(shares, 1), truth).mean > 0
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 100), rows=st.integers(1, 6), is_sure=st.booleans())
+def test_few_rows_leave_much_doubt(seed: int, rows: int, is_sure: bool) -> None:
+    """One row or a few, answers of 0 and 1: a number comes, and its error is not small."""
+    shares, truth = drawn_shares(rows, seed)
+    first = np.eye(3)[shares.argmax(axis=1)] if is_sure else shares
+    other = blurred(shares, seed)[:, ::-1]
+    found = regret_of(first, other, truth)
+    assert -1 <= found.mean <= 1
+    is_same = (first.argmax(axis=1) == other.argmax(axis=1)).all()
+    assert found.error == 0 if is_same else found.error > 0.01

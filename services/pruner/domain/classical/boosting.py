@@ -11,16 +11,16 @@ from scipy.special import expit, softmax
 
 from services.pruner.domain.classical.forests import refitted_tree, single
 from services.pruner.domain.classical.rows import named
-from services.pruner.domain.trees.refitting import Floats, Positions, Refitted, Splits
+from services.pruner.domain.trees.refitting import Floats, Leaves, Refitted, Splits
 
 # So that rows of which the original is certain still matter.
-_LEAST_CURVATURE = 0.02
+_LEAST_CURVATURE = 0.1
 
 
 class BoostedSum(ABC):
     """Boosted trees: rounds of one tree for each output, added to a constant."""
 
-    prefixes = (0.8,)
+    prefixes = (1.0,)
     is_share = False
 
     def __init__(self, estimator: Any) -> None:
@@ -39,7 +39,7 @@ class BoostedSum(ABC):
         """Trees of a round, one for each output."""
 
     @abstractmethod
-    def leaves(self, features: Any, count: int) -> Sequence[Positions]:
+    def leaves(self, features: Any, count: int) -> Sequence[Leaves]:
         """Returns in which leaf of each of the first trees rows end, (rows,) each."""
 
     @abstractmethod
@@ -114,10 +114,11 @@ class GradientSum(BoostedSum):
             found.append(averaged(Splits(*own), tree.weighted_n_node_samples))
         return found
 
-    def leaves(self, features: Any, count: int) -> Sequence[Positions]:
+    def leaves(self, features: Any, count: int) -> Sequence[Leaves]:
         """Returns in which leaf of each of the first trees rows end, (rows,) each."""
         rows = single(features)
-        return [each.tree_.apply(rows) for each in self._estimator.estimators_.ravel()[:count]]
+        found = (each.tree_.apply(rows) for each in self._estimator.estimators_.ravel()[:count])
+        return [each.astype(np.int32) for each in found]
 
     def rebuilt(self, trees: Sequence[Refitted]) -> Any:
         """Returns an estimator of the same class with the first trees, fitted again."""
@@ -160,12 +161,12 @@ class HistogramSum(BoostedSum):
             found.append(averaged(splits, nodes["count"].astype(np.float64)))
         return found
 
-    def leaves(self, features: Any, count: int) -> Sequence[Positions]:
+    def leaves(self, features: Any, count: int) -> Sequence[Leaves]:
         """Returns in which leaf of each of the first trees rows end, (rows,) each."""
         rows = self._estimator._preprocess_X(named(self._estimator, features), reset=False)
         categories = self._estimator._bin_mapper.make_known_categories_bitsets()
         return [
-            _numbered(each).predict(rows, *categories, n_threads=1).astype(np.int64)
+            _numbered(each).predict(rows, *categories, n_threads=1).astype(np.int32)
             for each in self._predictors[:count]
         ]
 

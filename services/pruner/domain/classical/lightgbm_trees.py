@@ -10,8 +10,8 @@ import numpy as np
 from lightgbm import Booster
 
 from services.pruner.domain.classical.boosting import BoostedSum, averaged
-from services.pruner.domain.classical.rows import named
-from services.pruner.domain.trees.refitting import Floats, Positions, Refitted, Splits
+from services.pruner.domain.classical.rows import named, taken
+from services.pruner.domain.trees.refitting import Floats, Leaves, Positions, Refitted, Splits
 
 _OF_SPLITS = (
     "split_feature",
@@ -23,6 +23,7 @@ _OF_SPLITS = (
     "internal_count",
 )
 _OF_LEAVES = ("leaf_weight", "leaf_count")
+_CHUNK = 1_000
 _LOGARITHMIC = ("poisson", "gamma", "tweedie")
 
 
@@ -56,14 +57,17 @@ class LightSum(BoostedSum):
         found = self._estimator.predict(named(self._estimator, features), raw_score=True)
         return np.asarray(found, np.float64).reshape(len(found), -1)
 
-    def leaves(self, features: Any, count: int) -> Sequence[Positions]:
+    def leaves(self, features: Any, count: int) -> Sequence[Leaves]:
         """Returns in which leaf of each of the first trees rows end, (rows,) each."""
-        found = self._estimator.predict(named(self._estimator, features), pred_leaf=True)
-        splits = [int(each["num_leaves"]) - 1 for each in self._fields[:count]]
-        return list(
-            np.asarray(found, np.int64).reshape(len(found), -1)[:, :count].T
-            + np.array(splits)[:, None]
-        )
+        rows = named(self._estimator, features)
+        splits = np.array([int(each["num_leaves"]) - 1 for each in self._fields], np.int32)
+        # LightGBM answers with eight bytes for each tree and row.
+        parts = [
+            self._estimator.predict(taken(rows, own), pred_leaf=True).astype(np.int32)
+            for own in np.array_split(np.arange(rows.shape[0]), 1 + rows.shape[0] // _CHUNK)
+        ]
+        found = np.concatenate([each.reshape(len(each), -1) for each in parts]) + splits
+        return list(np.ascontiguousarray(found[:, :count].T))
 
     def rebuilt(self, trees: Sequence[Refitted]) -> Any:
         """Returns an estimator of the same class with the first trees, fitted again."""

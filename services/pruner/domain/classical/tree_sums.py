@@ -7,6 +7,7 @@ from services.pruner.domain.classical.boosting import GradientSum, HistogramSum
 from services.pruner.domain.classical.forests import ForestSum
 from services.pruner.domain.classical.lightgbm_trees import LightSum
 from services.pruner.domain.classical.rows import Reduced, Rows
+from services.pruner.domain.trees.risk import Risk
 from services.pruner.domain.trees.shrinking import TreeSum, shrunk
 
 
@@ -30,7 +31,14 @@ def smaller_sums(
     for each in shrunk(model, classes, learned, held_out, seed, check):
         note = (
             f"{len(each.trees)} of {len(model.trees)} trees are left with {each.nodes} of {before} "
-            "nodes, fitted again to the original's answers, from which they are "
-            f"{each.distance:.1%} of its loss away on held-out rows."
+            f"nodes, fitted again to the original's answers. {_told(each.risk, classes)}"
         )
         yield Reduced("refitted_trees", model.rebuilt(each.trees), each.nodes, before, (note,))
+
+
+def _told(risk: Risk, classes: Any) -> str:
+    """Returns what may be lost in a sentence."""
+    loss = f"the loss on held-out rows may rise by {max(risk.loss, 0):.1%}"
+    if classes is None:
+        return f"With one standard error, {loss}."
+    return f"With one standard error, {loss}, and {max(risk.accuracy, 0):.2%} may become wrong."

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 
 Positions = npt.NDArray[np.int64]
+Leaves = npt.NDArray[np.int32]
 Floats = npt.NDArray[np.float64]
 Level = tuple[Positions, Positions, Positions]
 
 _LEAF = -1
 _ROUNDING = 1e-9
 # As many rows as a node's own answer counts for when it is found anew.
-_PRIOR = 5.0
+_PRIOR = 2.0
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Refitted:
         """Nodes that are left, ascending."""
         return np.flatnonzero(self.stands_for == np.arange(len(self.stands_for)))
 
-    def answers(self, leaves: Positions) -> Floats:
+    def answers(self, leaves: Leaves) -> Floats:
         """Returns what it adds for rows, (rows, outputs of this tree).
 
         Args:
@@ -75,10 +75,15 @@ class Refitted:
         return self.values[self.stands_for[leaves]]
 
 
+def whole(splits: Splits) -> Refitted:
+    """Returns a tree as it is."""
+    return Refitted(splits.values, np.arange(len(splits.values)))
+
+
 class TreeFit:
     """A tree whose answers are fitted to targets at some rows."""
 
-    def __init__(self, splits: Splits, leaves: Positions, weights: Floats, is_share: bool) -> None:
+    def __init__(self, splits: Splits, leaves: Leaves, weights: Floats, is_share: bool) -> None:
         """Looks at where rows end.
 
         Args:
@@ -89,11 +94,9 @@ class TreeFit:
         """
         self.splits, self.leaves, self._weights = splits, leaves, weights
         self._levels, self._is_share = splits.levels(), is_share
-        count, rows = len(splits.left), len(leaves)
-        cells = (np.ones(rows), (leaves, np.arange(rows)))
-        self._sums = csr_array(cells, shape=(count, rows))
         self._mass = self._below(weights)
-        self.now = Refitted(splits.values, np.arange(count))
+        self._prior = _PRIOR * weights.mean(axis=0)
+        self.now = whole(splits)
 
     def fit(self, targets: Floats, price: float) -> None:
         """Finds answers and leaves that are nearest to targets at a price for each leaf.
@@ -105,7 +108,7 @@ class TreeFit:
             targets: What the tree should answer, (rows, outputs of this tree).
             price: What a leaf costs, as a sum of squares.
         """
-        prior, mass = _PRIOR * self.splits.values, self._mass + _PRIOR
+        prior, mass = self._prior * self.splits.values, self._mass + self._prior
         total = self._below(targets * self._weights) + prior
         values = total / mass
         if self._is_share:
@@ -129,7 +132,9 @@ class TreeFit:
 
     def _below(self, values: Floats) -> Floats:
         """Returns sums of the rows below each node, (nodes, outputs)."""
-        found: Floats = self._sums @ values
+        count = len(self.splits.left)
+        sums = [np.bincount(self.leaves, column, count) for column in values.T]
+        found: Floats = np.stack(sums, axis=1)
         for nodes, left, right in reversed(self._levels):
             found[nodes] = found[left] + found[right]
         return found

@@ -6,23 +6,29 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from services.pruner.domain.classical.rows import Rows, brier, most_worse
+from services.pruner.domain.classical.rows import Rows, most_worse
 from services.pruner.domain.trees.likely_rows import dense, likely_rows
 from services.pruner.domain.trees.refitting import (
     Floats,
-    Positions,
+    Leaves,
     Refitted,
     Splits,
     SumFit,
     TreeFit,
+    whole,
 )
+from services.pruner.domain.trees.risk import Risk, regret_of
 
-# How far answers may be from the original's, in shares of its own loss.
-_DISTANCES = (0.01, 0.02, 0.04)
-# How much worse the loss may become, with its error, for each share of distance.
-_PATIENCE = 2.5
-_FIRST_PRICE, _NEXT_PRICE, _PRICES = 1e-7, 2.0, 14
+# What may be lost, from careful to bold.
+_LIMITS = (Risk(0.001, 0.025), Risk(0.003, 0.05), Risk(0.006, 0.1))
+_FIRST_PRICE, _NEXT_PRICE, _PRICES = 5e-7, 2.0, 12
 _SWEEPS = 2
+# A Brier score of which shares still say something.
+_LEAST_LOSS = 0.02
+# How much the truth of a row that was learned from counts where it is fitted to.
+_TRUST = 2.0
+# Trees times rows: four bytes each.
+_MOST_LEAVES = 60_000_000
 
 
 class TreeSum(Protocol):
@@ -47,7 +53,7 @@ class TreeSum(Protocol):
     def scale(self, count: int) -> float:
         """Returns by which the answers of each tree count when there are this many."""
 
-    def leaves(self, features: Any, count: int) -> Sequence[Positions]:
+    def leaves(self, features: Any, count: int) -> Sequence[Leaves]:
         """Returns in which leaf of each of the first trees rows end, (rows,) each."""
 
     def raw(self, features: Any) -> Floats:
@@ -73,59 +79,71 @@ class Shrunk:
     Attributes:
         trees: The first ones, fitted again.
         nodes: Left in all.
-        distance: Mean squared distance of its answers to the original's, as a share of its loss.
+        risk: What may be lost.
     """
 
     trees: tuple[Refitted, ...]
     nodes: int
-    distance: float
+    risk: Risk
 
 
 @dataclass(frozen=True)
 class _HeldOut:
-    """Rows that smaller sums are judged by."""
+    """Rows that smaller sums are judged by.
+
+    Attributes:
+        model: The original.
+        truth: 1 at the class of each row, else 0, or values, (rows, classes or 1).
+        is_share: Whether these are classes.
+        answers: The original's, (rows, classes or 1).
+        base: What is there before the first tree, (rows, outputs).
+        leaves: In which leaf of each tree rows end.
+    """
 
     model: TreeSum
-    rows: Rows
-    classes: Any
-    raw: Floats
+    truth: Floats
+    is_share: bool
     answers: Floats
-    leaves: Sequence[Positions]
+    base: Floats
+    leaves: Sequence[Leaves]
 
     @classmethod
     def of(cls, model: TreeSum, rows: Rows, classes: Any) -> "_HeldOut":
         raw = model.raw(rows.features)
         leaves = model.leaves(rows.features, len(model.trees))
-        return cls(model, rows, classes, raw, model.answers(raw), leaves)
-
-    def losses(self, answers: Floats) -> Floats:
-        if self.classes is None:
-            return np.square(answers[:, 0] - self.rows.truth)
-        return brier(answers, self.rows.truth, self.classes)
-
-    def distance(self, trees: Sequence[Refitted]) -> float:
-        """Returns how far answers are from the original's, in shares of its loss.
-
-        Where the truth says so, it is more: a loss that rises counts, with its error.
-        """
-        found = self.model.answers(self._base + self._total(trees))
-        full = self.losses(self.answers)
-        far = np.square(found - self.answers).sum(axis=1)
-        worse = most_worse(self.losses(found), full)
-        loss = max(float(full.mean()), 1e-12)
-        return max(most_worse(far, np.zeros(len(far))), worse / _PATIENCE) / loss
+        base = raw - _total(model, [whole(each) for each in model.trees], leaves, raw.shape)
+        truth = truth_of(rows.truth, classes)
+        return cls(model, truth, classes is not None, model.answers(raw), base, leaves)
 
     @property
-    def _base(self) -> Floats:
-        """What is there before the first tree."""
-        whole = [Refitted(each.values, np.arange(len(each.values))) for each in self.model.trees]
-        return self.raw - self._total(whole)
+    def is_modest(self) -> bool:
+        """Whether the original is right more often than it says."""
+        if not self.is_share:
+            return False
+        is_right = self.truth[np.arange(len(self.truth)), self.answers.argmax(axis=1)]
+        return bool(is_right.mean() > self.answers.max(axis=1).mean())
 
-    def _total(self, trees: Sequence[Refitted]) -> Floats:
-        total, scale = np.zeros_like(self.raw), self.model.scale(len(trees))
-        for each, splits, leaves in zip(trees, self.model.trees, self.leaves, strict=False):
-            total[:, splits.outputs] += scale * each.answers(leaves)
-        return total
+    def risk(self, trees: Sequence[Refitted]) -> Risk:
+        """Returns what is lost with these trees."""
+        total = _total(self.model, trees, self.leaves, self.base.shape)
+        answers = self.model.answers(self.base + total)
+        full = self._losses(self.answers)
+        least = _LEAST_LOSS if self.is_share else 1e-12
+        rise = most_worse(self._losses(answers), full) / max(float(full.mean()), least)
+        if not self.is_share:
+            return Risk(0.0, rise)
+        regret = regret_of(self.answers, answers, self.truth)
+        return Risk(regret.mean + regret.error, rise)
+
+    def _losses(self, answers: Floats) -> Floats:
+        found: Floats = np.square(answers - self.truth).sum(axis=1)
+        return found
+
+
+def truth_of(truth: Any, classes: Any) -> Floats:
+    """Returns 1 at the class of each row, else 0, or values, (rows, classes or 1)."""
+    found = truth[:, None]
+    return np.asarray(found if classes is None else found == classes[None], np.float64)
 
 
 def shrunk(
@@ -136,11 +154,10 @@ def shrunk(
     seed: int,
     check: Callable[[], None],
 ) -> Iterator[Shrunk]:
-    """Yields smaller sums of trees, from the one that is nearest to the original to bolder ones.
+    """Yields smaller sums of trees, from the one that loses least to bolder ones.
 
     The first trees lose what costs more leaves than it is worth and answer anew for those that are
-    gone. How much is decided on held-out rows: by the distance to the original's answers, which
-    says more than a few rows' truth, and by their loss with its standard error.
+    gone. How many trees and how much of them is decided on held-out rows.
 
     Args:
         model: The original.
@@ -151,50 +168,83 @@ def shrunk(
         check: Raises to stop.
     """
     judge = _HeldOut.of(model, held_out, classes)
-    rows = likely_rows(dense(learned.features), seed)
-    found: dict[float, Shrunk] = {}
+    fitting = _Fitting.of(model, learned, truth_of(learned.truth, classes), judge.is_modest, seed)
     rounds = len(model.trees) // model.per_round
+    best: dict[Risk, Shrunk] = {}
     for count in sorted({max(1, round(share * rounds)) for share in model.prefixes}):
-        wanted = [each for each in _DISTANCES if each not in found]
-        for each in _path(model, rows, count * model.per_round, judge, max(wanted), check):
-            found |= {share: each for share in wanted if each.distance <= share}
-        if len(found) == len(_DISTANCES):
+        before = [each.nodes for each in best.values()]
+        for each in _path(model, fitting, count * model.per_round, judge, check):
+            best |= {limit: each for limit in _LIMITS if _is_better(each, best.get(limit), limit)}
+        if _LIMITS[0] in best and before == [each.nodes for each in best.values()]:
             break
-    yield from (found[share] for share in _DISTANCES if share in found)
+    yield from (best[limit] for limit in _LIMITS if limit in best)
+
+
+def _is_better(found: Shrunk, other: Shrunk | None, limit: Risk) -> bool:
+    """Returns whether one is within a limit and smaller than another that is."""
+    return found.risk.is_within(limit) and (other is None or found.nodes < other.nodes)
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    """What smaller sums are fitted to.
+
+    Attributes:
+        leaves: In which leaf of each tree rows end.
+        wanted: What the trees should add up to, (rows, outputs).
+        weights: How much each of these matters, (rows, outputs).
+        spread: How much there is to be told, as a sum of squares.
+    """
+
+    leaves: Sequence[Leaves]
+    wanted: Floats
+    weights: Floats
+    spread: float
+
+    @classmethod
+    def of(
+        cls, model: TreeSum, learned: Rows, truth: Floats, is_modest: bool, seed: int
+    ) -> "_Fitting":
+        most = _MOST_LEAVES // len(model.trees)
+        rows = likely_rows(dense(learned.features), seed, most)
+        raw = model.raw(rows.features)
+        leaves = model.leaves(rows.features, len(model.trees))
+        weights = model.curvature(raw)
+        spread = float((weights * np.square(raw - raw.mean(axis=0))).sum())
+        trees = [whole(each) for each in model.trees]
+        wanted = model.target(_total(model, trees, leaves, raw.shape))
+        if model.is_share and is_modest:
+            known = slice(0, len(rows.parents))
+            wanted[known] = truth[rows.parents]
+            weights[known] *= _TRUST
+        return cls(leaves, wanted, weights, spread)
 
 
 def _path(
-    model: TreeSum,
-    rows: Floats,
-    count: int,
-    judge: _HeldOut,
-    largest: float,
-    check: Callable[[], None],
+    model: TreeSum, fitting: _Fitting, count: int, judge: _HeldOut, check: Callable[[], None]
 ) -> Iterator[Shrunk]:
-    """Yields the first trees at ever higher prices, until they are too far from the original."""
-    raw, leaves = model.raw(rows), model.leaves(rows, len(model.trees))
-    weights = model.curvature(raw)
+    """Yields the first trees at ever higher prices, until they lose too much."""
     trees = [
-        TreeFit(splits, own, weights[:, splits.outputs], model.is_share)
-        for splits, own in zip(model.trees[:count], leaves, strict=False)
+        TreeFit(splits, own, fitting.weights[:, splits.outputs], model.is_share)
+        for splits, own in zip(model.trees[:count], fitting.leaves, strict=False)
     ]
     scale = model.scale(count)
-    wanted = model.target(_without_base(model, raw, leaves))
-    spread = float((weights * np.square(raw - raw.mean(axis=0))).sum())
-    fit = SumFit(trees, scale, wanted, check)
+    fit = SumFit(trees, scale, fitting.wanted, check)
     for step in range(_PRICES):
-        price = _FIRST_PRICE * _NEXT_PRICE**step * spread / scale**2
+        price = _FIRST_PRICE * _NEXT_PRICE**step * fitting.spread / scale**2
         for _ in range(1 if step else _SWEEPS):
             now = fit.sweep(price)
-        distance = judge.distance(now)
-        if distance > largest:
+        risk = judge.risk(now)
+        if not risk.is_within(_LIMITS[-1]):
             return
-        yield Shrunk(tuple(now), sum(len(each.kept) for each in now), distance)
+        yield Shrunk(tuple(now), sum(len(each.kept) for each in now), risk)
 
 
-def _without_base(model: TreeSum, raw: Floats, leaves: Sequence[Positions]) -> Floats:
-    """Returns what all trees add up to at some rows, (rows, outputs)."""
-    total, scale = np.zeros_like(raw), model.scale(len(model.trees))
-    for splits, own in zip(model.trees, leaves, strict=True):
-        total[:, splits.outputs] += scale * splits.values[own]
+def _total(
+    model: TreeSum, trees: Sequence[Refitted], leaves: Sequence[Leaves], shape: tuple[int, ...]
+) -> Floats:
+    """Returns what the first trees add up to, (rows, outputs)."""
+    total, scale = np.zeros(shape), model.scale(len(trees))
+    for each, splits, own in zip(trees, model.trees, leaves, strict=False):
+        total[:, splits.outputs] += scale * each.answers(own)
     return total
