@@ -11,7 +11,12 @@ from common.cli.context import make_table, print_trimmed
 
 _LONGEST_SENTENCE = 240
 _MILLISECONDS = 1e3
-_GAINS = (("latency_gain", "faster"), ("size_gain", "smaller"), ("memory_gain", "less memory"))
+_GAINS = (
+    ("latency_gain", "faster"),
+    ("size_gain", "smaller"),
+    ("memory_gain", "less memory"),
+    ("multiplications_gain", "fewer multiplications"),
+)
 
 
 def show_pruning(run: pruner_pb2.PruningRun, console: Console) -> None:

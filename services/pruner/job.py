@@ -4,12 +4,15 @@ import logging
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
 
 from aimass.pruner.v1 import pruner_pb2
 from aimass.type.v1 import event_pb2
 from common.catalog import ask_catalog
 from common.errors import DataLossError, FailedPreconditionError, InvalidFieldError
-from common.models.inputs import MisfitError
+from common.models.inputs import MisfitError, inputs_of_rows
 from common.models.outputs import UnknownOutputsError
 from common.runs.errors import RunCancelledError
 from common.runs.job import run_job
@@ -17,10 +20,13 @@ from common.runs.owner import RunOwner
 from common.scoring.registry import metric_for
 from common.scratch import scratch_folder
 from services.pruner.convert import specification_from_proto
+from services.pruner.domain.foreign.graphs import ForeignModelError, read_model
+from services.pruner.domain.foreign.work import multiplications
 from services.pruner.domain.front import recommended
 from services.pruner.domain.judging import Judge
+from services.pruner.domain.methods import ModelFormat
 from services.pruner.domain.search import Goal, Measured, Step, search
-from services.pruner.domain.variants import ORIGINAL, Variant
+from services.pruner.domain.variants import ONNX, ORIGINAL, Built, Variant
 from services.pruner.kind import PRUNING_RUNS
 from services.pruner.loading import Loaded, load
 from services.pruner.making import Workshop
@@ -44,6 +50,7 @@ _FAILURES = (ValueError, ArithmeticError, MemoryError, DataLossError, InvalidFie
 """Of a method: it cannot do it, or what it made cannot be kept."""
 _UNMEASURED = (CannotMeasureError, MisfitError, UnknownOutputsError)
 """Of a model: it answers the rows with nothing that is known, or ends where it is measured."""
+_COUNTED_ROWS = 64
 _WARNING = event_pb2.SEVERITY_WARNING
 _CANCELLED = "The pruning was cancelled: this was measured by then; a point can still be applied."
 
@@ -129,15 +136,22 @@ class _Pruning:
         Raises:
             FailedPreconditionError: It cannot be measured: its weights are no numbers, for example.
         """
+        model, data = self._specification.model_version, self._specification.dataset_version
         try:
-            return self._measured(Variant(ORIGINAL, self._loaded.built))
+            measured = self._measured(Variant(ORIGINAL, self._loaded.built))
         except _UNMEASURED as error:
-            model, data = self._specification.model_version, self._specification.dataset_version
             raise FailedPreconditionError(
                 f"{model} cannot be judged on {data}: {str(error).rstrip('.')}. Prune a version "
                 "that answers these rows with numbers.",
                 reason="MODEL_NOT_MEASURABLE",
             ) from error
+        if self._specification.gain not in measured.point.costs:
+            raise FailedPreconditionError(
+                f"The {self._specification.gain} of {model} cannot be counted, for it takes more "
+                f"rows at once than {_COUNTED_ROWS}. Let latency, size or memory be the gain.",
+                reason="MODEL_NOT_MEASURABLE",
+            )
+        return measured
 
     def done(self, step: Step) -> Sequence[Measured] | None:
         """Returns what came of a step in an attempt before; see `Work`."""
@@ -187,8 +201,22 @@ class _Pruning:
         budget = self._specification.budget
         seconds = min(_MEASURING_SHARE * budget, _LONGEST_MEASURING)
         costs = self._measuring.costs(variant.built, seconds)
+        costs = replace(costs, multiplications=self._multiplications(variant.built))
         self._costs[variant.name] = costs
         return measured_of(variant, judgement, costs)
+
+    def _multiplications(self, built: Built) -> float | None:
+        """Returns what a network or a graph multiplies for a row; None for others."""
+        if built.format is ModelFormat.SKOPS:
+            return None
+        rows = self._loaded.choosing.rows
+        few = rows.take(np.arange(min(rows.count, _COUNTED_ROWS)))
+        try:
+            inputs = inputs_of_rows(built.open(), few)
+            return multiplications(read_model(built.files[ONNX]), inputs)
+        except ForeignModelError as error:
+            _log.info("multiplications cannot be counted: %s", error)
+            return None
 
     def _fails(self, what: str, error: Exception) -> None:
         _log.warning("%s failed", what, exc_info=error)

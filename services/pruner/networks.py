@@ -19,6 +19,8 @@ from common.models.twin import Twin, export_twin, output_name
 from common.models.vectors import Vectors, encode
 from common.networks.modules import build_network
 from common.networks.specification import from_proto, to_proto
+from services.pruner.domain.foreign.graphs import read_model
+from services.pruner.domain.foreign.work import multiplications
 from services.pruner.domain.front import Gain
 from services.pruner.domain.judging import HeldOut
 from services.pruner.domain.latency.layer_times import LayerTimes
@@ -107,9 +109,17 @@ def network_variants(
 
 def _place(aim: Aim, raw: dict[str, Tensor], preprocessing: Preprocessing) -> Place:
     """Returns what a network costs: weights alone where size or memory counts."""
-    if aim.gain is not Gain.LATENCY:
+    if aim.gain in (Gain.SIZE, Gain.MEMORY):
         return Place(aim.batch_size, _weights, lambda shape: float(shape.weights), 1)
     batch = {name: each[torch.arange(aim.batch_size) % len(each)] for name, each in raw.items()}
+    if aim.gain is Gain.MULTIPLICATIONS:
+        inputs = {name: each.numpy() for name, each in batch.items()}
+
+        def multiplied(network: nn.Module) -> float:
+            twin = export_twin(Twin(network, preprocessing), batch, _OUTPUT)
+            return multiplications(read_model(twin.content), inputs)
+
+        return Place(aim.batch_size, multiplied, lambda shape: float(shape.multiplications), 1)
 
     def took(network: nn.Module) -> float:
         return _seconds(export_twin(Twin(network, preprocessing), batch, _OUTPUT).content, batch)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aimass.pruner.v1 import pruner_pb2
 from common.scoring.metric import Metric
-from services.pruner.domain.front import Recommended, front
+from services.pruner.domain.front import Gain, Recommended, front
 from services.pruner.domain.search import Measured
 from services.pruner.domain.specification import PruningSpecification
 from services.pruner.domain.variants import ORIGINAL
@@ -133,6 +133,11 @@ def point_to_proto(
         ],
         dropped_columns=variant.dropped,
     )
+    if costs.multiplications is not None and original.multiplications is not None:
+        message.multiplications = round(costs.multiplications)
+        message.multiplications_gain = measured.point.gain(
+            outcome.original.point, Gain.MULTIPLICATIONS
+        )
     message.latency.FromNanoseconds(round(costs.latency * 1e9))
     message.latency_p99.FromNanoseconds(round(costs.latency_p99 * 1e9))
     return message

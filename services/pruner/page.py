@@ -19,6 +19,15 @@ _TIMES = {
     Gain.LATENCY: "times faster",
     Gain.SIZE: "times smaller",
     Gain.MEMORY: "times less memory",
+    Gain.MULTIPLICATIONS: "times fewer multiplications",
+}
+
+
+_COLUMNS = {
+    Gain.LATENCY: "Faster",
+    Gain.SIZE: "Smaller",
+    Gain.MEMORY: "Memory",
+    Gain.MULTIPLICATIONS: "Multiplications",
 }
 
 
@@ -57,7 +66,7 @@ def _facts(outcome: Outcome) -> dict[str, str | int | float]:
         f"{metric} after": chosen.judgement.score,
         **{
             _TIMES[gain]: f"{chosen.point.gain(original.point, gain):.3g}"
-            for gain in (Gain.LATENCY, Gain.SIZE, Gain.MEMORY)
+            for gain in original.point.costs
         },
         "Rows judged on": len(outcome.loaded.judging.truth),
         "Variants measured": len(outcome.found) - 1,
@@ -67,7 +76,7 @@ def _facts(outcome: Outcome) -> dict[str, str | int | float]:
 def _sections(outcome: Outcome, name: str) -> Iterator[Section]:
     yield Section(
         "The front",
-        [_plot(outcome, gain) for gain in (Gain.LATENCY, Gain.SIZE, Gain.MEMORY)],
+        [_plot(outcome, gain) for gain in outcome.original.point.costs],
         "Each variant on rows that nothing was chosen by, with the interval of its loss. What lies "
         "below the dashed line with its whole interval loses no more than is accepted.",
     )
@@ -151,14 +160,15 @@ def _add_choice(figure: go.Figure, outcome: Outcome, gain: Gain) -> None:
 def _variants(outcome: Outcome) -> Table:
     metric = outcome.metric.name.replace("_", " ")
     rows: list[Sequence[Cell]] = []
+    known = list(outcome.original.point.costs)
     for each in outcome.ordered:
         loss = each.judgement.loss
-        gains = [each.point.gain(outcome.original.point, gain) for gain in _TIMES]
+        gains = [each.point.gain(outcome.original.point, gain) for gain in known]
         rows.append([each.variant.name, each.judgement.score, loss.value, loss.high, *gains])
-    columns = ("Variant", metric, "Loss", "At most", "Faster", "Smaller", "Memory")
+    columns = ("Variant", metric, "Loss", "At most", *(_COLUMNS[gain] for gain in known))
     caption = (
         "What each loses and gains, the front first: losses with what they hardly exceed, and how "
-        "many times faster and smaller it is and less memory it takes than the original."
+        "many times less it takes than the original."
     )
     return Table(columns, rows, caption)
 

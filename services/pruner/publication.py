@@ -121,6 +121,10 @@ def _table(points: Sequence[pruner_pb2.Point]) -> bytes:
         ),
         "size_bytes": pa.array([each.size_bytes for each in points]),
         "memory_bytes": pa.array([each.memory_bytes for each in points]),
+        "multiplications": pa.array(
+            [each.multiplications if each.HasField("multiplications") else None for each in points],
+            pa.int64(),
+        ),
         "is_on_front": pa.array([each.is_on_front for each in points]),
         "is_within": pa.array([each.is_within for each in points]),
     }

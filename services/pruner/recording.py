@@ -128,10 +128,16 @@ def measured_of(variant: Variant, judgement: Judgement, costs: Costs) -> Measure
             Gain.LATENCY: costs.latency / costs.original_latency,
             Gain.SIZE: float(variant.built.size_bytes),
             Gain.MEMORY: costs.memory_bytes,
+            **_work(costs),
         },
         order=judgement.choosing_loss.high,
     )
     return Measured(variant, judgement, point)
+
+
+def _work(costs: Costs) -> dict[Gain, float]:
+    known = costs.multiplications
+    return {} if known is None else {Gain.MULTIPLICATIONS: known}
 
 
 def _kept(measured: Measured, costs: Costs) -> _Kept:

@@ -166,6 +166,7 @@ def test_a_graph_from_elsewhere_is_pruned(suite: RunningSuite, data: str) -> Non
     assert run.summary.reasons
     for each in points_of(suite, run.name):
         assert each.latency.ToNanoseconds() > 0
+        assert each.multiplications > 0 and each.multiplications_gain > 0
     if run.model_version:
         load_onnx(suite.store, version_of(suite, run.model_version))
 
@@ -202,12 +203,14 @@ def test_a_network_becomes_narrower(suite: RunningSuite, data: str) -> None:
         dataset_version=data, model="models/net", network=network, epochs=15
     )
     original = suite.train(training).model_version
-    spec = spec_of(original, methods=["fewer_units"], gain=pruner_pb2.GAIN_SIZE)
+    spec = spec_of(original, methods=["fewer_units"], gain=pruner_pb2.GAIN_MULTIPLICATIONS)
     spec.budget.FromSeconds(5 * BUDGET)  # trainings are not begun that might not end in time
     run = suite.prune(spec)
     assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status.error
     assert run.summary.point_count >= 1 and not run.summary.notes
-    assert run.summary.is_within and run.summary.point.size_gain > 1
+    point = run.summary.point
+    assert run.summary.is_within and point.size_gain > 1
+    assert run.summary.gain == point.multiplications_gain > 1
     trainings = trainings_of(suite, run.name)
     assert len(trainings) == run.summary.point_count + 1, "one before anything is removed"
     for each in trainings:

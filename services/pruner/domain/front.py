@@ -12,6 +12,7 @@ class Gain(StrEnum):
     LATENCY = "latency"
     SIZE = "size"
     MEMORY = "memory"
+    MULTIPLICATIONS = "multiplications"
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from common.data.schema import KnownDataset, Schema, Task
 from common.errors import InvalidFieldError
 from common.scoring.kinds import ProblemKind
 from common.scoring.names import DEFAULT_METRICS, METRIC_KINDS, metric_kinds, metrics_for, named
+from services.pruner.domain.front import Gain
 from services.pruner.domain.methods import METHODS, ModelFormat, methods_for
 from services.pruner.domain.specification import (
     FIELD,
@@ -67,6 +68,12 @@ def resolve_against(
         InvalidFieldError: Names the field that is wrong, and the cure.
     """
     kind = kind_of(model, data.schema)
+    if specification.gain is Gain.MULTIPLICATIONS and model.format is ModelFormat.SKOPS:
+        raise refused(
+            "gain",
+            f"{model.name} is a scikit-learn model, whose multiplications say nothing of what it "
+            "takes; take LATENCY, SIZE or MEMORY.",
+        )
     choosing, judging = held_out_counts(model, data)
     if min(choosing, judging) < LEAST_ROWS:
         raise refused(

@@ -36,12 +36,14 @@ class Costs:
         latency_p99: 99 of 100 batches take less.
         memory_bytes: That it takes once it is loaded.
         original_latency: Median of the original, measured in turns.
+        multiplications: Multiply-accumulates for a row; None where they say nothing, as of trees.
     """
 
     latency: float
     latency_p99: float
     memory_bytes: float
     original_latency: float
+    multiplications: float | None = None
 
 
 def write_order(folder: Path, order: MeasuringOrder) -> None:

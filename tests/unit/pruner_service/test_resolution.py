@@ -10,6 +10,7 @@ from aimass.pruner.v1 import pruner_pb2
 from common.data.schema import Column, ColumnType, KnownDataset, Schema, SplitCounts, Task
 from common.errors import InvalidFieldError, InvalidInputError
 from services.pruner.convert import known_model, run_to_proto, specification_from_proto
+from services.pruner.domain.front import Gain
 from services.pruner.domain.methods import METHODS, ModelFormat, methods_for
 from services.pruner.domain.resolution import KnownModel, resolve_against
 from services.pruner.domain.specification import FineTuning, PruningSpecification, Runtime
@@ -87,6 +88,14 @@ def test_what_does_not_fit_is_refused_with_the_cure() -> None:
     )
     graph = replace(MODEL, format=ModelFormat.ONNX, roles=frozenset({"onnx"}))
     assert refusal({"target": {"runtime": "native"}}, graph)[0] == "target.runtime"
+
+
+def test_multiplications_are_counted_of_networks_alone() -> None:
+    field, why = refusal({"gain": "multiplications"})
+    assert field == "gain" and "take LATENCY, SIZE or MEMORY" in why
+    graph = replace(MODEL, format=ModelFormat.ONNX, roles=frozenset({"onnx"}))
+    asked = PruningSpecification(gain=Gain.MULTIPLICATIONS)
+    assert resolve_against(asked, graph, DATA).specification.gain is Gain.MULTIPLICATIONS
 
 
 def test_too_few_rows_to_tell_are_refused() -> None:

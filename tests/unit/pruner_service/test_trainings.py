@@ -9,7 +9,7 @@ import safetensors.torch
 import torch
 from torch import Tensor, nn
 
-from aimass.catalog.v1 import model_pb2
+from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.pruner.v1 import pruner_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import artifact_pb2, run_pb2
@@ -126,11 +126,24 @@ def test_workers_train_what_the_pruning_would(scene: Callable[..., Scene]) -> No
     assert spec.parent_model_version == spec.distillation.teacher_model_version
     assert spec.parent_model_version == "models/m/versions/1"
     assert (spec.model, spec.target, list(spec.features)) == ("models/m-networks", "y", ["a", "b"])
-    assert (spec.epochs, spec.seed, spec.weight_column, spec.workers.max) == (4, 3, "w", 3)
+    assert (spec.epochs, spec.seed, spec.weight_column) == (4, 3, "w")
+    assert (spec.workers.min, spec.workers.wanted, spec.workers.max) == (1, 1, 3)
     assert spec.monitor == trainer_pb2.MONITORED_METRIC_NONE and spec.schedule.cosine_decay
     assert not spec.HasField("growing_decay")
     given = made.given(spec.starting_weights)
     assert all(bool((given[name] == each).all()) for name, each in before.items())
+
+
+def test_values_have_no_temperature() -> None:
+    """The trainer refuses one that would change nothing."""
+    preprocessing = Preprocessing(target=Target(name="y", task="regression", scale=2.0))
+    files = {PREPROCESSING: preprocessing.model_dump_json().encode()}
+    built = Built(ModelFormat.TORCH_PACKAGE, files, model_pb2.Signature())
+    order = Order.of(built, "models/m/versions/1", "datasets/d/versions/1", ROWS, "models/m", 1)
+    examples = Examples((torch.randn(4, 2),), torch.zeros(4, 1), False)
+    spec = order.spec(SPECIFICATION_OF, artifact_pb2.ArtifactRef(), examples, 2, 0)
+    assert spec.task == dataset_pb2.TASK_REGRESSION and not spec.weight_column
+    assert not spec.distillation.HasField("temperature")
 
 
 def test_decay_is_as_strong_as_the_steps_allow(scene: Callable[..., Scene]) -> None:

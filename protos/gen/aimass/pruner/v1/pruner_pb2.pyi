@@ -36,6 +36,10 @@ class _GainEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Gain.ValueType],
     """Size of the model's file."""
     GAIN_MEMORY: _Gain.ValueType  # 3
     """Memory that the model takes once it is loaded."""
+    GAIN_MULTIPLICATIONS: _Gain.ValueType  # 4
+    """Multiply-accumulates for a row, of networks and ONNX models. What a runtime needs for them differs:
+    LATENCY is what is felt.
+    """
 
 class Gain(_Gain, metaclass=_GainEnumTypeWrapper):
     """What is to become smaller."""
@@ -48,6 +52,10 @@ GAIN_SIZE: Gain.ValueType  # 2
 """Size of the model's file."""
 GAIN_MEMORY: Gain.ValueType  # 3
 """Memory that the model takes once it is loaded."""
+GAIN_MULTIPLICATIONS: Gain.ValueType  # 4
+"""Multiply-accumulates for a row, of networks and ONNX models. What a runtime needs for them differs:
+LATENCY is what is felt.
+"""
 Global___Gain: _TypeAlias = Gain  # noqa: Y015
 
 class _PruningRuntime:
@@ -493,6 +501,8 @@ class Point(_message.Message):
     PARTS_FIELD_NUMBER: _builtins.int
     DROPPED_COLUMNS_FIELD_NUMBER: _builtins.int
     MODEL_VERSION_FIELD_NUMBER: _builtins.int
+    MULTIPLICATIONS_FIELD_NUMBER: _builtins.int
+    MULTIPLICATIONS_GAIN_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, `fewer_trees_2+fewer_columns` for instance; `original` for the model as it was."""
     parent: _builtins.str
@@ -527,6 +537,10 @@ class Point(_message.Message):
     """The model version that the run itself made of it; empty where none. Those of ApplyPoint are not
     told here.
     """
+    multiplications: _builtins.int
+    """Multiply-accumulates for a row; unset for scikit-learn models."""
+    multiplications_gain: _builtins.float
+    """How many times fewer multiply-accumulates; 0 where they are not known."""
     @_builtins.property
     def latency(self) -> _duration_pb2.Duration:
         """Time that a batch takes, the median."""
@@ -570,12 +584,16 @@ class Point(_message.Message):
         parts: _abc.Iterable[Global___PartSize] | None = ...,
         dropped_columns: _abc.Iterable[_builtins.str] | None = ...,
         model_version: _builtins.str = ...,
+        multiplications: _builtins.int | None = ...,
+        multiplications_gain: _builtins.float = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["latency", b"latency", "latency_p99", b"latency_p99"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_multiplications", b"_multiplications", "latency", b"latency", "latency_p99", b"latency_p99", "multiplications", b"multiplications"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dropped_columns", b"dropped_columns", "is_on_front", b"is_on_front", "is_within", b"is_within", "latency", b"latency", "latency_gain", b"latency_gain", "latency_p99", b"latency_p99", "loss", b"loss", "loss_high", b"loss_high", "loss_low", b"loss_low", "memory_bytes", b"memory_bytes", "memory_gain", b"memory_gain", "method", b"method", "model_version", b"model_version", "name", b"name", "notes", b"notes", "parent", b"parent", "parts", b"parts", "score", b"score", "size_bytes", b"size_bytes", "size_gain", b"size_gain"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_multiplications", b"_multiplications", "dropped_columns", b"dropped_columns", "is_on_front", b"is_on_front", "is_within", b"is_within", "latency", b"latency", "latency_gain", b"latency_gain", "latency_p99", b"latency_p99", "loss", b"loss", "loss_high", b"loss_high", "loss_low", b"loss_low", "memory_bytes", b"memory_bytes", "memory_gain", b"memory_gain", "method", b"method", "model_version", b"model_version", "multiplications", b"multiplications", "multiplications_gain", b"multiplications_gain", "name", b"name", "notes", b"notes", "parent", b"parent", "parts", b"parts", "score", b"score", "size_bytes", b"size_bytes", "size_gain", b"size_gain"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__multiplications: _TypeAlias = _typing.Literal["multiplications"]  # noqa: Y015
+    _WhichOneofArgType__multiplications: _TypeAlias = _typing.Literal["_multiplications", b"_multiplications"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__multiplications) -> _WhichOneofReturnType__multiplications | None: ...
 
 Global___Point: _TypeAlias = Point  # noqa: Y015
 
