@@ -165,7 +165,7 @@ def test_a_share_of_the_rows(host: TrialHost) -> None:
         (task("leave", code=0), TrialFailure.CRASHED, "Its process ended with code 0."),
         (task("seize"), TrialFailure.OUT_OF_MEMORY, "No more memory could be had."),
         (task("grow"), TrialFailure.OUT_OF_MEMORY, "It took more than 300 MiB of memory."),
-        (task("sleep", seconds=0.1), TrialFailure.OUT_OF_TIME, "It had 0.1 s and took much longer."),
+        (task("sleep", seconds=0.1), TrialFailure.OUT_OF_TIME, "It had 0.1 s and took far longer."),
     ],
 )
 def test_failures_are_named(

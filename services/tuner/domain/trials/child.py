@@ -74,7 +74,7 @@ class TrialChild:
             limit = self._desk.setup.memory_bytes >> 20
             self._end(TrialFailure.OUT_OF_MEMORY, f"It took more than {limit} MiB of memory.")
         elif time.monotonic() - self._started > allowed_seconds(seconds):
-            words = f"It had {max(seconds, 0.0):.1f} s and took much longer."
+            words = f"It had {max(seconds, 0.0):.1f} s and took far longer."
             self._end(TrialFailure.OUT_OF_TIME, words)
 
     def _end(self, failure: TrialFailure, message: str) -> None:
