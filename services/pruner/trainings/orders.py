@@ -119,6 +119,6 @@ class Order:
         if target.task == _CLASSES:
             spec.distillation.temperature = TEMPERATURE
         spec.workers.min = 1
-        spec.workers.wanted = spec.workers.max = self.workers
+        spec.workers.max = self.workers
         spec.workers.wait_timeout.FromSeconds(_WAIT_SECONDS)
         return spec

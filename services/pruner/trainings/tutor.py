@@ -83,8 +83,10 @@ class School:
         end = time.monotonic() + plan.seconds
         try:
             self.begin()
-            self._wait_for_workers(min(_FREE_SECONDS, plan.seconds / 4))
+            free = self._free_workers(min(_FREE_SECONDS, plan.seconds / 4))
             spec = self._spec(network, specification, plan, own)
+            # More are taken once they are free; none are waited for.
+            spec.workers.wanted = min(free, spec.workers.max)
             spec.epochs = self._epochs(spec, end - time.monotonic())
             self._add_decay(spec, plan, own)
             return self._followed(self._trainings.create(spec), end)
@@ -94,12 +96,14 @@ class School:
         finally:
             self._trainings.cancel()
 
-    def _wait_for_workers(self, seconds: float) -> None:
+    def _free_workers(self, seconds: float) -> int:
+        """Returns how many workers are free, as soon as one is."""
         end = time.monotonic() + seconds
-        while not self.trainer.idle_slots():
+        while not (free := self.trainer.idle_slots()):
             if time.monotonic() > end:
                 raise NoTrainingError("No worker of the trainer was free.")
             self._pause()
+        return free
 
     def _pause(self) -> None:
         self.owner.check_cancelled()
