@@ -275,8 +275,8 @@ class PruningSpec(_message.Message):
 
     @_builtins.property
     def fine_tuning(self) -> Global___FineTuning:
-        """How networks of the trainer are trained again, with the original as teacher; other models have
-        none. Default: all defaults.
+        """How networks of the trainer are trained again, with the original as teacher; refused for other
+        models. Default: all defaults.
         """
 
     def __init__(
@@ -607,6 +607,7 @@ class PartSize(_message.Message):
     REDUCTION_FIELD_NUMBER: _builtins.int
     BEFORE_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
+    SENSITIVITY_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Where it is, `member 2, fold 1: RandomForestClassifier` for instance."""
     reduction: _builtins.str
@@ -615,6 +616,10 @@ class PartSize(_message.Message):
     """Its nodes, coefficients, vectors, columns or members before."""
     after: _builtins.int
     """What is left of them."""
+    sensitivity: _builtins.float
+    """By how much the mean loss of learned rows rises when the half of it that matters less is 0, alone;
+    unset where that is not known.
+    """
     def __init__(
         self,
         *,
@@ -622,12 +627,15 @@ class PartSize(_message.Message):
         reduction: _builtins.str = ...,
         before: _builtins.int = ...,
         after: _builtins.int = ...,
+        sensitivity: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_sensitivity", b"_sensitivity", "sensitivity", b"sensitivity"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "name", b"name", "reduction", b"reduction"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_sensitivity", b"_sensitivity", "after", b"after", "before", b"before", "name", b"name", "reduction", b"reduction", "sensitivity", b"sensitivity"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__sensitivity: _TypeAlias = _typing.Literal["sensitivity"]  # noqa: Y015
+    _WhichOneofArgType__sensitivity: _TypeAlias = _typing.Literal["_sensitivity", b"_sensitivity"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__sensitivity) -> _WhichOneofReturnType__sensitivity | None: ...
 
 Global___PartSize: _TypeAlias = PartSize  # noqa: Y015
 
