@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 
@@ -24,8 +25,10 @@ from services.pruner.domain.foreign.graphs import ForeignModelError, read_model
 from services.pruner.domain.foreign.work import multiplications
 from services.pruner.domain.front import recommended
 from services.pruner.domain.judging import Judge
+from services.pruner.domain.latency.node_times import NodeTime, node_times
 from services.pruner.domain.methods import ModelFormat
 from services.pruner.domain.search import Goal, Measured, Step, search
+from services.pruner.domain.specification import Runtime
 from services.pruner.domain.variants import ONNX, ORIGINAL, Built, Variant
 from services.pruner.kind import PRUNING_RUNS
 from services.pruner.loading import Loaded, load
@@ -62,7 +65,7 @@ def run_pruning(owner: Owner) -> None:
         loaded = _load(owner)
         target, check = specification_from_proto(owner.run.spec).target, owner.check_cancelled
         with Measuring(folder, target, loaded.built, loaded.judging.rows, check) as measuring:
-            _Pruning(owner, loaded, measuring).work()
+            _Pruning(owner, loaded, measuring, folder).work()
 
 
 def _load(owner: Owner) -> Loaded:
@@ -75,8 +78,9 @@ def _load(owner: Owner) -> Loaded:
 class _Pruning:
     """One attempt. What steps of earlier ones gave is taken from the store."""
 
-    def __init__(self, owner: Owner, loaded: Loaded, measuring: Measuring) -> None:
+    def __init__(self, owner: Owner, loaded: Loaded, measuring: Measuring, folder: Path) -> None:
         self._owner = owner
+        self._folder = folder
         self._loaded = loaded
         self._measuring = measuring
         self._specification = specification_from_proto(owner.run.spec)
@@ -116,6 +120,7 @@ class _Pruning:
         self._tell_untried(searched.untried)
         points = [each.point for each in searched.found]
         choice = recommended(points, original.point, specification.gain, most_loss)
+        chosen = next(each for each in searched.found if each.variant.name == choice.point.name)
         publish(
             self._owner,
             Outcome(
@@ -127,6 +132,10 @@ class _Pruning:
                 costs=self._costs,
                 choice=choice,
                 notes=tuple(self._notes),
+                times={
+                    each.variant.name: self._node_times(each.variant.built)
+                    for each in (original, chosen)
+                },
             ),
         )
 
@@ -217,6 +226,16 @@ class _Pruning:
         except ForeignModelError as error:
             _log.info("multiplications cannot be counted: %s", error)
             return None
+
+    def _node_times(self, built: Built) -> Sequence[NodeTime]:
+        """Returns what nodes take where ONNX Runtime computes the model; the slowest first."""
+        target = self._specification.target
+        if target.runtime is not Runtime.ONNX_RUNTIME or ONNX not in built.files:
+            return ()
+        rows = self._loaded.judging.rows
+        batch = rows.take(np.arange(target.batch_size) % rows.count)
+        inputs = inputs_of_rows(built.open(ONNX), batch)
+        return node_times(built.files[ONNX], inputs, self._folder)
 
     def _fails(self, what: str, error: Exception) -> None:
         _log.warning("%s failed", what, exc_info=error)

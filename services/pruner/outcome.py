@@ -1,11 +1,12 @@
 """What a pruning found, and its messages."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from aimass.pruner.v1 import pruner_pb2
 from common.scoring.metric import Metric
 from services.pruner.domain.front import Gain, Recommended, front
+from services.pruner.domain.latency.node_times import NodeTime
 from services.pruner.domain.search import Measured
 from services.pruner.domain.specification import PruningSpecification
 from services.pruner.domain.variants import ORIGINAL
@@ -26,6 +27,8 @@ class Outcome:
         costs: By name.
         choice: What is recommended.
         notes: What could not be done; whole sentences.
+        times: What nodes of the original's graph take, and what those of the recommended one's;
+            empty where ONNX Runtime does not compute it.
     """
 
     specification: PruningSpecification
@@ -36,6 +39,7 @@ class Outcome:
     costs: Mapping[str, Costs]
     choice: Recommended
     notes: tuple[str, ...]
+    times: Mapping[str, Sequence[NodeTime]] = field(default_factory=dict)
 
     @property
     def original(self) -> Measured:
@@ -127,7 +131,11 @@ def point_to_proto(
         notes=variant.notes,
         parts=[
             pruner_pb2.PartSize(
-                name=each.name, reduction=each.reduction, before=each.before, after=each.after
+                name=each.name,
+                reduction=each.reduction,
+                before=each.before,
+                after=each.after,
+                sensitivity=each.sensitivity,
             )
             for each in variant.parts
         ],

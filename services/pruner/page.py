@@ -9,11 +9,12 @@ from common.reports.report import Cell, Notice, Part, Plot, Report, Section, Sev
 from common.reports.text import number, plot_text
 from common.reports.theme import INK, MUTED, SERIES
 from services.pruner.domain.front import Gain
+from services.pruner.domain.latency.node_times import NodeTime
 from services.pruner.domain.search import Measured
 from services.pruner.domain.variants import ORIGINAL
 from services.pruner.outcome import Outcome
 
-_MOST_PARTS = 60
+_MOST_PARTS, _MOST_NODES = 60, 20
 _TICKS = [start * 10**power for power in (-1, 0, 1, 2, 3) for start in (1, 1.5, 2, 3, 5, 7)]
 _TIMES = {
     Gain.LATENCY: "times faster",
@@ -82,6 +83,8 @@ def _sections(outcome: Outcome, name: str) -> Iterator[Section]:
     )
     yield Section("All variants", [_variants(outcome), _costs(outcome)])
     yield Section("What became smaller", list(_parts(outcome)))
+    if len(outcome.times) > 1 and all(outcome.times.values()):
+        yield Section("Where the time goes", [_node_table(outcome)])
     if outcome.notes:
         yield Section("What was not done", list(outcome.notes))
     yield Section("Lineage", [_lineage(outcome, name)])
@@ -202,16 +205,53 @@ def _parts(outcome: Outcome) -> Iterator[Part]:
         return
     for each in chain:
         yield from each.variant.notes[:_MOST_PARTS]
-        rows = [
-            (part.name, part.reduction.replace("_", " "), part.before, part.after)
-            for part in each.variant.parts[:_MOST_PARTS]
-        ]
-        if rows:
-            caption = f"The parts that {each.variant.name} has smaller than {each.variant.parent}."
-            yield Table(("Part", "How", "Before", "After"), rows, caption)
+        if each.variant.parts:
+            yield _part_table(each)
     dropped = outcome.chosen.variant.dropped
     if dropped:
         yield f"It does not ask for the columns {', '.join(dropped)} any more."
+
+
+def _part_table(measured: Measured) -> Table:
+    parts = measured.variant.parts[:_MOST_PARTS]
+    rows: list[Sequence[Cell]] = [
+        (part.name, part.reduction.replace("_", " "), part.before, part.after) for part in parts
+    ]
+    columns: tuple[str, ...] = ("Part", "How", "Before", "After")
+    caption = f"The parts of {measured.variant.parent} in {measured.variant.name}."
+    if any(part.sensitivity is not None for part in parts):
+        rows = [
+            (*row, "-" if part.sensitivity is None else number(part.sensitivity))
+            for row, part in zip(rows, parts, strict=True)
+        ]
+        columns = (*columns, "Sensitivity")
+        caption += (
+            " Sensitivity: by how much the mean loss of learned rows rises when the half of the "
+            "part that matters less is 0, alone."
+        )
+    return Table(columns, rows, caption)
+
+
+def _node_table(outcome: Outcome) -> Table:
+    """Returns what the slowest nodes take before and after."""
+    names = [each.variant.name for each in (outcome.original, outcome.chosen)]
+    before, after = ({each.name: each for each in outcome.times[name]} for name in names)
+    everything = {**after, **before}
+    slowest = sorted(everything.values(), key=lambda each: -each.seconds)[:_MOST_NODES]
+    rows = [
+        (each.name, each.kind, *(_milliseconds(some.get(each.name)) for some in (before, after)))
+        for each in slowest
+    ]
+    total = [sum(each.seconds for each in some.values()) for some in (before, after)]
+    caption = (
+        f"Medians in ms of the slowest nodes on one thread, of {number(1e3 * total[0])} ms in all "
+        f"before and {number(1e3 * total[1])} after; what ONNX Runtime has fused has one name."
+    )
+    return Table(("Node", "Operation", "Before, ms", "After, ms"), rows, caption)
+
+
+def _milliseconds(node: NodeTime | None) -> str:
+    return "-" if node is None else number(1e3 * node.seconds)
 
 
 def _chain(outcome: Outcome) -> list[Measured]:

@@ -13,9 +13,11 @@ from common.networks.resizing import NotResizableError, resized
 from common.networks.specification import NetworkSpecification
 from services.pruner.domain.capture import capture
 from services.pruner.domain.dependencies.proving import proved_dependencies
+from services.pruner.domain.importance import changes
 from services.pruner.domain.latency.layer_shape import LayerShape
 from services.pruner.domain.regularising import first_to_go, numbers_of
 from services.pruner.domain.schedule import Rows, Schedule, Target, steps_to
+from services.pruner.domain.sensitivity import sensitivities
 from services.pruner.domain.tuning import Examples, Plan, Tutor, tune
 from services.pruner.domain.variants import PartSize
 
@@ -137,6 +139,7 @@ class _Shrinking:
         self._target = Target(place.rows, place.layer_cost, lambda each: dense / place.cost(each))
         batches = examples.batches(_SCORED_BATCHES, work.pace.seed)
         self._rows = Rows(self._example, batches, examples.loss)
+        self._sensitivities: Mapping[str, float] = {}
 
     @property
     def _left(self) -> float:
@@ -145,6 +148,7 @@ class _Shrinking:
     def networks(self) -> Iterator[SmallNetwork]:
         """Yields the network at each stop, trained again."""
         first = capture(self._original, self._example)
+        self._sensitivities = self._measured(first)
         if self._work.regularises:
             first = self._regularised(first)
         schedule = Schedule(_FARTHEST, step=self._work.place.step)
@@ -164,6 +168,12 @@ class _Shrinking:
                     continue  # a block went of which the kind of network has no place without
             if self._left < 0:
                 return
+
+    def _measured(self, network: ProgramNetwork) -> Mapping[str, float]:
+        """Returns how much the network needs of each of its layers."""
+        known = proved_dependencies(network, self._example)
+        scores = changes(known, self._rows.batches, self._rows.loss)
+        return sensitivities(known, self._rows, scores, self._original)
 
     def _recover(self, smaller: ProgramNetwork) -> None:
         """Trains a network a little between two steps, in this process whoever else trains."""
@@ -207,7 +217,7 @@ class _Shrinking:
             "as teacher."
         )
         self._work.pace.tell(f"{name}: {note}")
-        widths = _widths(build_network(self._specification), built)
+        widths = _widths(build_network(self._specification), built, self._sensitivities)
         tensors = {key: each.detach().clone() for key, each in built.state_dict().items()}
         return SmallNetwork(name, found, tensors, (note,), widths)
 
@@ -228,13 +238,15 @@ def _size(network: nn.Module) -> int:
     return sum(each.numel() for each in network.parameters())
 
 
-def _widths(before: nn.Module, after: nn.Module) -> tuple[PartSize, ...]:
-    """Returns the widths of layers that became narrower, by the layer's name."""
+def _widths(
+    before: nn.Module, after: nn.Module, needed: Mapping[str, float]
+) -> tuple[PartSize, ...]:
+    """Returns the widths of layers that became narrower or could have, by the layer's name."""
     own = dict(after.named_modules())
     return tuple(
-        PartSize(name, "fewer_units", _width(each), _width(own[name]))
+        PartSize(name, "fewer_units", _width(each), _width(own[name]), needed.get(name))
         for name, each in before.named_modules()
-        if name in own and _width(each) > _width(own[name])
+        if name in own and (_width(each) > _width(own[name]) or name in needed)
     )
 
 

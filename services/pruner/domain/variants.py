@@ -29,12 +29,15 @@ class PartSize:
         reduction: How it became smaller.
         before: Its nodes, coefficients, vectors, columns or members before.
         after: What is left of them.
+        sensitivity: By how much the mean loss of learned rows rises when the half of it that
+            matters less is 0, alone; None where that is not known.
     """
 
     name: str
     reduction: str
     before: int
     after: int
+    sensitivity: float | None = None
 
 
 @dataclass(frozen=True)
