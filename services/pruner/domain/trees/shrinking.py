@@ -193,7 +193,7 @@ class _Fitting:
         leaves: In which leaf of each tree rows end.
         wanted: What the trees should add up to, (rows, outputs).
         weights: How much each of these matters, (rows, outputs).
-        spread: How much there is to be told, as a sum of squares.
+        spread: How much there is to be told by each tree of a round, as a sum of squares.
     """
 
     leaves: Sequence[Leaves]
@@ -210,7 +210,7 @@ class _Fitting:
         raw = model.raw(rows.features)
         leaves = model.leaves(rows.features, len(model.trees))
         weights = model.curvature(raw)
-        spread = float((weights * np.square(raw - raw.mean(axis=0))).sum())
+        spread = float((weights * np.square(raw - raw.mean(axis=0))).sum()) / model.per_round
         trees = [whole(each) for each in model.trees]
         wanted = model.target(_total(model, trees, leaves, raw.shape))
         if model.is_share and is_modest:
