@@ -27,7 +27,6 @@ from services.pruner.domain.methods import (
     FEWER_COLUMNS,
     FEWER_MEMBERS,
     FEWER_UNITS,
-    METHODS,
     SMALLER_GRAPH,
     SMALLER_PARTS,
     ModelFormat,
@@ -80,8 +79,6 @@ class Workshop:
             method: Its name.
             seconds: That may be taken, about.
         """
-        if base.built.format not in METHODS[method].formats:
-            return  # an ONNX model that was made of a network
         if method == SMALLER_GRAPH:
             yield from self._graphs(base, method)
         elif method == FEWER_UNITS:

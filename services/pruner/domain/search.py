@@ -6,6 +6,7 @@ from typing import Protocol
 
 from services.pruner.domain.front import Gain, Point
 from services.pruner.domain.judging import Judgement
+from services.pruner.domain.methods import METHODS
 from services.pruner.domain.variants import Variant
 
 _MOST_ROUNDS = 3
@@ -111,7 +112,10 @@ def search(original: Measured, goal: Goal, work: Work, is_over: Callable[[], boo
 
 
 def _steps(variant: Variant, methods: Iterable[str]) -> list[Step]:
-    return [Step(variant.name, each) for each in methods if each not in variant.methods]
+    """Returns the methods that have not made a variant, and fit it: it may be an ONNX model now."""
+    form = variant.built.format
+    fitting = (each for each in methods if form in METHODS[each].formats)
+    return [Step(variant.name, each) for each in fitting if each not in variant.methods]
 
 
 def _new(made: Iterable[Measured], known: Mapping[str, Measured]) -> dict[str, Measured]:
