@@ -72,6 +72,12 @@ def create(
         str, typer.Option(help="Model that gets the new version. Default: the same.")
     ] = "",
     seed: Annotated[int | None, typer.Option(min=0, help="Of everything random.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Of training networks again. Default: 4.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="That train networks; 0: none. Default: 4.")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return once it is created.")] = False,
 ) -> None:
     """Make a model version smaller at equal quality, and follow the pruning to its end."""
@@ -91,6 +97,8 @@ def create(
         kind = pruner_pb2.PruningRuntime.ValueType(choice("--runtime", runtime, _RUNTIMES))
         target = pruner_pb2.PruningTarget(runtime=kind, batch_size=batch_size, threads=threads)
         spec.target.CopyFrom(target)
+    if epochs is not None or workers is not None:
+        spec.fine_tuning.CopyFrom(pruner_pb2.FineTuning(epochs=epochs, workers=workers))
     if budget is not None:
         spec.budget.FromMilliseconds(round(budget * 1000))
     request = pruner_pb2.CreatePruningRunRequest(

@@ -168,6 +168,8 @@ def test_a_pruning_is_started_with_short_names(cli: CliContext, suite: MagicMock
             budget=12.5,
             into="small",
             seed=0,
+            epochs=2,
+            workers=0,
         )
     assert ended.value.exit_code == 0
     request = suite.pruning.CreatePruningRun.call_args.args[0]
@@ -176,7 +178,7 @@ def test_a_pruning_is_started_with_short_names(cli: CliContext, suite: MagicMock
         model_version: "models/iris@champion" dataset_version: "datasets/iris/versions/3"
         model: "models/small" gain: GAIN_SIZE metric: "roc_auc" max_loss: 0 confidence: 0.9
         methods: "fewer_columns" target { runtime: PRUNING_RUNTIME_NATIVE batch_size: 1 }
-        budget { seconds: 12 nanos: 500000000 } seed: 0
+        budget { seconds: 12 nanos: 500000000 } seed: 0 fine_tuning { epochs: 2 workers: 0 }
         """,
         pruner_pb2.PruningSpec(),
     )
