@@ -12,16 +12,21 @@ if TYPE_CHECKING:
 _ERRORS = 3
 
 
-def onnx_session(content: bytes, threads: int = 1) -> "onnxruntime.InferenceSession":
+def onnx_session(
+    content: bytes, threads: int = 1, profile: str = ""
+) -> "onnxruntime.InferenceSession":
     """Opens a model.
 
     Args:
         content: A valid ONNX file.
         threads: Processors that it computes with.
+        profile: How the path begins of a file that is to tell what nodes take; empty for none.
     """
     import onnxruntime  # noqa: PLC0415
 
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = threads
     options.log_severity_level = _ERRORS
+    if profile:
+        options.enable_profiling, options.profile_file_prefix = True, profile
     return onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
+from common.models.onnx_session import onnx_session
 from services.pruner.domain.foreign.graphs import Rows
 
 _WARM, _ROUNDS = 3, 20
 _KERNEL = "_kernel_time"
-_ERRORS = 3
 
 
 @dataclass(frozen=True)
@@ -36,14 +36,7 @@ def node_times(content: bytes, inputs: Rows, folder: Path) -> tuple[NodeTime, ..
         inputs: A batch by name.
         folder: For the profiler's file, which is removed.
     """
-    import onnxruntime  # noqa: PLC0415  # starts a thread: no process is forked after it
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.log_severity_level = _ERRORS
-    options.enable_profiling = True
-    options.profile_file_prefix = str(folder / "profile")
-    session = onnxruntime.InferenceSession(content, options, ["CPUExecutionProvider"])
+    session = onnx_session(content, profile=str(folder / "profile"))
     for _ in range(_WARM + _ROUNDS):
         session.run(None, dict(inputs))
     path = Path(session.end_profiling())
