@@ -7,13 +7,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from aimass.pruner.v1 import pruner_pb2
 from aimass.type.v1 import event_pb2
 from common.catalog import ask_catalog
 from common.errors import DataLossError, FailedPreconditionError, InvalidFieldError
-from common.models.inputs import MisfitError, inputs_of_rows
+from common.models.inputs import MisfitError
 from common.models.outputs import UnknownOutputsError
 from common.runs.errors import RunCancelledError
 from common.runs.job import run_job
@@ -21,15 +19,11 @@ from common.runs.owner import RunOwner
 from common.scoring.registry import metric_for
 from common.scratch import scratch_folder
 from services.pruner.convert import specification_from_proto
-from services.pruner.domain.foreign.graphs import ForeignModelError, read_model
-from services.pruner.domain.foreign.work import multiplications
 from services.pruner.domain.front import recommended
 from services.pruner.domain.judging import Judge
-from services.pruner.domain.latency.node_times import NodeTime, node_times
-from services.pruner.domain.methods import ModelFormat
 from services.pruner.domain.search import Goal, Measured, Step, search
-from services.pruner.domain.specification import Runtime
-from services.pruner.domain.variants import ONNX, ORIGINAL, Built, Variant
+from services.pruner.domain.variants import ORIGINAL, Variant
+from services.pruner.graph_costs import COUNTED_ROWS, GraphCosts
 from services.pruner.kind import PRUNING_RUNS
 from services.pruner.loading import Loaded, load
 from services.pruner.making import Workshop
@@ -53,7 +47,6 @@ _FAILURES = (ValueError, ArithmeticError, MemoryError, DataLossError, InvalidFie
 """Of a method: it cannot do it, or what it made cannot be kept."""
 _UNMEASURED = (CannotMeasureError, MisfitError, UnknownOutputsError)
 """Of a model: it answers the rows with nothing that is known, or ends where it is measured."""
-_COUNTED_ROWS = 64
 _WARNING = event_pb2.SEVERITY_WARNING
 _CANCELLED = "The pruning was cancelled: this was measured by then; a point can still be applied."
 
@@ -80,7 +73,6 @@ class _Pruning:
 
     def __init__(self, owner: Owner, loaded: Loaded, measuring: Measuring, folder: Path) -> None:
         self._owner = owner
-        self._folder = folder
         self._loaded = loaded
         self._measuring = measuring
         self._specification = specification_from_proto(owner.run.spec)
@@ -105,6 +97,7 @@ class _Pruning:
             retraining=retraining_for(owner, specification, loaded, self._note),
         )
         self._recording = Recording(owner.store, owner.name, self._loaded.version)
+        self._graphs = GraphCosts(loaded, specification.target, folder)
         self._costs: dict[str, Costs] = {}
         self._notes: list[str] = []
 
@@ -133,7 +126,7 @@ class _Pruning:
                 choice=choice,
                 notes=tuple(self._notes),
                 times={
-                    each.variant.name: self._node_times(each.variant.built)
+                    each.variant.name: self._graphs.node_times(each.variant.built)
                     for each in (original, chosen)
                 },
             ),
@@ -157,7 +150,7 @@ class _Pruning:
         if self._specification.gain not in measured.point.costs:
             raise FailedPreconditionError(
                 f"The {self._specification.gain} of {model} cannot be counted, for it takes more "
-                f"rows at once than {_COUNTED_ROWS}. Let latency, size or memory be the gain.",
+                f"rows at once than {COUNTED_ROWS}. Let latency, size or memory be the gain.",
                 reason="MODEL_NOT_MEASURABLE",
             )
         return measured
@@ -210,32 +203,9 @@ class _Pruning:
         budget = self._specification.budget
         seconds = min(_MEASURING_SHARE * budget, _LONGEST_MEASURING)
         costs = self._measuring.costs(variant.built, seconds)
-        costs = replace(costs, multiplications=self._multiplications(variant.built))
+        costs = replace(costs, multiplications=self._graphs.multiplications(variant.built))
         self._costs[variant.name] = costs
         return measured_of(variant, judgement, costs)
-
-    def _multiplications(self, built: Built) -> float | None:
-        """Returns what a network or a graph multiplies for a row; None for others."""
-        if built.format is ModelFormat.SKOPS:
-            return None
-        rows = self._loaded.choosing.rows
-        few = rows.take(np.arange(min(rows.count, _COUNTED_ROWS)))
-        try:
-            inputs = inputs_of_rows(built.open(), few)
-            return multiplications(read_model(built.files[ONNX]), inputs)
-        except ForeignModelError as error:
-            _log.info("multiplications cannot be counted: %s", error)
-            return None
-
-    def _node_times(self, built: Built) -> Sequence[NodeTime]:
-        """Returns what nodes take where ONNX Runtime computes the model; the slowest first."""
-        target = self._specification.target
-        if target.runtime is not Runtime.ONNX_RUNTIME or ONNX not in built.files:
-            return ()
-        rows = self._loaded.judging.rows
-        batch = rows.take(np.arange(target.batch_size) % rows.count)
-        inputs = inputs_of_rows(built.open(ONNX), batch)
-        return node_times(built.files[ONNX], inputs, self._folder)
 
     def _fails(self, what: str, error: Exception) -> None:
         _log.warning("%s failed", what, exc_info=error)
