@@ -207,16 +207,17 @@ def test_a_network_becomes_narrower(suite: RunningSuite, data: str) -> None:
     spec.budget.FromSeconds(5 * BUDGET)  # trainings are not begun that might not end in time
     run = suite.prune(spec)
     assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status.error
-    assert run.summary.point_count >= 1 and not run.summary.notes
+    assert run.summary.point_count >= 1
+    # On a busy machine a training may take too long, and the pruning goes on by itself.
+    assert all("in the pruning's own process instead" in each for each in run.summary.notes)
     point = run.summary.point
     assert run.summary.is_within and point.size_gain > 1
     assert run.summary.gain == point.multiplications_gain > 1
     trainings = trainings_of(suite, run.name)
-    assert len(trainings) == run.summary.point_count + 1, "one before anything is removed"
-    for each in trainings:
-        assert each.status.state == run_pb2.RUN_STATE_SUCCEEDED
-        assert each.spec.distillation.teacher_model_version == original
-    assert trainings[0].spec.HasField("growing_decay")
+    done = [each for each in trainings if each.status.state == run_pb2.RUN_STATE_SUCCEEDED]
+    assert done if run.summary.notes else len(done) == run.summary.point_count + 1
+    assert all(each.spec.distillation.teacher_model_version == original for each in trainings)
+    assert trainings[0].spec.HasField("growing_decay"), "before anything is removed"
     events = " ".join(each.log_line.text for each in suite.watch_pruning(run.name))
     for words in ("driven towards zero", "Without some units", "on the trainer's workers"):
         assert words in events
