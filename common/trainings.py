@@ -68,7 +68,7 @@ class Trainer(Protocol):
         ...
 
     def cancel(self, name: str) -> None:
-        """Asks a run to stop; what cannot be asked soon ends by itself, for its epochs are few."""
+        """Asks a run to stop; what cannot be asked soon ends by itself, for its time is bounded."""
         ...
 
 
@@ -186,7 +186,7 @@ class Trainings:
         self._running = ""
 
     def cancel(self) -> None:
-        """Cancels what is under way, if anything; not being able to costs its few epochs."""
+        """Cancels what is under way, if anything; not being able to costs the rest of its time."""
         name, self._running = self._running, ""
         if name:
             with suppress(TrainerError):

@@ -133,6 +133,18 @@ def test_two_workers_train_as_one_and_resume_as_if_nothing_had_happened(worlds: 
     assert finished[0] == finished[1]
 
 
+def test_workers_end_together_when_their_time_is_over(worlds: Worlds) -> None:
+    """Each sees another clock: rank 0's counts, also after a kill."""
+    data = worlds.desk.dataset(columns(203), split_parts(203), "y", Task.REGRESSION)
+    job = worlds.desk.job(data, {**SPEC, "epochs": 100_000, "max_duration": 2.0})
+    killed, ended = worlds.run(worlds.world(job, kill_at=25), worlds.world(job))
+    assert [killed.exit_codes, ended.exit_codes] == [[-9, -9], [0, 0]]
+    finished = [reports[-1]["finished"] for reports in ended.reports]
+    assert finished[0] == finished[1]
+    assert "'stoppedEarly': True" in str(finished[0])
+    assert 4 <= len(worlds.history(job)) < 100_000
+
+
 def test_the_number_of_workers_may_change_in_the_middle(worlds: Worlds) -> None:
     """Protects elasticity: three workers, then one, then two train what one alone does."""
     data = worlds.desk.dataset(columns(101), split_parts(101), "y", Task.REGRESSION)
