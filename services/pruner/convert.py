@@ -5,6 +5,8 @@ from aimass.pruner.v1 import pruner_pb2
 from common.data.messages import schema_from_proto
 from common.data.schema import KnownDataset, SplitCounts, Task
 from common.errors import InvalidFieldError
+from common.networks.layer_names import has_batch_norm, layer_names
+from common.networks.specification import from_proto
 from common.protobuf import enum_short_name, from_plain, resolve
 from services.pruner.domain.methods import METHODS, ModelFormat
 from services.pruner.domain.resolution import KnownModel, Resolved
@@ -59,6 +61,7 @@ def known_model(version: model_pb2.ModelVersion) -> KnownModel:
             "model.",
             reason="FORMAT_NOT_SUPPORTED",
         )
+    network = from_proto(version.network) if found is ModelFormat.TORCH_PACKAGE else None
     metrics = [name.partition("/")[2] for name in version.metrics if name.startswith("validation/")]
     return KnownModel(
         name=version.name,
@@ -68,6 +71,8 @@ def known_model(version: model_pb2.ModelVersion) -> KnownModel:
         metrics=tuple(metrics),
         roles=frozenset(version.artifacts),
         learned_validation=any(each.startswith(_SEARCHES) for each in version.lineage.inputs),
+        layers=layer_names(network) if network else (),
+        has_batch_norm=network is not None and has_batch_norm(network),
     )
 
 

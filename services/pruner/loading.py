@@ -1,7 +1,7 @@
 """From a pruning in the store to the model and the rows that it works with."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from common.data.schema import LABEL_TYPES, Column, ColumnType, Part, Schema
 from common.errors import FailedPreconditionError
 from common.models.answering import Question, places_of
 from common.models.outputs import UnknownOutputsError
+from common.models.preprocessing import Target
 from common.models.sample_rows import SampleRows, sample_rows
 from common.models.store import read_part, read_preprocessing
 from common.models.transform import ColumnTransform
@@ -23,10 +24,12 @@ from common.scoring.kinds import ProblemKind
 from common.scoring.metric import Needs
 from common.scoring.registry import metric_for
 from services.pruner.convert import known_model
+from services.pruner.domain.foreign.graphs import kept_layer_missing, read_model
 from services.pruner.domain.judging import HeldOut
-from services.pruner.domain.methods import ModelFormat
-from services.pruner.domain.resolution import LEAST_ROWS, KnownModel, kind_of
+from services.pruner.domain.methods import SMALL_NETWORK, ModelFormat
+from services.pruner.domain.resolution import LEAST_ROWS, KnownModel, kind_of, refused
 from services.pruner.domain.specification import PruningSpecification
+from services.pruner.domain.students.lessons import Lessons, lessons_of, moments
 from services.pruner.domain.variants import (
     ONNX,
     PREPROCESSING,
@@ -55,6 +58,7 @@ class Loaded:
         choosing: Rows that variants are chosen by.
         judging: Rows that nothing is chosen by.
         training_rows: How many training rows there are, whether among those learned or not.
+        lessons: What small networks learn from; None where there are none, or nobody asks for them.
     """
 
     version: model_pb2.ModelVersion
@@ -64,6 +68,7 @@ class Loaded:
     choosing: HeldOut
     judging: HeldOut
     training_rows: int
+    lessons: Lessons | None = None
 
 
 def load(
@@ -84,6 +89,7 @@ def load(
 
     Raises:
         FailedPreconditionError: The rows do not have what is needed; says what.
+        InvalidFieldError: A layer that is to stay is none of the model.
         DataLossError: A file is damaged.
     """
     model, schema = known_model(version), schema_from_proto(data.schema)
@@ -93,19 +99,36 @@ def load(
     truth, known = _truth(raw, kind, outputs, schema, model)
     raw, truth = raw.take(known), truth[known]
     chosen = _chosen(raw.columns[_PART], model, specification.seed)
-    rows_of = _rows_of(schema, version, store)
+    lessons = None
+    if SMALL_NETWORK in specification.methods:
+        target = _target(schema, outputs if kind.has_classes else (), truth[chosen[0]])
+        features = _features(schema, version)
+        lessons = lessons_of(features, version.signature, raw, chosen[0], target)
+    rows_of = _rows_of(schema, version, store, lessons)
     learned, choosing, judging = (HeldOut(rows_of(raw.take(each)), truth[each]) for each in chosen)
     _check_rows(specification, choosing, judging)
     metric = metric_for(kind, specification.metric)
     question = Question(outputs, kind, metric.needs is Needs.DECISIONS)
     files = {role: read_part(version, role, store) for role in _roles(model)}
+    if model.format is ModelFormat.ONNX:
+        _check_kept_layers(specification.kept_layers, files[ONNX], version.name)
     signature = model_pb2.Signature()
     signature.CopyFrom(version.signature)
     if kind.has_classes and not signature.classes:
         signature.classes.extend(outputs)
     built = Built(model.format, files, signature, network=version.network)
     rows = data.split_counts.train
-    return Loaded(version, built, question, learned, choosing, judging, rows)
+    return Loaded(version, built, question, learned, choosing, judging, rows, lessons)
+
+
+def _check_kept_layers(kept: Sequence[str], content: bytes, name: str) -> None:
+    missing = kept_layer_missing(read_model(content), kept) if kept else None
+    if missing is not None:
+        raise refused(
+            f"kept_layers[{missing}]",
+            f"{name} has no node `{kept[missing]}` with weights, nor weights "
+            f"`{kept[missing]}.weight`; look up its graph in an analysis.",
+        )
 
 
 def _roles(model: KnownModel) -> list[str]:
@@ -140,13 +163,27 @@ def _read(
     return concatenated(found)
 
 
+def _target(schema: Schema, classes: tuple[str, ...], learned: Truth) -> Target:
+    name = (*schema.targets, schema.target)[0]
+    if classes:
+        return Target(name=name, task="classification", classes=classes)
+    mean, scale = moments(learned.astype(np.float64))
+    return Target(name=name, task="regression", mean=mean, scale=scale)
+
+
 def _rows_of(
-    schema: Schema, version: model_pb2.ModelVersion, store: ObjectStore
+    schema: Schema, version: model_pb2.ModelVersion, store: ObjectStore, lessons: Lessons | None
 ) -> Callable[[RawRows], SampleRows]:
-    """Returns what turns raw rows into what the model takes."""
+    """Returns what turns raw rows into what the model takes, and networks that learn from it."""
     if version.format in (model_pb2.MODEL_FORMAT_SKOPS, model_pb2.MODEL_FORMAT_ONNX):
         features = _features(schema, version)
-        return lambda raw: sample_rows(raw, features, None)
+
+        def taken(raw: RawRows) -> SampleRows:
+            rows = sample_rows(raw, features, None)
+            inputs = lessons.inputs(raw) if lessons is not None else {}
+            return replace(rows, by_name={**rows.by_name, **inputs})
+
+        return taken
     preprocessing = read_preprocessing(version, store)
     names = preprocessing.network_input.names
 

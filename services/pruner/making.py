@@ -117,7 +117,10 @@ class Workshop:
         choosing = self.loaded.choosing
         inputs = inputs_of_rows(model, choosing.rows)
         content = base.built.files[ONNX]
-        for made in onnx_reductions(content, inputs, choosing.truth, self.seed, self.check):
+        staying = self.retraining.kept_layers
+        for made in onnx_reductions(
+            content, inputs, choosing.truth, self.seed, self.check, staying
+        ):
             built = self._graph(made.content, base.built)
             kept = {each.name for each in built.signature.inputs}
             gone = [each.name for each in base.built.signature.inputs if each.name not in kept]

@@ -22,6 +22,7 @@ from common.networks.specification import from_proto, to_proto
 from services.pruner.domain.foreign.graphs import read_model
 from services.pruner.domain.foreign.work import multiplications
 from services.pruner.domain.front import Gain
+from services.pruner.domain.importance import SCORINGS
 from services.pruner.domain.judging import HeldOut
 from services.pruner.domain.latency.layer_times import LayerTimes
 from services.pruner.domain.methods import ModelFormat
@@ -32,7 +33,7 @@ from services.pruner.domain.networks import (
     Workplace,
     smaller_networks,
 )
-from services.pruner.domain.specification import FineTuning
+from services.pruner.domain.specification import FineTuning, Importance
 from services.pruner.domain.tuning import Examples, OwnTutor, Tutor
 from services.pruner.domain.variants import (
     ONNX,
@@ -70,10 +71,14 @@ class Retraining:
     Attributes:
         settings: What the user wants of it.
         tutor: Returns who trains, given who does in this process.
+        importance: How units are ranked.
+        kept_layers: Names of layers that stay as they are.
     """
 
     settings: FineTuning
     tutor: Callable[[OwnTutor], Tutor] = lambda own: own
+    importance: Importance = Importance.TAYLOR
+    kept_layers: tuple[str, ...] = ()
 
 
 def network_variants(
@@ -102,6 +107,8 @@ def network_variants(
         epochs=retraining.settings.epochs,
         regularises=retraining.settings.regularise,
         pace=pace,
+        score=SCORINGS[retraining.importance],
+        kept_layers=retraining.kept_layers,
     )
     for made in smaller_networks(network, from_proto(base.network), work):
         yield made, _package(base, made, preprocessing, learned.rows)

@@ -3,7 +3,7 @@
 import inspect
 import operator
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -79,13 +79,12 @@ def _by_argument(module: nn.Module, shapes: Sequence[object]) -> tuple[object, .
 
 def _network(exported: ExportedProgram) -> ProgramNetwork:
     reader = _Reader.of(exported)
-    operations = tuple(
-        found for node in exported.graph.nodes if (found := reader.operation(node)) is not None
-    )
+    found = (reader.operation(node) for node in exported.graph.nodes)
+    operations, renamed = _out_of_place(each for each in found if each is not None)
     (output,) = next(node for node in exported.graph.nodes if node.op == "output").args
     if len(output) != 1 or not isinstance(output[0], fx.Node):
         raise NotTraceableError("It returns more than one tensor.")
-    program = Program(reader.inputs, operations, Ref(output[0].name))
+    program = Program(reader.inputs, operations, renamed.get(output[0].name, Ref(output[0].name)))
     tensors = dict(exported.state_dict) | dict(exported.constants)
     used = {each.name for step in operations for each in step.sources if isinstance(each, State)}
     learned = {name for name, each in tensors.items() if isinstance(each, nn.Parameter)}
@@ -97,6 +96,40 @@ def _network(exported: ExportedProgram) -> ProgramNetwork:
         )
     except UnknownOperationError as error:
         raise NotTraceableError(str(error)) from error
+
+
+def _out_of_place(
+    operations: Iterable[Operation],
+) -> tuple[tuple[Operation, ...], Mapping[str, Ref]]:
+    """Returns operations that leave alone what they take, and what their operands became by name.
+
+    What is done in place holds only as long as nothing else reads the same tensor, and that changes
+    where a block goes.
+    """
+    found: list[Operation] = []
+    renamed: dict[str, Ref] = {}
+    for each in operations:
+        kind = each.kind
+        if kind.startswith("aten.") and kind.split(".")[1].endswith("_"):
+            kind = kind.replace("_.", ".", 1)
+        done = Operation(
+            each.name,
+            kind,
+            tuple(_renamed(own, renamed) for own in each.arguments),
+            {name: _renamed(own, renamed) for name, own in each.options.items()},
+        )
+        found.append(done)
+        if kind != each.kind and isinstance(target := each.arguments[0], Ref):
+            first = done.arguments[0]
+            was = {name for name, ref in renamed.items() if ref == first}
+            renamed |= dict.fromkeys({target.name, *was}, Ref(each.name))
+    return tuple(found), renamed
+
+
+def _renamed(argument: Argument, renamed: Mapping[str, Ref]) -> Argument:
+    if isinstance(argument, tuple):
+        return tuple(_renamed(each, renamed) for each in argument)
+    return renamed.get(argument.name, argument) if isinstance(argument, Ref) else argument
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,8 @@
 """How much a network would miss each of its units."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -9,6 +11,8 @@ from torch import Tensor
 from common.networks.program import State
 from common.networks.program_network import ProgramNetwork, base_name
 from services.pruner.domain.dependencies.graph import Dependencies
+from services.pruner.domain.dependencies.layout import Layout
+from services.pruner.domain.specification import Importance
 
 Scores = Mapping[int, float]
 """Of units; those of different places can be compared, as far as the way of scoring says so."""
@@ -16,6 +20,11 @@ Scores = Mapping[int, float]
 Loss = Callable[[Tensor, Tensor], Tensor]
 Batches = Iterable[tuple[Sequence[Tensor], Tensor]]
 """What a network takes in, and the truth."""
+
+Scoring = Callable[[Dependencies, Batches, Loss], Scores]
+"""Says how important units are: the larger, the more."""
+
+_TINY = 1e-12
 
 
 def magnitudes(dependencies: Dependencies) -> Scores:
@@ -68,6 +77,60 @@ def changes(
             for unit, change in found.items():
                 totals[unit] = totals.get(unit, 0.0) + change**2
     return {unit: total / max(count, 1) for unit, total in totals.items()}
+
+
+@torch.no_grad()
+def activations(dependencies: Dependencies, batches: Batches) -> Scores:
+    """Returns how large what units give is, by the mean of its kind.
+
+    It is the root of the mean square of all values that a unit makes on the way through the network
+    (Molchanov et al., Pruning convolutional neural networks for resource efficient inference, 2017,
+    take their mean).
+
+    Args:
+        dependencies: Of the network, which is put into evaluation.
+        batches: Rows that say what matters.
+    """
+    network, totals = dependencies.network.eval(), dict[int, float]()
+    for inputs, _ in batches:
+        values = dict(zip(network.program.inputs, inputs, strict=True))
+        for operation in network.program.operations:
+            values[operation.name] = network.done(operation, values)
+            layout = dependencies.following.layouts[operation.name]
+            if isinstance(layout, Layout) and isinstance(values[operation.name], Tensor):
+                _add_squares(totals, dependencies, layout, values[operation.name])
+    return _by_kind(dependencies, {unit: total**0.5 for unit, total in totals.items()})
+
+
+def _add_squares(
+    totals: dict[int, float], dependencies: Dependencies, layout: Layout, values: Tensor
+) -> None:
+    """Adds the mean squares of a tensor's units, in shares of that of all of them."""
+    if not values.is_floating_point():
+        return
+    squares = values.double().square()
+    for at in range(values.dim()):
+        band = layout.band(at)
+        if band is None or len(band.axes) > 1:
+            continue
+        others = [each for each in range(values.dim()) if each != at]
+        along = squares.mean(others) if others else squares
+        roots = dependencies.following.units.roots(band.labels)
+        shares = along / max(float(along.mean()), _TINY)
+        for unit, share in zip(roots.tolist(), shares.tolist(), strict=True):
+            totals[unit] = totals.get(unit, 0.0) + share
+
+
+SCORINGS: Mapping[Importance, Scoring] = MappingProxyType(
+    {
+        Importance.TAYLOR: changes,
+        Importance.FISHER: partial(changes, row_by_row=True),
+        Importance.MAGNITUDE: lambda known, batches, loss: magnitudes(known),
+        Importance.NORM_SCALE: lambda known, batches, loss: scales(known),
+        Importance.ACTIVATION: lambda known, batches, loss: activations(known, batches),
+    }
+)
+"""By what the user may choose."""
 
 
 def _parts(inputs: Sequence[Tensor], truth: Tensor) -> list[tuple[Sequence[Tensor], Tensor]]:

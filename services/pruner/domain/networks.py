@@ -13,7 +13,7 @@ from common.networks.resizing import NotResizableError, resized
 from common.networks.specification import NetworkSpecification
 from services.pruner.domain.capture import capture
 from services.pruner.domain.dependencies.proving import proved_dependencies
-from services.pruner.domain.importance import changes
+from services.pruner.domain.importance import Scoring, changes
 from services.pruner.domain.latency.layer_shape import LayerShape
 from services.pruner.domain.regularising import first_to_go, numbers_of
 from services.pruner.domain.schedule import Rows, Schedule, Target, steps_to
@@ -97,6 +97,8 @@ class Workplace:
         epochs: Of training again.
         regularises: Whether what goes first is driven towards zero before anything goes.
         pace: In what time.
+        score: Of units, the larger the more important.
+        kept_layers: Names of layers that stay as they are.
     """
 
     examples: Examples
@@ -105,6 +107,8 @@ class Workplace:
     epochs: int
     regularises: bool
     pace: Pace
+    score: Scoring = changes
+    kept_layers: tuple[str, ...] = ()
 
 
 def smaller_networks(
@@ -151,9 +155,11 @@ class _Shrinking:
         self._sensitivities = self._measured(first)
         if self._work.regularises:
             first = self._regularised(first)
-        schedule = Schedule(_FARTHEST, step=self._work.place.step)
+        work = self._work
+        schedule = Schedule(_FARTHEST, step=work.place.step, kept_layers=work.kept_layers)
         stops = list(_STOPS)
-        for step in steps_to(first, self._rows, self._target, schedule, self._recover):
+        steps = steps_to(first, self._rows, self._target, schedule, self._recover, work.score)
+        for step in steps:
             self._work.pace.check()
             self._work.pace.tell(
                 f"Without {_WORDS.get(step.what, step.what)} it takes {1 / step.gain:.0%}; the "
@@ -186,12 +192,15 @@ class _Shrinking:
 
         Source: Wang et al., Neural pruning via growing regularization (ICLR 2021).
         """
-        known = proved_dependencies(network, self._example)
+        kept = self._work.kept_layers
+        known = proved_dependencies(network, self._example, kept_layers=kept)
         if self._left < _PLENTY * self._work.pace.seconds:
             self._work.pace.tell("Time is too short to drive units towards zero beforehand.")
             return network
         step = self._work.place.step
-        units = first_to_go(known, self._rows, self._target, _REGULARISED_GAIN, step)
+        units = first_to_go(
+            known, self._rows, self._target, _REGULARISED_GAIN, step, self._work.score
+        )
         if not units:
             return network
         built = build_network(self._specification)

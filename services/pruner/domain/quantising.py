@@ -3,7 +3,7 @@
 import contextlib
 import logging
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from services.pruner.domain.foreign.graphs import (
     constants,
     copied,
     distance,
+    is_kept,
     outputs,
     replace,
     taken,
@@ -48,7 +49,12 @@ _MUCH_LESS = 0.5
 _TO_SPEAK_OF = 1e-3
 
 
-def static_int8(model: onnx.ModelProto, rows: Rows, check: Callable[[], None]) -> Changed:
+def static_int8(
+    model: onnx.ModelProto,
+    rows: Rows,
+    check: Callable[[], None],
+    kept_layers: Collection[str] = (),
+) -> Changed:
     """Returns a network in 8 bits, scales of weights by channel, those of activations from rows.
 
     The first and the last layer stay in floating point where that takes away at least half of the
@@ -58,6 +64,7 @@ def static_int8(model: onnx.ModelProto, rows: Rows, check: Callable[[], None]) -
         model: As `read_model` gives it.
         rows: Inputs by name, like those that will come.
         check: Called before each attempt; what it raises ends the work.
+        kept_layers: Names of layers that stay as they are.
 
     Raises:
         ForeignModelError: It has no layers to quantise.
@@ -65,22 +72,26 @@ def static_int8(model: onnx.ModelProto, rows: Rows, check: Callable[[], None]) -
     with tempfile.TemporaryDirectory() as folder, _quiet():
         source = _prepared(model, Path(folder))
         layers = _layers(source.graph, _WEIGHTED)
+        kept = [each.name for each in layers if is_kept(each, kept_layers)]
+        free = [each.name for each in layers if each.name not in kept]
+        if not free:
+            raise ForeignModelError("All layers that could be quantised are to stay.")
         few = taken(rows, slice(_MOST_ROWS))
         expected = outputs(model, few)
 
         def attempt(excluded: Sequence[str]) -> _Attempt:
             check()
-            found = _quantised(source, few, excluded, Path(folder))
+            found = _quantised(source, few, [*kept, *excluded], Path(folder))
             return _Attempt(found, tuple(excluded), distance(expected, outputs(found, few)))
 
-        best = _best(attempt, [layers[0].name, layers[-1].name])
+        best = _best(attempt, [free[0], free[-1]])
     left = [called(layer) for layer in layers if layer.name in best.excluded]
-    note = f"{len(layers) - len(left):,} of {len(layers):,} layers compute with 8 bits"
+    note = f"{len(free) - len(left):,} of {len(layers):,} layers compute with 8 bits"
     note += f"; {' and '.join(left)} would lose most and stay" if left else ""
     return Changed(best.model, (f"{note}: outputs are off by {best.off_by()}.",))
 
 
-def dynamic_int8(model: onnx.ModelProto, rows: Rows) -> Changed:
+def dynamic_int8(model: onnx.ModelProto, rows: Rows, kept_layers: Collection[str] = ()) -> Changed:
     """Returns a network whose products have weights of 8 bits; activations get scales as they come.
 
     Slower than floating point for convolutions, so that models with these are refused.
@@ -88,6 +99,7 @@ def dynamic_int8(model: onnx.ModelProto, rows: Rows) -> Changed:
     Args:
         model: As `read_model` gives it.
         rows: Inputs by name, on which outputs are compared.
+        kept_layers: Names of layers that stay as they are.
 
     Raises:
         ForeignModelError: It has no matrix products, or has convolutions.
@@ -97,8 +109,15 @@ def dynamic_int8(model: onnx.ModelProto, rows: Rows) -> Changed:
     with tempfile.TemporaryDirectory() as folder, _quiet():
         source, path = _prepared(model, Path(folder)), Path(folder) / "dynamic.onnx"
         is_modern = _opset(source) >= _PER_CHANNEL_OPSET
+        kept = [each.name for each in source.graph.node if is_kept(each, kept_layers)]
+        kept += [f"{name}_MatMul" for name in kept]  # what the quantiser makes of a Gemm first
         quantize_dynamic(
-            source, path, sorted(_PRODUCTS), per_channel=is_modern, extra_options=_OPTIONS
+            source,
+            path,
+            sorted(_PRODUCTS),
+            per_channel=is_modern,
+            nodes_to_exclude=kept,
+            extra_options=_OPTIONS,
         )
         found = _standard(onnx.load(path))
     attempt = _Attempt(found, (), distance(outputs(model, rows), outputs(found, rows)))

@@ -7,13 +7,18 @@ from torch import Tensor
 
 from services.pruner.domain.amounts import Wanted, units_to_remove
 from services.pruner.domain.dependencies.graph import Dependencies
-from services.pruner.domain.importance import changes
+from services.pruner.domain.importance import Scoring, changes
 from services.pruner.domain.latency.layer_shape import layers_of
 from services.pruner.domain.schedule import Rows, Target
 
 
 def first_to_go(
-    known: Dependencies, rows: Rows, target: Target, gain: float, step: int
+    known: Dependencies,
+    rows: Rows,
+    target: Target,
+    gain: float,
+    step: int,
+    score: Scoring = changes,
 ) -> frozenset[int]:
     """Returns the units that would go at once for a gain.
 
@@ -23,9 +28,10 @@ def first_to_go(
         target: Where it is to run.
         gain: How many times less time its layers are to take.
         step: Widths are multiples of it.
+        score: Of units, the larger the more important.
     """
     layers = layers_of(known, target.rows)
-    scores = changes(known, rows.batches, rows.loss)
+    scores = score(known, rows.batches, rows.loss)
     now = sum(target.seconds(each.shape) for each in layers.values())
     return units_to_remove(known, layers, target.seconds, scores, Wanted(now / gain, step))
 

@@ -12,6 +12,7 @@ from services.pruner.domain.methods import METHODS, ModelFormat, methods_for
 from services.pruner.domain.specification import (
     FIELD,
     FineTuning,
+    Importance,
     PruningSpecification,
     Runtime,
     Target,
@@ -33,6 +34,8 @@ class KnownModel:
         metrics: Names of the metrics that it was measured by, the parts of the split left out.
         roles: Of its files.
         learned_validation: Whether it has learned from validation rows, as those of searches have.
+        layers: Names of a network's layers with widths of their own.
+        has_batch_norm: Whether it is a network with batch normalisation.
     """
 
     name: str
@@ -42,6 +45,8 @@ class KnownModel:
     metrics: tuple[str, ...]
     roles: frozenset[str]
     learned_validation: bool
+    layers: tuple[str, ...] = ()
+    has_batch_norm: bool = False
 
 
 @dataclass(frozen=True)
@@ -90,7 +95,9 @@ def resolve_against(
         "methods": tuple(_methods(specification.methods, model)),
         "target": _target(specification.target, model),
         "fine_tuning": _fine_tuning(specification.fine_tuning, model),
+        "importance": _importance(specification.importance, model),
     }
+    _check_kept_layers(specification.kept_layers, model)
     return Resolved(specification.model_copy(update=changes), choosing, judging)
 
 
@@ -189,3 +196,35 @@ def _fine_tuning(wanted: FineTuning | None, model: KnownModel) -> FineTuning | N
             f"{model.format} model; leave it out.",
         )
     return None
+
+
+def _importance(wanted: Importance | None, model: KnownModel) -> Importance | None:
+    if model.format is ModelFormat.TORCH_PACKAGE:
+        if wanted is Importance.NORM_SCALE and not model.has_batch_norm:
+            raise refused(
+                "importance",
+                f"{model.name} has no batch normalisation whose scales could rank its units; take "
+                "TAYLOR, FISHER, MAGNITUDE or ACTIVATION.",
+            )
+        return wanted or Importance.TAYLOR
+    if wanted is not None:
+        raise refused(
+            "importance",
+            f"Only units of the trainer's networks are ranked by it, and {model.name} is a "
+            f"{model.format} model; leave it out.",
+        )
+    return None
+
+
+def _check_kept_layers(wanted: Iterable[str], model: KnownModel) -> None:
+    """Refuses layers that a network does not have; those of ONNX models are not known yet."""
+    for place, name in enumerate(wanted):
+        field = f"kept_layers[{place}]"
+        if model.format is ModelFormat.SKOPS:
+            raise refused(
+                field,
+                f"{model.name} is a scikit-learn model and has no layers; leave `kept_layers` out.",
+            )
+        if model.format is ModelFormat.TORCH_PACKAGE and name not in model.layers:
+            there_are = f"there are {named(model.layers)}" if model.layers else "there is none"
+            raise refused(field, f"{model.name} has no layer `{name}`; {there_are}.")

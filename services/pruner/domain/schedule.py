@@ -13,7 +13,7 @@ from services.pruner.domain.blocks import blocks_of, without_block
 from services.pruner.domain.dependencies.graph import Dependencies
 from services.pruner.domain.dependencies.proving import proved_dependencies
 from services.pruner.domain.dependencies.removal import without
-from services.pruner.domain.importance import Batches, Loss, Scores, changes
+from services.pruner.domain.importance import Loss, Scoring, changes
 from services.pruner.domain.latency.layer_shape import layers_of
 from services.pruner.domain.statistics import estimate_statistics
 
@@ -47,12 +47,14 @@ class Schedule:
         part: Of the time that is left, what a step takes away.
         step: Widths are multiples of it.
         near: Share of the gain that is enough, and of what is got that may be asked for.
+        kept_layers: Names of layers that stay as they are.
     """
 
     gain: float
     part: float = 0.12
     step: int = 16
     near: float = 0.96
+    kept_layers: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def steps_to(
     target: Target,
     schedule: Schedule,
     recover: Recovery = lambda _: None,
-    score: Callable[[Dependencies, Batches, Loss], Scores] = changes,
+    score: Scoring = changes,
 ) -> Iterator[Step]:
     """Yields the network after each step; ends where the gain is got or nothing more may go.
 
@@ -117,7 +119,11 @@ def steps_to(
         score: Of units, the larger the more important.
     """
     gain = 1.0
-    known = proved_dependencies(network, rows.example)
+
+    def proved(some: ProgramNetwork) -> Dependencies:
+        return proved_dependencies(some, rows.example, kept_layers=schedule.kept_layers)
+
+    known = proved(network)
     while gain < schedule.near * schedule.gain:
         stepping = _Stepping(known, rows, target, schedule, score)
         step = stepping.step(gain)
@@ -126,7 +132,7 @@ def steps_to(
         recover(step.network)
         yield step
         gain = step.gain
-        known = proved_dependencies(step.network, rows.example)
+        known = proved(step.network)
 
 
 @dataclass(frozen=True)
@@ -143,7 +149,7 @@ class _Stepping:
     rows: Rows
     target: Target
     schedule: Schedule
-    score: Callable[[Dependencies, Batches, Loss], Scores]
+    score: Scoring
 
     def step(self, gain: float) -> Step | None:
         """Returns the cheapest step that does not go too far; None where there is none.
@@ -191,7 +197,18 @@ class _Stepping:
         network = self.known.network
         for block in blocks_of(network, self.rows.example):
             small = without_block(network, block)
+            if self._disturbs(small):
+                continue
             yield _Option(block.sum, small, self._seconds(small))
+
+    def _disturbs(self, small: ProgramNetwork) -> bool:
+        """Returns whether a block went that holds a layer that stays, or stood beside one.
+
+        Blocks behind one that goes get other numbers, and so other names.
+        """
+        gone = self.known.network.state_dict().keys() - small.state_dict().keys()
+        places = {_place(name) for name in gone}
+        return any(_place(layer) in places for layer in self.schedule.kept_layers)
 
     def _seconds(self, network: ProgramNetwork) -> float:
         """Returns what the layers take that are left in a network without blocks."""
@@ -203,3 +220,8 @@ class _Stepping:
         """Returns an option with its statistics and its loss."""
         estimate_statistics(option.network, [inputs for inputs, _ in self.rows.batches])
         return replace(option, loss=self.rows.mean_loss(option.network))
+
+
+def _place(name: str) -> tuple[str, ...]:
+    """Returns in which list of blocks a parameter or layer is, `stages.1` for instance."""
+    return tuple(name.split(".")[:2])

@@ -23,6 +23,16 @@ class Runtime(StrEnum):
     ONNX_RUNTIME = "onnx_runtime"
 
 
+class Importance(StrEnum):
+    """How units of a network are ranked, named as in `aimass.pruner.v1.Importance`."""
+
+    TAYLOR = "taylor"
+    FISHER = "fisher"
+    MAGNITUDE = "magnitude"
+    NORM_SCALE = "norm_scale"
+    ACTIVATION = "activation"
+
+
 class _Specification(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -58,3 +68,5 @@ class PruningSpecification(_Specification):
     budget: float = Field(600.0, ge=10, le=30 * _DAY, allow_inf_nan=False)
     seed: int = Field(0, ge=0, lt=2**32)
     fine_tuning: FineTuning | None = None
+    kept_layers: tuple[Name, ...] = Field((), max_length=1_000)
+    importance: Importance | None = None

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 
 from aimass.pruner.v1 import pruner_pb2
 from common.runs.owner import RunOwner
 from common.trainings import RemoteTrainer, TrainerError
 from services.pruner.domain.methods import ModelFormat
-from services.pruner.domain.specification import FineTuning, PruningSpecification
+from services.pruner.domain.specification import FineTuning, Importance, PruningSpecification
 from services.pruner.loading import Loaded
 from services.pruner.networks import Retraining
 from services.pruner.trainings.orders import Order
@@ -30,9 +31,14 @@ def retraining_for(
         loaded: What it works with.
         note: Hears why workers did not train, a sentence.
     """
-    settings = specification.fine_tuning or FineTuning()
+    plain = Retraining(
+        specification.fine_tuning or FineTuning(),
+        importance=specification.importance or Importance.TAYLOR,
+        kept_layers=specification.kept_layers,
+    )
+    settings = plain.settings
     if loaded.built.format is not ModelFormat.TORCH_PACKAGE or not settings.workers:
-        return Retraining(settings)
+        return plain
     order = Order.of(
         built=loaded.built,
         original=loaded.version.name,
@@ -45,4 +51,4 @@ def retraining_for(
     if owner.attempt > 1:
         with suppress(TrainerError):  # one that is away is asked again before the first training
             school.begin()
-    return Retraining(settings, school.tutor)
+    return replace(plain, tutor=school.tutor)

@@ -12,7 +12,8 @@ from torch.nn import functional
 from services.pruner.domain.capture import capture
 from services.pruner.domain.dependencies.graph import Coupled, Dependencies, dependencies
 from services.pruner.domain.dependencies.removal import masked
-from services.pruner.domain.importance import changes, magnitudes, scales
+from services.pruner.domain.importance import SCORINGS, activations, changes, magnitudes, scales
+from services.pruner.domain.specification import Importance
 
 ROWS, WIDTH = 64, 12
 
@@ -104,3 +105,35 @@ def test_changes_rank_units_as_the_real_change_of_the_loss_does(
             after = functional.cross_entropy(masked(known, [unit])(inputs), truth, reduction="none")
             real.append(float((after - before).square().mean()))
     assert spearmanr([found[unit] for unit in units], real).statistic > 0.9
+
+
+def test_activations_are_those_of_the_rows(rows: tuple[Tensor, Tensor]) -> None:
+    """Large weights of what the rows never switch on give nothing."""
+    module = Small().eval()
+    with torch.no_grad():
+        module.first.weight[3] *= 10
+        module.first.bias[3] = -1000
+        module.norm.bias[4] = 10
+    known = dependencies(capture(module, (rows[0],)), (rows[0],))
+    scores = dict(activations(known, [((rows[0],), rows[1])]))
+    assert np.mean(list(scores.values())) == pytest.approx(1)
+    own = [scores[unit] for unit in hidden(known).units]
+    with torch.no_grad():
+        after = functional.relu(module.norm(module.first(rows[0]))).square().mean(0)
+    assert after[3] == 0 and int(after.argmax()) == 4
+    assert own[4] > np.median(own)
+
+
+@pytest.mark.parametrize("importance", list(Importance))
+def test_every_way_finds_a_unit_that_does_nothing(
+    rows: tuple[Tensor, Tensor], importance: Importance
+) -> None:
+    """Whatever the user chooses, what is all zeros goes first."""
+    module = Small().eval()
+    with torch.no_grad():
+        for tensor in (module.first.weight, module.first.bias, module.norm.weight):
+            tensor[9] = 0
+        module.head.weight[:, 9] = 0
+    known = dependencies(capture(module, (rows[0],)), (rows[0],))
+    scores = SCORINGS[importance](known, [((rows[0],), rows[1])], functional.cross_entropy)
+    assert at_least(known, dict(scores)) == 9

@@ -13,7 +13,12 @@ from services.pruner.convert import known_model, run_to_proto, specification_fro
 from services.pruner.domain.front import Gain
 from services.pruner.domain.methods import METHODS, ModelFormat, methods_for
 from services.pruner.domain.resolution import KnownModel, resolve_against
-from services.pruner.domain.specification import FineTuning, PruningSpecification, Runtime
+from services.pruner.domain.specification import (
+    FineTuning,
+    Importance,
+    PruningSpecification,
+    Runtime,
+)
 
 SCHEMA = Schema(
     (
@@ -34,6 +39,7 @@ MODEL = KnownModel(
     roles=frozenset({"skops", "samples"}),
     learned_validation=False,
 )
+PACKAGE = replace(MODEL, format=ModelFormat.TORCH_PACKAGE, roles=frozenset({"weights", "onnx"}))
 
 
 def refusal(
@@ -144,9 +150,32 @@ def test_every_format_has_methods() -> None:
 
 def test_only_networks_are_trained_again() -> None:
     """Their defaults are filled in; elsewhere the settings would change nothing."""
-    package = replace(MODEL, format=ModelFormat.TORCH_PACKAGE, roles=frozenset({"weights", "onnx"}))
-    tuning = resolve_against(PruningSpecification(), package, DATA).specification.fine_tuning
+    tuning = resolve_against(PruningSpecification(), PACKAGE, DATA).specification.fine_tuning
     assert tuning == FineTuning(epochs=4, workers=4, regularise=True)
     assert resolve_against(PruningSpecification(), MODEL, DATA).specification.fine_tuning is None
     field, why = refusal({"fine_tuning": FineTuning(epochs=2)})
     assert field == "fine_tuning" and why.endswith("leave it out.")
+
+
+def test_layers_that_stay_are_layers_of_the_network() -> None:
+    """A wrong name is refused with the names that there are; graphs are not opened for it."""
+    package = replace(PACKAGE, layers=("layers.0", "layers.2"))
+    resolved = resolve_against(PruningSpecification(kept_layers=("layers.2",)), package, DATA)
+    assert resolved.specification.kept_layers == ("layers.2",)
+    field, why = refusal({"kept_layers": ("layers.0", "layers.1")}, package)
+    assert field == "kept_layers[1]"
+    assert why == "models/m/versions/3 has no layer `layers.1`; there are layers.0 or layers.2."
+    assert refusal({"kept_layers": ("a",)})[0] == "kept_layers[0]"
+    assert "there is none" in refusal({"kept_layers": ("a",)}, PACKAGE)[1]
+
+
+def test_units_are_ranked_by_what_the_network_has() -> None:
+    """Scales need a normalisation, and only networks have units."""
+    resolved = resolve_against(PruningSpecification(), PACKAGE, DATA)
+    assert resolved.specification.importance is Importance.TAYLOR
+    field, why = refusal({"importance": Importance.NORM_SCALE}, PACKAGE)
+    assert field == "importance" and why.endswith("MAGNITUDE or ACTIVATION.")
+    normed = replace(PACKAGE, has_batch_norm=True)
+    asked = PruningSpecification(importance=Importance.NORM_SCALE)
+    assert resolve_against(asked, normed, DATA).specification.importance is Importance.NORM_SCALE
+    assert refusal({"importance": Importance.TAYLOR})[1].endswith("leave it out.")

@@ -1,6 +1,6 @@
 """Rules are believed only where numbers agree: removing must be what setting to 0 is."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -13,10 +13,14 @@ from services.pruner.domain.dependencies.rules import RULES, Rule
 
 _CLOSE = 1e-4
 UNPROVED = "removing it changes more than setting it to 0"
+NAMED = "it was named as one that stays"
 
 
 def proved_dependencies(
-    network: ProgramNetwork, inputs: Sequence[Tensor], rules: Mapping[str, Rule] = RULES
+    network: ProgramNetwork,
+    inputs: Sequence[Tensor],
+    rules: Mapping[str, Rule] = RULES,
+    kept_layers: Collection[str] = (),
 ) -> Dependencies:
     """Returns what goes together in a network; what cannot be proved by numbers stays.
 
@@ -28,8 +32,13 @@ def proved_dependencies(
         network: Is put into evaluation.
         inputs: An example of at least two rows.
         rules: What is known of operations.
+        kept_layers: Names of layers that stay as they are: none of what they take and give goes.
     """
     found = dependencies(network, inputs, rules)
+    for layer in kept_layers:
+        layout = found.following.states.get(f"{layer}.weight")
+        if layout is not None:
+            found.following.freeze(layout, NAMED)
     drawn = Dependencies(found.following, _drawn(network))
     for group in found.removable:
         if not _is_proved(drawn, group, inputs):

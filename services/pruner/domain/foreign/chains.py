@@ -1,6 +1,6 @@
 """Channels in ONNX graphs: where they come from, what carries them, and who takes them."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,7 @@ from services.pruner.domain.foreign.graphs import (
     attributes,
     called,
     constants,
+    is_kept,
     uses,
 )
 
@@ -119,8 +120,13 @@ class _FrozenError(Exception):
     """Channels stay; says why."""
 
 
-def chains(model: onnx.ModelProto) -> Iterator[Chain | str]:
-    """Yields channels that can be removed, and sentences on those that stay."""
+def chains(model: onnx.ModelProto, kept: Collection[str] = ()) -> Iterator[Chain | str]:
+    """Yields channels that can be removed, and sentences on those that stay.
+
+    Args:
+        model: A model without branches and loops.
+        kept: Names of layers that stay as they are.
+    """
     graph = model.graph
     known = {name: numpy_helper.to_array(each) for name, each in constants(graph).items()}
     used = uses(graph)
@@ -129,7 +135,7 @@ def chains(model: onnx.ModelProto) -> Iterator[Chain | str]:
         if not is_producer or len(node.input) < 2 or node.input[1] not in known:
             continue
         try:
-            yield _Walk(known, used).chain(node, list(graph.node)[place + 1 :])
+            yield _Walk(known, used, kept).chain(node, list(graph.node)[place + 1 :])
         except _FrozenError as reason:
             yield f"Channels of {called(node)} stay: {reason}."
 
@@ -149,6 +155,7 @@ class _Walk:
 
     known: dict[str, Array]
     used: dict[str, list[Use]]
+    kept: Collection[str]
     channels: int = 0
     carried: dict[str, _Carried] = field(default_factory=dict)
     parts: list[Part] = field(default_factory=list)
@@ -181,6 +188,8 @@ class _Walk:
         )
 
     def _start(self, node: onnx.NodeProto) -> None:
+        if is_kept(node, self.kept):
+            raise _FrozenError("it was named as one that stays")
         weight, given = self.known[node.input[1]], attributes(node)
         carried = _Carried(1, weight.ndim) if node.op_type == "Conv" else _Carried(-1, 2)
         axis = 0 if node.op_type == "Conv" or given.get("transB", 0) else 1
@@ -246,6 +255,8 @@ class _Walk:
         self.carried[node.output[0]] = carried
 
     def _take(self, node: onnx.NodeProto, carried: _Carried) -> None:
+        if is_kept(node, self.kept):
+            raise _FrozenError(f"{called(node)}, which was named as one that stays, takes them")
         given, weight = attributes(node), self.known.get(node.input[1])
         is_convolution = node.op_type == "Conv"
         if weight is None:

@@ -1,6 +1,6 @@
 """Networks whose large layers become two small ones: fewer numbers where outputs go together."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from services.pruner.domain.foreign.graphs import (
     called,
     constants,
     copied,
+    is_kept,
     observed,
     plural,
     replace,
@@ -56,7 +57,11 @@ class _Layer:
 
 
 def factored(
-    model: onnx.ModelProto, rows: Rows, tolerance: float, check: Callable[[], None] = lambda: None
+    model: onnx.ModelProto,
+    rows: Rows,
+    tolerance: float,
+    check: Callable[[], None] = lambda: None,
+    kept_layers: Collection[str] = (),
 ) -> Changed:
     """Returns a model with layers of low rank.
 
@@ -70,8 +75,9 @@ def factored(
         rows: Inputs by name, from which outputs of layers are known.
         tolerance: Share of the variance of what a layer gives that may get lost.
         check: Called before each layer; what it raises ends the work.
+        kept_layers: Names of layers that stay as they are.
     """
-    layers = list(_layers(model.graph))
+    layers = [each for each in _layers(model.graph) if not is_kept(each.node, kept_layers)]
     if not layers:
         return Changed(model)
     axes = {each.value: 1 if each.shape else -1 for each in layers}

@@ -1,7 +1,7 @@
 """ONNX graphs: made ready for changes, who uses what, and the values that flow in them."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ from common.models.onnx_session import onnx_session
 Array = npt.NDArray[Any]
 Rows = Mapping[str, Array]
 
+_WEIGHT, _IN_TWINS = ".weight", "network."
 _NUMBERS_AT_ONCE = 4_000_000
 # Initialisers are constants, and no inputs, from this version on.
 _IR_VERSION = 4
@@ -137,6 +138,25 @@ def _check_numbers(numbers: Array, where: str) -> None:
 def called(node: onnx.NodeProto) -> str:
     """Returns what a node is called in notes."""
     return f"{node.op_type} `{node.name or next(filter(None, node.output), '')}`"
+
+
+def is_kept(node: onnx.NodeProto, kept: Collection[str]) -> bool:
+    """Returns whether a node is one of the layers that stay as they are.
+
+    Args:
+        node: The node.
+        kept: Names of nodes, or of their weights without `.weight` and what a twin has before them.
+    """
+    weights = [name.removesuffix(_WEIGHT) for name in node.input if name.endswith(_WEIGHT)]
+    names = {node.name, *weights, *(each.removeprefix(_IN_TWINS) for each in weights)}
+    return not names.isdisjoint(kept)
+
+
+def kept_layer_missing(model: onnx.ModelProto, kept: Sequence[str]) -> int | None:
+    """Returns the place of the first name of a layer that a model does not have, None of none."""
+    layers = [node for node in model.graph.node if node.op_type in _WEIGHTED]
+    known = [any(is_kept(node, [name]) for node in layers) for name in kept]
+    return known.index(False) if False in known else None
 
 
 def as_array(value: Any) -> Array:

@@ -1,7 +1,7 @@
 """Models without source become smaller: all that is tried, from careful to bold."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -36,7 +36,7 @@ _FEWER_INPUTS = "fewer_inputs"
 _LEAST_ROWS = 4
 
 Check = Callable[[], None]
-Step = Callable[[onnx.ModelProto, Rows, float, Check], Changed]
+Step = Callable[[onnx.ModelProto, Rows, float, Check, Collection[str]], Changed]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,12 @@ class OnnxReduced:
 
 
 def onnx_reductions(
-    content: bytes, rows: Rows, truth: Array, seed: int, check: Check
+    content: bytes,
+    rows: Rows,
+    truth: Array,
+    seed: int,
+    check: Check,
+    kept_layers: Collection[str] = (),
 ) -> Iterator[OnnxReduced]:
     """Yields smaller models, from those that give equal outputs to bold ones.
 
@@ -70,6 +75,7 @@ def onnx_reductions(
         truth: What is true of them: classes or numbers, (rows,).
         seed: Decides which rows are used for what.
         check: Called between steps; what it raises ends the work.
+        kept_layers: Names of layers that stay as they are.
 
     Raises:
         ForeignModelError: It is no model that runs, its weights are NaN, or rows do not fit.
@@ -78,7 +84,8 @@ def onnx_reductions(
     _check_rows(model, rows)
     order = np.random.default_rng(seed).permutation(row_count(rows))
     shuffled = taken({name: np.asarray(values) for name, values in rows.items()}, order)
-    yield from _Reducing(model, shuffled, np.asarray(truth)[order], check).all(len(content))
+    reducing = _Reducing(model, shuffled, np.asarray(truth)[order], check, kept_layers)
+    yield from reducing.all(len(content))
 
 
 def _check_rows(model: onnx.ModelProto, rows: Rows) -> None:
@@ -95,8 +102,16 @@ def _check_rows(model: onnx.ModelProto, rows: Rows) -> None:
 class _Reducing:
     """What is tried of one model."""
 
-    def __init__(self, model: onnx.ModelProto, rows: Rows, truth: Array, check: Check) -> None:
+    def __init__(
+        self,
+        model: onnx.ModelProto,
+        rows: Rows,
+        truth: Array,
+        check: Check,
+        kept_layers: Collection[str],
+    ) -> None:
         self._model, self._rows, self._check = model, rows, check
+        self._kept_layers = kept_layers
         try:
             self._expected = outputs(model, rows)
         except Exception as error:  # onnxruntime's own exceptions have no common root.
@@ -162,7 +177,7 @@ class _Reducing:
     ) -> Iterator[OnnxReduced]:
         """Yields what a step makes at tolerances that rise, and each in 8 bits as well."""
         for name, tolerance in levels.items():
-            changed = step(base.model, self._rows, tolerance, self._check)
+            changed = step(base.model, self._rows, tolerance, self._check, self._kept_layers)
             found = Changed(changed.model, base.notes + changed.notes)
             reduced = self._reduced(name, found, size)
             if reduced is None:
@@ -190,10 +205,10 @@ class _Reducing:
             yield reduced
 
     def _static(self, model: onnx.ModelProto) -> Changed:
-        return static_int8(model, self._rows, self._check)
+        return static_int8(model, self._rows, self._check, self._kept_layers)
 
     def _dynamic(self, model: onnx.ModelProto) -> Changed:
-        return dynamic_int8(model, self._rows)
+        return dynamic_int8(model, self._rows, self._kept_layers)
 
     def _says_less(self, model: onnx.ModelProto) -> bool:
         found = losses(outputs(model, self._rows), self._truth)

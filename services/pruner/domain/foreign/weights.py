@@ -1,6 +1,6 @@
 """Networks with fewer channels and neurons: those go that others or nothing can stand for."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -37,7 +37,11 @@ _ROUNDING = 1e-9
 
 
 def narrowed(
-    model: onnx.ModelProto, rows: Rows, tolerance: float, check: Callable[[], None] = lambda: None
+    model: onnx.ModelProto,
+    rows: Rows,
+    tolerance: float,
+    check: Callable[[], None] = lambda: None,
+    kept_layers: Collection[str] = (),
 ) -> Changed:
     """Returns a model with fewer channels and neurons.
 
@@ -52,10 +56,11 @@ def narrowed(
         rows: Inputs by name, from which activations are known.
         tolerance: Share of what a layer gives to the next that may get lost.
         check: Called before each layer; what it raises ends the work.
+        kept_layers: Names of layers that stay as they are.
     """
     new, few = _with_own_vectors(model), taken(rows, slice(_MOST_ROWS))
     notes, before, after = [], 0, 0
-    for chain in list(chains(new)):
+    for chain in list(chains(new, kept_layers)):
         check()
         if isinstance(chain, str):
             notes.append(chain)

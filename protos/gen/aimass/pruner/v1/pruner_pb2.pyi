@@ -22,6 +22,54 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _Importance:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ImportanceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Importance.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    IMPORTANCE_UNSPECIFIED: _Importance.ValueType  # 0
+    """Means TAYLOR."""
+    IMPORTANCE_TAYLOR: _Importance.ValueType  # 1
+    """Square of the change of the loss to first order if the unit were 0, of batches (Molchanov et al.,
+    CVPR 2019).
+    """
+    IMPORTANCE_FISHER: _Importance.ValueType  # 2
+    """The same of single rows: the diagonal of the Fisher information, of second order (Theis et al.,
+    2018). Takes longer.
+    """
+    IMPORTANCE_MAGNITUDE: _Importance.ValueType  # 3
+    """Norm of the unit's weights beside others of its kind (Li et al., ICLR 2017). Needs no rows."""
+    IMPORTANCE_NORM_SCALE: _Importance.ValueType  # 4
+    """Scale of the unit in batch normalisation (Liu et al., ICCV 2017); units without one stay. Refused
+    for networks without batch normalisation.
+    """
+    IMPORTANCE_ACTIVATION: _Importance.ValueType  # 5
+    """Size of what the unit gives beside others of its kind (Molchanov et al., ICLR 2017)."""
+
+class Importance(_Importance, metaclass=_ImportanceEnumTypeWrapper):
+    """How units of a network are ranked: those that come last go first."""
+
+IMPORTANCE_UNSPECIFIED: Importance.ValueType  # 0
+"""Means TAYLOR."""
+IMPORTANCE_TAYLOR: Importance.ValueType  # 1
+"""Square of the change of the loss to first order if the unit were 0, of batches (Molchanov et al.,
+CVPR 2019).
+"""
+IMPORTANCE_FISHER: Importance.ValueType  # 2
+"""The same of single rows: the diagonal of the Fisher information, of second order (Theis et al.,
+2018). Takes longer.
+"""
+IMPORTANCE_MAGNITUDE: Importance.ValueType  # 3
+"""Norm of the unit's weights beside others of its kind (Li et al., ICLR 2017). Needs no rows."""
+IMPORTANCE_NORM_SCALE: Importance.ValueType  # 4
+"""Scale of the unit in batch normalisation (Liu et al., ICCV 2017); units without one stay. Refused
+for networks without batch normalisation.
+"""
+IMPORTANCE_ACTIVATION: Importance.ValueType  # 5
+"""Size of what the unit gives beside others of its kind (Molchanov et al., ICLR 2017)."""
+Global___Importance: _TypeAlias = Importance  # noqa: Y015
+
 class _Gain:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -234,6 +282,8 @@ class PruningSpec(_message.Message):
     BUDGET_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     FINE_TUNING_FIELD_NUMBER: _builtins.int
+    KEPT_LAYERS_FIELD_NUMBER: _builtins.int
+    IMPORTANCE_FIELD_NUMBER: _builtins.int
     model_version: _builtins.str
     """The model: `models/{model}/versions/{version}` or `models/{model}@{alias}`, resolved to its number.
     Required.
@@ -261,6 +311,10 @@ class PruningSpec(_message.Message):
     """What is to become smaller. Default: LATENCY."""
     seed: _builtins.int
     """Seed of everything that is random, 0 to 2^32 - 1. Default: 0."""
+    importance: Global___Importance.ValueType
+    """How units of a network are ranked before some of them go; refused for other models. Default:
+    TAYLOR.
+    """
     @_builtins.property
     def target(self) -> Global___PruningTarget:
         """Where the model will run."""
@@ -279,6 +333,14 @@ class PruningSpec(_message.Message):
         models. Default: all defaults.
         """
 
+    @_builtins.property
+    def kept_layers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Layers that stay as they are, by name, at most 1,000: neither their widths change nor the numbers
+        that they compute with, but for what they learn when the network is trained again. Of a network
+        the names are those of PartSize, `layers.0` or `stages.1.0.conv1` for instance; of an ONNX model
+        they are names of nodes, or of their weights without `.weight`. Refused for scikit-learn models.
+        """
+
     def __init__(
         self,
         *,
@@ -294,10 +356,12 @@ class PruningSpec(_message.Message):
         budget: _duration_pb2.Duration | None = ...,
         seed: _builtins.int | None = ...,
         fine_tuning: Global___FineTuning | None = ...,
+        kept_layers: _abc.Iterable[_builtins.str] | None = ...,
+        importance: Global___Importance.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_max_loss", b"_max_loss", "_seed", b"_seed", "budget", b"budget", "confidence", b"confidence", "fine_tuning", b"fine_tuning", "max_loss", b"max_loss", "seed", b"seed", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_max_loss", b"_max_loss", "_seed", b"_seed", "budget", b"budget", "confidence", b"confidence", "dataset_version", b"dataset_version", "fine_tuning", b"fine_tuning", "gain", b"gain", "max_loss", b"max_loss", "methods", b"methods", "metric", b"metric", "model", b"model", "model_version", b"model_version", "seed", b"seed", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_max_loss", b"_max_loss", "_seed", b"_seed", "budget", b"budget", "confidence", b"confidence", "dataset_version", b"dataset_version", "fine_tuning", b"fine_tuning", "gain", b"gain", "importance", b"importance", "kept_layers", b"kept_layers", "max_loss", b"max_loss", "methods", b"methods", "metric", b"metric", "model", b"model", "model_version", b"model_version", "seed", b"seed", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
     _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015

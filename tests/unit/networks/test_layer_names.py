@@ -1,0 +1,59 @@
+"""Names of layers, told without torch, are those that the built network has."""
+
+from typing import Any
+
+import pytest
+from torch import nn
+
+from common.networks.layer_names import has_batch_norm, layer_names
+from common.networks.modules import build_network
+from common.networks.specification import (
+    CnnNetwork,
+    ConvBlock,
+    LinearNetwork,
+    MlpNetwork,
+    NetworkInput,
+    NetworkSpecification,
+    ResNetNetwork,
+    ResNetStage,
+    complete,
+)
+
+TABLE = NetworkInput(numeric_columns=5, category_sizes=(4, 9))
+IMAGE = NetworkInput(image_shape=(3, 12, 12))
+BLOCKS = (ConvBlock(channels=8), ConvBlock(channels=12))
+STAGES = (ResNetStage(blocks=2, channels=8), ResNetStage(blocks=3, channels=8))
+NETWORKS: tuple[tuple[NetworkInput, dict[str, Any]], ...] = (
+    (TABLE, {"mlp": MlpNetwork(hidden_widths=(12, 8))}),
+    (TABLE, {"mlp": MlpNetwork(hidden_widths=(12, 8), batch_norm=True, dropout=0.1)}),
+    (TABLE, {"mlp": MlpNetwork(hidden_widths=(12,), dropout=0.1)}),
+    (IMAGE, {"cnn": CnnNetwork(blocks=BLOCKS, head_widths=(6, 5), dropout=0.2)}),
+    (IMAGE, {"cnn": CnnNetwork(blocks=BLOCKS, head_widths=(0,), batch_norm=False)}),
+    (IMAGE, {"resnet": ResNetNetwork(stages=STAGES)}),
+    (IMAGE, {"resnet": ResNetNetwork(depth=18, width=4, stem="large")}),
+)
+
+
+@pytest.mark.parametrize(("network_input", "fields"), NETWORKS)
+def test_names_are_those_of_the_modules(
+    network_input: NetworkInput, fields: dict[str, Any]
+) -> None:
+    """So that a name can be refused before anything is built."""
+    specification = complete(NetworkSpecification(**fields), network_input, 3, "network")
+    modules = dict(build_network(specification).named_modules())
+    layers = [
+        name
+        for name, each in modules.items()
+        if isinstance(each, nn.Linear | nn.Conv2d | nn.Embedding)
+    ]
+    assert sorted(layer_names(specification)) == sorted(layers)
+    norms = [isinstance(each, nn.BatchNorm1d | nn.BatchNorm2d) for each in modules.values()]
+    assert has_batch_norm(specification) == any(norms)
+
+
+def test_a_linear_network_has_no_widths_of_its_own() -> None:
+    """Its tables are as wide as its output."""
+    fields = NetworkSpecification(linear=LinearNetwork())
+    specification = complete(fields, TABLE, 3, "network")
+    assert layer_names(specification) == ()
+    assert not has_batch_norm(specification)
