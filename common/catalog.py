@@ -1,7 +1,6 @@
 """What a run asks of the catalog. A catalog that is away is waited for."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -12,18 +11,12 @@ from aimass.catalog.v1 import dataset_pb2, dataset_pb2_grpc, model_pb2, model_pb
 from common import client
 from common.config import ClientSettings
 from common.errors import FailedPreconditionError, UnavailableError
+from common.patience import AwayError, patiently
 from common.runs.kind import M
 from common.runs.owner import RunOwner
 from common.runs.publishing import settle_request
 
 _PATIENCE_SECONDS = 300.0
-_RETRY_SECONDS = 0.2
-# All calls here may be repeated: reads, and a write with a request id.
-_PASSING = (
-    grpc.StatusCode.ABORTED,
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-    grpc.StatusCode.UNAVAILABLE,
-)
 _Answer = TypeVar("_Answer")
 
 
@@ -122,15 +115,11 @@ def ask_catalog(question: Callable[[Catalog], Awaitable[_Answer]]) -> _Answer:
 
 
 async def _patiently(call: Callable[[], Awaitable[_Answer]]) -> _Answer:
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while True:
-        try:
-            return await call()
-        except grpc.aio.AioRpcError as error:
-            if error.code() not in _PASSING:
-                raise FailedPreconditionError(
-                    f"The catalog refuses: {error.details()}", reason="CATALOG_REFUSES"
-                ) from None
-            if time.monotonic() > deadline:
-                raise UnavailableError("The catalog cannot be reached.") from None
-        await asyncio.sleep(_RETRY_SECONDS)
+    try:
+        return await patiently(call, _PATIENCE_SECONDS)
+    except grpc.aio.AioRpcError as error:
+        raise FailedPreconditionError(
+            f"The catalog refuses: {error.details()}", reason="CATALOG_REFUSES"
+        ) from None
+    except AwayError:
+        raise UnavailableError("The catalog cannot be reached.") from None

@@ -1,7 +1,6 @@
 """Trainings that another run has made. A trainer that is away for long is done without."""
 
 import asyncio
-import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -14,21 +13,15 @@ from aimass.type.v1 import run_pb2
 from common import client
 from common.config import ClientSettings
 from common.names import ModelName
+from common.patience import AwayError, patiently
 
 ENDED = (run_pb2.RUN_STATE_SUCCEEDED, run_pb2.RUN_STATE_FAILED, run_pb2.RUN_STATE_CANCELLED)
 """States of a training that is over."""
 
 _PATIENCE_SECONDS = 20.0
-_RETRY_SECONDS = 0.3
 _CALL_SECONDS = 10.0
 _ENDING_SECONDS = 2.0
 _LONGEST_ID = 63
-# All calls here may be repeated: reads, and writes to named resources.
-_PASSING = (
-    grpc.StatusCode.ABORTED,
-    grpc.StatusCode.DEADLINE_EXCEEDED,
-    grpc.StatusCode.UNAVAILABLE,
-)
 _Answer = TypeVar("_Answer")
 
 
@@ -137,9 +130,14 @@ class RemoteTrainer:
         async def ask() -> _Answer:
             async with client.connect(self._reach.trainer_address, self._reach.token) as channel:
                 stub = trainer_pb2_grpc.TrainingServiceStub(channel)
-                return await _patiently(call, stub, patience or self._patience)
+                return await patiently(lambda: call(stub), patience or self._patience)
 
-        return asyncio.run(ask())
+        try:
+            return asyncio.run(ask())
+        except grpc.aio.AioRpcError as error:
+            raise TrainerError(f"The trainer refuses: {error.details()}") from None
+        except AwayError:
+            raise TrainerError("The trainer cannot be reached.") from None
 
 
 class Trainings:
@@ -198,20 +196,3 @@ def networks_model(model: str) -> str:
     tail = "-networks"
     short = ModelName.from_name(model).id[: _LONGEST_ID - len(tail)].rstrip("-")
     return ModelName(f"{short}{tail}").name
-
-
-async def _patiently(
-    call: Callable[["trainer_pb2_grpc.TrainingServiceAsyncStub"], Awaitable[_Answer]],
-    stub: "trainer_pb2_grpc.TrainingServiceAsyncStub",
-    patience: float,
-) -> _Answer:
-    deadline = time.monotonic() + patience
-    while True:
-        try:
-            return await call(stub)
-        except grpc.aio.AioRpcError as error:
-            if error.code() not in _PASSING:
-                raise TrainerError(f"The trainer refuses: {error.details()}") from None
-            if time.monotonic() > deadline:
-                raise TrainerError("The trainer cannot be reached.") from None
-        await asyncio.sleep(_RETRY_SECONDS)

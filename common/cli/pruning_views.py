@@ -109,3 +109,5 @@ def _places(run: pruner_pb2.PruningRun) -> Iterator[str]:
             yield f"{what}: {artifact.uri}, {text.size(artifact.size_bytes)}"
     if run.report.uri:
         yield f"Look at it: aimass open {run.name}"
+    if run.comparison:
+        yield f"Compared by the analyzer: aimass open {run.comparison}"

@@ -29,6 +29,7 @@ app = typer.Typer(
 Name = Annotated[str, typer.Argument(help="`pruningRuns/<id>`, or the id.")]
 _GAINS = pruner_pb2.Gain.DESCRIPTOR
 _RUNTIMES = pruner_pb2.PruningRuntime.DESCRIPTOR
+_IMPORTANCES = pruner_pb2.Importance.DESCRIPTOR
 _FILES = {"report": "report.html", "front": "front.parquet"}
 
 
@@ -78,6 +79,20 @@ def create(
     workers: Annotated[
         int | None, typer.Option(min=0, help="That train networks; 0: none. Default: 4.")
     ] = None,
+    importance: Annotated[
+        str,
+        typer.Option(help="How units are ranked: " + " | ".join(words(_IMPORTANCES)) + "."),
+    ] = "",
+    keep_layer: Annotated[
+        list[str] | None, typer.Option(help="A layer that stays as it is; may be repeated.")
+    ] = None,
+    compare: Annotated[
+        bool | None,
+        typer.Option(
+            "--compare/--no-compare",
+            help="Whether the analyzer compares the result with the original. Default: yes.",
+        ),
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return once it is created.")] = False,
 ) -> None:
     """Make a model version smaller at equal quality, and follow the pruning to its end."""
@@ -92,6 +107,8 @@ def create(
         confidence=confidence,
         methods=method,
         seed=seed,
+        kept_layers=keep_layer,
+        compare=compare,
     )
     if runtime or batch_size or threads:
         kind = pruner_pb2.PruningRuntime.ValueType(choice("--runtime", runtime, _RUNTIMES))
@@ -99,6 +116,9 @@ def create(
         spec.target.CopyFrom(target)
     if epochs is not None or workers is not None:
         spec.fine_tuning.CopyFrom(pruner_pb2.FineTuning(epochs=epochs, workers=workers))
+    if importance:
+        chosen = choice("--importance", importance, _IMPORTANCES)
+        spec.importance = pruner_pb2.Importance.ValueType(chosen)
     if budget is not None:
         spec.budget.FromMilliseconds(round(budget * 1000))
     request = pruner_pb2.CreatePruningRunRequest(

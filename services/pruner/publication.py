@@ -17,6 +17,7 @@ from common.catalog import ask_catalog
 from common.errors import UnavailableError
 from common.runs.errors import RunCancelledError
 from common.runs.owner import RunOwner
+from services.pruner.comparing import compare
 from services.pruner.domain.variants import ORIGINAL
 from services.pruner.outcome import Outcome, points_to_proto, summary_to_proto
 from services.pruner.page import pruning_page
@@ -104,6 +105,8 @@ def _register(owner: Owner, outcome: Outcome, found: pruner_pb2.PruningRun) -> N
     )
     found.model_version = made.name
     found.status.lineage.outputs.append(made.name)
+    if outcome.specification.compare:
+        found.comparison = compare(owner, made.name)
 
 
 def _table(points: Sequence[pruner_pb2.Point]) -> bytes:

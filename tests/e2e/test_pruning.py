@@ -1,13 +1,16 @@
 """The pruner as its users meet it: models in, smaller versions out, bad input, and faults."""
 
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import grpc
 import numpy as np
+import psutil
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
+from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2, model_pb2, transfer_pb2
 from aimass.pruner.v1 import pruner_pb2
 from aimass.trainer.v1 import trainer_pb2
@@ -106,6 +109,20 @@ def test_a_forest_becomes_smaller_and_says_why(
         list(each.predict({"features": rows}).values()) for each in (original, smaller)
     )
     assert (before.argmax(axis=1) == after.argmax(axis=1)).mean() > 0.85
+
+
+def test_the_analyzer_compares_before_and_after(
+    suite: RunningSuite, pruned: pruner_pb2.PruningRun, forest: str
+) -> None:
+    """Of the version that was made; an analysis with that label, once the pruning is over."""
+    analysis = suite.finish_analysis(pruned.comparison)
+    assert analysis.status.state == run_pb2.RUN_STATE_SUCCEEDED, analysis.status.error
+    assert analysis.spec.model_version == forest
+    assert list(analysis.spec.challengers) == [pruned.model_version]
+    assert analysis.labels["pruning-run"] == pruned.name.rpartition("/")[2]
+    request = analyzer_pb2.GetAnalysisResultsRequest(name=analysis.name)
+    before, after = suite.analyses.GetAnalysisResults(request).comparison.versions
+    assert after.costs.size_bytes < before.costs.size_bytes
 
 
 def test_points_come_page_by_page(suite: RunningSuite, pruned: pruner_pb2.PruningRun) -> None:
@@ -276,6 +293,61 @@ def test_a_killed_pruning_goes_on(suite: RunningSuite, forest: str) -> None:
     assert [each.name for each in versions] == [run.model_version]
 
 
+@pytest.mark.timeout(600)
+def test_a_pruning_killed_in_each_step_loses_that_step_alone(
+    suite: RunningSuite, forest: str
+) -> None:
+    """SIGKILL while it loads, in every method it tries, and while it publishes."""
+    spec = spec_of(forest, model="models/killed-often", compare=False)
+    spec.budget.FromSeconds(6 * BUDGET)
+    name = suite.create_pruning(spec)
+    seen: set[str] = set()
+    for event in suite.watch_pruning(name):
+        text = event.log_line.text
+        moment = text if " is tried on " in text else event.progress.phase
+        if moment and moment not in seen:
+            seen.add(moment)
+            with suppress(psutil.NoSuchProcess):  # the last one may be done by then
+                suite.job(name).kill()
+    run = suite.get_pruning(name)
+    assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status.error
+    steps = [each for each in seen if " is tried on " in each]
+    assert len(steps) >= 3 and {"loading", "publishing"} <= seen
+    assert run.status.attempt > len(steps)
+    told = [each.log_line.text for each in suite.watch_pruning(name)]
+    for step in steps:
+        assert told.count(step) == 2, "killed once, then done; what was done is not done again"
+    listed = model_pb2.ListModelVersionsRequest(parent="models/killed-often")
+    versions = suite.models.ListModelVersions(listed).model_versions
+    assert [each.name for each in versions] == [run.model_version]
+
+
+@pytest.mark.timeout(600)
+def test_a_worker_that_dies_costs_a_pruning_nothing(suite: RunningSuite, data: str) -> None:
+    """The trainer goes on from the last commit, and the pruning hears nothing of it."""
+    network = network_pb2.NetworkSpec(mlp=network_pb2.MlpNetwork(hidden_widths=[128, 64]))
+    training = trainer_pb2.TrainingSpec(
+        dataset_version=data, model="models/worn", network=network, epochs=10
+    )
+    original = suite.train(training).model_version
+    spec = spec_of(original, methods=["fewer_units"], gain=pruner_pb2.GAIN_SIZE)
+    spec.budget.FromSeconds(5 * BUDGET)
+    spec.fine_tuning.epochs = 40
+    spec.kept_layers.append("layers.0")
+    name, killed = suite.create_pruning(spec), False
+    for event in suite.watch_pruning(name):
+        workers = suite.workers("agent-1")
+        if not killed and workers and trainings_of(suite, name):
+            workers[0].kill()
+            killed = True
+    run = suite.get_pruning(name)
+    assert killed and run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status.error
+    first = trainings_of(suite, name)[0]
+    assert first.status.state == run_pb2.RUN_STATE_SUCCEEDED, first.status.error
+    assert version_of(suite, run.model_version).network.mlp.hidden_widths[0] == 128
+    assert version_of(suite, run.model_version).network.mlp.hidden_widths[1] < 64
+
+
 def test_a_frozen_pruning_goes_on(suite: RunningSuite, forest: str) -> None:
     """SIGSTOP of its process: another attempt takes over, and the frozen one can do no harm."""
     name = suite.create_pruning(spec_of(forest, model="models/frozen"))
@@ -335,6 +407,8 @@ def test_what_is_wrong_is_named_before_anything_is_stored(suite: RunningSuite, f
         (spec_of(forest, metric="rmse"), "metric"),
         (spec_of(forest, methods=["smaller_graph"]), "methods[0]"),
         (spec_of(forest, max_loss=-1.0), "max_loss"),
+        (spec_of(forest, kept_layers=["head"]), "kept_layers[0]"),
+        (spec_of(forest, importance=pruner_pb2.IMPORTANCE_FISHER), "importance"),
     ):
         with pytest.raises(grpc.RpcError) as caught:
             suite.create_pruning(spec)

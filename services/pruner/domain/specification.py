@@ -70,3 +70,4 @@ class PruningSpecification(_Specification):
     fine_tuning: FineTuning | None = None
     kept_layers: tuple[Name, ...] = Field((), max_length=1_000)
     importance: Importance | None = None
+    compare: bool = True

@@ -9,7 +9,7 @@ import pytest
 
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.trainer.v1 import trainer_pb2
-from common import catalog
+from common import catalog, patience
 from common.artifacts.memory import MemoryStore
 from common.catalog import ask_catalog
 from common.errors import FailedPreconditionError, UnavailableError
@@ -69,7 +69,7 @@ class FakeCatalog:
 @pytest.fixture
 def fake(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCatalog]:
     """The catalog that settings lead to."""
-    monkeypatch.setattr(catalog, "_RETRY_SECONDS", 0.0)
+    monkeypatch.setattr(patience, "_RETRY_SECONDS", 0.0)
     fake = FakeCatalog()
     server = grpc.server(ThreadPoolExecutor(1), fake.handlers())
     port = server.add_insecure_port("127.0.0.1:0")

@@ -170,6 +170,9 @@ def test_a_pruning_is_started_with_short_names(cli: CliContext, suite: MagicMock
             seed=0,
             epochs=2,
             workers=0,
+            importance="magnitude",
+            keep_layer=["head"],
+            compare=False,
         )
     assert ended.value.exit_code == 0
     request = suite.pruning.CreatePruningRun.call_args.args[0]
@@ -179,6 +182,7 @@ def test_a_pruning_is_started_with_short_names(cli: CliContext, suite: MagicMock
         model: "models/small" gain: GAIN_SIZE metric: "roc_auc" max_loss: 0 confidence: 0.9
         methods: "fewer_columns" target { runtime: PRUNING_RUNTIME_NATIVE batch_size: 1 }
         budget { seconds: 12 nanos: 500000000 } seed: 0 fine_tuning { epochs: 2 workers: 0 }
+        importance: IMPORTANCE_MAGNITUDE kept_layers: "head" compare: false
         """,
         pruner_pb2.PruningSpec(),
     )

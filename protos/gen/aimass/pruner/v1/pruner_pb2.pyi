@@ -166,11 +166,17 @@ class PruningRun(_message.Message):
     ESTIMATE_FIELD_NUMBER: _builtins.int
     REPORT_FIELD_NUMBER: _builtins.int
     POINTS_FIELD_NUMBER: _builtins.int
+    COMPARISON_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `pruningRuns/{pruning_run}`."""
     model_version: _builtins.str
     """The recommended model: `models/{model}/versions/{version}`. Output only; set once the run has
     succeeded; empty where nothing is better than the original.
+    """
+    comparison: _builtins.str
+    """The analyzer's comparison of the recommended version with the original: `analyses/{analysis}`, a
+    run of its own that begins when this one ends. Output only; empty where nothing is better than the
+    original, or the analyzer was away or refused; an event says so.
     """
     @_builtins.property
     def spec(self) -> Global___PruningSpec:
@@ -217,10 +223,11 @@ class PruningRun(_message.Message):
         estimate: Global___PruningEstimate | None = ...,
         report: _artifact_pb2.ArtifactRef | None = ...,
         points: _artifact_pb2.ArtifactRef | None = ...,
+        comparison: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["estimate", b"estimate", "front", b"front", "points", b"points", "report", b"report", "spec", b"spec", "status", b"status", "summary", b"summary"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["estimate", b"estimate", "front", b"front", "labels", b"labels", "model_version", b"model_version", "name", b"name", "points", b"points", "report", b"report", "spec", b"spec", "status", b"status", "summary", b"summary"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comparison", b"comparison", "estimate", b"estimate", "front", b"front", "labels", b"labels", "model_version", b"model_version", "name", b"name", "points", b"points", "report", b"report", "spec", b"spec", "status", b"status", "summary", b"summary"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -284,6 +291,7 @@ class PruningSpec(_message.Message):
     FINE_TUNING_FIELD_NUMBER: _builtins.int
     KEPT_LAYERS_FIELD_NUMBER: _builtins.int
     IMPORTANCE_FIELD_NUMBER: _builtins.int
+    COMPARE_FIELD_NUMBER: _builtins.int
     model_version: _builtins.str
     """The model: `models/{model}/versions/{version}` or `models/{model}@{alias}`, resolved to its number.
     Required.
@@ -314,6 +322,10 @@ class PruningSpec(_message.Message):
     importance: Global___Importance.ValueType
     """How units of a network are ranked before some of them go; refused for other models. Default:
     TAYLOR.
+    """
+    compare: _builtins.bool
+    """Whether the analyzer compares what is recommended with the original, where it can be reached; see
+    PruningRun.comparison. Default: true.
     """
     @_builtins.property
     def target(self) -> Global___PruningTarget:
@@ -358,17 +370,22 @@ class PruningSpec(_message.Message):
         fine_tuning: Global___FineTuning | None = ...,
         kept_layers: _abc.Iterable[_builtins.str] | None = ...,
         importance: Global___Importance.ValueType = ...,
+        compare: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_max_loss", b"_max_loss", "_seed", b"_seed", "budget", b"budget", "confidence", b"confidence", "fine_tuning", b"fine_tuning", "max_loss", b"max_loss", "seed", b"seed", "target", b"target"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_compare", b"_compare", "_confidence", b"_confidence", "_max_loss", b"_max_loss", "_seed", b"_seed", "budget", b"budget", "compare", b"compare", "confidence", b"confidence", "fine_tuning", b"fine_tuning", "max_loss", b"max_loss", "seed", b"seed", "target", b"target"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_confidence", b"_confidence", "_max_loss", b"_max_loss", "_seed", b"_seed", "budget", b"budget", "confidence", b"confidence", "dataset_version", b"dataset_version", "fine_tuning", b"fine_tuning", "gain", b"gain", "importance", b"importance", "kept_layers", b"kept_layers", "max_loss", b"max_loss", "methods", b"methods", "metric", b"metric", "model", b"model", "model_version", b"model_version", "seed", b"seed", "target", b"target"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_compare", b"_compare", "_confidence", b"_confidence", "_max_loss", b"_max_loss", "_seed", b"_seed", "budget", b"budget", "compare", b"compare", "confidence", b"confidence", "dataset_version", b"dataset_version", "fine_tuning", b"fine_tuning", "gain", b"gain", "importance", b"importance", "kept_layers", b"kept_layers", "max_loss", b"max_loss", "methods", b"methods", "metric", b"metric", "model", b"model", "model_version", b"model_version", "seed", b"seed", "target", b"target"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__compare: _TypeAlias = _typing.Literal["compare"]  # noqa: Y015
+    _WhichOneofArgType__compare: _TypeAlias = _typing.Literal["_compare", b"_compare"]  # noqa: Y015
     _WhichOneofReturnType__confidence: _TypeAlias = _typing.Literal["confidence"]  # noqa: Y015
     _WhichOneofArgType__confidence: _TypeAlias = _typing.Literal["_confidence", b"_confidence"]  # noqa: Y015
     _WhichOneofReturnType__max_loss: _TypeAlias = _typing.Literal["max_loss"]  # noqa: Y015
     _WhichOneofArgType__max_loss: _TypeAlias = _typing.Literal["_max_loss", b"_max_loss"]  # noqa: Y015
     _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
     _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__compare) -> _WhichOneofReturnType__compare | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__confidence) -> _WhichOneofReturnType__confidence | None: ...
     @_typing.overload
