@@ -27,6 +27,7 @@ from services.pruner.domain.methods import (
     FEWER_COLUMNS,
     FEWER_MEMBERS,
     FEWER_UNITS,
+    SMALL_NETWORK,
     SMALLER_GRAPH,
     SMALLER_PARTS,
     ModelFormat,
@@ -35,6 +36,7 @@ from services.pruner.domain.networks import Pace
 from services.pruner.domain.variants import ONNX, ORIGINAL, SAMPLES, SKOPS, Built, Variant
 from services.pruner.loading import Loaded
 from services.pruner.networks import Aim, Retraining, network_variants
+from services.pruner.students import student_networks
 
 _log = logging.getLogger(__name__)
 
@@ -47,6 +49,10 @@ _ESTIMATORS: Mapping[str, Callable[[Material], Iterator[Made]]] = MappingProxyTy
 )
 _TWIN_SECONDS, _TWIN_BYTES = 5.0, 48e6
 _TWIN_ROWS, _VECTOR_ROWS = 200, 16
+_NO_LESSONS = (
+    "No small network learns from the model, for it takes something else than columns of numbers, "
+    "truth values and categories."
+)
 
 
 @dataclass(frozen=True)
@@ -83,6 +89,8 @@ class Workshop:
             yield from self._graphs(base, method)
         elif method == FEWER_UNITS:
             yield from self._networks(base, method, seconds)
+        elif method == SMALL_NETWORK:
+            yield from self._students(base, method, seconds)
         else:
             yield from self._estimators(base, method, seconds)
 
@@ -93,6 +101,15 @@ class Workshop:
         for smaller, built in made:
             variant = _variant(base, method, smaller.name, built, smaller.notes)
             yield replace(variant, parts=smaller.parts)
+
+    def _students(self, base: Variant, method: str, seconds: float) -> Iterator[Variant]:
+        lessons = self.loaded.lessons
+        if lessons is None:
+            self.tell(_NO_LESSONS)
+            return
+        pace = Pace(seconds, self.seed, self.check, self.tell)
+        for student, built in student_networks(base.built, self.loaded, lessons, pace):
+            yield _variant(base, method, student.name, built, (student.note,))
 
     def _estimators(self, base: Variant, method: str, seconds: float) -> Iterator[Variant]:
         model = base.built.open()

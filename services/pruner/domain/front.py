@@ -76,7 +76,8 @@ def front(points: Sequence[Point]) -> list[Point]:
 def _is_better(one: Point, other: Point) -> bool:
     """Whether a point is nowhere worse and somewhere better."""
     pairs = [(one.loss.value, other.loss.value)]
-    pairs += [(one.costs[each], other.costs[each]) for each in one.costs]
+    known = one.costs.keys() & other.costs.keys()  # multiplications of trees are not
+    pairs += [(one.costs[each], other.costs[each]) for each in known]
     return all(a <= b for a, b in pairs) and any(a < b for a, b in pairs)
 
 

@@ -1,6 +1,6 @@
 """The ways to make models smaller. Light on purpose: the service names them without libraries."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
@@ -21,10 +21,14 @@ class Method:
     Attributes:
         description: What it does, in one sentence.
         formats: Formats of models that it fits.
+        then: Methods that go on from what it makes.
+        of_original: Whether it begins with the original alone: others know no more.
     """
 
     description: str
     formats: frozenset[ModelFormat]
+    then: frozenset[str] = frozenset()
+    of_original: bool = False
 
 
 FEWER_MEMBERS = "fewer_members"
@@ -32,6 +36,7 @@ SMALLER_PARTS = "smaller_parts"
 FEWER_COLUMNS = "fewer_columns"
 SMALLER_GRAPH = "smaller_graph"
 FEWER_UNITS = "fewer_units"
+SMALL_NETWORK = "small_network"
 
 METHODS: Mapping[str, Method] = MappingProxyType(
     {
@@ -58,6 +63,12 @@ METHODS: Mapping[str, Method] = MappingProxyType(
             "rank in two, and computes in int8; the result is an ONNX model.",
             frozenset({ModelFormat.ONNX, ModelFormat.TORCH_PACKAGE}),
         ),
+        SMALL_NETWORK: Method(
+            "Trains small networks to say of a table's rows what the model says of them.",
+            frozenset({ModelFormat.SKOPS, ModelFormat.ONNX}),
+            then=frozenset({SMALLER_GRAPH}),
+            of_original=True,
+        ),
     }
 )
 """By name, in the order in which they are tried."""
@@ -66,3 +77,8 @@ METHODS: Mapping[str, Method] = MappingProxyType(
 def methods_for(model: ModelFormat) -> list[str]:
     """Returns the names of the methods that fit a format."""
     return [name for name, each in METHODS.items() if model in each.formats]
+
+
+def following(methods: Iterable[str]) -> frozenset[str]:
+    """Returns the methods that go on from what some methods make."""
+    return frozenset[str]().union(*(METHODS[each].then for each in methods))

@@ -1,14 +1,20 @@
 """Checks a pruning against the model and the data it names, and fills in what depends on these."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from common.data.schema import KnownDataset, Schema, Task
+from common.data.schema import LABEL_TYPES, ColumnType, KnownDataset, Schema, Task
 from common.errors import InvalidFieldError
 from common.scoring.kinds import ProblemKind
 from common.scoring.names import DEFAULT_METRICS, METRIC_KINDS, metric_kinds, metrics_for, named
 from services.pruner.domain.front import Gain
-from services.pruner.domain.methods import METHODS, ModelFormat, methods_for
+from services.pruner.domain.methods import (
+    METHODS,
+    SMALL_NETWORK,
+    ModelFormat,
+    following,
+    methods_for,
+)
 from services.pruner.domain.specification import (
     FIELD,
     FineTuning,
@@ -19,7 +25,10 @@ from services.pruner.domain.specification import (
 )
 
 LEAST_ROWS = 20
+NETWORK_TYPES = frozenset({ColumnType.NUMERIC, *LABEL_TYPES})
+"""Types of columns that a network over a table takes."""
 _ONNX = "onnx"
+_OF_NO_TABLE = " of several labels, or of columns other than numbers and categories"
 
 
 @dataclass(frozen=True)
@@ -92,7 +101,7 @@ def resolve_against(
         "dataset_version": data.name,
         "model": specification.model or model.name.partition("/versions/")[0],
         "metric": _metric(specification.metric, kind, model),
-        "methods": tuple(_methods(specification.methods, model)),
+        "methods": tuple(_methods(specification.methods, model, data.schema)),
         "target": _target(specification.target, model),
         "fine_tuning": _fine_tuning(specification.fine_tuning, model),
         "importance": _importance(specification.importance, model),
@@ -154,8 +163,12 @@ def _metric(name: str, kind: ProblemKind, model: KnownModel) -> str:
     return name
 
 
-def _methods(wanted: Iterable[str], model: KnownModel) -> list[str]:
-    fitting = methods_for(model.format)
+def _methods(wanted: Sequence[str], model: KnownModel, schema: Schema) -> list[str]:
+    own = methods_for(model.format)
+    if not _is_table(model, schema):
+        own = [each for each in own if each != SMALL_NETWORK]
+    begun = [each for each in own if not wanted or each in wanted]
+    fitting = [each for each in METHODS if each in own or each in following(begun)]
     for place, name in enumerate(wanted):
         if name not in METHODS:
             raise refused(
@@ -164,10 +177,17 @@ def _methods(wanted: Iterable[str], model: KnownModel) -> list[str]:
         if name not in fitting:
             raise refused(
                 f"methods[{place}]",
-                f"`{name}` does not fit {model.name}, a {model.format} model; "
-                f"take {named(fitting)}.",
+                f"`{name}` does not fit {model.name}, a {model.format} model"
+                f"{_OF_NO_TABLE if name == SMALL_NETWORK else ''}; take {named(fitting)}.",
             )
     return [each for each in fitting if not wanted or each in wanted]
+
+
+def _is_table(model: KnownModel, schema: Schema) -> bool:
+    """Returns whether a small network could learn from the model, as far as the data tell."""
+    targets = {*schema.targets, schema.target}
+    others = {each.type for each in schema.columns if each.name not in targets} - NETWORK_TYPES
+    return model.task is not Task.MULTI_LABEL and others <= {ColumnType.TIMESTAMP}
 
 
 def _target(target: Target, model: KnownModel) -> Target:

@@ -6,8 +6,8 @@ from typing import Protocol
 
 from services.pruner.domain.front import Gain, Point
 from services.pruner.domain.judging import Judgement
-from services.pruner.domain.methods import METHODS
-from services.pruner.domain.variants import Variant
+from services.pruner.domain.methods import METHODS, Method
+from services.pruner.domain.variants import ORIGINAL, Variant
 
 _MOST_ROUNDS = 3
 
@@ -113,9 +113,13 @@ def search(original: Measured, goal: Goal, work: Work, is_over: Callable[[], boo
 
 def _steps(variant: Variant, methods: Iterable[str]) -> list[Step]:
     """Returns the methods that have not made a variant, and fit it: it may be an ONNX model now."""
-    form = variant.built.format
-    fitting = (each for each in methods if form in METHODS[each].formats)
+    fitting = (each for each in methods if _fits(METHODS[each], variant))
     return [Step(variant.name, each) for each in fitting if each not in variant.methods]
+
+
+def _fits(method: Method, variant: Variant) -> bool:
+    is_later = variant.name != ORIGINAL
+    return variant.built.format in method.formats and not (is_later and method.of_original)
 
 
 def _new(made: Iterable[Measured], known: Mapping[str, Measured]) -> dict[str, Measured]:

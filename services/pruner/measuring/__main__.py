@@ -56,13 +56,14 @@ def _in_child(folder: Path) -> int:
 
 
 def _measured(folder: Path, order: MeasuringOrder) -> Costs:
-    variant, inputs = read_model(folder, order.count - 1)
+    last = len(order.runtimes) - 1
+    variant, inputs = read_model(folder, last)
     before = _held_bytes()
-    predict = _opened(order, variant, inputs)
+    predict = _opened(order, last, variant, inputs)
     predict()
     memory = max(_held_bytes() - before, 0)
-    is_alone = order.count == 1
-    original = predict if is_alone else _opened(order, *read_model(folder, 0))
+    is_alone = last == 0
+    original = predict if is_alone else _opened(order, 0, *read_model(folder, 0))
     own, others = _in_turns(predict, original, order.seconds)
     others = own if is_alone else others
     return Costs(
@@ -95,9 +96,11 @@ def _timed(call: Callable[[], object]) -> float:
     return time.perf_counter() - begin
 
 
-def _opened(order: MeasuringOrder, content: bytes, inputs: Tensors) -> Callable[[], object]:
+def _opened(
+    order: MeasuringOrder, number: int, content: bytes, inputs: Tensors
+) -> Callable[[], object]:
     """Returns what predicts the batch."""
-    if order.runtime == Runtime.ONNX_RUNTIME:
+    if order.runtimes[number] == Runtime.ONNX_RUNTIME:
         graph = open_onnx(content, "model", order.threads)
         return lambda: graph.predict(inputs)
     model = open_skops(content, "model")

@@ -17,6 +17,7 @@ import numpy as np
 
 from common.models.inputs import inputs_of_rows
 from common.models.sample_rows import SampleRows
+from services.pruner.domain.methods import ModelFormat
 from services.pruner.domain.specification import Runtime, Target
 from services.pruner.domain.variants import ONNX, SKOPS, Built
 from services.pruner.measuring.order import (
@@ -82,7 +83,7 @@ class Measuring:
         Raises:
             CannotMeasureError: It has no twin, or its process ended.
         """
-        if self._role not in built.files:
+        if self._role(built) not in built.files:
             raise CannotMeasureError("it has no ONNX twin that agrees")
         with tempfile.TemporaryDirectory(dir=self._folder) as name:
             folder = Path(name)
@@ -95,17 +96,26 @@ class Measuring:
         told = words.strip().rpartition("\n")[2] or f"its process ended with {code}"
         raise CannotMeasureError(told)
 
-    @property
-    def _role(self) -> str:
-        return ONNX if self._target.runtime is Runtime.ONNX_RUNTIME else SKOPS
+    def _runtime(self, built: Built) -> Runtime:
+        """Returns what computes a model: of a network that learned from an estimator ONNX Runtime.
+
+        It has no other, and what is asked is how much sooner the answer is there.
+        """
+        is_estimator = built.format is ModelFormat.SKOPS
+        own = self._target.runtime or Runtime.NATIVE
+        return own if is_estimator else Runtime.ONNX_RUNTIME
+
+    def _role(self, built: Built) -> str:
+        return ONNX if self._runtime(built) is Runtime.ONNX_RUNTIME else SKOPS
 
     def _write(self, folder: Path, built: Built, seconds: float) -> None:
         models = [built] if built is self._original else [self._original, built]
         for number, each in enumerate(models):
-            inputs = inputs_of_rows(each.open(self._role), self._rows)
-            write_model(folder, number, each.files[self._role], inputs)
-        runtime = str(self._target.runtime)
-        write_order(folder, MeasuringOrder(len(models), runtime, self._target.threads, seconds))
+            role = self._role(each)
+            inputs = inputs_of_rows(each.open(role), self._rows)
+            write_model(folder, number, each.files[role], inputs)
+        runtimes = [str(self._runtime(each)) for each in models]
+        write_order(folder, MeasuringOrder(runtimes, self._target.threads, seconds))
 
     def _asked(self, folder: Path, seconds: float) -> int:
         """Has the process measure what a folder asks for; returns the exit code of that."""

@@ -15,14 +15,13 @@ class MeasuringOrder:
     """What is asked.
 
     Attributes:
-        count: Of models: the original comes first, the variant last; or the original is alone.
-        runtime: What computes them: `native` or `onnx_runtime`.
+        runtimes: What computes each model, `native` or `onnx_runtime`: the original comes first,
+            the variant last; or the original is alone.
         threads: That may compute.
         seconds: That measuring may take, about.
     """
 
-    count: int
-    runtime: str
+    runtimes: list[str]
     threads: int
     seconds: float
 

@@ -11,7 +11,7 @@ from common.data.schema import Column, ColumnType, KnownDataset, Schema, SplitCo
 from common.errors import InvalidFieldError, InvalidInputError
 from services.pruner.convert import known_model, run_to_proto, specification_from_proto
 from services.pruner.domain.front import Gain
-from services.pruner.domain.methods import METHODS, ModelFormat, methods_for
+from services.pruner.domain.methods import METHODS, ModelFormat
 from services.pruner.domain.resolution import KnownModel, resolve_against
 from services.pruner.domain.specification import (
     FineTuning,
@@ -57,7 +57,10 @@ def test_defaults_come_from_the_model_and_the_data() -> None:
     spec = resolved.specification
     assert (spec.model, spec.model_version) == ("models/m", MODEL.name)
     assert (spec.metric, spec.target.runtime) == ("roc_auc", Runtime.NATIVE)
-    assert list(spec.methods) == methods_for(ModelFormat.SKOPS)
+    assert list(spec.methods) == [
+        *("fewer_members", "smaller_parts", "fewer_columns"),
+        *("smaller_graph", "small_network"),
+    ]
     assert (resolved.choosing, resolved.judging) == (40, 60)
     assert run_to_proto(resolved).estimate.judging_row_count == 60
     graph = replace(MODEL, format=ModelFormat.ONNX, roles=frozenset({"onnx"}))
@@ -94,6 +97,33 @@ def test_what_does_not_fit_is_refused_with_the_cure() -> None:
     )
     graph = replace(MODEL, format=ModelFormat.ONNX, roles=frozenset({"onnx"}))
     assert refusal({"target": {"runtime": "native"}}, graph)[0] == "target.runtime"
+
+
+def test_what_follows_small_networks_fits_with_them_alone() -> None:
+    """A graph is made smaller of the network that learned from a model, not of the model."""
+    both = ("small_network", "smaller_graph")
+    resolved = resolve_against(PruningSpecification(methods=both), MODEL, DATA)
+    assert list(resolved.specification.methods) == ["smaller_graph", "small_network"]
+    alone = resolve_against(PruningSpecification(methods=("small_network",)), MODEL, DATA)
+    assert list(alone.specification.methods) == ["small_network"]
+    field, why = refusal({"methods": ("small_network", "fewer_units")})
+    assert field == "methods[1]" and "does not fit" in why
+
+
+def test_small_networks_learn_from_tables_alone() -> None:
+    """Where there are texts or several labels they are left out, and refused if asked for."""
+    words = Column("words", ColumnType.TEXT)
+    texts = replace(DATA, schema=replace(SCHEMA, columns=(*SCHEMA.columns, words)))
+    labels = replace(MODEL, task=Task.MULTI_LABEL)
+    for model, data in ((MODEL, texts), (labels, DATA)):
+        spec = resolve_against(PruningSpecification(), model, data).specification
+        assert list(spec.methods) == ["fewer_members", "smaller_parts", "fewer_columns"]
+        field, why = refusal({"methods": ("small_network",)}, model, data)
+        assert field == "methods[0]"
+        assert "of several labels, or of columns other than numbers and categories" in why
+    network = replace(MODEL, format=ModelFormat.TORCH_PACKAGE, roles=frozenset({"onnx"}))
+    spec = resolve_against(PruningSpecification(), network, DATA).specification
+    assert "small_network" not in spec.methods
 
 
 def test_multiplications_are_counted_of_networks_alone() -> None:

@@ -1,0 +1,1 @@
+"""Small networks that learn what a model of any kind says."""
