@@ -304,7 +304,7 @@ def test_a_pruning_killed_in_each_step_loses_that_step_alone(
     seen: set[str] = set()
     for event in suite.watch_pruning(name):
         text = event.log_line.text
-        moment = text if " is tried on " in text else event.progress.phase
+        moment = text if " is tried on " in text else event.progress.stage
         if moment and moment not in seen:
             seen.add(moment)
             with suppress(psutil.NoSuchProcess):  # the last one may be done by then
@@ -335,7 +335,7 @@ def test_a_worker_that_dies_costs_a_pruning_nothing(suite: RunningSuite, data: s
     spec.fine_tuning.epochs = 40
     spec.kept_layers.append("layers.0")
     name, killed = suite.create_pruning(spec), False
-    for event in suite.watch_pruning(name):
+    for _ in suite.watch_pruning(name):
         workers = suite.workers("agent-1")
         if not killed and workers and trainings_of(suite, name):
             workers[0].kill()
