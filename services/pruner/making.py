@@ -33,6 +33,8 @@ from services.pruner.domain.methods import (
     ModelFormat,
 )
 from services.pruner.domain.networks import Pace
+from services.pruner.domain.students.column_graph import over_columns
+from services.pruner.domain.students.lessons import Lessons
 from services.pruner.domain.variants import ONNX, ORIGINAL, SAMPLES, SKOPS, Built, Variant
 from services.pruner.loading import Loaded
 from services.pruner.networks import Aim, Retraining, network_variants
@@ -140,12 +142,14 @@ class Workshop:
         ):
             built = self._graph(made.content, base.built)
             kept = {each.name for each in built.signature.inputs}
-            gone = [each.name for each in base.built.signature.inputs if each.name not in kept]
+            gone = [name for name in self._asked(base.built) if name not in kept]
             variant = _variant(base, method, made.name, built, made.notes)
             yield replace(variant, dropped=(*base.dropped, *gone))
 
     def _graph(self, content: bytes, base: Built) -> Built:
         """Returns a graph as it is kept, with test vectors of its own."""
+        if student := self._lessons_of(base):
+            content = over_columns(content, student)
         model = open_onnx(content, ONNX)
         rows = self.loaded.choosing.rows
         few = inputs_of_rows(model, rows.take(np.arange(min(rows.count, _VECTOR_ROWS))))
@@ -155,9 +159,19 @@ class Workshop:
         kept = {each.name for each in model.signature.inputs}
         inputs = [each for each in base.signature.inputs if each.name in kept]
         del signature.inputs[:]
-        signature.inputs.extend(inputs)
+        signature.inputs.extend(inputs or model.signature.inputs)
         files = {ONNX: content, SAMPLES: encode(Vectors(dict(few), outputs))}
         return Built(ModelFormat.ONNX, files, signature)
+
+    def _lessons_of(self, base: Built) -> Lessons | None:
+        """Returns what a small network has learned from; None for other models."""
+        return self.loaded.lessons if base.format is ModelFormat.TORCH_PACKAGE else None
+
+    def _asked(self, base: Built) -> list[str]:
+        """Returns the names that graphs of a model take at most."""
+        if student := self._lessons_of(base):
+            return [*student.preprocessing.features]
+        return [each.name for each in base.signature.inputs]
 
     def _rows(self, model: SkopsModel, rows: HeldOut) -> ModelRows:
         labels = rows.truth

@@ -12,9 +12,13 @@ import torch
 from aimass.catalog.v1 import model_pb2
 from common.data.rows import RawRows
 from common.data.schema import Column, ColumnType
+from common.models.inputs import inputs_of_rows
+from common.models.onnx_model import open_onnx
 from common.models.preprocessing import Target
-from common.models.twin import Twin
+from common.models.sample_rows import sample_rows
+from common.models.twin import Twin, export_twin
 from services.pruner.domain.networks import Pace
+from services.pruner.domain.students.column_graph import over_columns
 from services.pruner.domain.students.distilling import Ask, Student, Syllabus, students
 from services.pruner.domain.students.lessons import Lessons, lessons_of
 from services.pruner.domain.students.made_rows import made_rows
@@ -226,6 +230,21 @@ def test_infinite_values_do_not_spoil_a_network() -> None:
 
     [student] = students(own, truth_of(VALUES), ask, pace(), replace(SHORT, steps=50))
     assert np.isfinite(said(student, rows_of(50, 1), VALUES)).all()
+
+
+def test_a_graph_of_a_student_takes_columns_by_name(classifier: Student) -> None:
+    """Codes are nobody's business: labels, truth values and missing ones go in as they are."""
+    own, rows = lessons(CLASSES), rows_of(50, 3)
+    rows.columns["colour"][0] = LABELS.index("unseen")
+    twin = Twin(classifier.network, own.preprocessing)
+    few = {name: torch.from_numpy(each) for name, each in own.inputs(rows).items()}
+    content = over_columns(export_twin(twin, few, "probabilities").content, own)
+    model = open_onnx(content, "model")
+    assert [each.name for each in model.signature.inputs] == [*NAMES]
+    inputs = inputs_of_rows(model, sample_rows(rows, COLUMNS, None))
+    assert inputs["colour"][0, 0] == "unseen"
+    found = np.asarray(model.predict(inputs)["probabilities"], np.float64)
+    np.testing.assert_allclose(found, said(classifier, rows, CLASSES), atol=1e-6)
 
 
 def test_made_rows_have_values_of_learned_ones() -> None:

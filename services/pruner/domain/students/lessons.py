@@ -17,6 +17,7 @@ from common.models.preprocessing import (
     Target,
 )
 from common.models.transform import ColumnTransform
+from common.models.twin import output_name
 from services.pruner.domain.resolution import NETWORK_TYPES
 
 _NOISE = 1e-12
@@ -54,7 +55,7 @@ def lessons_of(
 
     There is none where the model takes anything but numbers, truth values and categories, or has
     inputs that are not columns of the data set, or some of these have the names of a network's
-    inputs.
+    inputs or output.
 
     Args:
         columns: Of the data set, its targets left out.
@@ -69,7 +70,7 @@ def lessons_of(
     own_rows = RawRows({each.name: rows.columns[each.name] for each in taken}, rows.labels)
     own_rows = own_rows.take(learned)
     found = Lessons(taken, own_rows, _fitted(taken, own_rows, target))
-    own = set(found.preprocessing.network_input.names)
+    own = {*found.preprocessing.network_input.names, output_name(found.preprocessing)}
     known = {each.name for each in columns} | {each.name for each in signature.inputs}
     if own & known:
         return None
