@@ -1,6 +1,6 @@
 """Checks a pruning against the model and the data it names, and fills in what depends on these."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from common.data.schema import LABEL_TYPES, ColumnType, KnownDataset, Schema, Task
@@ -28,7 +28,6 @@ LEAST_ROWS = 20
 NETWORK_TYPES = frozenset({ColumnType.NUMERIC, *LABEL_TYPES})
 """Types of columns that a network over a table takes."""
 _ONNX = "onnx"
-_OF_NO_TABLE = " of several labels, or of columns other than numbers and categories"
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,7 @@ def resolve_against(
         "dataset_version": data.name,
         "model": specification.model or model.name.partition("/versions/")[0],
         "metric": _metric(specification.metric, kind, model),
-        "methods": tuple(_methods(specification.methods, model, data.schema)),
+        "methods": tuple(_methods(specification, model, data.schema)),
         "target": _target(specification.target, model),
         "fine_tuning": _fine_tuning(specification.fine_tuning, model),
         "importance": _importance(specification.importance, model),
@@ -163,9 +162,10 @@ def _metric(name: str, kind: ProblemKind, model: KnownModel) -> str:
     return name
 
 
-def _methods(wanted: Sequence[str], model: KnownModel, schema: Schema) -> list[str]:
-    own = methods_for(model.format)
-    if not _is_table(model, schema):
+def _methods(specification: PruningSpecification, model: KnownModel, schema: Schema) -> list[str]:
+    wanted, own = specification.methods, methods_for(model.format)
+    of_no_student = _of_no_student(specification, model, schema)
+    if of_no_student:
         own = [each for each in own if each != SMALL_NETWORK]
     begun = [each for each in own if not wanted or each in wanted]
     fitting = [each for each in METHODS if each in own or each in following(begun)]
@@ -178,16 +178,20 @@ def _methods(wanted: Sequence[str], model: KnownModel, schema: Schema) -> list[s
             raise refused(
                 f"methods[{place}]",
                 f"`{name}` does not fit {model.name}, a {model.format} model"
-                f"{_OF_NO_TABLE if name == SMALL_NETWORK else ''}; take {named(fitting)}.",
+                f"{of_no_student if name == SMALL_NETWORK else ''}; take {named(fitting)}.",
             )
     return [each for each in fitting if not wanted or each in wanted]
 
 
-def _is_table(model: KnownModel, schema: Schema) -> bool:
-    """Returns whether a small network could learn from the model, as far as the data tell."""
+def _of_no_student(specification: PruningSpecification, model: KnownModel, schema: Schema) -> str:
+    """Returns what keeps a small network from learning of a model, as far as the data tell."""
     targets = {*schema.targets, schema.target}
-    others = {each.type for each in schema.columns if each.name not in targets} - NETWORK_TYPES
-    return model.task is not Task.MULTI_LABEL and others <= {ColumnType.TIMESTAMP}
+    types = {each.type for each in schema.columns if each.name not in targets}
+    if model.task is Task.MULTI_LABEL:
+        return " of several labels"
+    if types - NETWORK_TYPES - {ColumnType.TIMESTAMP}:
+        return " of data with other columns than numbers, truth values and categories"
+    return " of which layers are to stay" if specification.kept_layers else ""
 
 
 def _target(target: Target, model: KnownModel) -> Target:

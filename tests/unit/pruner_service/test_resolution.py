@@ -111,16 +111,21 @@ def test_what_follows_small_networks_fits_with_them_alone() -> None:
 
 
 def test_small_networks_learn_from_tables_alone() -> None:
-    """Where there are texts or several labels they are left out, and refused if asked for."""
+    """Elsewhere they are left out, and refused where they are asked for; no layer stays in them."""
     words = Column("words", ColumnType.TEXT)
     texts = replace(DATA, schema=replace(SCHEMA, columns=(*SCHEMA.columns, words)))
     labels = replace(MODEL, task=Task.MULTI_LABEL)
-    for model, data in ((MODEL, texts), (labels, DATA)):
-        spec = resolve_against(PruningSpecification(), model, data).specification
-        assert list(spec.methods) == ["fewer_members", "smaller_parts", "fewer_columns"]
-        field, why = refusal({"methods": ("small_network",)}, model, data)
+    graph = replace(MODEL, format=ModelFormat.ONNX, roles=frozenset({"onnx"}))
+    for model, data, more, reason in (
+        (MODEL, texts, {}, "skops model of data with other columns than numbers"),
+        (labels, DATA, {}, "skops model of several labels; take fewer_members,"),
+        (graph, DATA, {"kept_layers": ("l",)}, "onnx model of which layers are to stay;"),
+    ):
+        spec = resolve_against(PruningSpecification(**more), model, data).specification
+        assert "small_network" not in spec.methods
+        field, why = refusal({"methods": ("small_network",), **more}, model, data)
         assert field == "methods[0]"
-        assert "of several labels, or of columns other than numbers and categories" in why
+        assert reason in why
     network = replace(MODEL, format=ModelFormat.TORCH_PACKAGE, roles=frozenset({"onnx"}))
     spec = resolve_against(PruningSpecification(), network, DATA).specification
     assert "small_network" not in spec.methods
