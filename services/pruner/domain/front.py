@@ -15,6 +15,10 @@ class Gain(StrEnum):
     MULTIPLICATIONS = "multiplications"
 
 
+_NOTICED = 1.02
+"""A gain that is no larger may be chance of a measurement."""
+
+
 @dataclass(frozen=True)
 class Interval:
     """A number as far as rows tell.
@@ -90,7 +94,7 @@ def recommended(
     Points are tested in an order that these rows have no part in, until the first one fails: so the
     confidence of the intervals is that of the choice, however many points there are (fixed-sequence
     testing; Angelopoulos et al., Learn then test, 2021). Where none is accepted, the point is taken
-    whose loss is nearest to it.
+    whose loss is nearest to it. What gains next to nothing is no reason to leave the original.
 
     Args:
         points: All that was measured, the original among them or not.
@@ -102,12 +106,13 @@ def recommended(
     in_order = sorted(others, key=lambda each: each.order)
     accepted = list(takewhile(lambda each: each.loss.high <= most_loss, in_order))
     if not accepted:
-        if not others:
-            return Recommended(original, True, ("Nothing smaller was found.",))
-        nearest = min(others, key=lambda each: each.loss.high)
+        gaining = [each for each in others if each.gain(original, wanted) > _NOTICED]
+        if not gaining:
+            return Recommended(original, True, (f"Nothing with less {wanted} was found.",))
+        nearest = min(gaining, key=lambda each: each.loss.high)
         return Recommended(nearest, False, (_out_of_reach(nearest, original, wanted, most_loss),))
     best = max(accepted, key=lambda each: (each.gain(original, wanted), -each.loss.value))
-    if best.gain(original, wanted) <= 1:
+    if best.gain(original, wanted) <= _NOTICED:
         return Recommended(original, True, (f"Nothing within the bound has less {wanted}.",))
     reasons = [_within(best, original, wanted, most_loss)]
     ranked = sorted(front([*others]), key=lambda each: each.gain(original, wanted))

@@ -65,13 +65,15 @@ class Training:
 
     Attributes:
         epochs: Parts of one too.
-        rate: Of learning, at first; it falls along a cosine.
+        rate: Of learning, at most; it falls along a cosine.
         seed: Of the order and of what is done to pictures.
+        warm_up: Share of the steps in which the rate rises before (Smith and Topin, 2018).
     """
 
     epochs: float
     rate: float
     seed: int
+    warm_up: float = 0.0
 
 
 def train(
@@ -90,7 +92,9 @@ def train(
         network.parameters(), training.rate, _MOMENTUM, weight_decay=_DECAY, nesterov=True
     )
     steps = round(training.epochs * math.ceil(len(pictures.inputs) / BATCH))
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(steps, 1))
+    schedule = torch.optim.lr_scheduler.LambdaLR(
+        optimiser, lambda step: _share_of_rate((step + 0.5) / max(steps, 1), training.warm_up)
+    )
     network.train()
     done = 0
     while done < steps:
@@ -103,6 +107,12 @@ def train(
             schedule.step()
             done += 1
     network.eval()
+
+
+def _share_of_rate(done: float, warm_up: float) -> float:
+    if done < warm_up:
+        return done / warm_up
+    return (1 + math.cos(math.pi * (done - warm_up) / (1 - warm_up))) / 2
 
 
 def _loss(network: nn.Module, inputs: Tensor, truth: Tensor, teacher: nn.Module | None) -> Tensor:

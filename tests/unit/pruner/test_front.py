@@ -50,6 +50,19 @@ def test_a_bound_that_cannot_be_kept_gives_the_nearest_and_says_so() -> None:
     assert slower.reasons == ("Nothing within the bound has less latency.",)
 
 
+def test_nobody_gives_quality_for_a_gain_that_nobody_notices() -> None:
+    """A hundredth of the latency may be chance; the original is taken then, within or not."""
+    hardly = point("hardly", 0.03, 9.9)
+    found = recommended([ORIGINAL, hardly], ORIGINAL, Gain.LATENCY, 0.005)
+    assert (found.point, found.is_within) == (ORIGINAL, True)
+    assert found.reasons == ("Nothing with less latency was found.",)
+    as_good = recommended([ORIGINAL, point("as good", 0.0, 9.9)], ORIGINAL, Gain.LATENCY, 0.005)
+    assert as_good.point is ORIGINAL
+    farther = point("farther", 0.05, 5.0)
+    both = recommended([ORIGINAL, hardly, farther], ORIGINAL, Gain.LATENCY, 0.005)
+    assert (both.point, both.is_within) == (farther, False)
+
+
 def test_points_are_tested_in_an_order_of_their_own_until_one_fails() -> None:
     """Of many points one keeps the bound by chance: the first failure ends the sequence."""
     lucky = point("lucky", 0.004, 1.0)
