@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from lightgbm import LGBMClassifier, LGBMRegressor
 from scipy.sparse import csr_array
-from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
+from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris, make_friedman1
 from sklearn.ensemble import (
     ExtraTreesRegressor,
     GradientBoostingClassifier,
@@ -15,6 +15,7 @@ from sklearn.ensemble import (
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
+    RandomForestRegressor,
 )
 from sklearn.linear_model import Lasso, LogisticRegression, Ridge, SGDClassifier
 from sklearn.naive_bayes import GaussianNB
@@ -86,6 +87,22 @@ def test_each_kind_becomes_smaller_and_stays_what_it_is(model: Any, load: Any) -
     sizes = [each.size for each in found]
     assert sizes == sorted(sizes, reverse=True), "careful ones come first"
     assert np.array_equal(model.predict(rest.features), answers), "the original stays as it is"
+
+
+def test_the_most_careful_forest_of_values_loses_next_to_nothing() -> None:
+    """A default of a hundredth of the error must be within reach, and still be worth it."""
+    features, truth = make_friedman1(4000, noise=1.0, random_state=0)
+    learned, held_out, test = (slice(0, 1500), slice(1500, 2500), slice(2500, None))
+    forest = RandomForestRegressor(100, random_state=0).fit(features[learned], truth[learned])
+    rows = [Rows(features[each], truth[each]) for each in (learned, held_out)]
+    careful, *bolder = reductions(forest, *rows, 0, lambda: None)
+    assert careful.before > 10 * careful.size
+    before, after = (
+        np.square(each.predict(features[test]) - truth[test]).mean()
+        for each in (forest, careful.estimator)
+    )
+    assert after < 1.02 * before
+    assert all(each.size < careful.size for each in bolder)
 
 
 def test_sizes_are_what_is_left() -> None:

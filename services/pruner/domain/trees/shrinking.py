@@ -19,8 +19,9 @@ from services.pruner.domain.trees.refitting import (
 )
 from services.pruner.domain.trees.risk import Risk, regret_of
 
-# What may be lost, from careful to bold.
-_LIMITS = (Risk(0.001, 0.025), Risk(0.003, 0.05), Risk(0.006, 0.1))
+# What may be lost, from careful to bold: of classes, and of values, whose errors grow half as much.
+_CLASS_LIMITS = (Risk(0.001, 0.025), Risk(0.003, 0.05), Risk(0.006, 0.1))
+_VALUE_LIMITS = (Risk(0.0, 0.005), Risk(0.0, 0.015), Risk(0.0, 0.04))
 _FIRST_PRICE, _NEXT_PRICE, _PRICES = 5e-7, 2.0, 12
 _SWEEPS = 2
 # A Brier score of which shares still say something.
@@ -170,14 +171,17 @@ def shrunk(
     judge = _HeldOut.of(model, held_out, classes)
     fitting = _Fitting.of(model, learned, truth_of(learned.truth, classes), judge.is_modest, seed)
     rounds = len(model.trees) // model.per_round
+    limits = _VALUE_LIMITS if classes is None else _CLASS_LIMITS
     best: dict[Risk, Shrunk] = {}
     for count in sorted({max(1, round(share * rounds)) for share in model.prefixes}):
         before = [each.nodes for each in best.values()]
         for each in _path(model, fitting, count * model.per_round, judge, check):
-            best |= {limit: each for limit in _LIMITS if _is_better(each, best.get(limit), limit)}
-        if _LIMITS[0] in best and before == [each.nodes for each in best.values()]:
+            if not each.risk.is_within(limits[-1]):
+                break
+            best |= {limit: each for limit in limits if _is_better(each, best.get(limit), limit)}
+        if limits[0] in best and before == [each.nodes for each in best.values()]:
             break
-    yield from (best[limit] for limit in _LIMITS if limit in best)
+    yield from (best[limit] for limit in limits if limit in best)
 
 
 def _is_better(found: Shrunk, other: Shrunk | None, limit: Risk) -> bool:
@@ -223,7 +227,7 @@ class _Fitting:
 def _path(
     model: TreeSum, fitting: _Fitting, count: int, judge: _HeldOut, check: Callable[[], None]
 ) -> Iterator[Shrunk]:
-    """Yields the first trees at ever higher prices, until they lose too much."""
+    """Yields the first trees at ever higher prices."""
     trees = [
         TreeFit(splits, own, fitting.weights[:, splits.outputs], model.is_share)
         for splits, own in zip(model.trees[:count], fitting.leaves, strict=False)
@@ -234,10 +238,7 @@ def _path(
         price = _FIRST_PRICE * _NEXT_PRICE**step * fitting.spread / scale**2
         for _ in range(1 if step else _SWEEPS):
             now = fit.sweep(price)
-        risk = judge.risk(now)
-        if not risk.is_within(_LIMITS[-1]):
-            return
-        yield Shrunk(tuple(now), sum(len(each.kept) for each in now), risk)
+        yield Shrunk(tuple(now), sum(len(each.kept) for each in now), judge.risk(now))
 
 
 def _total(
