@@ -94,8 +94,8 @@ def test_the_most_careful_forest_of_values_loses_next_to_nothing() -> None:
     features, truth = make_friedman1(4000, noise=1.0, random_state=0)
     learned, held_out, test = (slice(0, 1500), slice(1500, 2500), slice(2500, None))
     forest = RandomForestRegressor(100, random_state=0).fit(features[learned], truth[learned])
-    rows = [Rows(features[each], truth[each]) for each in (learned, held_out)]
-    careful, *bolder = reductions(forest, *rows, 0, lambda: None)
+    own, others = (Rows(features[each], truth[each]) for each in (learned, held_out))
+    careful, *bolder = reductions(forest, own, others, 0, lambda: None)
     assert careful.before > 10 * careful.size
     before, after = (
         np.square(each.predict(features[test]) - truth[test]).mean()

@@ -624,7 +624,9 @@ class Point(_message.Message):
     """How many times fewer multiply-accumulates; 0 where they are not known."""
     @_builtins.property
     def latency(self) -> _duration_pb2.Duration:
-        """Time that a batch takes, the median."""
+        """Time that a batch takes, the median. With a target of one thread it is the process's own time, which
+        other processes of a busy machine do not lengthen.
+        """
 
     @_builtins.property
     def latency_p99(self) -> _duration_pb2.Duration:
