@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-RATE, WEIGHT_DECAY, CLIP_NORM = 2e-3, 1e-4, 1.0
+_RATE, _WEIGHT_DECAY, _CLIP_NORM = 5e-3, 1e-4, 1.0
 _BATCH = 256
 _WARM_SHARE = 0.05
 _TRIED_STEPS, _TRIED_SECONDS = 20, 1.0
@@ -96,9 +96,9 @@ def _affordable(network: nn.Module, taught: Taught, course: Course) -> int:
 
 
 def _trained(network: nn.Module, taught: Taught, course: Course) -> int:
-    optimizer = torch.optim.AdamW(network.parameters(), RATE, weight_decay=WEIGHT_DECAY)
+    optimizer = torch.optim.AdamW(network.parameters(), _RATE, weight_decay=_WEIGHT_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, RATE, total_steps=course.steps + 1, pct_start=_WARM_SHARE
+        optimizer, _RATE, total_steps=course.steps + 1, pct_start=_WARM_SHARE
     )
     end = time.monotonic() + course.seconds
     batches = taught.batches(torch.Generator().manual_seed(course.seed))
@@ -109,7 +109,7 @@ def _trained(network: nn.Module, taught: Taught, course: Course) -> int:
         loss = taught.loss(network, next(batches))
         optimizer.zero_grad()
         torch.autograd.backward(loss)
-        nn.utils.clip_grad_norm_(network.parameters(), CLIP_NORM)
+        nn.utils.clip_grad_norm_(network.parameters(), _CLIP_NORM)
         optimizer.step()
         schedule.step()
         done += 1
