@@ -24,6 +24,8 @@ _CLASS_LIMITS = (Risk(0.001, 0.025), Risk(0.003, 0.05), Risk(0.006, 0.1))
 _VALUE_LIMITS = (Risk(0.0, 0.005), Risk(0.0, 0.015), Risk(0.0, 0.04))
 _FIRST_PRICE, _NEXT_PRICE, _PRICES = 5e-7, 2.0, 12
 _SWEEPS = 2
+# Of squared changes of values: so much of it counts as lost, whatever few rows seem to show.
+_MOVED_SHARE = 0.5
 # A Brier score of which shares still say something.
 _LEAST_LOSS = 0.02
 # How much the truth of a row that was learned from counts where it is fitted to.
@@ -132,7 +134,8 @@ class _HeldOut:
         least = _LEAST_LOSS if self.is_share else 1e-12
         rise = most_worse(self._losses(answers), full) / max(float(full.mean()), least)
         if not self.is_share:
-            return Risk(0.0, rise)
+            moved = float(np.square(answers - self.answers).sum(axis=1).mean())
+            return Risk(0.0, max(rise, _MOVED_SHARE * moved / max(float(full.mean()), least)))
         regret = regret_of(self.answers, answers, self.truth)
         return Risk(regret.mean + regret.error, rise)
 
