@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +23,12 @@ from common.protobuf import from_plain
 from common.records import RecordStore
 from services.analyzer.domain.models.torch_package import TorchPackage
 from services.pruner import job, publication
+from services.pruner import students as students_of_models
 from services.pruner.convert import known_data, known_model, run_to_proto, specification_from_proto
 from services.pruner.domain.methods import SMALL_NETWORK, SMALLER_GRAPH
 from services.pruner.domain.resolution import resolve_against
+from services.pruner.domain.students import distilling
+from services.pruner.domain.students.distilling import Syllabus
 from services.pruner.points import read_version
 from services.trainer.domain.origins import TrainedNetwork
 from services.trainer.domain.resolution import resolve_against_data
@@ -41,7 +45,7 @@ from tests.support.pruning import (
     table,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 NAME = "pruningRuns/p"
 
@@ -72,13 +76,16 @@ def done() -> Iterator[Done]:
         catalog = catalog_with(forest(200))
         monkeypatch.setattr(job, "ask_catalog", catalog.ask)
         monkeypatch.setattr(publication, "ask_catalog", catalog.ask)
+        short = Syllabus(((32, 16), (64, 32)), steps=500, made_rows=5_000)
+        learning = partial(distilling.students, syllabus=short)
+        monkeypatch.setattr(students_of_models, "students", learning)
         spec = pruner_pb2.PruningSpec(
             model_version=MODEL,
             dataset_version=DATA,
             max_loss=0.1,
             methods=[SMALL_NETWORK, SMALLER_GRAPH],
         )
-        spec.budget.FromSeconds(40)
+        spec.budget.FromSeconds(90)
         known = known_model(catalog.model), known_data(catalog.data)
         resolved = resolve_against(specification_from_proto(spec), *known)
         create_run(catalog.store, run_to_proto(resolved).spec, NAME)
@@ -98,13 +105,13 @@ def students(done: Done) -> list[pruner_pb2.Point]:
 
 def test_networks_are_measured_in_onnx_runtime_beside_a_native_original(done: Done) -> None:
     assert [each.name for each in sorted(students(done), key=lambda each: each.size_bytes)] == [
-        *("network_64_32", "network_128_64_32", "network_256_128_64")
+        *("network_32_16", "network_64_32")
     ]
     for each in students(done):
         assert each.latency_gain > 20
         assert each.parent == "original"
         assert each.notes[0].startswith("A network of ")
-    assert min(each.loss for each in students(done)) < 0.05
+    assert min(each.loss for each in students(done)) < 0.1
 
 
 def test_all_who_open_networks_open_them(done: Done, tmp_path: Path) -> None:
@@ -136,7 +143,7 @@ def test_the_trainer_goes_on_from_them(done: Done) -> None:
         "dataset_version": DATA,
         "model": "models/m",
         "features": [*NAMES],
-        "network": {"mlp": {"hidden_widths": [64, 32]}},
+        "network": {"mlp": {"hidden_widths": [64, 32], "activation": "silu"}},
         "parent_model_version": version.name,
     }
     specification = read_specification(from_plain(asked, trainer_pb2.TrainingSpec))
