@@ -26,8 +26,8 @@ class SampleRows:
             float64 [rows] with NaN for missing, categories and texts as objects [rows] with None
             for missing, embeddings as float64 [rows, length].
         by_name: Values by column name that only models take which ask for them by name: points in
-            time as float64 seconds since 1970 with NaN for missing, and a target of numbers, whose
-            past forecasters go on from.
+            time as float64 seconds since 1970 with NaN for missing, a target of numbers, whose past
+            forecasters go on from, and what networks make of columns, [rows, columns].
         images: uint8 [rows, channels, height, width] by column name.
         target: Texts of the labels, or float64 values, [rows]; None where there is no target.
     """
