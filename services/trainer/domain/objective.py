@@ -1,6 +1,6 @@
 """Losses with row weights, and metrics as sums that add up over batches and workers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 import torch
@@ -9,6 +9,9 @@ from torch.nn import functional
 
 from common.models.preprocessing import Target
 from common.networks.distillation import class_distances
+from services.trainer.domain.criteria import Criterion, Shares, class_criterion, value_criterion
+from services.trainer.domain.loss import Loss, check_labels
+from services.trainer.domain.specification import FIELD
 
 
 class Objective(Protocol):
@@ -16,13 +19,13 @@ class Objective(Protocol):
 
     Attributes:
         sums: Number of sums over rows that the metrics are made of; the first is the sum of
-            weights, the second that of weighted losses in the network's units.
+            weights, the second that of weighted plain losses in the network's units.
     """
 
     sums: int
 
     def losses(self, output: Tensor, target: Tensor) -> Tensor:
-        """Returns the loss of each row, shape (rows,).
+        """Returns the loss of each row that training makes small, shape (rows,).
 
         Args:
             output: What the network gave, shape (rows, outputs).
@@ -117,11 +120,61 @@ class Regression:
         }
 
 
-def make_objective(target: Target) -> Objective:
-    """Returns the objective for a target."""
-    if target.task == "classification":
+class ChosenLoss:
+    """Another loss than the plain one, whose metrics stay; one more metric, `objective`."""
+
+    def __init__(self, plain: Objective, criterion: Criterion) -> None:
+        """Takes the place of an objective.
+
+        Args:
+            plain: The one of the task.
+            criterion: What is made small instead.
+        """
+        self._plain = plain
+        self._criterion = criterion
+        self.sums = plain.sums + 1
+
+    def losses(self, output: Tensor, target: Tensor) -> Tensor:
+        """Returns the chosen loss of each row."""
+        return self._criterion(output, target)
+
+    def distances(self, output: Tensor, said: Tensor, temperature: float) -> Tensor:
+        """Returns what the plain objective does."""
+        return self._plain.distances(output, said, temperature)
+
+    def add_up(self, output: Tensor, losses: Tensor, target: Tensor, weight: Tensor) -> Tensor:
+        """Returns the sums of the plain objective and that of weighted chosen losses."""
+        plain = self._plain.losses(output, target)
+        sums = self._plain.add_up(output, plain, target, weight)
+        return torch.cat([sums, (weight @ losses).unsqueeze(0)])
+
+    def metrics(self, sums: Sequence[float]) -> dict[str, float]:
+        """Returns the metrics of the plain objective and the mean chosen loss."""
+        *plain, chosen = sums
+        return {**self._plain.metrics(plain), "objective": _ratio(chosen, sums[0])}
+
+
+def make_objective(
+    target: Target, loss: Loss | None, class_shares: Callable[[], Shares]
+) -> Objective:
+    """Returns the objective for a target.
+
+    Args:
+        target: The target.
+        loss: Resolved; None for the plain loss of the task.
+        class_shares: Returns the share of each class in the weight of the training rows.
+
+    Raises:
+        InvalidFieldError: The loss names classes that the target does not have, or not all.
+    """
+    if target.task == "regression":
+        plain = Regression(target.scale)
+        return plain if loss is None else ChosenLoss(plain, value_criterion(loss))
+    if loss is None:
         return Classification()
-    return Regression(target.scale)
+    check_labels(loss, target.classes, f"{FIELD}.loss")
+    criterion = class_criterion(loss, target.classes, class_shares())
+    return ChosenLoss(Classification(), criterion)
 
 
 def _ratio(value: float, total: float) -> float:

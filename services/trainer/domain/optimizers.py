@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
-from services.trainer.domain.specification import Optimizer
+from services.trainer.domain.optimisation import Optimizer
 
 _STATE_NAMES = ("exp_avg", "exp_avg_sq", "momentum_buffer")
 

@@ -15,14 +15,15 @@ from common.data.schema import Task as DataTask
 from common.errors import InvalidFieldError
 from common.networks import specification as networks
 from common.networks.specification import NetworkInput, NetworkSpecification
+from services.trainer.domain.loss import check_labels, resolved_loss
+from services.trainer.domain.optimisation import resolved_optimizer, resolved_schedule
 from services.trainer.domain.origins import TrainedNetwork, check_origins
 from services.trainer.domain.specification import (
     FIELD,
     Task,
     TrainingSpecification,
     resolved_distillation,
-    resolved_optimizer,
-    resolved_schedule,
+    resolved_monitor,
 )
 
 MAX_CLASSES = 1_000
@@ -57,6 +58,11 @@ def resolve_against_data(
     features = _features(specification, data.schema, target)
     network = _network(specification, data.schema, features, _outputs(target, task))
     _check_training(specification, task)
+    loss = resolved_loss(specification.loss, task, f"{FIELD}.loss")
+    # Of numbers that are classes only the data know all labels: workers look at those.
+    classes = _known_classes(target, parent or teacher)
+    if loss is not None and classes:
+        check_labels(loss, classes, f"{FIELD}.loss")
     resolved = specification.model_copy(
         update={
             "dataset_version": data.name,
@@ -66,6 +72,8 @@ def resolve_against_data(
             "network": network,
             "optimizer": resolved_optimizer(specification.optimizer, network.kind),
             "schedule": resolved_schedule(specification.schedule, specification.early_stopping),
+            "loss": loss,
+            "monitor": resolved_monitor(specification, loss),
             "workers": specification.workers.resolved,
             "parent_model_version": parent.name if parent else "",
             "distillation": resolved_distillation(
@@ -241,6 +249,10 @@ def network_input(columns: list[Column]) -> NetworkInput:
         category_sizes=tuple(len(column.labels) + 1 for column in labels),
         image_shape=images[0].shape if images else (),
     )
+
+
+def _known_classes(target: Column, trained: TrainedNetwork | None) -> tuple[str, ...]:
+    return target.labels if trained is None else trained.preprocessing.target.classes
 
 
 def _check_training(specification: TrainingSpecification, task: Task) -> None:

@@ -3,68 +3,32 @@
 What depends on the data is checked and filled in by `resolution`.
 """
 
+from itertools import chain
 from typing import Literal
 
 from pydantic import Field, model_validator
 
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import artifact_pb2
-from common.errors import FieldViolation, InvalidInputError
+from common.errors import FieldViolation, InvalidFieldError, InvalidInputError
 from common.networks.specification import NetworkSpecification, Specification
 from common.protobuf import from_plain, resolve
+from services.trainer.domain.loss import Loss, loss_problems
+from services.trainer.domain.optimisation import (
+    EarlyStopping,
+    Optimizer,
+    Schedule,
+    optimizer_problems,
+    schedule_problems,
+)
 
 FIELD = "training_run.spec"
-DEFAULT_LEARNING_RATES = {"adam": 0.001, "adamw": 0.001, "sgd": 0.01}
-LINEAR_LEARNING_RATE = 0.01
-ADAMW_WEIGHT_DECAY = 0.01
-SGD_MOMENTUM = 0.9
-DEFAULT_PLATEAU_PATIENCE = 10
 DEFAULT_TEMPERATURE = 4.0
 
 Task = Literal["classification", "regression"]
-Monitor = Literal["loss", "accuracy", "none"]
+Monitor = Literal["loss", "accuracy", "none", "objective"]
 Use = Literal["keep", "drop", "down_weight"]
 USES: tuple[Use, ...] = ("keep", "drop", "down_weight")
-
-
-class Optimizer(Specification):
-    """How weights are updated."""
-
-    kind: Literal["adam", "adamw", "sgd"] = "adam"
-    learning_rate: float | None = Field(None, gt=0, le=100, allow_inf_nan=False)
-    weight_decay: float | None = Field(None, ge=0, le=1)
-    momentum: float | None = Field(None, ge=0, lt=1)
-    clip_norm: float | None = Field(None, gt=0, allow_inf_nan=False)
-
-
-class Warmup(Specification):
-    """Linear rise of the learning rate in the first epochs."""
-
-    epochs: float = Field(gt=0, le=100_000, allow_inf_nan=False)
-    scale_with_workers: bool = True
-
-
-class ReduceOnPlateau(Specification):
-    """Fall of the learning rate when the monitored metric stops improving."""
-
-    factor: float = Field(0.1, gt=0, lt=1)
-    patience: int | None = Field(None, ge=0, le=10_000)
-    min_learning_rate: float = Field(0.0, ge=0, allow_inf_nan=False)
-
-
-class Schedule(Specification):
-    """How the learning rate changes."""
-
-    warmup: Warmup | None = None
-    reduce_on_plateau: ReduceOnPlateau | None = None
-    cosine_decay: bool = False
-
-
-class EarlyStopping(Specification):
-    """End of the run when the monitored metric stops improving."""
-
-    patience: int = Field(5, ge=0, le=10_000)
-    min_delta: float = Field(0.0, ge=0, allow_inf_nan=False)
 
 
 class WorkerRange(Specification):
@@ -157,7 +121,7 @@ class TrainingSpecification(Specification):
     workers: WorkerRange = WorkerRange()
     weight_column: str = ""
     parent_model_version: str = ""
-    monitor: Monitor = "loss"
+    monitor: Monitor | None = None
     commit_steps: int | None = Field(None, ge=1, le=1_000_000)
     checkpoint_interval: float = Field(30.0, ge=1, le=86_400)
     outliers: OutlierTreatment | None = None
@@ -165,6 +129,7 @@ class TrainingSpecification(Specification):
     starting_weights: ArtifactReference | None = None
     growing_decay: GrowingDecay | None = None
     max_duration: float | None = Field(None, ge=1, le=30 * 86_400)
+    loss: Loss | None = None
 
     @property
     def proof(self) -> OutlierProof | None:
@@ -193,8 +158,14 @@ def read_specification(spec: trainer_pb2.TrainingSpec) -> TrainingSpecification:
         )
         if not getattr(specification, name)
     ]
-    violations += _optimizer_violations(specification.optimizer)
-    violations += _schedule_violations(specification.schedule)
+    violations += [
+        FieldViolation(f"{FIELD}.{name}", text)
+        for name, text in chain(
+            optimizer_problems(specification.optimizer),
+            schedule_problems(specification.schedule),
+            loss_problems(specification.loss),
+        )
+    ]
     violations += _monitor_violations(specification)
     violations += _outlier_violations(specification.outliers)
     violations += _duration_violations(specification)
@@ -212,39 +183,22 @@ def write_specification(specification: TrainingSpecification) -> trainer_pb2.Tra
     return from_plain(specification.model_dump(exclude_none=True), trainer_pb2.TrainingSpec)
 
 
-def resolved_optimizer(optimizer: Optimizer, network_kind: str) -> Optimizer:
-    """Fills in the defaults that depend on the algorithm and the network.
+def resolved_monitor(specification: TrainingSpecification, loss: Loss | None) -> Monitor:
+    """Returns what is monitored: by default what is made small, where it can be compared.
 
-    A linear network gets ten times the usual rate of Adam: its problem is convex and its inputs
-    are standardised, so that short steps only take longer.
+    Args:
+        specification: What the caller asked for.
+        loss: Resolved.
+
+    Raises:
+        InvalidFieldError: The objective is the plain loss.
     """
-    rate = DEFAULT_LEARNING_RATES[optimizer.kind]
-    if network_kind == "linear":
-        rate = LINEAR_LEARNING_RATE
-    defaults: dict[str, float] = {
-        "learning_rate": rate,
-        "weight_decay": ADAMW_WEIGHT_DECAY if optimizer.kind == "adamw" else 0.0,
-    }
-    if optimizer.kind == "sgd":
-        defaults["momentum"] = SGD_MOMENTUM
-    missing = {name: value for name, value in defaults.items() if getattr(optimizer, name) is None}
-    return optimizer.model_copy(update=missing)
-
-
-def resolved_schedule(schedule: Schedule, early_stopping: EarlyStopping | None) -> Schedule:
-    """Fills in the patience of reduce-on-plateau.
-
-    With early stopping it is half of that patience: with its own default of 10 the run would
-    have ended before the rate ever falls.
-    """
-    plateau = schedule.reduce_on_plateau
-    if plateau is None or plateau.patience is not None:
-        return schedule
-    patience = DEFAULT_PLATEAU_PATIENCE
-    if early_stopping is not None:
-        patience = min(patience, early_stopping.patience // 2)
-    filled = plateau.model_copy(update={"patience": patience})
-    return schedule.model_copy(update={"reduce_on_plateau": filled})
+    if specification.monitor == "objective" and loss is None:
+        text = "Without `loss` the objective is the plain loss; monitor LOSS."
+        raise InvalidFieldError(f"{FIELD}.monitor", text)
+    if specification.monitor is not None:
+        return specification.monitor
+    return "loss" if loss is None or specification.proof is not None else "objective"
 
 
 def resolved_distillation(
@@ -259,30 +213,11 @@ def resolved_distillation(
     return distillation.model_copy(update=changes)
 
 
-def _optimizer_violations(optimizer: Optimizer) -> list[FieldViolation]:
-    if optimizer.momentum is None or optimizer.kind == "sgd":
-        return []
-    return [
-        FieldViolation(
-            f"{FIELD}.optimizer.momentum",
-            f"Only SGD has a momentum, not {optimizer.kind}; leave it out or use SGD.",
-        )
-    ]
-
-
-def _schedule_violations(schedule: Schedule) -> list[FieldViolation]:
-    if not schedule.cosine_decay or schedule.reduce_on_plateau is None:
-        return []
-    return [
-        FieldViolation(
-            f"{FIELD}.schedule.cosine_decay",
-            "The rate falls either as a cosine or on a plateau; leave one of the two out.",
-        )
-    ]
-
-
 def _monitor_violations(specification: TrainingSpecification) -> list[FieldViolation]:
     """Returns what is wrong about the choice of the epoch that becomes the model."""
+    if specification.monitor == "objective" and specification.proof is not None:
+        text = "Its scale depends on the rows to train on, which `prove` compares; monitor LOSS."
+        return [FieldViolation(f"{FIELD}.monitor", f"Not with `outliers.prove`: {text}")]
     if specification.monitor != "none":
         if specification.growing_decay is None:
             return []

@@ -81,6 +81,7 @@ class TrainingRows:
             for name in self._names
         ]
         target = preprocessing.target
+        self._outputs = target.outputs
         self._target = _targets(target, columns[target.name], labels.get(target.name))
         name = specification.weight_column
         factors = None if choice is None else choice.factors
@@ -93,6 +94,13 @@ class TrainingRows:
             target=torch.from_numpy(self._target[rows]),
             weight=torch.from_numpy(self.weights(rows)),
         )
+
+    def class_shares(self) -> npt.NDArray[np.float64]:
+        """Returns the share of each class in the weight of the training rows, (classes,)."""
+        weights = self.weights(self.training)
+        found = np.bincount(self._target[self.training], weights, minlength=self._outputs)
+        total = found.sum()
+        return found / total if total > 0 else np.full(self._outputs, 1 / self._outputs)
 
     def raw(self, rows: npt.NDArray[np.int64]) -> dict[str, Tensor]:
         """Returns rows before standardisation by input name, as the ONNX twin takes them."""

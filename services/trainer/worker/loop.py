@@ -143,14 +143,12 @@ class TrainingLoop:
     def _finish_epoch(self, rate: float) -> None:
         state = self._state
         values = self._training_metrics(rate)
-        monitored = values["train/loss"], values.get("train/accuracy", 0.0)
+        measured = self._objective.metrics(state.sums)
         if self._engine.has_validation:
             measured = self._objective.metrics(self._engine.evaluate(self._board.beat))
             values |= {f"validation/{name}": value for name, value in measured.items()}
-            monitored = measured["loss"], measured.get("accuracy", 0.0)
-        score = -monitored[1] if self._specification.monitor == "accuracy" else monitored[0]
         epoch = self._epoch()
-        if self._schedule.finish_epoch(epoch, score, state.progress):
+        if self._schedule.finish_epoch(epoch, self._score(measured), state.progress):
             state.best_parameters = self._engine.flat.parameters.detach().clone()
             state.best_buffers = self._engine.flat.buffers.clone()
         self._note_time(epoch)
@@ -159,6 +157,13 @@ class TrainingLoop:
         state.sums = [0.0] * len(state.sums)
         if self._is_worth_a_report():
             self._send(values, epoch)
+
+    def _score(self, measured: dict[str, float]) -> float:
+        """Returns what is monitored; lower is better."""
+        monitor = self._specification.monitor
+        if monitor == "accuracy":
+            return -measured["accuracy"]
+        return measured["objective" if monitor == "objective" else "loss"]
 
     def _note_time(self, epoch: int) -> None:
         """Says how long the epoch took; rank 0 counts, so that all stop at the same one."""

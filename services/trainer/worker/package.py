@@ -129,7 +129,7 @@ def _test_metrics(
     if len(rows.test) == 0:
         return {}
     at_once = evaluation_rows(job.specification)
-    objective = make_objective(job.preprocessing.target)
+    objective = make_objective(job.preprocessing.target, job.specification.loss, rows.class_shares)
     sums = evaluate(network, objective, rows, rows.test, at_once, beat)
     return {f"test/{name}": value for name, value in objective.metrics(sums.tolist()).items()}
 

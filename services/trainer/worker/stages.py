@@ -46,7 +46,9 @@ class Trainee:
             reducer: Joined to the world.
         """
         self.stage = stage
-        self.objective: Objective = make_objective(stage.job.preprocessing.target)
+        self.objective: Objective = make_objective(
+            stage.job.preprocessing.target, stage.job.specification.loss, stage.rows.class_shares
+        )
         self.engine = Engine(
             pupil,
             self.objective,
@@ -160,7 +162,7 @@ class StagedTraining:
         assert state.best_parameters is not None and state.best_buffers is not None
         trainee.engine.take_weights(state.best_parameters, state.best_buffers)
         sums = trainee.engine.measure(stage.held_out, self._context.progress.beat)
-        monitor = stage.job.specification.monitor
+        monitor = stage.job.specification.monitor or "loss"
         score = trainee.objective.metrics(sums)[monitor]
         if self._context.rank == 0:
             rows = len(stage.held_out)

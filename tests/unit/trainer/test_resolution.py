@@ -53,6 +53,8 @@ SCHEMA = Schema(
 )
 DATA = KnownDataset("datasets/d/versions/3", SCHEMA, SplitCounts(train=100, validation=20))
 TABLE = {"features": ["age", "city", "flag"]}
+VALUES = {"features": ["city"], "target": "age"}
+COSTS = {"cost_matrix": {"rows": [{"truth": "n", "costs": {"y": 1.0}}, {"truth": "y"}]}}
 FILE = {"uri": "s3://b/runs/x/weights", "sha256": "0" * 64, "size_bytes": 9}
 NAMES = {"dataset_version": "datasets/d/versions/latest", "model": "models/m"}
 
@@ -106,6 +108,18 @@ def test_reduce_on_plateau_comes_before_early_stopping() -> None:
     assert both is not None and both.patience == 2
 
 
+def test_what_is_made_small_is_monitored_where_there_is_a_loss() -> None:
+    """Protects the choice of the best epoch, and runs without a loss from any change."""
+    assert resolve(TABLE).monitor == "loss"
+    assert resolve({**TABLE, "loss": {"focal_gamma": 2.0}}).monitor == "objective"
+    assert resolve({**TABLE, "loss": {"focal_gamma": 2.0}, "monitor": "loss"}).monitor == "loss"
+    for asked in ({}, {"regression": "squared"}):
+        plain = resolve({**VALUES, "loss": asked})
+        assert (plain.loss, plain.monitor) == (None, "loss"), "the plain loss, asked for or not"
+    huber = resolve({**VALUES, "loss": {"regression": "huber"}}).loss
+    assert huber is not None and huber.huber_delta == 1
+
+
 @pytest.mark.parametrize(
     "spec",
     [
@@ -129,6 +143,9 @@ def test_reduce_on_plateau_comes_before_early_stopping() -> None:
             "schedule": {"cosine_decay": True},
             "growing_decay": {"strengths": FILE},
         },
+        {**TABLE, "loss": {"class_weights": {"y": 3.0}, "class_weighting": "balanced"}},
+        {**TABLE, "loss": COSTS},
+        {**VALUES, "loss": {"regression": "huber"}},
     ],
 )
 def test_a_resolved_specification_resolves_to_itself(spec: dict[str, object]) -> None:
@@ -208,6 +225,65 @@ def test_a_resolved_specification_resolves_to_itself(spec: dict[str, object]) ->
             {**TABLE, "distillation": {"teacher_model_version": "x", "weight": 1.5}},
             "distillation.weight",
             "less than or equal to 1",
+        ),
+        ({**TABLE, "loss": {"label_smoothing": 1.0}}, "loss.label_smoothing", "less than 1"),
+        ({**TABLE, "loss": {"regression": "huber"}}, "loss.regression", "leave it out"),
+        ({**TABLE, "loss": {"huber_delta": 2.0}}, "loss.huber_delta", "set `regression`"),
+        (
+            {**TABLE, "loss": {"focal_gamma": 2.0, "label_smoothing": 0.1}},
+            "loss.focal_gamma",
+            "leave one of the two out",
+        ),
+        (
+            {**TABLE, "loss": {"class_weights": {"n": 0.0}}},
+            "loss.class_weights.n",
+            "greater than 0",
+        ),
+        (
+            {**TABLE, "loss": {"class_weights": {"x": 2.0}}},
+            "loss.class_weights",
+            "its classes are `n`, `y`",
+        ),
+        (
+            {**TABLE, "loss": {**COSTS, "class_weighting": "balanced"}},
+            "loss.cost_matrix",
+            "leave one of the two out",
+        ),
+        (
+            {**TABLE, "loss": {"cost_matrix": {"rows": [{"truth": "n", "costs": {"y": 1.0}}]}}},
+            "loss.cost_matrix.rows",
+            "`y` has no row",
+        ),
+        (
+            {**TABLE, "loss": {"cost_matrix": {"rows": [{"truth": "n", "costs": {"z": 1.0}}]}}},
+            "loss.cost_matrix.rows[0].costs",
+            "no class `z`",
+        ),
+        (
+            {**TABLE, "loss": {"cost_matrix": {"rows": [{"truth": "n"}, {"truth": "n"}]}}},
+            "loss.cost_matrix.rows[1].truth",
+            "leave one out",
+        ),
+        (
+            {**TABLE, "loss": {"cost_matrix": {"rows": [{"truth": "n"}, {"truth": "y"}]}}},
+            "loss.cost_matrix.rows",
+            "higher cost",
+        ),
+        (
+            {**VALUES, "loss": {"class_weighting": "balanced"}},
+            "loss.class_weighting",
+            "leave it out",
+        ),
+        ({**TABLE, "monitor": "objective"}, "monitor", "monitor LOSS"),
+        (
+            {
+                **TABLE,
+                "monitor": "objective",
+                "loss": {"focal_gamma": 2.0},
+                "outliers": {"scan": "outlierScans/s", "prove": {}},
+            },
+            "monitor",
+            "monitor LOSS",
         ),
         (
             {**TABLE, "optimizer": {"learning_rate": float("nan")}},

@@ -1,15 +1,14 @@
 import pytest
 
-from services.trainer.domain.schedule import Progress, Schedule
-from services.trainer.domain.specification import (
+from services.trainer.domain.optimisation import (
     EarlyStopping,
     Optimizer,
     ReduceOnPlateau,
-    TrainingSpecification,
     Warmup,
-    WorkerRange,
 )
-from services.trainer.domain.specification import Schedule as ScheduleSpecification
+from services.trainer.domain.optimisation import Schedule as ScheduleSpecification
+from services.trainer.domain.schedule import Progress, Schedule
+from services.trainer.domain.specification import TrainingSpecification, WorkerRange
 
 
 def make(

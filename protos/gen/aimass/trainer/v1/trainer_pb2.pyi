@@ -25,6 +25,60 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ClassWeighting:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ClassWeightingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ClassWeighting.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CLASS_WEIGHTING_UNSPECIFIED: _ClassWeighting.ValueType  # 0
+    """None."""
+    CLASS_WEIGHTING_BALANCED: _ClassWeighting.ValueType  # 1
+    """Inverse to the frequency of the class among the training rows (by weight, where rows have one), so
+    that every class counts alike.
+    """
+
+class ClassWeighting(_ClassWeighting, metaclass=_ClassWeightingEnumTypeWrapper):
+    """Weights of classes that come from the data."""
+
+CLASS_WEIGHTING_UNSPECIFIED: ClassWeighting.ValueType  # 0
+"""None."""
+CLASS_WEIGHTING_BALANCED: ClassWeighting.ValueType  # 1
+"""Inverse to the frequency of the class among the training rows (by weight, where rows have one), so
+that every class counts alike.
+"""
+Global___ClassWeighting: _TypeAlias = ClassWeighting  # noqa: Y015
+
+class _RegressionLoss:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RegressionLossEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RegressionLoss.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    REGRESSION_LOSS_UNSPECIFIED: _RegressionLoss.ValueType  # 0
+    """Means SQUARED."""
+    REGRESSION_LOSS_SQUARED: _RegressionLoss.ValueType  # 1
+    """Squared error: the network predicts means."""
+    REGRESSION_LOSS_ABSOLUTE: _RegressionLoss.ValueType  # 2
+    """Absolute error: the network predicts medians; rows that are far out count less."""
+    REGRESSION_LOSS_HUBER: _RegressionLoss.ValueType  # 3
+    """Half the squared error up to `huber_delta`, linear beyond (Huber, 1964)."""
+
+class RegressionLoss(_RegressionLoss, metaclass=_RegressionLossEnumTypeWrapper):
+    """Loss of values. Values are standardised: errors are in standard deviations of the training
+    targets.
+    """
+
+REGRESSION_LOSS_UNSPECIFIED: RegressionLoss.ValueType  # 0
+"""Means SQUARED."""
+REGRESSION_LOSS_SQUARED: RegressionLoss.ValueType  # 1
+"""Squared error: the network predicts means."""
+REGRESSION_LOSS_ABSOLUTE: RegressionLoss.ValueType  # 2
+"""Absolute error: the network predicts medians; rows that are far out count less."""
+REGRESSION_LOSS_HUBER: RegressionLoss.ValueType  # 3
+"""Half the squared error up to `huber_delta`, linear beyond (Huber, 1964)."""
+Global___RegressionLoss: _TypeAlias = RegressionLoss  # noqa: Y015
+
 class _OutlierUse:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -68,29 +122,33 @@ class _MonitoredMetric:
 class _MonitoredMetricEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MonitoredMetric.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     MONITORED_METRIC_UNSPECIFIED: _MonitoredMetric.ValueType  # 0
-    """Means LOSS."""
+    """Means OBJECTIVE where there is a `loss` and no `outliers.prove`, else LOSS."""
     MONITORED_METRIC_LOSS: _MonitoredMetric.ValueType  # 1
-    """The loss; smaller is better."""
+    """The plain loss: cross-entropy, or squared error; smaller is better."""
     MONITORED_METRIC_ACCURACY: _MonitoredMetric.ValueType  # 2
     """Share of rows classified right; larger is better. Classification only."""
     MONITORED_METRIC_NONE: _MonitoredMetric.ValueType  # 3
     """Nothing: the last epoch's weights become the model, and validation rows choose nothing. Not with
     early stopping, reduce-on-plateau or `outliers.prove`.
     """
+    MONITORED_METRIC_OBJECTIVE: _MonitoredMetric.ValueType  # 4
+    """What training makes small; smaller is better. Only with `loss`, not with `outliers.prove`."""
 
 class MonitoredMetric(_MonitoredMetric, metaclass=_MonitoredMetricEnumTypeWrapper):
     """A metric to look at."""
 
 MONITORED_METRIC_UNSPECIFIED: MonitoredMetric.ValueType  # 0
-"""Means LOSS."""
+"""Means OBJECTIVE where there is a `loss` and no `outliers.prove`, else LOSS."""
 MONITORED_METRIC_LOSS: MonitoredMetric.ValueType  # 1
-"""The loss; smaller is better."""
+"""The plain loss: cross-entropy, or squared error; smaller is better."""
 MONITORED_METRIC_ACCURACY: MonitoredMetric.ValueType  # 2
 """Share of rows classified right; larger is better. Classification only."""
 MONITORED_METRIC_NONE: MonitoredMetric.ValueType  # 3
 """Nothing: the last epoch's weights become the model, and validation rows choose nothing. Not with
 early stopping, reduce-on-plateau or `outliers.prove`.
 """
+MONITORED_METRIC_OBJECTIVE: MonitoredMetric.ValueType  # 4
+"""What training makes small; smaller is better. Only with `loss`, not with `outliers.prove`."""
 Global___MonitoredMetric: _TypeAlias = MonitoredMetric  # noqa: Y015
 
 class _OptimizerKind:
@@ -192,7 +250,9 @@ class TrainingRun(_message.Message):
 
     @_builtins.property
     def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """Final metrics of the best epoch by name, for example `validation/accuracy`. Output only."""
+        """Final metrics of the best epoch by name, for example `validation/accuracy`. Output only. `loss` is
+        the plain loss whatever was made small; see LossSpec.
+        """
 
     @_builtins.property
     def labels(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -298,6 +358,7 @@ class TrainingSpec(_message.Message):
     STARTING_WEIGHTS_FIELD_NUMBER: _builtins.int
     GROWING_DECAY_FIELD_NUMBER: _builtins.int
     MAX_DURATION_FIELD_NUMBER: _builtins.int
+    LOSS_FIELD_NUMBER: _builtins.int
     dataset_version: _builtins.str
     """The data: `datasets/{dataset}/versions/{version}`; `latest` stands for the newest version and is
     replaced by its number. Required.
@@ -324,7 +385,8 @@ class TrainingSpec(_message.Message):
     """
     monitor: Global___MonitoredMetric.ValueType
     """What early stopping, reduce-on-plateau and the choice of the best epoch look at, measured on
-    validation rows (training rows where there are none). Default: loss.
+    validation rows (training rows where there are none). Default: OBJECTIVE where there is a `loss` and
+    no `outliers.prove`, else LOSS.
     """
     commit_steps: _builtins.int
     """Commit the whole state of training in the workers' hosts every so many steps, 1 to 1,000,000.
@@ -386,6 +448,10 @@ class TrainingSpec(_message.Message):
         `epochs`. Not with `outliers.prove`. Default: no bound but `epochs`.
         """
 
+    @_builtins.property
+    def loss(self) -> Global___LossSpec:
+        """What training makes small. Default: the cross-entropy of classes, the squared error of values."""
+
     def __init__(
         self,
         *,
@@ -412,10 +478,11 @@ class TrainingSpec(_message.Message):
         starting_weights: _artifact_pb2.ArtifactRef | None = ...,
         growing_decay: Global___GrowingDecay | None = ...,
         max_duration: _duration_pb2.Duration | None = ...,
+        loss: Global___LossSpec | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "growing_decay", b"growing_decay", "max_duration", b"max_duration", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "workers", b"workers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "growing_decay", b"growing_decay", "max_duration", b"max_duration", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "task", b"task", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "task", b"task", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -435,6 +502,179 @@ class TrainingSpec(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
 
 Global___TrainingSpec: _TypeAlias = TrainingSpec  # noqa: Y015
+
+@_typing.final
+class LossSpec(_message.Message):
+    """What training makes small, in place of the plain loss of the task (cross-entropy, squared error).
+
+    The metric `loss` stays what it is without: mean cross-entropy or mean squared error against the
+    truth, so that runs with different losses can be compared. What is made small is one more metric,
+    `objective`: its mean over rows with class weights, smoothing, focal factor or costs, without a
+    teacher's part. It is what `monitor` looks at by default then.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class ClassWeightsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    LABEL_SMOOTHING_FIELD_NUMBER: _builtins.int
+    CLASS_WEIGHTS_FIELD_NUMBER: _builtins.int
+    CLASS_WEIGHTING_FIELD_NUMBER: _builtins.int
+    FOCAL_GAMMA_FIELD_NUMBER: _builtins.int
+    COST_MATRIX_FIELD_NUMBER: _builtins.int
+    REGRESSION_FIELD_NUMBER: _builtins.int
+    HUBER_DELTA_FIELD_NUMBER: _builtins.int
+    label_smoothing: _builtins.float
+    """Share of the truth that is dealt to all classes alike, 0 to below 1 (Szegedy et al., 2016).
+    Probabilities become less sure. Default: 0. Classification only.
+    """
+    class_weighting: Global___ClassWeighting.ValueType
+    """Weights that come from the data, multiplied with `class_weights`. Default: none.
+    Classification only.
+    """
+    focal_gamma: _builtins.float
+    """Exponent gamma of the focal loss, 0 to 10: losses are multiplied by (1 - p)^gamma, p being the
+    probability of the true class, so that easy rows count less (Lin et al., 2017, who take 2). Not
+    with `label_smoothing`. Probabilities become less sure. Default: 0. Classification only.
+    """
+    regression: Global___RegressionLoss.ValueType
+    """Loss of values. Default: SQUARED. Regression only."""
+    huber_delta: _builtins.float
+    """Size of error up to which HUBER is squared, above 0 and at most 1,000, in standard deviations of the
+    training targets. Default: 1. Only with HUBER.
+    """
+    @_builtins.property
+    def class_weights(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """Weight of the rows of each class by its label, above 0 and at most 1,000,000; 1 for those that are
+        left out. Only ratios count: weights are scaled to a mean of 1 over the training rows.
+        Probabilities are those of a world where classes are as much more frequent as their weights
+        say. Classification only.
+        """
+
+    @_builtins.property
+    def cost_matrix(self) -> Global___CostMatrix:
+        """What decisions cost. Not with the fields above. Classification only.
+
+        The loss of a row is the sum over decisions of -log p x what the decision saves against the
+        worst one for the row's truth (Abe, Zadrozny and Langford, 2004), scaled to a mean weight of 1 over
+        the training rows. Then the class with the largest probability is the decision of least
+        expected cost, and the probability is that decision's share in what can be saved, not how likely
+        the class is. With two classes that is the same as weighing rows by what mistaking them costs
+        (Elkan, 2001); with all mistakes equally dear it is the cross-entropy.
+        """
+
+    def __init__(
+        self,
+        *,
+        label_smoothing: _builtins.float = ...,
+        class_weights: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        class_weighting: Global___ClassWeighting.ValueType = ...,
+        focal_gamma: _builtins.float = ...,
+        cost_matrix: Global___CostMatrix | None = ...,
+        regression: Global___RegressionLoss.ValueType = ...,
+        huber_delta: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_huber_delta", b"_huber_delta", "cost_matrix", b"cost_matrix", "huber_delta", b"huber_delta"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_huber_delta", b"_huber_delta", "class_weighting", b"class_weighting", "class_weights", b"class_weights", "cost_matrix", b"cost_matrix", "focal_gamma", b"focal_gamma", "huber_delta", b"huber_delta", "label_smoothing", b"label_smoothing", "regression", b"regression"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__huber_delta: _TypeAlias = _typing.Literal["huber_delta"]  # noqa: Y015
+    _WhichOneofArgType__huber_delta: _TypeAlias = _typing.Literal["_huber_delta", b"_huber_delta"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__huber_delta) -> _WhichOneofReturnType__huber_delta | None: ...
+
+Global___LossSpec: _TypeAlias = LossSpec  # noqa: Y015
+
+@_typing.final
+class CostMatrix(_message.Message):
+    """What decisions cost."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___CostRow]:
+        """One for each class, in any order; all classes of the target."""
+
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___CostRow] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CostMatrix: _TypeAlias = CostMatrix  # noqa: Y015
+
+@_typing.final
+class CostRow(_message.Message):
+    """What it costs to decide for each class where one is true."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class CostsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TRUTH_FIELD_NUMBER: _builtins.int
+    COSTS_FIELD_NUMBER: _builtins.int
+    truth: _builtins.str
+    """The class that is true."""
+    @_builtins.property
+    def costs(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """The cost of each decision by class, in any unit; those that are left out cost nothing, and what is
+        earned is negative.
+        """
+
+    def __init__(
+        self,
+        *,
+        truth: _builtins.str = ...,
+        costs: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["costs", b"costs", "truth", b"truth"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CostRow: _TypeAlias = CostRow  # noqa: Y015
 
 @_typing.final
 class Distillation(_message.Message):
