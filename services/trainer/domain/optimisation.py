@@ -12,6 +12,7 @@ DEFAULT_LEARNING_RATES = {"adam": 0.001, "adamw": 0.001, "sgd": 0.01}
 LINEAR_LEARNING_RATE = 0.01
 ADAMW_WEIGHT_DECAY = 0.01
 SGD_MOMENTUM = 0.9
+ADAM_BETAS = (0.9, 0.999)
 DEFAULT_PLATEAU_PATIENCE = 10
 
 
@@ -23,6 +24,18 @@ class Optimizer(Specification):
     weight_decay: float | None = Field(None, ge=0, le=1)
     momentum: float | None = Field(None, ge=0, lt=1)
     clip_norm: float | None = Field(None, gt=0, allow_inf_nan=False)
+    nesterov: bool = False
+    beta1: float | None = Field(None, ge=0, lt=1)
+    beta2: float | None = Field(None, ge=0, lt=1)
+
+    @property
+    def betas(self) -> tuple[float, float]:
+        """Adam's; records from before there was a choice have none."""
+        first, second = ADAM_BETAS
+        return (
+            first if self.beta1 is None else self.beta1,
+            second if self.beta2 is None else self.beta2,
+        )
 
 
 class Warmup(Specification):
@@ -40,12 +53,21 @@ class ReduceOnPlateau(Specification):
     min_learning_rate: float = Field(0.0, ge=0, allow_inf_nan=False)
 
 
+class OneCycle(Specification):
+    """Rise to the learning rate and fall far below where it began, over the whole run."""
+
+    rise_share: float = Field(0.3, gt=0, lt=1)
+    start_divisor: float = Field(25.0, ge=1, le=1e6)
+    final_divisor: float = Field(10_000.0, ge=1, le=1e12)
+
+
 class Schedule(Specification):
     """How the learning rate changes."""
 
     warmup: Warmup | None = None
     reduce_on_plateau: ReduceOnPlateau | None = None
     cosine_decay: bool = False
+    one_cycle: OneCycle | None = None
 
 
 class EarlyStopping(Specification):
@@ -70,6 +92,8 @@ def resolved_optimizer(optimizer: Optimizer, network_kind: str) -> Optimizer:
     }
     if optimizer.kind == "sgd":
         defaults["momentum"] = SGD_MOMENTUM
+    else:
+        defaults |= zip(("beta1", "beta2"), ADAM_BETAS, strict=True)
     missing = {name: value for name, value in defaults.items() if getattr(optimizer, name) is None}
     return optimizer.model_copy(update=missing)
 
@@ -95,6 +119,11 @@ def optimizer_problems(optimizer: Optimizer) -> Iterator[Problem]:
     if optimizer.momentum is not None and optimizer.kind != "sgd":
         text = f"Only SGD has a momentum, not {optimizer.kind}; leave it out or use SGD."
         yield "optimizer.momentum", text
+    if optimizer.nesterov and (optimizer.kind != "sgd" or optimizer.momentum == 0):
+        yield "optimizer.nesterov", "Is a kind of momentum; use SGD with one, or leave it out."
+    for name in ("beta1", "beta2"):
+        if getattr(optimizer, name) is not None and optimizer.kind == "sgd":
+            yield f"optimizer.{name}", "SGD has none; leave it out, or use ADAM or ADAMW."
 
 
 def schedule_problems(schedule: Schedule) -> Iterator[Problem]:
@@ -102,3 +131,9 @@ def schedule_problems(schedule: Schedule) -> Iterator[Problem]:
     if schedule.cosine_decay and schedule.reduce_on_plateau is not None:
         text = "The rate falls either as a cosine or on a plateau; leave one of the two out."
         yield "schedule.cosine_decay", text
+    if schedule.one_cycle is None:
+        return
+    for name in ("warmup", "reduce_on_plateau", "cosine_decay"):
+        if getattr(schedule, name):
+            text = f"Not with `{name}`: it rises and falls by itself; leave one of the two out."
+            yield "schedule.one_cycle", text

@@ -21,9 +21,16 @@ def make_optimizer(optimizer: Optimizer, parameter: nn.Parameter) -> torch.optim
     decay = optimizer.weight_decay or 0.0
     if optimizer.kind == "sgd":
         momentum = optimizer.momentum or 0.0
-        return torch.optim.SGD([parameter], rate, momentum, weight_decay=decay, fused=True)
+        return torch.optim.SGD(
+            [parameter],
+            rate,
+            momentum,
+            weight_decay=decay,
+            nesterov=optimizer.nesterov,
+            fused=True,
+        )
     kind = torch.optim.AdamW if optimizer.kind == "adamw" else torch.optim.Adam
-    return kind([parameter], rate, weight_decay=decay, fused=True)
+    return kind([parameter], rate, optimizer.betas, weight_decay=decay, fused=True)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass
 
+from services.trainer.domain.optimisation import OneCycle
 from services.trainer.domain.specification import TrainingSpecification
 
 PLATEAU_THRESHOLD = 1e-4
@@ -53,6 +54,7 @@ class Schedule:
         self._workers = specification.workers.wanted or 1
         self._warmup_steps = (self._warmup.epochs if self._warmup else 0) * steps_per_epoch
         self._steps = specification.epochs * steps_per_epoch
+        self._cycle = specification.schedule.one_cycle
         self._has_cosine = specification.schedule.cosine_decay
         self._takes_last = specification.monitor == "none"
         self._most_seconds = specification.max_duration
@@ -61,12 +63,15 @@ class Schedule:
         """Returns the learning rate of a step.
 
         The rise follows Goyal et al., "Accurate, Large Minibatch SGD" (2017), step by step; the
-        cosine Loshchilov and Hutter, "SGDR" (2017), without restarts.
+        cosine Loshchilov and Hutter, "SGDR" (2017), without restarts; the cycle Smith and Topin,
+        "Super-Convergence" (2018), with half cosines for its straight lines.
 
         Args:
             step: Steps done before, from 0.
             progress: Where the run stands.
         """
+        if self._cycle is not None:
+            return self._rate * self._cycle_factor(self._cycle, step, progress)
         rate = self._rate * self._warmup_factor(step) * self._cosine_factor(step, progress)
         if self._plateau is None:
             return rate
@@ -121,9 +126,22 @@ class Schedule:
         if not self._has_cosine or step < self._warmup_steps:
             return 1.0
         done = (step - self._warmup_steps) / max(self._steps - self._warmup_steps, 1.0)
+        return _half_cosine(1.0, 0.0, self._done(done, progress))
+
+    def _cycle_factor(self, cycle: OneCycle, step: int, progress: Progress) -> float:
+        last = max(self._steps - 1, 1)
+        peak = max(cycle.rise_share * self._steps - 1, 0.0) / last
+        done = self._done(step / last, progress)
+        start = 1 / cycle.start_divisor
+        if done < peak:
+            return _half_cosine(start, 1.0, done / peak)
+        return _half_cosine(1.0, start / cycle.final_divisor, (done - peak) / (1 - peak))
+
+    def _done(self, share: float, progress: Progress) -> float:
+        """Returns the share of the run that is done, by steps or by time: what is over sooner."""
         if self._most_seconds is not None:
-            done = max(done, progress.seconds / self._most_seconds)
-        return (1 + math.cos(math.pi * min(done, 1.0))) / 2
+            share = max(share, progress.seconds / self._most_seconds)
+        return min(share, 1.0)
 
     def _watch_plateau(self, score: float, progress: Progress) -> None:
         if self._plateau is None:
@@ -145,3 +163,8 @@ class Schedule:
             return
         progress.stopping_epochs += 1
         progress.stopped_early = progress.stopping_epochs > self._stopping.patience
+
+
+def _half_cosine(start: float, end: float, share: float) -> float:
+    """Returns where half a cosine from start to end is after a share of its way."""
+    return end + (start - end) * (1 + math.cos(math.pi * share)) / 2

@@ -95,6 +95,7 @@ def test_defaults_depend_on_algorithm_and_network() -> None:
     assert (sgd.learning_rate, sgd.momentum, sgd.weight_decay) == (0.01, 0.9, 0)
     adamw = resolve({**TABLE, "optimizer": {"kind": "adamw"}}).optimizer
     assert (adamw.learning_rate, adamw.momentum, adamw.weight_decay) == (0.001, None, 0.01)
+    assert (adamw.beta1, adamw.beta2, sgd.beta1) == (0.9, 0.999, None)
     assert resolve({**TABLE, "network": {"linear": {}}}).optimizer.learning_rate == 0.01
 
 
@@ -145,6 +146,7 @@ def test_what_is_made_small_is_monitored_where_there_is_a_loss() -> None:
         },
         {**TABLE, "loss": {"class_weights": {"y": 3.0}, "class_weighting": "balanced"}},
         {**TABLE, "loss": COSTS},
+        {**TABLE, "schedule": {"one_cycle": {"rise_share": 0.2}}, "optimizer": {"beta1": 0.0}},
         {**VALUES, "loss": {"regression": "huber"}},
     ],
 )
@@ -225,6 +227,29 @@ def test_a_resolved_specification_resolves_to_itself(spec: dict[str, object]) ->
             {**TABLE, "distillation": {"teacher_model_version": "x", "weight": 1.5}},
             "distillation.weight",
             "less than or equal to 1",
+        ),
+        ({**TABLE, "optimizer": {"nesterov": True}}, "optimizer.nesterov", "use SGD"),
+        (
+            {**TABLE, "optimizer": {"kind": "sgd", "nesterov": True, "momentum": 0.0}},
+            "optimizer.nesterov",
+            "with one",
+        ),
+        ({**TABLE, "optimizer": {"kind": "sgd", "beta2": 0.9}}, "optimizer.beta2", "SGD has none"),
+        ({**TABLE, "optimizer": {"beta1": 1.0}}, "optimizer.beta1", "less than 1"),
+        (
+            {**TABLE, "schedule": {"one_cycle": {}, "warmup": {"epochs": 1.0}}},
+            "schedule.one_cycle",
+            "Not with `warmup`",
+        ),
+        (
+            {**TABLE, "schedule": {"one_cycle": {}, "cosine_decay": True}},
+            "schedule.one_cycle",
+            "Not with `cosine_decay`",
+        ),
+        (
+            {**TABLE, "schedule": {"one_cycle": {"rise_share": 0.0}}},
+            "schedule.one_cycle.rise_share",
+            "greater than 0",
         ),
         ({**TABLE, "loss": {"label_smoothing": 1.0}}, "loss.label_smoothing", "less than 1"),
         ({**TABLE, "loss": {"regression": "huber"}}, "loss.regression", "leave it out"),

@@ -1,7 +1,9 @@
 import pytest
+import torch
 
 from services.trainer.domain.optimisation import (
     EarlyStopping,
+    OneCycle,
     Optimizer,
     ReduceOnPlateau,
     Warmup,
@@ -20,7 +22,10 @@ def make(
     specification = TrainingSpecification(
         optimizer=Optimizer(learning_rate=0.1),
         schedule=ScheduleSpecification(
-            warmup=warmup, reduce_on_plateau=plateau, cosine_decay=bool(more.get("cosine"))
+            warmup=warmup,
+            reduce_on_plateau=plateau,
+            cosine_decay=bool(more.get("cosine")),
+            one_cycle=more.get("cycle"),
         ),
         monitor="none" if more.get("last") else "loss",
         early_stopping=stopping,
@@ -52,6 +57,45 @@ def test_the_rate_falls_as_a_cosine_from_where_the_warm_up_ends() -> None:
     warm = make(Warmup(epochs=2, scale_with_workers=False), cosine=True)
     rates = [warm.learning_rate(step, progress) for step in (0, 19, 20, 60)]
     assert rates == pytest.approx([0.005, 0.1, 0.1, 0.05])
+
+
+@pytest.mark.parametrize("cycle", [{}, {"rise_share": 0.45, "final_divisor": 7.0}])
+def test_one_cycle_is_that_of_torch(cycle: dict[str, float]) -> None:
+    """Protects the shape, the peak at the learning rate, and the defaults people know."""
+    schedule, progress = make(cycle=OneCycle(**cycle)), Progress()
+    found = [schedule.learning_rate(step, progress) for step in range(100)]
+    optimizer = torch.optim.SGD([torch.zeros(1)], 0.1)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer,
+        0.1,
+        total_steps=100,
+        pct_start=cycle.get("rise_share", 0.3),
+        final_div_factor=cycle.get("final_divisor", 1e4),
+    )
+    expected = []
+    for _ in range(100):
+        expected.append(theirs.get_last_lr()[0])
+        optimizer.step()
+        theirs.step()
+    assert found == pytest.approx(expected, rel=1e-6)
+    assert max(found) == pytest.approx(0.1)
+
+
+def test_one_cycle_goes_by_the_time_where_that_is_over_sooner() -> None:
+    """Protects the last epochs of a bounded training, which need a small rate."""
+    schedule, progress = make(cycle=OneCycle(), seconds=10), Progress()
+    schedule.note_time(1, 9.9, progress)
+    assert schedule.learning_rate(10, progress) < 0.001
+
+
+def test_one_cycle_of_a_single_step_has_a_rate() -> None:
+    """Protects the shortest run from a division by zero."""
+    specification = TrainingSpecification(
+        optimizer=Optimizer(learning_rate=0.1),
+        schedule=ScheduleSpecification(one_cycle=OneCycle()),
+        epochs=1,
+    )
+    assert Schedule(specification, 1).learning_rate(0, Progress()) == pytest.approx(0.1)
 
 
 def test_no_epoch_is_begun_that_would_be_late() -> None:

@@ -160,7 +160,13 @@ def history_of(desk: Desk, job: Job) -> np.ndarray:
     return np.array(state.history)[:, kept]
 
 
-@pytest.mark.parametrize("optimizer", [{"kind": "adam"}, {"kind": "sgd", "learning_rate": 0.02}])
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        {"kind": "adam", "beta1": 0.8, "beta2": 0.99},
+        {"kind": "sgd", "learning_rate": 0.02, "nesterov": True},
+    ],
+)
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(
     desk: Desk, optimizer: dict[str, object]
 ) -> None:

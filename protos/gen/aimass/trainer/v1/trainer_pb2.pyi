@@ -444,8 +444,8 @@ class TrainingSpec(_message.Message):
     def max_duration(self) -> _duration_pb2.Duration:
         """Time for training, 1 s to 30 days: no epoch is begun that would probably end later, and the best one
         so far is the result. What comes before and after, waiting for workers and what a fault makes
-        again do not count. `schedule.cosine_decay` goes by this time too, if it is over sooner than
-        `epochs`. Not with `outliers.prove`. Default: no bound but `epochs`.
+        again do not count. `schedule.cosine_decay` and `one_cycle` go by this time too, if it is over
+        sooner than `epochs`. Not with `outliers.prove`. Default: no bound but `epochs`.
         """
 
     @_builtins.property
@@ -951,6 +951,9 @@ class OptimizerSpec(_message.Message):
     WEIGHT_DECAY_FIELD_NUMBER: _builtins.int
     MOMENTUM_FIELD_NUMBER: _builtins.int
     CLIP_NORM_FIELD_NUMBER: _builtins.int
+    NESTEROV_FIELD_NUMBER: _builtins.int
+    BETA1_FIELD_NUMBER: _builtins.int
+    BETA2_FIELD_NUMBER: _builtins.int
     kind: Global___OptimizerKind.ValueType
     """Algorithm. Default: ADAM."""
     learning_rate: _builtins.float
@@ -963,6 +966,12 @@ class OptimizerSpec(_message.Message):
     """Momentum of SGD, 0 to below 1. Default: 0.9. SGD only."""
     clip_norm: _builtins.float
     """Gradients are scaled down to this norm where theirs is larger; above 0. Default: none."""
+    nesterov: _builtins.bool
+    """Whether the momentum is Nesterov's. Default: false. SGD only, with a momentum."""
+    beta1: _builtins.float
+    """Decay of Adam's mean of gradients, 0 to below 1. Default: 0.9. ADAM and ADAMW only."""
+    beta2: _builtins.float
+    """Decay of Adam's mean of squared gradients, 0 to below 1. Default: 0.999. ADAM and ADAMW only."""
     def __init__(
         self,
         *,
@@ -971,11 +980,18 @@ class OptimizerSpec(_message.Message):
         weight_decay: _builtins.float | None = ...,
         momentum: _builtins.float | None = ...,
         clip_norm: _builtins.float | None = ...,
+        nesterov: _builtins.bool = ...,
+        beta1: _builtins.float | None = ...,
+        beta2: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_clip_norm", b"_clip_norm", "_learning_rate", b"_learning_rate", "_momentum", b"_momentum", "_weight_decay", b"_weight_decay", "clip_norm", b"clip_norm", "learning_rate", b"learning_rate", "momentum", b"momentum", "weight_decay", b"weight_decay"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_beta1", b"_beta1", "_beta2", b"_beta2", "_clip_norm", b"_clip_norm", "_learning_rate", b"_learning_rate", "_momentum", b"_momentum", "_weight_decay", b"_weight_decay", "beta1", b"beta1", "beta2", b"beta2", "clip_norm", b"clip_norm", "learning_rate", b"learning_rate", "momentum", b"momentum", "weight_decay", b"weight_decay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_clip_norm", b"_clip_norm", "_learning_rate", b"_learning_rate", "_momentum", b"_momentum", "_weight_decay", b"_weight_decay", "clip_norm", b"clip_norm", "kind", b"kind", "learning_rate", b"learning_rate", "momentum", b"momentum", "weight_decay", b"weight_decay"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_beta1", b"_beta1", "_beta2", b"_beta2", "_clip_norm", b"_clip_norm", "_learning_rate", b"_learning_rate", "_momentum", b"_momentum", "_weight_decay", b"_weight_decay", "beta1", b"beta1", "beta2", b"beta2", "clip_norm", b"clip_norm", "kind", b"kind", "learning_rate", b"learning_rate", "momentum", b"momentum", "nesterov", b"nesterov", "weight_decay", b"weight_decay"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__beta1: _TypeAlias = _typing.Literal["beta1"]  # noqa: Y015
+    _WhichOneofArgType__beta1: _TypeAlias = _typing.Literal["_beta1", b"_beta1"]  # noqa: Y015
+    _WhichOneofReturnType__beta2: _TypeAlias = _typing.Literal["beta2"]  # noqa: Y015
+    _WhichOneofArgType__beta2: _TypeAlias = _typing.Literal["_beta2", b"_beta2"]  # noqa: Y015
     _WhichOneofReturnType__clip_norm: _TypeAlias = _typing.Literal["clip_norm"]  # noqa: Y015
     _WhichOneofArgType__clip_norm: _TypeAlias = _typing.Literal["_clip_norm", b"_clip_norm"]  # noqa: Y015
     _WhichOneofReturnType__learning_rate: _TypeAlias = _typing.Literal["learning_rate"]  # noqa: Y015
@@ -984,6 +1000,10 @@ class OptimizerSpec(_message.Message):
     _WhichOneofArgType__momentum: _TypeAlias = _typing.Literal["_momentum", b"_momentum"]  # noqa: Y015
     _WhichOneofReturnType__weight_decay: _TypeAlias = _typing.Literal["weight_decay"]  # noqa: Y015
     _WhichOneofArgType__weight_decay: _TypeAlias = _typing.Literal["_weight_decay", b"_weight_decay"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__beta1) -> _WhichOneofReturnType__beta1 | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__beta2) -> _WhichOneofReturnType__beta2 | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__clip_norm) -> _WhichOneofReturnType__clip_norm | None: ...
     @_typing.overload
@@ -1004,6 +1024,7 @@ class ScheduleSpec(_message.Message):
     WARMUP_FIELD_NUMBER: _builtins.int
     REDUCE_ON_PLATEAU_FIELD_NUMBER: _builtins.int
     COSINE_DECAY_FIELD_NUMBER: _builtins.int
+    ONE_CYCLE_FIELD_NUMBER: _builtins.int
     cosine_decay: _builtins.bool
     """Whether the rate falls to 0 over the run, step by step, as half a cosine from where the warm-up
     ends (Loshchilov and Hutter, 2017). Not with reduce-on-plateau. Default: false.
@@ -1016,20 +1037,72 @@ class ScheduleSpec(_message.Message):
     def reduce_on_plateau(self) -> Global___ReduceOnPlateau:
         """Fall when the monitored metric no longer improves. Unset: never."""
 
+    @_builtins.property
+    def one_cycle(self) -> Global___OneCycle:
+        """Rise to the learning rate and fall far below where it began, over the whole run. Not with the
+        others. Unset: none.
+        """
+
     def __init__(
         self,
         *,
         warmup: Global___Warmup | None = ...,
         reduce_on_plateau: Global___ReduceOnPlateau | None = ...,
         cosine_decay: _builtins.bool = ...,
+        one_cycle: Global___OneCycle | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["reduce_on_plateau", b"reduce_on_plateau", "warmup", b"warmup"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["one_cycle", b"one_cycle", "reduce_on_plateau", b"reduce_on_plateau", "warmup", b"warmup"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cosine_decay", b"cosine_decay", "reduce_on_plateau", b"reduce_on_plateau", "warmup", b"warmup"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cosine_decay", b"cosine_decay", "one_cycle", b"one_cycle", "reduce_on_plateau", b"reduce_on_plateau", "warmup", b"warmup"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ScheduleSpec: _TypeAlias = ScheduleSpec  # noqa: Y015
+
+@_typing.final
+class OneCycle(_message.Message):
+    """One rise and one fall of the learning rate, step by step, each half a cosine (Smith and Topin, 2018,
+    who take straight lines). The peak is `optimizer.learning_rate`, whatever the number of workers; it
+    may be several times what a constant rate could be. Momentum stays as it is. With `max_duration` the
+    cycle goes by that time, if it is over sooner than `epochs`.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RISE_SHARE_FIELD_NUMBER: _builtins.int
+    START_DIVISOR_FIELD_NUMBER: _builtins.int
+    FINAL_DIVISOR_FIELD_NUMBER: _builtins.int
+    rise_share: _builtins.float
+    """Share of the run's steps in which the rate rises, above 0 and below 1. Default: 0.3."""
+    start_divisor: _builtins.float
+    """The first step's rate is the peak divided by this, 1 to 1,000,000. Default: 25."""
+    final_divisor: _builtins.float
+    """The last step's rate is the first one's divided by this, 1 to 10^12. Default: 10,000."""
+    def __init__(
+        self,
+        *,
+        rise_share: _builtins.float | None = ...,
+        start_divisor: _builtins.float | None = ...,
+        final_divisor: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_final_divisor", b"_final_divisor", "_rise_share", b"_rise_share", "_start_divisor", b"_start_divisor", "final_divisor", b"final_divisor", "rise_share", b"rise_share", "start_divisor", b"start_divisor"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_final_divisor", b"_final_divisor", "_rise_share", b"_rise_share", "_start_divisor", b"_start_divisor", "final_divisor", b"final_divisor", "rise_share", b"rise_share", "start_divisor", b"start_divisor"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__final_divisor: _TypeAlias = _typing.Literal["final_divisor"]  # noqa: Y015
+    _WhichOneofArgType__final_divisor: _TypeAlias = _typing.Literal["_final_divisor", b"_final_divisor"]  # noqa: Y015
+    _WhichOneofReturnType__rise_share: _TypeAlias = _typing.Literal["rise_share"]  # noqa: Y015
+    _WhichOneofArgType__rise_share: _TypeAlias = _typing.Literal["_rise_share", b"_rise_share"]  # noqa: Y015
+    _WhichOneofReturnType__start_divisor: _TypeAlias = _typing.Literal["start_divisor"]  # noqa: Y015
+    _WhichOneofArgType__start_divisor: _TypeAlias = _typing.Literal["_start_divisor", b"_start_divisor"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__final_divisor) -> _WhichOneofReturnType__final_divisor | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rise_share) -> _WhichOneofReturnType__rise_share | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__start_divisor) -> _WhichOneofReturnType__start_divisor | None: ...
+
+Global___OneCycle: _TypeAlias = OneCycle  # noqa: Y015
 
 @_typing.final
 class Warmup(_message.Message):
