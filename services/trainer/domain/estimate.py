@@ -14,6 +14,7 @@ _MEMORY_BYTES_PER_SECOND = 4e9
 _STEP_SECONDS = 0.001
 _COLLECTIVE_SECONDS = 0.003
 _PROCESS_BYTES = 350_000_000
+_COPIES = 7  # of the parameters: gradients, optimizer, best weights and more
 _EVALUATION_ROWS = 1_024
 _EVALUATION_ACTIVATIONS = 2**27
 
@@ -98,10 +99,12 @@ def estimate(
     passes = specification.epochs + proof_steps / per_epoch
     evaluated = min(evaluation_rows(specification), counts.validation)
     rows = max(-(-batch // specification.workers.min), evaluated)
+    # An average, and the weights that are put aside while it is validated.
+    copies = _COPIES + (0 if specification.optimizer.ema_decay is None else 2)
     return Estimate(
         seconds=min(passes * (training + validation), specification.max_duration or math.inf),
         worker_memory_bytes=_PROCESS_BYTES
-        + 4 * (7 * cost.parameters + 2 * cost.activations * rows)
+        + 4 * (copies * cost.parameters + 2 * cost.activations * rows)
         + 4 * (taught.parameters + taught.activations * rows),
         slots=workers,
         steps=proof_steps + specification.epochs * per_epoch,

@@ -27,6 +27,7 @@ class Optimizer(Specification):
     nesterov: bool = False
     beta1: float | None = Field(None, ge=0, lt=1)
     beta2: float | None = Field(None, ge=0, lt=1)
+    ema_decay: float | None = Field(None, ge=0, lt=1)
 
     @property
     def betas(self) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import numpy as np
 import numpy.typing as npt
@@ -14,6 +15,7 @@ from services.trainer.domain.objective import Objective
 from services.trainer.domain.optimizers import make_optimizer, set_learning_rate
 from services.trainer.domain.sampling import global_batch, rank_slice
 from services.trainer.domain.specification import TrainingSpecification
+from services.trainer.worker.averaging import WeightAverage
 from services.trainer.worker.data import Batch, TrainingRows
 from services.trainer.worker.flat import FlatNetwork
 from services.trainer.worker.pupil import Pupil
@@ -38,6 +40,7 @@ class Engine:
     Attributes:
         flat: The network.
         optimizer: Over its flat parameter.
+        average: Of its weights, which becomes the model; None where the weights themselves do.
         steps_per_epoch: Optimizer steps of an epoch.
     """
 
@@ -64,6 +67,8 @@ class Engine:
         """
         self.flat = FlatNetwork(pupil.network, objective.sums)
         self.optimizer = make_optimizer(specification.optimizer, self.flat.parameters)
+        decay = specification.optimizer.ema_decay
+        self.average = None if decay is None else WeightAverage(decay, self.flat)
         self.steps_per_epoch = -(-len(rows.training) // specification.batch_size)
         self._teacher = pupil.teacher
         self._decay = self._growing_decay(pupil, specification.epochs * self.steps_per_epoch)
@@ -118,18 +123,21 @@ class Engine:
         self.optimizer.step()
         if self._decay is not None:
             self._decay.apply(self.flat.parameters, number + 1, learning_rate)
+        if self.average is not None:
+            self.average.update(number + 1)
         return sums
 
     def evaluate(self, beat: Callable[[], None]) -> list[float]:
-        """Returns the objective's sums over all validation rows of all workers.
+        """Returns the sums of what would be the model now over all validation rows.
 
         Args:
             beat: Called after each batch.
         """
-        return self.measure(self._rows.validation, beat)
+        with nullcontext() if self.average is None else self.average.in_place():
+            return self.measure(self._rows.validation, beat)
 
     def measure(self, rows: npt.NDArray[np.int64], beat: Callable[[], None]) -> list[float]:
-        """Returns the objective's sums over these rows, which the workers share.
+        """Returns the sums of the network's own weights over these rows, which the workers share.
 
         Args:
             rows: Row numbers.
@@ -147,11 +155,10 @@ class Engine:
         """Returns the number of rank 0, on every worker."""
         return float(self._reducer.broadcast(repr(number).encode()))
 
-    def take_weights(self, parameters: Tensor, buffers: Tensor) -> None:
-        """Gives the network other weights and buffers, in flat form."""
-        with torch.no_grad():
-            self.flat.parameters.copy_(parameters)
-            self.flat.buffers.copy_(buffers)
+    def result(self) -> tuple[Tensor, Tensor]:
+        """Returns copies of the parameters and buffers that would be the model now."""
+        source = self.flat if self.average is None else self.average
+        return source.parameters.detach().clone(), source.buffers.clone()
 
     def _take(self, number: int) -> "_Slice":
         if self._ahead is not None and self._ahead[0] == number:

@@ -60,6 +60,12 @@ class FlatNetwork:
                 view.copy_(tensors[name])
         return flat
 
+    def take(self, parameters: Tensor, buffers: Tensor) -> None:
+        """Gives the network other weights and buffers, in flat form."""
+        with torch.no_grad():
+            self.parameters.copy_(parameters)
+            self.buffers.copy_(buffers)
+
     def zero_gradients(self) -> None:
         """Forgets the gradients of the last step."""
         for tensor in self._tensors:

@@ -149,8 +149,7 @@ class TrainingLoop:
             values |= {f"validation/{name}": value for name, value in measured.items()}
         epoch = self._epoch()
         if self._schedule.finish_epoch(epoch, self._score(measured), state.progress):
-            state.best_parameters = self._engine.flat.parameters.detach().clone()
-            state.best_buffers = self._engine.flat.buffers.clone()
+            state.best_parameters, state.best_buffers = self._engine.result()
         self._note_time(epoch)
         state.names = list(values)
         state.history.append(list(values.values()))

@@ -160,7 +160,7 @@ class StagedTraining:
         """Returns the monitored metric of the best epoch's weights on the fold held out."""
         state, stage = trainee.state, trainee.stage
         assert state.best_parameters is not None and state.best_buffers is not None
-        trainee.engine.take_weights(state.best_parameters, state.best_buffers)
+        trainee.engine.flat.take(state.best_parameters, state.best_buffers)
         sums = trainee.engine.measure(stage.held_out, self._context.progress.beat)
         monitor = stage.job.specification.monitor or "loss"
         score = trainee.objective.metrics(sums)[monitor]

@@ -142,6 +142,9 @@ def take_snapshot(engine: Engine, state: RunState) -> Snapshot:
     if state.best_parameters is not None and state.best_buffers is not None:
         tensors["best.parameters"] = state.best_parameters
         tensors["best.buffers"] = state.best_buffers
+    if engine.average is not None:
+        tensors["average.parameters"] = engine.average.parameters
+        tensors["average.buffers"] = engine.average.buffers
     for name, tensor in optimizer_tensors(engine.optimizer).items():
         tensors[_OPTIMIZER + name] = tensor
     metadata = {
@@ -182,9 +185,12 @@ def restore(engine: Engine, snapshot: Snapshot) -> RunState:
     Returns:
         Where the run stands.
     """
-    engine.take_weights(snapshot.tensors["parameters"], snapshot.tensors["buffers"])
+    tensors = snapshot.tensors
+    engine.flat.take(tensors["parameters"], tensors["buffers"])
+    if engine.average is not None:
+        engine.average.take(tensors["average.parameters"], tensors["average.buffers"])
     state = read_state(snapshot)
-    restore_optimizer(engine.optimizer, _with_prefix(snapshot.tensors, _OPTIMIZER), state.step)
+    restore_optimizer(engine.optimizer, _with_prefix(tensors, _OPTIMIZER), state.step)
     return state
 
 

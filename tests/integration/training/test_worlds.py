@@ -200,6 +200,36 @@ def test_teacher_and_decay_survive_changes_of_the_world(worlds: Worlds) -> None:
     assert norms[12:].max() < 0.2 * norms[:2].max()
 
 
+def test_ways_of_optimising_survive_changes_of_the_world(worlds: Worlds) -> None:
+    """Protects losses, cycle and average: one, three and two workers train the same model."""
+    desk = worlds.desk
+    table = columns(151)
+    table["y"] = np.where(table["y"].astype(np.float64) > 1.8, "high", "low").astype(object)
+    data = desk.dataset(table, split_parts(151), "y")
+    spec = {
+        **SPEC,
+        "network": {"mlp": {"hidden_widths": [16]}},
+        "loss": {"class_weighting": "balanced", "focal_gamma": 1.0},
+        "optimizer": {"learning_rate": 0.01, "ema_decay": 0.9},
+        "schedule": {"one_cycle": {}},
+        "epochs": 6,
+    }
+    alone, changing = (desk.job(data, spec, run=run) for run in ("one", "more"))
+    endings = worlds.run(
+        worlds.world(alone, size=1),
+        worlds.world(changing, size=3, kill_at=7),
+        worlds.world(changing, size=1, kill_at=17),
+        worlds.world(changing, size=2),
+    )
+    assert [ending.exit_codes for ending in endings] == [[0], [-9] * 3, [-9], [0, 0]]
+    assert "from step 0" not in str(endings[2].reports) + str(endings[3].reports)
+    np.testing.assert_allclose(worlds.history(changing), worlds.history(alone), rtol=2e-3)
+    made = [desk.package(each) for each in (alone, changing)]
+    one, more = (safetensors.torch.load(read_part(each, "weights", desk.store)) for each in made)
+    for name, each in one.items():
+        torch.testing.assert_close(more[name], each, rtol=1e-2, atol=1e-4)
+
+
 def test_compared_models_survive_changes_of_the_world(worlds: Worlds) -> None:
     """Protects the proof of outliers: two workers, one, two again compare what one alone does."""
     data = worlds.desk.dataset(columns(101), split_parts(101), "y", Task.REGRESSION)

@@ -954,6 +954,7 @@ class OptimizerSpec(_message.Message):
     NESTEROV_FIELD_NUMBER: _builtins.int
     BETA1_FIELD_NUMBER: _builtins.int
     BETA2_FIELD_NUMBER: _builtins.int
+    EMA_DECAY_FIELD_NUMBER: _builtins.int
     kind: Global___OptimizerKind.ValueType
     """Algorithm. Default: ADAM."""
     learning_rate: _builtins.float
@@ -972,6 +973,13 @@ class OptimizerSpec(_message.Message):
     """Decay of Adam's mean of gradients, 0 to below 1. Default: 0.9. ADAM and ADAMW only."""
     beta2: _builtins.float
     """Decay of Adam's mean of squared gradients, 0 to below 1. Default: 0.999. ADAM and ADAMW only."""
+    ema_decay: _builtins.float
+    """Decay of an exponential moving average of the weights, 0 to below 1, for example 0.999: after each
+    step the average becomes ema_decay x itself + (1 - ema_decay) x the weights (Polyak and Juditsky,
+    1992), and with a decay of at most (1 + step) / (10 + step) in early steps. Statistics of batch
+    norm are averaged alike. Validation metrics, the best epoch and the model are the average's;
+    training goes on with the weights themselves, and `train/` metrics are theirs. Default: none.
+    """
     def __init__(
         self,
         *,
@@ -983,10 +991,11 @@ class OptimizerSpec(_message.Message):
         nesterov: _builtins.bool = ...,
         beta1: _builtins.float | None = ...,
         beta2: _builtins.float | None = ...,
+        ema_decay: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_beta1", b"_beta1", "_beta2", b"_beta2", "_clip_norm", b"_clip_norm", "_learning_rate", b"_learning_rate", "_momentum", b"_momentum", "_weight_decay", b"_weight_decay", "beta1", b"beta1", "beta2", b"beta2", "clip_norm", b"clip_norm", "learning_rate", b"learning_rate", "momentum", b"momentum", "weight_decay", b"weight_decay"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_beta1", b"_beta1", "_beta2", b"_beta2", "_clip_norm", b"_clip_norm", "_ema_decay", b"_ema_decay", "_learning_rate", b"_learning_rate", "_momentum", b"_momentum", "_weight_decay", b"_weight_decay", "beta1", b"beta1", "beta2", b"beta2", "clip_norm", b"clip_norm", "ema_decay", b"ema_decay", "learning_rate", b"learning_rate", "momentum", b"momentum", "weight_decay", b"weight_decay"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_beta1", b"_beta1", "_beta2", b"_beta2", "_clip_norm", b"_clip_norm", "_learning_rate", b"_learning_rate", "_momentum", b"_momentum", "_weight_decay", b"_weight_decay", "beta1", b"beta1", "beta2", b"beta2", "clip_norm", b"clip_norm", "kind", b"kind", "learning_rate", b"learning_rate", "momentum", b"momentum", "nesterov", b"nesterov", "weight_decay", b"weight_decay"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_beta1", b"_beta1", "_beta2", b"_beta2", "_clip_norm", b"_clip_norm", "_ema_decay", b"_ema_decay", "_learning_rate", b"_learning_rate", "_momentum", b"_momentum", "_weight_decay", b"_weight_decay", "beta1", b"beta1", "beta2", b"beta2", "clip_norm", b"clip_norm", "ema_decay", b"ema_decay", "kind", b"kind", "learning_rate", b"learning_rate", "momentum", b"momentum", "nesterov", b"nesterov", "weight_decay", b"weight_decay"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__beta1: _TypeAlias = _typing.Literal["beta1"]  # noqa: Y015
     _WhichOneofArgType__beta1: _TypeAlias = _typing.Literal["_beta1", b"_beta1"]  # noqa: Y015
@@ -994,6 +1003,8 @@ class OptimizerSpec(_message.Message):
     _WhichOneofArgType__beta2: _TypeAlias = _typing.Literal["_beta2", b"_beta2"]  # noqa: Y015
     _WhichOneofReturnType__clip_norm: _TypeAlias = _typing.Literal["clip_norm"]  # noqa: Y015
     _WhichOneofArgType__clip_norm: _TypeAlias = _typing.Literal["_clip_norm", b"_clip_norm"]  # noqa: Y015
+    _WhichOneofReturnType__ema_decay: _TypeAlias = _typing.Literal["ema_decay"]  # noqa: Y015
+    _WhichOneofArgType__ema_decay: _TypeAlias = _typing.Literal["_ema_decay", b"_ema_decay"]  # noqa: Y015
     _WhichOneofReturnType__learning_rate: _TypeAlias = _typing.Literal["learning_rate"]  # noqa: Y015
     _WhichOneofArgType__learning_rate: _TypeAlias = _typing.Literal["_learning_rate", b"_learning_rate"]  # noqa: Y015
     _WhichOneofReturnType__momentum: _TypeAlias = _typing.Literal["momentum"]  # noqa: Y015
@@ -1006,6 +1017,8 @@ class OptimizerSpec(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__beta2) -> _WhichOneofReturnType__beta2 | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__clip_norm) -> _WhichOneofReturnType__clip_norm | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__ema_decay) -> _WhichOneofReturnType__ema_decay | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__learning_rate) -> _WhichOneofReturnType__learning_rate | None: ...
     @_typing.overload
