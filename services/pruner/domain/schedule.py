@@ -47,6 +47,7 @@ class Schedule:
         part: Of the time that is left, what a step takes away.
         step: Widths are multiples of it.
         near: Share of the gain that is enough, and of what is got that may be asked for.
+        far: The same share of what loses less than all that is near.
         kept_layers: Names of layers that stay as they are.
     """
 
@@ -54,6 +55,7 @@ class Schedule:
     part: float = 0.12
     step: int = 16
     near: float = 0.96
+    far: float = 0.91
     kept_layers: tuple[str, ...] = ()
 
 
@@ -154,7 +156,8 @@ class _Stepping:
     def step(self, gain: float) -> Step | None:
         """Returns the cheapest step that does not go too far; None where there is none.
 
-        Where all go too far it is the one that goes least far.
+        One that goes a little too far and loses less is better still. Where all go too far it is
+        the one that goes least far.
 
         Args:
             gain: That was got already.
@@ -164,8 +167,14 @@ class _Stepping:
             got = self.target.gain(option.network)
             found.append(Step(option.what, got, option.loss, option.network))
             if got <= self.schedule.gain / self.schedule.near:
-                return found[-1]
+                return self._better(found)
         return min(found, key=lambda each: each.gain, default=None)
+
+    def _better(self, found: Sequence[Step]) -> Step:
+        """Returns the last step, or one before that went a little too far and loses less."""
+        most = self.schedule.gain / self.schedule.far
+        near = [each for each in found if each.gain <= most]
+        return min(near, key=lambda each: each.loss)
 
     def _options(self, last: float) -> list[_Option]:
         """Returns what could be done, what costs least loss for its time first.

@@ -22,10 +22,11 @@ from services.pruner.domain.trees.risk import Risk, regret_of
 # What may be lost, from careful to bold: of classes, and of values, whose errors grow half as much.
 _CLASS_LIMITS = (Risk(0.001, 0.025), Risk(0.003, 0.05), Risk(0.006, 0.1))
 _VALUE_LIMITS = (Risk(0.0, 0.005), Risk(0.0, 0.015), Risk(0.0, 0.04))
-_FIRST_PRICE, _NEXT_PRICE, _PRICES = 5e-7, 2.0, 12
+_CLASS_PRICE, _VALUE_PRICE, _NEXT_PRICE, _LAST_PRICE = 5e-7, 3e-8, 2.0, 1.1e-3
+"""Of a leaf, as a share of what there is to tell: the first one, the factor to the next."""
 _SWEEPS = 2
 # Of squared changes of values: so much of it counts as lost, whatever few rows seem to show.
-_MOVED_SHARE = 0.5
+_MOVED_SHARE = 1.0
 # A Brier score of which shares still say something.
 _LEAST_LOSS = 0.02
 # How much the truth of a row that was learned from counts where it is fitted to.
@@ -237,10 +238,11 @@ def _path(
     ]
     scale = model.scale(count)
     fit = SumFit(trees, scale, fitting.wanted, check)
-    for step in range(_PRICES):
-        price = _FIRST_PRICE * _NEXT_PRICE**step * fitting.spread / scale**2
-        for _ in range(1 if step else _SWEEPS):
-            now = fit.sweep(price)
+    first = share = _CLASS_PRICE if judge.is_share else _VALUE_PRICE
+    while share < _LAST_PRICE:
+        for _ in range(1 if share > first else _SWEEPS):
+            now = fit.sweep(share * fitting.spread / scale**2)
+        share *= _NEXT_PRICE
         yield Shrunk(tuple(now), sum(len(each.kept) for each in now), judge.risk(now))
 
 
