@@ -36,7 +36,7 @@ _ASKING_SHARE = 0.3
 _LEAST_STEPS = 200
 _STEP_UNITS = 200
 """A step takes as long without any unit as so many units take."""
-_LEARNED_SHARE, _TRUTH_SHARE = 0.5, 0.5
+_LEARNED_SHARE, _TRUTH_SHARE = 0.1, 0.5
 """Of the weight, that of rows learned from; there what is true counts beside what is said."""
 
 Ask = Callable[[RawRows], Outputs]
