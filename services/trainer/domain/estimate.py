@@ -12,6 +12,7 @@ from services.trainer.domain.specification import USES, TrainingSpecification
 _FLOPS = 4e10
 _MEMORY_BYTES_PER_SECOND = 4e9
 _STEP_SECONDS = 0.001
+_PIECE_SECONDS = 0.0003
 _COLLECTIVE_SECONDS = 0.003
 _PROCESS_BYTES = 350_000_000
 _COPIES = 7  # of the parameters: gradients, optimizer, best weights and more
@@ -93,12 +94,15 @@ def estimate(
     per_epoch = steps_per_epoch(counts.train, specification.batch_size)
     batch = min(specification.batch_size, counts.train)
     taught = NOTHING if teacher is None else network_cost(teacher)
-    training = per_epoch * _step_seconds(cost, taught, batch, workers)
+    pieces = specification.optimizer.accumulation_steps
+    training = per_epoch * (
+        _step_seconds(cost, taught, batch, workers) + (pieces - 1) * _PIECE_SECONDS
+    )
     validation = 2 * cost.multiplications * counts.validation / workers / _FLOPS
     proof_steps = _proof_steps(specification, counts.train)
     passes = specification.epochs + proof_steps / per_epoch
     evaluated = min(evaluation_rows(specification), counts.validation)
-    rows = max(-(-batch // specification.workers.min), evaluated)
+    rows = max(-(-batch // (specification.workers.min * pieces)), evaluated)
     # An average, and the weights that are put aside while it is validated.
     copies = _COPIES + (0 if specification.optimizer.ema_decay is None else 2)
     return Estimate(

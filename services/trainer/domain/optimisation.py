@@ -28,6 +28,7 @@ class Optimizer(Specification):
     beta1: float | None = Field(None, ge=0, lt=1)
     beta2: float | None = Field(None, ge=0, lt=1)
     ema_decay: float | None = Field(None, ge=0, lt=1)
+    accumulation_steps: int = Field(1, ge=1, le=65_536)
 
     @property
     def betas(self) -> tuple[float, float]:

@@ -13,9 +13,10 @@ from common.networks.growing_decay import GrowingDecay
 from services.trainer.domain.estimate import evaluation_rows
 from services.trainer.domain.objective import Objective
 from services.trainer.domain.optimizers import make_optimizer, set_learning_rate
-from services.trainer.domain.sampling import global_batch, rank_slice
+from services.trainer.domain.sampling import rank_slice
 from services.trainer.domain.specification import TrainingSpecification
 from services.trainer.worker.averaging import WeightAverage
+from services.trainer.worker.batches import Batches, Share
 from services.trainer.worker.data import Batch, TrainingRows
 from services.trainer.worker.flat import FlatNetwork
 from services.trainer.worker.pupil import Pupil
@@ -69,7 +70,8 @@ class Engine:
         self.optimizer = make_optimizer(specification.optimizer, self.flat.parameters)
         decay = specification.optimizer.ema_decay
         self.average = None if decay is None else WeightAverage(decay, self.flat)
-        self.steps_per_epoch = -(-len(rows.training) // specification.batch_size)
+        self._batches = Batches(rows, specification, rank, size)
+        self.steps_per_epoch = self._batches.steps_per_epoch
         self._teacher = pupil.teacher
         self._decay = self._growing_decay(pupil, specification.epochs * self.steps_per_epoch)
         self._objective = objective
@@ -83,7 +85,6 @@ class Engine:
             isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
             for module in self.flat.network.modules()
         )
-        self._ahead: tuple[int, _Slice] | None = None
 
     @property
     def has_validation(self) -> bool:
@@ -92,9 +93,7 @@ class Engine:
 
     def rows_of(self, number: int) -> int:
         """Returns the rows of a step over all workers; see `step`."""
-        batch = self._specification.batch_size
-        start = number % self.steps_per_epoch * batch
-        return min(batch, len(self._rows.training) - start)
+        return self._batches.total(number)
 
     def step(self, number: int, learning_rate: float) -> list[float]:
         """Does one optimizer step.
@@ -110,10 +109,9 @@ class Engine:
             DivergedError: The loss of the global batch is not finite.
             HorovodInternalError: Another worker is gone.
         """
-        part = self._take(number)
-        self._backward(number, part)
+        self._backward(number, self._batches.take(number))
         self._reducer.start(self.flat.exchange)
-        self._ahead = number + 1, self._slice(number + 1)
+        self._batches.read_ahead(number + 1)
         self._reducer.wait()
         sums: list[float] = self.flat.sums.tolist()
         if not math.isfinite(sums[1]):
@@ -160,39 +158,34 @@ class Engine:
         source = self.flat if self.average is None else self.average
         return source.parameters.detach().clone(), source.buffers.clone()
 
-    def _take(self, number: int) -> "_Slice":
-        if self._ahead is not None and self._ahead[0] == number:
-            return self._ahead[1]
-        return self._slice(number)
-
-    def _slice(self, number: int) -> "_Slice":
-        epoch, step = divmod(number, self.steps_per_epoch)
-        training = self._rows.training
-        size, seed = self._specification.batch_size, self._specification.seed
-        rows = training[global_batch(len(training), size, seed, epoch, step)]
-        mine = rows[rank_slice(len(rows), self._rank, self._size)]
-        return _Slice(self._rows.batch(mine), rows, float(self._rows.weights(rows).sum()))
-
-    def _backward(self, number: int, part: "_Slice") -> None:
+    def _backward(self, number: int, share: Share) -> None:
         """Leaves this worker's part of gradients, buffers and sums in the exchange."""
-        batch, rows = part.batch, len(part.batch.target)
         self.flat.zero_gradients()
         self.flat.sums.zero_()
-        if rows > 0:
-            # A single row has no batch statistics: it is normalised by the running ones.
-            self.flat.network.train(rows > 1 or not self._needs_pairs)
-            self._seed(number)
-            output = self.flat.network(*batch.inputs)
-            losses = self._objective.losses(output, batch.target)
-            if part.weight > 0:
-                learned = self._taught(losses, output, batch)
-                torch.autograd.backward(batch.weight @ learned / part.weight)
-            with torch.no_grad():
-                sums = self._objective.add_up(output, losses, batch.target, batch.weight)
-                self.flat.sums.copy_(sums)
+        self._seed(number)
+        for batch in share.batches():
+            self._add_gradients(batch, share.weight)
         self.flat.gather_gradients()
         if self._size > 1:
-            self.flat.buffers.mul_(rows / len(part.rows))
+            self.flat.buffers.mul_(share.size / share.total)
+
+    def _add_gradients(self, batch: Batch, weight: float) -> None:
+        """Adds what a micro-batch contributes to gradients and sums.
+
+        Args:
+            batch: Its rows.
+            weight: Sum of weights of the global batch.
+        """
+        # A single row has no batch statistics: it is normalised by the running ones.
+        self.flat.network.train(len(batch.target) > 1 or not self._needs_pairs)
+        output = self.flat.network(*batch.inputs)
+        losses = self._objective.losses(output, batch.target)
+        if weight > 0:
+            learned = self._taught(losses, output, batch)
+            torch.autograd.backward(batch.weight @ learned / weight)
+        with torch.no_grad():
+            sums = self._objective.add_up(output, losses, batch.target, batch.weight)
+            self.flat.sums.add_(sums)
 
     def _taught(self, losses: Tensor, output: Tensor, batch: Batch) -> Tensor:
         """Returns the losses to learn from; those that are reported are against the truth alone."""
@@ -248,18 +241,3 @@ def evaluate(
             total += objective.add_up(output, losses, batch.target, batch.weight)
             beat()
     return total
-
-
-class _Slice:
-    """One worker's part of a global batch.
-
-    Attributes:
-        batch: Its rows.
-        rows: Row numbers of the global batch.
-        weight: Sum of weights of the global batch.
-    """
-
-    def __init__(self, batch: Batch, rows: npt.NDArray[np.int64], weight: float) -> None:
-        self.batch = batch
-        self.rows = rows
-        self.weight = weight

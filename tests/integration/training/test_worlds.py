@@ -201,7 +201,7 @@ def test_teacher_and_decay_survive_changes_of_the_world(worlds: Worlds) -> None:
 
 
 def test_ways_of_optimising_survive_changes_of_the_world(worlds: Worlds) -> None:
-    """Protects losses, cycle and average: one, three and two workers train the same model."""
+    """Protects losses, cycle, average, micro-batches: worlds of any size train the same."""
     desk = worlds.desk
     table = columns(151)
     table["y"] = np.where(table["y"].astype(np.float64) > 1.8, "high", "low").astype(object)
@@ -210,7 +210,7 @@ def test_ways_of_optimising_survive_changes_of_the_world(worlds: Worlds) -> None
         **SPEC,
         "network": {"mlp": {"hidden_widths": [16]}},
         "loss": {"class_weighting": "balanced", "focal_gamma": 1.0},
-        "optimizer": {"learning_rate": 0.01, "ema_decay": 0.9},
+        "optimizer": {"learning_rate": 0.01, "ema_decay": 0.9, "accumulation_steps": 4},
         "schedule": {"one_cycle": {}},
         "epochs": 6,
     }

@@ -235,6 +235,11 @@ def test_a_resolved_specification_resolves_to_itself(spec: dict[str, object]) ->
             "with one",
         ),
         ({**TABLE, "optimizer": {"kind": "sgd", "beta2": 0.9}}, "optimizer.beta2", "SGD has none"),
+        (
+            {**TABLE, "optimizer": {"accumulation_steps": -1}},
+            "optimizer.accumulation_steps",
+            "greater than or equal to 1",
+        ),
         ({**TABLE, "optimizer": {"ema_decay": 1.0}}, "optimizer.ema_decay", "less than 1"),
         ({**TABLE, "optimizer": {"beta1": 1.0}}, "optimizer.beta1", "less than 1"),
         (
