@@ -55,7 +55,7 @@ class Schedule:
     part: float = 0.12
     step: int = 16
     near: float = 0.96
-    far: float = 0.91
+    far: float = 0.85
     kept_layers: tuple[str, ...] = ()
 
 
@@ -127,7 +127,7 @@ def steps_to(
 
     known = proved(network)
     while gain < schedule.near * schedule.gain:
-        stepping = _Stepping(known, rows, target, schedule, score)
+        stepping = Stepping(known, rows, target, schedule, score)
         step = stepping.step(gain)
         if step is None:
             return
@@ -146,7 +146,17 @@ class _Option:
 
 
 @dataclass(frozen=True)
-class _Stepping:
+class Stepping:
+    """Finds the next step.
+
+    Attributes:
+        known: What goes together in the network as it is.
+        rows: What it learns from.
+        target: Where it is to run.
+        schedule: How far to go.
+        score: Of units, the larger the more important.
+    """
+
     known: Dependencies
     rows: Rows
     target: Target
@@ -167,10 +177,10 @@ class _Stepping:
             got = self.target.gain(option.network)
             found.append(Step(option.what, got, option.loss, option.network))
             if got <= self.schedule.gain / self.schedule.near:
-                return self._better(found)
+                return self.chosen(found)
         return min(found, key=lambda each: each.gain, default=None)
 
-    def _better(self, found: Sequence[Step]) -> Step:
+    def chosen(self, found: Sequence[Step]) -> Step:
         """Returns the last step, or one before that went a little too far and loses less."""
         most = self.schedule.gain / self.schedule.far
         near = [each for each in found if each.gain <= most]

@@ -1,6 +1,7 @@
 """Step by step to a gain: what is measured is got, blocks are candidates, numbers are right."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 import torch
@@ -11,8 +12,9 @@ from common.networks.program_network import ProgramNetwork
 from services.pruner.domain.blocks import blocks_of, without_block
 from services.pruner.domain.capture import capture
 from services.pruner.domain.dependencies.graph import dependencies
+from services.pruner.domain.importance import changes
 from services.pruner.domain.latency.layer_shape import LayerShape, layers_of
-from services.pruner.domain.schedule import Rows, Schedule, Step, Target, steps_to
+from services.pruner.domain.schedule import Rows, Schedule, Step, Stepping, Target, steps_to
 from services.pruner.domain.statistics import estimate_statistics
 
 pytestmark = pytest.mark.slow
@@ -182,3 +184,17 @@ def test_without_statistics_nothing_changes(module: nn.Sequential, rows: Rows) -
     before = {name: each.clone() for name, each in network.state_dict().items()}
     estimate_statistics(network, [inputs for inputs, _ in rows.batches])
     assert all(torch.equal(before[name], each) for name, each in network.state_dict().items())
+
+
+def test_a_step_that_goes_a_little_far_and_loses_less_is_taken(
+    module: nn.Sequential, rows: Rows
+) -> None:
+    """Nobody wants a network that is slower and worse, only because it is nearer to what was asked."""
+    network = capture(module.eval(), rows.example)
+    target = target_of(network, rows)
+    worse, better = (Step(what, 2.0, loss, network) for what, loss in (("a", 0.9), ("b", 0.4)))
+    stepping = Stepping(dependencies(network, rows.example), rows, target, Schedule(2.0), changes)
+    far = replace(better, gain=2.3)
+    assert stepping.chosen([far, worse]) is far
+    assert stepping.chosen([replace(far, gain=2.6), worse]) is worse
+    assert stepping.chosen([replace(far, loss=1.0), worse]) is worse
