@@ -189,7 +189,7 @@ def test_without_statistics_nothing_changes(module: nn.Sequential, rows: Rows) -
 def test_a_step_that_goes_a_little_far_and_loses_less_is_taken(
     module: nn.Sequential, rows: Rows
 ) -> None:
-    """Nobody wants a network that is slower and worse, only because it is nearer to what was asked."""
+    """Nobody wants one that is slower and worse, only for being nearer to what was asked."""
     network = capture(module.eval(), rows.example)
     target = target_of(network, rows)
     worse, better = (Step(what, 2.0, loss, network) for what, loss in (("a", 0.9), ("b", 0.4)))
