@@ -1,8 +1,10 @@
 """Losses with row weights, and metrics as sums that add up over batches and workers."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
@@ -11,7 +13,7 @@ from common.models.preprocessing import Target
 from common.networks.distillation import class_distances
 from services.trainer.domain.criteria import Criterion, Shares, class_criterion, value_criterion
 from services.trainer.domain.loss import Loss, check_labels
-from services.trainer.domain.specification import FIELD
+from services.trainer.domain.specification import FIELD, TrainingSpecification
 
 
 class Objective(Protocol):
@@ -154,27 +156,59 @@ class ChosenLoss:
         return {**self._plain.metrics(plain), "objective": _ratio(chosen, sums[0])}
 
 
-def make_objective(
-    target: Target, loss: Loss | None, class_shares: Callable[[], Shares]
-) -> Objective:
-    """Returns the objective for a target.
+@dataclass(frozen=True)
+class Objectives:
+    """The same for rows as they are drawn and as they are: two where classes are drawn evenly.
+
+    Attributes:
+        learning: Of training rows, as steps draw them.
+        measuring: Of rows as they are: each class has the weight that drawing gives it.
+    """
+
+    learning: Objective
+    measuring: Objective
+
+
+class ClassShares(Protocol):
+    """Tells how frequent classes are among the training rows."""
+
+    def __call__(self, *, evenly: bool = False) -> Shares:
+        """Returns the share of each class in the weight of the training rows, shape (classes,).
+
+        Args:
+            evenly: Whether their rows are drawn equally often.
+        """
+        ...
+
+
+def make_objectives(
+    target: Target, specification: TrainingSpecification, class_shares: ClassShares
+) -> Objectives:
+    """Returns the objectives for a target.
 
     Args:
         target: The target.
-        loss: Resolved; None for the plain loss of the task.
-        class_shares: Returns the share of each class in the weight of the training rows.
+        specification: Resolved.
+        class_shares: What classes there are among the training rows.
 
     Raises:
         InvalidFieldError: The loss names classes that the target does not have, or not all.
     """
+    loss, is_even = specification.loss, specification.balanced_sampling
+    plain = Regression(target.scale) if target.task == "regression" else Classification()
+    if loss is None and not is_even:
+        return Objectives(plain, plain)
+    loss = loss or Loss()
     if target.task == "regression":
-        plain = Regression(target.scale)
-        return plain if loss is None else ChosenLoss(plain, value_criterion(loss))
-    if loss is None:
-        return Classification()
+        chosen = ChosenLoss(plain, value_criterion(loss))
+        return Objectives(chosen, chosen)
     check_labels(loss, target.classes, f"{FIELD}.loss")
-    criterion = class_criterion(loss, target.classes, class_shares())
-    return ChosenLoss(Classification(), criterion)
+    drawn, natural = class_shares(evenly=is_even), class_shares()
+    criterion = class_criterion(loss, target.classes, drawn)
+    known = np.where(natural > 0, natural, 1.0)
+    ratios = torch.from_numpy(np.where(natural > 0, drawn / known, 1.0).astype(np.float32))
+    measuring = replace(criterion, factors=criterion.factors * ratios)
+    return Objectives(ChosenLoss(plain, criterion), ChosenLoss(plain, measuring))
 
 
 def _ratio(value: float, total: float) -> float:

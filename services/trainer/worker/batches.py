@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from services.trainer.domain.estimate import steps_per_epoch
-from services.trainer.domain.sampling import global_batch, rank_slice
+from services.trainer.domain.sampling import EvenSampler, global_batch, rank_slice
 from services.trainer.domain.specification import TrainingSpecification
 from services.trainer.worker.data import Batch, TrainingRows
 
@@ -57,6 +57,10 @@ class Batches:
         self._data = data
         self._batch_size = specification.batch_size
         self._seed = specification.seed
+        self._even: EvenSampler | None = None
+        if specification.balanced_sampling:
+            classes = data.training_classes()
+            self._even = EvenSampler(classes, specification.batch_size, specification.seed)
         self._pieces = specification.optimizer.accumulation_steps
         self._rank = rank
         self._size = size
@@ -82,11 +86,17 @@ class Batches:
         self._ahead = number, self._share(number)
 
     def _share(self, number: int) -> Share:
-        epoch, step = divmod(number, self.steps_per_epoch)
-        training = self._data.training
-        rows = training[global_batch(len(training), self._batch_size, self._seed, epoch, step)]
+        rows = self._data.training[self._positions(number)]
         mine = rows[rank_slice(len(rows), self._rank, self._size)]
         pieces = [mine[rank_slice(len(mine), each, self._pieces)] for each in range(self._pieces)]
         first, *others = [piece for piece in pieces if len(piece) > 0] or [mine]
         weight = float(self._data.weights(rows).sum())
         return Share(len(mine), len(rows), weight, self._data, self._data.batch(first), others)
+
+    def _positions(self, number: int) -> Rows:
+        """Returns the places of a step's rows among the training rows."""
+        epoch, step = divmod(number, self.steps_per_epoch)
+        if self._even is not None:
+            return self._even.batch(epoch, step)
+        rows = len(self._data.training)
+        return global_batch(rows, self._batch_size, self._seed, epoch, step)

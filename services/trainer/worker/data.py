@@ -95,12 +95,23 @@ class TrainingRows:
             weight=torch.from_numpy(self.weights(rows)),
         )
 
-    def class_shares(self) -> npt.NDArray[np.float64]:
-        """Returns the share of each class in the weight of the training rows, (classes,)."""
-        weights = self.weights(self.training)
-        found = np.bincount(self._target[self.training], weights, minlength=self._outputs)
-        total = found.sum()
-        return found / total if total > 0 else np.full(self._outputs, 1 / self._outputs)
+    def training_classes(self) -> npt.NDArray[np.int64]:
+        """Returns the class code of each training row, shape (training rows,)."""
+        return self._target[self.training].astype(np.int64, copy=False)
+
+    def class_shares(self, *, evenly: bool = False) -> npt.NDArray[np.float64]:
+        """Returns the share of each class in the weight of the training rows, shape (classes,).
+
+        Args:
+            evenly: Whether their rows are drawn equally often.
+        """
+        codes = self.training_classes()
+        weights = self.weights(self.training).astype(np.float64)
+        if evenly:
+            weights /= np.bincount(codes, minlength=self._outputs)[codes]
+        shares = np.bincount(codes, weights, minlength=self._outputs).astype(np.float64)
+        total = shares.sum()
+        return shares / total if total > 0 else np.full(self._outputs, 1 / self._outputs)
 
     def raw(self, rows: npt.NDArray[np.int64]) -> dict[str, Tensor]:
         """Returns rows before standardisation by input name, as the ONNX twin takes them."""

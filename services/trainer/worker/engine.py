@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from common.networks.growing_decay import GrowingDecay
 from services.trainer.domain.estimate import evaluation_rows
-from services.trainer.domain.objective import Objective
+from services.trainer.domain.objective import Objective, Objectives
 from services.trainer.domain.optimizers import make_optimizer, set_learning_rate
 from services.trainer.domain.sampling import rank_slice
 from services.trainer.domain.specification import TrainingSpecification
@@ -48,7 +48,7 @@ class Engine:
     def __init__(
         self,
         pupil: Pupil,
-        objective: Objective,
+        objectives: Objectives,
         rows: TrainingRows,
         specification: TrainingSpecification,
         reducer: Reducer,
@@ -59,14 +59,14 @@ class Engine:
 
         Args:
             pupil: The network, which is moved into flat form, and what acts upon it.
-            objective: What it is trained for.
+            objectives: What it is trained for.
             rows: The data.
             specification: Resolved.
             reducer: Sums over the world's workers.
             rank: This worker.
             size: Workers in the world.
         """
-        self.flat = FlatNetwork(pupil.network, objective.sums)
+        self.flat = FlatNetwork(pupil.network, objectives.learning.sums)
         self.optimizer = make_optimizer(specification.optimizer, self.flat.parameters)
         decay = specification.optimizer.ema_decay
         self.average = None if decay is None else WeightAverage(decay, self.flat)
@@ -74,7 +74,8 @@ class Engine:
         self.steps_per_epoch = self._batches.steps_per_epoch
         self._teacher = pupil.teacher
         self._decay = self._growing_decay(pupil, specification.epochs * self.steps_per_epoch)
-        self._objective = objective
+        self._objective = objectives.learning
+        self._measuring = objectives.measuring
         self._rows = rows
         self._specification = specification
         self._reducer = reducer
@@ -143,7 +144,7 @@ class Engine:
         """
         mine = rows[rank_slice(len(rows), self._rank, self._size)]
         network = self.flat.network
-        total = evaluate(network, self._objective, self._rows, mine, self._evaluation_rows, beat)
+        total = evaluate(network, self._measuring, self._rows, mine, self._evaluation_rows, beat)
         self._reducer.start(total)
         self._reducer.wait()
         sums: list[float] = total.tolist()

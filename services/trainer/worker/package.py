@@ -24,7 +24,7 @@ from common.networks.modules import build_network
 from common.networks.specification import to_proto
 from services.trainer.domain.estimate import evaluation_rows
 from services.trainer.domain.job import Job
-from services.trainer.domain.objective import make_objective
+from services.trainer.domain.objective import make_objectives
 from services.trainer.worker.data import TrainingRows
 from services.trainer.worker.engine import evaluate
 from services.trainer.worker.flat import FlatNetwork
@@ -129,7 +129,8 @@ def _test_metrics(
     if len(rows.test) == 0:
         return {}
     at_once = evaluation_rows(job.specification)
-    objective = make_objective(job.preprocessing.target, job.specification.loss, rows.class_shares)
+    target, specification = job.preprocessing.target, job.specification
+    objective = make_objectives(target, specification, rows.class_shares).measuring
     sums = evaluate(network, objective, rows, rows.test, at_once, beat)
     return {f"test/{name}": value for name, value in objective.metrics(sums.tolist()).items()}
 

@@ -8,7 +8,7 @@ from dataclasses import asdict, replace
 from aimass.trainer.v1 import agents_pb2
 from aimass.type.v1 import event_pb2
 from common.artifacts.protocol import ObjectStore
-from services.trainer.domain.objective import Objective, make_objective
+from services.trainer.domain.objective import Objective, make_objectives
 from services.trainer.domain.outliers.comparison import Comparison
 from services.trainer.worker.committing import Committer
 from services.trainer.worker.course import Course, Stage
@@ -46,12 +46,13 @@ class Trainee:
             reducer: Joined to the world.
         """
         self.stage = stage
-        self.objective: Objective = make_objective(
-            stage.job.preprocessing.target, stage.job.specification.loss, stage.rows.class_shares
+        objectives = make_objectives(
+            stage.job.preprocessing.target, stage.job.specification, stage.rows.class_shares
         )
+        self.objective: Objective = objectives.measuring
         self.engine = Engine(
             pupil,
-            self.objective,
+            objectives,
             stage.rows,
             stage.job.specification,
             reducer,

@@ -201,7 +201,7 @@ def test_teacher_and_decay_survive_changes_of_the_world(worlds: Worlds) -> None:
 
 
 def test_ways_of_optimising_survive_changes_of_the_world(worlds: Worlds) -> None:
-    """Protects losses, cycle, average, micro-batches: worlds of any size train the same."""
+    """Protects losses, draws, cycle, average, micro-batches in worlds of any size."""
     desk = worlds.desk
     table = columns(151)
     table["y"] = np.where(table["y"].astype(np.float64) > 1.8, "high", "low").astype(object)
@@ -209,7 +209,8 @@ def test_ways_of_optimising_survive_changes_of_the_world(worlds: Worlds) -> None
     spec = {
         **SPEC,
         "network": {"mlp": {"hidden_widths": [16]}},
-        "loss": {"class_weighting": "balanced", "focal_gamma": 1.0},
+        "loss": {"class_weights": {"high": 2.0}, "focal_gamma": 1.0},
+        "balanced_sampling": True,
         "optimizer": {"learning_rate": 0.01, "ema_decay": 0.9, "accumulation_steps": 4},
         "schedule": {"one_cycle": {}},
         "epochs": 6,

@@ -14,7 +14,8 @@ from common.data.schema import Task
 from common.errors import InvalidFieldError
 from common.models.preprocessing import Target
 from services.trainer.domain.loss import Loss
-from services.trainer.domain.objective import ChosenLoss, Objective, make_objective
+from services.trainer.domain.objective import ChosenLoss, Objective, make_objectives
+from services.trainer.domain.specification import TrainingSpecification
 from services.trainer.worker.commits import read_commit
 from tests.support.training import Array, Desk, split_parts
 from tests.unit.trainer.test_training import history_of, train_until
@@ -28,9 +29,17 @@ def desk(tmp_path: Path) -> Desk:
     return Desk(tmp_path)
 
 
+def make_objective(
+    target: Target, loss: Mapping[str, object] | None, shares: np.ndarray = SHARES
+) -> Objective:
+    chosen = None if loss is None else Loss.model_validate(loss)
+    specification = TrainingSpecification(loss=chosen)
+    return make_objectives(target, specification, lambda *, evenly=False: shares).learning
+
+
 def of_classes(loss: Mapping[str, object], shares: np.ndarray = SHARES) -> Objective:
     target = Target(name="y", task="classification", classes=CLASSES)
-    return make_objective(target, Loss.model_validate(loss), lambda: shares)
+    return make_objective(target, loss, shares)
 
 
 def rows(count: int = 40) -> tuple[Tensor, Tensor]:
@@ -41,7 +50,7 @@ def rows(count: int = 40) -> tuple[Tensor, Tensor]:
 def test_without_a_loss_there_is_no_objective_beside_the_loss() -> None:
     """Protects commits of runs that were begun before there was a choice: the sums are the same."""
     target = Target(name="y", task="classification", classes=CLASSES)
-    assert make_objective(target, None, lambda: SHARES).sums == 3
+    assert make_objective(target, None).sums == 3
 
 
 def test_smoothing_is_that_of_torch() -> None:
@@ -142,12 +151,13 @@ def test_costs_of_two_classes_weigh_rows() -> None:
     """Protects the agreement with Elkan: what mistaking a row costs is its weight."""
     target = Target(name="y", task="classification", classes=("a", "b"))
     matrix = [{"truth": "a", "costs": {"b": 1.0}}, {"truth": "b", "costs": {"a": 9.0}}]
-    both = [{"cost_matrix": {"rows": matrix}}, {"class_weights": {"b": 9.0}}]
+    both: list[dict[str, object]] = [
+        {"cost_matrix": {"rows": matrix}},
+        {"class_weights": {"b": 9.0}},
+    ]
     shares = np.array([0.8, 0.2])
     output, truth = torch.randn(10, 2), torch.arange(10) % 2
-    one, other = (
-        make_objective(target, Loss.model_validate(loss), lambda: shares) for loss in both
-    )
+    one, other = (make_objective(target, loss, shares) for loss in both)
     torch.testing.assert_close(one.losses(output, truth), other.losses(output, truth))
 
 
@@ -155,9 +165,7 @@ def test_metrics_stay_and_what_is_made_small_is_one_more() -> None:
     """Protects comparisons across runs: `loss` is the plain one."""
     output, target = rows()
     weight = torch.rand(len(target))
-    plain = make_objective(
-        Target(name="y", task="classification", classes=CLASSES), None, lambda: SHARES
-    )
+    plain = make_objective(Target(name="y", task="classification", classes=CLASSES), None)
     chosen = of_classes({"class_weighting": "balanced", "label_smoothing": 0.1})
     expected, found = (
         each.metrics(each.add_up(output, each.losses(output, target), target, weight).tolist())
@@ -180,7 +188,7 @@ def test_metrics_stay_and_what_is_made_small_is_one_more() -> None:
 def test_losses_of_values(loss: Mapping[str, object], expected: list[float]) -> None:
     """Protects what delta means, and metrics in the target's units beside another loss."""
     target = Target(name="y", task="regression", mean=7, scale=10)
-    objective = make_objective(target, Loss.model_validate(loss), lambda: SHARES)
+    objective = make_objective(target, loss)
     assert isinstance(objective, ChosenLoss)
     output, truth = torch.tensor([[0.5], [-3.0]]), torch.zeros(2)
     losses = objective.losses(output, truth)

@@ -122,7 +122,7 @@ class _MonitoredMetric:
 class _MonitoredMetricEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MonitoredMetric.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     MONITORED_METRIC_UNSPECIFIED: _MonitoredMetric.ValueType  # 0
-    """Means OBJECTIVE where there is a `loss` and no `outliers.prove`, else LOSS."""
+    """Means OBJECTIVE where there is a `loss` or `balanced_sampling`, and no `outliers.prove`; else LOSS."""
     MONITORED_METRIC_LOSS: _MonitoredMetric.ValueType  # 1
     """The plain loss: cross-entropy, or squared error; smaller is better."""
     MONITORED_METRIC_ACCURACY: _MonitoredMetric.ValueType  # 2
@@ -132,13 +132,15 @@ class _MonitoredMetricEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Monit
     early stopping, reduce-on-plateau or `outliers.prove`.
     """
     MONITORED_METRIC_OBJECTIVE: _MonitoredMetric.ValueType  # 4
-    """What training makes small; smaller is better. Only with `loss`, not with `outliers.prove`."""
+    """What training makes small; smaller is better. Only with `loss` or `balanced_sampling`,
+    not with `outliers.prove`.
+    """
 
 class MonitoredMetric(_MonitoredMetric, metaclass=_MonitoredMetricEnumTypeWrapper):
     """A metric to look at."""
 
 MONITORED_METRIC_UNSPECIFIED: MonitoredMetric.ValueType  # 0
-"""Means OBJECTIVE where there is a `loss` and no `outliers.prove`, else LOSS."""
+"""Means OBJECTIVE where there is a `loss` or `balanced_sampling`, and no `outliers.prove`; else LOSS."""
 MONITORED_METRIC_LOSS: MonitoredMetric.ValueType  # 1
 """The plain loss: cross-entropy, or squared error; smaller is better."""
 MONITORED_METRIC_ACCURACY: MonitoredMetric.ValueType  # 2
@@ -148,7 +150,9 @@ MONITORED_METRIC_NONE: MonitoredMetric.ValueType  # 3
 early stopping, reduce-on-plateau or `outliers.prove`.
 """
 MONITORED_METRIC_OBJECTIVE: MonitoredMetric.ValueType  # 4
-"""What training makes small; smaller is better. Only with `loss`, not with `outliers.prove`."""
+"""What training makes small; smaller is better. Only with `loss` or `balanced_sampling`,
+not with `outliers.prove`.
+"""
 Global___MonitoredMetric: _TypeAlias = MonitoredMetric  # noqa: Y015
 
 class _OptimizerKind:
@@ -359,6 +363,7 @@ class TrainingSpec(_message.Message):
     GROWING_DECAY_FIELD_NUMBER: _builtins.int
     MAX_DURATION_FIELD_NUMBER: _builtins.int
     LOSS_FIELD_NUMBER: _builtins.int
+    BALANCED_SAMPLING_FIELD_NUMBER: _builtins.int
     dataset_version: _builtins.str
     """The data: `datasets/{dataset}/versions/{version}`; `latest` stands for the newest version and is
     replaced by its number. Required.
@@ -385,12 +390,21 @@ class TrainingSpec(_message.Message):
     """
     monitor: Global___MonitoredMetric.ValueType
     """What early stopping, reduce-on-plateau and the choice of the best epoch look at, measured on
-    validation rows (training rows where there are none). Default: OBJECTIVE where there is a `loss` and
-    no `outliers.prove`, else LOSS.
+    validation rows (training rows where there are none). Default: OBJECTIVE where there is a `loss` or
+    `balanced_sampling`, and no `outliers.prove`; else LOSS.
     """
     commit_steps: _builtins.int
     """Commit the whole state of training in the workers' hosts every so many steps, 1 to 1,000,000.
     Default: chosen so that a commit costs less than 2 % of the time.
+    """
+    balanced_sampling: _builtins.bool
+    """Whether the rows of a step are drawn so that each class comes equally often. An epoch is as long as
+    without: rows of frequent classes are left out of some epochs, those of rare ones come several
+    times in each. Which rows a step takes depends on seed, epoch and step alone. Row weights count
+    for the rows that are drawn. Probabilities are those of a world where all classes are equally
+    frequent. `train/` metrics are of the rows drawn; other metrics are of rows as they are, but for
+    `objective`, in which classes weigh what drawing makes them weigh; see LossSpec. Not with
+    `loss.class_weighting` or `loss.cost_matrix`. Default: false. Classification only.
     """
     @_builtins.property
     def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -479,10 +493,11 @@ class TrainingSpec(_message.Message):
         growing_decay: Global___GrowingDecay | None = ...,
         max_duration: _duration_pb2.Duration | None = ...,
         loss: Global___LossSpec | None = ...,
+        balanced_sampling: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "task", b"task", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "balanced_sampling", b"balanced_sampling", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "task", b"task", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
