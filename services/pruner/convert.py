@@ -18,7 +18,8 @@ _FORMATS = {
     model_pb2.MODEL_FORMAT_UNSPECIFIED: ModelFormat.TORCH_PACKAGE,
     model_pb2.MODEL_FORMAT_TORCH_PACKAGE: ModelFormat.TORCH_PACKAGE,
 }
-_SEARCHES = "tuningRuns/"
+SEARCHES = "tuningRuns/"
+"""How names of searches begin, which learn from validation rows too."""
 
 
 def specification_from_proto(message: pruner_pb2.PruningSpec) -> PruningSpecification:
@@ -70,7 +71,7 @@ def known_model(version: model_pb2.ModelVersion) -> KnownModel:
         classes=tuple(version.signature.classes),
         metrics=tuple(metrics),
         roles=frozenset(version.artifacts),
-        learned_validation=any(each.startswith(_SEARCHES) for each in version.lineage.inputs),
+        learned_validation=any(each.startswith(SEARCHES) for each in version.lineage.inputs),
         layers=layer_names(network) if network else (),
         has_batch_norm=network is not None and has_batch_norm(network),
     )

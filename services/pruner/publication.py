@@ -18,6 +18,7 @@ from common.errors import UnavailableError
 from common.runs.errors import RunCancelledError
 from common.runs.owner import RunOwner
 from services.pruner.comparing import compare
+from services.pruner.convert import SEARCHES
 from services.pruner.domain.variants import ORIGINAL
 from services.pruner.outcome import Outcome, points_to_proto, summary_to_proto
 from services.pruner.page import pruning_page
@@ -81,6 +82,9 @@ def _add_page(owner: Owner, outcome: Outcome, found: pruner_pb2.PruningRun, pref
 def _complete_versions(owner: Owner, outcome: Outcome) -> None:
     """Tells the versions that points would be of their quality and where they come from."""
     names = outcome.specification
+    # A search has learned from validation rows: what comes of its model must not be chosen by them.
+    searches = [each for each in outcome.loaded.version.lineage.inputs if each.startswith(SEARCHES)]
+    inputs = [names.dataset_version, owner.name, names.model_version, *searches]
     for each in outcome.found:
         if each.variant.name == ORIGINAL:
             continue
@@ -88,7 +92,7 @@ def _complete_versions(owner: Owner, outcome: Outcome) -> None:
         version.metrics[f"test/{outcome.metric.name}"] = each.judgement.score
         version.labels["pruned"] = each.variant.name[:63]
         del version.lineage.inputs[:]
-        version.lineage.inputs.extend([names.dataset_version, owner.name, names.model_version])
+        version.lineage.inputs.extend(inputs)
         key = version_key(owner.name, each.variant.name)
         owner.store.write(key, version.SerializeToString())
 

@@ -31,6 +31,7 @@ from tests.support.foreign_models import skops_file
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 BUDGET = 60
+TREES = ["fewer_members", "smaller_parts", "fewer_columns"]
 _BEGINS = " is tried on "
 DRAWN = "[...document.querySelectorAll('.plot')].every(e => e.querySelector('.main-svg'))"
 
@@ -62,7 +63,7 @@ def forest(suite: RunningSuite, data: str) -> str:
 @pytest.fixture(scope="module")
 def pruned(suite: RunningSuite, forest: str) -> pruner_pb2.PruningRun:
     """A pruning of the forest with nothing but its name and a bound."""
-    return suite.prune(spec_of(forest))
+    return suite.prune(spec_of(forest, methods=TREES))
 
 
 def spec_of(version: str, **more: Any) -> pruner_pb2.PruningSpec:
@@ -179,7 +180,8 @@ def test_a_graph_from_elsewhere_is_pruned(suite: RunningSuite, data: str) -> Non
     """An ONNX model stays one, and computes in ONNX Runtime."""
     graph = import_onnx(suite, data, "graph")
     target = pruner_pb2.PruningTarget(threads=2)
-    run = suite.prune(spec_of(graph, gain=pruner_pb2.GAIN_SIZE, target=target))
+    methods = ["smaller_graph"]
+    run = suite.prune(spec_of(graph, gain=pruner_pb2.GAIN_SIZE, target=target, methods=methods))
     assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status.error
     assert run.spec.target.runtime == pruner_pb2.PRUNING_RUNTIME_ONNX_RUNTIME
     assert run.summary.reasons
@@ -197,7 +199,7 @@ def test_a_model_of_a_search_becomes_smaller(suite: RunningSuite, data: str) -> 
     )
     tuning.budget.FromSeconds(15)
     tuned = suite.tune(tuning)
-    run = suite.prune(spec_of(tuned.model_version, metric="log_loss", max_loss=0.1))
+    run = suite.prune(spec_of(tuned.model_version, metric="log_loss", max_loss=0.1, methods=TREES))
     assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status.error
     assert run.summary.is_within
     original, version = (
@@ -205,6 +207,18 @@ def test_a_model_of_a_search_becomes_smaller(suite: RunningSuite, data: str) -> 
     )
     assert run.summary.point.latency_gain > 1
     assert ("onnx" in version.artifacts) == ("onnx" in original.artifacts)
+    assert tuned.name in version.lineage.inputs, "it has learned from validation rows too"
+
+
+def test_a_small_network_learns_what_a_forest_says(suite: RunningSuite, forest: str) -> None:
+    """It answers much sooner, opens as a network of the trainer, and makes no other words of it."""
+    spec = spec_of(forest, model="models/student", methods=["small_network"], max_loss=0.1)
+    run = suite.prune(spec)
+    assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status.error
+    assert run.summary.is_within and run.summary.point.latency_gain > 5
+    version = version_of(suite, run.model_version)
+    assert list(version.signature.classes) == list(version_of(suite, forest).signature.classes)
+    load_package(suite.store, version)
 
 
 def trainings_of(suite: RunningSuite, pruning: str) -> list[trainer_pb2.TrainingRun]:

@@ -115,7 +115,9 @@ class _PruningRuntimeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Prunin
     PRUNING_RUNTIME_UNSPECIFIED: _PruningRuntime.ValueType  # 0
     """Means ONNX_RUNTIME for models that are ONNX files, NATIVE for others."""
     PRUNING_RUNTIME_NATIVE: _PruningRuntime.ValueType  # 1
-    """The library that the model was made with."""
+    """The library that the model was made with. Small networks that have learned from it are computed by
+    ONNX Runtime all the same.
+    """
     PRUNING_RUNTIME_ONNX_RUNTIME: _PruningRuntime.ValueType  # 2
     """ONNX Runtime."""
 
@@ -125,7 +127,9 @@ class PruningRuntime(_PruningRuntime, metaclass=_PruningRuntimeEnumTypeWrapper):
 PRUNING_RUNTIME_UNSPECIFIED: PruningRuntime.ValueType  # 0
 """Means ONNX_RUNTIME for models that are ONNX files, NATIVE for others."""
 PRUNING_RUNTIME_NATIVE: PruningRuntime.ValueType  # 1
-"""The library that the model was made with."""
+"""The library that the model was made with. Small networks that have learned from it are computed by
+ONNX Runtime all the same.
+"""
 PRUNING_RUNTIME_ONNX_RUNTIME: PruningRuntime.ValueType  # 2
 """ONNX Runtime."""
 Global___PruningRuntime: _TypeAlias = PruningRuntime  # noqa: Y015
