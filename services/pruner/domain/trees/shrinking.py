@@ -25,8 +25,7 @@ _VALUE_LIMITS = (Risk(0.0, 0.005), Risk(0.0, 0.015), Risk(0.0, 0.04))
 _CLASS_PRICE, _VALUE_PRICE, _NEXT_PRICE, _LAST_PRICE = 5e-7, 3e-8, 2.0, 1.1e-3
 """Of a leaf, as a share of what there is to tell: the first one, the factor to the next."""
 _SWEEPS = 2
-# Of squared changes of values: so much of it counts as lost, whatever few rows seem to show.
-_MOVED_SHARE = 1.0
+_TINY = 1e-12
 # A Brier score of which shares still say something.
 _LEAST_LOSS = 0.02
 # How much the truth of a row that was learned from counts where it is fitted to.
@@ -132,13 +131,18 @@ class _HeldOut:
         total = _total(self.model, trees, self.leaves, self.base.shape)
         answers = self.model.answers(self.base + total)
         full = self._losses(self.answers)
-        least = _LEAST_LOSS if self.is_share else 1e-12
+        least = _LEAST_LOSS if self.is_share else _TINY
         rise = most_worse(self._losses(answers), full) / max(float(full.mean()), least)
         if not self.is_share:
-            moved = float(np.square(answers - self.answers).sum(axis=1).mean())
-            return Risk(0.0, max(rise, _MOVED_SHARE * moved / max(float(full.mean()), least)))
+            return Risk(0.0, self._risen(rise, answers))
         regret = regret_of(self.answers, answers, self.truth)
         return Risk(regret.mean + regret.error, rise)
+
+    def _risen(self, rise: float, answers: Floats) -> float:
+        """Returns what values lose: what they moved, unless rows show that it was for good."""
+        moved = float(np.square(answers - self.answers).sum(axis=1).mean())
+        error = max(float(self._losses(self.answers).mean()), _TINY)
+        return rise if rise <= 0 else max(rise, moved / error)
 
     def _losses(self, answers: Floats) -> Floats:
         found: Floats = np.square(answers - self.truth).sum(axis=1)
