@@ -13,7 +13,7 @@ _MOST_NAMES = 20
 
 RegressionLoss = Literal["squared", "absolute", "huber"]
 Weight = Annotated[float, Field(gt=0, le=1_000_000)]
-Cost = Annotated[float, Field(allow_inf_nan=False)]
+Cost = Annotated[float, Field(ge=-1e12, le=1e12)]
 Problem = tuple[str, str]
 """Name of a field within its message, and what is wrong with it."""
 
@@ -39,6 +39,7 @@ class Loss(Specification):
     class_weighting: Literal["balanced"] | None = None
     focal_gamma: float = Field(0.0, ge=0, le=10)
     cost_matrix: CostMatrix | None = None
+    balanced_sampling: bool = False
     regression: RegressionLoss | None = None
     huber_delta: float | None = Field(None, gt=0, le=1_000)
 
@@ -59,6 +60,8 @@ _NOT_TOGETHER = (
     ("cost_matrix", "focal_gamma", "the costs say what a row is worth"),
     ("cost_matrix", "class_weights", "the costs say what a class is worth"),
     ("cost_matrix", "class_weighting", "the costs say what a class is worth"),
+    ("cost_matrix", "balanced_sampling", "the costs say what a class is worth"),
+    ("balanced_sampling", "class_weighting", "both balance classes"),
 )
 
 

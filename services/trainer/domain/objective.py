@@ -13,7 +13,7 @@ from common.models.preprocessing import Target
 from common.networks.distillation import class_distances
 from services.trainer.domain.criteria import Criterion, Shares, class_criterion, value_criterion
 from services.trainer.domain.loss import Loss, check_labels
-from services.trainer.domain.specification import FIELD, TrainingSpecification
+from services.trainer.domain.specification import FIELD
 
 
 class Objective(Protocol):
@@ -181,29 +181,25 @@ class ClassShares(Protocol):
         ...
 
 
-def make_objectives(
-    target: Target, specification: TrainingSpecification, class_shares: ClassShares
-) -> Objectives:
+def make_objectives(target: Target, loss: Loss | None, class_shares: ClassShares) -> Objectives:
     """Returns the objectives for a target.
 
     Args:
         target: The target.
-        specification: Resolved.
+        loss: Resolved; None for the plain loss of the task.
         class_shares: What classes there are among the training rows.
 
     Raises:
         InvalidFieldError: The loss names classes that the target does not have, or not all.
     """
-    loss, is_even = specification.loss, specification.balanced_sampling
     plain = Regression(target.scale) if target.task == "regression" else Classification()
-    if loss is None and not is_even:
+    if loss is None:
         return Objectives(plain, plain)
-    loss = loss or Loss()
     if target.task == "regression":
         chosen = ChosenLoss(plain, value_criterion(loss))
         return Objectives(chosen, chosen)
     check_labels(loss, target.classes, f"{FIELD}.loss")
-    drawn, natural = class_shares(evenly=is_even), class_shares()
+    drawn, natural = class_shares(evenly=loss.balanced_sampling), class_shares()
     criterion = class_criterion(loss, target.classes, drawn)
     known = np.where(natural > 0, natural, 1.0)
     ratios = torch.from_numpy(np.where(natural > 0, drawn / known, 1.0).astype(np.float32))

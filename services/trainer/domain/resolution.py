@@ -258,8 +258,6 @@ def _known_classes(target: Column, trained: TrainedNetwork | None) -> tuple[str,
 def _check_training(specification: TrainingSpecification, task: Task) -> None:
     if specification.monitor == "accuracy" and task == "regression":
         raise _error("monitor", "Regression has no accuracy; monitor LOSS.")
-    if specification.balanced_sampling and task == "regression":
-        raise _error("balanced_sampling", "Only classes can be balanced; leave it out.")
     distillation = specification.distillation
     if distillation is not None and distillation.temperature and task == "regression":
         raise _error("distillation.temperature", "Only classes have a temperature; leave it out.")

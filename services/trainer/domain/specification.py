@@ -130,7 +130,6 @@ class TrainingSpecification(Specification):
     growing_decay: GrowingDecay | None = None
     max_duration: float | None = Field(None, ge=1, le=30 * 86_400)
     loss: Loss | None = None
-    balanced_sampling: bool = False
 
     @property
     def proof(self) -> OutlierProof | None:
@@ -168,7 +167,6 @@ def read_specification(spec: trainer_pb2.TrainingSpec) -> TrainingSpecification:
         )
     ]
     violations += _monitor_violations(specification)
-    violations += _sampling_violations(specification)
     violations += _outlier_violations(specification.outliers)
     violations += _duration_violations(specification)
     violations += _origin_violations(specification)
@@ -195,13 +193,12 @@ def resolved_monitor(specification: TrainingSpecification, loss: Loss | None) ->
     Raises:
         InvalidFieldError: The objective is the plain loss.
     """
-    has_objective = loss is not None or specification.balanced_sampling
-    if specification.monitor == "objective" and not has_objective:
-        text = "Without `loss` and `balanced_sampling` it is the plain loss; monitor LOSS."
+    if specification.monitor == "objective" and loss is None:
+        text = "Without `loss` the objective is the plain loss; monitor LOSS."
         raise InvalidFieldError(f"{FIELD}.monitor", text)
     if specification.monitor is not None:
         return specification.monitor
-    return "objective" if has_objective and specification.proof is None else "loss"
+    return "loss" if loss is None or specification.proof is not None else "objective"
 
 
 def resolved_distillation(
@@ -237,19 +234,6 @@ def _monitor_violations(specification: TrainingSpecification) -> list[FieldViola
         )
         for name, value in looking.items()
         if value is not None
-    ]
-
-
-def _sampling_violations(specification: TrainingSpecification) -> list[FieldViolation]:
-    loss = specification.loss
-    if loss is None or not specification.balanced_sampling:
-        return []
-    return [
-        FieldViolation(
-            f"{FIELD}.balanced_sampling",
-            f"Not with `loss.{name}`, which balances by itself; leave one of the two out.",
-        )
-        for name in sorted(loss.chosen & {"class_weighting", "cost_matrix"})
     ]
 
 

@@ -58,7 +58,7 @@ class Batches:
         self._batch_size = specification.batch_size
         self._seed = specification.seed
         self._even: EvenSampler | None = None
-        if specification.balanced_sampling:
+        if specification.loss is not None and specification.loss.balanced_sampling:
             classes = data.training_classes()
             self._even = EvenSampler(classes, specification.batch_size, specification.seed)
         self._pieces = specification.optimizer.accumulation_steps

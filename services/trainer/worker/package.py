@@ -129,8 +129,8 @@ def _test_metrics(
     if len(rows.test) == 0:
         return {}
     at_once = evaluation_rows(job.specification)
-    target, specification = job.preprocessing.target, job.specification
-    objective = make_objectives(target, specification, rows.class_shares).measuring
+    target, loss = job.preprocessing.target, job.specification.loss
+    objective = make_objectives(target, loss, rows.class_shares).measuring
     sums = evaluate(network, objective, rows, rows.test, at_once, beat)
     return {f"test/{name}": value for name, value in objective.metrics(sums.tolist()).items()}
 

@@ -47,7 +47,7 @@ class Trainee:
         """
         self.stage = stage
         objectives = make_objectives(
-            stage.job.preprocessing.target, stage.job.specification, stage.rows.class_shares
+            stage.job.preprocessing.target, stage.job.specification.loss, stage.rows.class_shares
         )
         self.objective: Objective = objectives.measuring
         self.engine = Engine(

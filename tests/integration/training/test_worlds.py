@@ -209,8 +209,11 @@ def test_ways_of_optimising_survive_changes_of_the_world(worlds: Worlds) -> None
     spec = {
         **SPEC,
         "network": {"mlp": {"hidden_widths": [16]}},
-        "loss": {"class_weights": {"high": 2.0}, "focal_gamma": 1.0},
-        "balanced_sampling": True,
+        "loss": {
+            "class_weights": {"high": 2.0},
+            "focal_gamma": 1.0,
+            "balanced_sampling": True,
+        },
         "optimizer": {"learning_rate": 0.01, "ema_decay": 0.9, "accumulation_steps": 4},
         "schedule": {"one_cycle": {}},
         "epochs": 6,

@@ -82,7 +82,7 @@ SPEC = {
     "epochs": 6,
     "batch_size": 32,
     "weight_column": "w",
-    "balanced_sampling": True,
+    "loss": {"balanced_sampling": True},
 }
 
 
@@ -91,10 +91,13 @@ def test_what_is_measured_is_what_drawing_makes_small(desk: Desk) -> None:
 
     Weights of rows, which are larger in the rare class, and of classes count too.
     """
-    job = desk.job(imbalanced(desk), {**SPEC, "loss": {"class_weights": {"rare": 3.0}}})
+    loss = {"class_weights": {"rare": 3.0}, "balanced_sampling": True}
+    job = desk.job(imbalanced(desk), {**SPEC, "loss": loss})
     assert job.specification.monitor == "objective"
     rows = Course.open(job, desk.cache, desk.store).stage(StagePlace()).rows
-    objectives = make_objectives(job.preprocessing.target, job.specification, rows.class_shares)
+    objectives = make_objectives(
+        job.preprocessing.target, job.specification.loss, rows.class_shares
+    )
 
     def measure(objective: Objective, numbers: np.ndarray) -> dict[str, float]:
         batch = rows.batch(numbers)
@@ -117,7 +120,7 @@ def test_balanced_draws_find_the_rare_class(desk: Desk) -> None:
     """Protects the use of it: overall accuracy is paid for the rare class."""
     data = imbalanced(desk)
     even = desk.job(data, {**SPEC, "epochs": 15}, run="even")
-    plain = desk.job(data, {**SPEC, "epochs": 15, "balanced_sampling": False}, run="plain")
+    plain = desk.job(data, {**SPEC, "epochs": 15, "loss": {}}, run="plain")
     found, other = desk.train(even).metrics, desk.train(plain).metrics
     assert found["validation/accuracy"] < other["validation/accuracy"]
     assert found["validation/objective"] > 0

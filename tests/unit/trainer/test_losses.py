@@ -6,16 +6,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from aimass.catalog.v1 import dataset_pb2
 from common.data.schema import Task
 from common.errors import InvalidFieldError
 from common.models.preprocessing import Target
+from common.networks.distillation import class_distances
+from services.trainer.domain.distillation import Teacher
 from services.trainer.domain.loss import Loss
 from services.trainer.domain.objective import ChosenLoss, Objective, make_objectives
-from services.trainer.domain.specification import TrainingSpecification
 from services.trainer.worker.commits import read_commit
 from tests.support.training import Array, Desk, split_parts
 from tests.unit.trainer.test_training import history_of, train_until
@@ -33,8 +34,7 @@ def make_objective(
     target: Target, loss: Mapping[str, object] | None, shares: np.ndarray = SHARES
 ) -> Objective:
     chosen = None if loss is None else Loss.model_validate(loss)
-    specification = TrainingSpecification(loss=chosen)
-    return make_objectives(target, specification, lambda *, evenly=False: shares).learning
+    return make_objectives(target, chosen, lambda *, evenly=False: shares).learning
 
 
 def of_classes(loss: Mapping[str, object], shares: np.ndarray = SHARES) -> Objective:
@@ -175,6 +175,18 @@ def test_metrics_stay_and_what_is_made_small_is_one_more() -> None:
     assert found == expected
     losses = chosen.losses(output, target)
     assert objective == pytest.approx(float(losses @ weight / weight.sum()), rel=1e-5)
+
+
+def test_a_teacher_is_mixed_with_the_chosen_loss() -> None:
+    """Protects distillation: the truth's part is what was chosen, the teacher's stays."""
+    output, target = rows()
+    network = nn.Linear(2, 3)
+    inputs = torch.randn(len(target), 2)
+    chosen = of_classes({"class_weights": {"c": 5.0}})
+    losses = chosen.losses(output, target)
+    found = Teacher(network, 0.25, 2.0).mixed(losses, output, [inputs], chosen)
+    distances = class_distances(output, network(inputs), 2.0)
+    torch.testing.assert_close(found, 0.75 * losses + 0.25 * distances)
 
 
 @pytest.mark.parametrize(

@@ -113,7 +113,7 @@ def test_what_is_made_small_is_monitored_where_there_is_a_loss() -> None:
     """Protects the choice of the best epoch, and runs without a loss from any change."""
     assert resolve(TABLE).monitor == "loss"
     assert resolve({**TABLE, "loss": {"focal_gamma": 2.0}}).monitor == "objective"
-    assert resolve({**TABLE, "balanced_sampling": True}).monitor == "objective"
+    assert resolve({**TABLE, "loss": {"balanced_sampling": True}}).monitor == "objective"
     assert resolve({**TABLE, "loss": {"focal_gamma": 2.0}, "monitor": "loss"}).monitor == "loss"
     for asked in ({}, {"regression": "squared"}):
         plain = resolve({**VALUES, "loss": asked})
@@ -147,7 +147,7 @@ def test_what_is_made_small_is_monitored_where_there_is_a_loss() -> None:
         },
         {**TABLE, "loss": {"class_weights": {"y": 3.0}, "class_weighting": "balanced"}},
         {**TABLE, "loss": COSTS},
-        {**TABLE, "balanced_sampling": True},
+        {**TABLE, "loss": {"balanced_sampling": True}},
         {**TABLE, "schedule": {"one_cycle": {"rise_share": 0.2}}, "optimizer": {"beta1": 0.0}},
         {**VALUES, "loss": {"regression": "huber"}},
     ],
@@ -307,16 +307,20 @@ def test_a_resolved_specification_resolves_to_itself(spec: dict[str, object]) ->
             "loss.class_weighting",
             "leave it out",
         ),
-        ({**VALUES, "balanced_sampling": True}, "balanced_sampling", "leave it out"),
         (
-            {**TABLE, "balanced_sampling": True, "loss": {"class_weighting": "balanced"}},
-            "balanced_sampling",
-            "Not with `loss.class_weighting`",
+            {**VALUES, "loss": {"balanced_sampling": True}},
+            "loss.balanced_sampling",
+            "leave it out",
         ),
         (
-            {**TABLE, "balanced_sampling": True, "loss": COSTS},
-            "balanced_sampling",
-            "Not with `loss.cost_matrix`",
+            {**TABLE, "loss": {"balanced_sampling": True, "class_weighting": "balanced"}},
+            "loss.balanced_sampling",
+            "Not with `class_weighting`",
+        ),
+        (
+            {**TABLE, "loss": {"balanced_sampling": True, **COSTS}},
+            "loss.cost_matrix",
+            "Not with `balanced_sampling`",
         ),
         ({**TABLE, "monitor": "objective"}, "monitor", "monitor LOSS"),
         (

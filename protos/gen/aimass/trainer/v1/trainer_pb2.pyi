@@ -122,7 +122,7 @@ class _MonitoredMetric:
 class _MonitoredMetricEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MonitoredMetric.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     MONITORED_METRIC_UNSPECIFIED: _MonitoredMetric.ValueType  # 0
-    """Means OBJECTIVE where there is a `loss` or `balanced_sampling`, and no `outliers.prove`; else LOSS."""
+    """Means OBJECTIVE where there is a `loss` and no `outliers.prove`, else LOSS."""
     MONITORED_METRIC_LOSS: _MonitoredMetric.ValueType  # 1
     """The plain loss: cross-entropy, or squared error; smaller is better."""
     MONITORED_METRIC_ACCURACY: _MonitoredMetric.ValueType  # 2
@@ -132,15 +132,13 @@ class _MonitoredMetricEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Monit
     early stopping, reduce-on-plateau or `outliers.prove`.
     """
     MONITORED_METRIC_OBJECTIVE: _MonitoredMetric.ValueType  # 4
-    """What training makes small; smaller is better. Only with `loss` or `balanced_sampling`,
-    not with `outliers.prove`.
-    """
+    """What training makes small; smaller is better. Only with `loss`, not with `outliers.prove`."""
 
 class MonitoredMetric(_MonitoredMetric, metaclass=_MonitoredMetricEnumTypeWrapper):
     """A metric to look at."""
 
 MONITORED_METRIC_UNSPECIFIED: MonitoredMetric.ValueType  # 0
-"""Means OBJECTIVE where there is a `loss` or `balanced_sampling`, and no `outliers.prove`; else LOSS."""
+"""Means OBJECTIVE where there is a `loss` and no `outliers.prove`, else LOSS."""
 MONITORED_METRIC_LOSS: MonitoredMetric.ValueType  # 1
 """The plain loss: cross-entropy, or squared error; smaller is better."""
 MONITORED_METRIC_ACCURACY: MonitoredMetric.ValueType  # 2
@@ -150,9 +148,7 @@ MONITORED_METRIC_NONE: MonitoredMetric.ValueType  # 3
 early stopping, reduce-on-plateau or `outliers.prove`.
 """
 MONITORED_METRIC_OBJECTIVE: MonitoredMetric.ValueType  # 4
-"""What training makes small; smaller is better. Only with `loss` or `balanced_sampling`,
-not with `outliers.prove`.
-"""
+"""What training makes small; smaller is better. Only with `loss`, not with `outliers.prove`."""
 Global___MonitoredMetric: _TypeAlias = MonitoredMetric  # noqa: Y015
 
 class _OptimizerKind:
@@ -363,7 +359,6 @@ class TrainingSpec(_message.Message):
     GROWING_DECAY_FIELD_NUMBER: _builtins.int
     MAX_DURATION_FIELD_NUMBER: _builtins.int
     LOSS_FIELD_NUMBER: _builtins.int
-    BALANCED_SAMPLING_FIELD_NUMBER: _builtins.int
     dataset_version: _builtins.str
     """The data: `datasets/{dataset}/versions/{version}`; `latest` stands for the newest version and is
     replaced by its number. Required.
@@ -390,21 +385,12 @@ class TrainingSpec(_message.Message):
     """
     monitor: Global___MonitoredMetric.ValueType
     """What early stopping, reduce-on-plateau and the choice of the best epoch look at, measured on
-    validation rows (training rows where there are none). Default: OBJECTIVE where there is a `loss` or
-    `balanced_sampling`, and no `outliers.prove`; else LOSS.
+    validation rows (training rows where there are none). Default: OBJECTIVE where there is a `loss` and
+    no `outliers.prove`, else LOSS.
     """
     commit_steps: _builtins.int
     """Commit the whole state of training in the workers' hosts every so many steps, 1 to 1,000,000.
     Default: chosen so that a commit costs less than 2 % of the time.
-    """
-    balanced_sampling: _builtins.bool
-    """Whether the rows of a step are drawn so that each class comes equally often. An epoch is as long as
-    without: rows of frequent classes are left out of some epochs, those of rare ones come several
-    times in each. Which rows a step takes depends on seed, epoch and step alone. Row weights count
-    for the rows that are drawn. Probabilities are those of a world where all classes are equally
-    frequent. `train/` metrics are of the rows drawn; other metrics are of rows as they are, but for
-    `objective`, in which classes weigh what drawing makes them weigh; see LossSpec. Not with
-    `loss.class_weighting` or `loss.cost_matrix`. Default: false. Classification only.
     """
     @_builtins.property
     def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -493,11 +479,10 @@ class TrainingSpec(_message.Message):
         growing_decay: Global___GrowingDecay | None = ...,
         max_duration: _duration_pb2.Duration | None = ...,
         loss: Global___LossSpec | None = ...,
-        balanced_sampling: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "balanced_sampling", b"balanced_sampling", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "task", b"task", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "task", b"task", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -520,7 +505,8 @@ Global___TrainingSpec: _TypeAlias = TrainingSpec  # noqa: Y015
 
 @_typing.final
 class LossSpec(_message.Message):
-    """What training makes small, in place of the plain loss of the task (cross-entropy, squared error).
+    """What training makes small, in place of the plain loss of the task (cross-entropy, squared error), and
+    how much classes weigh in it.
 
     The metric `loss` stays what it is without: mean cross-entropy or mean squared error against the
     truth, so that runs with different losses can be compared. What is made small is one more metric,
@@ -557,6 +543,7 @@ class LossSpec(_message.Message):
     COST_MATRIX_FIELD_NUMBER: _builtins.int
     REGRESSION_FIELD_NUMBER: _builtins.int
     HUBER_DELTA_FIELD_NUMBER: _builtins.int
+    BALANCED_SAMPLING_FIELD_NUMBER: _builtins.int
     label_smoothing: _builtins.float
     """Share of the truth that is dealt to all classes alike, 0 to below 1 (Szegedy et al., 2016).
     Probabilities become less sure. Default: 0. Classification only.
@@ -576,10 +563,19 @@ class LossSpec(_message.Message):
     """Size of error up to which HUBER is squared, above 0 and at most 1,000, in standard deviations of the
     training targets. Default: 1. Only with HUBER.
     """
+    balanced_sampling: _builtins.bool
+    """Whether the rows of a step are drawn so that each class comes equally often, in place of weights.
+    An epoch is as long as without: rows of frequent classes are left out of some epochs, those of rare
+    ones come several times in each. Which rows a step takes depends on seed, epoch and step alone.
+    Row weights count for the rows that are drawn. Probabilities are those of a world where all
+    classes are equally frequent. `train/` metrics are of the rows drawn, others of rows as they are; in
+    their `objective` classes weigh what drawing makes them weigh. Not with `class_weighting` or
+    `cost_matrix`. Default: false. Classification only.
+    """
     @_builtins.property
     def class_weights(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
         """Weight of the rows of each class by its label, above 0 and at most 1,000,000; 1 for those that are
-        left out. Only ratios count: weights are scaled to a mean of 1 over the training rows.
+        left out. Only ratios count: weights are scaled to a mean of 1 over the rows trained on.
         Probabilities are those of a world where classes are as much more frequent as their weights
         say. Classification only.
         """
@@ -606,10 +602,11 @@ class LossSpec(_message.Message):
         cost_matrix: Global___CostMatrix | None = ...,
         regression: Global___RegressionLoss.ValueType = ...,
         huber_delta: _builtins.float | None = ...,
+        balanced_sampling: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_huber_delta", b"_huber_delta", "cost_matrix", b"cost_matrix", "huber_delta", b"huber_delta"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_huber_delta", b"_huber_delta", "class_weighting", b"class_weighting", "class_weights", b"class_weights", "cost_matrix", b"cost_matrix", "focal_gamma", b"focal_gamma", "huber_delta", b"huber_delta", "label_smoothing", b"label_smoothing", "regression", b"regression"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_huber_delta", b"_huber_delta", "balanced_sampling", b"balanced_sampling", "class_weighting", b"class_weighting", "class_weights", b"class_weights", "cost_matrix", b"cost_matrix", "focal_gamma", b"focal_gamma", "huber_delta", b"huber_delta", "label_smoothing", b"label_smoothing", "regression", b"regression"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__huber_delta: _TypeAlias = _typing.Literal["huber_delta"]  # noqa: Y015
     _WhichOneofArgType__huber_delta: _TypeAlias = _typing.Literal["_huber_delta", b"_huber_delta"]  # noqa: Y015
@@ -673,8 +670,8 @@ class CostRow(_message.Message):
     """The class that is true."""
     @_builtins.property
     def costs(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """The cost of each decision by class, in any unit; those that are left out cost nothing, and what is
-        earned is negative.
+        """The cost of each decision by class, in any unit, at most 10^12; those that are left out cost
+        nothing, and what is earned is negative.
         """
 
     def __init__(
@@ -695,8 +692,8 @@ Global___CostRow: _TypeAlias = CostRow  # noqa: Y015
 class Distillation(_message.Message):
     """A teacher, whose outputs a network learns from beside the truth (Hinton et al., 2015).
 
-    The gradient of a row is that of (1 - weight) x its loss + weight x its distance to the teacher. For
-    classes the distance is temperature^2 x the Kullback-Leibler divergence from the teacher's
+    The gradient of a row is that of (1 - weight) x its loss (see `TrainingSpec.loss`) + weight x its
+    distance to the teacher. For classes the distance is temperature^2 x the Kullback-Leibler divergence from the teacher's
     probabilities to the network's, both of outputs divided by `temperature`; for values it is the
     squared difference of the standardised outputs. Weights of rows count for both alike. Metrics keep
     their meaning: `train/loss` is the loss against the truth alone, without the teacher's part.
