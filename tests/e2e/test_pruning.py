@@ -63,12 +63,12 @@ def forest(suite: RunningSuite, data: str) -> str:
 @pytest.fixture(scope="module")
 def pruned(suite: RunningSuite, forest: str) -> pruner_pb2.PruningRun:
     """A pruning of the forest with nothing but its name and a bound."""
-    return suite.prune(spec_of(forest, methods=TREES))
+    return suite.prune(spec_of(forest, methods=TREES, compare=True))
 
 
 def spec_of(version: str, **more: Any) -> pruner_pb2.PruningSpec:
     """Returns a pruning that may lose three hundredths of accuracy."""
-    fields: dict[str, Any] = {"metric": "accuracy", "max_loss": 0.03, **more}
+    fields: dict[str, Any] = {"metric": "accuracy", "max_loss": 0.03, "compare": False, **more}
     spec = pruner_pb2.PruningSpec(model_version=version, **fields)
     spec.budget.FromSeconds(BUDGET)
     return spec
@@ -314,7 +314,7 @@ def test_a_pruning_killed_in_each_step_loses_that_step_alone(
     suite: RunningSuite, forest: str
 ) -> None:
     """SIGKILL while it loads, in every method it tries, and while it publishes."""
-    spec = spec_of(forest, model="models/killed-often", compare=False)
+    spec = spec_of(forest, model="models/killed-often")
     spec.budget.FromSeconds(6 * BUDGET)
     name = suite.create_pruning(spec)
     seen, killed = set[str](), set[int]()
