@@ -13,7 +13,7 @@ from common.patience import AwayError, patiently
 from common.runs.owner import RunOwner
 from services.pruner.trainings.tutor import LABEL
 
-_PATIENCE_SECONDS = 10.0
+_PATIENCE_SECONDS = 20.0
 _CALL_SECONDS = 10.0
 _BUDGET_SECONDS = 30
 _PARTS = (analyzer_pb2.ANALYSIS_PART_STRUCTURE, analyzer_pb2.ANALYSIS_PART_BEHAVIOUR)
