@@ -693,10 +693,11 @@ class Distillation(_message.Message):
     """A teacher, whose outputs a network learns from beside the truth (Hinton et al., 2015).
 
     The gradient of a row is that of (1 - weight) x its loss (see `TrainingSpec.loss`) + weight x its
-    distance to the teacher. For classes the distance is temperature^2 x the Kullback-Leibler divergence from the teacher's
-    probabilities to the network's, both of outputs divided by `temperature`; for values it is the
-    squared difference of the standardised outputs. Weights of rows count for both alike. Metrics keep
-    their meaning: `train/loss` is the loss against the truth alone, without the teacher's part.
+    distance to the teacher. For classes the distance is temperature^2 x the Kullback-Leibler
+    divergence from the teacher's probabilities to the network's, both of outputs divided by
+    `temperature`; for values it is the squared difference of the standardised outputs. Weights of rows
+    count for both alike, those of classes for the loss. Metrics keep their meaning: `train/loss` is the
+    plain loss against the truth alone, without the teacher's part.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
