@@ -45,9 +45,10 @@ def fill(store: ObjectStore) -> tuple[list[int], StoreFullError]:
     raise AssertionError("the disk does not get full")
 
 
+@pytest.mark.timeout(300)  # a busy machine needs long to notice that there is room
 def test_a_full_store_says_so_and_works_on_once_there_is_room(server: MinioServer) -> None:
     """No acknowledged object is lost; callers learn what is full; who waits goes on by itself."""
-    hasty, patient = open_store(server.settings, 0.1), open_store(server.settings, 60)
+    hasty, patient = open_store(server.settings, 0.1), open_store(server.settings, 180)
     written, error = fill(hasty)
     assert written
     assert to_status(error).code == code_pb2.RESOURCE_EXHAUSTED
@@ -61,5 +62,5 @@ def test_a_full_store_says_so_and_works_on_once_there_is_room(server: MinioServe
     assert waiting.is_alive()
     for each in written[::2]:
         patient.delete(f"filler/{each}")
-    waiting.join(60)
+    waiting.join(180)
     assert hasty.read("late")[0] == object_bytes(1)
