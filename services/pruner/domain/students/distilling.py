@@ -207,7 +207,7 @@ def _scaled(outputs: Outputs, target: Target) -> npt.NDArray[np.float64]:
 
 def _weights(learned: int, made: int) -> Tensor:
     """Returns the weights of rows, those learned first, 1 in the mean."""
-    if not made:
-        return torch.ones(learned)
+    if not (learned and made):
+        return torch.ones(learned + made)
     shares = torch.tensor([_LEARNED_SHARE / learned, (1 - _LEARNED_SHARE) / made])
     return (learned + made) * shares.repeat_interleave(torch.tensor([learned, made]))
