@@ -4,7 +4,8 @@ import math
 from dataclasses import dataclass
 
 from common.data.schema import SplitCounts
-from common.networks.cost import NOTHING, NetworkCost, network_cost
+from common.networks.cost import network_cost
+from common.networks.kinds.costs import NOTHING, NetworkCost
 from common.networks.specification import NetworkSpecification
 from services.trainer.domain.specification import USES, TrainingSpecification
 

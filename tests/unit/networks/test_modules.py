@@ -3,7 +3,7 @@ import torch
 from torch import Tensor, nn
 
 from common.networks.cost import network_cost
-from common.networks.modules import GridPool, build_network
+from common.networks.modules import build_network
 from common.networks.specification import (
     CnnNetwork,
     ConvBlock,
@@ -16,6 +16,7 @@ from common.networks.specification import (
     complete,
     to_proto,
 )
+from common.networks.torch_kinds.cnn import GridPool
 
 TABLE = NetworkInput(numeric_columns=3, category_sizes=(4, 7))
 IMAGE = NetworkInput(image_shape=(3, 14, 10))

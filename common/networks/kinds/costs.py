@@ -1,0 +1,47 @@
+"""What a network costs, layer by layer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+
+@dataclass(frozen=True)
+class NetworkCost:
+    """Cost of a network.
+
+    Attributes:
+        parameters: Trainable numbers.
+        multiplications: Multiply-adds of one row's forward pass.
+        activations: Numbers that one row's forward pass keeps for the backward pass.
+    """
+
+    parameters: int
+    multiplications: int
+    activations: int
+
+    def __add__(self, other: "NetworkCost") -> "NetworkCost":
+        return NetworkCost(
+            self.parameters + other.parameters,
+            self.multiplications + other.multiplications,
+            self.activations + other.activations,
+        )
+
+
+NOTHING = NetworkCost(0, 0, 0)
+
+
+def kept(numbers: int) -> NetworkCost:
+    """Returns the cost of numbers that are only kept for the backward pass."""
+    return NetworkCost(0, 0, numbers)
+
+
+def dense_cost(layers: Sequence[int]) -> NetworkCost:
+    """Returns the cost of linear layers with biases, each followed by an activation.
+
+    Args:
+        layers: What goes into the first, then the width of each.
+    """
+    total = NOTHING
+    for inputs, outputs in pairwise(layers):
+        total += NetworkCost((inputs + 1) * outputs, inputs * outputs, inputs + 2 * outputs)
+    return total

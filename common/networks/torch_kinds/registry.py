@@ -1,0 +1,17 @@
+"""All kinds of networks as torch modules."""
+
+from typing import Any
+
+from common.networks.torch_kinds.base import TorchKind
+from common.networks.torch_kinds.cnn import CnnModel, resized_cnn
+from common.networks.torch_kinds.linear import LinearModel
+from common.networks.torch_kinds.mlp import MlpModel, resized_mlp
+from common.networks.torch_kinds.resnet import ResNetModel, resized_resnet
+
+TORCH_KINDS: dict[str, TorchKind[Any]] = {
+    "linear": TorchKind(LinearModel),
+    "mlp": TorchKind(MlpModel, resized_mlp),
+    "cnn": TorchKind(CnnModel, resized_cnn),
+    "resnet": TorchKind(ResNetModel, resized_resnet),
+}
+"""By the names of `common.networks.specification.KINDS`."""
