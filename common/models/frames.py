@@ -57,7 +57,7 @@ def columns_of(estimator: Any, names: Sequence[str]) -> tuple[FrameColumn, ...]:
     """
     known: dict[int, tuple[object, ...]] = {}
     with_none: set[int] = set()
-    for position, values in _known_values(estimator, range(len(names))):
+    for position, values in known_values(estimator, range(len(names))):
         known.setdefault(position, tuple(each for each in values if not is_missing(each)))
         if any(each is None for each in values):
             with_none.add(position)
@@ -110,21 +110,26 @@ def _dtype(known: Sequence[object]) -> str:
     return TEXT
 
 
-def _known_values(part: Any, columns: Sequence[int]) -> Iterator[tuple[int, Sequence[object]]]:
-    """Yields positions of columns with values that a part of a pipeline knows of them."""
+def known_values(part: Any, columns: Sequence[int]) -> Iterator[tuple[int, Sequence[object]]]:
+    """Yields positions of columns with values that a part of a pipeline knows of them.
+
+    Args:
+        part: An estimator or transformer.
+        columns: Positions of the columns that it takes, in order.
+    """
     if getattr(part, "n_features_in_", len(columns)) != len(columns):
         return
     if isinstance(part, Pipeline):
         for _, step in part.steps:
             if step is None or isinstance(step, str):
                 continue  # "passthrough"
-            yield from _known_values(step, columns)
+            yield from known_values(step, columns)
             if not isinstance(step, SimpleImputer):
                 break
     elif isinstance(part, ColumnTransformer):
         for name, step, _ in getattr(part, "transformers_", ()):
             chosen = part._transformer_to_input_indices.get(name, ())
-            yield from _known_values(step, [columns[index] for index in chosen])
+            yield from known_values(step, [columns[index] for index in chosen])
     elif hasattr(part, "known_values"):  # Transformers of our own.
         yield from ((columns[position], values) for position, values in part.known_values())
     elif hasattr(part, "categories_"):
@@ -137,7 +142,7 @@ def _known_values(part: Any, columns: Sequence[int]) -> Iterator[tuple[int, Sequ
                 yield column, [fill]
     else:
         for below in _parts(part):
-            yield from _known_values(below, columns)
+            yield from known_values(below, columns)
 
 
 def _words(vectorizer: Any) -> list[str]:

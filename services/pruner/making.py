@@ -1,6 +1,5 @@
 """Variants of a model by a method, as they would be kept."""
 
-import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
@@ -39,8 +38,6 @@ from services.pruner.domain.variants import ONNX, ORIGINAL, SAMPLES, SKOPS, Buil
 from services.pruner.loading import Loaded
 from services.pruner.networks import Aim, Retraining, network_variants
 from services.pruner.students import student_networks
-
-_log = logging.getLogger(__name__)
 
 _ESTIMATORS: Mapping[str, Callable[[Material], Iterator[Made]]] = MappingProxyType(
     {
@@ -126,8 +123,8 @@ class Workshop:
             check=self.check,
         )
         for made in _ESTIMATORS[method](material):
-            built = self._built(made.estimator)
-            variant = _variant(base, method, made.name, built, made.notes)
+            built, told = self._built(made.estimator)
+            variant = _variant(base, method, made.name, built, (*made.notes, *told))
             yield replace(variant, parts=made.parts, dropped=(*base.dropped, *made.dropped))
 
     def _graphs(self, base: Variant, method: str) -> Iterator[Variant]:
@@ -179,28 +176,26 @@ class Workshop:
             labels = np.asarray(model.estimator.classes_)[rows.truth.astype(np.int64)]
         return ModelRows(model.table(inputs_of_rows(model, rows.rows)), rows.truth, labels)
 
-    def _built(self, estimator: Any) -> Built:
-        package = packaged(estimator, self.loaded.choosing.rows)
+    def _built(self, estimator: Any) -> tuple[Built, tuple[str, ...]]:
+        """Returns a model as it is kept, and what is to be told of that."""
+        package, told = packaged(estimator, self.loaded.choosing.rows), list[str]()
         files = {SKOPS: package.content, SAMPLES: encode(package.vectors)}
         if ONNX in self.loaded.built.files:
-            files |= self._twin(package)
-        return Built(ModelFormat.SKOPS, files, package.signature)
+            try:
+                files[ONNX] = self._twin(package)
+            except NoTwinError as error:
+                told.append(f"It has no ONNX twin: {error}.")
+        return Built(ModelFormat.SKOPS, files, package.signature), tuple(told)
 
-    def _twin(self, package: Package) -> dict[str, bytes]:
-        """Returns the ONNX twin of a model; nothing where there is none that agrees."""
+    def _twin(self, package: Package) -> bytes:
+        """Returns the ONNX twin of a model; raises `NoTwinError` where none agrees."""
         model = open_skops(package.content, SKOPS)
         rows = self.loaded.choosing.rows
         inputs = inputs_of_rows(model, rows.take(np.arange(min(rows.count, _TWIN_ROWS))))
         [(name, expected)] = model.predict(inputs).items()
         bounds = Bounds(_TWIN_SECONDS, _TWIN_BYTES)
-        try:
-            twin = twin_of(
-                model.estimator, model.columns, name, inputs, np.asarray(expected), bounds
-            )
-        except NoTwinError as error:
-            _log.info("the variant has no ONNX twin: %s", error)
-            return {}
-        return {ONNX: twin.content}
+        twin = twin_of(model.estimator, model.columns, name, inputs, np.asarray(expected), bounds)
+        return twin.content
 
 
 def _variant(

@@ -1,6 +1,6 @@
 """Fitted estimators that do without some columns: typical values stand in for these."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Self
 
 import numpy as np
@@ -8,6 +8,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from common.models.estimators.wrapping import Wrapped, WrappedClassifier, WrappedRegressor
+from common.models.frames import known_values
 
 Filler = float | str | bool | None
 
@@ -37,6 +38,14 @@ class _FilledColumns(Wrapped):
         made.n_features_in_ = len(kept)
         made.feature_names_in_ = np.array(kept, dtype=object)
         return made
+
+    def known_values(self) -> Iterator[tuple[int, Sequence[object]]]:
+        """Yields positions of its columns with values that they may have; see `columns_of`."""
+        places = {name: place for place, name in enumerate(self.feature_names_in_)}
+        for position, values in known_values(self.estimator_, range(len(self.all_names_))):
+            name = self.all_names_[position]
+            if name in places:
+                yield places[name], values
 
     def _table(self, features: Any) -> pd.DataFrame:
         if not isinstance(features, pd.DataFrame):

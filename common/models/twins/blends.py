@@ -17,6 +17,8 @@ from common.models.estimators.combining import (
     Shifted,
     Steps,
 )
+from common.models.estimators.fewer_columns import FewerColumnsClassifier, FewerColumnsRegressor
+from common.models.estimators.filled_columns import FilledColumnsClassifier, FilledColumnsRegressor
 from common.models.estimators.stacking import StackedClassifier, StackedRegressor
 from common.models.twins.graph import Graph, NoTwinError
 from common.models.twins.models import outputs
@@ -27,6 +29,8 @@ from common.models.twins.tables import Frame, prepared
 _LARGEST_SCORE = 8.0
 
 Blend = BlendedClassifier | BlendedRegressor
+_Fewer = FewerColumnsClassifier | FewerColumnsRegressor
+_Filled = FilledColumnsClassifier | FilledColumnsRegressor
 
 
 def blended(graph: Graph, blend: Any, frame: Frame, check: Callable[[], None]) -> str:
@@ -38,6 +42,10 @@ def blended(graph: Graph, blend: Any, frame: Frame, check: Callable[[], None]) -
         frame: Tensors of its columns.
         check: Called for each estimator; may raise to stop.
     """
+    if isinstance(blend, _Fewer):
+        return blended(graph, blend.estimator_, frame, check)
+    if isinstance(blend, _Filled):
+        return blended(graph, blend.estimator_, _filled(graph, blend, frame), check)
     if not isinstance(blend, Blend):
         raise NoTwinError(f"{type(blend).__name__} takes what ONNX has no operators for")
     width = len(blend.classes_) if isinstance(blend, BlendedClassifier) else 1
@@ -48,6 +56,25 @@ def blended(graph: Graph, blend: Any, frame: Frame, check: Callable[[], None]) -
     if blend.calibration_ is None:
         return combined
     return _calibrated(graph, blend.calibration_, combined)
+
+
+def _filled(graph: Graph, model: Any, frame: Frame) -> Frame:
+    """Returns the columns of a frame, and those that typical values stand in for."""
+    if not frame:
+        raise NoTwinError("there are no columns")
+    shape = graph.add("Shape", next(iter(frame.values())))
+    fillers = {
+        name: graph.add("Expand", _filler(graph, name, value), shape)
+        for name, value in model.fillers_.items()
+    }
+    return {**fillers, **frame}
+
+
+def _filler(graph: Graph, name: str, value: Any) -> str:
+    if isinstance(value, bool):
+        raise NoTwinError(f"`{name}` is neither a number nor a category")
+    # A missing text is an empty one.
+    return graph.constant(value) if isinstance(value, float) else graph.text(value or "")
 
 
 def _group(

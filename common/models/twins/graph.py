@@ -67,6 +67,16 @@ class Graph:
         """Returns a tensor as another type; float64 by default."""
         return self.add("Cast", tensor, to=kind)
 
+    def text(self, value: str) -> str:
+        """Returns the name of a constant that is a text."""
+        key = b"text " + value.encode()
+        if key not in self._named:
+            name = self._named[key] = f"constant_{len(self._constants)}"
+            kept = numpy_helper.from_array(np.array(value, object), name)
+            self._constants.append(kept)
+            self._grow(kept.ByteSize())
+        return self._named[key]
+
     def ints(self, values: Sequence[int]) -> str:
         """Returns a constant of int64."""
         return self.constant(np.asarray(values, np.int64), np.int64)

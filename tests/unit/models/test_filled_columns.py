@@ -46,6 +46,16 @@ def test_what_is_not_asked_for_has_its_typical_value() -> None:
         fewer.fit(table, table["a"])
 
 
+def test_categories_that_are_asked_for_stay_texts() -> None:
+    """What the encoders within know of a column is told by the place that it has now."""
+    table = frame()[["a", "b", "word"]]
+    words = ColumnTransformer([("word", OneHotEncoder(), ["word"])], remainder="passthrough")
+    model = make_pipeline(words, LogisticRegression()).fit(table, table["a"] > 0)
+    fewer = FilledColumnsClassifier.of(model, list(table), {"a": 0.5})
+    opened = open_skops(packaged(fewer, table).content, "skops")
+    assert [each.dtype for each in opened.columns] == ["float64", "object"]
+
+
 def test_values_are_predicted_without_some_columns() -> None:
     table = frame()[["a", "b"]]
     model = LinearRegression().fit(table, 2 * table["a"] + table["b"])

@@ -10,6 +10,11 @@ import pytest
 
 from common.models.estimators.blending import BlendedClassifier, BlendedRegressor, BlendGroup
 from common.models.estimators.combining import Doubted, Mean, ScaledScores, Steps
+from common.models.estimators.filled_columns import (
+    FilledColumnsClassifier,
+    FilledColumnsRegressor,
+    Filler,
+)
 from common.models.estimators.stacking import StackedClassifier
 from common.models.frames import columns_of
 from common.models.onnx_model import open_onnx
@@ -89,7 +94,7 @@ def outputs(
     blend: Any, given: Problem, bounds: Bounds | None = None
 ) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
     """Returns what a blend and its twin say of all rows."""
-    columns = columns_of(blend, list(given.features))
+    columns = columns_of(blend, list(blend.feature_names_in_))
     inputs = model_inputs(SkopsModel(blend, columns, True, None), given.features)  # type: ignore[arg-type]
     is_value = given.kind is ProblemKind.REGRESSION
     name = "prediction" if is_value else "probabilities"
@@ -175,6 +180,22 @@ def test_a_model_that_learns_from_others() -> None:
     stacked = StackedClassifier.of([base], upper, len(given.outputs), Mean.LOGITS)
     expected, found = outputs(blend_of(given, [BlendGroup([stacked], 1.0)]), given)
     assert found == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("kind", [ProblemKind.BINARY, ProblemKind.REGRESSION])
+def test_models_that_do_without_columns(kind: ProblemKind) -> None:
+    """Typical numbers and categories, or a gap, stand in for columns; nobody is asked for them."""
+    given = problem(kind)
+    of = FilledColumnsRegressor if kind is ProblemKind.REGRESSION else FilledColumnsClassifier
+    several: list[dict[str, Filler]] = [
+        {"tail": 1.5},
+        {"few": 2.0, "colour": "y"},
+        {"colour": None},
+    ]
+    for fillers in several:
+        made = of.of(alone("linear", given), list(given.features), fillers)
+        expected, found = outputs(made, given)
+        assert found == pytest.approx(expected, abs=1e-6)
 
 
 def test_where_there_is_no_twin_it_is_said_why() -> None:
