@@ -222,7 +222,7 @@ class Rig:
         """Conducts a toy run, as a run's process does."""
         rendezvous = Rendezvous("127.0.0.1")
         conductor = Conductor(rendezvous, Journal(record, job.steps), Checkpoints(MemoryStore()))
-        conductor.begin(job.key, "the run begins")
+        conductor.begin(job.key)
         run = trainer_pb2.TrainingRun(name=name, spec=trainer_pb2.TrainingSpec(workers=workers))
         run.status.create_time.GetCurrentTime()
         settings = CoordinatorSettings(

@@ -79,6 +79,14 @@ FAULTS: dict[str, Callable[[RunningSuite, str], None]] = {
 }
 
 
+CAUSES = {
+    "worker killed": event_pb2.CHANGE_CAUSE_WORKER_DIED,
+    "worker frozen": event_pb2.CHANGE_CAUSE_WORKER_FROZEN,
+    "agent killed": event_pb2.CHANGE_CAUSE_AGENT_LOST,
+    "coordinator killed": event_pb2.CHANGE_CAUSE_COORDINATOR_LOST,
+}
+
+
 def take_store_away(suite: RunningSuite) -> None:
     """Freezes the object store for as long as the suite promises to do without it."""
     store = suite.supervised("store")
@@ -97,6 +105,25 @@ def assert_whole(events: list[event_pb2.Event], run: trainer_pb2.TrainingRun) ->
     assert run.model_version
 
 
+def assert_accounted(
+    events: list[event_pb2.Event],
+    run: trainer_pb2.TrainingRun,
+    cause: event_pb2.ChangeCause.ValueType | None,
+) -> None:
+    """Asserts that events and result tell of this one fault and what it cost, or of none."""
+    changes = [event.membership_change for event in events if event.membership_change.faults]
+    assert [change.cause for change in changes] == ([] if cause is None else [cause])
+    total = run.recoveries.total
+    assert total.count == total.faults == len(changes)
+    assert [each.cause for each in run.recoveries.by_cause] == [each.cause for each in changes]
+    for change in changes:
+        assert total.total_time == total.worst_time == change.recovery_time
+        assert total.total_pause == change.pause
+        assert 0 < total.worst_time.ToMilliseconds() < 20_000
+        assert total.worst_pause.ToMilliseconds() > 0
+        assert 0 <= total.steps_lost == change.steps_lost < 200, "not from the beginning"
+
+
 @pytest.mark.parametrize("fault", FAULTS)
 def test_run_survives(suite: RunningSuite, table_version: str, fault: str) -> None:
     """A run goes on after the death of any part, with every epoch and event accounted for."""
@@ -105,7 +132,9 @@ def test_run_survives(suite: RunningSuite, table_version: str, fault: str) -> No
     events = follow_until_epoch(stream, 5)
     FAULTS[fault](suite, name)
     events += stream
-    assert_whole(events, suite.get_run(name))
+    run = suite.get_run(name)
+    assert_whole(events, run)
+    assert_accounted(events, run, CAUSES.get(fault))
 
 
 def test_store_away_for_twenty_seconds(suite: RunningSuite, table_version: str) -> None:

@@ -216,16 +216,15 @@ class LocalWorld:
 
     def _finish(self) -> None:
         self.gone.set()
+        newest = 0
         if self._board is not None:
+            newest = max(self._board.read().steps)
             self._board.close()
             os.close(self._board_descriptor)
-        self._send(
-            agents_pb2.AttachRequest(
-                world_stopped=agents_pb2.WorldStopped(
-                    world=self.number, commit=read_commit(self._commit_dir)
-                )
-            )
+        stopped = agents_pb2.WorldStopped(
+            world=self.number, commit=read_commit(self._commit_dir), step=max(newest, 0)
         )
+        self._send(agents_pb2.AttachRequest(world_stopped=stopped))
 
 
 def _read(descriptor: int) -> bytes | None:

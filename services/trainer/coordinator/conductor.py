@@ -3,15 +3,17 @@
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from aimass.trainer.v1 import agents_pb2
+from aimass.type.v1 import event_pb2
 from common import telemetry, tracecontext
 from common.errors import UnavailableError
 from services.trainer.coordinator import crew as crews
 from services.trainer.coordinator.changes import Changes
 from services.trainer.coordinator.checkpoints import Checkpoints
 from services.trainer.coordinator.crew import CrewSize
+from services.trainer.coordinator.endurance import Endurance
 from services.trainer.coordinator.errors import (
     NotEnoughWorkersError,
     TrainingFailedError,
@@ -20,6 +22,7 @@ from services.trainer.coordinator.errors import (
 from services.trainer.coordinator.journal import Journal
 from services.trainer.coordinator.members import Member, Members
 from services.trainer.coordinator.pace import Pace
+from services.trainer.coordinator.recovery import Change, opening
 from services.trainer.coordinator.rendezvous import Rendezvous
 from services.trainer.coordinator.world import Cause, Seat, Verdict, World, judge
 
@@ -34,24 +37,7 @@ _PART_SECONDS = 0.5
 _COMMIT_SECONDS = 2.0
 _COMMIT_STEPS = 5
 _PACKAGE_SILENCE_SECONDS = 600.0
-_MAX_FAULTS = 5
-_FAULT_PAUSE_SECONDS = 0.1
 _ONE = CrewSize(1, 1, 1, 600.0)
-
-
-@dataclass(frozen=True)
-class Change:
-    """Why there is a new world.
-
-    Attributes:
-        reason: For a person.
-        noticed_at: When the world before was over, in seconds of the monotonic clock.
-        newest_step: Newest step of the world before.
-    """
-
-    reason: str
-    noticed_at: float
-    newest_step: int
 
 
 class Conductor:
@@ -69,25 +55,24 @@ class Conductor:
         self._journal = journal
         self._checkpoints = checkpoints
         self._job_key = ""
-        self._opening = ""
         self._changes = Changes()
         self._pace = Pace()
         self._world: World | None = None
         self._crew: dict[str, Member] = {}
         self._worlds = 0
-        self._faults = 0
+        self._endurance = Endurance()
         self._change: Change | None = None
         self.members = Members(self._changes, self._hear)
 
-    def begin(self, job_key: str, opening: str) -> None:
+    def begin(self, job_key: str, lost: Change | None = None) -> None:
         """Says what the workers work on. Call it before `train`.
 
         Args:
             job_key: Key of the job file.
-            opening: Why there is a first world, for people.
+            lost: What became of the attempt before; None for the first one.
         """
         self._job_key = job_key
-        self._opening = opening
+        self._change = lost
 
     async def train(self, size: CrewSize) -> agents_pb2.TrainingFinished:
         """Trains until every worker of a world says that it is complete.
@@ -98,7 +83,7 @@ class Conductor:
             WorkersFailedError: Workers die again and again.
         """
         while True:
-            await self._pause_after_faults()
+            await asyncio.sleep(self._endurance.pause_seconds)
             crew = await self._gather(size)
             world = await self._start_world(crew, size)
             if world is None:
@@ -107,8 +92,9 @@ class Conductor:
             await self._stop(world)
             self._conclude(world, verdict)
             if verdict.cause is Cause.FINISHED:
+                self._close_change(world, verdict.noticed_at)
                 return world.finished[0]
-            self._change = Change(verdict.reason, verdict.noticed_at, world.newest_step)
+            self._change = Change.of(world, verdict, self._change)
 
     async def build_package(self, step: int) -> agents_pb2.PackagePublished | None:
         """Has an agent build the model package from the newest commit.
@@ -125,18 +111,24 @@ class Conductor:
             WorkersFailedError: Workers die again and again.
         """
         while True:
-            await self._pause_after_faults()
+            await asyncio.sleep(self._endurance.pause_seconds)
             crew = await self._gather(_ONE)
             if max(crew[0].commit_step, self._checkpoints.newest[0]) < step:
-                reason = "the hosts with the trained state are gone"
-                self._change = Change(reason, time.monotonic(), step)
+                self._change = self._state_lost(step)
                 return None
             world = self._start_package(crew[0])
             verdict = await self._follow(world, None)
             await self._stop(world)
             self._conclude(world, verdict)
             if world.package is not None:
+                self._close_change(world, verdict.noticed_at)
                 return world.package
+            self._change = Change.of(world, verdict, self._change)
+
+    def _state_lost(self, step: int) -> Change:
+        noticed_at = time.monotonic() if self._change is None else self._change.noticed_at
+        reason = "the hosts with the trained state are gone"
+        return Change(reason, event_pb2.CHANGE_CAUSE_STATE_LOST, noticed_at, step)
 
     async def dismiss(self) -> None:
         """Ends all workers, waits until they are gone, and lets all agents go."""
@@ -156,8 +148,8 @@ class Conductor:
         """Waits for agents; returns those of the next world, the newest commit first."""
         began = time.monotonic()
         is_announced = False
-        # A run that lost workers goes on with those it has; only a new one waits for more.
-        patience = 0.0 if self._change is not None else _WANTED_SECONDS
+        # A run that lost workers goes on with those it has; only a new attempt waits for more.
+        patience = 0.0 if self._worlds else _WANTED_SECONDS
         while True:
             self._release()
             now = time.monotonic()
@@ -191,13 +183,15 @@ class Conductor:
                 member.world = world.number
                 member.order(self._start_order(world, member.id, environments))
         if self._change is None:
-            self._journal.membership(world.number, world.agents, self._opening)
+            self._journal.membership(opening(world))
         return world
 
     def _new_world(self, seats: Sequence[Seat], crew: Sequence[Member]) -> World:
         from_step = max(crew[0].commit_step, self._checkpoints.newest[0])
         self._crew = {member.id: member for member in crew}
         self._worlds += 1
+        if self._change is not None:
+            self._change = self._change.seen(*self.members.take_last_step())
         self._world = World(self._worlds, seats, from_step, sign_at=time.monotonic())
         self._pace.begin_world()
         return self._world
@@ -248,7 +242,7 @@ class Conductor:
                 return await self._find_cause(world, size, verdict)
             if world.made_progress and not is_announced:
                 is_announced = True
-                self._announce(world)
+                self._announce(world, world.first_step_at)
             now = time.monotonic()
             reason = crews.planned_change(world, list(self.members), size, now) if size else ""
             if reason:
@@ -304,18 +298,16 @@ class Conductor:
         await self._changes.until(is_safe, max(_COMMIT_SECONDS, _COMMIT_STEPS * usual))
         return self._judge(world, size) or Verdict(Cause.PLANNED, reason, time.monotonic())
 
-    def _announce(self, world: World) -> None:
+    def _announce(self, world: World, at: float | None) -> None:
         """Tells of a new world once it has finished a step."""
-        change = self._change
-        if change is None or world.first_step_at is None:
-            return
-        self._journal.membership(
-            world.number,
-            world.agents,
-            change.reason,
-            recovery=world.first_step_at - change.noticed_at,
-            steps_lost=max(change.newest_step - max(world.from_step, 0), 0),
-        )
+        if self._change is not None and at is not None:
+            self._journal.membership(self._change.event(world, at))
+
+    def _close_change(self, world: World, at: float) -> None:
+        """Tells of a world that had no step to do: the ones before it had done them all."""
+        if not world.made_progress:
+            self._announce(world, at)
+        self._change = None
 
     async def _stop(self, world: World) -> None:
         """Kills a world's workers and waits until they are gone, so that the commit is settled."""
@@ -336,17 +328,9 @@ class Conductor:
             raise TrainingFailedError(world.failed.message, reason=world.failed.reason)
         if verdict.cause is Cause.SILENCE:
             self._pace.note_alarm()
-        if world.made_progress or verdict.cause is Cause.FINISHED:
-            self._faults = 0
-        elif verdict.is_fault:
-            self._faults += 1
-        if self._faults >= _MAX_FAULTS:
-            raise WorkersFailedError(self._faults, verdict.reason, self._journal.last_lines)
-
-    async def _pause_after_faults(self) -> None:
-        """Gives what makes workers fail at once, a store that is away for one, time to pass."""
-        if self._faults > 1:
-            await asyncio.sleep(_FAULT_PAUSE_SECONDS * 2**self._faults)
+        worlds = self._endurance.note(world, verdict)
+        if worlds:
+            raise WorkersFailedError(worlds, verdict.reason, self._journal.last_lines)
 
     def _release(self) -> None:
         """Lets agents go that leave or that another run needs."""

@@ -28,7 +28,7 @@ class TrainingFailedError(AimassError):
 
 
 class WorkersFailedError(AimassError):
-    """Workers die again and again before they finish a step."""
+    """Workers die again and again, and training gets no further."""
 
     code = code_pb2.ABORTED
     reason = "WORKERS_FAILED"
@@ -36,6 +36,6 @@ class WorkersFailedError(AimassError):
     def __init__(self, worlds: int, cause: str, lines: Sequence[str]) -> None:
         said = "\n".join(lines) if lines else "(the workers said nothing)"
         super().__init__(
-            f"{worlds} times in a row the workers ended before a step was finished; "
+            f"{worlds} times in a row the workers ended before training had come further; "
             f"the last time {cause}. Their last lines:\n{said}"
         )

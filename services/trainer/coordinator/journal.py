@@ -6,6 +6,7 @@ from typing import Protocol
 
 from aimass.type.v1 import event_pb2
 from common.runs.events import EventKind
+from services.trainer.coordinator.recovery import Recoveries
 
 _KEPT_LINES = 20
 _TRAINING_SHARE = 0.97
@@ -24,7 +25,12 @@ class RunLog(Protocol):
 
 
 class Journal:
-    """Passes on news of the workers, and tells what happened twice only once."""
+    """Passes on news of the workers, and tells what happened twice only once.
+
+    Attributes:
+        recoveries: What faults cost so far. It is made of what is told, so that the run's events
+            are the record of it: nothing else has to outlive this process.
+    """
 
     def __init__(
         self,
@@ -48,6 +54,7 @@ class Journal:
         self._log = log
         self._lines: deque[str] = deque(maxlen=_KEPT_LINES)
         self._newest: dict[frozenset[str], int] = {}
+        self.recoveries = Recoveries()
 
     @property
     def last_lines(self) -> Sequence[str]:
@@ -59,6 +66,13 @@ class Journal:
         for event in events:
             if event.HasField("metrics"):
                 self._newest[frozenset(event.metrics.values)] = event.metrics.step
+            elif event.HasField("membership_change"):
+                self.recoveries.note(event.membership_change)
+
+    @property
+    def newest_step(self) -> int:
+        """Newest step of which anything was told; -1 where there is none."""
+        return max(self._newest.values(), default=-1)
 
     def metrics(self, metrics: event_pb2.Metrics) -> None:
         """Passes on measured values; those of steps that were done again are left out."""
@@ -78,32 +92,9 @@ class Journal:
         """Emits a log line of the coordinator's."""
         self._log.emit(event_pb2.LogLine(severity=severity, source="coordinator", text=text))
 
-    def membership(
-        self,
-        world: int,
-        agents: Sequence[str],
-        reason: str,
-        recovery: float | None = None,
-        steps_lost: int = 0,
-    ) -> None:
-        """Tells that the set of workers changed.
-
-        Args:
-            world: Number of the new world.
-            agents: Agent of each worker, by rank; none while the run waits.
-            reason: Why.
-            recovery: Seconds from noticing to the first finished step; None for the first world.
-            steps_lost: Steps that had to be done again.
-        """
-        change = event_pb2.MembershipChange(
-            world=world,
-            workers=len(agents),
-            reason=reason,
-            steps_lost=steps_lost,
-            agents=agents,
-        )
-        if recovery is not None:
-            change.recovery_time.FromMicroseconds(round(recovery * 1e6))
+    def membership(self, change: event_pb2.MembershipChange) -> None:
+        """Tells that the set of workers changed."""
+        self.recoveries.note(change)
         self._log.emit(change)
 
     def waiting(self, world: int, reason: str) -> None:
@@ -113,7 +104,8 @@ class Journal:
             world: Number of the last world.
             reason: Why, and for how many.
         """
-        self.membership(world, [], reason)
+        cause = event_pb2.CHANGE_CAUSE_WAITING
+        self.membership(event_pb2.MembershipChange(world=world, reason=reason, cause=cause))
         self.stage(self._fraction, "waiting", reason)
 
     def stage(self, fraction: float, stage: str, message: str = "") -> None:

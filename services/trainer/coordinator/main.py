@@ -1,19 +1,23 @@
 """What a training run's process does: prepare, train, package, register, publish."""
 
 import asyncio
+import time
+from collections.abc import Sequence
 
 from google.protobuf import json_format
 
 from aimass.catalog.v1 import model_pb2
 from aimass.trainer.v1 import agents_pb2, trainer_pb2
-from aimass.type.v1 import run_pb2
+from aimass.type.v1 import event_pb2, run_pb2
 from common.catalog import Catalog, open_catalog
+from common.errors import AimassError
 from common.runs.owner import RunOwner
 from common.runs.segments import read_events
 from services.trainer.coordinator.checkpoints import Checkpoints
 from services.trainer.coordinator.conductor import Conductor
 from services.trainer.coordinator.crew import CrewSize
 from services.trainer.coordinator.journal import Journal
+from services.trainer.coordinator.recovery import Change
 from services.trainer.coordinator.rendezvous import Rendezvous
 from services.trainer.coordinator.session import conduct
 from services.trainer.coordinator.settings import CoordinatorSettings
@@ -44,8 +48,10 @@ class Coordinator:
             owner: The run's owner.
             rendezvous: The rendezvous process.
         """
+        self._began = time.monotonic()
         self._owner = owner
         self._run = owner.run
+        self._stored_recoveries = 0
         self._settings = CoordinatorSettings()
         estimate, bound = owner.run.estimate, owner.run.spec.max_duration
         seconds = bound.ToNanoseconds() / 1e9 or None
@@ -60,6 +66,15 @@ class Coordinator:
             AimassError: The run fails, with this as its error.
             RunCancelledError: The run was cancelled; its workers are gone.
         """
+        try:
+            finished, version = await self._make_model()
+        except AimassError:
+            # What the run went through stands beside the error that ends it.
+            await self._store_recoveries()
+            raise
+        await asyncio.to_thread(self._publish, finished, version)
+
+    async def _make_model(self) -> tuple[agents_pb2.TrainingFinished, model_pb2.ModelVersion]:
         settings = self._settings
         async with open_catalog(settings) as catalog:
             finished, package = await conduct(
@@ -68,24 +83,40 @@ class Coordinator:
                 settings,
                 self._conductor,
                 lambda: self._train(catalog),
-                self._watch_for_cancel,
+                self._watch,
             )
             made = json_format.Parse(package.model_version, model_pb2.ModelVersion())
-            version = await catalog.register(self._owner, self._run.spec.model, made)
-        await asyncio.to_thread(self._publish, finished, version)
+            return finished, await catalog.register(self._owner, self._run.spec.model, made)
 
-    def _remember(self) -> None:
-        self._journal.remember(read_events(self._owner.store, self._run.name))
+    def _remember(self) -> Change:
+        """Takes note of earlier attempts, and returns what became of the last one."""
+        attempt = self._owner.attempt
+        events = read_events(self._owner.store, self._run.name)
+        earlier = [event for event in events if event.attempt < attempt]
+        self._journal.remember(earlier)
+        worlds = [event for event in earlier if event.membership_change.workers]
+        return Change(
+            f"the run's process ended; attempt {attempt} takes the run over",
+            event_pb2.CHANGE_CAUSE_COORDINATOR_LOST,
+            self._began,
+            self._journal.newest_step,
+            self._last_sign(earlier) if worlds else None,
+            faults=attempt - (worlds[-1].attempt if worlds else 1),
+        )
+
+    def _last_sign(self, events: Sequence[event_pb2.Event]) -> float:
+        """Returns when workers were last heard of; agents that live on may know better."""
+        signs = [each for each in events if each.metrics.step or each.membership_change.workers]
+        age = time.time() - signs[-1].time.ToNanoseconds() / 1e9
+        return min(time.monotonic() - age, self._began)
 
     async def _train(
         self, catalog: Catalog
     ) -> tuple[agents_pb2.TrainingFinished, agents_pb2.PackagePublished]:
         job_key = await self._prepare(catalog)
-        attempt = self._owner.attempt
-        if attempt > 1:
-            await asyncio.to_thread(self._remember)
-        opening = "the run begins" if attempt == 1 else f"attempt {attempt} takes the run over"
-        self._conductor.begin(job_key, opening)
+        is_first = self._owner.attempt == 1
+        lost = None if is_first else await asyncio.to_thread(self._remember)
+        self._conductor.begin(job_key, lost)
         while True:
             finished = await self._conductor.train(CrewSize.of(self._run.spec.workers))
             self._journal.stage(_PACKAGE_FRACTION, "packaging", "the model is built and checked")
@@ -109,10 +140,21 @@ class Coordinator:
         )
         return job.key
 
-    async def _watch_for_cancel(self) -> None:
+    async def _watch(self) -> None:
+        """Looks for a cancel request, and keeps the record's account of faults, for ever."""
         while True:
             self._owner.check_cancelled()
+            await self._store_recoveries()
             await asyncio.sleep(_CANCEL_SECONDS)
+
+    async def _store_recoveries(self) -> None:
+        count = self._journal.recoveries.count
+        if count != self._stored_recoveries:
+            await asyncio.to_thread(self._owner.update, self._set_recoveries)
+            self._stored_recoveries = count
+
+    def _set_recoveries(self, run: trainer_pb2.TrainingRun) -> None:
+        run.recoveries.CopyFrom(self._journal.recoveries.report())
 
     def _publish(
         self, finished: agents_pb2.TrainingFinished, version: model_pb2.ModelVersion
@@ -124,6 +166,7 @@ class Coordinator:
             run.metrics.update(finished.metrics)
             if finished.HasField("outlier_comparison"):
                 run.outlier_comparison.CopyFrom(finished.outlier_comparison)
+            self._set_recoveries(run)
             inputs = [name for name in version.lineage.inputs if name != run.name]
             run.status.lineage.CopyFrom(run_pb2.Lineage(inputs=inputs, outputs=[version.name]))
 

@@ -25,6 +25,7 @@ class Member:
         ready_slots: Workers it can start now.
         is_leaving: Whether it is about to end.
         is_wanted_back: Whether the pool wants to give it to another run.
+        last_step: Step and time at which the workers that it stopped last had come the furthest.
         heard_at: When it last said something, in seconds of the monotonic clock.
         orders: What it is told; None ends the stream.
     """
@@ -37,6 +38,7 @@ class Member:
     ready_slots: int = 0
     is_leaving: bool = False
     is_wanted_back: bool = False
+    last_step: tuple[int, float] = (-1, 0.0)
     heard_at: float = field(default_factory=time.monotonic)
     orders: asyncio.Queue[agents_pb2.Order | None] = field(default_factory=asyncio.Queue)
 
@@ -121,11 +123,19 @@ class Members:
         elif kind == "world_stopped":
             stopped = message.world_stopped
             member.commit_step = stopped.commit.step if stopped.HasField("commit") else -1
+            member.last_step = max(member.last_step, (stopped.step or -1, member.heard_at))
             if stopped.world >= member.world:
                 member.world = 0
         elif kind is not None:
             self._on_message(member.id, message)
         self._changes.notify()
+
+    def take_last_step(self) -> tuple[int, float]:
+        """Returns step and time up to which workers had come that are gone now, and forgets it."""
+        newest = max((member.last_step for member in self), default=(-1, 0.0))
+        for member in self:
+            member.last_step = (-1, 0.0)
+        return newest
 
     def want_back(self, agent_ids: Iterable[str]) -> None:
         """Notes which agents the pool wants to give to other runs."""

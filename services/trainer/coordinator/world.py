@@ -79,6 +79,7 @@ class World:
         package: The package that was built.
         sign_at: When any rank last gave a sign of life.
         first_step_at: When the first step was finished; None before.
+        stepped_at: When the newest step was finished; None before the first.
     """
 
     number: int
@@ -94,6 +95,7 @@ class World:
     failed: agents_pb2.TrainingFailed | None = None
     package: agents_pb2.PackagePublished | None = None
     first_step_at: float | None = None
+    stepped_at: float | None = None
 
     @property
     def agents(self) -> list[str]:
@@ -136,6 +138,8 @@ class World:
             self.settled.add(agent)
         if self.steps and self.first_step_at is None:
             self.first_step_at = now
+        if self.newest_step > before:
+            self.stepped_at = now
         return max(self.newest_step, 0) - max(before, 0)
 
     def note_exit(self, exited: agents_pb2.WorkerExited) -> None:

@@ -8,12 +8,17 @@ from contextlib import asynccontextmanager
 import psutil
 import pytest
 
+from aimass.type.v1 import event_pb2
 from tests.chaos.rig import Record, Rig, worker_range
 from tests.chaos.toy import ToyJob
 
 pytestmark = [pytest.mark.asyncio(loop_scope="session"), pytest.mark.slow]
 
 COMMIT_STEPS = 10
+CAUSES = {
+    signal.SIGKILL: event_pb2.CHANGE_CAUSE_WORKER_DIED,
+    signal.SIGSTOP: event_pb2.CHANGE_CAUSE_WORKER_FROZEN,
+}
 
 
 @asynccontextmanager
@@ -42,7 +47,9 @@ async def test_worker_is_replaced(
     change = record.memberships[1]
     assert sorted(change.agents) == ["agent-1", "agent-2"]
     assert 0 < change.recovery_time.ToTimedelta().total_seconds() < 10
+    assert change.pause.ToTimedelta() >= change.recovery_time.ToTimedelta()
     assert change.steps_lost <= 2 * COMMIT_STEPS, "goes on from a commit, not from the beginning"
+    assert (change.cause, change.faults) == (CAUSES[number], 1)
     assert not worker.is_running(), "the frozen worker is gone too"
 
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from unittest.mock import Mock, create_autospec
 
 from aimass.trainer.v1 import agents_pb2, trainer_pb2
+from aimass.type.v1 import event_pb2
 from common.artifacts.memory import MemoryStore
 from services.trainer.coordinator.checkpoints import Checkpoints
 from services.trainer.coordinator.conductor import Conductor
@@ -51,9 +52,11 @@ def test_training_goes_on_after_its_hosts_are_gone() -> None:
     rendezvous = create_autospec(Rendezvous, instance=True)
     rendezvous.open_world.side_effect = open_world
     conductor = Conductor(rendezvous, journal, Checkpoints(MemoryStore()))
-    conductor.begin("job", "the run begins")
+    conductor.begin("job")
     asyncio.run(_train_again(conductor, journal))
-    (world, agents, reason), told = journal.membership.call_args
-    assert (world, agents, reason) == (1, ["b"], "the hosts with the trained state are gone")
-    assert 0 <= told["recovery"] < 10
-    assert told["steps_lost"] == 2
+    (told,) = journal.membership.call_args.args
+    assert (told.world, list(told.agents)) == (1, ["b"])
+    assert told.reason == "the hosts with the trained state are gone"
+    assert told.cause == event_pb2.CHANGE_CAUSE_STATE_LOST
+    assert 0 <= told.recovery_time.ToTimedelta().total_seconds() < 10
+    assert told.steps_lost == 2

@@ -26,7 +26,7 @@ from aimass.trainer.v1 import trainer_pb2 as aimass_dot_trainer_dot_v1_dot_train
 from aimass.type.v1 import event_pb2 as aimass_dot_type_dot_v1_dot_event__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x61imass/trainer/v1/agents.proto\x12\x11\x61imass.trainer.v1\x1a\x1f\x61imass/trainer/v1/trainer.proto\x1a\x1a\x61imass/type/v1/event.proto\"\x89\x01\n\x0bJoinRequest\x12\'\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x18.aimass.trainer.v1.Agent\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x1b\n\x13\x63oordinator_address\x18\x03 \x01(\t\x12\x12\n\nassignment\x18\x04 \x01(\x03\x12\x0f\n\x07leaving\x18\x05 \x01(\x08\"o\n\nAssignment\x12\x14\n\x0ctraining_run\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x1b\n\x13\x63oordinator_address\x18\x03 \x01(\t\x12\r\n\x05token\x18\x04 \x01(\t\x12\x0e\n\x06number\x18\x05 \x01(\x03\"\xae\x01\n\x0eRecruitRequest\x12\x14\n\x0ctraining_run\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x1b\n\x13\x63oordinator_address\x18\x03 \x01(\t\x12\r\n\x05token\x18\x04 \x01(\t\x12/\n\x07workers\x18\x05 \x01(\x0b\x32\x1e.aimass.trainer.v1.WorkerRange\x12\x18\n\x10priority_time_ns\x18\x06 \x01(\x03\"e\n\x0fRecruitResponse\x12(\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x18.aimass.trainer.v1.Agent\x12\x13\n\x0btotal_slots\x18\x02 \x01(\x05\x12\x13\n\x0bwanted_back\x18\x03 \x03(\t\"\xe9\x02\n\rAttachRequest\x12\x34\n\x08\x61ttached\x18\x01 \x01(\x0b\x32 .aimass.trainer.v1.AgentAttachedH\x00\x12\x38\n\rworker_exited\x18\x02 \x01(\x0b\x32\x1f.aimass.trainer.v1.WorkerExitedH\x00\x12:\n\x0eworld_progress\x18\x03 \x01(\x0b\x32 .aimass.trainer.v1.WorldProgressH\x00\x12\x38\n\rworker_report\x18\x04 \x01(\x0b\x32\x1f.aimass.trainer.v1.WorkerReportH\x00\x12\x38\n\rworld_stopped\x18\x05 \x01(\x0b\x32\x1f.aimass.trainer.v1.WorldStoppedH\x00\x12\x30\n\x06status\x18\x06 \x01(\x0b\x32\x1e.aimass.trainer.v1.AgentStatusH\x00\x42\x06\n\x04kind\"\x96\x01\n\rAgentAttached\x12\'\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x18.aimass.trainer.v1.Agent\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12)\n\x06\x63ommit\x18\x03 \x01(\x0b\x32\x19.aimass.trainer.v1.Commit\x12\x11\n\tinterface\x18\x04 \x01(\t\x12\r\n\x05world\x18\x05 \x01(\x05\"3\n\x0b\x41gentStatus\x12\x13\n\x0bready_slots\x18\x01 \x01(\x05\x12\x0f\n\x07leaving\x18\x02 \x01(\x08\"%\n\x06\x43ommit\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12\r\n\x05\x65poch\x18\x02 \x01(\x05\">\n\x0cWorkerExited\x12\r\n\x05world\x18\x01 \x01(\x05\x12\x0c\n\x04rank\x18\x02 \x01(\x05\x12\x11\n\texit_code\x18\x03 \x01(\x05\"\x89\x01\n\rWorldProgress\x12\r\n\x05world\x18\x01 \x01(\x05\x12\r\n\x05steps\x18\x02 \x03(\x03\x12)\n\x06\x63ommit\x18\x03 \x01(\x0b\x32\x19.aimass.trainer.v1.Commit\x12\r\n\x05\x62\x65\x61ts\x18\x04 \x03(\x03\x12\x0f\n\x07stopped\x18\x05 \x03(\x05\x12\x0f\n\x07settled\x18\x06 \x01(\x08\"H\n\x0cWorldStopped\x12\r\n\x05world\x18\x01 \x01(\x05\x12)\n\x06\x63ommit\x18\x02 \x01(\x0b\x32\x19.aimass.trainer.v1.Commit\"\xf0\x02\n\x0cWorkerReport\x12\r\n\x05world\x18\x01 \x01(\x05\x12\x0c\n\x04rank\x18\x02 \x01(\x05\x12*\n\x07metrics\x18\x03 \x01(\x0b\x32\x17.aimass.type.v1.MetricsH\x00\x12+\n\x08log_line\x18\x04 \x01(\x0b\x32\x17.aimass.type.v1.LogLineH\x00\x12<\n\ncheckpoint\x18\x05 \x01(\x0b\x32&.aimass.trainer.v1.CheckpointPublishedH\x00\x12\x37\n\x08\x66inished\x18\x06 \x01(\x0b\x32#.aimass.trainer.v1.TrainingFinishedH\x00\x12\x33\n\x06\x66\x61iled\x18\x07 \x01(\x0b\x32!.aimass.trainer.v1.TrainingFailedH\x00\x12\x36\n\x07package\x18\x08 \x01(\x0b\x32#.aimass.trainer.v1.PackagePublishedH\x00\x42\x06\n\x04kind\"M\n\x13\x43heckpointPublished\x12)\n\x06\x63ommit\x18\x01 \x01(\x0b\x32\x19.aimass.trainer.v1.Commit\x12\x0b\n\x03key\x18\x02 \x01(\t\"\x90\x02\n\x10TrainingFinished\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12\x0e\n\x06\x65pochs\x18\x02 \x01(\x05\x12\x12\n\nbest_epoch\x18\x03 \x01(\x05\x12\x41\n\x07metrics\x18\x04 \x03(\x0b\x32\x30.aimass.trainer.v1.TrainingFinished.MetricsEntry\x12\x15\n\rstopped_early\x18\x05 \x01(\x08\x12@\n\x12outlier_comparison\x18\x06 \x01(\x0b\x32$.aimass.trainer.v1.OutlierComparison\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"1\n\x0eTrainingFailed\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\")\n\x10PackagePublished\x12\x15\n\rmodel_version\x18\x01 \x01(\x0c\"\x9c\x02\n\x05Order\x12\x34\n\x0bstart_world\x18\x01 \x01(\x0b\x32\x1d.aimass.trainer.v1.StartWorldH\x00\x12\x32\n\nstop_world\x18\x02 \x01(\x0b\x32\x1c.aimass.trainer.v1.StopWorldH\x00\x12:\n\x0erequest_commit\x18\x03 \x01(\x0b\x32 .aimass.trainer.v1.RequestCommitH\x00\x12+\n\x06\x66inish\x18\x04 \x01(\x0b\x32\x19.aimass.trainer.v1.FinishH\x00\x12\x38\n\rbuild_package\x18\x05 \x01(\x0b\x32\x1f.aimass.trainer.v1.BuildPackageH\x00\x42\x06\n\x04kind\"\x87\x01\n\nStartWorld\x12\r\n\x05world\x18\x01 \x01(\x05\x12,\n\x05slots\x18\x02 \x03(\x0b\x32\x1d.aimass.trainer.v1.WorkerSlot\x12\x0f\n\x07job_key\x18\x03 \x01(\t\x12\x16\n\x0e\x63heckpoint_key\x18\x04 \x01(\t\x12\x13\n\x0btraceparent\x18\x05 \x01(\t\"\x93\x01\n\nWorkerSlot\x12\x0c\n\x04rank\x18\x01 \x01(\x05\x12\x43\n\x0b\x65nvironment\x18\x02 \x03(\x0b\x32..aimass.trainer.v1.WorkerSlot.EnvironmentEntry\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x1a\n\tStopWorld\x12\r\n\x05world\x18\x01 \x01(\x05\"\x1e\n\rRequestCommit\x12\r\n\x05world\x18\x01 \x01(\x05\"\x08\n\x06\x46inish\"[\n\x0c\x42uildPackage\x12\r\n\x05world\x18\x01 \x01(\x05\x12\x0f\n\x07job_key\x18\x02 \x01(\t\x12\x16\n\x0e\x63heckpoint_key\x18\x03 \x01(\t\x12\x13\n\x0btraceparent\x18\x04 \x01(\t2\xb3\x01\n\x10\x41gentPoolService\x12I\n\x04Join\x12\x1e.aimass.trainer.v1.JoinRequest\x1a\x1d.aimass.trainer.v1.Assignment(\x01\x30\x01\x12T\n\x07Recruit\x12!.aimass.trainer.v1.RecruitRequest\x1a\".aimass.trainer.v1.RecruitResponse(\x01\x30\x01\x32`\n\x14WorkerControlService\x12H\n\x06\x41ttach\x12 .aimass.trainer.v1.AttachRequest\x1a\x18.aimass.trainer.v1.Order(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x61imass/trainer/v1/agents.proto\x12\x11\x61imass.trainer.v1\x1a\x1f\x61imass/trainer/v1/trainer.proto\x1a\x1a\x61imass/type/v1/event.proto\"\x89\x01\n\x0bJoinRequest\x12\'\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x18.aimass.trainer.v1.Agent\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x1b\n\x13\x63oordinator_address\x18\x03 \x01(\t\x12\x12\n\nassignment\x18\x04 \x01(\x03\x12\x0f\n\x07leaving\x18\x05 \x01(\x08\"o\n\nAssignment\x12\x14\n\x0ctraining_run\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x1b\n\x13\x63oordinator_address\x18\x03 \x01(\t\x12\r\n\x05token\x18\x04 \x01(\t\x12\x0e\n\x06number\x18\x05 \x01(\x03\"\xae\x01\n\x0eRecruitRequest\x12\x14\n\x0ctraining_run\x18\x01 \x01(\t\x12\x0f\n\x07\x61ttempt\x18\x02 \x01(\x05\x12\x1b\n\x13\x63oordinator_address\x18\x03 \x01(\t\x12\r\n\x05token\x18\x04 \x01(\t\x12/\n\x07workers\x18\x05 \x01(\x0b\x32\x1e.aimass.trainer.v1.WorkerRange\x12\x18\n\x10priority_time_ns\x18\x06 \x01(\x03\"e\n\x0fRecruitResponse\x12(\n\x06\x61gents\x18\x01 \x03(\x0b\x32\x18.aimass.trainer.v1.Agent\x12\x13\n\x0btotal_slots\x18\x02 \x01(\x05\x12\x13\n\x0bwanted_back\x18\x03 \x03(\t\"\xe9\x02\n\rAttachRequest\x12\x34\n\x08\x61ttached\x18\x01 \x01(\x0b\x32 .aimass.trainer.v1.AgentAttachedH\x00\x12\x38\n\rworker_exited\x18\x02 \x01(\x0b\x32\x1f.aimass.trainer.v1.WorkerExitedH\x00\x12:\n\x0eworld_progress\x18\x03 \x01(\x0b\x32 .aimass.trainer.v1.WorldProgressH\x00\x12\x38\n\rworker_report\x18\x04 \x01(\x0b\x32\x1f.aimass.trainer.v1.WorkerReportH\x00\x12\x38\n\rworld_stopped\x18\x05 \x01(\x0b\x32\x1f.aimass.trainer.v1.WorldStoppedH\x00\x12\x30\n\x06status\x18\x06 \x01(\x0b\x32\x1e.aimass.trainer.v1.AgentStatusH\x00\x42\x06\n\x04kind\"\x96\x01\n\rAgentAttached\x12\'\n\x05\x61gent\x18\x01 \x01(\x0b\x32\x18.aimass.trainer.v1.Agent\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\x12)\n\x06\x63ommit\x18\x03 \x01(\x0b\x32\x19.aimass.trainer.v1.Commit\x12\x11\n\tinterface\x18\x04 \x01(\t\x12\r\n\x05world\x18\x05 \x01(\x05\"3\n\x0b\x41gentStatus\x12\x13\n\x0bready_slots\x18\x01 \x01(\x05\x12\x0f\n\x07leaving\x18\x02 \x01(\x08\"%\n\x06\x43ommit\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12\r\n\x05\x65poch\x18\x02 \x01(\x05\">\n\x0cWorkerExited\x12\r\n\x05world\x18\x01 \x01(\x05\x12\x0c\n\x04rank\x18\x02 \x01(\x05\x12\x11\n\texit_code\x18\x03 \x01(\x05\"\x89\x01\n\rWorldProgress\x12\r\n\x05world\x18\x01 \x01(\x05\x12\r\n\x05steps\x18\x02 \x03(\x03\x12)\n\x06\x63ommit\x18\x03 \x01(\x0b\x32\x19.aimass.trainer.v1.Commit\x12\r\n\x05\x62\x65\x61ts\x18\x04 \x03(\x03\x12\x0f\n\x07stopped\x18\x05 \x03(\x05\x12\x0f\n\x07settled\x18\x06 \x01(\x08\"V\n\x0cWorldStopped\x12\r\n\x05world\x18\x01 \x01(\x05\x12)\n\x06\x63ommit\x18\x02 \x01(\x0b\x32\x19.aimass.trainer.v1.Commit\x12\x0c\n\x04step\x18\x03 \x01(\x03\"\xf0\x02\n\x0cWorkerReport\x12\r\n\x05world\x18\x01 \x01(\x05\x12\x0c\n\x04rank\x18\x02 \x01(\x05\x12*\n\x07metrics\x18\x03 \x01(\x0b\x32\x17.aimass.type.v1.MetricsH\x00\x12+\n\x08log_line\x18\x04 \x01(\x0b\x32\x17.aimass.type.v1.LogLineH\x00\x12<\n\ncheckpoint\x18\x05 \x01(\x0b\x32&.aimass.trainer.v1.CheckpointPublishedH\x00\x12\x37\n\x08\x66inished\x18\x06 \x01(\x0b\x32#.aimass.trainer.v1.TrainingFinishedH\x00\x12\x33\n\x06\x66\x61iled\x18\x07 \x01(\x0b\x32!.aimass.trainer.v1.TrainingFailedH\x00\x12\x36\n\x07package\x18\x08 \x01(\x0b\x32#.aimass.trainer.v1.PackagePublishedH\x00\x42\x06\n\x04kind\"M\n\x13\x43heckpointPublished\x12)\n\x06\x63ommit\x18\x01 \x01(\x0b\x32\x19.aimass.trainer.v1.Commit\x12\x0b\n\x03key\x18\x02 \x01(\t\"\x90\x02\n\x10TrainingFinished\x12\x0c\n\x04step\x18\x01 \x01(\x03\x12\x0e\n\x06\x65pochs\x18\x02 \x01(\x05\x12\x12\n\nbest_epoch\x18\x03 \x01(\x05\x12\x41\n\x07metrics\x18\x04 \x03(\x0b\x32\x30.aimass.trainer.v1.TrainingFinished.MetricsEntry\x12\x15\n\rstopped_early\x18\x05 \x01(\x08\x12@\n\x12outlier_comparison\x18\x06 \x01(\x0b\x32$.aimass.trainer.v1.OutlierComparison\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"1\n\x0eTrainingFailed\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\t\")\n\x10PackagePublished\x12\x15\n\rmodel_version\x18\x01 \x01(\x0c\"\x9c\x02\n\x05Order\x12\x34\n\x0bstart_world\x18\x01 \x01(\x0b\x32\x1d.aimass.trainer.v1.StartWorldH\x00\x12\x32\n\nstop_world\x18\x02 \x01(\x0b\x32\x1c.aimass.trainer.v1.StopWorldH\x00\x12:\n\x0erequest_commit\x18\x03 \x01(\x0b\x32 .aimass.trainer.v1.RequestCommitH\x00\x12+\n\x06\x66inish\x18\x04 \x01(\x0b\x32\x19.aimass.trainer.v1.FinishH\x00\x12\x38\n\rbuild_package\x18\x05 \x01(\x0b\x32\x1f.aimass.trainer.v1.BuildPackageH\x00\x42\x06\n\x04kind\"\x87\x01\n\nStartWorld\x12\r\n\x05world\x18\x01 \x01(\x05\x12,\n\x05slots\x18\x02 \x03(\x0b\x32\x1d.aimass.trainer.v1.WorkerSlot\x12\x0f\n\x07job_key\x18\x03 \x01(\t\x12\x16\n\x0e\x63heckpoint_key\x18\x04 \x01(\t\x12\x13\n\x0btraceparent\x18\x05 \x01(\t\"\x93\x01\n\nWorkerSlot\x12\x0c\n\x04rank\x18\x01 \x01(\x05\x12\x43\n\x0b\x65nvironment\x18\x02 \x03(\x0b\x32..aimass.trainer.v1.WorkerSlot.EnvironmentEntry\x1a\x32\n\x10\x45nvironmentEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x1a\n\tStopWorld\x12\r\n\x05world\x18\x01 \x01(\x05\"\x1e\n\rRequestCommit\x12\r\n\x05world\x18\x01 \x01(\x05\"\x08\n\x06\x46inish\"[\n\x0c\x42uildPackage\x12\r\n\x05world\x18\x01 \x01(\x05\x12\x0f\n\x07job_key\x18\x02 \x01(\t\x12\x16\n\x0e\x63heckpoint_key\x18\x03 \x01(\t\x12\x13\n\x0btraceparent\x18\x04 \x01(\t2\xb3\x01\n\x10\x41gentPoolService\x12I\n\x04Join\x12\x1e.aimass.trainer.v1.JoinRequest\x1a\x1d.aimass.trainer.v1.Assignment(\x01\x30\x01\x12T\n\x07Recruit\x12!.aimass.trainer.v1.RecruitRequest\x1a\".aimass.trainer.v1.RecruitResponse(\x01\x30\x01\x32`\n\x14WorkerControlService\x12H\n\x06\x41ttach\x12 .aimass.trainer.v1.AttachRequest\x1a\x18.aimass.trainer.v1.Order(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -58,37 +58,37 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_WORLDPROGRESS']._serialized_start=1321
   _globals['_WORLDPROGRESS']._serialized_end=1458
   _globals['_WORLDSTOPPED']._serialized_start=1460
-  _globals['_WORLDSTOPPED']._serialized_end=1532
-  _globals['_WORKERREPORT']._serialized_start=1535
-  _globals['_WORKERREPORT']._serialized_end=1903
-  _globals['_CHECKPOINTPUBLISHED']._serialized_start=1905
-  _globals['_CHECKPOINTPUBLISHED']._serialized_end=1982
-  _globals['_TRAININGFINISHED']._serialized_start=1985
-  _globals['_TRAININGFINISHED']._serialized_end=2257
-  _globals['_TRAININGFINISHED_METRICSENTRY']._serialized_start=2211
-  _globals['_TRAININGFINISHED_METRICSENTRY']._serialized_end=2257
-  _globals['_TRAININGFAILED']._serialized_start=2259
-  _globals['_TRAININGFAILED']._serialized_end=2308
-  _globals['_PACKAGEPUBLISHED']._serialized_start=2310
-  _globals['_PACKAGEPUBLISHED']._serialized_end=2351
-  _globals['_ORDER']._serialized_start=2354
-  _globals['_ORDER']._serialized_end=2638
-  _globals['_STARTWORLD']._serialized_start=2641
-  _globals['_STARTWORLD']._serialized_end=2776
-  _globals['_WORKERSLOT']._serialized_start=2779
-  _globals['_WORKERSLOT']._serialized_end=2926
-  _globals['_WORKERSLOT_ENVIRONMENTENTRY']._serialized_start=2876
-  _globals['_WORKERSLOT_ENVIRONMENTENTRY']._serialized_end=2926
-  _globals['_STOPWORLD']._serialized_start=2928
-  _globals['_STOPWORLD']._serialized_end=2954
-  _globals['_REQUESTCOMMIT']._serialized_start=2956
-  _globals['_REQUESTCOMMIT']._serialized_end=2986
-  _globals['_FINISH']._serialized_start=2988
-  _globals['_FINISH']._serialized_end=2996
-  _globals['_BUILDPACKAGE']._serialized_start=2998
-  _globals['_BUILDPACKAGE']._serialized_end=3089
-  _globals['_AGENTPOOLSERVICE']._serialized_start=3092
-  _globals['_AGENTPOOLSERVICE']._serialized_end=3271
-  _globals['_WORKERCONTROLSERVICE']._serialized_start=3273
-  _globals['_WORKERCONTROLSERVICE']._serialized_end=3369
+  _globals['_WORLDSTOPPED']._serialized_end=1546
+  _globals['_WORKERREPORT']._serialized_start=1549
+  _globals['_WORKERREPORT']._serialized_end=1917
+  _globals['_CHECKPOINTPUBLISHED']._serialized_start=1919
+  _globals['_CHECKPOINTPUBLISHED']._serialized_end=1996
+  _globals['_TRAININGFINISHED']._serialized_start=1999
+  _globals['_TRAININGFINISHED']._serialized_end=2271
+  _globals['_TRAININGFINISHED_METRICSENTRY']._serialized_start=2225
+  _globals['_TRAININGFINISHED_METRICSENTRY']._serialized_end=2271
+  _globals['_TRAININGFAILED']._serialized_start=2273
+  _globals['_TRAININGFAILED']._serialized_end=2322
+  _globals['_PACKAGEPUBLISHED']._serialized_start=2324
+  _globals['_PACKAGEPUBLISHED']._serialized_end=2365
+  _globals['_ORDER']._serialized_start=2368
+  _globals['_ORDER']._serialized_end=2652
+  _globals['_STARTWORLD']._serialized_start=2655
+  _globals['_STARTWORLD']._serialized_end=2790
+  _globals['_WORKERSLOT']._serialized_start=2793
+  _globals['_WORKERSLOT']._serialized_end=2940
+  _globals['_WORKERSLOT_ENVIRONMENTENTRY']._serialized_start=2890
+  _globals['_WORKERSLOT_ENVIRONMENTENTRY']._serialized_end=2940
+  _globals['_STOPWORLD']._serialized_start=2942
+  _globals['_STOPWORLD']._serialized_end=2968
+  _globals['_REQUESTCOMMIT']._serialized_start=2970
+  _globals['_REQUESTCOMMIT']._serialized_end=3000
+  _globals['_FINISH']._serialized_start=3002
+  _globals['_FINISH']._serialized_end=3010
+  _globals['_BUILDPACKAGE']._serialized_start=3012
+  _globals['_BUILDPACKAGE']._serialized_end=3103
+  _globals['_AGENTPOOLSERVICE']._serialized_start=3106
+  _globals['_AGENTPOOLSERVICE']._serialized_end=3285
+  _globals['_WORKERCONTROLSERVICE']._serialized_start=3287
+  _globals['_WORKERCONTROLSERVICE']._serialized_end=3383
 # @@protoc_insertion_point(module_scope)

@@ -420,8 +420,11 @@ class WorldStopped(_message.Message):
 
     WORLD_FIELD_NUMBER: _builtins.int
     COMMIT_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
     world: _builtins.int
     """The world."""
+    step: _builtins.int
+    """Last step that any of its workers finished; 0 for none in this world."""
     @_builtins.property
     def commit(self) -> Global___Commit:
         """The run's newest commit on this host; unset when there is none."""
@@ -431,10 +434,11 @@ class WorldStopped(_message.Message):
         *,
         world: _builtins.int = ...,
         commit: Global___Commit | None = ...,
+        step: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "world", b"world"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit", b"commit", "step", b"step", "world", b"world"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

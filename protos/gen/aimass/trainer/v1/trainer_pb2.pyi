@@ -5,6 +5,7 @@ isort:skip_file
 
 from aimass.catalog.v1 import dataset_pb2 as _dataset_pb2
 from aimass.type.v1 import artifact_pb2 as _artifact_pb2
+from aimass.type.v1 import event_pb2 as _event_pb2
 from aimass.type.v1 import network_pb2 as _network_pb2
 from aimass.type.v1 import run_pb2 as _run_pb2
 from collections import abc as _abc
@@ -234,6 +235,7 @@ class TrainingRun(_message.Message):
     ESTIMATE_FIELD_NUMBER: _builtins.int
     BEST_EPOCH_FIELD_NUMBER: _builtins.int
     OUTLIER_COMPARISON_FIELD_NUMBER: _builtins.int
+    RECOVERIES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `trainingRuns/{training_run}`."""
     model_version: _builtins.str
@@ -268,6 +270,12 @@ class TrainingRun(_message.Message):
         events as soon as it is known.
         """
 
+    @_builtins.property
+    def recoveries(self) -> Global___RecoveryReport:
+        """The faults that the run went through, of all its attempts. Output only; kept up to date while the
+        run goes on, whatever its end.
+        """
+
     def __init__(
         self,
         *,
@@ -280,14 +288,103 @@ class TrainingRun(_message.Message):
         estimate: Global___Estimate | None = ...,
         best_epoch: _builtins.int = ...,
         outlier_comparison: Global___OutlierComparison | None = ...,
+        recoveries: Global___RecoveryReport | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["estimate", b"estimate", "outlier_comparison", b"outlier_comparison", "spec", b"spec", "status", b"status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["estimate", b"estimate", "outlier_comparison", b"outlier_comparison", "recoveries", b"recoveries", "spec", b"spec", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["best_epoch", b"best_epoch", "estimate", b"estimate", "labels", b"labels", "metrics", b"metrics", "model_version", b"model_version", "name", b"name", "outlier_comparison", b"outlier_comparison", "spec", b"spec", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["best_epoch", b"best_epoch", "estimate", b"estimate", "labels", b"labels", "metrics", b"metrics", "model_version", b"model_version", "name", b"name", "outlier_comparison", b"outlier_comparison", "recoveries", b"recoveries", "spec", b"spec", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TrainingRun: _TypeAlias = TrainingRun  # noqa: Y015
+
+@_typing.final
+class RecoveryReport(_message.Message):
+    """What faults cost a run. The sum of the run's `MembershipChange` events, planned changes aside."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TOTAL_FIELD_NUMBER: _builtins.int
+    BY_CAUSE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def total(self) -> Global___RecoverySum:
+        """All together; `cause` is unspecified."""
+
+    @_builtins.property
+    def by_cause(self) -> _containers.RepeatedCompositeFieldContainer[Global___RecoverySum]:
+        """By cause, for those that occurred."""
+
+    def __init__(
+        self,
+        *,
+        total: Global___RecoverySum | None = ...,
+        by_cause: _abc.Iterable[Global___RecoverySum] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["total", b"total"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["by_cause", b"by_cause", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecoveryReport: _TypeAlias = RecoveryReport  # noqa: Y015
+
+@_typing.final
+class RecoverySum(_message.Message):
+    """Recoveries of one cause. A recovery lasts until a step is finished again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAUSE_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    FAULTS_FIELD_NUMBER: _builtins.int
+    TOTAL_TIME_FIELD_NUMBER: _builtins.int
+    WORST_TIME_FIELD_NUMBER: _builtins.int
+    TOTAL_PAUSE_FIELD_NUMBER: _builtins.int
+    WORST_PAUSE_FIELD_NUMBER: _builtins.int
+    STEPS_LOST_FIELD_NUMBER: _builtins.int
+    cause: _event_pb2.ChangeCause.ValueType
+    """The cause; of faults one upon the other, that of the first."""
+    count: _builtins.int
+    """Recoveries."""
+    faults: _builtins.int
+    """Faults; more than `count` where one came before the run had recovered from the last."""
+    steps_lost: _builtins.int
+    """Steps that had been done and were done again."""
+    @_builtins.property
+    def total_time(self) -> _duration_pb2.Duration:
+        """Sum of the times from noticing the fault to the next finished step."""
+
+    @_builtins.property
+    def worst_time(self) -> _duration_pb2.Duration:
+        """The longest of these times."""
+
+    @_builtins.property
+    def total_pause(self) -> _duration_pb2.Duration:
+        """Sum of the times from the last finished step before the fault to the next one."""
+
+    @_builtins.property
+    def worst_pause(self) -> _duration_pb2.Duration:
+        """The longest of these times."""
+
+    def __init__(
+        self,
+        *,
+        cause: _event_pb2.ChangeCause.ValueType = ...,
+        count: _builtins.int = ...,
+        faults: _builtins.int = ...,
+        total_time: _duration_pb2.Duration | None = ...,
+        worst_time: _duration_pb2.Duration | None = ...,
+        total_pause: _duration_pb2.Duration | None = ...,
+        worst_pause: _duration_pb2.Duration | None = ...,
+        steps_lost: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["total_pause", b"total_pause", "total_time", b"total_time", "worst_pause", b"worst_pause", "worst_time", b"worst_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "count", b"count", "faults", b"faults", "steps_lost", b"steps_lost", "total_pause", b"total_pause", "total_time", b"total_time", "worst_pause", b"worst_pause", "worst_time", b"worst_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RecoverySum: _TypeAlias = RecoverySum  # noqa: Y015
 
 @_typing.final
 class Estimate(_message.Message):

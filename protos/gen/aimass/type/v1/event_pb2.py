@@ -28,7 +28,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x61imass/type/v1/event.proto\x12\x0e\x61imass.type.v1\x1a\x18\x61imass/type/v1/run.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\x87\x03\n\x05\x45vent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x33\n\x0cstate_change\x18\x04 \x01(\x0b\x32\x1b.aimass.type.v1.StateChangeH\x00\x12,\n\x08progress\x18\x05 \x01(\x0b\x32\x18.aimass.type.v1.ProgressH\x00\x12*\n\x07metrics\x18\x06 \x01(\x0b\x32\x17.aimass.type.v1.MetricsH\x00\x12+\n\x08log_line\x18\x07 \x01(\x0b\x32\x17.aimass.type.v1.LogLineH\x00\x12=\n\x11membership_change\x18\x08 \x01(\x0b\x32 .aimass.type.v1.MembershipChangeH\x00\x12.\n\theartbeat\x18\t \x01(\x0b\x32\x19.aimass.type.v1.HeartbeatH\x00\x42\x06\n\x04kind\"j\n\x0bStateChange\x12\'\n\x05state\x18\x01 \x01(\x0e\x32\x18.aimass.type.v1.RunState\x12!\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x8a\x01\n\x07Metrics\x12\r\n\x05\x65poch\x18\x01 \x01(\x05\x12\x0c\n\x04step\x18\x02 \x01(\x03\x12\x33\n\x06values\x18\x03 \x03(\x0b\x32#.aimass.type.v1.Metrics.ValuesEntry\x1a-\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"S\n\x07LogLine\x12*\n\x08severity\x18\x01 \x01(\x0e\x32\x18.aimass.type.v1.Severity\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"\x98\x01\n\x10MembershipChange\x12\r\n\x05world\x18\x01 \x01(\x05\x12\x0f\n\x07workers\x18\x02 \x01(\x05\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x30\n\rrecovery_time\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nsteps_lost\x18\x05 \x01(\x03\x12\x0e\n\x06\x61gents\x18\x06 \x03(\t\"\"\n\tHeartbeat\x12\x15\n\rlast_sequence\x18\x01 \x01(\x03*u\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x12\n\x0eSEVERITY_DEBUG\x10\x01\x12\x11\n\rSEVERITY_INFO\x10\x02\x12\x14\n\x10SEVERITY_WARNING\x10\x03\x12\x12\n\x0eSEVERITY_ERROR\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1a\x61imass/type/v1/event.proto\x12\x0e\x61imass.type.v1\x1a\x18\x61imass/type/v1/run.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17google/rpc/status.proto\"\x87\x03\n\x05\x45vent\x12\x10\n\x08sequence\x18\x01 \x01(\x03\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07\x61ttempt\x18\x03 \x01(\x05\x12\x33\n\x0cstate_change\x18\x04 \x01(\x0b\x32\x1b.aimass.type.v1.StateChangeH\x00\x12,\n\x08progress\x18\x05 \x01(\x0b\x32\x18.aimass.type.v1.ProgressH\x00\x12*\n\x07metrics\x18\x06 \x01(\x0b\x32\x17.aimass.type.v1.MetricsH\x00\x12+\n\x08log_line\x18\x07 \x01(\x0b\x32\x17.aimass.type.v1.LogLineH\x00\x12=\n\x11membership_change\x18\x08 \x01(\x0b\x32 .aimass.type.v1.MembershipChangeH\x00\x12.\n\theartbeat\x18\t \x01(\x0b\x32\x19.aimass.type.v1.HeartbeatH\x00\x42\x06\n\x04kind\"j\n\x0bStateChange\x12\'\n\x05state\x18\x01 \x01(\x0e\x32\x18.aimass.type.v1.RunState\x12!\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x12.google.rpc.Status\x12\x0f\n\x07message\x18\x03 \x01(\t\"\x8a\x01\n\x07Metrics\x12\r\n\x05\x65poch\x18\x01 \x01(\x05\x12\x0c\n\x04step\x18\x02 \x01(\x03\x12\x33\n\x06values\x18\x03 \x03(\x0b\x32#.aimass.type.v1.Metrics.ValuesEntry\x1a-\n\x0bValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"S\n\x07LogLine\x12*\n\x08severity\x18\x01 \x01(\x0e\x32\x18.aimass.type.v1.Severity\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x0c\n\x04text\x18\x03 \x01(\t\"\xfe\x01\n\x10MembershipChange\x12\r\n\x05world\x18\x01 \x01(\x05\x12\x0f\n\x07workers\x18\x02 \x01(\x05\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x30\n\rrecovery_time\x18\x04 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nsteps_lost\x18\x05 \x01(\x03\x12\x0e\n\x06\x61gents\x18\x06 \x03(\t\x12*\n\x05\x63\x61use\x18\x07 \x01(\x0e\x32\x1b.aimass.type.v1.ChangeCause\x12(\n\x05pause\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x0e\n\x06\x66\x61ults\x18\t \x01(\x05\"\"\n\tHeartbeat\x12\x15\n\rlast_sequence\x18\x01 \x01(\x03*u\n\x08Severity\x12\x18\n\x14SEVERITY_UNSPECIFIED\x10\x00\x12\x12\n\x0eSEVERITY_DEBUG\x10\x01\x12\x11\n\rSEVERITY_INFO\x10\x02\x12\x14\n\x10SEVERITY_WARNING\x10\x03\x12\x12\n\x0eSEVERITY_ERROR\x10\x04*\xae\x02\n\x0b\x43hangeCause\x12\x1c\n\x18\x43HANGE_CAUSE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43HANGE_CAUSE_STARTED\x10\x01\x12\x18\n\x14\x43HANGE_CAUSE_PLANNED\x10\x02\x12\x18\n\x14\x43HANGE_CAUSE_WAITING\x10\x03\x12\x1c\n\x18\x43HANGE_CAUSE_WORKER_DIED\x10\x04\x12\x1e\n\x1a\x43HANGE_CAUSE_WORKER_FROZEN\x10\x05\x12\x18\n\x14\x43HANGE_CAUSE_SILENCE\x10\x06\x12\x1b\n\x17\x43HANGE_CAUSE_AGENT_LOST\x10\x07\x12!\n\x1d\x43HANGE_CAUSE_COORDINATOR_LOST\x10\x08\x12\x1b\n\x17\x43HANGE_CAUSE_STATE_LOST\x10\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,8 +37,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_METRICS_VALUESENTRY']._loaded_options = None
   _globals['_METRICS_VALUESENTRY']._serialized_options = b'8\001'
-  _globals['_SEVERITY']._serialized_start=1081
-  _globals['_SEVERITY']._serialized_end=1198
+  _globals['_SEVERITY']._serialized_start=1183
+  _globals['_SEVERITY']._serialized_end=1300
+  _globals['_CHANGECAUSE']._serialized_start=1303
+  _globals['_CHANGECAUSE']._serialized_end=1605
   _globals['_EVENT']._serialized_start=163
   _globals['_EVENT']._serialized_end=554
   _globals['_STATECHANGE']._serialized_start=556
@@ -50,7 +52,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LOGLINE']._serialized_start=805
   _globals['_LOGLINE']._serialized_end=888
   _globals['_MEMBERSHIPCHANGE']._serialized_start=891
-  _globals['_MEMBERSHIPCHANGE']._serialized_end=1043
-  _globals['_HEARTBEAT']._serialized_start=1045
-  _globals['_HEARTBEAT']._serialized_end=1079
+  _globals['_MEMBERSHIPCHANGE']._serialized_end=1145
+  _globals['_HEARTBEAT']._serialized_start=1147
+  _globals['_HEARTBEAT']._serialized_end=1181
 # @@protoc_insertion_point(module_scope)

@@ -55,6 +55,58 @@ SEVERITY_ERROR: Severity.ValueType  # 4
 """Something failed."""
 Global___Severity: _TypeAlias = Severity  # noqa: Y015
 
+class _ChangeCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ChangeCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ChangeCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    CHANGE_CAUSE_UNSPECIFIED: _ChangeCause.ValueType  # 0
+    """Not known: written by an earlier version."""
+    CHANGE_CAUSE_STARTED: _ChangeCause.ValueType  # 1
+    """The first workers of the run."""
+    CHANGE_CAUSE_PLANNED: _ChangeCause.ValueType  # 2
+    """An agent joined, leaves, or is needed by another run. No fault."""
+    CHANGE_CAUSE_WAITING: _ChangeCause.ValueType  # 3
+    """There are too few workers; the run waits. Of what happened before tells the next change."""
+    CHANGE_CAUSE_WORKER_DIED: _ChangeCause.ValueType  # 4
+    """A worker process ended."""
+    CHANGE_CAUSE_WORKER_FROZEN: _ChangeCause.ValueType  # 5
+    """A worker process was stopped by a signal."""
+    CHANGE_CAUSE_SILENCE: _ChangeCause.ValueType  # 6
+    """No worker gave a sign of life for too long: one hangs, or a link between them is cut."""
+    CHANGE_CAUSE_AGENT_LOST: _ChangeCause.ValueType  # 7
+    """An agent is gone, frozen, or cannot be reached."""
+    CHANGE_CAUSE_COORDINATOR_LOST: _ChangeCause.ValueType  # 8
+    """The run's own process ended, and the next attempt has taken the run over."""
+    CHANGE_CAUSE_STATE_LOST: _ChangeCause.ValueType  # 9
+    """Training was complete, but the hosts with its state are gone: the last steps are done again."""
+
+class ChangeCause(_ChangeCause, metaclass=_ChangeCauseEnumTypeWrapper):
+    """What kind of cause changed the set of workers."""
+
+CHANGE_CAUSE_UNSPECIFIED: ChangeCause.ValueType  # 0
+"""Not known: written by an earlier version."""
+CHANGE_CAUSE_STARTED: ChangeCause.ValueType  # 1
+"""The first workers of the run."""
+CHANGE_CAUSE_PLANNED: ChangeCause.ValueType  # 2
+"""An agent joined, leaves, or is needed by another run. No fault."""
+CHANGE_CAUSE_WAITING: ChangeCause.ValueType  # 3
+"""There are too few workers; the run waits. Of what happened before tells the next change."""
+CHANGE_CAUSE_WORKER_DIED: ChangeCause.ValueType  # 4
+"""A worker process ended."""
+CHANGE_CAUSE_WORKER_FROZEN: ChangeCause.ValueType  # 5
+"""A worker process was stopped by a signal."""
+CHANGE_CAUSE_SILENCE: ChangeCause.ValueType  # 6
+"""No worker gave a sign of life for too long: one hangs, or a link between them is cut."""
+CHANGE_CAUSE_AGENT_LOST: ChangeCause.ValueType  # 7
+"""An agent is gone, frozen, or cannot be reached."""
+CHANGE_CAUSE_COORDINATOR_LOST: ChangeCause.ValueType  # 8
+"""The run's own process ended, and the next attempt has taken the run over."""
+CHANGE_CAUSE_STATE_LOST: ChangeCause.ValueType  # 9
+"""Training was complete, but the hosts with its state are gone: the last steps are done again."""
+Global___ChangeCause: _TypeAlias = ChangeCause  # noqa: Y015
+
 @_typing.final
 class Event(_message.Message):
     """Something that happened in a run. Events of a run are numbered 1, 2, 3, ... without gaps, and are
@@ -255,6 +307,9 @@ class MembershipChange(_message.Message):
     RECOVERY_TIME_FIELD_NUMBER: _builtins.int
     STEPS_LOST_FIELD_NUMBER: _builtins.int
     AGENTS_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    PAUSE_FIELD_NUMBER: _builtins.int
+    FAULTS_FIELD_NUMBER: _builtins.int
     world: _builtins.int
     """Number of the world (one membership) within the attempt, from 1."""
     workers: _builtins.int
@@ -263,6 +318,12 @@ class MembershipChange(_message.Message):
     """Why it changed, for example `worker 1 was killed by SIGKILL`."""
     steps_lost: _builtins.int
     """Steps that had been done and were done again."""
+    cause: Global___ChangeCause.ValueType
+    """What kind of cause it was."""
+    faults: _builtins.int
+    """Faults that came one upon the other before a step was finished again; 1 as a rule, 0 where nothing
+    went wrong. `cause` is that of the first, `recovery_time` counts from the first.
+    """
     @_builtins.property
     def recovery_time(self) -> _duration_pb2.Duration:
         """From noticing the change to the first finished step of the new world. Unset on the first world."""
@@ -270,6 +331,13 @@ class MembershipChange(_message.Message):
     @_builtins.property
     def agents(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The agents whose slots make up the new world, one entry per worker, in rank order."""
+
+    @_builtins.property
+    def pause(self) -> _duration_pb2.Duration:
+        """From the last finished step before the change to the first one after it: `recovery_time` and the
+        time until the cause was noticed; less where workers went on without their coordinator. Unset
+        where there was no step before.
+        """
 
     def __init__(
         self,
@@ -280,10 +348,13 @@ class MembershipChange(_message.Message):
         recovery_time: _duration_pb2.Duration | None = ...,
         steps_lost: _builtins.int = ...,
         agents: _abc.Iterable[_builtins.str] | None = ...,
+        cause: Global___ChangeCause.ValueType = ...,
+        pause: _duration_pb2.Duration | None = ...,
+        faults: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["recovery_time", b"recovery_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["pause", b"pause", "recovery_time", b"recovery_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "reason", b"reason", "recovery_time", b"recovery_time", "steps_lost", b"steps_lost", "workers", b"workers", "world", b"world"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "cause", b"cause", "faults", b"faults", "pause", b"pause", "reason", b"reason", "recovery_time", b"recovery_time", "steps_lost", b"steps_lost", "workers", b"workers", "world", b"world"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
