@@ -13,9 +13,12 @@ from common.networks.kinds.base import (
     Specification,
 )
 from common.networks.kinds.cnn import CnnNetwork, ConvBlock
+from common.networks.kinds.ft_transformer import FtTransformerNetwork
 from common.networks.kinds.linear import LinearNetwork
 from common.networks.kinds.mlp import MlpNetwork
+from common.networks.kinds.residual_mlp import ResidualMlpNetwork
 from common.networks.kinds.resnet import ResNetNetwork, ResNetStage
+from common.networks.kinds.transformer import TransformerBlock
 from common.protobuf import from_plain, to_plain
 
 __all__ = [
@@ -23,13 +26,16 @@ __all__ = [
     "ActivationName",
     "CnnNetwork",
     "ConvBlock",
+    "FtTransformerNetwork",
     "LinearNetwork",
     "MlpNetwork",
     "NetworkInput",
     "NetworkSpecification",
     "ResNetNetwork",
     "ResNetStage",
+    "ResidualMlpNetwork",
     "Specification",
+    "TransformerBlock",
     "complete",
     "from_proto",
     "to_proto",
@@ -38,6 +44,8 @@ __all__ = [
 KINDS: dict[str, type[NetworkKind]] = {
     "linear": LinearNetwork,
     "mlp": MlpNetwork,
+    "residual_mlp": ResidualMlpNetwork,
+    "ft_transformer": FtTransformerNetwork,
     "cnn": CnnNetwork,
     "resnet": ResNetNetwork,
 }
@@ -49,6 +57,8 @@ class NetworkSpecification(Specification):
 
     linear: LinearNetwork | None = None
     mlp: MlpNetwork | None = None
+    residual_mlp: ResidualMlpNetwork | None = None
+    ft_transformer: FtTransformerNetwork | None = None
     cnn: CnnNetwork | None = None
     resnet: ResNetNetwork | None = None
     input: NetworkInput = NetworkInput()

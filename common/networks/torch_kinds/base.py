@@ -64,3 +64,27 @@ def weights(state: State, prefix: str, dimensions: int, suffix: str = "weight") 
     names = [name for name in state if name.startswith(prefix) and name.endswith(suffix)]
     names.sort(key=lambda name: [int(each) for each in _NUMBERS.findall(name)])
     return [state[name] for name in names if state[name].dim() == dimensions]
+
+
+def renumbered(state: State, prefix: str) -> State:
+    """Returns tensors of blocks that are numbered without gaps.
+
+    Args:
+        state: Tensors by name.
+        prefix: Pattern of what stands before a block's number and tells lists of blocks apart.
+    """
+    block = re.compile(rf"({prefix})(\d+)\.")
+    left: dict[str, set[int]] = {}
+    for name in state:
+        if found := block.match(name):
+            left.setdefault(found[1], set()).add(int(found[2]))
+    places = {
+        (part, number): place
+        for part, numbers in left.items()
+        for place, number in enumerate(sorted(numbers))
+    }
+
+    def renamed(name: str) -> str:
+        return block.sub(lambda found: f"{found[1]}{places[found[1], int(found[2])]}.", name)
+
+    return {renamed(name): each for name, each in state.items()}

@@ -4,13 +4,18 @@ from typing import Any
 
 from common.networks.torch_kinds.base import TorchKind
 from common.networks.torch_kinds.cnn import CnnModel, resized_cnn
+from common.networks.torch_kinds.ft_transformer import FtTransformerModel
 from common.networks.torch_kinds.linear import LinearModel
 from common.networks.torch_kinds.mlp import MlpModel, resized_mlp
+from common.networks.torch_kinds.residual_mlp import ResidualMlpModel, resized_residual_mlp
 from common.networks.torch_kinds.resnet import ResNetModel, resized_resnet
+from common.networks.torch_kinds.transformer import resized_transformer
 
 TORCH_KINDS: dict[str, TorchKind[Any]] = {
     "linear": TorchKind(LinearModel),
     "mlp": TorchKind(MlpModel, resized_mlp),
+    "residual_mlp": TorchKind(ResidualMlpModel, resized_residual_mlp),
+    "ft_transformer": TorchKind(FtTransformerModel, resized_transformer),
     "cnn": TorchKind(CnnModel, resized_cnn),
     "resnet": TorchKind(ResNetModel, resized_resnet),
 }

@@ -1,15 +1,12 @@
 """Residual networks as torch modules; see `common.networks.kinds.resnet`."""
 
-import re
 from collections import OrderedDict
 
 from torch import Tensor, nn
 
 from common.networks.kinds.base import NetworkInput
 from common.networks.kinds.resnet import ResNetNetwork, ResNetStage
-from common.networks.torch_kinds.base import State, widths
-
-_BLOCK = re.compile(r"stages\.(\d+)\.(\d+)\.")
+from common.networks.torch_kinds.base import State, renumbered, widths
 
 
 class ResNetModel(nn.Module):
@@ -118,7 +115,7 @@ def _convolution(inputs: int, outputs: int, kernel: int, stride: int = 1) -> nn.
 
 def resized_resnet(resnet: ResNetNetwork, state: State) -> tuple[ResNetNetwork, State]:
     """See `TorchKind.resized`."""
-    state = _renumbered(state)
+    state = renumbered(state, r"stages\.\d+\.")
     stages = []
     for place in range(len(resnet.stages)):
         prefix = f"stages.{place}."
@@ -128,21 +125,3 @@ def resized_resnet(resnet: ResNetNetwork, state: State) -> tuple[ResNetNetwork, 
             ResNetStage(blocks=len(inner), channels=channels, inner_channels=tuple(inner))
         )
     return resnet.model_copy(update={"stages": tuple(stages)}), state
-
-
-def _renumbered(state: State) -> State:
-    """Returns tensors of blocks that are numbered without gaps in each stage."""
-    left: dict[str, set[int]] = {}
-    for name in state:
-        if found := _BLOCK.match(name):
-            left.setdefault(found[1], set()).add(int(found[2]))
-    places = {
-        (stage, str(number)): str(place)
-        for stage, numbers in left.items()
-        for place, number in enumerate(sorted(numbers))
-    }
-
-    def renamed(name: str) -> str:
-        return _BLOCK.sub(lambda found: f"stages.{found[1]}.{places[found[1], found[2]]}.", name)
-
-    return {renamed(name): each for name, each in state.items()}

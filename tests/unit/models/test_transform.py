@@ -60,7 +60,14 @@ def test_images_are_standardised_by_channel_in_channels_last_order() -> None:
 
 @pytest.mark.parametrize(
     ("preprocessing", "kind"),
-    [(TABLE, "mlp"), (TABLE, "linear"), (IMAGE, "cnn"), (IMAGE, "resnet")],
+    [
+        (TABLE, "mlp"),
+        (TABLE, "linear"),
+        (TABLE, "residual_mlp"),
+        (TABLE, "ft_transformer"),
+        (IMAGE, "cnn"),
+        (IMAGE, "resnet"),
+    ],
 )
 def test_the_twin_takes_raw_values_of_any_number_of_rows(
     preprocessing: Preprocessing, kind: str

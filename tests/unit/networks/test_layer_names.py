@@ -10,12 +10,15 @@ from common.networks.modules import build_network
 from common.networks.specification import (
     CnnNetwork,
     ConvBlock,
+    FtTransformerNetwork,
     LinearNetwork,
     MlpNetwork,
     NetworkInput,
     NetworkSpecification,
+    ResidualMlpNetwork,
     ResNetNetwork,
     ResNetStage,
+    TransformerBlock,
     complete,
 )
 
@@ -23,10 +26,17 @@ TABLE = NetworkInput(numeric_columns=5, category_sizes=(4, 9))
 IMAGE = NetworkInput(image_shape=(3, 12, 12))
 BLOCKS = (ConvBlock(channels=8), ConvBlock(channels=12))
 STAGES = (ResNetStage(blocks=2, channels=8), ResNetStage(blocks=3, channels=8))
+PRUNED_BLOCKS = (
+    TransformerBlock(heads=0, inner_width=5),
+    TransformerBlock(heads=1, inner_width=0),
+)
 NETWORKS: tuple[tuple[NetworkInput, dict[str, Any]], ...] = (
     (TABLE, {"mlp": MlpNetwork(hidden_widths=(12, 8))}),
     (TABLE, {"mlp": MlpNetwork(hidden_widths=(12, 8), batch_norm=True, dropout=0.1)}),
     (TABLE, {"mlp": MlpNetwork(hidden_widths=(12,), dropout=0.1)}),
+    (TABLE, {"residual_mlp": ResidualMlpNetwork(inner_widths=(12, 8))}),
+    (TABLE, {"ft_transformer": FtTransformerNetwork()}),
+    (TABLE, {"ft_transformer": FtTransformerNetwork(blocks=PRUNED_BLOCKS)}),
     (IMAGE, {"cnn": CnnNetwork(blocks=BLOCKS, head_widths=(6, 5), dropout=0.2)}),
     (IMAGE, {"cnn": CnnNetwork(blocks=BLOCKS, head_widths=(0,), batch_norm=False)}),
     (IMAGE, {"resnet": ResNetNetwork(stages=STAGES)}),

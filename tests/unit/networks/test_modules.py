@@ -7,12 +7,15 @@ from common.networks.modules import build_network
 from common.networks.specification import (
     CnnNetwork,
     ConvBlock,
+    FtTransformerNetwork,
     LinearNetwork,
     MlpNetwork,
     NetworkInput,
     NetworkSpecification,
+    ResidualMlpNetwork,
     ResNetNetwork,
     ResNetStage,
+    TransformerBlock,
     complete,
     to_proto,
 )
@@ -20,6 +23,11 @@ from common.networks.torch_kinds.cnn import GridPool
 
 TABLE = NetworkInput(numeric_columns=3, category_sizes=(4, 7))
 IMAGE = NetworkInput(image_shape=(3, 14, 10))
+PRUNED_BLOCKS = (
+    TransformerBlock(heads=0, inner_width=5),
+    TransformerBlock(heads=3, inner_width=0),
+    TransformerBlock(heads=1, inner_width=7),
+)
 SPECIFICATIONS = {
     "linear": (NetworkSpecification(linear=LinearNetwork()), TABLE),
     "linear without bias": (NetworkSpecification(linear=LinearNetwork(bias=False)), TABLE),
@@ -36,6 +44,25 @@ SPECIFICATIONS = {
         NetworkInput(category_sizes=(4,)),
     ),
     "mlp": (NetworkSpecification(mlp=MlpNetwork(hidden_widths=(16, 8, 4))), TABLE),
+    "residual mlp": (
+        NetworkSpecification(residual_mlp=ResidualMlpNetwork(width=6, inner_widths=(9, 4))),
+        TABLE,
+    ),
+    "residual mlp of numbers": (
+        NetworkSpecification(residual_mlp=ResidualMlpNetwork(dropout=0, activation="silu")),
+        NetworkInput(numeric_columns=5),
+    ),
+    "ft transformer": (NetworkSpecification(ft_transformer=FtTransformerNetwork()), TABLE),
+    "ft transformer of numbers": (
+        NetworkSpecification(
+            ft_transformer=FtTransformerNetwork(width=10, head_width=3, activation="relu")
+        ),
+        NetworkInput(numeric_columns=5),
+    ),
+    "pruned ft transformer": (
+        NetworkSpecification(ft_transformer=FtTransformerNetwork(width=8, blocks=PRUNED_BLOCKS)),
+        NetworkInput(category_sizes=(4, 7)),
+    ),
     "cnn": (NetworkSpecification(cnn=CnnNetwork(dropout=0.1)), IMAGE),
     "cnn without extras": (
         NetworkSpecification(
@@ -150,6 +177,24 @@ def test_the_cost_counts_what_the_backward_pass_keeps(key: str) -> None:
     expected = network_cost(specification).activations - 2 * specification.outputs
     assert sum(kept.values()) == len(images) * expected
     assert outputs.shape == (len(images), specification.outputs)
+
+
+@pytest.mark.parametrize("key", [key for key in SPECIFICATIONS if "transformer" in key])
+def test_the_cost_is_near_what_the_backward_pass_of_a_transformer_keeps(key: str) -> None:
+    """Protects the estimate of memory, which grows with the tokens: not less, and not far more."""
+    specification = completed(key)
+    inputs = sample(specification.input)
+    kept: dict[int, int] = {}
+
+    def keep(tensor: Tensor) -> Tensor:
+        if len(tensor.shape) > 1 and len(tensor) == len(inputs[0]):
+            kept[tensor.data_ptr()] = tensor.numel() * tensor.element_size() // 4
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        build_network(specification)(*inputs)
+    found = sum(kept.values()) / len(inputs[0])
+    assert 0.95 * found < network_cost(specification).activations < 1.5 * found
 
 
 def test_a_residual_block_adds_what_went_in() -> None:

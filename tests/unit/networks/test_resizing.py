@@ -11,10 +11,12 @@ from common.networks.resizing import NotResizableError, resized
 from common.networks.specification import (
     CnnNetwork,
     ConvBlock,
+    FtTransformerNetwork,
     LinearNetwork,
     MlpNetwork,
     NetworkInput,
     NetworkSpecification,
+    ResidualMlpNetwork,
     ResNetNetwork,
     ResNetStage,
     complete,
@@ -32,6 +34,11 @@ IMAGE = NetworkInput(image_shape=(3, 12, 12))
 STAGES = (ResNetStage(blocks=2, channels=8), ResNetStage(blocks=3, channels=12))
 KINDS: dict[str, tuple[NetworkInput, dict[str, Any]]] = {
     "mlp": (TABLE, {"mlp": MlpNetwork(hidden_widths=(12, 8), batch_norm=True)}),
+    "residual mlp": (TABLE, {"residual_mlp": ResidualMlpNetwork(width=8, inner_widths=(12, 9))}),
+    "ft transformer": (
+        TABLE,
+        {"ft_transformer": FtTransformerNetwork(width=12, head_width=4, activation="relu")},
+    ),
     "cnn": (
         IMAGE,
         {
@@ -102,6 +109,27 @@ def test_blocks_that_are_gone_are_not_counted() -> None:
         assert fewer.resnet is not None
         found.append([each.blocks for each in fewer.resnet.stages])
     assert found == [[1, 3], [1, 3], [2, 2], [2, 2]]
+
+
+def test_a_transformer_may_lose_attention_or_linear_layers_of_a_block() -> None:
+    """Each is a branch of its own, and the specification can say that it is not there."""
+    specification, network, inputs = network_of("ft transformer")
+    captured = capture(network, inputs)
+    found = []
+    for block in blocks_of(captured, inputs):
+        smaller = without_block(captured, block).eval()
+        fewer, state = resized(specification, smaller.state_dict())
+        rebuilt = build_network(fewer)
+        rebuilt.load_state_dict(state)
+        assert torch.allclose(rebuilt.eval()(*inputs), smaller(*inputs), atol=1e-5)
+        assert fewer.ft_transformer is not None
+        found.append([(each.heads, each.inner_width) for each in fewer.ft_transformer.blocks])
+    assert found == [
+        [(0, 24), (3, 24)],
+        [(3, 0), (3, 24)],
+        [(3, 24), (0, 24)],
+        [(3, 24), (3, 0)],
+    ]
 
 
 def test_what_no_specification_has_is_refused() -> None:

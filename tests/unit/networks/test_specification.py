@@ -6,12 +6,15 @@ from common.errors import InvalidFieldError
 from common.networks.specification import (
     CnnNetwork,
     ConvBlock,
+    FtTransformerNetwork,
     LinearNetwork,
     MlpNetwork,
     NetworkInput,
     NetworkSpecification,
+    ResidualMlpNetwork,
     ResNetNetwork,
     ResNetStage,
+    TransformerBlock,
     complete,
     from_proto,
     to_proto,
@@ -44,6 +47,15 @@ def test_empty_lists_of_a_message_mean_the_defaults() -> None:
     [
         (NetworkSpecification(linear=LinearNetwork(bias=False)), TABLE),
         (NetworkSpecification(mlp=MlpNetwork(dropout=0.5, activation="gelu")), TABLE),
+        (NetworkSpecification(residual_mlp=ResidualMlpNetwork(inner_widths=(3,))), TABLE),
+        (
+            NetworkSpecification(
+                ft_transformer=FtTransformerNetwork(
+                    blocks=(TransformerBlock(heads=0), TransformerBlock(inner_width=0))
+                )
+            ),
+            TABLE,
+        ),
         (NetworkSpecification(cnn=CnnNetwork(head_widths=(0,))), IMAGE),
         (NetworkSpecification(resnet=ResNetNetwork(depth=34, width=16, dropout=0.1)), IMAGE),
         (

@@ -161,18 +161,20 @@ def history_of(desk: Desk, job: Job) -> np.ndarray:
 
 
 @pytest.mark.parametrize(
-    "optimizer",
+    "changes",
     [
-        {"kind": "adam", "beta1": 0.8, "beta2": 0.99},
-        {"kind": "sgd", "learning_rate": 0.02, "nesterov": True},
+        {"optimizer": {"kind": "adam", "beta1": 0.8, "beta2": 0.99}},
+        {"optimizer": {"kind": "sgd", "learning_rate": 0.02, "nesterov": True}},
+        {"network": {"residual_mlp": {"width": 16, "inner_widths": [24]}}},
+        {"network": {"ft_transformer": {"width": 16, "blocks": [{}]}}},
     ],
 )
 def test_a_killed_run_goes_on_as_if_nothing_had_happened(
-    desk: Desk, optimizer: dict[str, object]
+    desk: Desk, changes: dict[str, object]
 ) -> None:
     """Protects the resumed loss curve: equal within 1e-5, killed in and between epochs."""
     data = mixed_data(desk)
-    spec = {**MIXED, "optimizer": optimizer, "commit_steps": 4}
+    spec = {**MIXED, **changes, "commit_steps": 4}
     undisturbed = desk.job(data, spec, run="undisturbed")
     desk.train(undisturbed)
     disturbed = desk.job(data, spec, run="disturbed")

@@ -26,7 +26,7 @@ class _Activation:
 class _ActivationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Activation.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     ACTIVATION_UNSPECIFIED: _Activation.ValueType  # 0
-    """Means RELU."""
+    """Means the network's default: RELU where it names no other."""
     ACTIVATION_RELU: _Activation.ValueType  # 1
     """Rectified linear unit."""
     ACTIVATION_GELU: _Activation.ValueType  # 2
@@ -40,7 +40,7 @@ class Activation(_Activation, metaclass=_ActivationEnumTypeWrapper):
     """Activation function."""
 
 ACTIVATION_UNSPECIFIED: Activation.ValueType  # 0
-"""Means RELU."""
+"""Means the network's default: RELU where it names no other."""
 ACTIVATION_RELU: Activation.ValueType  # 1
 """Rectified linear unit."""
 ACTIVATION_GELU: Activation.ValueType  # 2
@@ -88,6 +88,8 @@ class NetworkSpec(_message.Message):
     MLP_FIELD_NUMBER: _builtins.int
     CNN_FIELD_NUMBER: _builtins.int
     RESNET_FIELD_NUMBER: _builtins.int
+    RESIDUAL_MLP_FIELD_NUMBER: _builtins.int
+    FT_TRANSFORMER_FIELD_NUMBER: _builtins.int
     INPUT_FIELD_NUMBER: _builtins.int
     OUTPUTS_FIELD_NUMBER: _builtins.int
     outputs: _builtins.int
@@ -109,6 +111,14 @@ class NetworkSpec(_message.Message):
         """A residual network, for images."""
 
     @_builtins.property
+    def residual_mlp(self) -> Global___ResidualMlpNetwork:
+        """A residual network of linear layers with embeddings for categories, for tables."""
+
+    @_builtins.property
+    def ft_transformer(self) -> Global___FtTransformerNetwork:
+        """A Transformer in which each column is a token, for tables."""
+
+    @_builtins.property
     def input(self) -> Global___NetworkInput:
         """What goes in. Output only: filled in from the data."""
 
@@ -119,14 +129,16 @@ class NetworkSpec(_message.Message):
         mlp: Global___MlpNetwork | None = ...,
         cnn: Global___CnnNetwork | None = ...,
         resnet: Global___ResNetNetwork | None = ...,
+        residual_mlp: Global___ResidualMlpNetwork | None = ...,
+        ft_transformer: Global___FtTransformerNetwork | None = ...,
         input: Global___NetworkInput | None = ...,
         outputs: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cnn", b"cnn", "input", b"input", "kind", b"kind", "linear", b"linear", "mlp", b"mlp", "resnet", b"resnet"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cnn", b"cnn", "ft_transformer", b"ft_transformer", "input", b"input", "kind", b"kind", "linear", b"linear", "mlp", b"mlp", "residual_mlp", b"residual_mlp", "resnet", b"resnet"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cnn", b"cnn", "input", b"input", "kind", b"kind", "linear", b"linear", "mlp", b"mlp", "outputs", b"outputs", "resnet", b"resnet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cnn", b"cnn", "ft_transformer", b"ft_transformer", "input", b"input", "kind", b"kind", "linear", b"linear", "mlp", b"mlp", "outputs", b"outputs", "residual_mlp", b"residual_mlp", "resnet", b"resnet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["linear", "mlp", "cnn", "resnet"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["linear", "mlp", "cnn", "resnet", "residual_mlp", "ft_transformer"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -238,6 +250,155 @@ class MlpNetwork(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__dropout) -> _WhichOneofReturnType__dropout | None: ...
 
 Global___MlpNetwork: _TypeAlias = MlpNetwork  # noqa: Y015
+
+@_typing.final
+class ResidualMlpNetwork(_message.Message):
+    """A residual network of linear layers (Gorishniy et al., 2021): a linear layer, blocks that add to
+    what it gives, then batch norm, activation and a linear layer. A block is batch norm, a linear
+    layer, activation, dropout and another linear layer.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WIDTH_FIELD_NUMBER: _builtins.int
+    INNER_WIDTHS_FIELD_NUMBER: _builtins.int
+    ACTIVATION_FIELD_NUMBER: _builtins.int
+    DROPOUT_FIELD_NUMBER: _builtins.int
+    EMBEDDING_WIDTHS_FIELD_NUMBER: _builtins.int
+    width: _builtins.int
+    """Width of what the blocks add to, 1 to 65536. Default: 128."""
+    activation: Global___Activation.ValueType
+    """Activation in the blocks and before the last layer. Default: RELU."""
+    dropout: _builtins.float
+    """Share of units dropped within each block in training, 0 to below 1. Default: 0.1."""
+    @_builtins.property
+    def inner_widths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Width between the two linear layers of each block, 1 to 65536 each, at most 64 blocks. Default:
+        256, 256.
+        """
+
+    @_builtins.property
+    def embedding_widths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Embedding width of each categorical column. Default: min(50, (codes + 1) / 2) each."""
+
+    def __init__(
+        self,
+        *,
+        width: _builtins.int | None = ...,
+        inner_widths: _abc.Iterable[_builtins.int] | None = ...,
+        activation: Global___Activation.ValueType = ...,
+        dropout: _builtins.float | None = ...,
+        embedding_widths: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_dropout", b"_dropout", "_width", b"_width", "dropout", b"dropout", "width", b"width"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dropout", b"_dropout", "_width", b"_width", "activation", b"activation", "dropout", b"dropout", "embedding_widths", b"embedding_widths", "inner_widths", b"inner_widths", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__dropout: _TypeAlias = _typing.Literal["dropout"]  # noqa: Y015
+    _WhichOneofArgType__dropout: _TypeAlias = _typing.Literal["_dropout", b"_dropout"]  # noqa: Y015
+    _WhichOneofReturnType__width: _TypeAlias = _typing.Literal["width"]  # noqa: Y015
+    _WhichOneofArgType__width: _TypeAlias = _typing.Literal["_width", b"_width"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__dropout) -> _WhichOneofReturnType__dropout | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__width) -> _WhichOneofReturnType__width | None: ...
+
+Global___ResidualMlpNetwork: _TypeAlias = ResidualMlpNetwork  # noqa: Y015
+
+@_typing.final
+class FtTransformerNetwork(_message.Message):
+    """A feature tokenizer and Transformer (Gorishniy et al., 2021): each column becomes a token, one
+    more is the same in all rows; after the blocks the latter is normalised, activated and goes
+    through a linear layer. Time and memory grow with the square of the number of columns.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEAD_WIDTH_FIELD_NUMBER: _builtins.int
+    BLOCKS_FIELD_NUMBER: _builtins.int
+    ACTIVATION_FIELD_NUMBER: _builtins.int
+    DROPOUT_FIELD_NUMBER: _builtins.int
+    width: _builtins.int
+    """Width of a token, 1 to 4096. Default: 64."""
+    head_width: _builtins.int
+    """Width of a head of attention, 1 to 1024. Default: 16."""
+    activation: Global___Activation.ValueType
+    """Activation in the blocks and before the last layer. Default: GELU."""
+    dropout: _builtins.float
+    """Share of units dropped in training, within each block and of what attention gives, 0 to below
+    1. Default: 0.1.
+    """
+    @_builtins.property
+    def blocks(self) -> _containers.RepeatedCompositeFieldContainer[Global___TransformerBlock]:
+        """The blocks, at most 64. Default: two, each as by default."""
+
+    def __init__(
+        self,
+        *,
+        width: _builtins.int | None = ...,
+        head_width: _builtins.int | None = ...,
+        blocks: _abc.Iterable[Global___TransformerBlock] | None = ...,
+        activation: Global___Activation.ValueType = ...,
+        dropout: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_dropout", b"_dropout", "_head_width", b"_head_width", "_width", b"_width", "dropout", b"dropout", "head_width", b"head_width", "width", b"width"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dropout", b"_dropout", "_head_width", b"_head_width", "_width", b"_width", "activation", b"activation", "blocks", b"blocks", "dropout", b"dropout", "head_width", b"head_width", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__dropout: _TypeAlias = _typing.Literal["dropout"]  # noqa: Y015
+    _WhichOneofArgType__dropout: _TypeAlias = _typing.Literal["_dropout", b"_dropout"]  # noqa: Y015
+    _WhichOneofReturnType__head_width: _TypeAlias = _typing.Literal["head_width"]  # noqa: Y015
+    _WhichOneofArgType__head_width: _TypeAlias = _typing.Literal["_head_width", b"_head_width"]  # noqa: Y015
+    _WhichOneofReturnType__width: _TypeAlias = _typing.Literal["width"]  # noqa: Y015
+    _WhichOneofArgType__width: _TypeAlias = _typing.Literal["_width", b"_width"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__dropout) -> _WhichOneofReturnType__dropout | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__head_width) -> _WhichOneofReturnType__head_width | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__width) -> _WhichOneofReturnType__width | None: ...
+
+Global___FtTransformerNetwork: _TypeAlias = FtTransformerNetwork  # noqa: Y015
+
+@_typing.final
+class TransformerBlock(_message.Message):
+    """A block of a Transformer encoder: attention, then two linear layers with an activation between
+    them; each part normalises what goes in and adds what it gives to it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HEADS_FIELD_NUMBER: _builtins.int
+    INNER_WIDTH_FIELD_NUMBER: _builtins.int
+    heads: _builtins.int
+    """Heads of attention, 0 to 256; 0 means no attention, as pruning may leave it. Default: as many
+    as a token's width holds.
+    """
+    inner_width: _builtins.int
+    """Width between the two linear layers, 0 to 65536; 0 means none of the two. Default: twice the
+    width of a token.
+    """
+    def __init__(
+        self,
+        *,
+        heads: _builtins.int | None = ...,
+        inner_width: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_heads", b"_heads", "_inner_width", b"_inner_width", "heads", b"heads", "inner_width", b"inner_width"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_heads", b"_heads", "_inner_width", b"_inner_width", "heads", b"heads", "inner_width", b"inner_width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__heads: _TypeAlias = _typing.Literal["heads"]  # noqa: Y015
+    _WhichOneofArgType__heads: _TypeAlias = _typing.Literal["_heads", b"_heads"]  # noqa: Y015
+    _WhichOneofReturnType__inner_width: _TypeAlias = _typing.Literal["inner_width"]  # noqa: Y015
+    _WhichOneofArgType__inner_width: _TypeAlias = _typing.Literal["_inner_width", b"_inner_width"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__heads) -> _WhichOneofReturnType__heads | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__inner_width) -> _WhichOneofReturnType__inner_width | None: ...
+
+Global___TransformerBlock: _TypeAlias = TransformerBlock  # noqa: Y015
 
 @_typing.final
 class CnnNetwork(_message.Message):
