@@ -2,6 +2,7 @@
 
 from typing import TypeVar
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -77,14 +78,16 @@ class Attention(nn.Module):
 
     def forward(self, tokens: Tensor, mask: Tensor | None) -> Tensor:
         """See `EncoderBlocks`."""
-        parts = (self._by_head(layer(tokens)) for layer in (self.query, self.key, self.value))
-        mixed = functional.scaled_dot_product_attention(*parts, attn_mask=mask)
+        query, key, value = (
+            self._by_head(layer(tokens)) for layer in (self.query, self.key, self.value)
+        )
+        mixed = functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         output: Tensor = self.output(mixed.transpose(1, 2).flatten(2))
         return output
 
     def _by_head(self, tokens: Tensor) -> Tensor:
         """Takes [rows, tokens, heads x width], returns [rows, heads, tokens, width]."""
-        return tokens.unflatten(2, self._heads).transpose(1, 2)
+        return torch.unflatten(tokens, 2, self._heads).transpose(1, 2)
 
 
 def resized_transformer(settings: Kind, state: State) -> tuple[Kind, State]:
