@@ -13,7 +13,11 @@ from torch.nn import functional
 from services.trainer.domain.loss import CostMatrix, Loss
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
-"""Takes outputs (rows, outputs) and targets (rows,); returns the loss of each row, (rows,)."""
+"""Takes outputs (rows, outputs) and targets (rows,); returns the loss of each row, (rows,).
+
+One of classes takes shares of classes, (rows, classes), as well: a loss is the sum of the losses of
+the classes, each times its share.
+"""
 Shares = npt.NDArray[np.float64]
 _SMALLEST = 1e-12
 
@@ -37,14 +41,27 @@ class ClassCriterion:
 
     def __call__(self, output: Tensor, target: Tensor) -> Tensor:
         """See `Criterion`."""
+        if target.dim() > 1:
+            return (target * self._of_each_class(output)).sum(dim=1)
         wanted = target if self.savings is None else self.savings[target]
         losses = functional.cross_entropy(
             output, wanted, reduction="none", label_smoothing=self.smoothing
         )
-        if self.gamma > 0:
-            # 1 - p of the true class; where it rounds to 0 the power has no finite slope.
-            losses = losses * (-torch.expm1(-losses)).clamp(min=_SMALLEST) ** self.gamma
-        return losses * self.factors[target]
+        return self._focused(losses) * self.factors[target]
+
+    def _of_each_class(self, output: Tensor) -> Tensor:
+        """Returns the loss of each row were each class its truth, shape (rows, classes)."""
+        classes = output.shape[1]
+        wanted = torch.eye(classes) if self.savings is None else self.savings
+        wanted = (1 - self.smoothing) * wanted + self.smoothing / classes
+        return self._focused(-output.log_softmax(dim=1) @ wanted.T) * self.factors
+
+    def _focused(self, losses: Tensor) -> Tensor:
+        """Returns losses times the focal factor."""
+        if self.gamma == 0:
+            return losses
+        # 1 - p of the true class; where it rounds to 0 the power has no finite slope.
+        return losses * (-torch.expm1(-losses)).clamp(min=_SMALLEST) ** self.gamma
 
 
 def class_criterion(loss: Loss, classes: Sequence[str], shares: Shares) -> ClassCriterion:

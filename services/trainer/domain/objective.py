@@ -31,7 +31,8 @@ class Objective(Protocol):
 
         Args:
             output: What the network gave, shape (rows, outputs).
-            target: Class codes, or standardised values; shape (rows,).
+            target: Class codes, or standardised values, shape (rows,); or shares of classes, shape
+                (rows, classes).
         """
         ...
 
@@ -68,8 +69,12 @@ class Classification:
         return class_distances(output, said, temperature)
 
     def add_up(self, output: Tensor, losses: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Returns sums of weights, weighted losses and weights of rows that are right."""
-        is_right = output.argmax(dim=1) == target
+        """Returns sums of weights, weighted losses and weights of rows that are right.
+
+        Of a row that is a blend the class with the largest share is right.
+        """
+        truth = target if target.dim() == 1 else target.argmax(dim=1)
+        is_right = output.argmax(dim=1) == truth
         return torch.stack([weight.sum(), weight @ losses, weight @ is_right.to(weight.dtype)])
 
     def metrics(self, sums: Sequence[float]) -> dict[str, float]:

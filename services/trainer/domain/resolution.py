@@ -15,6 +15,7 @@ from common.data.schema import Task as DataTask
 from common.errors import InvalidFieldError
 from common.networks import specification as networks
 from common.networks.specification import NetworkInput, NetworkSpecification
+from services.trainer.domain.augmentation.specification import resolved_augmentation
 from services.trainer.domain.loss import check_labels, resolved_loss
 from services.trainer.domain.optimisation import resolved_optimizer, resolved_schedule
 from services.trainer.domain.origins import TrainedNetwork, check_origins
@@ -73,6 +74,9 @@ def resolve_against_data(
             "optimizer": resolved_optimizer(specification.optimizer, network.kind),
             "schedule": resolved_schedule(specification.schedule, specification.early_stopping),
             "loss": loss,
+            "augmentation": resolved_augmentation(
+                specification.augmentation, network.input, task, f"{FIELD}.augmentation"
+            ),
             "monitor": resolved_monitor(specification, loss),
             "workers": specification.workers.resolved,
             "parent_model_version": parent.name if parent else "",

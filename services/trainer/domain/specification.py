@@ -13,6 +13,10 @@ from aimass.type.v1 import artifact_pb2
 from common.errors import FieldViolation, InvalidFieldError, InvalidInputError
 from common.networks.specification import NetworkSpecification, Specification
 from common.protobuf import from_plain, resolve
+from services.trainer.domain.augmentation.specification import (
+    Augmentation,
+    augmentation_problems,
+)
 from services.trainer.domain.loss import Loss, loss_problems
 from services.trainer.domain.optimisation import (
     EarlyStopping,
@@ -130,6 +134,7 @@ class TrainingSpecification(Specification):
     growing_decay: GrowingDecay | None = None
     max_duration: float | None = Field(None, ge=1, le=30 * 86_400)
     loss: Loss | None = None
+    augmentation: Augmentation | None = None
 
     @property
     def proof(self) -> OutlierProof | None:
@@ -164,6 +169,7 @@ def read_specification(spec: trainer_pb2.TrainingSpec) -> TrainingSpecification:
             optimizer_problems(specification.optimizer),
             schedule_problems(specification.schedule),
             loss_problems(specification.loss),
+            augmentation_problems(specification.augmentation),
         )
     ]
     violations += _monitor_violations(specification)

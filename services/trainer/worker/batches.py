@@ -1,7 +1,8 @@
 """One worker's rows of each step, in micro-batches, the first of them read ahead."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,7 @@ import numpy.typing as npt
 from services.trainer.domain.estimate import steps_per_epoch
 from services.trainer.domain.sampling import EvenSampler, global_batch, rank_slice
 from services.trainer.domain.specification import TrainingSpecification
+from services.trainer.worker.augmenting import Augmenter, StepRows
 from services.trainer.worker.data import Batch, TrainingRows
 
 Rows = npt.NDArray[np.int64]
@@ -27,7 +29,7 @@ class Share:
     size: int
     total: int
     weight: float
-    _data: TrainingRows
+    _read: Callable[[Rows], Batch]
     _first: Batch
     _others: Sequence[Rows]
 
@@ -35,8 +37,8 @@ class Share:
         """Yields the micro-batches, none of them empty; only one is held at a time."""
         if self.size > 0:
             yield self._first
-        for rows in self._others:
-            yield self._data.batch(rows)
+        for positions in self._others:
+            yield self._read(positions)
 
 
 class Batches:
@@ -61,6 +63,9 @@ class Batches:
         if specification.loss is not None and specification.loss.balanced_sampling:
             classes = data.training_classes()
             self._even = EvenSampler(classes, specification.batch_size, specification.seed)
+        self._augmenter: Augmenter | None = None
+        if specification.augmentation is not None:
+            self._augmenter = Augmenter(data, specification.augmentation, specification.seed)
         self._pieces = specification.optimizer.accumulation_steps
         self._rank = rank
         self._size = size
@@ -86,16 +91,24 @@ class Batches:
         self._ahead = number, self._share(number)
 
     def _share(self, number: int) -> Share:
-        rows = self._data.training[self._positions(number)]
-        mine = rows[rank_slice(len(rows), self._rank, self._size)]
+        epoch, step = divmod(number, self.steps_per_epoch)
+        rows = self._data.training[self._positions(epoch, step)]
+        of_step = StepRows(epoch, step * self._batch_size, rows)
+        mine = np.arange(len(rows))[rank_slice(len(rows), self._rank, self._size)]
         pieces = [mine[rank_slice(len(mine), each, self._pieces)] for each in range(self._pieces)]
         first, *others = [piece for piece in pieces if len(piece) > 0] or [mine]
         weight = float(self._data.weights(rows).sum())
-        return Share(len(mine), len(rows), weight, self._data, self._data.batch(first), others)
+        read = partial(self._read, of_step)
+        return Share(len(mine), len(rows), weight, read, read(first), others)
 
-    def _positions(self, number: int) -> Rows:
+    def _read(self, step: StepRows, positions: Rows) -> Batch:
+        """Returns the rows of a step at these positions."""
+        if self._augmenter is None:
+            return self._data.batch(step.rows[positions])
+        return self._augmenter.batch(step, positions)
+
+    def _positions(self, epoch: int, step: int) -> Rows:
         """Returns the places of a step's rows among the training rows."""
-        epoch, step = divmod(number, self.steps_per_epoch)
         if self._even is not None:
             return self._even.batch(epoch, step)
         rows = len(self._data.training)

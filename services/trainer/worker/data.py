@@ -31,7 +31,8 @@ class Batch:
 
     Attributes:
         inputs: Tensors in the order of `NetworkInput.names`.
-        target: int64 class codes, or float32 standardised values; shape (rows,).
+        target: int64 class codes, or float32 standardised values, shape (rows,); of rows that are
+            blends float32 shares of classes, shape (rows, classes).
         weight: float32 weight of each row, shape (rows,).
     """
 
@@ -47,6 +48,8 @@ class TrainingRows:
         training: Row numbers to train on, ascending.
         validation: Row numbers to validate on, ascending; may be empty.
         test: Row numbers to report on at the end, ascending; may be empty.
+        names: Names of the inputs, in the order in which a batch has them.
+        preprocessing: What turned columns into inputs.
     """
 
     def __init__(
@@ -75,10 +78,11 @@ class TrainingRows:
         labels = {column.name: column.labels for column in labelled}
         transform = ColumnTransform(preprocessing, columns, labels)
         self._transform = transform
-        self._names = preprocessing.network_input.names
+        self.preprocessing = preprocessing
+        self.names = preprocessing.network_input.names
         self._sources = [
             _source(name, transform, dataset.row_count * _row_bytes(name, preprocessing), dataset)
-            for name in self._names
+            for name in self.names
         ]
         target = preprocessing.target
         self._outputs = target.outputs
@@ -94,6 +98,10 @@ class TrainingRows:
             target=torch.from_numpy(self._target[rows]),
             weight=torch.from_numpy(self.weights(rows)),
         )
+
+    def targets(self, rows: npt.NDArray[np.int64]) -> Values:
+        """Returns the class code or standardised value of each of these rows, shape (rows,)."""
+        return self._target[rows]
 
     def training_classes(self) -> npt.NDArray[np.int64]:
         """Returns the class code of each training row, shape (training rows,)."""
@@ -115,7 +123,7 @@ class TrainingRows:
 
     def raw(self, rows: npt.NDArray[np.int64]) -> dict[str, Tensor]:
         """Returns rows before standardisation by input name, as the ONNX twin takes them."""
-        return {name: torch.from_numpy(self._transform.raw(name, rows)) for name in self._names}
+        return {name: torch.from_numpy(self._transform.raw(name, rows)) for name in self.names}
 
     def weights(self, rows: npt.NDArray[np.int64]) -> Weights:
         """Returns the weight of each of these rows."""

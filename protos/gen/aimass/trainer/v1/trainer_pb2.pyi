@@ -26,6 +26,58 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _ImageBorder:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ImageBorderEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ImageBorder.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    IMAGE_BORDER_UNSPECIFIED: _ImageBorder.ValueType  # 0
+    """Means EDGE."""
+    IMAGE_BORDER_EDGE: _ImageBorder.ValueType  # 1
+    """The nearest pixel."""
+    IMAGE_BORDER_BLACK: _ImageBorder.ValueType  # 2
+    """Black."""
+    IMAGE_BORDER_REFLECTION: _ImageBorder.ValueType  # 3
+    """The image, mirrored."""
+
+class ImageBorder(_ImageBorder, metaclass=_ImageBorderEnumTypeWrapper):
+    """What lies beyond an image."""
+
+IMAGE_BORDER_UNSPECIFIED: ImageBorder.ValueType  # 0
+"""Means EDGE."""
+IMAGE_BORDER_EDGE: ImageBorder.ValueType  # 1
+"""The nearest pixel."""
+IMAGE_BORDER_BLACK: ImageBorder.ValueType  # 2
+"""Black."""
+IMAGE_BORDER_REFLECTION: ImageBorder.ValueType  # 3
+"""The image, mirrored."""
+Global___ImageBorder: _TypeAlias = ImageBorder  # noqa: Y015
+
+class _FlipAxis:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FlipAxisEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FlipAxis.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FLIP_AXIS_UNSPECIFIED: _FlipAxis.ValueType  # 0
+    """Means HORIZONTAL."""
+    FLIP_AXIS_HORIZONTAL: _FlipAxis.ValueType  # 1
+    """Left becomes right."""
+    FLIP_AXIS_VERTICAL: _FlipAxis.ValueType  # 2
+    """Top becomes bottom."""
+
+class FlipAxis(_FlipAxis, metaclass=_FlipAxisEnumTypeWrapper):
+    """How an image is mirrored."""
+
+FLIP_AXIS_UNSPECIFIED: FlipAxis.ValueType  # 0
+"""Means HORIZONTAL."""
+FLIP_AXIS_HORIZONTAL: FlipAxis.ValueType  # 1
+"""Left becomes right."""
+FLIP_AXIS_VERTICAL: FlipAxis.ValueType  # 2
+"""Top becomes bottom."""
+Global___FlipAxis: _TypeAlias = FlipAxis  # noqa: Y015
+
 class _ClassWeighting:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -456,6 +508,7 @@ class TrainingSpec(_message.Message):
     GROWING_DECAY_FIELD_NUMBER: _builtins.int
     MAX_DURATION_FIELD_NUMBER: _builtins.int
     LOSS_FIELD_NUMBER: _builtins.int
+    AUGMENTATION_FIELD_NUMBER: _builtins.int
     dataset_version: _builtins.str
     """The data: `datasets/{dataset}/versions/{version}`; `latest` stands for the newest version and is
     replaced by its number. Required.
@@ -549,6 +602,10 @@ class TrainingSpec(_message.Message):
     def loss(self) -> Global___LossSpec:
         """What training makes small. Default: the cross-entropy of classes, the squared error of values."""
 
+    @_builtins.property
+    def augmentation(self) -> Global___AugmentationSpec:
+        """Changes training rows at random as they are drawn, anew in each epoch. Unset: rows are as they are."""
+
     def __init__(
         self,
         *,
@@ -576,10 +633,11 @@ class TrainingSpec(_message.Message):
         growing_decay: Global___GrowingDecay | None = ...,
         max_duration: _duration_pb2.Duration | None = ...,
         loss: Global___LossSpec | None = ...,
+        augmentation: Global___AugmentationSpec | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "workers", b"workers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "task", b"task", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "task", b"task", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -599,6 +657,522 @@ class TrainingSpec(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
 
 Global___TrainingSpec: _TypeAlias = TrainingSpec  # noqa: Y015
+
+@_typing.final
+class AugmentationSpec(_message.Message):
+    """Changes training rows at random, so that a network sees more than the rows that there are. Validation
+    and test rows stay as they are, and so does what the preprocessing is fitted on.
+
+    What becomes of a row is a function of seed, epoch and its place in the epoch's order alone: it is
+    the same whatever the number of workers and after a restart. Metrics with `train/` are of the
+    changed rows. Policies are applied in their order, but for INTERPOLATION, which comes first, and
+    MIXUP and CUT_MIX, which come last.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AUTO_FIELD_NUMBER: _builtins.int
+    POLICIES_FIELD_NUMBER: _builtins.int
+    BORDER_FIELD_NUMBER: _builtins.int
+    auto: _builtins.bool
+    """Let the type of the data choose: images get crop, affine and erasing, those of three channels
+    colour as well; tables get mixup. The run has the chosen `policies` in its place. Nothing is ever
+    mirrored, as nothing says whether a mirrored image still is of its class. Not with `policies`.
+    """
+    border: Global___ImageBorder.ValueType
+    """What lies beyond images where `crop`, `affine` and `rand_augment` move them. Default: EDGE."""
+    @_builtins.property
+    def policies(self) -> _containers.RepeatedCompositeFieldContainer[Global___AugmentationPolicy]:
+        """What is changed, at most 32."""
+
+    def __init__(
+        self,
+        *,
+        auto: _builtins.bool = ...,
+        policies: _abc.Iterable[Global___AugmentationPolicy] | None = ...,
+        border: Global___ImageBorder.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["auto", b"auto", "border", b"border", "policies", b"policies"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AugmentationSpec: _TypeAlias = AugmentationSpec  # noqa: Y015
+
+@_typing.final
+class AugmentationPolicy(_message.Message):
+    """One way of changing rows. Images are changed as numbers of 0 to 1, before they are standardised;
+    numbers of tables and values to predict as standardised ones.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROBABILITY_FIELD_NUMBER: _builtins.int
+    FLIP_FIELD_NUMBER: _builtins.int
+    CROP_FIELD_NUMBER: _builtins.int
+    AFFINE_FIELD_NUMBER: _builtins.int
+    COLOR_FIELD_NUMBER: _builtins.int
+    ERASING_FIELD_NUMBER: _builtins.int
+    RAND_AUGMENT_FIELD_NUMBER: _builtins.int
+    MIXUP_FIELD_NUMBER: _builtins.int
+    CUT_MIX_FIELD_NUMBER: _builtins.int
+    NOISE_FIELD_NUMBER: _builtins.int
+    INTERPOLATION_FIELD_NUMBER: _builtins.int
+    CATEGORY_DROPOUT_FIELD_NUMBER: _builtins.int
+    probability: _builtins.float
+    """Share of the rows that are changed, above 0 and at most 1. Default: 0.5 for `flip`, `erasing` and
+    `cut_mix`, else 1.
+    """
+    @_builtins.property
+    def flip(self) -> Global___FlipPolicy:
+        """Images: mirror them."""
+
+    @_builtins.property
+    def crop(self) -> Global___CropPolicy:
+        """Images: shift them by whole pixels."""
+
+    @_builtins.property
+    def affine(self) -> Global___AffinePolicy:
+        """Images: turn, shift, scale and shear them."""
+
+    @_builtins.property
+    def color(self) -> Global___ColorPolicy:
+        """Images: change brightness, contrast and colours."""
+
+    @_builtins.property
+    def erasing(self) -> Global___ErasingPolicy:
+        """Images: hide a rectangle."""
+
+    @_builtins.property
+    def rand_augment(self) -> Global___RandAugmentPolicy:
+        """Images: a few changes drawn from a fixed set."""
+
+    @_builtins.property
+    def mixup(self) -> Global___MixupPolicy:
+        """Images and tables: blend rows, targets included."""
+
+    @_builtins.property
+    def cut_mix(self) -> Global___CutMixPolicy:
+        """Images: put a rectangle of another image into each, targets included."""
+
+    @_builtins.property
+    def noise(self) -> Global___NoisePolicy:
+        """Tables: add noise to numbers."""
+
+    @_builtins.property
+    def interpolation(self) -> Global___InterpolationPolicy:
+        """Tables: move rows towards similar ones."""
+
+    @_builtins.property
+    def category_dropout(self) -> Global___CategoryDropoutPolicy:
+        """Tables: make categories unknown."""
+
+    def __init__(
+        self,
+        *,
+        probability: _builtins.float | None = ...,
+        flip: Global___FlipPolicy | None = ...,
+        crop: Global___CropPolicy | None = ...,
+        affine: Global___AffinePolicy | None = ...,
+        color: Global___ColorPolicy | None = ...,
+        erasing: Global___ErasingPolicy | None = ...,
+        rand_augment: Global___RandAugmentPolicy | None = ...,
+        mixup: Global___MixupPolicy | None = ...,
+        cut_mix: Global___CutMixPolicy | None = ...,
+        noise: Global___NoisePolicy | None = ...,
+        interpolation: Global___InterpolationPolicy | None = ...,
+        category_dropout: Global___CategoryDropoutPolicy | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "affine", b"affine", "category_dropout", b"category_dropout", "color", b"color", "crop", b"crop", "cut_mix", b"cut_mix", "erasing", b"erasing", "flip", b"flip", "interpolation", b"interpolation", "kind", b"kind", "mixup", b"mixup", "noise", b"noise", "probability", b"probability", "rand_augment", b"rand_augment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "affine", b"affine", "category_dropout", b"category_dropout", "color", b"color", "crop", b"crop", "cut_mix", b"cut_mix", "erasing", b"erasing", "flip", b"flip", "interpolation", b"interpolation", "kind", b"kind", "mixup", b"mixup", "noise", b"noise", "probability", b"probability", "rand_augment", b"rand_augment"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__probability: _TypeAlias = _typing.Literal["probability"]  # noqa: Y015
+    _WhichOneofArgType__probability: _TypeAlias = _typing.Literal["_probability", b"_probability"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["flip", "crop", "affine", "color", "erasing", "rand_augment", "mixup", "cut_mix", "noise", "interpolation", "category_dropout"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__probability) -> _WhichOneofReturnType__probability | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
+
+Global___AugmentationPolicy: _TypeAlias = AugmentationPolicy  # noqa: Y015
+
+@_typing.final
+class FlipPolicy(_message.Message):
+    """Mirrors images. Two policies mirror along both axes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AXIS_FIELD_NUMBER: _builtins.int
+    axis: Global___FlipAxis.ValueType
+    """What becomes what. Default: HORIZONTAL."""
+    def __init__(
+        self,
+        *,
+        axis: Global___FlipAxis.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["axis", b"axis"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FlipPolicy: _TypeAlias = FlipPolicy  # noqa: Y015
+
+@_typing.final
+class CropPolicy(_message.Message):
+    """Shifts images by whole pixels, as cutting a window of the image's size out of the padded image does."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PADDING_FIELD_NUMBER: _builtins.int
+    padding: _builtins.int
+    """Largest shift in each direction, in pixels, 1 to below the shorter side. Default: an eighth of the
+    shorter side.
+    """
+    def __init__(
+        self,
+        *,
+        padding: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_padding", b"_padding", "padding", b"padding"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_padding", b"_padding", "padding", b"padding"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__padding: _TypeAlias = _typing.Literal["padding"]  # noqa: Y015
+    _WhichOneofArgType__padding: _TypeAlias = _typing.Literal["_padding", b"_padding"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__padding) -> _WhichOneofReturnType__padding | None: ...
+
+Global___CropPolicy: _TypeAlias = CropPolicy  # noqa: Y015
+
+@_typing.final
+class AffinePolicy(_message.Message):
+    """Turns, shears and scales images about their centre, then shifts them. Neighbouring policies that move
+    pixels are one bilinear sampling.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROTATION_FIELD_NUMBER: _builtins.int
+    TRANSLATION_FIELD_NUMBER: _builtins.int
+    SCALING_FIELD_NUMBER: _builtins.int
+    SHEAR_FIELD_NUMBER: _builtins.int
+    rotation: _builtins.float
+    """Largest rotation in degrees, 0 to 180. Default: 10."""
+    translation: _builtins.float
+    """Largest shift as a share of width and height, 0 to 0.5. Default: 0.05."""
+    scaling: _builtins.float
+    """Images are scaled by a factor between 1 / (1 + scaling) and 1 + scaling; 0 to 1. Default: 0.1."""
+    shear: _builtins.float
+    """Largest shear along each axis in degrees, 0 to 45. Default: 5."""
+    def __init__(
+        self,
+        *,
+        rotation: _builtins.float | None = ...,
+        translation: _builtins.float | None = ...,
+        scaling: _builtins.float | None = ...,
+        shear: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_rotation", b"_rotation", "_scaling", b"_scaling", "_shear", b"_shear", "_translation", b"_translation", "rotation", b"rotation", "scaling", b"scaling", "shear", b"shear", "translation", b"translation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rotation", b"_rotation", "_scaling", b"_scaling", "_shear", b"_shear", "_translation", b"_translation", "rotation", b"rotation", "scaling", b"scaling", "shear", b"shear", "translation", b"translation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__rotation: _TypeAlias = _typing.Literal["rotation"]  # noqa: Y015
+    _WhichOneofArgType__rotation: _TypeAlias = _typing.Literal["_rotation", b"_rotation"]  # noqa: Y015
+    _WhichOneofReturnType__scaling: _TypeAlias = _typing.Literal["scaling"]  # noqa: Y015
+    _WhichOneofArgType__scaling: _TypeAlias = _typing.Literal["_scaling", b"_scaling"]  # noqa: Y015
+    _WhichOneofReturnType__shear: _TypeAlias = _typing.Literal["shear"]  # noqa: Y015
+    _WhichOneofArgType__shear: _TypeAlias = _typing.Literal["_shear", b"_shear"]  # noqa: Y015
+    _WhichOneofReturnType__translation: _TypeAlias = _typing.Literal["translation"]  # noqa: Y015
+    _WhichOneofArgType__translation: _TypeAlias = _typing.Literal["_translation", b"_translation"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rotation) -> _WhichOneofReturnType__rotation | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__scaling) -> _WhichOneofReturnType__scaling | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__shear) -> _WhichOneofReturnType__shear | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__translation) -> _WhichOneofReturnType__translation | None: ...
+
+Global___AffinePolicy: _TypeAlias = AffinePolicy  # noqa: Y015
+
+@_typing.final
+class ColorPolicy(_message.Message):
+    """Changes how light and how colourful images are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BRIGHTNESS_FIELD_NUMBER: _builtins.int
+    CONTRAST_FIELD_NUMBER: _builtins.int
+    SATURATION_FIELD_NUMBER: _builtins.int
+    HUE_FIELD_NUMBER: _builtins.int
+    brightness: _builtins.float
+    """Values are multiplied by 1 - brightness to 1 + brightness; 0 to 1. Default: 0.2."""
+    contrast: _builtins.float
+    """Distances to the image's mean grey are multiplied by 1 - contrast to 1 + contrast; 0 to 1.
+    Default: 0.2.
+    """
+    saturation: _builtins.float
+    """Distances to each pixel's grey are multiplied by 1 - saturation to 1 + saturation; 0 to 1. Images of
+    three channels only. Default: 0.2 for those.
+    """
+    hue: _builtins.float
+    """Largest turn of the colour circle, as a share of it, 0 to 0.5. Images of three channels only.
+    Default: 0.02 for those.
+    """
+    def __init__(
+        self,
+        *,
+        brightness: _builtins.float | None = ...,
+        contrast: _builtins.float | None = ...,
+        saturation: _builtins.float | None = ...,
+        hue: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_brightness", b"_brightness", "_contrast", b"_contrast", "_hue", b"_hue", "_saturation", b"_saturation", "brightness", b"brightness", "contrast", b"contrast", "hue", b"hue", "saturation", b"saturation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_brightness", b"_brightness", "_contrast", b"_contrast", "_hue", b"_hue", "_saturation", b"_saturation", "brightness", b"brightness", "contrast", b"contrast", "hue", b"hue", "saturation", b"saturation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__brightness: _TypeAlias = _typing.Literal["brightness"]  # noqa: Y015
+    _WhichOneofArgType__brightness: _TypeAlias = _typing.Literal["_brightness", b"_brightness"]  # noqa: Y015
+    _WhichOneofReturnType__contrast: _TypeAlias = _typing.Literal["contrast"]  # noqa: Y015
+    _WhichOneofArgType__contrast: _TypeAlias = _typing.Literal["_contrast", b"_contrast"]  # noqa: Y015
+    _WhichOneofReturnType__hue: _TypeAlias = _typing.Literal["hue"]  # noqa: Y015
+    _WhichOneofArgType__hue: _TypeAlias = _typing.Literal["_hue", b"_hue"]  # noqa: Y015
+    _WhichOneofReturnType__saturation: _TypeAlias = _typing.Literal["saturation"]  # noqa: Y015
+    _WhichOneofArgType__saturation: _TypeAlias = _typing.Literal["_saturation", b"_saturation"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__brightness) -> _WhichOneofReturnType__brightness | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__contrast) -> _WhichOneofReturnType__contrast | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__hue) -> _WhichOneofReturnType__hue | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__saturation) -> _WhichOneofReturnType__saturation | None: ...
+
+Global___ColorPolicy: _TypeAlias = ColorPolicy  # noqa: Y015
+
+@_typing.final
+class ErasingPolicy(_message.Message):
+    """Hides a rectangle of each image by the mean of the training images (Zhong et al., 2020)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MIN_AREA_FIELD_NUMBER: _builtins.int
+    MAX_AREA_FIELD_NUMBER: _builtins.int
+    MIN_RATIO_FIELD_NUMBER: _builtins.int
+    min_area: _builtins.float
+    """Smallest share of the image, above 0 and at most 1. Default: 0.02."""
+    max_area: _builtins.float
+    """Largest share of the image, above 0 and at most 1. Default: 0.2."""
+    min_ratio: _builtins.float
+    """Smallest ratio of the shorter to the longer side, above 0 and at most 1. Default: 0.3."""
+    def __init__(
+        self,
+        *,
+        min_area: _builtins.float | None = ...,
+        max_area: _builtins.float | None = ...,
+        min_ratio: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_area", b"_max_area", "_min_area", b"_min_area", "_min_ratio", b"_min_ratio", "max_area", b"max_area", "min_area", b"min_area", "min_ratio", b"min_ratio"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_area", b"_max_area", "_min_area", b"_min_area", "_min_ratio", b"_min_ratio", "max_area", b"max_area", "min_area", b"min_area", "min_ratio", b"min_ratio"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_area: _TypeAlias = _typing.Literal["max_area"]  # noqa: Y015
+    _WhichOneofArgType__max_area: _TypeAlias = _typing.Literal["_max_area", b"_max_area"]  # noqa: Y015
+    _WhichOneofReturnType__min_area: _TypeAlias = _typing.Literal["min_area"]  # noqa: Y015
+    _WhichOneofArgType__min_area: _TypeAlias = _typing.Literal["_min_area", b"_min_area"]  # noqa: Y015
+    _WhichOneofReturnType__min_ratio: _TypeAlias = _typing.Literal["min_ratio"]  # noqa: Y015
+    _WhichOneofArgType__min_ratio: _TypeAlias = _typing.Literal["_min_ratio", b"_min_ratio"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_area) -> _WhichOneofReturnType__max_area | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_area) -> _WhichOneofReturnType__min_area | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__min_ratio) -> _WhichOneofReturnType__min_ratio | None: ...
+
+Global___ErasingPolicy: _TypeAlias = ErasingPolicy  # noqa: Y015
+
+@_typing.final
+class RandAugmentPolicy(_message.Message):
+    """RandAugment (Cubuk et al., 2020): each image gets changes drawn from identity, rotation, shears and
+    shifts along both axes, stretched histogram, equalised histogram, fewer bits, solarisation,
+    sharpness, brightness, contrast, saturation. Those that move pixels come first.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPERATIONS_FIELD_NUMBER: _builtins.int
+    MAGNITUDE_FIELD_NUMBER: _builtins.int
+    operations: _builtins.int
+    """Changes of each image, 1 to 16. Default: 2."""
+    magnitude: _builtins.float
+    """Strength, 0 to 30. At 30 images are turned by 30 degrees, sheared and shifted by 0.3, factors are 0.1 or
+    1.9, 4 bits are left. Default: 9.
+    """
+    def __init__(
+        self,
+        *,
+        operations: _builtins.int | None = ...,
+        magnitude: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_magnitude", b"_magnitude", "_operations", b"_operations", "magnitude", b"magnitude", "operations", b"operations"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_magnitude", b"_magnitude", "_operations", b"_operations", "magnitude", b"magnitude", "operations", b"operations"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__magnitude: _TypeAlias = _typing.Literal["magnitude"]  # noqa: Y015
+    _WhichOneofArgType__magnitude: _TypeAlias = _typing.Literal["_magnitude", b"_magnitude"]  # noqa: Y015
+    _WhichOneofReturnType__operations: _TypeAlias = _typing.Literal["operations"]  # noqa: Y015
+    _WhichOneofArgType__operations: _TypeAlias = _typing.Literal["_operations", b"_operations"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__magnitude) -> _WhichOneofReturnType__magnitude | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__operations) -> _WhichOneofReturnType__operations | None: ...
+
+Global___RandAugmentPolicy: _TypeAlias = RandAugmentPolicy  # noqa: Y015
+
+@_typing.final
+class MixupPolicy(_message.Message):
+    """Mixup (Zhang et al., 2018): a row becomes share x itself + (1 - share) x another row of the step, and
+    its target as well; a class then is shares of two classes. Each code of a category is one of the two,
+    as likely as its share. Rows are partners as often as they weigh.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALPHA_FIELD_NUMBER: _builtins.int
+    TARGET_BANDWIDTH_FIELD_NUMBER: _builtins.int
+    alpha: _builtins.float
+    """The share is drawn from Beta(alpha, alpha), above 0 and at most 10; the larger, the more even are
+    blends. Default: 0.2.
+    """
+    target_bandwidth: _builtins.float
+    """Partners are likelier the nearer their target is (C-Mixup, Yao et al., 2022): deviation of the normal
+    density that they are drawn by, in deviations of the target, above 0 and at most 10. Regression
+    only. Default: all rows of the step are as likely.
+    """
+    def __init__(
+        self,
+        *,
+        alpha: _builtins.float | None = ...,
+        target_bandwidth: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_alpha", b"_alpha", "_target_bandwidth", b"_target_bandwidth", "alpha", b"alpha", "target_bandwidth", b"target_bandwidth"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_alpha", b"_alpha", "_target_bandwidth", b"_target_bandwidth", "alpha", b"alpha", "target_bandwidth", b"target_bandwidth"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__alpha: _TypeAlias = _typing.Literal["alpha"]  # noqa: Y015
+    _WhichOneofArgType__alpha: _TypeAlias = _typing.Literal["_alpha", b"_alpha"]  # noqa: Y015
+    _WhichOneofReturnType__target_bandwidth: _TypeAlias = _typing.Literal["target_bandwidth"]  # noqa: Y015
+    _WhichOneofArgType__target_bandwidth: _TypeAlias = _typing.Literal["_target_bandwidth", b"_target_bandwidth"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__alpha) -> _WhichOneofReturnType__alpha | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__target_bandwidth) -> _WhichOneofReturnType__target_bandwidth | None: ...
+
+Global___MixupPolicy: _TypeAlias = MixupPolicy  # noqa: Y015
+
+@_typing.final
+class CutMixPolicy(_message.Message):
+    """CutMix (Yun et al., 2019): a rectangle of an image becomes that of another image of the step, and the
+    target shares of both. Partners are those of mixup.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALPHA_FIELD_NUMBER: _builtins.int
+    alpha: _builtins.float
+    """The rectangle's share is drawn from Beta(alpha, alpha), above 0 and at most 10. Default: 1."""
+    def __init__(
+        self,
+        *,
+        alpha: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_alpha", b"_alpha", "alpha", b"alpha"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_alpha", b"_alpha", "alpha", b"alpha"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__alpha: _TypeAlias = _typing.Literal["alpha"]  # noqa: Y015
+    _WhichOneofArgType__alpha: _TypeAlias = _typing.Literal["_alpha", b"_alpha"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__alpha) -> _WhichOneofReturnType__alpha | None: ...
+
+Global___CutMixPolicy: _TypeAlias = CutMixPolicy  # noqa: Y015
+
+@_typing.final
+class NoisePolicy(_message.Message):
+    """Adds normal noise to the numbers of a table."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCALE_FIELD_NUMBER: _builtins.int
+    scale: _builtins.float
+    """Its deviation, in deviations of each column, above 0 and at most 10. Default: 0.1."""
+    def __init__(
+        self,
+        *,
+        scale: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_scale", b"_scale", "scale", b"scale"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_scale", b"_scale", "scale", b"scale"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__scale: _TypeAlias = _typing.Literal["scale"]  # noqa: Y015
+    _WhichOneofArgType__scale: _TypeAlias = _typing.Literal["_scale", b"_scale"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__scale) -> _WhichOneofReturnType__scale | None: ...
+
+Global___NoisePolicy: _TypeAlias = NoisePolicy  # noqa: Y015
+
+@_typing.final
+class InterpolationPolicy(_message.Message):
+    """Moves a row to a random place between itself and a similar training row, as SMOTE makes new ones (Chawla
+    et al., 2002): one of the same class, or with a target among the nearest 5 %, which then moves as
+    well. Each code of a category is one of the two rows'.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    candidates: _builtins.int
+    """The nearest of so many drawn rows is taken, 1 to 100. Default: 10."""
+    def __init__(
+        self,
+        *,
+        candidates: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_candidates", b"_candidates", "candidates", b"candidates"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_candidates", b"_candidates", "candidates", b"candidates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__candidates: _TypeAlias = _typing.Literal["candidates"]  # noqa: Y015
+    _WhichOneofArgType__candidates: _TypeAlias = _typing.Literal["_candidates", b"_candidates"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__candidates) -> _WhichOneofReturnType__candidates | None: ...
+
+Global___InterpolationPolicy: _TypeAlias = InterpolationPolicy  # noqa: Y015
+
+@_typing.final
+class CategoryDropoutPolicy(_message.Message):
+    """Makes categories of a table unknown."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RATE_FIELD_NUMBER: _builtins.int
+    rate: _builtins.float
+    """Share of the codes, above 0 and below 1. Default: 0.1."""
+    def __init__(
+        self,
+        *,
+        rate: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_rate", b"_rate", "rate", b"rate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rate", b"_rate", "rate", b"rate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__rate: _TypeAlias = _typing.Literal["rate"]  # noqa: Y015
+    _WhichOneofArgType__rate: _TypeAlias = _typing.Literal["_rate", b"_rate"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rate) -> _WhichOneofReturnType__rate | None: ...
+
+Global___CategoryDropoutPolicy: _TypeAlias = CategoryDropoutPolicy  # noqa: Y015
 
 @_typing.final
 class LossSpec(_message.Message):

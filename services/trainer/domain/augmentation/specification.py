@@ -1,0 +1,284 @@
+"""How training rows are changed at random: ranges, defaults, what goes with which data."""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from common.errors import InvalidFieldError
+from common.networks.specification import NetworkInput, Specification
+from services.trainer.domain.loss import Problem
+
+Data = Literal["images", "tables"]
+Border = Literal["edge", "black", "reflection"]
+
+DEFAULT_CROP_SHARE = 8
+"""The default padding of a crop is the shorter side divided by this."""
+DEFAULT_SATURATION = 0.2
+DEFAULT_HUE = 0.02
+
+
+class Flip(Specification):
+    """Mirrors images."""
+
+    axis: Literal["horizontal", "vertical"] = "horizontal"
+
+
+class Crop(Specification):
+    """Shifts images by whole pixels, as cutting windows out of padded ones does."""
+
+    padding: int | None = Field(None, ge=1, le=1_024)
+
+
+class Affine(Specification):
+    """Turns, shifts, scales and shears images."""
+
+    rotation: float = Field(10.0, ge=0, le=180)
+    translation: float = Field(0.05, ge=0, le=0.5)
+    scaling: float = Field(0.1, ge=0, le=1)
+    shear: float = Field(5.0, ge=0, le=45)
+
+
+class Color(Specification):
+    """Changes how light and how colourful images are."""
+
+    brightness: float = Field(0.2, ge=0, le=1)
+    contrast: float = Field(0.2, ge=0, le=1)
+    saturation: float | None = Field(None, ge=0, le=1)
+    hue: float | None = Field(None, ge=0, le=0.5)
+
+
+class Erasing(Specification):
+    """Hides a rectangle of each image."""
+
+    min_area: float = Field(0.02, gt=0, le=1)
+    max_area: float = Field(0.2, gt=0, le=1)
+    min_ratio: float = Field(0.3, gt=0, le=1)
+
+    @model_validator(mode="after")
+    def _is_ordered(self) -> "Erasing":
+        if self.min_area > self.max_area:
+            raise ValueError("min_area must be at most max_area; lower it, or raise max_area")
+        return self
+
+
+class RandAugment(Specification):
+    """Draws changes of images from a fixed set."""
+
+    operations: int = Field(2, ge=1, le=16)
+    magnitude: float = Field(9.0, ge=0, le=30)
+
+
+class Mixup(Specification):
+    """Blends rows with others, targets included."""
+
+    alpha: float = Field(0.2, gt=0, le=10)
+    target_bandwidth: float | None = Field(None, gt=0, le=10)
+
+
+class CutMix(Specification):
+    """Puts rectangles of other images into images, with their share of the target."""
+
+    alpha: float = Field(1.0, gt=0, le=10)
+
+
+class Noise(Specification):
+    """Adds noise to numbers, in deviations of their columns."""
+
+    scale: float = Field(0.1, gt=0, le=10)
+
+
+class Interpolation(Specification):
+    """Puts rows between themselves and a similar one of the same class."""
+
+    candidates: int = Field(10, ge=1, le=100)
+
+
+class CategoryDropout(Specification):
+    """Makes categories unknown."""
+
+    rate: float = Field(0.1, gt=0, lt=1)
+
+
+DATA: dict[str, tuple[Data, ...]] = {
+    "flip": ("images",),
+    "crop": ("images",),
+    "affine": ("images",),
+    "color": ("images",),
+    "erasing": ("images",),
+    "rand_augment": ("images",),
+    "mixup": ("images", "tables"),
+    "cut_mix": ("images",),
+    "noise": ("tables",),
+    "interpolation": ("tables",),
+    "category_dropout": ("tables",),
+}
+"""What each kind of policy changes."""
+KINDS = tuple(DATA)
+HALF = frozenset({"flip", "erasing", "cut_mix"})
+"""Kinds that change every other row unless told otherwise; the rest change every row."""
+
+
+class Policy(Specification):
+    """One way of changing rows, of one kind."""
+
+    probability: float | None = Field(None, gt=0, le=1)
+    flip: Flip | None = None
+    crop: Crop | None = None
+    affine: Affine | None = None
+    color: Color | None = None
+    erasing: Erasing | None = None
+    rand_augment: RandAugment | None = None
+    mixup: Mixup | None = None
+    cut_mix: CutMix | None = None
+    noise: Noise | None = None
+    interpolation: Interpolation | None = None
+    category_dropout: CategoryDropout | None = None
+
+    @model_validator(mode="after")
+    def _has_one_kind(self) -> "Policy":
+        if len(self._given_kinds) != 1:
+            raise ValueError(f"give exactly one of {', '.join(KINDS[:-1])} and {KINDS[-1]}")
+        return self
+
+    @property
+    def kind(self) -> str:
+        """One of `KINDS`."""
+        return self._given_kinds[0]
+
+    @property
+    def settings(self) -> Specification:
+        """What the policy is told."""
+        found: Specification = getattr(self, self.kind)
+        return found
+
+    @property
+    def share(self) -> float:
+        """Share of the rows that it changes."""
+        if self.probability is not None:
+            return self.probability
+        return 0.5 if self.kind in HALF else 1.0
+
+    @property
+    def _given_kinds(self) -> list[str]:
+        return [kind for kind in KINDS if getattr(self, kind) is not None]
+
+
+class Augmentation(Specification):
+    """An `AugmentationSpec`."""
+
+    auto: bool = False
+    policies: tuple[Policy, ...] = Field((), max_length=32)
+    border: Border = "edge"
+
+
+def augmentation_problems(augmentation: Augmentation | None) -> Iterator[Problem]:
+    """Yields what is wrong whatever the data."""
+    if augmentation is None:
+        return
+    if augmentation.auto and augmentation.policies:
+        text = "Chooses the policies; leave one of the two out."
+        yield "augmentation.auto", f"Not with `policies`: {text}"
+
+
+def resolved_augmentation(
+    augmentation: Augmentation | None,
+    network_input: NetworkInput,
+    task: Literal["classification", "regression"],
+    field: str,
+) -> Augmentation | None:
+    """Chooses policies where that is left open, and fills in what depends on the data.
+
+    Args:
+        augmentation: What the caller asked for.
+        network_input: What the data gives.
+        task: The run's.
+        field: Path of the augmentation in the request.
+
+    Returns:
+        None where nothing is changed, however that was asked for.
+
+    Raises:
+        InvalidFieldError: A policy does not fit the data.
+    """
+    if augmentation is None:
+        return None
+    policies = augmentation.policies
+    if augmentation.auto:
+        policies = automatic_policies(network_input)
+    resolved = tuple(
+        _resolved(policy, network_input, task, f"{field}.policies[{index}]")
+        for index, policy in enumerate(policies)
+    )
+    if not resolved:
+        return None
+    return augmentation.model_copy(update={"auto": False, "policies": resolved})
+
+
+def automatic_policies(network_input: NetworkInput) -> tuple[Policy, ...]:
+    """Returns what helps data of a type more often than not.
+
+    Flips are never among them: nothing says whether a mirrored image still is of its class.
+    """
+    if not network_input.image_shape:
+        return (Policy(mixup=Mixup()),)
+    chosen = (Policy(crop=Crop()), Policy(affine=Affine()), Policy(erasing=Erasing()))
+    if network_input.image_shape[0] == 3:
+        return (*chosen[:2], Policy(color=Color()), chosen[2])
+    return chosen
+
+
+def _resolved(
+    policy: Policy,
+    network_input: NetworkInput,
+    task: Literal["classification", "regression"],
+    path: str,
+) -> Policy:
+    data: Data = "images" if network_input.image_shape else "tables"
+    field = f"{path}.{policy.kind}"
+    if data not in DATA[policy.kind]:
+        fitting = ", ".join(kind for kind in KINDS if data in DATA[kind])
+        text = f"Does not change {data}; use one of {fitting}."
+        raise InvalidFieldError(field, text, reason="POLICY_DOES_NOT_FIT")
+    _check_columns(policy, network_input, field)
+    if policy.mixup is not None and policy.mixup.target_bandwidth and task != "regression":
+        text = "Classes are not near each other; leave it out."
+        raise InvalidFieldError(f"{field}.target_bandwidth", text)
+    changes: dict[str, object] = {"probability": policy.share}
+    if policy.crop is not None:
+        changes["crop"] = _resolved_crop(policy.crop, network_input.image_shape, field)
+    if policy.color is not None:
+        changes["color"] = _resolved_color(policy.color, network_input.image_shape[0], field)
+    return policy.model_copy(update=changes)
+
+
+def _check_columns(policy: Policy, network_input: NetworkInput, field: str) -> None:
+    """Refuses what would change nothing."""
+    if policy.kind == "category_dropout" and not network_input.category_sizes:
+        raise InvalidFieldError(field, "There is no categorical column; leave it out.")
+    if policy.kind in ("noise", "interpolation") and not network_input.numeric_columns:
+        raise InvalidFieldError(field, "There is no numeric column; leave it out.")
+
+
+def _resolved_crop(crop: Crop, shape: tuple[int, ...], field: str) -> Crop:
+    side = min(shape[1:])
+    padding = crop.padding or max(1, side // DEFAULT_CROP_SHARE)
+    if padding >= side:
+        text = f"The images are only {side} wide or high; pad by less."
+        raise InvalidFieldError(f"{field}.padding", text)
+    return Crop(padding=padding)
+
+
+def _resolved_color(color: Color, channels: int, field: str) -> Color:
+    is_colored = channels == 3
+    given = [name for name in ("saturation", "hue") if getattr(color, name)]
+    if given and not is_colored:
+        text = f"Images of {channels} channels have no colours; leave it out."
+        raise InvalidFieldError(f"{field}.{given[0]}", text)
+    usual = (DEFAULT_SATURATION, DEFAULT_HUE) if is_colored else (0.0, 0.0)
+    return color.model_copy(
+        update={
+            "saturation": usual[0] if color.saturation is None else color.saturation,
+            "hue": usual[1] if color.hue is None else color.hue,
+        }
+    )
