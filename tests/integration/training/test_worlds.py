@@ -234,6 +234,40 @@ def test_ways_of_optimising_survive_changes_of_the_world(worlds: Worlds) -> None
         torch.testing.assert_close(more[name], each, rtol=1e-2, atol=1e-4)
 
 
+def test_augmented_rows_survive_changes_of_the_world(worlds: Worlds) -> None:
+    """Protects augmentation: rows, and partners of other workers, are what one alone makes them."""
+    desk = worlds.desk
+    generator = np.random.default_rng(4)
+    labels = np.array(["dark", "light"], object)
+    codes = generator.integers(0, 2, 151)
+    pictures = generator.integers(0, 150, (151, 3, 12, 12)) + 100 * codes[:, None, None, None]
+    table = {"w": columns(151)["w"], "picture": pictures.astype(np.uint8), "y": labels[codes]}
+    data = desk.dataset(table, split_parts(151), "y")
+    kinds = ("flip", "crop", "affine", "color", "erasing", "rand_augment", "mixup", "cut_mix")
+    spec = {
+        **SPEC,
+        "network": {"cnn": {"blocks": [{"channels": 4}], "batch_norm": False}},
+        "optimizer": {"learning_rate": 0.002, "accumulation_steps": 2},
+        "schedule": {},
+        "augmentation": {"policies": [{"probability": 0.7, kind: {}} for kind in kinds]},
+        "epochs": 4,
+    }
+    alone, changing = (desk.job(data, spec, run=run) for run in ("one", "more"))
+    endings = worlds.run(
+        worlds.world(alone, size=1),
+        worlds.world(changing, size=3, kill_at=5),
+        worlds.world(changing, size=1, kill_at=11),
+        worlds.world(changing, size=2),
+    )
+    assert [ending.exit_codes for ending in endings] == [[0], [-9] * 3, [-9], [0, 0]]
+    assert "from step 0" not in str(endings[2].reports) + str(endings[3].reports)
+    np.testing.assert_allclose(worlds.history(changing), worlds.history(alone), rtol=2e-3)
+    made = [desk.package(each) for each in (alone, changing)]
+    one, more = (safetensors.torch.load(read_part(each, "weights", desk.store)) for each in made)
+    for name, each in one.items():
+        torch.testing.assert_close(more[name], each, rtol=1e-2, atol=1e-4)
+
+
 def test_compared_models_survive_changes_of_the_world(worlds: Worlds) -> None:
     """Protects the proof of outliers: two workers, one, two again compare what one alone does."""
     data = worlds.desk.dataset(columns(101), split_parts(101), "y", Task.REGRESSION)

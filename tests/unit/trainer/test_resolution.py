@@ -14,7 +14,9 @@ from common.data.schema import (
     Task,
 )
 from common.errors import InvalidInputError
+from common.networks.specification import NetworkInput
 from common.protobuf import from_plain
+from services.trainer.domain.augmentation.specification import Crop, automatic_policies
 from services.trainer.domain.estimate import estimate, evaluation_rows
 from services.trainer.domain.origins import TrainedNetwork
 from services.trainer.domain.resolution import resolve_against_data
@@ -122,6 +124,21 @@ def test_what_is_made_small_is_monitored_where_there_is_a_loss() -> None:
     assert huber is not None and huber.huber_delta == 1
 
 
+def test_automatic_augmentation_goes_by_the_type_of_the_data() -> None:
+    """Protects digits from being mirrored, and grey images from turns of colour."""
+    grey, table = (
+        resolve({**spec, "augmentation": {"auto": True}}).augmentation
+        for spec in ({"features": ["photo"]}, TABLE)
+    )
+    assert grey is not None and table is not None
+    assert [policy.kind for policy in grey.policies] == ["crop", "affine", "erasing"]
+    assert [policy.kind for policy in table.policies] == ["mixup"]
+    assert grey.policies[0].crop == Crop(padding=3)
+    colored = automatic_policies(NetworkInput(image_shape=(3, 32, 32)))
+    assert [policy.kind for policy in colored] == ["crop", "affine", "color", "erasing"]
+    assert resolve({**TABLE, "augmentation": {}}).augmentation is None
+
+
 @pytest.mark.parametrize(
     "spec",
     [
@@ -150,6 +167,9 @@ def test_what_is_made_small_is_monitored_where_there_is_a_loss() -> None:
         {**TABLE, "loss": {"balanced_sampling": True}},
         {**TABLE, "schedule": {"one_cycle": {"rise_share": 0.2}}, "optimizer": {"beta1": 0.0}},
         {**VALUES, "loss": {"regression": "huber"}},
+        {**TABLE, "augmentation": {"auto": True}},
+        {"features": ["photo"], "augmentation": {"auto": True, "border": "black"}},
+        {**VALUES, "augmentation": {"policies": [{"category_dropout": {}}, {"mixup": {}}]}},
     ],
 )
 def test_a_resolved_specification_resolves_to_itself(spec: dict[str, object]) -> None:
@@ -349,6 +369,46 @@ def test_a_resolved_specification_resolves_to_itself(spec: dict[str, object]) ->
             {"features": ["city"], "target": "age", "monitor": "accuracy"},
             "monitor",
             "monitor LOSS",
+        ),
+        (
+            {**TABLE, "augmentation": {"auto": True, "policies": [{"mixup": {}}]}},
+            "augmentation.auto",
+            "leave one of the two out",
+        ),
+        ({**TABLE, "augmentation": {"policies": [{}]}}, "augmentation.policies[0]", "exactly one"),
+        (
+            {**TABLE, "augmentation": {"policies": [{"mixup": {}}, {"flip": {}}]}},
+            "augmentation.policies[1].flip",
+            "use one of mixup, noise",
+        ),
+        (
+            {
+                **TABLE,
+                "features": ["age"],
+                "augmentation": {"policies": [{"category_dropout": {}}]},
+            },
+            "augmentation.policies[0].category_dropout",
+            "no categorical column",
+        ),
+        (
+            {**TABLE, "augmentation": {"policies": [{"mixup": {"target_bandwidth": 0.5}}]}},
+            "augmentation.policies[0].mixup.target_bandwidth",
+            "leave it out",
+        ),
+        (
+            {"features": ["photo"], "augmentation": {"policies": [{"crop": {"padding": 28}}]}},
+            "augmentation.policies[0].crop.padding",
+            "only 28",
+        ),
+        (
+            {"features": ["photo"], "augmentation": {"policies": [{"color": {"hue": 0.1}}]}},
+            "augmentation.policies[0].color.hue",
+            "no colours",
+        ),
+        (
+            {"features": ["photo"], "augmentation": {"policies": [{"erasing": {"min_area": 0.5}}]}},
+            "augmentation.policies[0].erasing",
+            "at most max_area",
         ),
     ],
 )
