@@ -26,7 +26,9 @@ EVERY_TABLE_KIND: list[Mapping[str, object]] = [
     {"mixup": {"alpha": 1.0}},
 ]
 IMAGE_KINDS = ("flip", "crop", "affine", "erasing", "rand_augment", "mixup", "cut_mix")
-EVERY_IMAGE_KIND: list[Mapping[str, object]] = [{kind: {}, "probability": 0.7} for kind in IMAGE_KINDS]
+EVERY_IMAGE_KIND: list[Mapping[str, object]] = [
+    {kind: {}, "probability": 0.7} for kind in IMAGE_KINDS
+]
 
 
 @pytest.fixture
