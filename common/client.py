@@ -45,14 +45,14 @@ RETRIED = {
     "aimass.tuner.v1.TunerService": [],
 }
 # Streams are taken up again by `watch`, or by whoever feeds them, who know where they broke off;
-# gRPC's own retries would buffer what is sent and begin anew.
+# gRPC's own retries would buffer what is sent and begin anew. A fault must not be injected twice.
 NOT_RETRIED = {
     "aimass.analyzer.v1.AnalyzerService": ["WatchAnalysis"],
     "aimass.catalog.v1.DatasetService": ["WatchDatasetImport"],
     "aimass.catalog.v1.ModelService": ["WatchModelImport"],
     "aimass.outlier.v1.OutlierService": ["ScoreStream", "WatchOutlierScan"],
     "aimass.pruner.v1.PrunerService": ["WatchPruningRun"],
-    "aimass.trainer.v1.TrainingService": ["WatchTrainingRun"],
+    "aimass.trainer.v1.TrainingService": ["InjectFault", "WatchTrainingRun"],
     "aimass.tuner.v1.TunerService": ["WatchTuningRun"],
 }
 _RETRY_POLICY = {

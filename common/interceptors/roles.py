@@ -141,7 +141,11 @@ _CHANNELZ = tuple(
     )
 )
 
-_ADMIN = ("/aimass.maintenance.v1.MaintenanceService/Sweep", *_CHANNELZ)
+_ADMIN = (
+    "/aimass.maintenance.v1.MaintenanceService/Sweep",
+    "/aimass.trainer.v1.TrainingService/InjectFault",
+    *_CHANNELZ,
+)
 
 _AGENT = (
     "/aimass.trainer.v1.AgentPoolService/Join",

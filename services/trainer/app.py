@@ -24,6 +24,7 @@ from services.trainer.config import TrainerSettings
 from services.trainer.kind import TRAINING_RUNS
 from services.trainer.pool.holding import LeasedHolding
 from services.trainer.pool.hub import PoolHub
+from services.trainer.pool.injection import Injections
 from services.trainer.pool.servicer import AgentPoolServicer
 from services.trainer.servicer import TrainingServicer
 from services.trainer.validation import Validator
@@ -43,13 +44,13 @@ async def trainer_app() -> AsyncIterator[Sequence[Service]]:
     records = RecordStore(store)
     leftovers = RunLeftovers(TRAINING_RUNS, store, records, SweepSettings().attempt_keep)
     sweeps = Sweeps(store, "trainer", [leftovers])
-    limit = TrainerSettings().trainer_max_runs
+    settings = TrainerSettings()
     async with (
         client.connect(reach.catalog_address, reach.token) as catalog,
         client.connect(reach.outlier_address, reach.token) as outlier,
         _pool(store) as (hub, holding),
         sweeps.each_hour(),
-        hosted_runs(TRAINING_RUNS, store, records, JOB, limit) as runs,
+        hosted_runs(TRAINING_RUNS, store, records, JOB, settings.trainer_max_runs) as runs,
     ):
         validator = Validator(
             dataset_pb2_grpc.DatasetServiceStub(catalog),
@@ -57,8 +58,9 @@ async def trainer_app() -> AsyncIterator[Sequence[Service]]:
             outlier_pb2_grpc.OutlierServiceStub(outlier),
             store,
         )
-        training = TrainingServicer(runs, validator, hub)
-        agents = AgentPoolServicer(hub, holding)
+        injections = Injections(hub, holding, settings.trainer_fault_injection)
+        training = TrainingServicer(runs, validator, hub, injections)
+        agents = AgentPoolServicer(hub, holding, injections.hear)
         yield [
             Service(
                 "aimass.trainer.v1.TrainingService",

@@ -12,6 +12,7 @@ from common.interceptors.auth import caller
 from common.records import RequestId
 from common.runs.service import RunService
 from services.trainer.pool.hub import PoolHub
+from services.trainer.pool.injection import Injections
 from services.trainer.validation import Validator
 
 _METHOD = "/aimass.trainer.v1.TrainingService/CreateTrainingRun"
@@ -24,14 +25,20 @@ class TrainingServicer(trainer_pb2_grpc.TrainingServiceServicer):
         runs: The generic part of all runs.
         validator: Resolves specifications.
         hub: The pool of agents.
+        injections: Hands faults to coordinators.
     """
 
     def __init__(
-        self, runs: RunService[trainer_pb2.TrainingRun], validator: Validator, hub: PoolHub
+        self,
+        runs: RunService[trainer_pb2.TrainingRun],
+        validator: Validator,
+        hub: PoolHub,
+        injections: Injections,
     ) -> None:
         self._runs = runs
         self._validator = validator
         self._hub = hub
+        self._injections = injections
 
     async def CreateTrainingRun(
         self,
@@ -125,3 +132,16 @@ class TrainingServicer(trainer_pb2_grpc.TrainingServiceServicer):
     ) -> trainer_pb2.ListAgentsResponse:
         """Lists the connected agents."""
         return trainer_pb2.ListAgentsResponse(agents=self._hub.agents())
+
+    async def InjectFault(
+        self,
+        request: trainer_pb2.InjectFaultRequest,
+        context: grpc.aio.ServicerContext[
+            trainer_pb2.InjectFaultRequest, trainer_pb2.InjectFaultResponse
+        ],
+    ) -> trainer_pb2.InjectFaultResponse:
+        """Does harm to a live run."""
+        self._injections.require_allowed()
+        await self._runs.get(request.name)
+        done = await self._injections.inject(request, caller().subject)
+        return trainer_pb2.InjectFaultResponse(done=done)

@@ -89,4 +89,5 @@ def test_streams_are_not_retried() -> None:
     named = {
         f"/{service}/{name}" for service, names in client.NOT_RETRIED.items() for name in names
     }
-    assert named == streams
+    # A fault that was injected and not answered is not to be injected twice.
+    assert named == streams | {"/aimass.trainer.v1.TrainingService/InjectFault"}

@@ -16,8 +16,8 @@ def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSuite]:
 
 
 @pytest.fixture(scope="session")
-def table_version(suite: RunningSuite) -> str:
-    """Imports 2,000 rows of a regression table. Returns the version's name."""
+def table() -> bytes:
+    """Returns 2,000 rows of a regression table as a CSV file."""
     generator = np.random.default_rng(7)
     features = generator.uniform(size=(2000, 10))
     target = features[:, 0] + 2 * features[:, 1] - features[:, 2] ** 3
@@ -26,4 +26,10 @@ def table_version(suite: RunningSuite) -> str:
         ",".join(f"{value:.9g}" for value in [*row, label])
         for row, label in zip(features, target, strict=True)
     ]
-    return suite.import_dataset("e2e-table", "table.csv", "\n".join(lines).encode())
+    return "\n".join(lines).encode()
+
+
+@pytest.fixture(scope="session")
+def table_version(suite: RunningSuite, table: bytes) -> str:
+    """Imports the regression table. Returns the version's name."""
+    return suite.import_dataset("e2e-table", "table.csv", table)

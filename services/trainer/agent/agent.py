@@ -16,6 +16,7 @@ from aimass.trainer.v1 import agents_pb2, agents_pb2_grpc, trainer_pb2
 from common import client
 from services.trainer.agent import messages
 from services.trainer.agent.attachment import Attachment, cancelled
+from services.trainer.agent.link import Link
 from services.trainer.agent.settings import AgentSettings
 from services.trainer.agent.warm import WarmProcess
 
@@ -41,6 +42,7 @@ class Agent:
         """
         self._settings = settings
         self._warm = WarmProcess(settings, self, self._warm_changed)
+        self._link = Link()
         self._attachment: Attachment | None = None
         self._task: asyncio.Task[None] | None = None
         self._newest_attempt: dict[str, int] = {}
@@ -113,7 +115,10 @@ class Agent:
         while True:
             joined_at = time.monotonic()
             try:
-                await self._take_assignments()
+                async with self._link.whole():
+                    await self._take_assignments()
+            except TimeoutError:
+                _log.warning("not in the pool: the link is cut")
             except grpc.aio.AioRpcError as error:
                 _log.info("not in the pool: %s %s", error.code().name, error.details())
             if time.monotonic() - joined_at > longest:
@@ -175,7 +180,9 @@ class Agent:
         )
 
     def _attach(self, assignment: agents_pb2.Assignment) -> None:
-        attachment = Attachment(assignment, self._describe(), self._settings, self._warm)
+        attachment = Attachment(
+            assignment, self._describe(), self._settings, self._warm, self._link
+        )
         self._attachment = attachment
         self._idle.clear()
         self._task = asyncio.create_task(self._work(attachment))

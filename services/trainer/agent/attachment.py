@@ -12,7 +12,8 @@ import grpc
 
 from aimass.trainer.v1 import agents_pb2, agents_pb2_grpc, trainer_pb2
 from common import client, telemetry
-from services.trainer.agent import orders
+from services.trainer.agent import faults, orders
+from services.trainer.agent.link import Link
 from services.trainer.agent.settings import AgentSettings, interface_of
 from services.trainer.agent.warm import WarmProcess
 from services.trainer.agent.world import LocalWorld
@@ -37,6 +38,7 @@ class Attachment:
         agent: trainer_pb2.Agent,
         settings: AgentSettings,
         warm: WarmProcess,
+        link: Link,
     ) -> None:
         """Prepares; `run` does the work.
 
@@ -45,8 +47,10 @@ class Attachment:
             agent: How the agent introduces itself.
             settings: The agent's settings.
             warm: Forks the workers.
+            link: Way to the coordinator.
         """
         self.assignment = assignment
+        self._link = link
         self._agent = agent
         self._settings = settings
         self._warm = warm
@@ -91,8 +95,11 @@ class Attachment:
         last_heard = time.monotonic()
         while True:
             try:
-                if await self._converse():
-                    return True
+                async with self._link.whole():
+                    if await self._converse():
+                        return True
+            except TimeoutError:
+                _log.warning("no coordinator: the link is cut")
             except grpc.aio.AioRpcError as error:
                 if error.code() == grpc.StatusCode.UNAUTHENTICATED:
                     return False
@@ -154,6 +161,8 @@ class Attachment:
             self._stop(order.stop_world.world)
         elif kind == "request_commit" and self.world is not None:
             self.world.request_commit()
+        elif kind == "inject_fault":
+            faults.suffer(order.inject_fault, self.world, self._link)
 
     async def _start(self, number: int, to_fork: Sequence[WorkerOrder]) -> None:
         await self.stop_world()

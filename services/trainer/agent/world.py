@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import signal
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +20,7 @@ from services.trainer.worker.process import (
     EXIT_FAULT,
     BoardSnapshot,
     Descriptors,
+    Disturbance,
     ProgressBoard,
     ReportParser,
     WorkerOrder,
@@ -114,6 +116,19 @@ class LocalWorld:
         """Asks the workers for a commit."""
         if self._board is not None:
             self._board.request_commit()
+
+    def signal(self, rank: int, number: signal.Signals) -> None:
+        """Sends a worker a signal, where it lives."""
+        worker = self._find(rank)
+        if worker is not None and worker.is_alive and worker.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker.pid, number)
+
+    def disturb(self, rank: int, disturbance: Disturbance) -> None:
+        """Has a worker suffer, where it lives."""
+        worker = self._find(rank)
+        if worker is not None and worker.is_alive and self._board is not None:
+            self._board.disturb(worker.order.local_rank, disturbance)
 
     def kill(self) -> None:
         """Kills all workers; `gone` is set when they have ended."""

@@ -19,6 +19,7 @@ from services.trainer.coordinator.errors import (
     TrainingFailedError,
     WorkersFailedError,
 )
+from services.trainer.coordinator.injection import inject
 from services.trainer.coordinator.journal import Journal
 from services.trainer.coordinator.members import Member, Members
 from services.trainer.coordinator.pace import Pace
@@ -139,6 +140,13 @@ class Conductor:
         for member in self.members:
             self.members.let_go(member)
         await self._changes.until(lambda: not list(self.members), _PART_SECONDS)
+
+    def inject(self, fault: agents_pb2.Fault) -> agents_pb2.FaultAnswer:
+        """Does harm to the run, as an admin wants it."""
+        world = self._world
+        is_there = world is not None and any(m.world == world.number for m in self.members)
+        seats = world.seats if world is not None and is_there else ()
+        return inject(fault, seats, self.members, self._journal.warn)
 
     def _is_quiet(self) -> bool:
         now = time.monotonic()

@@ -92,6 +92,10 @@ class Journal:
         """Emits a log line of the coordinator's."""
         self._log.emit(event_pb2.LogLine(severity=severity, source="coordinator", text=text))
 
+    def warn(self, text: str) -> None:
+        """Emits a warning of the coordinator's."""
+        self.say(text, event_pb2.SEVERITY_WARNING)
+
     def membership(self, change: event_pb2.MembershipChange) -> None:
         """Tells that the set of workers changed."""
         self.recoveries.note(change)

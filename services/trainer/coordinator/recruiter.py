@@ -10,7 +10,7 @@ import grpc
 from aimass.trainer.v1 import agents_pb2, agents_pb2_grpc
 from common import client
 from common.errors import FencedError
-from services.trainer.coordinator.members import Members
+from services.trainer.coordinator.conductor import Conductor
 
 _log = logging.getLogger(__name__)
 _REDIAL_SECONDS = 0.2
@@ -20,7 +20,7 @@ class Recruiter:
     """Holds the run's place in the pool; dials again while the trainer is away."""
 
     def __init__(
-        self, address: str, token: str, request: agents_pb2.RecruitRequest, members: Members
+        self, address: str, token: str, request: agents_pb2.RecruitRequest, conductor: Conductor
     ) -> None:
         """Prepares; `run` does the work.
 
@@ -28,12 +28,12 @@ class Recruiter:
             address: Address of the trainer.
             token: Bearer token with the agent role.
             request: What the run needs.
-            members: Hears which agents the pool wants back.
+            conductor: Hears which agents the pool wants back, and which faults admins want.
         """
         self._address = address
         self._token = token
         self._request = request
-        self._members = members
+        self._conductor = conductor
         self._is_over = asyncio.Event()
 
     def leave(self) -> None:
@@ -54,16 +54,31 @@ class Recruiter:
                     await asyncio.wait_for(self._is_over.wait(), _REDIAL_SECONDS)
 
     async def _recruit(self, stub: "agents_pb2_grpc.AgentPoolServiceAsyncStub") -> None:
+        answers: asyncio.Queue[agents_pb2.FaultAnswer | None] = asyncio.Queue()
+        leaving = asyncio.create_task(self._end(answers))
         try:
-            async for response in stub.Recruit(self._requests()):
-                self._members.want_back(response.wanted_back)
+            async for response in stub.Recruit(self._requests(answers)):
+                if response.HasField("fault"):
+                    answers.put_nowait(self._conductor.inject(response.fault))
+                else:
+                    self._conductor.members.want_back(response.wanted_back)
         except grpc.aio.AioRpcError as error:
             if error.code() == grpc.StatusCode.FAILED_PRECONDITION:
                 raise FencedError(error.details() or "A newer attempt recruits.") from None
             # The run goes on with the agents it has.
             _log.info("no pool: %s %s", error.code().name, error.details())
-        self._members.want_back(())
+        finally:
+            leaving.cancel()
+        self._conductor.members.want_back(())
 
-    async def _requests(self) -> AsyncIterator[agents_pb2.RecruitRequest]:
+    async def _end(self, answers: "asyncio.Queue[agents_pb2.FaultAnswer | None]") -> None:
+        await self._is_over.wait()
+        answers.put_nowait(None)
+
+    async def _requests(
+        self, answers: "asyncio.Queue[agents_pb2.FaultAnswer | None]"
+    ) -> AsyncIterator[agents_pb2.RecruitRequest]:
         yield self._request
-        await self._is_over.wait()  # the place is held as long as the stream is open
+        # The place is held as long as the stream is open.
+        while (answer := await answers.get()) is not None:
+            yield agents_pb2.RecruitRequest(fault_answer=answer)

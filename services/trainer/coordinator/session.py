@@ -51,7 +51,7 @@ async def conduct(
         workers=run.spec.workers,
         priority_time_ns=run.status.create_time.ToNanoseconds(),
     )
-    recruiter = Recruiter(settings.trainer_address, settings.token, request, conductor.members)
+    recruiter = Recruiter(settings.trainer_address, settings.token, request, conductor)
     recruiting = asyncio.create_task(recruiter.run())
     try:
         return await _first_of(work(), _outcome_of(recruiting), watch())

@@ -100,6 +100,13 @@ class PoolHub:
                 del self._runs[demand.run]
             self._publish()
 
+    def tell_run(self, run: str, message: agents_pb2.RecruitResponse) -> bool:
+        """Tells a run's coordinator something. Returns whether there is one."""
+        if run not in self._runs:
+            return False
+        self._runs[run].put_nowait(message)
+        return True
+
     def _close_streams(self) -> None:
         """Ends all streams: this replica no longer holds the pool."""
         for assignments in self._agents.values():

@@ -20,9 +20,15 @@ _Response = TypeVar("_Response")
 class AgentPoolServicer(agents_pb2_grpc.AgentPoolServiceServicer):
     """Answers for the pool while this replica holds it."""
 
-    def __init__(self, hub: PoolHub, holding: Holding) -> None:
+    def __init__(
+        self,
+        hub: PoolHub,
+        holding: Holding,
+        hear_answer: Callable[[agents_pb2.FaultAnswer], None] = lambda answer: None,
+    ) -> None:
         self._hub = hub
         self._holding = holding
+        self._hear_answer = hear_answer
 
     async def Join(
         self,
@@ -58,7 +64,11 @@ class AgentPoolServicer(agents_pb2_grpc.AgentPoolServiceServicer):
             raise InvalidFieldError("training_run", "The first message says what the run needs.")
         check_demand(first)
         with self._hub.run_stream(demand_of(first)) as queue:
-            async for roster in _answer(queue, request_iterator, lambda _: None):
+
+            def hear(message: agents_pb2.RecruitRequest) -> None:
+                self._hear_answer(message.fault_answer)
+
+            async for roster in _answer(queue, request_iterator, hear):
                 yield roster
 
     def _require_pool(self) -> None:

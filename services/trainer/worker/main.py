@@ -20,6 +20,7 @@ from common.errors import AimassError, UnavailableError
 from common.protobuf import from_plain
 from services.trainer.domain.job import Job, read_job
 from services.trainer.worker.course import Course
+from services.trainer.worker.disturbing import DisturbedReducer
 from services.trainer.worker.engine import DivergedError
 from services.trainer.worker.loop import Outcome
 from services.trainer.worker.process import (
@@ -120,7 +121,7 @@ def _begin(
     """Makes all ready that a new run needs, and goes to where the newest state stands."""
     stage = course.stage(StagePlace())
     pupil = make_pupil(stage.job, store, context.rank)
-    reducer = joining.wait()
+    reducer = DisturbedReducer(joining.wait(), context.progress.disturbance)
     first = Trainee(stage, pupil, context, reducer)
     return StagedTraining(context, store, reducer, course, first)
 

@@ -15,6 +15,7 @@ import time
 import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import IntEnum
 from pathlib import Path
 
 from aimass.trainer.v1 import agents_pb2
@@ -32,8 +33,9 @@ _PR_SET_PDEATHSIG = 1
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LENGTH = struct.Struct("<I")
 
-# The words of a board: three for the host, then two for each local rank.
+# The words of a board: three for the host, then three for each local rank.
 _COMMIT_STEP, _COMMIT_EPOCH, _COMMIT_REQUEST, _RANKS = 0, 1, 2, 3
+_STEP, _BEAT, _DISTURBANCE, _RANK_WORDS = 0, 1, 2, 3
 _WORD_BYTES = 8
 _NOT_REQUESTED, _REQUESTED, _SETTLED = 0, 1, 2
 _END_SECONDS = 2.0
@@ -50,6 +52,14 @@ def die_with_parent(parent: int) -> None:
     _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(EXIT_FAULT)
+
+
+class Disturbance(IntEnum):
+    """What a worker is to suffer, so that it can be seen how its run takes it."""
+
+    NONE = 0
+    SLOW = 1
+    NAN = 2
 
 
 @dataclass(frozen=True)
@@ -86,18 +96,19 @@ class ProgressBoard:
             local_size: Number of workers on this host.
             local_rank: The worker that writes through this object.
         """
-        size = (_RANKS + 2 * local_size) * _WORD_BYTES
+        size = (_RANKS + _RANK_WORDS * local_size) * _WORD_BYTES
         self._memory = mmap.mmap(descriptor, size)
         self._words = memoryview(self._memory).cast("q")
         self._local_size = local_size
-        self._step_word = _RANKS + 2 * local_rank
-        self._beat_word = self._step_word + 1
+        first = _RANKS + _RANK_WORDS * local_rank
+        self._step_word, self._beat_word = first + _STEP, first + _BEAT
+        self._disturbance_word = first + _DISTURBANCE
 
     @staticmethod
     def create(local_size: int) -> int:
         """Returns the descriptor of a new board in anonymous shared memory."""
         descriptor = os.memfd_create("aimass-progress")
-        rank = struct.pack("=qq", -1, 0)
+        rank = struct.pack("=qqq", -1, 0, Disturbance.NONE)
         os.write(descriptor, struct.pack("=qqq", -1, 0, _NOT_REQUESTED) + rank * local_size)
         return descriptor
 
@@ -151,12 +162,20 @@ class ProgressBoard:
         """Asks the workers of this host for a commit; the agent calls it."""
         self._words[_COMMIT_REQUEST] = _REQUESTED
 
+    def disturbance(self) -> Disturbance:
+        """Returns what this worker is to suffer."""
+        return Disturbance(self._words[self._disturbance_word])
+
+    def disturb(self, local_rank: int, disturbance: Disturbance) -> None:
+        """Has a worker suffer; the agent calls it."""
+        self._words[_RANKS + _RANK_WORDS * local_rank + _DISTURBANCE] = disturbance
+
     def read(self) -> BoardSnapshot:
         """Returns what the board says now."""
-        ranks = self._words[_RANKS : _RANKS + 2 * self._local_size].tolist()
+        ranks = self._words[_RANKS : _RANKS + _RANK_WORDS * self._local_size].tolist()
         return BoardSnapshot(
-            steps=tuple(ranks[0::2]),
-            beats=tuple(ranks[1::2]),
+            steps=tuple(ranks[_STEP::_RANK_WORDS]),
+            beats=tuple(ranks[_BEAT::_RANK_WORDS]),
             commit_step=self._words[_COMMIT_STEP],
             commit_epoch=self._words[_COMMIT_EPOCH],
             is_settled=self._words[_COMMIT_REQUEST] == _SETTLED,

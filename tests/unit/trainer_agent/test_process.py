@@ -12,7 +12,12 @@ from hypothesis import strategies as st
 from aimass.trainer.v1 import agents_pb2
 from services.trainer.agent.output import MAX_LINE, LineCutter
 from services.trainer.worker.commits import FILE_NAME, read_commit
-from services.trainer.worker.process import ProgressBoard, ReportParser, ReportPipe
+from services.trainer.worker.process import (
+    Disturbance,
+    ProgressBoard,
+    ReportParser,
+    ReportPipe,
+)
 
 
 def test_board_is_shared() -> None:
@@ -33,6 +38,21 @@ def test_board_is_shared() -> None:
     assert agent.read().steps == (-1, 7)
     assert workers[0].commit_requested(), "an older commit does not answer the request"
     assert not agent.read().is_settled
+    for board in (agent, *workers):
+        board.close()
+    os.close(descriptor)
+
+
+def test_one_worker_is_disturbed() -> None:
+    """A fault hits the worker that it is meant for, until it is taken back."""
+    descriptor = ProgressBoard.create(2)
+    agent = ProgressBoard(descriptor, 2)
+    workers = [ProgressBoard(descriptor, 2, rank) for rank in range(2)]
+    agent.disturb(1, Disturbance.SLOW)
+    found = [worker.disturbance() for worker in workers]
+    assert found == [Disturbance.NONE, Disturbance.SLOW]
+    agent.disturb(1, Disturbance.NONE)
+    assert workers[1].disturbance() is Disturbance.NONE
     for board in (agent, *workers):
         board.close()
     os.close(descriptor)

@@ -9,6 +9,7 @@ from aimass.trainer.v1 import trainer_pb2 as _trainer_pb2
 from aimass.type.v1 import event_pb2 as _event_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 import builtins as _builtins
@@ -102,7 +103,7 @@ Global___Assignment: _TypeAlias = Assignment  # noqa: Y015
 
 @_typing.final
 class RecruitRequest(_message.Message):
-    """From coordinator to pool."""
+    """From coordinator to pool. The first message says what the run needs."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -112,6 +113,7 @@ class RecruitRequest(_message.Message):
     TOKEN_FIELD_NUMBER: _builtins.int
     WORKERS_FIELD_NUMBER: _builtins.int
     PRIORITY_TIME_NS_FIELD_NUMBER: _builtins.int
+    FAULT_ANSWER_FIELD_NUMBER: _builtins.int
     training_run: _builtins.str
     """The run."""
     attempt: _builtins.int
@@ -126,6 +128,10 @@ class RecruitRequest(_message.Message):
     def workers(self) -> _trainer_pb2.WorkerRange:
         """Slots the run needs at least, wants and can use; all three are set."""
 
+    @_builtins.property
+    def fault_answer(self) -> Global___FaultAnswer:
+        """What became of a fault, in a later message; where it is set, the other fields mean nothing."""
+
     def __init__(
         self,
         *,
@@ -135,14 +141,89 @@ class RecruitRequest(_message.Message):
         token: _builtins.str = ...,
         workers: _trainer_pb2.WorkerRange | None = ...,
         priority_time_ns: _builtins.int = ...,
+        fault_answer: Global___FaultAnswer | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["workers", b"workers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fault_answer", b"fault_answer", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "coordinator_address", b"coordinator_address", "priority_time_ns", b"priority_time_ns", "token", b"token", "training_run", b"training_run", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "coordinator_address", b"coordinator_address", "fault_answer", b"fault_answer", "priority_time_ns", b"priority_time_ns", "token", b"token", "training_run", b"training_run", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecruitRequest: _TypeAlias = RecruitRequest  # noqa: Y015
+
+@_typing.final
+class Fault(_message.Message):
+    """A fault to inject into a run; see InjectFaultRequest. All is set that its kind needs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    RANK_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    CALLER_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Number of the fault within the process of the trainer."""
+    kind: _trainer_pb2.FaultKind.ValueType
+    """What to do."""
+    rank: _builtins.int
+    """Rank of the worker."""
+    agent: _builtins.str
+    """Id of the agent; empty for that of rank 0."""
+    caller: _builtins.str
+    """Who wants it: the subject of the caller's token."""
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """How long it lasts."""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        kind: _trainer_pb2.FaultKind.ValueType = ...,
+        rank: _builtins.int = ...,
+        agent: _builtins.str = ...,
+        duration: _duration_pb2.Duration | None = ...,
+        caller: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agent", b"agent", "caller", b"caller", "duration", b"duration", "kind", b"kind", "number", b"number", "rank", b"rank"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Fault: _TypeAlias = Fault  # noqa: Y015
+
+@_typing.final
+class FaultAnswer(_message.Message):
+    """What became of a fault."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    DONE_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """Its number."""
+    done: _builtins.str
+    """What was done, in words; empty where it was refused."""
+    refused: _builtins.str
+    """Why it was refused; empty where it was done."""
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        done: _builtins.str = ...,
+        refused: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done", "number", b"number", "refused", b"refused"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FaultAnswer: _TypeAlias = FaultAnswer  # noqa: Y015
 
 @_typing.final
 class RecruitResponse(_message.Message):
@@ -155,6 +236,7 @@ class RecruitResponse(_message.Message):
     AGENTS_FIELD_NUMBER: _builtins.int
     TOTAL_SLOTS_FIELD_NUMBER: _builtins.int
     WANTED_BACK_FIELD_NUMBER: _builtins.int
+    FAULT_FIELD_NUMBER: _builtins.int
     total_slots: _builtins.int
     """Slots of all connected agents, busy ones included."""
     @_builtins.property
@@ -165,16 +247,21 @@ class RecruitResponse(_message.Message):
     def wanted_back(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Ids of agents that another run needs more; the coordinator lets them go after a commit."""
 
+    @_builtins.property
+    def fault(self) -> Global___Fault:
+        """A fault to inject. Where it is set, nothing else is, and the other fields mean nothing."""
+
     def __init__(
         self,
         *,
         agents: _abc.Iterable[_trainer_pb2.Agent] | None = ...,
         total_slots: _builtins.int = ...,
         wanted_back: _abc.Iterable[_builtins.str] | None = ...,
+        fault: Global___Fault | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fault", b"fault"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "total_slots", b"total_slots", "wanted_back", b"wanted_back"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "fault", b"fault", "total_slots", b"total_slots", "wanted_back", b"wanted_back"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -661,6 +748,7 @@ class Order(_message.Message):
     REQUEST_COMMIT_FIELD_NUMBER: _builtins.int
     FINISH_FIELD_NUMBER: _builtins.int
     BUILD_PACKAGE_FIELD_NUMBER: _builtins.int
+    INJECT_FAULT_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def start_world(self) -> Global___StartWorld:
         """Start workers."""
@@ -681,6 +769,10 @@ class Order(_message.Message):
     def build_package(self) -> Global___BuildPackage:
         """Build and publish the model package from the newest commit of this host."""
 
+    @_builtins.property
+    def inject_fault(self) -> Global___Fault:
+        """Do harm to a worker of this host, or to the agent itself."""
+
     def __init__(
         self,
         *,
@@ -689,12 +781,13 @@ class Order(_message.Message):
         request_commit: Global___RequestCommit | None = ...,
         finish: Global___Finish | None = ...,
         build_package: Global___BuildPackage | None = ...,
+        inject_fault: Global___Fault | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["build_package", b"build_package", "finish", b"finish", "kind", b"kind", "request_commit", b"request_commit", "start_world", b"start_world", "stop_world", b"stop_world"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["build_package", b"build_package", "finish", b"finish", "inject_fault", b"inject_fault", "kind", b"kind", "request_commit", b"request_commit", "start_world", b"start_world", "stop_world", b"stop_world"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["build_package", b"build_package", "finish", b"finish", "kind", b"kind", "request_commit", b"request_commit", "start_world", b"start_world", "stop_world", b"stop_world"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["build_package", b"build_package", "finish", b"finish", "inject_fault", b"inject_fault", "kind", b"kind", "request_commit", b"request_commit", "start_world", b"start_world", "stop_world", b"stop_world"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["start_world", "stop_world", "request_commit", "finish", "build_package"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["start_world", "stop_world", "request_commit", "finish", "build_package", "inject_fault"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 

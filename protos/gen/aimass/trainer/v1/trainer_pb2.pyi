@@ -232,6 +232,58 @@ OPTIMIZER_KIND_SGD: OptimizerKind.ValueType  # 3
 """Stochastic gradient descent with momentum."""
 Global___OptimizerKind: _TypeAlias = OptimizerKind  # noqa: Y015
 
+class _FaultKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FaultKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FaultKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FAULT_KIND_UNSPECIFIED: _FaultKind.ValueType  # 0
+    """Refused."""
+    FAULT_KIND_KILL_WORKER: _FaultKind.ValueType  # 1
+    """A worker is killed (SIGKILL). The run goes on from the last commit."""
+    FAULT_KIND_FREEZE_WORKER: _FaultKind.ValueType  # 2
+    """A worker is stopped (SIGSTOP). The run goes on from the last commit."""
+    FAULT_KIND_SLOW_WORKER: _FaultKind.ValueType  # 3
+    """Each step of a worker takes 0.1 s longer, for `duration` or until its world ends. The run goes on."""
+    FAULT_KIND_NAN_BATCH: _FaultKind.ValueType  # 4
+    """The next batch of a worker gives NaN. The run ends FAILED, reason DIVERGED."""
+    FAULT_KIND_KILL_AGENT: _FaultKind.ValueType  # 5
+    """An agent is killed (SIGKILL) with all its workers; what supervises it starts it again. The run goes on
+    without it, from the last commit.
+    """
+    FAULT_KIND_CUT_LINK: _FaultKind.ValueType  # 6
+    """An agent drops its connections, to the trainer and to the run, and dials nobody for `duration`. Its
+    workers end after 5 s. The run goes on without it, from the last commit.
+    """
+    FAULT_KIND_KILL_COORDINATOR: _FaultKind.ValueType  # 7
+    """The run's own process is killed (SIGKILL) half a second later. The next attempt takes the run over."""
+
+class FaultKind(_FaultKind, metaclass=_FaultKindEnumTypeWrapper):
+    """Harm to do to a run."""
+
+FAULT_KIND_UNSPECIFIED: FaultKind.ValueType  # 0
+"""Refused."""
+FAULT_KIND_KILL_WORKER: FaultKind.ValueType  # 1
+"""A worker is killed (SIGKILL). The run goes on from the last commit."""
+FAULT_KIND_FREEZE_WORKER: FaultKind.ValueType  # 2
+"""A worker is stopped (SIGSTOP). The run goes on from the last commit."""
+FAULT_KIND_SLOW_WORKER: FaultKind.ValueType  # 3
+"""Each step of a worker takes 0.1 s longer, for `duration` or until its world ends. The run goes on."""
+FAULT_KIND_NAN_BATCH: FaultKind.ValueType  # 4
+"""The next batch of a worker gives NaN. The run ends FAILED, reason DIVERGED."""
+FAULT_KIND_KILL_AGENT: FaultKind.ValueType  # 5
+"""An agent is killed (SIGKILL) with all its workers; what supervises it starts it again. The run goes on
+without it, from the last commit.
+"""
+FAULT_KIND_CUT_LINK: FaultKind.ValueType  # 6
+"""An agent drops its connections, to the trainer and to the run, and dials nobody for `duration`. Its
+workers end after 5 s. The run goes on without it, from the last commit.
+"""
+FAULT_KIND_KILL_COORDINATOR: FaultKind.ValueType  # 7
+"""The run's own process is killed (SIGKILL) half a second later. The next attempt takes the run over."""
+Global___FaultKind: _TypeAlias = FaultKind  # noqa: Y015
+
 @_typing.final
 class TrainingRun(_message.Message):
     """A training run."""
@@ -2252,3 +2304,67 @@ class Agent(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Agent: _TypeAlias = Agent  # noqa: Y015
+
+@_typing.final
+class InjectFaultRequest(_message.Message):
+    """Asks for a fault."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    RANK_FIELD_NUMBER: _builtins.int
+    AGENT_FIELD_NUMBER: _builtins.int
+    DURATION_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """`trainingRuns/{training_run}`."""
+    kind: Global___FaultKind.ValueType
+    """What to do. Required."""
+    rank: _builtins.int
+    """Rank of the worker, for faults of a worker only. Default: 0."""
+    agent: _builtins.str
+    """Id of the agent, for faults of an agent only. Default: the agent of rank 0."""
+    @_builtins.property
+    def duration(self) -> _duration_pb2.Duration:
+        """How long it lasts, 0.1 s to 10 minutes, for SLOW_WORKER and CUT_LINK only. Default: 10 s."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        kind: Global___FaultKind.ValueType = ...,
+        rank: _builtins.int | None = ...,
+        agent: _builtins.str = ...,
+        duration: _duration_pb2.Duration | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_rank", b"_rank", "duration", b"duration", "rank", b"rank"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rank", b"_rank", "agent", b"agent", "duration", b"duration", "kind", b"kind", "name", b"name", "rank", b"rank"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__rank: _TypeAlias = _typing.Literal["rank"]  # noqa: Y015
+    _WhichOneofArgType__rank: _TypeAlias = _typing.Literal["_rank", b"_rank"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rank) -> _WhichOneofReturnType__rank | None: ...
+
+Global___InjectFaultRequest: _TypeAlias = InjectFaultRequest  # noqa: Y015
+
+@_typing.final
+class InjectFaultResponse(_message.Message):
+    """What was done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DONE_FIELD_NUMBER: _builtins.int
+    done: _builtins.str
+    """In words, for example `worker 1 on agent-2 is killed`."""
+    def __init__(
+        self,
+        *,
+        done: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["done", b"done"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___InjectFaultResponse: _TypeAlias = InjectFaultResponse  # noqa: Y015

@@ -72,6 +72,11 @@ class TrainingServiceStub:
                 request_serializer=aimass_dot_trainer_dot_v1_dot_trainer__pb2.ListAgentsRequest.SerializeToString,
                 response_deserializer=aimass_dot_trainer_dot_v1_dot_trainer__pb2.ListAgentsResponse.FromString,
                 _registered_method=True)
+        self.InjectFault = channel.unary_unary(
+                '/aimass.trainer.v1.TrainingService/InjectFault',
+                request_serializer=aimass_dot_trainer_dot_v1_dot_trainer__pb2.InjectFaultRequest.SerializeToString,
+                response_deserializer=aimass_dot_trainer_dot_v1_dot_trainer__pb2.InjectFaultResponse.FromString,
+                _registered_method=True)
 
 
 class TrainingServiceServicer:
@@ -132,6 +137,16 @@ class TrainingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def InjectFault(self, request, context):
+        """Does harm to a live run, so that you can prove on your own cluster that it survives. Answers when it
+        was done, or for faults of an agent when the agent was told; the run's log says who had what done.
+        FAILED_PRECONDITION unless the trainer's setting AIMASS_TRAINER_FAULT_INJECTION is true, and while
+        the run has no such worker or agent. Not idempotent, never retried. Needs the admin role.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_TrainingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -169,6 +184,11 @@ def add_TrainingServiceServicer_to_server(servicer, server):
                     servicer.ListAgents,
                     request_deserializer=aimass_dot_trainer_dot_v1_dot_trainer__pb2.ListAgentsRequest.FromString,
                     response_serializer=aimass_dot_trainer_dot_v1_dot_trainer__pb2.ListAgentsResponse.SerializeToString,
+            ),
+            'InjectFault': grpc.unary_unary_rpc_method_handler(
+                    servicer.InjectFault,
+                    request_deserializer=aimass_dot_trainer_dot_v1_dot_trainer__pb2.InjectFaultRequest.FromString,
+                    response_serializer=aimass_dot_trainer_dot_v1_dot_trainer__pb2.InjectFaultResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -361,6 +381,33 @@ class TrainingService:
             '/aimass.trainer.v1.TrainingService/ListAgents',
             aimass_dot_trainer_dot_v1_dot_trainer__pb2.ListAgentsRequest.SerializeToString,
             aimass_dot_trainer_dot_v1_dot_trainer__pb2.ListAgentsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def InjectFault(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/aimass.trainer.v1.TrainingService/InjectFault',
+            aimass_dot_trainer_dot_v1_dot_trainer__pb2.InjectFaultRequest.SerializeToString,
+            aimass_dot_trainer_dot_v1_dot_trainer__pb2.InjectFaultResponse.FromString,
             options,
             channel_credentials,
             insecure,

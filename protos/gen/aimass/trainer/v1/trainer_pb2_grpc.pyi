@@ -58,6 +58,12 @@ class TrainingServiceStub:
     """
     ListAgents: _grpc.UnaryUnaryMultiCallable[_trainer_pb2.ListAgentsRequest, _trainer_pb2.ListAgentsResponse]
     """Lists the worker agents that are connected now, with what they are doing. Needs the viewer role."""
+    InjectFault: _grpc.UnaryUnaryMultiCallable[_trainer_pb2.InjectFaultRequest, _trainer_pb2.InjectFaultResponse]
+    """Does harm to a live run, so that you can prove on your own cluster that it survives. Answers when it
+    was done, or for faults of an agent when the agent was told; the run's log says who had what done.
+    FAILED_PRECONDITION unless the trainer's setting AIMASS_TRAINER_FAULT_INJECTION is true, and while
+    the run has no such worker or agent. Not idempotent, never retried. Needs the admin role.
+    """
 
 @_typing.type_check_only
 class TrainingServiceAsyncStub(TrainingServiceStub):
@@ -87,6 +93,12 @@ class TrainingServiceAsyncStub(TrainingServiceStub):
     """
     ListAgents: _aio.UnaryUnaryMultiCallable[_trainer_pb2.ListAgentsRequest, _trainer_pb2.ListAgentsResponse]  # type: ignore[assignment]
     """Lists the worker agents that are connected now, with what they are doing. Needs the viewer role."""
+    InjectFault: _aio.UnaryUnaryMultiCallable[_trainer_pb2.InjectFaultRequest, _trainer_pb2.InjectFaultResponse]  # type: ignore[assignment]
+    """Does harm to a live run, so that you can prove on your own cluster that it survives. Answers when it
+    was done, or for faults of an agent when the agent was told; the run's log says who had what done.
+    FAILED_PRECONDITION unless the trainer's setting AIMASS_TRAINER_FAULT_INJECTION is true, and while
+    the run has no such worker or agent. Not idempotent, never retried. Needs the admin role.
+    """
 
 class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
     """Trains networks on elastic Horovod workers."""
@@ -155,5 +167,17 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_trainer_pb2.ListAgentsResponse, _abc.Awaitable[_trainer_pb2.ListAgentsResponse]]:
         """Lists the worker agents that are connected now, with what they are doing. Needs the viewer role."""
+
+    @_abc_1.abstractmethod
+    def InjectFault(
+        self,
+        request: _trainer_pb2.InjectFaultRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_trainer_pb2.InjectFaultResponse, _abc.Awaitable[_trainer_pb2.InjectFaultResponse]]:
+        """Does harm to a live run, so that you can prove on your own cluster that it survives. Answers when it
+        was done, or for faults of an agent when the agent was told; the run's log says who had what done.
+        FAILED_PRECONDITION unless the trainer's setting AIMASS_TRAINER_FAULT_INJECTION is true, and while
+        the run has no such worker or agent. Not idempotent, never retried. Needs the admin role.
+        """
 
 def add_TrainingServiceServicer_to_server(servicer: TrainingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
