@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+import grpc
 import psutil
 import pytest
 
@@ -133,6 +134,14 @@ def test_waits_visibly_for_workers_then_fails(suite: RunningSuite, table_version
     run = suite.get_run(name)
     assert run.status.state == run_pb2.RUN_STATE_FAILED
     assert "workers" in run.status.error.message
+
+
+def test_no_fault_is_injected_where_the_operator_did_not_allow_it(suite: RunningSuite) -> None:
+    """The error names the setting."""
+    kind = trainer_pb2.FAULT_KIND_KILL_WORKER
+    request = trainer_pb2.InjectFaultRequest(name="trainingRuns/any", kind=kind)
+    with pytest.raises(grpc.RpcError, match="AIMASS_TRAINER_FAULT_INJECTION=true"):
+        suite.training.InjectFault(request)
 
 
 def test_pruning_with_the_store_away_for_twenty_seconds(

@@ -97,10 +97,3 @@ def test_who_is_not_there_cannot_be_broken(breakable: RunningSuite, version: str
     assert not breakable.get_run(name).recoveries.total.count
     with pytest.raises(grpc.RpcError, match="no coordinator"):
         breakable.training.InjectFault(fault(name, "KILL_WORKER"))
-
-
-def test_off_unless_the_operator_allows_it(suite: RunningSuite, table_version: str) -> None:
-    """The error names the setting."""
-    request = fault("trainingRuns/any", "KILL_WORKER")
-    with pytest.raises(grpc.RpcError, match="AIMASS_TRAINER_FAULT_INJECTION=true"):
-        suite.training.InjectFault(request)

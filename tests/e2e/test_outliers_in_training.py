@@ -14,7 +14,7 @@ from aimass.outlier.v1 import outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import event_pb2, network_pb2, run_pb2
 from common.testing.suite import RunningSuite
-from tests.e2e.test_faults import is_alive, kill
+from tests.e2e.faults import is_alive, kill
 
 pytestmark = pytest.mark.slow
 
