@@ -13,10 +13,7 @@ from aimass.type.v1 import artifact_pb2
 from common.errors import FieldViolation, InvalidFieldError, InvalidInputError
 from common.networks.specification import NetworkSpecification, Specification
 from common.protobuf import from_plain, resolve
-from services.trainer.domain.augmentation.specification import (
-    Augmentation,
-    augmentation_problems,
-)
+from services.trainer.domain.augmentation.specification import Augmentation, augmentation_problems
 from services.trainer.domain.loss import Loss, loss_problems
 from services.trainer.domain.optimisation import (
     EarlyStopping,

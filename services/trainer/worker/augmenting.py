@@ -23,7 +23,8 @@ from services.trainer.domain.augmentation.mixing import (
     shares_of_classes,
 )
 from services.trainer.domain.augmentation.pipeline import MIXING, Pixels, RowChanges, mixed
-from services.trainer.domain.augmentation.specification import Augmentation, Interpolation
+from services.trainer.domain.augmentation.policies import Interpolation
+from services.trainer.domain.augmentation.specification import Augmentation
 from services.trainer.domain.augmentation.tables import SimilarTargets, nearest, steps
 from services.trainer.worker.data import Batch, TrainingRows
 

@@ -16,7 +16,8 @@ from common.data.schema import (
 from common.errors import InvalidInputError
 from common.networks.specification import NetworkInput
 from common.protobuf import from_plain
-from services.trainer.domain.augmentation.specification import Crop, automatic_policies
+from services.trainer.domain.augmentation.policies import Crop
+from services.trainer.domain.augmentation.specification import automatic_policies
 from services.trainer.domain.estimate import estimate, evaluation_rows
 from services.trainer.domain.origins import TrainedNetwork
 from services.trainer.domain.resolution import resolve_against_data

@@ -13,7 +13,7 @@ from kornia.geometry.transform import warp_affine
 from torch import Tensor
 
 from services.trainer.domain.augmentation.draws import Draws, Floats
-from services.trainer.domain.augmentation.specification import Affine, Border, Crop, Flip
+from services.trainer.domain.augmentation.policies import Affine, Border, Crop, Flip
 
 Maps = npt.NDArray[np.float64]
 Size = tuple[int, int]

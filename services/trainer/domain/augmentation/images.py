@@ -7,7 +7,7 @@ from kornia import enhance
 from torch import Tensor
 
 from services.trainer.domain.augmentation.draws import Draws, Floats
-from services.trainer.domain.augmentation.specification import Color, Erasing
+from services.trainer.domain.augmentation.policies import Color, Erasing
 
 Rectangles = npt.NDArray[np.int64]
 """First row, last row + 1, first column, last column + 1 of each image, shape (rows, 4)."""

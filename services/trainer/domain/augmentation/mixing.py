@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from services.trainer.domain.augmentation.draws import Draws, Floats, Integers
 from services.trainer.domain.augmentation.images import inside, tensor
-from services.trainer.domain.augmentation.specification import CutMix, Mixup
+from services.trainer.domain.augmentation.policies import CutMix, Mixup
 
 Inputs = dict[str, Tensor]
 """A network's inputs by name, rows first."""

@@ -21,10 +21,8 @@ from services.trainer.domain.augmentation.geometry import (
 )
 from services.trainer.domain.augmentation.images import erased, recolored
 from services.trainer.domain.augmentation.mixing import Inputs, cut_mix, mixup
-from services.trainer.domain.augmentation.rand_augment import rand_augmented
-from services.trainer.domain.augmentation.specification import (
+from services.trainer.domain.augmentation.policies import (
     Affine,
-    Augmentation,
     Border,
     CategoryDropout,
     Color,
@@ -32,9 +30,10 @@ from services.trainer.domain.augmentation.specification import (
     Erasing,
     Flip,
     Noise,
-    Policy,
     RandAugment,
 )
+from services.trainer.domain.augmentation.rand_augment import rand_augmented
+from services.trainer.domain.augmentation.specification import Augmentation, Policy
 from services.trainer.domain.augmentation.tables import forgotten, noisy
 
 MIXING = frozenset({"mixup", "cut_mix"})

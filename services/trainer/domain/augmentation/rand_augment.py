@@ -23,7 +23,7 @@ from services.trainer.domain.augmentation.geometry import (
     warped,
 )
 from services.trainer.domain.augmentation.images import tensor
-from services.trainer.domain.augmentation.specification import Border, RandAugment
+from services.trainer.domain.augmentation.policies import Border, RandAugment
 
 LARGEST_MAGNITUDE = 30.0
 # What the largest magnitude means.

@@ -7,116 +7,39 @@ from pydantic import Field, model_validator
 
 from common.errors import InvalidFieldError
 from common.networks.specification import NetworkInput, Specification
+from services.trainer.domain.augmentation.policies import (
+    DATA,
+    HALF,
+    KINDS,
+    Affine,
+    Border,
+    CategoryDropout,
+    CharacterNoise,
+    Color,
+    Crop,
+    CutMix,
+    Data,
+    Erasing,
+    Flip,
+    Interpolation,
+    Jitter,
+    Mixup,
+    Noise,
+    Permutation,
+    RandAugment,
+    Scaling,
+    Synonyms,
+    TimeWarp,
+    WindowSlice,
+    WordDeletion,
+    WordSwap,
+)
 from services.trainer.domain.loss import Problem
-
-Data = Literal["images", "tables"]
-Border = Literal["edge", "black", "reflection"]
 
 DEFAULT_CROP_SHARE = 8
 """The default padding of a crop is the shorter side divided by this."""
 DEFAULT_SATURATION = 0.2
 DEFAULT_HUE = 0.02
-
-
-class Flip(Specification):
-    """Mirrors images."""
-
-    axis: Literal["horizontal", "vertical"] = "horizontal"
-
-
-class Crop(Specification):
-    """Shifts images by whole pixels, as cutting windows out of padded ones does."""
-
-    padding: int | None = Field(None, ge=1, le=1_024)
-
-
-class Affine(Specification):
-    """Turns, shifts, scales and shears images."""
-
-    rotation: float = Field(10.0, ge=0, le=180)
-    translation: float = Field(0.05, ge=0, le=0.5)
-    scaling: float = Field(0.1, ge=0, le=1)
-    shear: float = Field(5.0, ge=0, le=45)
-
-
-class Color(Specification):
-    """Changes how light and how colourful images are."""
-
-    brightness: float = Field(0.2, ge=0, le=1)
-    contrast: float = Field(0.2, ge=0, le=1)
-    saturation: float | None = Field(None, ge=0, le=1)
-    hue: float | None = Field(None, ge=0, le=0.5)
-
-
-class Erasing(Specification):
-    """Hides a rectangle of each image."""
-
-    min_area: float = Field(0.02, gt=0, le=1)
-    max_area: float = Field(0.2, gt=0, le=1)
-    min_ratio: float = Field(0.3, gt=0, le=1)
-
-    @model_validator(mode="after")
-    def _is_ordered(self) -> "Erasing":
-        if self.min_area > self.max_area:
-            raise ValueError("min_area must be at most max_area; lower it, or raise max_area")
-        return self
-
-
-class RandAugment(Specification):
-    """Draws changes of images from a fixed set."""
-
-    operations: int = Field(2, ge=1, le=16)
-    magnitude: float = Field(9.0, ge=0, le=30)
-
-
-class Mixup(Specification):
-    """Blends rows with others, targets included."""
-
-    alpha: float = Field(0.2, gt=0, le=10)
-    target_bandwidth: float | None = Field(None, gt=0, le=10)
-
-
-class CutMix(Specification):
-    """Puts rectangles of other images into images, with their share of the target."""
-
-    alpha: float = Field(1.0, gt=0, le=10)
-
-
-class Noise(Specification):
-    """Adds noise to numbers, in deviations of their columns."""
-
-    scale: float = Field(0.1, gt=0, le=10)
-
-
-class Interpolation(Specification):
-    """Puts rows between themselves and a similar one of the same class."""
-
-    candidates: int = Field(10, ge=1, le=100)
-
-
-class CategoryDropout(Specification):
-    """Makes categories unknown."""
-
-    rate: float = Field(0.1, gt=0, lt=1)
-
-
-DATA: dict[str, tuple[Data, ...]] = {
-    "flip": ("images",),
-    "crop": ("images",),
-    "affine": ("images",),
-    "color": ("images",),
-    "erasing": ("images",),
-    "rand_augment": ("images",),
-    "mixup": ("images", "tables"),
-    "cut_mix": ("images",),
-    "noise": ("tables",),
-    "interpolation": ("tables",),
-    "category_dropout": ("tables",),
-}
-"""What each kind of policy changes."""
-KINDS = tuple(DATA)
-HALF = frozenset({"flip", "erasing", "cut_mix"})
-"""Kinds that change every other row unless told otherwise; the rest change every row."""
 
 
 class Policy(Specification):
@@ -134,6 +57,15 @@ class Policy(Specification):
     noise: Noise | None = None
     interpolation: Interpolation | None = None
     category_dropout: CategoryDropout | None = None
+    jitter: Jitter | None = None
+    scaling: Scaling | None = None
+    time_warp: TimeWarp | None = None
+    window_slice: WindowSlice | None = None
+    permutation: Permutation | None = None
+    character_noise: CharacterNoise | None = None
+    word_swap: WordSwap | None = None
+    word_deletion: WordDeletion | None = None
+    synonyms: Synonyms | None = None
 
     @model_validator(mode="after")
     def _has_one_kind(self) -> "Policy":

@@ -8,7 +8,7 @@ from torch import Tensor
 from common.models.preprocessing import UNKNOWN_CODE
 from services.trainer.domain.augmentation.draws import Draws, Floats, Integers
 from services.trainer.domain.augmentation.images import tensor
-from services.trainer.domain.augmentation.specification import CategoryDropout, Noise
+from services.trainer.domain.augmentation.policies import CategoryDropout, Noise
 
 _NEAR_SHARE = 20
 """Near targets are those of the 1/20 of the rows around a row's own."""

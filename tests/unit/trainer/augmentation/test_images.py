@@ -18,8 +18,7 @@ from services.trainer.domain.augmentation.geometry import (
     warped,
 )
 from services.trainer.domain.augmentation.images import erased, recolored
-from services.trainer.domain.augmentation.rand_augment import rand_augmented
-from services.trainer.domain.augmentation.specification import (
+from services.trainer.domain.augmentation.policies import (
     Affine,
     Border,
     Color,
@@ -28,6 +27,7 @@ from services.trainer.domain.augmentation.specification import (
     Flip,
     RandAugment,
 )
+from services.trainer.domain.augmentation.rand_augment import rand_augmented
 
 SIZE = (12, 16)
 

@@ -15,12 +15,7 @@ from services.trainer.domain.augmentation.mixing import (
     partners,
     shares_of_classes,
 )
-from services.trainer.domain.augmentation.specification import (
-    CategoryDropout,
-    CutMix,
-    Mixup,
-    Noise,
-)
+from services.trainer.domain.augmentation.policies import CategoryDropout, CutMix, Mixup, Noise
 from services.trainer.domain.augmentation.tables import (
     SimilarTargets,
     forgotten,
