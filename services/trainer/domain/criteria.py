@@ -43,18 +43,19 @@ class ClassCriterion:
         """See `Criterion`."""
         if target.dim() > 1:
             return (target * self._of_each_class(output)).sum(dim=1)
-        wanted = target if self.savings is None else self.savings[target]
+        wanted = target if self.savings is None else self.savings.to(target.device)[target]
         losses = functional.cross_entropy(
             output, wanted, reduction="none", label_smoothing=self.smoothing
         )
-        return self._focused(losses) * self.factors[target]
+        return self._focused(losses) * self.factors.to(target.device)[target]
 
     def _of_each_class(self, output: Tensor) -> Tensor:
         """Returns the loss of each row were each class its truth, shape (rows, classes)."""
         classes = output.shape[1]
         wanted = torch.eye(classes) if self.savings is None else self.savings
+        wanted = wanted.to(output.device)
         wanted = (1 - self.smoothing) * wanted + self.smoothing / classes
-        return self._focused(-output.log_softmax(dim=1) @ wanted.T) * self.factors
+        return self._focused(-output.log_softmax(dim=1) @ wanted.T) * self.factors.to(output.device)
 
     def _focused(self, losses: Tensor) -> Tensor:
         """Returns losses times the focal factor."""

@@ -54,12 +54,15 @@ def restore_optimizer(
     Args:
         optimizer: A fresh one of the same kind.
         tensors: What `optimizer_tensors` gave; empty before the first step.
-        steps: Steps that were done.
+        steps: Updates that were done.
     """
     if not tensors:
         return
     (parameter,) = optimizer.param_groups[0]["params"]
-    state: dict[str, Tensor] = {name: tensor.clone() for name, tensor in tensors.items()}
+    device = parameter.device
+    state: dict[str, Tensor] = {
+        name: tensor.to(device, copy=True) for name, tensor in tensors.items()
+    }
     if "exp_avg" in state:
-        state["step"] = torch.tensor(float(steps))
+        state["step"] = torch.tensor(float(steps), device=device)
     optimizer.state[parameter] = state

@@ -28,6 +28,7 @@ DEFAULT_TEMPERATURE = 4.0
 
 Task = Literal["classification", "regression"]
 Monitor = Literal["loss", "accuracy", "none", "objective"]
+Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Use = Literal["keep", "drop", "down_weight"]
 USES: tuple[Use, ...] = ("keep", "drop", "down_weight")
 
@@ -132,6 +133,7 @@ class TrainingSpecification(Specification):
     max_duration: float | None = Field(None, ge=1, le=30 * 86_400)
     loss: Loss | None = None
     augmentation: Augmentation | None = None
+    precision: Precision = "auto"
 
     @property
     def proof(self) -> OutlierProof | None:

@@ -40,6 +40,13 @@ class Batch:
     target: Tensor
     weight: Tensor
 
+    def to(self, device: torch.device) -> "Batch":
+        """Returns the rows on a device."""
+        if device.type == "cpu":
+            return self
+        inputs = tuple(tensor.to(device) for tensor in self.inputs)
+        return Batch(inputs, self.target.to(device), self.weight.to(device))
+
 
 class TrainingRows:
     """A data set version, transformed, with its training and validation rows.

@@ -15,6 +15,7 @@ from services.trainer.domain.objective import Objective, Objectives
 from services.trainer.domain.optimizers import make_optimizer, set_learning_rate
 from services.trainer.domain.sampling import rank_slice
 from services.trainer.domain.specification import TrainingSpecification
+from services.trainer.worker.arithmetic import CPU, Arithmetic
 from services.trainer.worker.averaging import WeightAverage
 from services.trainer.worker.batches import Batches, Share
 from services.trainer.worker.data import Batch, TrainingRows
@@ -24,14 +25,15 @@ from services.trainer.worker.reduction import Reducer
 
 
 class DivergedError(Exception):
-    """The loss is no longer a number.
+    """The loss is no longer a number, or its gradients are none.
 
     Attributes:
         step: The step, counted from 1, after which it was seen.
     """
 
-    def __init__(self, step: int, loss: float) -> None:
-        super().__init__(f"The loss became {loss} at step {step}.")
+    def __init__(self, step: int, loss: float, what: str = "loss") -> None:
+        became = f"loss became {loss}" if what == "loss" else f"{what} overflowed"
+        super().__init__(f"The {became} at step {step}.")
         self.step = step
 
 
@@ -42,6 +44,7 @@ class Engine:
         flat: The network.
         optimizer: Over its flat parameter.
         average: Of its weights, which becomes the model; None where the weights themselves do.
+        arithmetic: How it computes.
         steps_per_epoch: Optimizer steps of an epoch.
     """
 
@@ -54,6 +57,7 @@ class Engine:
         reducer: Reducer,
         rank: int,
         size: int,
+        arithmetic: Arithmetic | None = None,
     ) -> None:
         """Puts the parts together.
 
@@ -65,14 +69,19 @@ class Engine:
             reducer: Sums over the world's workers.
             rank: This worker.
             size: Workers in the world.
+            arithmetic: How it computes; single precision on the processor by default.
         """
-        self.flat = FlatNetwork(pupil.network, objectives.learning.sums)
+        self.arithmetic = arithmetic or Arithmetic()
+        self._device = self.arithmetic.device
+        self.flat = FlatNetwork(pupil.network, objectives.learning.sums, self._device)
         self.optimizer = make_optimizer(specification.optimizer, self.flat.parameters)
         decay = specification.optimizer.ema_decay
         self.average = None if decay is None else WeightAverage(decay, self.flat)
         self._batches = Batches(rows, specification, rank, size)
         self.steps_per_epoch = self._batches.steps_per_epoch
         self._teacher = pupil.teacher
+        if pupil.teacher is not None:
+            pupil.teacher.network.to(self._device)
         self._decay = self._growing_decay(pupil, specification.epochs * self.steps_per_epoch)
         self._objective = objectives.learning
         self._measuring = objectives.measuring
@@ -107,7 +116,8 @@ class Engine:
             The objective's sums over all rows of the global batch, before the update.
 
         Raises:
-            DivergedError: The loss of the global batch is not finite.
+            DivergedError: The loss of the global batch is not finite, or its gradients are not,
+                however small the loss is scaled.
             HorovodInternalError: Another worker is gone.
         """
         self._backward(number, self._batches.take(number))
@@ -117,6 +127,14 @@ class Engine:
         sums: list[float] = self.flat.sums.tolist()
         if not math.isfinite(sums[1]):
             raise DivergedError(number + 1, sums[1])
+        if self.arithmetic.unscale(self.flat.gradient):
+            self._update(number, learning_rate)
+        elif self.arithmetic.scale.is_exhausted:
+            raise DivergedError(number + 1, sums[1], "gradients")
+        return sums
+
+    def _update(self, number: int, learning_rate: float) -> None:
+        """Moves the weights by the summed gradients."""
         self._clip()
         set_learning_rate(self.optimizer, learning_rate)
         self.optimizer.step()
@@ -124,7 +142,6 @@ class Engine:
             self._decay.apply(self.flat.parameters, number + 1, learning_rate)
         if self.average is not None:
             self.average.update(number + 1)
-        return sums
 
     def evaluate(self, beat: Callable[[], None]) -> list[float]:
         """Returns the sums of what would be the model now over all validation rows.
@@ -144,7 +161,8 @@ class Engine:
         """
         mine = rows[rank_slice(len(rows), self._rank, self._size)]
         network = self.flat.network
-        total = evaluate(network, self._measuring, self._rows, mine, self._evaluation_rows, beat)
+        objective, at_once = self._measuring, self._evaluation_rows
+        total = evaluate(network, objective, self._rows, mine, at_once, beat, self._device)
         self._reducer.start(total)
         self._reducer.wait()
         sums: list[float] = total.tolist()
@@ -165,7 +183,7 @@ class Engine:
         self.flat.sums.zero_()
         self._seed(number)
         for batch in share.batches():
-            self._add_gradients(batch, share.weight)
+            self._add_gradients(batch.to(self._device), share.weight)
         self.flat.gather_gradients()
         if self._size > 1:
             self.flat.buffers.mul_(share.size / share.total)
@@ -179,11 +197,12 @@ class Engine:
         """
         # A single row has no batch statistics: it is normalised by the running ones.
         self.flat.network.train(len(batch.target) > 1 or not self._needs_pairs)
-        output = self.flat.network(*batch.inputs)
+        with self.arithmetic.autocast():
+            output = self.flat.network(*batch.inputs).float()
         losses = self._objective.losses(output, batch.target)
         if weight > 0:
             learned = self._taught(losses, output, batch)
-            torch.autograd.backward(batch.weight @ learned / weight)
+            torch.autograd.backward(self.arithmetic.scaled(batch.weight @ learned / weight))
         with torch.no_grad():
             sums = self._objective.add_up(output, losses, batch.target, batch.weight)
             self.flat.sums.add_(sums)
@@ -192,7 +211,8 @@ class Engine:
         """Returns the losses to learn from; those that are reported are against the truth alone."""
         if self._teacher is None:
             return losses
-        return self._teacher.mixed(losses, output, batch.inputs, self._objective)
+        with self.arithmetic.autocast():
+            return self._teacher.mixed(losses, output, batch.inputs, self._objective)
 
     def _growing_decay(self, pupil: Pupil, steps: int) -> GrowingDecay | None:
         if not pupil.strengths:
@@ -202,16 +222,19 @@ class Engine:
     def _seed(self, number: int) -> None:
         """Makes dropout a function of seed, step and rank: no generator is part of the state."""
         words = np.random.SeedSequence([self._specification.seed, number, self._rank])
-        torch.default_generator.manual_seed(int(words.generate_state(1, np.uint64)[0] >> 1))
+        seed = int(words.generate_state(1, np.uint64)[0] >> 1)
+        if self._device.type == "cpu":
+            torch.default_generator.manual_seed(seed)
+        else:
+            torch.manual_seed(seed)
 
     def _clip(self) -> None:
         limit = self._specification.optimizer.clip_norm
-        gradient = self.flat.parameters.grad
-        if limit is None or gradient is None:
+        if limit is None:
             return
-        norm = float(gradient.norm())
+        norm = float(self.flat.gradient.norm())
         if norm > limit:
-            gradient.mul_(limit / norm)
+            self.flat.gradient.mul_(limit / norm)
 
 
 def evaluate(
@@ -221,6 +244,7 @@ def evaluate(
     rows: npt.NDArray[np.int64],
     at_once: int,
     beat: Callable[[], None],
+    device: torch.device = CPU,
 ) -> Tensor:
     """Returns the objective's sums over rows, float64, shape (sums,).
 
@@ -231,12 +255,13 @@ def evaluate(
         rows: Row numbers.
         at_once: Rows of one forward pass.
         beat: Called after each batch.
+        device: Where the network is.
     """
-    total = torch.zeros(objective.sums, dtype=torch.float64)
+    total = torch.zeros(objective.sums, dtype=torch.float64, device=device)
     network.eval()
     with torch.inference_mode():
         for start in range(0, len(rows), at_once):
-            batch = data.batch(rows[start : start + at_once])
+            batch = data.batch(rows[start : start + at_once]).to(device)
             output = network(*batch.inputs)
             losses = objective.losses(output, batch.target)
             total += objective.add_up(output, losses, batch.target, batch.weight)

@@ -19,33 +19,35 @@ class FlatNetwork:
     Attributes:
         network: The module; its parameters and buffers are views of the tensors below.
         parameters: All parameters, shape (parameters,), with the gradients as `grad`.
+        gradient: Of the parameters, shape (parameters,); a view of `exchange`.
         buffers: All floating-point buffers that are part of the state (batch norm's running
             statistics), shape (buffers,); a view of `exchange`.
         sums: Room for sums over rows, to be added up over workers; a view of `exchange`.
         exchange: Gradients, buffers and sums: what workers add up in each step.
     """
 
-    def __init__(self, network: nn.Module, sums: int) -> None:
+    def __init__(self, network: nn.Module, sums: int, device: torch.device | None = None) -> None:
         """Moves a network's tensors.
 
         Args:
             network: Changed in place.
             sums: Number of sums to exchange.
+            device: Where to; the processor by default.
         """
-        self.network = network
+        self.network = network.to(device)
         self._tensors = list(network.parameters())
         moved = _state_buffers(network)
         counts = sum(map(Tensor.numel, self._tensors)), sum(map(Tensor.numel, moved))
-        self.parameters = nn.Parameter(torch.empty(counts[0]))
-        self.exchange = torch.zeros(sum(counts) + sums)
-        self._gradients = self.exchange[: counts[0]]
+        self.parameters = nn.Parameter(torch.empty(counts[0], device=device))
+        self.exchange = torch.zeros(sum(counts) + sums, device=device)
+        self.gradient = self.exchange[: counts[0]]
         self.buffers = self.exchange[counts[0] : sum(counts)]
         self.sums = self.exchange[sum(counts) :]
-        self.parameters.grad = self._gradients
+        self.parameters.grad = self.gradient
         with torch.no_grad():
             _move(self._tensors, self.parameters.detach())
             _move(moved, self.buffers)
-        self._gradient_views = _views(self._tensors, self._gradients)
+        self._gradient_views = _views(self._tensors, self.gradient)
 
     def flattened(self, tensors: Mapping[str, Tensor]) -> Tensor:
         """Returns numbers for the parameters in flat form, shape (parameters,).

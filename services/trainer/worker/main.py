@@ -19,6 +19,7 @@ from common.data.cache import HostCache
 from common.errors import AimassError, UnavailableError
 from common.protobuf import from_plain
 from services.trainer.domain.job import Job, read_job
+from services.trainer.worker.arithmetic import CPU
 from services.trainer.worker.course import Course
 from services.trainer.worker.disturbing import DisturbedReducer
 from services.trainer.worker.engine import DivergedError
@@ -39,6 +40,7 @@ from services.trainer.worker.stages import StagedTraining, Trainee
 from services.trainer.worker.state import Snapshot, StagePlace, read_state
 
 _log = logging.getLogger(__name__)
+_DIVERGENCE_CURE = "Lower the learning rate, clip gradients, or train in a higher precision."
 
 
 def warm_up() -> None:
@@ -73,13 +75,14 @@ def _work(context: WorkerContext, store: ObjectStore, settings: WorkerSettings) 
         if context.is_package_build:
             build(context, store, HostCache(settings.cache_dir.expanduser()))
         else:
-            outcome = train(context, store, HostCache(settings.cache_dir.expanduser()))
+            cache = HostCache(settings.cache_dir.expanduser())
+            outcome = train(context, store, cache, _device(context, settings))
             context.report(agents_pb2.WorkerReport(finished=_finished(outcome)))
     except HorovodInternalError as error:
         _log.info("another worker is gone: %s", error)
         return EXIT_PEER_LOST
     except DivergedError as error:
-        return _fail(context, "DIVERGED", f"{error} Lower the learning rate or clip gradients.")
+        return _fail(context, "DIVERGED", f"{error} {_DIVERGENCE_CURE}")
     except UnavailableError:
         raise  # the next world may be luckier
     except AimassError as error:
@@ -87,13 +90,16 @@ def _work(context: WorkerContext, store: ObjectStore, settings: WorkerSettings) 
     return EXIT_FINISHED
 
 
-def train(context: WorkerContext, store: ObjectStore, cache: HostCache) -> Outcome:
+def train(
+    context: WorkerContext, store: ObjectStore, cache: HostCache, device: torch.device = CPU
+) -> Outcome:
     """Trains from the newest state to the end of the run.
 
     Args:
         context: The worker's place in the world.
         store: Where job, data and checkpoints are.
         cache: Decoded data of this host.
+        device: Where to compute.
 
     Raises:
         DivergedError: The loss is no longer a number.
@@ -103,7 +109,7 @@ def train(context: WorkerContext, store: ObjectStore, cache: HostCache) -> Outco
     with beating(context.progress.beat):
         joining = _Joining(context.size)
         job = read_job(context.job_key, store)
-        training = _begin(context, store, Course.open(job, cache, store), joining)
+        training = _begin(context, store, Course.open(job, cache, store), joining, device)
     publisher = _publisher(context, job, store)
     try:
         outcome = training.run()
@@ -116,14 +122,28 @@ def train(context: WorkerContext, store: ObjectStore, cache: HostCache) -> Outco
 
 
 def _begin(
-    context: WorkerContext, store: ObjectStore, course: Course, joining: "_Joining"
+    context: WorkerContext,
+    store: ObjectStore,
+    course: Course,
+    joining: "_Joining",
+    device: torch.device,
 ) -> StagedTraining:
     """Makes all ready that a new run needs, and goes to where the newest state stands."""
     stage = course.stage(StagePlace())
     pupil = make_pupil(stage.job, store, context.rank)
     reducer = DisturbedReducer(joining.wait(), context.progress.disturbance)
-    first = Trainee(stage, pupil, context, reducer)
+    first = Trainee(stage, pupil, context, reducer, device)
     return StagedTraining(context, store, reducer, course, first)
+
+
+def _device(context: WorkerContext, settings: WorkerSettings) -> torch.device:
+    """Returns where this worker computes: the workers of a host take its devices in turn."""
+    devices = settings.agent_devices
+    if not devices:
+        return CPU
+    device = torch.device(devices[context.local_rank % len(devices)])
+    torch.cuda.set_device(device)
+    return device
 
 
 def _publish_last(publisher: CheckpointPublisher) -> None:

@@ -15,3 +15,8 @@ class WorkerSettings(Settings):
         description="Directory of decoded data sets, shared by all workers of the host.",
     )
     agent_threads: int = Field(1, ge=1, description="Threads each worker computes with.")
+    agent_devices: tuple[str, ...] = Field(
+        (),
+        description="Accelerators of this host as a JSON list; workers take them in turn. Without "
+        "any they compute on the processor.",
+    )

@@ -5,11 +5,14 @@ import logging
 from collections.abc import Callable
 from dataclasses import asdict, replace
 
+import torch
+
 from aimass.trainer.v1 import agents_pb2
 from aimass.type.v1 import event_pb2
 from common.artifacts.protocol import ObjectStore
 from services.trainer.domain.objective import Objective, make_objectives
 from services.trainer.domain.outliers.comparison import Comparison
+from services.trainer.worker.arithmetic import CPU, Arithmetic, choose_precision
 from services.trainer.worker.committing import Committer
 from services.trainer.worker.course import Course, Stage
 from services.trainer.worker.engine import DivergedError, Engine
@@ -35,7 +38,12 @@ class Trainee:
     """A stage with what is being trained."""
 
     def __init__(
-        self, stage: Stage, pupil: Pupil, context: WorkerContext, reducer: Reducer
+        self,
+        stage: Stage,
+        pupil: Pupil,
+        context: WorkerContext,
+        reducer: Reducer,
+        device: torch.device = CPU,
     ) -> None:
         """Puts the parts together, at the beginning of the stage.
 
@@ -44,20 +52,26 @@ class Trainee:
             pupil: Its network, with the weights that it begins with.
             context: The worker's place in the world.
             reducer: Joined to the world.
+            device: Where to compute.
         """
         self.stage = stage
+        self.device = device
+        specification = stage.job.specification
+        assert specification.network is not None
+        kind = choose_precision(specification.precision, specification.network, device)
         objectives = make_objectives(
-            stage.job.preprocessing.target, stage.job.specification.loss, stage.rows.class_shares
+            stage.job.preprocessing.target, specification.loss, stage.rows.class_shares
         )
         self.objective: Objective = objectives.measuring
         self.engine = Engine(
             pupil,
             objectives,
             stage.rows,
-            stage.job.specification,
+            specification,
             reducer,
             context.rank,
             context.size,
+            Arithmetic(device, kind),
         )
         self.state = RunState(step=0, sums=[0.0] * self.objective.sums, stage=stage.place)
 
@@ -92,6 +106,7 @@ class StagedTraining:
         """
         self._context = context
         self._store = store
+        self._device = first.device
         self._reducer = reducer
         self._course = course
         snapshot = begin(first.snapshot, context, store, reducer)
@@ -173,7 +188,7 @@ class StagedTraining:
     def _trainee_of(self, place: StagePlace) -> Trainee:
         stage = self._course.stage(place)
         pupil = make_pupil(stage.job, self._store, self._context.rank)
-        return Trainee(stage, pupil, self._context, self._reducer)
+        return Trainee(stage, pupil, self._context, self._reducer, self._device)
 
     def _metrics_report(self) -> Callable[[event_pb2.Metrics], None] | None:
         """Returns how measured values are reported; None on all ranks but 0."""
@@ -186,11 +201,13 @@ class StagedTraining:
             return
         trainee = self._trainee
         _log.info(
-            "%d parameters, %d training and %d validation rows, %d workers, from step %d",
+            "%d parameters, %d training and %d validation rows, %d workers, %s on %s, from step %d",
             trainee.engine.flat.parameters.numel(),
             len(trainee.stage.rows.training),
             len(trainee.stage.rows.validation),
             self._context.size,
+            trainee.engine.arithmetic.kind,
+            self._device,
             trainee.state.total_step,
         )
 

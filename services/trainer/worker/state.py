@@ -6,7 +6,7 @@ import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import safetensors.torch
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from services.trainer.domain.optimizers import optimizer_tensors, restore_optimizer
 from services.trainer.domain.schedule import Progress
+from services.trainer.worker.arithmetic import Arithmetic, Kind, LossScale
 from services.trainer.worker.engine import Engine
 
 _OPTIMIZER = "optimizer."
@@ -154,6 +155,8 @@ def take_snapshot(engine: Engine, state: RunState) -> Snapshot:
         "names": json.dumps(state.names),
         "progress": json.dumps(asdict(state.progress)),
         "stage": json.dumps(asdict(state.stage)),
+        "precision": engine.arithmetic.kind,
+        "scale": json.dumps(asdict(engine.arithmetic.scale)),
     }
     return Snapshot(tensors, metadata)
 
@@ -190,8 +193,17 @@ def restore(engine: Engine, snapshot: Snapshot) -> RunState:
     if engine.average is not None:
         engine.average.take(tensors["average.parameters"], tensors["average.buffers"])
     state = read_state(snapshot)
-    restore_optimizer(engine.optimizer, _with_prefix(tensors, _OPTIMIZER), state.step)
+    _restore_arithmetic(engine.arithmetic, snapshot.metadata)
+    done = state.step - engine.arithmetic.skipped_steps
+    restore_optimizer(engine.optimizer, _with_prefix(tensors, _OPTIMIZER), done)
     return state
+
+
+def _restore_arithmetic(arithmetic: Arithmetic, words: Mapping[str, str]) -> None:
+    """Keeps to the precision that a run began in, whatever this worker would have chosen."""
+    # Commits of before there was a choice are of single precision.
+    arithmetic.kind = cast(Kind, words.get("precision", "fp32"))
+    arithmetic.scale = LossScale(**json.loads(words.get("scale", "{}")))
 
 
 def _with_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -249,6 +249,7 @@ def test_augmented_rows_survive_changes_of_the_world(worlds: Worlds) -> None:
         "network": {"cnn": {"blocks": [{"channels": 4}], "batch_norm": False}},
         "optimizer": {"learning_rate": 0.002, "accumulation_steps": 2},
         "schedule": {},
+        "precision": "fp32",
         "augmentation": {"policies": [{"probability": 0.7, kind: {}} for kind in kinds]},
         "epochs": 4,
     }
@@ -266,6 +267,24 @@ def test_augmented_rows_survive_changes_of_the_world(worlds: Worlds) -> None:
     one, more = (safetensors.torch.load(read_part(each, "weights", desk.store)) for each in made)
     for name, each in one.items():
         torch.testing.assert_close(more[name], each, rtol=1e-2, atol=1e-4)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_mixed_precision_survives_changes_of_the_world(worlds: Worlds, precision: str) -> None:
+    """Protects the curve in 16 bits: scale and steps go along with the state."""
+    data = worlds.desk.dataset(columns(203), split_parts(203), "y", Task.REGRESSION)
+    network = {"mlp": {"hidden_widths": [32, 16]}}
+    spec = {**SPEC, "network": network, "precision": precision}
+    alone, changing = (worlds.desk.job(data, spec, run=run) for run in ("one", "more"))
+    endings = worlds.run(
+        worlds.world(alone, size=1),
+        worlds.world(changing, size=3, kill_at=7),
+        worlds.world(changing, size=1, kill_at=17),
+        worlds.world(changing, size=2),
+    )
+    assert [ending.exit_codes for ending in endings] == [[0], [-9] * 3, [-9], [0, 0]]
+    assert f"{precision} on cpu, from step" in str(endings[-1].reports)
+    np.testing.assert_allclose(worlds.history(changing), worlds.history(alone), rtol=0.05)
 
 
 def test_compared_models_survive_changes_of_the_world(worlds: Worlds) -> None:

@@ -78,6 +78,52 @@ FLIP_AXIS_VERTICAL: FlipAxis.ValueType  # 2
 """Top becomes bottom."""
 Global___FlipAxis: _TypeAlias = FlipAxis  # noqa: Y015
 
+class _Precision:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PrecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Precision.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PRECISION_UNSPECIFIED: _Precision.ValueType  # 0
+    """Means AUTO."""
+    PRECISION_AUTO: _Precision.ValueType  # 1
+    """By data and device. FP32 for tables and series. For images and texts on a GPU: BF16 where it has
+    it, else FP16; on a processor: BF16 where it multiplies such numbers itself (amx_bf16 or
+    avx512_bf16), else FP32. The first worker's device decides; the run keeps to it.
+    """
+    PRECISION_FP32: _Precision.ValueType  # 2
+    """Single precision."""
+    PRECISION_BF16: _Precision.ValueType  # 3
+    """bfloat16: the range of single precision with three digits. About half the memory for what is kept
+    for the backward pass.
+    """
+    PRECISION_FP16: _Precision.ValueType  # 4
+    """Half precision with dynamic loss scaling (Micikevicius et al., 2018): a step in which a gradient is
+    too large for it is skipped, on all workers alike. For GPUs; slow on processors.
+    """
+
+class Precision(_Precision, metaclass=_PrecisionEnumTypeWrapper):
+    """Precision of matrix products and convolutions."""
+
+PRECISION_UNSPECIFIED: Precision.ValueType  # 0
+"""Means AUTO."""
+PRECISION_AUTO: Precision.ValueType  # 1
+"""By data and device. FP32 for tables and series. For images and texts on a GPU: BF16 where it has
+it, else FP16; on a processor: BF16 where it multiplies such numbers itself (amx_bf16 or
+avx512_bf16), else FP32. The first worker's device decides; the run keeps to it.
+"""
+PRECISION_FP32: Precision.ValueType  # 2
+"""Single precision."""
+PRECISION_BF16: Precision.ValueType  # 3
+"""bfloat16: the range of single precision with three digits. About half the memory for what is kept
+for the backward pass.
+"""
+PRECISION_FP16: Precision.ValueType  # 4
+"""Half precision with dynamic loss scaling (Micikevicius et al., 2018): a step in which a gradient is
+too large for it is skipped, on all workers alike. For GPUs; slow on processors.
+"""
+Global___Precision: _TypeAlias = Precision  # noqa: Y015
+
 class _ClassWeighting:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -561,6 +607,7 @@ class TrainingSpec(_message.Message):
     MAX_DURATION_FIELD_NUMBER: _builtins.int
     LOSS_FIELD_NUMBER: _builtins.int
     AUGMENTATION_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
     dataset_version: _builtins.str
     """The data: `datasets/{dataset}/versions/{version}`; `latest` stands for the newest version and is
     replaced by its number. Required.
@@ -593,6 +640,11 @@ class TrainingSpec(_message.Message):
     commit_steps: _builtins.int
     """Commit the whole state of training in the workers' hosts every so many steps, 1 to 1,000,000.
     Default: chosen so that a commit costs less than 2 % of the time.
+    """
+    precision: Global___Precision.ValueType
+    """Precision of matrix products and convolutions in training. Weights, gradients and the optimiser
+    are in single precision whatever it is, and validation, which measures the model as it will be
+    used. Default: AUTO.
     """
     @_builtins.property
     def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -686,10 +738,11 @@ class TrainingSpec(_message.Message):
         max_duration: _duration_pb2.Duration | None = ...,
         loss: Global___LossSpec | None = ...,
         augmentation: Global___AugmentationSpec | None = ...,
+        precision: Global___Precision.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "task", b"task", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "precision", b"precision", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "task", b"task", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
