@@ -106,6 +106,7 @@ def specification(
             kind=trainer_pb2.OPTIMIZER_KIND_ADAM, learning_rate=LEARNING_RATE
         ),
         epochs=epochs,
+        precision=trainer_pb2.PRECISION_FP32,  # as all contenders
         batch_size=BATCH_SIZE,
         seed=seed,
         workers=trainer_pb2.WorkerRange(min=1, wanted=workers),
