@@ -115,6 +115,7 @@ class S3Store:
             settings.endpoint,
             access_key=settings.access_key or None,
             secret_key=settings.secret_key or None,
+            session_token=settings.session_token or None,
             secure=settings.secure,
             region=settings.region,
             http_client=self._pool,

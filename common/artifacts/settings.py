@@ -21,6 +21,9 @@ class StoreSettings(Settings):
     )
     access_key: str = Field("", description="Name to sign with.")
     secret_key: str = Field("", description="Secret to sign with.", repr=False)
+    session_token: str = Field(
+        "", description="Goes with temporary keys; empty for those of a user.", repr=False
+    )
     bucket: str = Field("aimass", description="Bucket that holds everything; it must exist.")
     secure: bool = Field(False, description="Whether to use TLS.")
     region: str = Field("us-east-1", description="Region to sign for.")

@@ -14,6 +14,7 @@ from common.local.store import Store
 
 # By service: the port that it takes where that is free.
 _FIRST_OPEN_PORT = 1024
+_STORE_KEYS = ("AIMASS_S3_ACCESS_KEY", "AIMASS_S3_SECRET_KEY", "AIMASS_S3_SESSION_TOKEN")
 # A run's own variables would make services believe that they belong to it.
 _NOT_INHERITED = (
     "AIMASS_RUN",
@@ -174,11 +175,13 @@ def _service(
 
 
 def _agent(name: str, slots: int, parts: _Parts) -> Program:
+    # Its workers, which may run code of others, get keys of their own from each run.
+    base = {key: value for key, value in parts.base.items() if key not in _STORE_KEYS}
     return Program(
         name=name,
         command=_python("services.trainer.agent"),
         environment={
-            **parts.base,
+            **base,
             "AIMASS_AGENT_ID": name,
             "AIMASS_AGENT_SLOTS": str(slots),
             "AIMASS_TOKEN": parts.tokens["agent"],

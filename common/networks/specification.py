@@ -13,6 +13,7 @@ from common.networks.kinds.base import (
     Specification,
 )
 from common.networks.kinds.cnn import CnnNetwork, ConvBlock
+from common.networks.kinds.custom import CustomNetwork
 from common.networks.kinds.ft_transformer import FtTransformerNetwork
 from common.networks.kinds.linear import LinearNetwork
 from common.networks.kinds.mlp import MlpNetwork
@@ -26,6 +27,7 @@ __all__ = [
     "ActivationName",
     "CnnNetwork",
     "ConvBlock",
+    "CustomNetwork",
     "FtTransformerNetwork",
     "LinearNetwork",
     "MlpNetwork",
@@ -48,6 +50,7 @@ KINDS: dict[str, type[NetworkKind]] = {
     "ft_transformer": FtTransformerNetwork,
     "cnn": CnnNetwork,
     "resnet": ResNetNetwork,
+    "custom": CustomNetwork,
 }
 """Kinds of networks by the names of `NetworkSpec`'s fields."""
 
@@ -61,6 +64,7 @@ class NetworkSpecification(Specification):
     ft_transformer: FtTransformerNetwork | None = None
     cnn: CnnNetwork | None = None
     resnet: ResNetNetwork | None = None
+    custom: CustomNetwork | None = None
     input: NetworkInput = NetworkInput()
     outputs: int = 0
 
@@ -125,7 +129,7 @@ def complete(
     """
     kind, data = specification.kind, network_input.data
     fitting = [name for name, each in KINDS.items() if each.data == data]
-    if kind not in fitting:
+    if kind not in fitting and KINDS[kind].data != "anything":
         raise InvalidFieldError(
             field, f"The network {kind} does not fit {data}; use {' or '.join(fitting)}."
         )

@@ -57,6 +57,7 @@ async def trainer_app() -> AsyncIterator[Sequence[Service]]:
             model_pb2_grpc.ModelServiceStub(catalog),
             outlier_pb2_grpc.OutlierServiceStub(outlier),
             store,
+            permits_own_code=settings.trainer_own_code,
         )
         injections = Injections(hub, holding, settings.trainer_fault_injection)
         training = TrainingServicer(runs, validator, hub, injections)

@@ -14,3 +14,8 @@ class TrainerSettings(Settings):
     trainer_fault_injection: bool = Field(
         False, description="Whether admins may inject faults into runs, to see that they survive."
     )
+    trainer_own_code: bool = Field(
+        False,
+        description="Whether workers may run code of those who create runs: any Python, with the "
+        "rights of the agents' user, the network that it has, and keys to the run's own prefix.",
+    )

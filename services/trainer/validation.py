@@ -11,6 +11,7 @@ from aimass.type.v1 import run_pb2
 from common import names
 from common.artifacts.blobs import artifact_key
 from common.artifacts.protocol import ObjectMissingError, ObjectStore
+from common.artifacts.reference import ArtifactReference
 from common.data.messages import schema_from_proto
 from common.data.schema import KnownDataset, SplitCounts
 from common.errors import FailedPreconditionError, InvalidFieldError, UnavailableError
@@ -20,10 +21,10 @@ from common.protobuf import enum_short_name, to_plain
 from services.trainer.domain.estimate import Estimate, estimate
 from services.trainer.domain.origins import PARENT, TEACHER, TrainedNetwork
 from services.trainer.domain.outliers.resolution import Scan, resolve_outliers, unknown_scan
+from services.trainer.domain.own_code import keep_files
 from services.trainer.domain.resolution import resolve_against_data
 from services.trainer.domain.specification import (
     FIELD,
-    ArtifactReference,
     OutlierTreatment,
     TrainingSpecification,
     read_specification,
@@ -41,6 +42,7 @@ class Validator:
         models: Stub of the catalog's models.
         scans: Stub of the outlier service.
         store: Where the preprocessing of models lies, and files that a specification names.
+        permits_own_code: Whether workers may run code of those who create runs.
     """
 
     def __init__(
@@ -49,11 +51,14 @@ class Validator:
         models: "model_pb2_grpc.ModelServiceAsyncStub",
         scans: "outlier_pb2_grpc.OutlierServiceAsyncStub",
         store: ObjectStore,
+        *,
+        permits_own_code: bool = False,
     ) -> None:
         self._datasets = datasets
         self._models = models
         self._scans = scans
         self._store = store
+        self._permits_own_code = permits_own_code
 
     async def resolve(self, spec: trainer_pb2.TrainingSpec) -> trainer_pb2.TrainingRun:
         """Returns a run with the resolved specification and its estimate.
@@ -62,8 +67,9 @@ class Validator:
             InvalidInputError: Names every field that is wrong, and the cure.
             UnavailableError: The outlier service is away, and the specification names a scan.
             NotFoundError: The data set version, the parent or the teacher does not exist.
+        FailedPreconditionError: It brings code of its own, which is not permitted.
         """
-        specification = read_specification(spec)
+        specification = await self._with_kept_code(read_specification(spec))
         names.DatasetVersionName.from_name(
             specification.dataset_version, f"{FIELD}.dataset_version"
         )
@@ -107,9 +113,24 @@ class Validator:
             ) from None
         return TrainedNetwork(version.name, networks.from_proto(version.network), preprocessing)
 
+    async def _with_kept_code(self, specification: TrainingSpecification) -> TrainingSpecification:
+        """Returns the specification with the files of its code stored."""
+        if specification.code is None:
+            return specification
+        if not self._permits_own_code:
+            raise FailedPreconditionError(
+                "Workers run no code of your own here; the operator permits it by "
+                "AIMASS_TRAINER_OWN_CODE=true in the environment of the trainer.",
+                reason="OWN_CODE_NOT_PERMITTED",
+            )
+        kept = await asyncio.to_thread(keep_files, specification.code, self._store)
+        return specification.model_copy(update={"code": kept})
+
     def _check_files(self, specification: TrainingSpecification) -> None:
         """Checks that files are there; what they hold is seen before the first step."""
         files = {"starting_weights": specification.starting_weights}
+        if specification.code is not None:
+            files["code.archive"] = specification.code.archive
         if specification.growing_decay is not None:
             files["growing_decay.strengths"] = specification.growing_decay.strengths
         for name, file in files.items():

@@ -17,6 +17,7 @@ from aimass.trainer.v1 import agents_pb2, trainer_pb2
 from common.artifacts.blobs import put_artifact
 from common.artifacts.memory import MemoryStore
 from common.artifacts.protocol import ObjectStore
+from common.artifacts.reference import ArtifactReference
 from common.data.cache import HostCache
 from common.data.messages import schema_from_proto
 from common.data.schema import KnownDataset, SplitCounts, Task
@@ -31,7 +32,6 @@ from services.trainer.domain.outliers.resolution import Scan, resolve_outliers
 from services.trainer.domain.preparation import prepare
 from services.trainer.domain.resolution import resolve_against_data
 from services.trainer.domain.specification import (
-    ArtifactReference,
     read_specification,
     write_specification,
 )

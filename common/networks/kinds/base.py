@@ -10,7 +10,7 @@ from common.networks.kinds.costs import NetworkCost
 
 ActivationName = Literal["relu", "gelu", "silu", "tanh"]
 Width = Annotated[int, Field(ge=1, le=65_536)]
-Data = Literal["a table", "images"]
+Data = Literal["a table", "images", "anything"]
 """What a network looks at, as errors call it."""
 
 

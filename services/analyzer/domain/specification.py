@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from common.artifacts.reference import ArtifactReference
 from services.analyzer.domain.metrics import Metric
 from services.analyzer.domain.part import PartName
 from services.analyzer.domain.paths import MOST_CHALLENGERS
@@ -30,15 +31,6 @@ class PartRequest(_Specification):
 
     part: PartName
     budget: float | None = Field(None, ge=1, le=_DAY, allow_inf_nan=False)
-
-
-class ArtifactReference(_Specification):
-    """Where a file lies."""
-
-    uri: str
-    sha256: str
-    size_bytes: int
-    media_type: str = ""
 
 
 class AnalysisSpecification(_Specification):

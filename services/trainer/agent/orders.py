@@ -37,7 +37,7 @@ def package_order(build: agents_pb2.BuildPackage, commit_dir: Path) -> WorkerOrd
         size=1,
         local_rank=0,
         local_size=1,
-        environment={},
+        environment=dict(build.environment),
         job_key=build.job_key,
         checkpoint_key=build.checkpoint_key,
         commit_dir=str(commit_dir),

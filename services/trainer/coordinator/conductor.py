@@ -21,6 +21,7 @@ from services.trainer.coordinator.errors import (
 )
 from services.trainer.coordinator.injection import inject
 from services.trainer.coordinator.journal import Journal
+from services.trainer.coordinator.keys import WorkerKeys
 from services.trainer.coordinator.members import Member, Members
 from services.trainer.coordinator.pace import Pace
 from services.trainer.coordinator.recovery import Change, opening
@@ -55,6 +56,7 @@ class Conductor:
         self._rendezvous = rendezvous
         self._journal = journal
         self._checkpoints = checkpoints
+        self._keys: WorkerKeys | None = None
         self._job_key = ""
         self._changes = Changes()
         self._pace = Pace()
@@ -65,13 +67,17 @@ class Conductor:
         self._change: Change | None = None
         self.members = Members(self._changes, self._hear)
 
-    def begin(self, job_key: str, lost: Change | None = None) -> None:
+    def begin(
+        self, job_key: str, lost: Change | None = None, keys: WorkerKeys | None = None
+    ) -> None:
         """Says what the workers work on. Call it before `train`.
 
         Args:
             job_key: Key of the job file.
             lost: What became of the attempt before; None for the first one.
+            keys: What workers reach the store by; None where their agents have keys.
         """
+        self._keys = keys
         self._job_key = job_key
         self._change = lost
 
@@ -213,9 +219,13 @@ class Conductor:
             checkpoint_key=self._checkpoint_for(world),
             traceparent=tracecontext.current_traceparent(),
         )
+        keys = self._environment()
         for rank in world.ranks_of(agent).values():
-            start.slots.add(rank=rank, environment=environments[rank])
+            start.slots.add(rank=rank, environment={**environments[rank], **keys})
         return agents_pb2.Order(start_world=start)
+
+    def _environment(self) -> Mapping[str, str]:
+        return self._keys.environment() if self._keys is not None else {}
 
     def _checkpoint_for(self, world: World) -> str:
         """Returns the checkpoint to start from; empty where a host's commit is as new."""
@@ -231,6 +241,7 @@ class Conductor:
             job_key=self._job_key,
             checkpoint_key=self._checkpoint_for(world),
             traceparent=tracecontext.current_traceparent(),
+            environment=self._environment(),
         )
         member.order(agents_pb2.Order(build_package=build))
         return world
@@ -253,9 +264,21 @@ class Conductor:
                 self._announce(world, world.first_step_at)
             now = time.monotonic()
             reason = crews.planned_change(world, list(self.members), size, now) if size else ""
+            if not reason and size and await self._has_new_keys():
+                reason = "its workers get new keys to the store"
             if reason:
                 return await self._commit_first(world, size, reason)
             await self._changes.next(_LOOK_SECONDS)
+
+    async def _has_new_keys(self) -> bool:
+        """Returns whether the keys were old, and are renewed now."""
+        if self._keys is None or not self._keys.are_old:
+            return False
+        try:
+            await asyncio.to_thread(self._keys.renew)
+        except UnavailableError:
+            return False  # they are good for days yet
+        return True
 
     def _judge(self, world: World, size: CrewSize | None) -> Verdict | None:
         now = time.monotonic()

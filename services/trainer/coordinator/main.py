@@ -9,6 +9,7 @@ from google.protobuf import json_format
 from aimass.catalog.v1 import model_pb2
 from aimass.trainer.v1 import agents_pb2, trainer_pb2
 from aimass.type.v1 import event_pb2, run_pb2
+from common.artifacts.settings import StoreSettings
 from common.catalog import Catalog, open_catalog
 from common.errors import AimassError
 from common.runs.owner import RunOwner
@@ -17,10 +18,12 @@ from services.trainer.coordinator.checkpoints import Checkpoints
 from services.trainer.coordinator.conductor import Conductor
 from services.trainer.coordinator.crew import CrewSize
 from services.trainer.coordinator.journal import Journal
+from services.trainer.coordinator.keys import WorkerKeys
 from services.trainer.coordinator.recovery import Change
 from services.trainer.coordinator.rendezvous import Rendezvous
 from services.trainer.coordinator.session import conduct
 from services.trainer.coordinator.settings import CoordinatorSettings
+from services.trainer.domain.job import Job
 from services.trainer.domain.preparation import prepare
 
 _CANCEL_SECONDS = 0.05
@@ -113,10 +116,11 @@ class Coordinator:
     async def _train(
         self, catalog: Catalog
     ) -> tuple[agents_pb2.TrainingFinished, agents_pb2.PackagePublished]:
-        job_key = await self._prepare(catalog)
+        job = await self._prepare(catalog)
+        keys = await asyncio.to_thread(WorkerKeys, StoreSettings(), job)
         is_first = self._owner.attempt == 1
         lost = None if is_first else await asyncio.to_thread(self._remember)
-        self._conductor.begin(job_key, lost)
+        self._conductor.begin(job.key, lost, keys)
         while True:
             finished = await self._conductor.train(CrewSize.of(self._run.spec.workers))
             self._journal.stage(_PACKAGE_FRACTION, "packaging", "the model is built and checked")
@@ -125,8 +129,8 @@ class Coordinator:
                 return finished, package
             self._journal.say("The trained state is lost with its hosts; training goes on.")
 
-    async def _prepare(self, catalog: Catalog) -> str:
-        """Stores the job file and returns its key, while agents attach."""
+    async def _prepare(self, catalog: Catalog) -> Job:
+        """Stores the job file, while agents attach."""
         spec = self._run.spec
         self._journal.stage(0.0, "preparing", "the preprocessing is fitted")
         data = await catalog.dataset_version(spec.dataset_version)
@@ -135,10 +139,9 @@ class Coordinator:
         owner = self._owner
         if owner.attempt > 1:
             await asyncio.to_thread(self._checkpoints.find, owner.name)
-        job = await asyncio.to_thread(
+        return await asyncio.to_thread(
             prepare, spec, data, owner.store, owner.attempt_prefix, parent, teacher
         )
-        return job.key
 
     async def _watch(self) -> None:
         """Looks for a cancel request, and keeps the record's account of faults, for ever."""

@@ -14,7 +14,7 @@ from common.data.schema import (
 from common.data.schema import Task as DataTask
 from common.errors import InvalidFieldError
 from common.networks import specification as networks
-from common.networks.specification import NetworkInput, NetworkSpecification
+from common.networks.specification import CustomNetwork, NetworkInput, NetworkSpecification
 from services.trainer.domain.augmentation.specification import resolved_augmentation
 from services.trainer.domain.loss import check_labels, resolved_loss
 from services.trainer.domain.optimisation import resolved_optimizer, resolved_schedule
@@ -239,9 +239,21 @@ def _network(
             f"A network takes one image column alone; list `{images[0].name}` only, or no image.",
         )
     network = specification.network
+    _check_code(specification)
+    if specification.code is not None:
+        network = NetworkSpecification(custom=CustomNetwork())
     if network is None:
         network = NetworkSpecification.model_validate({"cnn" if images else "mlp": {}})
     return networks.complete(network, network_input(columns), outputs, f"{FIELD}.network")
+
+
+def _check_code(specification: TrainingSpecification) -> None:
+    """Checks that a network comes from one place."""
+    kind = specification.network.kind if specification.network is not None else ""
+    if specification.code is not None and kind not in ("", "custom"):
+        raise _error("network", "The network comes from `code`; leave out one of the two.")
+    if specification.code is None and kind == "custom":
+        raise _error("network.custom", "Needs code; give `code`, or a network of another kind.")
 
 
 def network_input(columns: list[Column]) -> NetworkInput:

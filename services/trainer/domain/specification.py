@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from aimass.trainer.v1 import trainer_pb2
-from aimass.type.v1 import artifact_pb2
+from common.artifacts.reference import ArtifactReference
 from common.errors import FieldViolation, InvalidFieldError, InvalidInputError
 from common.networks.specification import NetworkSpecification, Specification
 from common.protobuf import from_plain, resolve
@@ -22,6 +22,7 @@ from services.trainer.domain.optimisation import (
     optimizer_problems,
     schedule_problems,
 )
+from services.trainer.domain.own_code import OwnCode, code_violations
 
 FIELD = "training_run.spec"
 DEFAULT_TEMPERATURE = 4.0
@@ -58,20 +59,6 @@ class WorkerRange(Specification):
         wanted = self.min if self.wanted is None else self.wanted
         maximum = wanted if self.max is None else self.max
         return self.model_copy(update={"wanted": wanted, "max": maximum})
-
-
-class ArtifactReference(Specification):
-    """Where a file of the suite's store lies; see `aimass.type.v1.ArtifactRef`."""
-
-    uri: str = ""
-    sha256: str = ""
-    size_bytes: int = 0
-    media_type: str = ""
-
-    @property
-    def artifact(self) -> artifact_pb2.ArtifactRef:
-        """The message."""
-        return artifact_pb2.ArtifactRef(**self.model_dump())
 
 
 class OutlierProof(Specification):
@@ -134,6 +121,7 @@ class TrainingSpecification(Specification):
     loss: Loss | None = None
     augmentation: Augmentation | None = None
     precision: Precision = "auto"
+    code: OwnCode | None = None
 
     @property
     def proof(self) -> OutlierProof | None:
@@ -175,6 +163,7 @@ def read_specification(spec: trainer_pb2.TrainingSpec) -> TrainingSpecification:
     violations += _outlier_violations(specification.outliers)
     violations += _duration_violations(specification)
     violations += _origin_violations(specification)
+    violations += code_violations(specification.code, FIELD)
     if violations:
         first = violations[0]
         raise InvalidInputError(

@@ -3,7 +3,9 @@
 import logging
 import os
 import threading
+from collections.abc import Callable
 from dataclasses import asdict
+from functools import partial
 
 import horovod.torch as hvd
 import torch
@@ -47,7 +49,7 @@ def warm_up() -> None:
     """Imports what the package build needs; called once before workers are forked."""
     import onnxscript  # noqa: F401, PLC0415 - a second that each build would take
 
-    import services.trainer.worker.package  # noqa: F401, PLC0415
+    import services.trainer.worker.own_code.training  # noqa: F401, PLC0415
 
 
 def main(context: WorkerContext) -> int:
@@ -104,21 +106,39 @@ def train(
     Raises:
         DivergedError: The loss is no longer a number.
         HorovodInternalError: Another worker is gone.
-        AimassError: Job, data, parent or teacher cannot be used.
+        AimassError: Job, data, parent, teacher or code of the run's own cannot be used.
     """
     with beating(context.progress.beat):
         joining = _Joining(context.size)
         job = read_job(context.job_key, store)
-        training = _begin(context, store, Course.open(job, cache, store), joining, device)
+        work = _work_of(context, job, store, cache, joining, device)
     publisher = _publisher(context, job, store)
     try:
-        outcome = training.run()
+        outcome = work()
     finally:
         publisher.stop()
     if context.rank == 0:
         with beating(context.progress.beat):
             _publish_last(publisher)
     return outcome
+
+
+def _work_of(
+    context: WorkerContext,
+    job: Job,
+    store: ObjectStore,
+    cache: HostCache,
+    joining: "_Joining",
+    device: torch.device,
+) -> Callable[[], Outcome]:
+    """Returns what trains: the trainer's own way, or code that the run brings."""
+    code = job.specification.code
+    if code is None or not code.is_script:
+        return _begin(context, store, Course.open(job, cache, store), joining, device).run
+    # Imported here: it exports models, whose libraries other trainings do without.
+    from services.trainer.worker.own_code.training import run_own_training  # noqa: PLC0415
+
+    return partial(run_own_training, context, job, store, cache, joining.wait())
 
 
 def _begin(
@@ -163,13 +183,17 @@ def build(context: WorkerContext, store: ObjectStore, cache: HostCache) -> None:
         cache: Decoded data of this host.
     """
     # Here: onnx and its friends take long to import, and workers that train do without.
+    from services.trainer.worker.own_code.models import version_of  # noqa: PLC0415
     from services.trainer.worker.package import build_package  # noqa: PLC0415
 
     with beating(context.progress.beat):
         job = read_job(context.job_key, store)
-        state = read_state(Snapshot.from_bytes(saved_state(context, store)))
-        stage = Course.open(job, cache, store).stage(state.stage)
-        version = build_package(stage.job, state, stage.rows, store, context.progress.beat)
+        snapshot = Snapshot.from_bytes(saved_state(context, store))
+        version = version_of(snapshot)
+        if version is None:
+            state = read_state(snapshot)
+            stage = Course.open(job, cache, store).stage(state.stage)
+            version = build_package(stage.job, state, stage.rows, store, context.progress.beat)
     content = json_format.MessageToJson(version, indent=None).encode()
     published = agents_pb2.PackagePublished(model_version=content)
     context.report(agents_pb2.WorkerReport(package=published))

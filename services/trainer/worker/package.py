@@ -20,7 +20,6 @@ from common.artifacts.blobs import put_artifact
 from common.artifacts.protocol import ObjectStore
 from common.models.store import TEST_VECTORS
 from common.models.twin import Twin, export_twin, output_name, signature
-from common.networks.modules import build_network
 from common.networks.specification import to_proto
 from services.trainer.domain.estimate import evaluation_rows
 from services.trainer.domain.job import Job
@@ -28,6 +27,7 @@ from services.trainer.domain.objective import make_objectives
 from services.trainer.worker.data import TrainingRows
 from services.trainer.worker.engine import evaluate
 from services.trainer.worker.flat import FlatNetwork
+from services.trainer.worker.own_code.network import make_network
 from services.trainer.worker.state import RunState
 
 SAMPLE_ROWS = 16
@@ -38,7 +38,7 @@ _LIBRARIES = (
     "aimass", "torch", "horovod", "numpy", "onnx", "onnxruntime", "onnxscript", "safetensors",
     "pyarrow", "protobuf",
 )  # fmt: skip
-_TASKS = {
+TASKS = {
     "classification": dataset_pb2.TASK_CLASSIFICATION,
     "regression": dataset_pb2.TASK_REGRESSION,
 }
@@ -67,9 +67,9 @@ def build_package(
     Returns:
         The model version without name.
     """
-    network = best_network(job, state)
+    network = best_network(job, state, store)
     metrics = state.best_metrics | _test_metrics(job, network, rows, beat)
-    samples = rows.raw(_sample_rows(rows))
+    samples = rows.raw(sample_rows(rows))
     name = output_name(job.preprocessing)
     twin = export_twin(Twin(network, job.preprocessing), samples, name)
     metrics[ONNX_ERROR_METRIC] = twin.max_error
@@ -90,11 +90,10 @@ def build_package(
     return version
 
 
-def best_network(job: Job, state: RunState) -> nn.Module:
+def best_network(job: Job, state: RunState, store: ObjectStore) -> nn.Module:
     """Returns the network with the weights of the best epoch, in evaluation mode."""
-    assert job.specification.network is not None
     assert state.best_parameters is not None and state.best_buffers is not None
-    flat = FlatNetwork(build_network(job.specification.network), 0)
+    flat = FlatNetwork(make_network(job, store), 0)
     with torch.no_grad():
         flat.parameters.copy_(state.best_parameters)
         flat.buffers.copy_(state.best_buffers)
@@ -135,7 +134,7 @@ def _test_metrics(
     return {f"test/{name}": value for name, value in objective.metrics(sums.tolist()).items()}
 
 
-def _sample_rows(rows: TrainingRows) -> npt.NDArray[np.int64]:
+def sample_rows(rows: TrainingRows) -> npt.NDArray[np.int64]:
     """Returns the rows of the test vectors.
 
     At least two, if need be the same one twice: the exporter takes a size of 1 for a constant.
@@ -159,11 +158,9 @@ def _samples_file(samples: dict[str, Tensor], name: str, outputs: Tensor) -> _Fi
     return _File(TEST_VECTORS, "samples.safetensors", _BINARY, content)
 
 
-def _model_version(
-    job: Job, network: nn.Module, metrics: dict[str, float]
-) -> model_pb2.ModelVersion:
+def lineage(job: Job) -> run_pb2.Lineage:
+    """Returns what a model of a run comes from."""
     specification = job.specification
-    assert specification.network is not None
     outliers, distillation = specification.outliers, specification.distillation
     inputs = [
         specification.dataset_version,
@@ -172,11 +169,22 @@ def _model_version(
         distillation.teacher_model_version if distillation is not None else "",
         outliers.scan if outliers is not None else "",
     ]
+    return run_pb2.Lineage(inputs=[name for name in dict.fromkeys(inputs) if name])
+
+
+def _model_version(
+    job: Job, network: nn.Module, metrics: dict[str, float]
+) -> model_pb2.ModelVersion:
+    specification = job.specification
+    assert specification.network is not None
+    # What only its own code can build is an ONNX model to all others.
+    is_own = specification.code is not None
     return model_pb2.ModelVersion(
-        task=_TASKS[job.preprocessing.target.task],
+        format=model_pb2.MODEL_FORMAT_ONNX if is_own else model_pb2.MODEL_FORMAT_UNSPECIFIED,
+        task=TASKS[job.preprocessing.target.task],
         network=to_proto(specification.network),
         signature=signature(job.preprocessing),
         metrics=metrics,
-        lineage=run_pb2.Lineage(inputs=[name for name in dict.fromkeys(inputs) if name]),
+        lineage=lineage(job),
         parameter_count=sum(parameter.numel() for parameter in network.parameters()),
     )

@@ -10,13 +10,15 @@ from torch import Tensor, nn
 
 from common.artifacts.blobs import read_artifact
 from common.artifacts.protocol import ObjectStore
+from common.artifacts.reference import ArtifactReference
 from common.errors import DataLossError, InvalidFieldError
 from common.models.weights import load_weights
 from common.networks.modules import build_network
 from common.networks.specification import from_proto
 from services.trainer.domain.distillation import Teacher
 from services.trainer.domain.job import Job
-from services.trainer.domain.specification import FIELD, ArtifactReference
+from services.trainer.domain.specification import FIELD
+from services.trainer.worker.own_code.network import make_network
 
 _STARTING, _STRENGTHS = f"{FIELD}.starting_weights", f"{FIELD}.growing_decay.strengths"
 Tensors = Mapping[str, Tensor]
@@ -49,9 +51,7 @@ def make_pupil(job: Job, store: ObjectStore, rank: int) -> Pupil:
         InvalidFieldError: A file has other tensors than the network.
         DataLossError: A file is damaged or gone.
     """
-    assert job.specification.network is not None
-    torch.manual_seed(job.specification.seed)
-    network = build_network(job.specification.network)
+    network = make_network(job, store)
     if rank == 0:
         _begin_with(network, job, store)
     return Pupil(network, _teacher(job, store), _strengths(network, job, store))

@@ -18,6 +18,7 @@ from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.type.v1 import run_pb2
 from common.artifacts.blobs import put_artifact, read_artifact
 from common.artifacts.memory import MemoryStore
+from common.artifacts.reference import ArtifactReference
 from common.errors import AimassError
 from common.records import RecordStore
 from common.runs.owner import RunOwner
@@ -25,7 +26,6 @@ from services.analyzer import job, loading
 from services.analyzer.domain.part import PartName
 from services.analyzer.domain.specification import (
     AnalysisSpecification,
-    ArtifactReference,
     EvaluatedRows,
     PartRequest,
 )

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from aimass.trainer.v1 import trainer_pb2
+from common.artifacts.reference import ArtifactReference
 from common.data.schema import KnownDataset, SplitCounts
 from common.errors import InvalidInputError
 from common.protobuf import from_plain
@@ -13,7 +14,6 @@ from services.trainer.domain.estimate import estimate
 from services.trainer.domain.outliers.resolution import Scan, resolve_outliers
 from services.trainer.domain.resolution import resolve_against_data
 from services.trainer.domain.specification import (
-    ArtifactReference,
     Distillation,
     TrainingSpecification,
     read_specification,

@@ -15,7 +15,12 @@ from aimass.type.v1 import artifact_pb2, run_pb2
 from common.artifacts.blobs import put_artifact
 from common.artifacts.memory import MemoryStore
 from common.data.messages import counts_to_proto, schema_to_proto
-from common.errors import InvalidFieldError, NotFoundError, UnavailableError
+from common.errors import (
+    FailedPreconditionError,
+    InvalidFieldError,
+    NotFoundError,
+    UnavailableError,
+)
 from common.server import Service
 from common.testing.server import channel_to, running_server
 from services.trainer.validation import Validator
@@ -121,6 +126,17 @@ async def test_the_scores_of_the_scan_become_part_of_the_specification(address: 
     run = await resolve(address, address, SCAN)
     assert run.spec.outliers.scores == SCORES
     assert run.spec.outliers.use == trainer_pb2.OUTLIER_USE_DOWN_WEIGHT
+
+
+async def test_own_code_is_the_operators_to_permit(address: str) -> None:
+    """Nobody who may create runs thereby runs Python on the agents' hosts."""
+    wanted = spec("")
+    wanted.code.files["a.py"] = "def build(inputs, outputs, arguments): ..."
+    wanted.code.network = "a:build"
+    store = MemoryStore()
+    with pytest.raises(FailedPreconditionError, match="AIMASS_TRAINER_OWN_CODE=true"):
+        await resolve_spec(address, address, wanted, store)
+    assert not list(store.list(""))
 
 
 async def test_a_scan_that_does_not_exist_is_a_wrong_field(address: str) -> None:

@@ -5,11 +5,11 @@ Needs neither scores nor data: it runs before a run is created.
 
 from dataclasses import dataclass
 
+from common.artifacts.reference import ArtifactReference
 from common.data.schema import KnownDataset
 from common.errors import InvalidFieldError
 from services.trainer.domain.specification import (
     FIELD,
-    ArtifactReference,
     OutlierProof,
     OutlierTreatment,
     TrainingSpecification,

@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 
 from common.artifacts.blobs import fetch_artifact
 from common.artifacts.protocol import ObjectStore
+from common.artifacts.reference import ArtifactReference
 from common.errors import DataLossError
 from services.trainer.domain.outliers.marks import NO_FOLD, Marks
-from services.trainer.domain.specification import ArtifactReference
 
 _TYPES = {"marked": pa.bool_(), "probability": pa.float32()}
 

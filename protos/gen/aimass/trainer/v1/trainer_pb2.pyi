@@ -607,6 +607,7 @@ class TrainingSpec(_message.Message):
     MAX_DURATION_FIELD_NUMBER: _builtins.int
     LOSS_FIELD_NUMBER: _builtins.int
     AUGMENTATION_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
     PRECISION_FIELD_NUMBER: _builtins.int
     dataset_version: _builtins.str
     """The data: `datasets/{dataset}/versions/{version}`; `latest` stands for the newest version and is
@@ -710,6 +711,12 @@ class TrainingSpec(_message.Message):
     def augmentation(self) -> Global___AugmentationSpec:
         """Changes training rows at random as they are drawn, anew in each epoch. Unset: rows are as they are."""
 
+    @_builtins.property
+    def code(self) -> Global___OwnCode:
+        """Code of your own that makes the network, or does all of the training. Only where the operator
+        permits it.
+        """
+
     def __init__(
         self,
         *,
@@ -738,11 +745,12 @@ class TrainingSpec(_message.Message):
         max_duration: _duration_pb2.Duration | None = ...,
         loss: Global___LossSpec | None = ...,
         augmentation: Global___AugmentationSpec | None = ...,
+        code: Global___OwnCode | None = ...,
         precision: Global___Precision.ValueType = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "workers", b"workers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "code", b"code", "commit_steps", b"commit_steps", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "commit_steps", b"commit_steps", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "precision", b"precision", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "task", b"task", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "code", b"code", "commit_steps", b"commit_steps", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "precision", b"precision", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "task", b"task", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -762,6 +770,111 @@ class TrainingSpec(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
 
 Global___TrainingSpec: _TypeAlias = TrainingSpec  # noqa: Y015
+
+@_typing.final
+class OwnCode(_message.Message):
+    """Code of your own. Permitted by `AIMASS_TRAINER_OWN_CODE=true` of the trainer. It runs in the run's
+    workers alone, with keys to the store that open the run's own prefix and the data that it reads.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class FilesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ArgumentsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    FILES_FIELD_NUMBER: _builtins.int
+    ARCHIVE_FIELD_NUMBER: _builtins.int
+    NETWORK_FIELD_NUMBER: _builtins.int
+    TRAINING_FIELD_NUMBER: _builtins.int
+    HOROVOD_SCRIPT_FIELD_NUMBER: _builtins.int
+    ARGUMENTS_FIELD_NUMBER: _builtins.int
+    network: _builtins.str
+    """A network, `module:function`. The function takes `inputs` (aimass.type.v1.NetworkInput as an
+    object with numeric_columns, category_sizes, image_shape), `outputs` (their number) and
+    `arguments`, and returns a torch `nn.Module` whose `forward` takes the tensors `numeric`,
+    `categories` or `image`, and returns (rows, outputs). All else is as in any other training.
+    """
+    training: _builtins.str
+    """A training, `module:function`. The function takes a `WorkerContext`, which gives the rows of
+    this worker, commits, reports metrics and takes the model; see the trainer's README.
+    """
+    horovod_script: _builtins.str
+    """An ordinary Horovod script, by its path among the files. It has no commits: where a worker is
+    lost it begins anew. What it writes to the folder `AIMASS_OUTPUT_DIR` on rank 0 is kept, a
+    `model.onnx` among it becomes the model.
+    """
+    @_builtins.property
+    def files(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Text files by their paths, `my_package/network.py` for instance: Python modules and what they
+        read. At most 500 files and 1 MB in all. They are kept as `archive`.
+        """
+
+    @_builtins.property
+    def archive(self) -> _artifact_pb2.ArtifactRef:
+        """The files as they are kept. Filled in from `files`; may be given instead of them, from the
+        specification of an earlier run.
+        """
+
+    @_builtins.property
+    def arguments(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What the code is given: functions get them as a mapping of texts, a script gets `--name value`."""
+
+    def __init__(
+        self,
+        *,
+        files: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        archive: _artifact_pb2.ArtifactRef | None = ...,
+        network: _builtins.str = ...,
+        training: _builtins.str = ...,
+        horovod_script: _builtins.str = ...,
+        arguments: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive", "horovod_script", b"horovod_script", "kind", b"kind", "network", b"network", "training", b"training"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["archive", b"archive", "arguments", b"arguments", "files", b"files", "horovod_script", b"horovod_script", "kind", b"kind", "network", b"network", "training", b"training"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["network", "training", "horovod_script"]  # noqa: Y015
+    _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
+
+Global___OwnCode: _TypeAlias = OwnCode  # noqa: Y015
 
 @_typing.final
 class AugmentationSpec(_message.Message):

@@ -90,6 +90,7 @@ class NetworkSpec(_message.Message):
     RESNET_FIELD_NUMBER: _builtins.int
     RESIDUAL_MLP_FIELD_NUMBER: _builtins.int
     FT_TRANSFORMER_FIELD_NUMBER: _builtins.int
+    CUSTOM_FIELD_NUMBER: _builtins.int
     INPUT_FIELD_NUMBER: _builtins.int
     OUTPUTS_FIELD_NUMBER: _builtins.int
     outputs: _builtins.int
@@ -119,6 +120,10 @@ class NetworkSpec(_message.Message):
         """A Transformer in which each column is a token, for tables."""
 
     @_builtins.property
+    def custom(self) -> Global___CustomNetwork:
+        """A network of a user's own code, for anything."""
+
+    @_builtins.property
     def input(self) -> Global___NetworkInput:
         """What goes in. Output only: filled in from the data."""
 
@@ -131,14 +136,15 @@ class NetworkSpec(_message.Message):
         resnet: Global___ResNetNetwork | None = ...,
         residual_mlp: Global___ResidualMlpNetwork | None = ...,
         ft_transformer: Global___FtTransformerNetwork | None = ...,
+        custom: Global___CustomNetwork | None = ...,
         input: Global___NetworkInput | None = ...,
         outputs: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cnn", b"cnn", "ft_transformer", b"ft_transformer", "input", b"input", "kind", b"kind", "linear", b"linear", "mlp", b"mlp", "residual_mlp", b"residual_mlp", "resnet", b"resnet"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cnn", b"cnn", "custom", b"custom", "ft_transformer", b"ft_transformer", "input", b"input", "kind", b"kind", "linear", b"linear", "mlp", b"mlp", "residual_mlp", b"residual_mlp", "resnet", b"resnet"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cnn", b"cnn", "ft_transformer", b"ft_transformer", "input", b"input", "kind", b"kind", "linear", b"linear", "mlp", b"mlp", "outputs", b"outputs", "residual_mlp", b"residual_mlp", "resnet", b"resnet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cnn", b"cnn", "custom", b"custom", "ft_transformer", b"ft_transformer", "input", b"input", "kind", b"kind", "linear", b"linear", "mlp", b"mlp", "outputs", b"outputs", "residual_mlp", b"residual_mlp", "resnet", b"resnet"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["linear", "mlp", "cnn", "resnet", "residual_mlp", "ft_transformer"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["linear", "mlp", "cnn", "resnet", "residual_mlp", "ft_transformer", "custom"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -588,3 +594,22 @@ class ResNetStage(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ResNetStage: _TypeAlias = ResNetStage  # noqa: Y015
+
+@_typing.final
+class CustomNetwork(_message.Message):
+    """A network that code of a user's own makes. It is in no other place than that code, so that models
+    of it are ONNX models.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CustomNetwork: _TypeAlias = CustomNetwork  # noqa: Y015
