@@ -6,6 +6,8 @@ from pydantic import Field
 
 from common.networks.specification import NetworkInput, Specification
 
+Task = Literal["classification", "regression", "multi_label"]
+"""What a network does."""
 UNKNOWN_CODE = 0
 """Code of a category that is missing or was not seen in training; labels count from 1."""
 
@@ -58,15 +60,16 @@ class Target(Specification):
     """What is predicted.
 
     Attributes:
-        name: Column name.
-        task: Classification or regression.
-        classes: Class labels in the order of the network's outputs; empty for regression.
+        name: Column name; of several labels the first one's.
+        task: What a network does with it.
+        classes: In the order of the network's outputs, class labels (classification) or the columns
+            of labels (multi-label); empty for regression.
         mean: The network's output is `(value - mean) / scale` (regression).
         scale: See `mean`.
     """
 
     name: str
-    task: Literal["classification", "regression"]
+    task: Task
     classes: tuple[str, ...] = ()
     mean: float = 0.0
     scale: float = Field(1.0, gt=0)
@@ -74,7 +77,12 @@ class Target(Specification):
     @property
     def outputs(self) -> int:
         """Number of outputs of the network."""
-        return len(self.classes) if self.task == "classification" else 1
+        return len(self.classes) if self.has_probabilities else 1
+
+    @property
+    def has_probabilities(self) -> bool:
+        """Whether outputs stand for probabilities, of classes or of labels."""
+        return self.task in ("classification", "multi_label")
 
 
 class Preprocessing(Specification):

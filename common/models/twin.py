@@ -15,16 +15,16 @@ from aimass.catalog.v1 import model_pb2
 from common.models.onnx_session import onnx_session
 from common.models.preprocessing import Preprocessing
 
-CLASSIFICATION_OUTPUT = "probabilities"
-REGRESSION_OUTPUT = "prediction"
+PROBABILITIES = "probabilities"
+PREDICTION = "prediction"
 
 
 class Twin(nn.Module):
     """A network with its standardisation in front and its units behind.
 
     It takes raw values: `numeric` float64 with NaN for missing, `categories` int64 codes as the
-    preprocessing defines them, `image` uint8. It gives class probabilities, or values in the
-    target's own units.
+    preprocessing defines them, `image` uint8. It gives probabilities of classes or labels, or
+    values in the target's own units.
     """
 
     means: Tensor
@@ -49,11 +49,13 @@ class Twin(nn.Module):
         self.eval()
 
     def forward(self, *inputs: Tensor) -> Tensor:
-        """Returns float32 [rows, classes] probabilities or [rows, 1] values."""
+        """Returns float32 [rows, classes or labels] probabilities or [rows, 1] values."""
         named = zip(self._names, inputs, strict=True)
         output: Tensor = self.network(*[self.prepared(name, value) for name, value in named])
         if self._target.task == "classification":
             return torch.softmax(output, dim=1)
+        if self._target.task == "multi_label":
+            return torch.sigmoid(output)
         return (output.double() * self._target.scale + self._target.mean).float()
 
     def prepared(self, name: str, value: Tensor) -> Tensor:
@@ -136,8 +138,7 @@ def run_onnx(
 
 def output_name(preprocessing: Preprocessing) -> str:
     """Returns the name of the twin's output."""
-    is_classification = preprocessing.target.task == "classification"
-    return CLASSIFICATION_OUTPUT if is_classification else REGRESSION_OUTPUT
+    return PROBABILITIES if preprocessing.target.has_probabilities else PREDICTION
 
 
 def signature(preprocessing: Preprocessing) -> model_pb2.Signature:

@@ -1,7 +1,7 @@
 """Data set versions made from numpy arrays, stored as the catalog stores them."""
 
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,8 @@ def store_dataset(
     columns: Mapping[str, Array],
     parts: npt.NDArray[np.uint8],
     *,
-    target: str,
+    target: str = "",
+    targets: Sequence[str] = (),
     task: Task,
     name: str = "datasets/sample/versions/1",
 ) -> dataset_pb2.DatasetVersion:
@@ -38,6 +39,7 @@ def store_dataset(
             booleans, or unsigned bytes [rows, channels, height, width].
         parts: Part of the split of each row.
         target: Name of the target column.
+        targets: Of several targets all their names.
         task: What is to be learned.
         name: Resource name.
 
@@ -47,7 +49,8 @@ def store_dataset(
     schema = Schema(
         columns=tuple(_column(key, values) for key, values in columns.items()),
         task=task,
-        target=target,
+        target=target or targets[0],
+        targets=tuple(targets),
     )
     arrays = {key: _arrow(values) for key, values in columns.items()}
     storage = pa.schema(

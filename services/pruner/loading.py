@@ -143,7 +143,7 @@ def _outputs(model: KnownModel, kind: ProblemKind, schema: Schema) -> tuple[str,
     if kind is ProblemKind.REGRESSION:
         return targets[:1]
     if kind is ProblemKind.MULTI_LABEL:
-        return targets
+        return model.classes if {*model.classes} <= {*targets} and model.classes else targets
     return model.classes or tuple(schema.column(targets[0]).labels)
 
 
@@ -211,7 +211,7 @@ def _truth(
     """Returns what is true of rows, and whether that is known."""
     targets = [schema.column(each) for each in schema.targets or (schema.target,)]
     if kind is ProblemKind.MULTI_LABEL:
-        codes = np.column_stack([raw.columns[each.name].astype(np.float64) for each in targets])
+        codes = np.column_stack([raw.columns[each].astype(np.float64) for each in outputs])
         return (codes > 0).astype(np.int8), np.asarray((codes >= 0).all(axis=1))
     values = raw.columns[targets[0].name]
     if kind is ProblemKind.REGRESSION:

@@ -156,14 +156,15 @@ def _examples(
     twin: Twin, raw: dict[str, Tensor], learned: HeldOut, preprocessing: Preprocessing
 ) -> Examples:
     target = preprocessing.target
-    has_classes = target.task == "classification"
     truth = torch.from_numpy(np.ascontiguousarray(learned.truth))
-    if has_classes:
+    if target.task == "classification":
         truth = truth.long()
+    elif target.task == "multi_label":
+        truth = truth.float()
     else:
         truth = ((truth - target.mean) / target.scale).float().reshape(-1, 1)
     inputs = tuple(twin.prepared(name, each) for name, each in raw.items())
-    return Examples(inputs, truth, has_classes)
+    return Examples(inputs, truth, target.task)
 
 
 def _seconds(content: bytes, batch: dict[str, Tensor]) -> float:

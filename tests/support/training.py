@@ -1,6 +1,6 @@
 """Training runs without agents: data, job files and worker contexts for tests."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,6 +70,17 @@ class Desk:
     ) -> dataset_pb2.DatasetVersion:
         """Stores a data set version."""
         return store_dataset(self.store, self.root, columns, parts, target=target, task=task)
+
+    def labelled(
+        self,
+        columns: Mapping[str, Array],
+        parts: npt.NDArray[np.uint8],
+        targets: Sequence[str],
+    ) -> dataset_pb2.DatasetVersion:
+        """Stores a data set version for multi-label."""
+        return store_dataset(
+            self.store, self.root, columns, parts, targets=targets, task=Task.MULTI_LABEL
+        )
 
     def scan(
         self,

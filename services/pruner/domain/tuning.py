@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from common.networks.distillation import class_distances
+from common.models.preprocessing import Task
+from common.networks.distillation import class_distances, label_distances
 from common.networks.growing_decay import GrowingDecay
 from common.networks.specification import NetworkSpecification
 
@@ -27,15 +28,15 @@ class Examples:
 
     Attributes:
         inputs: As the network takes them.
-        truth: Positions of classes, or standardised values [rows, 1].
-        has_classes: Which of the two.
+        truth: Positions of classes; standardised values [rows, 1]; of labels 0 or 1 [rows, labels].
+        task: Which of these.
         rate: Learning rate of the first step; it falls to 0 as a cosine.
         batch: Rows of a step.
     """
 
     inputs: tuple[Tensor, ...]
     truth: Tensor
-    has_classes: bool
+    task: Task
     rate: float = 1e-3
     batch: int = 128
 
@@ -56,8 +57,10 @@ class Examples:
 
     def loss(self, outputs: Tensor, truth: Tensor) -> Tensor:
         """Returns the mean loss of outputs."""
-        if self.has_classes:
+        if self.task == "classification":
             return functional.cross_entropy(outputs, truth)
+        if self.task == "multi_label":
+            return functional.binary_cross_entropy_with_logits(outputs, truth)
         return functional.mse_loss(outputs, truth)
 
     def taught_loss(self, outputs: Tensor, truth: Tensor, said: Tensor) -> Tensor:
@@ -65,9 +68,10 @@ class Examples:
 
         Source: Hinton et al., Distilling the knowledge in a neural network (2015).
         """
-        if not self.has_classes:
+        if self.task == "regression":
             return (1 - TAUGHT) * self.loss(outputs, truth) + TAUGHT * self.loss(outputs, said)
-        soft = class_distances(outputs, said, TEMPERATURE).mean()
+        distances = class_distances if self.task == "classification" else label_distances
+        soft = distances(outputs, said, TEMPERATURE).mean()
         return (1 - TAUGHT) * self.loss(outputs, truth) + TAUGHT * soft
 
 

@@ -14,8 +14,11 @@ from common.trainings import networks_model
 from services.pruner.domain.tuning import CLIP_NORM, TAUGHT, TEMPERATURE, WEIGHT_DECAY, Examples
 from services.pruner.domain.variants import PREPROCESSING, SPECIFICATION, Built
 
-_CLASSES = "classification"
-_TASKS = {_CLASSES: dataset_pb2.TASK_CLASSIFICATION, "regression": dataset_pb2.TASK_REGRESSION}
+_TASKS = {
+    "classification": dataset_pb2.TASK_CLASSIFICATION,
+    "regression": dataset_pb2.TASK_REGRESSION,
+    "multi_label": dataset_pb2.TASK_MULTI_LABEL,
+}
 _WAIT_SECONDS = 10
 
 
@@ -94,10 +97,12 @@ class Order:
             seed: Of the order of rows.
         """
         target = self.preprocessing.target
+        has_labels = target.task == "multi_label"
         spec = trainer_pb2.TrainingSpec(
             dataset_version=self.dataset_version,
             model=self.model,
-            target=target.name,
+            target="" if has_labels else target.name,
+            targets=target.classes if has_labels else (),
             features=self.preprocessing.features,
             task=_TASKS[target.task],
             network=to_proto(network),
@@ -116,7 +121,7 @@ class Order:
         spec.optimizer.clip_norm = CLIP_NORM
         spec.distillation.teacher_model_version = self.original
         spec.distillation.weight = TAUGHT
-        if target.task == _CLASSES:
+        if target.has_probabilities:
             spec.distillation.temperature = TEMPERATURE
         spec.workers.min = 1
         spec.workers.max = self.workers

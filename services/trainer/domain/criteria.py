@@ -13,7 +13,7 @@ from torch.nn import functional
 from services.trainer.domain.loss import CostMatrix, Loss
 
 Criterion = Callable[[Tensor, Tensor], Tensor]
-"""Takes outputs (rows, outputs) and targets (rows,); returns the loss of each row, (rows,).
+"""Takes outputs and targets as an `Objective` does; returns the loss of each row, (rows,).
 
 One of classes takes shares of classes, (rows, classes), as well: a loss is the sum of the losses of
 the classes, each times its share.
@@ -47,7 +47,7 @@ class ClassCriterion:
         losses = functional.cross_entropy(
             output, wanted, reduction="none", label_smoothing=self.smoothing
         )
-        return self._focused(losses) * self.factors.to(target.device)[target]
+        return _focused(losses, self.gamma) * self.factors.to(target.device)[target]
 
     def _of_each_class(self, output: Tensor) -> Tensor:
         """Returns the loss of each row were each class its truth, shape (rows, classes)."""
@@ -55,14 +55,65 @@ class ClassCriterion:
         wanted = torch.eye(classes) if self.savings is None else self.savings
         wanted = wanted.to(output.device)
         wanted = (1 - self.smoothing) * wanted + self.smoothing / classes
-        return self._focused(-output.log_softmax(dim=1) @ wanted.T) * self.factors.to(output.device)
+        losses = -output.log_softmax(dim=1) @ wanted.T
+        return _focused(losses, self.gamma) * self.factors.to(output.device)
 
-    def _focused(self, losses: Tensor) -> Tensor:
-        """Returns losses times the focal factor."""
-        if self.gamma == 0:
-            return losses
-        # 1 - p of the true class; where it rounds to 0 the power has no finite slope.
-        return losses * (-torch.expm1(-losses)).clamp(min=_SMALLEST) ** self.gamma
+
+@dataclass(frozen=True, eq=False)
+class LabelCriterion:
+    """Binary cross-entropy in several variations, its mean over labels.
+
+    Attributes:
+        without: What losses of rows without each label are multiplied by, shape (labels,).
+        within: The same of rows that have it.
+        smoothing: Share of the truth that is dealt to both, with and without.
+        gamma: Exponent of the focal factor; 0 for none.
+    """
+
+    without: Tensor
+    within: Tensor
+    smoothing: float = 0.0
+    gamma: float = 0.0
+
+    def __call__(self, output: Tensor, target: Tensor) -> Tensor:
+        """See `Criterion`."""
+        wanted = target * (1 - self.smoothing) + self.smoothing / 2
+        losses = functional.binary_cross_entropy_with_logits(output, wanted, reduction="none")
+        without, within = self.without.to(target.device), self.within.to(target.device)
+        factors = torch.lerp(without, within, target)
+        return (_focused(losses, self.gamma) * factors).mean(dim=1)
+
+
+def label_criterion(loss: Loss, labels: Sequence[str], shares: Shares) -> LabelCriterion:
+    """Returns the criterion for labels.
+
+    Factors of each label are scaled to a mean of 1 over the training rows.
+
+    Args:
+        loss: Resolved; its labels are known.
+        labels: In the order of outputs.
+        shares: Share of rows with each label in the weight of the training rows, shape (labels,).
+    """
+    ratios = np.array([loss.class_weights.get(name, 1.0) for name in labels])
+    if loss.class_weighting == "balanced":
+        # A label that all or no training rows have cannot be balanced.
+        is_mixed = (shares > 0) & (shares < 1)
+        ratios = ratios * np.where(is_mixed, (1 - shares) / np.where(is_mixed, shares, 1.0), 1.0)
+    without = 1 / (shares * ratios + 1 - shares)
+    return LabelCriterion(
+        without=_tensor(without),
+        within=_tensor(ratios * without),
+        smoothing=loss.label_smoothing,
+        gamma=loss.focal_gamma,
+    )
+
+
+def _focused(losses: Tensor, gamma: float) -> Tensor:
+    """Returns losses times (1 - p)^gamma, p being the probability of what is true."""
+    if gamma == 0:
+        return losses
+    # Where 1 - p rounds to 0 the power has no finite slope.
+    return losses * (-torch.expm1(-losses)).clamp(min=_SMALLEST) ** gamma
 
 
 def class_criterion(loss: Loss, classes: Sequence[str], shares: Shares) -> ClassCriterion:

@@ -99,7 +99,8 @@ class _Fit:
 
     def __init__(self, specification: TrainingSpecification, schema: Schema) -> None:
         columns = [schema.column(name) for name in specification.features]
-        self._target = schema.column(specification.target)
+        self._labels = specification.targets
+        self._target = schema.column(specification.target_columns[0])
         self._task = specification.task
         self._numeric = [column for column in columns if column.type is ColumnType.NUMERIC]
         self._labelled = [column for column in columns if column.type in LABEL_TYPES]
@@ -180,6 +181,8 @@ class _Fit:
 
     def _fit_target(self) -> Target:
         name = self._target.name
+        if self._task == "multi_label":
+            return Target(name=name, task="multi_label", classes=self._labels)
         if self._task == "regression":
             return Target(
                 name=name, task="regression", mean=self._means()[-1], scale=self._scales()[-1]
@@ -255,7 +258,7 @@ def training_rows(rows: slice, parts: Parts) -> Bools:
 def columns_needed(specification: TrainingSpecification) -> Sequence[str]:
     """Returns the columns that a run reads."""
     weight = [specification.weight_column] if specification.weight_column else []
-    return [*specification.features, specification.target, *weight]
+    return [*specification.features, *specification.target_columns, *weight]
 
 
 def number_label(value: float) -> str:

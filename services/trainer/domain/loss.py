@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from common.errors import InvalidFieldError
+from common.models.preprocessing import Task
 from common.networks.specification import Specification
 
 DEFAULT_HUBER_DELTA = 1.0
@@ -54,6 +55,7 @@ class Loss(Specification):
 
 
 _OF_VALUES = frozenset({"regression", "huber_delta"})
+_OF_ONE_CLASS = frozenset({"cost_matrix", "balanced_sampling"})
 _NOT_TOGETHER = (
     ("focal_gamma", "label_smoothing", "the focal factor goes by the probability of a sure class"),
     ("cost_matrix", "label_smoothing", "the costs say what the other classes are worth"),
@@ -76,9 +78,7 @@ def loss_problems(loss: Loss | None) -> Iterator[Problem]:
         yield "loss.huber_delta", "Only HUBER has a delta; leave it out or set `regression`."
 
 
-def resolved_loss(
-    loss: Loss | None, task: Literal["classification", "regression"], field: str
-) -> Loss | None:
+def resolved_loss(loss: Loss | None, task: Task, field: str) -> Loss | None:
     """Fills in the defaults of a loss.
 
     Args:
@@ -90,19 +90,27 @@ def resolved_loss(
         None for the plain loss of the task, however it was asked for.
 
     Raises:
-        InvalidFieldError: It is one of the other task.
+        InvalidFieldError: It is one of another task.
     """
     if loss is None:
         return None
-    wrong = loss.chosen & _OF_VALUES if task == "classification" else loss.chosen - _OF_VALUES
+    wrong = _foreign(loss, task)
     if wrong:
+        named = task.replace("_", "-")
         raise InvalidFieldError(
-            f"{field}.{min(wrong)}", f"Is nothing that {task} has; leave it out."
+            f"{field}.{min(wrong)}", f"Is nothing that {named} has; leave it out."
         )
     if loss.regression == "huber":
         delta = loss.huber_delta or DEFAULT_HUBER_DELTA
         return loss.model_copy(update={"huber_delta": delta})
     return loss if loss.chosen and loss.regression != "squared" else None
+
+
+def _foreign(loss: Loss, task: Task) -> frozenset[str]:
+    """Returns what a loss says that the task has not."""
+    if task == "regression":
+        return loss.chosen - _OF_VALUES
+    return loss.chosen & (_OF_VALUES | (_OF_ONE_CLASS if task == "multi_label" else frozenset()))
 
 
 def check_labels(loss: Loss, classes: Sequence[str], field: str) -> None:

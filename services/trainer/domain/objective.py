@@ -7,12 +7,22 @@ from typing import Protocol
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from common.models.preprocessing import Target
-from common.networks.distillation import class_distances
-from services.trainer.domain.criteria import Criterion, Shares, class_criterion, value_criterion
+from services.trainer.domain.criteria import (
+    Criterion,
+    Shares,
+    class_criterion,
+    label_criterion,
+    value_criterion,
+)
 from services.trainer.domain.loss import Loss, check_labels
+from services.trainer.domain.plain_objectives import (
+    Classification,
+    MultiLabel,
+    Regression,
+    ratio,
+)
 from services.trainer.domain.specification import FIELD
 
 
@@ -31,8 +41,8 @@ class Objective(Protocol):
 
         Args:
             output: What the network gave, shape (rows, outputs).
-            target: Class codes, or standardised values, shape (rows,); or shares of classes, shape
-                (rows, classes).
+            target: Class codes, or standardised values, shape (rows,); shares of classes, or truth of
+                labels, 0 to 1, shape (rows, outputs).
         """
         ...
 
@@ -53,78 +63,6 @@ class Objective(Protocol):
     def metrics(self, sums: Sequence[float]) -> dict[str, float]:
         """Returns the metrics that sums over all rows stand for, in the target's own units."""
         ...
-
-
-class Classification:
-    """Cross-entropy; metrics `loss` and `accuracy`."""
-
-    sums = 3
-
-    def losses(self, output: Tensor, target: Tensor) -> Tensor:
-        """Returns the cross-entropy of each row."""
-        return functional.cross_entropy(output, target, reduction="none")
-
-    def distances(self, output: Tensor, said: Tensor, temperature: float) -> Tensor:
-        """Returns the divergence of each row from the teacher's probabilities."""
-        return class_distances(output, said, temperature)
-
-    def add_up(self, output: Tensor, losses: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Returns sums of weights, weighted losses and weights of rows that are right.
-
-        Of a row that is a blend the class with the largest share is right.
-        """
-        truth = target if target.dim() == 1 else target.argmax(dim=1)
-        is_right = output.argmax(dim=1) == truth
-        return torch.stack([weight.sum(), weight @ losses, weight @ is_right.to(weight.dtype)])
-
-    def metrics(self, sums: Sequence[float]) -> dict[str, float]:
-        """Returns mean loss and share of rows that are right."""
-        total, loss, right = sums
-        return {"loss": _ratio(loss, total), "accuracy": _ratio(right, total)}
-
-
-class Regression:
-    """Squared error; metrics `loss` (mean squared error), `mean_absolute_error` and `r2`."""
-
-    sums = 5
-
-    def __init__(self, scale: float) -> None:
-        """Takes the units.
-
-        Args:
-            scale: What targets were divided by; metrics are in the target's own units.
-        """
-        self._scale = scale
-
-    def losses(self, output: Tensor, target: Tensor) -> Tensor:
-        """Returns the squared error of each row."""
-        return (output.squeeze(1) - target).square()
-
-    def distances(self, output: Tensor, said: Tensor, temperature: float) -> Tensor:
-        """Returns the squared difference to the teacher of each row."""
-        return (output - said).squeeze(1).square()
-
-    def add_up(self, output: Tensor, losses: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Returns weighted sums of 1, loss, absolute error, target and squared target."""
-        return torch.stack(
-            [
-                weight.sum(),
-                weight @ losses,
-                weight @ losses.sqrt(),
-                weight @ target,
-                weight @ target.square(),
-            ]
-        )
-
-    def metrics(self, sums: Sequence[float]) -> dict[str, float]:
-        """Returns mean squared error, mean absolute error and the share of variance explained."""
-        total, squared, absolute, target, target_squared = sums
-        variation = target_squared - _ratio(target * target, total)
-        return {
-            "loss": _ratio(squared, total) * self._scale**2,
-            "mean_absolute_error": _ratio(absolute, total) * self._scale,
-            "r2": 1 - _ratio(squared, variation),
-        }
 
 
 class ChosenLoss:
@@ -158,7 +96,7 @@ class ChosenLoss:
     def metrics(self, sums: Sequence[float]) -> dict[str, float]:
         """Returns the metrics of the plain objective and the mean chosen loss."""
         *plain, chosen = sums
-        return {**self._plain.metrics(plain), "objective": _ratio(chosen, sums[0])}
+        return {**self._plain.metrics(plain), "objective": ratio(chosen, sums[0])}
 
 
 @dataclass(frozen=True)
@@ -175,10 +113,10 @@ class Objectives:
 
 
 class ClassShares(Protocol):
-    """Tells how frequent classes are among the training rows."""
+    """Tells how frequent classes or labels are among the training rows."""
 
     def __call__(self, *, evenly: bool = False) -> Shares:
-        """Returns the share of each class in the weight of the training rows, shape (classes,).
+        """Returns the share of each one in the weight of the training rows, shape (classes,).
 
         Args:
             evenly: Whether their rows are drawn equally often.
@@ -197,13 +135,16 @@ def make_objectives(target: Target, loss: Loss | None, class_shares: ClassShares
     Raises:
         InvalidFieldError: The loss names classes that the target does not have, or not all.
     """
-    plain = Regression(target.scale) if target.task == "regression" else Classification()
+    plain = _plain(target)
     if loss is None:
         return Objectives(plain, plain)
     if target.task == "regression":
         chosen = ChosenLoss(plain, value_criterion(loss))
         return Objectives(chosen, chosen)
     check_labels(loss, target.classes, f"{FIELD}.loss")
+    if target.task == "multi_label":
+        chosen = ChosenLoss(plain, label_criterion(loss, target.classes, class_shares()))
+        return Objectives(chosen, chosen)
     drawn, natural = class_shares(evenly=loss.balanced_sampling), class_shares()
     criterion = class_criterion(loss, target.classes, drawn)
     known = np.where(natural > 0, natural, 1.0)
@@ -212,5 +153,10 @@ def make_objectives(target: Target, loss: Loss | None, class_shares: ClassShares
     return Objectives(ChosenLoss(plain, criterion), ChosenLoss(plain, measuring))
 
 
-def _ratio(value: float, total: float) -> float:
-    return value / total if total > 0 else 0.0
+def _plain(target: Target) -> Objective:
+    """Returns the objective of a task as it is without a chosen loss."""
+    if target.task == "regression":
+        return Regression(target.scale)
+    if target.task == "multi_label":
+        return MultiLabel(target.outputs)
+    return Classification()

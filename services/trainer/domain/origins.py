@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from common.data.schema import Column
 from common.errors import InvalidFieldError
 from common.models.preprocessing import Preprocessing
 from common.networks.specification import NetworkSpecification
+from services.trainer.domain.goals import Goal
 from services.trainer.domain.specification import FIELD, TrainingSpecification
 
 PARENT = "parent_model_version"
@@ -30,7 +30,7 @@ class TrainedNetwork:
 
 def check_origins(
     resolved: TrainingSpecification,
-    target: Column,
+    goal: Goal,
     parent: TrainedNetwork | None,
     teacher: TrainedNetwork | None,
 ) -> None:
@@ -38,7 +38,7 @@ def check_origins(
 
     Args:
         resolved: The run's specification, all else resolved.
-        target: What it predicts.
+        goal: What it predicts.
         parent: Whose weights it starts from; None for nobody.
         teacher: Whom it learns from; None for nobody.
 
@@ -47,10 +47,10 @@ def check_origins(
     """
     if parent is not None:
         _check_network(resolved, parent)
-        _check_data(resolved, target, parent, PARENT)
+        _check_data(resolved, goal, parent, PARENT)
     if teacher is not None:
         _check_ends(resolved, teacher, TEACHER)
-        _check_data(resolved, target, teacher, TEACHER)
+        _check_data(resolved, goal, teacher, TEACHER)
     if parent is not None and teacher is not None:
         _check_preprocessing(parent, teacher)
 
@@ -82,7 +82,7 @@ def _check_ends(resolved: TrainingSpecification, trained: TrainedNetwork, field:
 
 
 def _check_data(
-    resolved: TrainingSpecification, target: Column, trained: TrainedNetwork, field: str
+    resolved: TrainingSpecification, goal: Goal, trained: TrainedNetwork, field: str
 ) -> None:
     expected = trained.preprocessing
     if sorted(resolved.features) != sorted(expected.features):
@@ -90,9 +90,12 @@ def _check_data(
         raise _error(field, f"{trained.name} was trained on the features {names}.")
     if resolved.task != expected.target.task:
         raise _error(field, f"{trained.name} does {expected.target.task}, not {resolved.task}.")
-    unknown = sorted(set(target.labels) - set(expected.target.classes))
-    if resolved.task == "classification" and unknown:
+    unknown = sorted(set(goal.classes) - set(expected.target.classes))
+    if unknown:
         raise _error(field, f"{trained.name} does not know the class `{unknown[0]}`.")
+    if goal.task == "multi_label" and goal.classes != expected.target.classes:
+        names = ", ".join(expected.target.classes[:_MOST_NAMES])
+        raise _error(field, f"{trained.name} was trained on the targets {names}, in this order.")
 
 
 def _check_preprocessing(parent: TrainedNetwork, teacher: TrainedNetwork) -> None:

@@ -11,23 +11,22 @@ from common.data.schema import (
     Schema,
     require_column,
 )
-from common.data.schema import Task as DataTask
 from common.errors import InvalidFieldError
+from common.models.preprocessing import Task
 from common.networks import specification as networks
 from common.networks.specification import CustomNetwork, NetworkInput, NetworkSpecification
 from services.trainer.domain.augmentation.specification import resolved_augmentation
+from services.trainer.domain.goals import Goal, goal_of
 from services.trainer.domain.loss import check_labels, resolved_loss
 from services.trainer.domain.optimisation import resolved_optimizer, resolved_schedule
 from services.trainer.domain.origins import TrainedNetwork, check_origins
 from services.trainer.domain.specification import (
     FIELD,
-    Task,
     TrainingSpecification,
     resolved_distillation,
     resolved_monitor,
 )
 
-MAX_CLASSES = 1_000
 _TABLE_TYPES = LABEL_TYPES | {ColumnType.NUMERIC}
 
 
@@ -53,39 +52,39 @@ def resolve_against_data(
     """
     if data.counts.train == 0:
         raise _error("dataset_version", f"{data.name} has no training rows; split it otherwise.")
-    target = _target(specification, data.schema)
-    task = _task(specification, data.schema, target)
-    _check_weight_column(specification, data.schema, target)
-    features = _features(specification, data.schema, target)
-    network = _network(specification, data.schema, features, _outputs(target, task))
-    _check_training(specification, task)
-    loss = resolved_loss(specification.loss, task, f"{FIELD}.loss")
+    goal = goal_of(specification, data.schema)
+    _check_weight_column(specification, data.schema, goal)
+    features = _features(specification, data.schema, goal)
+    network = _network(specification, data.schema, features, goal.outputs)
+    _check_training(specification, goal.task)
+    loss = resolved_loss(specification.loss, goal.task, f"{FIELD}.loss")
     # Of numbers that are classes only the data know all labels: workers look at those.
-    classes = _known_classes(target, parent or teacher)
+    classes = _known_classes(goal, parent or teacher)
     if loss is not None and classes:
         check_labels(loss, classes, f"{FIELD}.loss")
     resolved = specification.model_copy(
         update={
             "dataset_version": data.name,
-            "target": target.name,
-            "task": task,
+            "target": "" if goal.task == "multi_label" else goal.target.name,
+            "targets": goal.names if goal.task == "multi_label" else (),
+            "task": goal.task,
             "features": features,
             "network": network,
             "optimizer": resolved_optimizer(specification.optimizer, network.kind),
             "schedule": resolved_schedule(specification.schedule, specification.early_stopping),
             "loss": loss,
             "augmentation": resolved_augmentation(
-                specification.augmentation, network.input, task, f"{FIELD}.augmentation"
+                specification.augmentation, network.input, goal.task, f"{FIELD}.augmentation"
             ),
             "monitor": resolved_monitor(specification, loss),
             "workers": specification.workers.resolved,
             "parent_model_version": parent.name if parent else "",
             "distillation": resolved_distillation(
-                specification.distillation, task, teacher.name if teacher else ""
+                specification.distillation, goal.task, teacher.name if teacher else ""
             ),
         }
     )
-    check_origins(resolved, target, parent, teacher)
+    check_origins(resolved, goal, parent, teacher)
     return resolved
 
 
@@ -97,82 +96,14 @@ def _column(schema: Schema, name: str, field: str) -> Column:
     return require_column(schema, name, f"{FIELD}.{field}")
 
 
-def _target(specification: TrainingSpecification, schema: Schema) -> Column:
-    name = specification.target or schema.target
-    if not name:
-        raise _error("target", "The data set names no target; give the column to predict.")
-    target = _column(schema, name, "target")
-    if target.type not in _TABLE_TYPES:
-        raise _error("target", f"`{name}` is a column of type {target.type}; choose another.")
-    if target.missing_count:
-        raise _error(
-            "target",
-            f"`{name}` has no value in {target.missing_count} rows; leave those rows out of the "
-            "data or choose another target.",
-            reason="MISSING_TARGET",
-        )
-    return target
-
-
-def _task(specification: TrainingSpecification, schema: Schema, target: Column) -> Task:
-    task = specification.task or _default_task(schema, target)
-    if task == "regression":
-        if target.type is not ColumnType.NUMERIC:
-            raise _error(
-                "task", f"Regression needs a numeric target and `{target.name}` is {target.type}."
-            )
-        return task
-    classes = _class_count(target)
-    if classes < 2:
-        raise _error(
-            "target",
-            f"`{target.name}` has only one class; there is nothing to learn.",
-            reason="ONE_CLASS",
-        )
-    if classes > MAX_CLASSES:
-        raise _error(
-            "task",
-            f"`{target.name}` has about {classes} distinct values; classification takes at most "
-            f"{MAX_CLASSES} classes. Use REGRESSION or another target.",
-        )
-    return task
-
-
-def _default_task(schema: Schema, target: Column) -> Task:
-    if schema.task in (DataTask.MULTI_LABEL, DataTask.FORECASTING):
-        raise _error(
-            "task",
-            f"The data set's task, {schema.task}, cannot be trained; set CLASSIFICATION or "
-            "REGRESSION to predict its target alone.",
-            reason="TASK_NOT_SUPPORTED",
-        )
-    if target.name == schema.target and schema.task is not DataTask.UNSUPERVISED:
-        return "classification" if schema.task is DataTask.CLASSIFICATION else "regression"
-    return "classification" if target.type in LABEL_TYPES else "regression"
-
-
-def _class_count(target: Column) -> int:
-    if target.type is ColumnType.CATEGORICAL:
-        return len(target.categories)
-    return target.distinct_count
-
-
-def _outputs(target: Column, task: Task) -> int:
-    if task == "regression":
-        return 1
-    return 2 if target.type is ColumnType.BOOLEAN else _class_count(target)
-
-
-def _check_weight_column(
-    specification: TrainingSpecification, schema: Schema, target: Column
-) -> None:
+def _check_weight_column(specification: TrainingSpecification, schema: Schema, goal: Goal) -> None:
     name = specification.weight_column
     if not name:
         return
     column = _column(schema, name, "weight_column")
     if column.type is not ColumnType.NUMERIC or column.numeric is None:
         raise _error("weight_column", f"`{name}` is not numeric; weights are numbers.")
-    if name == target.name:
+    if name in goal.names:
         raise _error("weight_column", f"`{name}` is the target; choose another column.")
     if column.missing_count:
         raise _error(
@@ -186,10 +117,8 @@ def _check_weight_column(
         )
 
 
-def _features(
-    specification: TrainingSpecification, schema: Schema, target: Column
-) -> tuple[str, ...]:
-    taken = {target.name: "the target", specification.weight_column: "the weight"}
+def _features(specification: TrainingSpecification, schema: Schema, goal: Goal) -> tuple[str, ...]:
+    taken = dict.fromkeys(goal.names, "the target") | {specification.weight_column: "the weight"}
     # Other targets are no more known than this one when the model is used.
     outcomes = {*taken, *schema.targets}
     names = specification.features or tuple(
@@ -267,8 +196,8 @@ def network_input(columns: list[Column]) -> NetworkInput:
     )
 
 
-def _known_classes(target: Column, trained: TrainedNetwork | None) -> tuple[str, ...]:
-    return target.labels if trained is None else trained.preprocessing.target.classes
+def _known_classes(goal: Goal, trained: TrainedNetwork | None) -> tuple[str, ...]:
+    return goal.classes if trained is None else trained.preprocessing.target.classes
 
 
 def _check_training(specification: TrainingSpecification, task: Task) -> None:

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from aimass.trainer.v1 import trainer_pb2
 from common.artifacts.reference import ArtifactReference
 from common.errors import FieldViolation, InvalidFieldError, InvalidInputError
+from common.models.preprocessing import Task
 from common.networks.specification import NetworkSpecification, Specification
 from common.protobuf import from_plain, resolve
 from services.trainer.domain.augmentation.specification import Augmentation, augmentation_problems
@@ -27,7 +28,6 @@ from services.trainer.domain.own_code import OwnCode, code_violations
 FIELD = "training_run.spec"
 DEFAULT_TEMPERATURE = 4.0
 
-Task = Literal["classification", "regression"]
 Monitor = Literal["loss", "accuracy", "none", "objective"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Use = Literal["keep", "drop", "down_weight"]
@@ -122,6 +122,12 @@ class TrainingSpecification(Specification):
     augmentation: Augmentation | None = None
     precision: Precision = "auto"
     code: OwnCode | None = None
+    targets: tuple[str, ...] = Field((), max_length=1_000)
+
+    @property
+    def target_columns(self) -> tuple[str, ...]:
+        """Names of the columns to predict, once resolved."""
+        return self.targets or (self.target,)
 
     @property
     def proof(self) -> OutlierProof | None:
@@ -198,11 +204,11 @@ def resolved_monitor(specification: TrainingSpecification, loss: Loss | None) ->
 def resolved_distillation(
     distillation: Distillation | None, task: Task, teacher: str
 ) -> Distillation | None:
-    """Fills in the teacher's number, and the temperature where there are classes."""
+    """Fills in the teacher's number, and the temperature where there are probabilities."""
     if distillation is None:
         return None
     changes: dict[str, object] = {"teacher_model_version": teacher}
-    if task == "classification":
+    if task != "regression":
         changes["temperature"] = distillation.temperature or DEFAULT_TEMPERATURE
     return distillation.model_copy(update=changes)
 

@@ -1,6 +1,6 @@
 """The rows that a worker trains and validates on, as tensors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,8 +31,8 @@ class Batch:
 
     Attributes:
         inputs: Tensors in the order of `NetworkInput.names`.
-        target: int64 class codes, or float32 standardised values, shape (rows,); of rows that are
-            blends float32 shares of classes, shape (rows, classes).
+        target: int64 class codes, or float32 standardised values, shape (rows,); of labels, and of
+            rows that are blends of classes, float32 shares of 0 to 1, shape (rows, outputs).
         weight: float32 weight of each row, shape (rows,).
     """
 
@@ -93,7 +93,12 @@ class TrainingRows:
         ]
         target = preprocessing.target
         self._outputs = target.outputs
-        self._target = _targets(target, columns[target.name], labels.get(target.name))
+        self._target = (
+            _marks([columns[name] for name in target.classes])
+            if target.task == "multi_label"
+            else _targets(target, columns[target.name], labels.get(target.name))
+        )
+        self._task = target.task
         name = specification.weight_column
         factors = None if choice is None else choice.factors
         self._weight = _product(columns[name].astype(np.float32) if name else None, factors)
@@ -117,9 +122,13 @@ class TrainingRows:
     def class_shares(self, *, evenly: bool = False) -> npt.NDArray[np.float64]:
         """Returns the share of each class in the weight of the training rows, shape (classes,).
 
+        Of labels these are the shares of the rows that have them, which do not add up to 1.
+
         Args:
-            evenly: Whether their rows are drawn equally often.
+            evenly: Whether the rows of each class are drawn equally often.
         """
+        if self._task == "multi_label":
+            return self._label_shares()
         codes = self.training_classes()
         weights = self.weights(self.training).astype(np.float64)
         if evenly:
@@ -127,6 +136,12 @@ class TrainingRows:
         shares = np.bincount(codes, weights, minlength=self._outputs).astype(np.float64)
         total = shares.sum()
         return shares / total if total > 0 else np.full(self._outputs, 1 / self._outputs)
+
+    def _label_shares(self) -> npt.NDArray[np.float64]:
+        weights = self.weights(self.training).astype(np.float64)
+        total = weights.sum()
+        shares: npt.NDArray[np.float64] = weights @ self._target[self.training].astype(np.float64)
+        return shares / total if total > 0 else np.full(self._outputs, 0.5)
 
     def raw(self, rows: npt.NDArray[np.int64]) -> dict[str, Tensor]:
         """Returns rows before standardisation by input name, as the ONNX twin takes them."""
@@ -161,6 +176,11 @@ def _source(name: str, transform: ColumnTransform, size: int, dataset: CachedDat
         return lambda rows: torch.from_numpy(function(rows))
     resident = function(slice(0, dataset.row_count))
     return lambda rows: torch.from_numpy(resident[rows])
+
+
+def _marks(columns: Sequence[Values]) -> Values:
+    """Returns which rows have which labels, float32 [rows, labels]."""
+    return np.stack(columns, axis=1).astype(np.float32)
 
 
 def _targets(target: Target, values: Values, labels: tuple[str, ...] | None) -> Values:

@@ -41,6 +41,7 @@ _LIBRARIES = (
 TASKS = {
     "classification": dataset_pb2.TASK_CLASSIFICATION,
     "regression": dataset_pb2.TASK_REGRESSION,
+    "multi_label": dataset_pb2.TASK_MULTI_LABEL,
 }
 
 

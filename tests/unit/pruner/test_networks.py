@@ -30,7 +30,7 @@ def learned() -> tuple[NetworkSpecification, nn.Module, Examples]:
     specification = complete(wanted, NetworkInput(numeric_columns=6), 2, "network")
     inputs = torch.randn(ROWS, 6)
     truth = (inputs[:, 0] + inputs[:, 1] ** 2 > 0.7).long()
-    examples = Examples((inputs,), truth, has_classes=True, rate=5e-3)
+    examples = Examples((inputs,), truth, "classification", rate=5e-3)
     network = build_network(specification)
     teacher = build_network(specification).eval()
     tune(network, teacher, plain(examples), Plan(15, 60, 0), lambda: None)
@@ -49,7 +49,7 @@ def plain(examples: Examples) -> Examples:
             """Returns the plain loss."""
             return self.loss(outputs, truth)
 
-    return Untaught(examples.inputs, examples.truth, examples.has_classes, examples.rate)
+    return Untaught(examples.inputs, examples.truth, examples.task, examples.rate)
 
 
 def accuracy(network: nn.Module, examples: Examples) -> float:
@@ -140,7 +140,9 @@ def test_what_stops_the_work_is_heard() -> None:
 def test_a_teacher_is_followed() -> None:
     """A network that is told nothing but by its teacher becomes like it."""
     specification, network, examples = learned()
-    wrong = Examples(examples.inputs, torch.zeros(ROWS, dtype=torch.long), True, rate=5e-3)
+    wrong = Examples(
+        examples.inputs, torch.zeros(ROWS, dtype=torch.long), "classification", rate=5e-3
+    )
     student = build_network(specification)
     tune(student, network, wrong, Plan(10, 60, 0), lambda: None)
     assert accuracy(student, examples) > 0.75

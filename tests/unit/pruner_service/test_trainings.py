@@ -79,7 +79,9 @@ class Scene:
 
     def train(self, plan: Plan = PLAN) -> str:
         """Trains the network."""
-        examples = Examples((torch.randn(64, 2),), torch.zeros(64, dtype=torch.long), True)
+        examples = Examples(
+            (torch.randn(64, 2),), torch.zeros(64, dtype=torch.long), "classification"
+        )
         own = OwnTutor(fresh(), examples, self.owner.check_cancelled)
         return self.school.tutor(own).train(self.network, SPECIFICATION_OF, "units_50", plan)
 
@@ -140,7 +142,7 @@ def test_values_have_no_temperature() -> None:
     files = {PREPROCESSING: preprocessing.model_dump_json().encode()}
     built = Built(ModelFormat.TORCH_PACKAGE, files, model_pb2.Signature())
     order = Order.of(built, "models/m/versions/1", "datasets/d/versions/1", ROWS, "models/m", 1)
-    examples = Examples((torch.randn(4, 2),), torch.zeros(4, 1), False)
+    examples = Examples((torch.randn(4, 2),), torch.zeros(4, 1), "regression")
     spec = order.spec(SPECIFICATION_OF, artifact_pb2.ArtifactRef(), examples, 2, 0)
     assert spec.task == dataset_pb2.TASK_REGRESSION and not spec.weight_column
     assert not spec.distillation.HasField("temperature")

@@ -3,7 +3,8 @@ import pytest
 import torch
 from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error, r2_score
 
-from services.trainer.domain.objective import Classification, Objective, Regression
+from services.trainer.domain.objective import Objective
+from services.trainer.domain.plain_objectives import Classification, Regression
 
 
 def metrics_of(

@@ -18,7 +18,7 @@ from common.networks.distillation import class_distances
 from common.networks.growing_decay import GrowingDecay
 from common.networks.modules import build_network
 from common.networks.specification import from_proto
-from services.trainer.domain.objective import Regression
+from services.trainer.domain.plain_objectives import Regression
 from services.trainer.worker.flat import FlatNetwork
 from tests.support.training import Desk, split_parts
 from tests.unit.trainer.test_training import MIXED, history_of, mixed_data, train_until

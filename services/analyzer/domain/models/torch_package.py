@@ -106,4 +106,6 @@ class TorchPackage:
         target = self.preprocessing.target
         if target.task == "classification":
             return torch.softmax(found.double(), dim=1)
+        if target.task == "multi_label":
+            return torch.sigmoid(found.double())
         return found.double() * target.scale + target.mean

@@ -1,11 +1,11 @@
 """How training rows are changed at random: ranges, defaults, what goes with which data."""
 
 from collections.abc import Iterator
-from typing import Literal
 
 from pydantic import Field, model_validator
 
 from common.errors import InvalidFieldError
+from common.models.preprocessing import Task
 from common.networks.specification import NetworkInput, Specification
 from services.trainer.domain.augmentation.policies import (
     DATA,
@@ -116,7 +116,7 @@ def augmentation_problems(augmentation: Augmentation | None) -> Iterator[Problem
 def resolved_augmentation(
     augmentation: Augmentation | None,
     network_input: NetworkInput,
-    task: Literal["classification", "regression"],
+    task: Task,
     field: str,
 ) -> Augmentation | None:
     """Chooses policies where that is left open, and fills in what depends on the data.
@@ -163,7 +163,7 @@ def automatic_policies(network_input: NetworkInput) -> tuple[Policy, ...]:
 def _resolved(
     policy: Policy,
     network_input: NetworkInput,
-    task: Literal["classification", "regression"],
+    task: Task,
     path: str,
 ) -> Policy:
     data: Data = "images" if network_input.image_shape else "tables"
@@ -176,6 +176,9 @@ def _resolved(
     if policy.mixup is not None and policy.mixup.target_bandwidth and task != "regression":
         text = "Classes are not near each other; leave it out."
         raise InvalidFieldError(f"{field}.target_bandwidth", text)
+    if policy.interpolation is not None and task == "multi_label":
+        text = "Similar rows are looked for by one target; use mixup, or leave it out."
+        raise InvalidFieldError(field, text)
     changes: dict[str, object] = {"probability": policy.share}
     if policy.crop is not None:
         changes["crop"] = _resolved_crop(policy.crop, network_input.image_shape, field)

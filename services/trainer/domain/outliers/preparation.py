@@ -74,7 +74,8 @@ def _with_folds(
 ) -> Marks:
     proof = specification.proof
     assert proof is not None
-    batches = list(stream_columns(version, store, [specification.target]))
+    name = specification.target_columns[0]
+    batches = list(stream_columns(version, store, [name]))
     training = np.concatenate([batch.parts for batch in batches]) == Part.TRAIN
     if version.split.method == dataset_pb2.SPLIT_METHOD_GROUPED:
         groups = _groups(version, store)
@@ -87,7 +88,7 @@ def _with_folds(
         return dealt
     strata = marks.marked.astype(np.int64)
     if specification.task == "classification":
-        target = np.concatenate([batch.columns[specification.target] for batch in batches])
+        target = np.concatenate([batch.columns[name] for batch in batches])
         strata = strata + 2 * np.unique(target, return_inverse=True)[1]
     fold = deal_folds(training, strata, proof.folds, proof.seed)
     return replace(marks, fold=fold)

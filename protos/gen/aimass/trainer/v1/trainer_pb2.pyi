@@ -134,7 +134,7 @@ class _ClassWeightingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ClassW
     """None."""
     CLASS_WEIGHTING_BALANCED: _ClassWeighting.ValueType  # 1
     """Inverse to the frequency of the class among the training rows (by weight, where rows have one), so
-    that every class counts alike.
+    that every class counts alike; in multi-label the rows with a label as much as those without.
     """
 
 class ClassWeighting(_ClassWeighting, metaclass=_ClassWeightingEnumTypeWrapper):
@@ -144,7 +144,7 @@ CLASS_WEIGHTING_UNSPECIFIED: ClassWeighting.ValueType  # 0
 """None."""
 CLASS_WEIGHTING_BALANCED: ClassWeighting.ValueType  # 1
 """Inverse to the frequency of the class among the training rows (by weight, where rows have one), so
-that every class counts alike.
+that every class counts alike; in multi-label the rows with a label as much as those without.
 """
 Global___ClassWeighting: _TypeAlias = ClassWeighting  # noqa: Y015
 
@@ -223,9 +223,11 @@ class _MonitoredMetricEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Monit
     MONITORED_METRIC_UNSPECIFIED: _MonitoredMetric.ValueType  # 0
     """Means OBJECTIVE where there is a `loss` and no `outliers.prove`, else LOSS."""
     MONITORED_METRIC_LOSS: _MonitoredMetric.ValueType  # 1
-    """The plain loss: cross-entropy, or squared error; smaller is better."""
+    """The plain loss: cross-entropy (of labels their mean), or squared error; smaller is better."""
     MONITORED_METRIC_ACCURACY: _MonitoredMetric.ValueType  # 2
-    """Share of rows classified right; larger is better. Classification only."""
+    """Share of rows classified right, in multi-label with every label right at a probability of one
+    half; larger is better. Classification and multi-label only.
+    """
     MONITORED_METRIC_NONE: _MonitoredMetric.ValueType  # 3
     """Nothing: the last epoch's weights become the model, and validation rows choose nothing. Not with
     early stopping, reduce-on-plateau or `outliers.prove`.
@@ -239,9 +241,11 @@ class MonitoredMetric(_MonitoredMetric, metaclass=_MonitoredMetricEnumTypeWrappe
 MONITORED_METRIC_UNSPECIFIED: MonitoredMetric.ValueType  # 0
 """Means OBJECTIVE where there is a `loss` and no `outliers.prove`, else LOSS."""
 MONITORED_METRIC_LOSS: MonitoredMetric.ValueType  # 1
-"""The plain loss: cross-entropy, or squared error; smaller is better."""
+"""The plain loss: cross-entropy (of labels their mean), or squared error; smaller is better."""
 MONITORED_METRIC_ACCURACY: MonitoredMetric.ValueType  # 2
-"""Share of rows classified right; larger is better. Classification only."""
+"""Share of rows classified right, in multi-label with every label right at a probability of one
+half; larger is better. Classification and multi-label only.
+"""
 MONITORED_METRIC_NONE: MonitoredMetric.ValueType  # 3
 """Nothing: the last epoch's weights become the model, and validation rows choose nothing. Not with
 early stopping, reduce-on-plateau or `outliers.prove`.
@@ -609,6 +613,7 @@ class TrainingSpec(_message.Message):
     AUGMENTATION_FIELD_NUMBER: _builtins.int
     CODE_FIELD_NUMBER: _builtins.int
     PRECISION_FIELD_NUMBER: _builtins.int
+    TARGETS_FIELD_NUMBER: _builtins.int
     dataset_version: _builtins.str
     """The data: `datasets/{dataset}/versions/{version}`; `latest` stands for the newest version and is
     replaced by its number. Required.
@@ -616,9 +621,11 @@ class TrainingSpec(_message.Message):
     model: _builtins.str
     """The model to add a version to: `models/{model}`. Required."""
     target: _builtins.str
-    """Target column. Default: the data set's."""
+    """Target column of a task that has one. Default: the data set's."""
     task: _dataset_pb2.Task.ValueType
-    """Task. Default: the data set's."""
+    """Task: CLASSIFICATION, REGRESSION or MULTI_LABEL. Default: MULTI_LABEL where there are `targets`; of
+    the data set's own targets its task; of another target what goes with its type.
+    """
     epochs: _builtins.int
     """Passes over the training rows, 1 to 100,000. Default: 10."""
     batch_size: _builtins.int
@@ -705,7 +712,9 @@ class TrainingSpec(_message.Message):
 
     @_builtins.property
     def loss(self) -> Global___LossSpec:
-        """What training makes small. Default: the cross-entropy of classes, the squared error of values."""
+        """What training makes small. Default: the cross-entropy of classes, the mean binary cross-entropy of
+        labels, the squared error of values.
+        """
 
     @_builtins.property
     def augmentation(self) -> Global___AugmentationSpec:
@@ -715,6 +724,12 @@ class TrainingSpec(_message.Message):
     def code(self) -> Global___OwnCode:
         """Code of your own that makes the network, or does all of the training. Only where the operator
         permits it.
+        """
+
+    @_builtins.property
+    def targets(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Target columns of MULTI_LABEL, 1 to 1,000: boolean, or numbers 0 and 1. Each is a label that a row
+        has or not. Not with `target`. Default: the data set's.
         """
 
     def __init__(
@@ -747,10 +762,11 @@ class TrainingSpec(_message.Message):
         augmentation: Global___AugmentationSpec | None = ...,
         code: Global___OwnCode | None = ...,
         precision: Global___Precision.ValueType = ...,
+        targets: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "code", b"code", "commit_steps", b"commit_steps", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "code", b"code", "commit_steps", b"commit_steps", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "precision", b"precision", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "task", b"task", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "code", b"code", "commit_steps", b"commit_steps", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "precision", b"precision", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "targets", b"targets", "task", b"task", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -1435,16 +1451,18 @@ class LossSpec(_message.Message):
     BALANCED_SAMPLING_FIELD_NUMBER: _builtins.int
     label_smoothing: _builtins.float
     """Share of the truth that is dealt to all classes alike, 0 to below 1 (Szegedy et al., 2016).
-    Probabilities become less sure. Default: 0. Classification only.
+    Probabilities become less sure. A label counts as two classes, with and without. Default: 0.
+    Classification and multi-label only.
     """
     class_weighting: Global___ClassWeighting.ValueType
     """Weights that come from the data, multiplied with `class_weights`. Default: none.
-    Classification only.
+    Classification and multi-label only.
     """
     focal_gamma: _builtins.float
     """Exponent gamma of the focal loss, 0 to 10: losses are multiplied by (1 - p)^gamma, p being the
     probability of the true class, so that easy rows count less (Lin et al., 2017, who take 2). Not
-    with `label_smoothing`. Probabilities become less sure. Default: 0. Classification only.
+    with `label_smoothing`. Probabilities become less sure. Default: 0. Classification and multi-label
+    only, there label by label.
     """
     regression: Global___RegressionLoss.ValueType
     """Loss of values. Default: SQUARED. Regression only."""
@@ -1466,7 +1484,8 @@ class LossSpec(_message.Message):
         """Weight of the rows of each class by its label, above 0 and at most 1,000,000; 1 for those that are
         left out. Only ratios count: weights are scaled to a mean of 1 over the rows trained on.
         Probabilities are those of a world where classes are as much more frequent as their weights
-        say. Classification only.
+        say. In multi-label, by target column, what rows that have the label weigh against those that
+        have it not. Classification and multi-label only.
         """
 
     @_builtins.property
@@ -1584,7 +1603,7 @@ class Distillation(_message.Message):
     The gradient of a row is that of (1 - weight) x its loss (see `TrainingSpec.loss`) + weight x its
     distance to the teacher. For classes the distance is temperature^2 x the Kullback-Leibler
     divergence from the teacher's probabilities to the network's, both of outputs divided by
-    `temperature`; for values it is the squared difference of the standardised outputs. Weights of rows
+    `temperature`; for labels the mean of that over labels; for values it is the squared difference of the standardised outputs. Weights of rows
     count for both alike, those of classes for the loss. Metrics keep their meaning: `train/loss` is the
     plain loss against the truth alone, without the teacher's part.
     """
@@ -1603,7 +1622,7 @@ class Distillation(_message.Message):
     """Share of the teacher in the loss, 0 to 1. Default: 0.7."""
     temperature: _builtins.float
     """What outputs are divided by before they become probabilities: the larger, the more the teacher's
-    unlikely classes count; above 0 and at most 100. Default: 4. Classification only.
+    unlikely classes count; above 0 and at most 100. Default: 4. Classification and multi-label only.
     """
     def __init__(
         self,
