@@ -41,8 +41,8 @@ class Objective(Protocol):
 
         Args:
             output: What the network gave, shape (rows, outputs).
-            target: Class codes, or standardised values, shape (rows,); shares of classes, or truth of
-                labels, 0 to 1, shape (rows, outputs).
+            target: Class codes, or standardised values, shape (rows,); shares of classes, or truth
+                of labels, 0 to 1, shape (rows, outputs).
         """
         ...
 

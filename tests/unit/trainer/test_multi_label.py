@@ -132,7 +132,8 @@ def test_gradients_are_finite_where_the_network_is_sure(gamma: float) -> None:
     """Protects the focal factor at probabilities that round to 0 and 1."""
     output = torch.tensor([[90.0, -90.0, 0.0]], requires_grad=True)
     loss = objective({"focal_gamma": gamma, "class_weights": {"rare": 2.0}})
-    loss.losses(output, torch.tensor([[1.0, 0.0, 1.0]])).sum().backward()
+    losses = loss.losses(output, torch.tensor([[1.0, 0.0, 1.0]]))
+    torch.autograd.backward(losses.sum())
     assert output.grad is not None and torch.isfinite(output.grad).all()
 
 
@@ -158,11 +159,10 @@ def test_labels_are_learned_and_the_package_tells_their_probabilities(desk: Desk
     assert version.metrics["test/f1_macro"] > 0.5
     loaded = load_package(desk.store, version)
     inputs = read_vectors(version, desk.store).inputs
-    found = loaded.predict(inputs)["probabilities"]
+    found = loaded.predict(inputs)["probabilities"].astype(np.float64)
     assert ((found >= 0) & (found <= 1)).all() and found.sum(axis=1).std() > 0.1
-    np.testing.assert_allclose(
-        run_onnx(read_part(version, "onnx", desk.store), inputs), found, atol=1e-5
-    )
+    twin = run_onnx(read_part(version, "onnx", desk.store), inputs)
+    assert np.abs(twin - found).max() < 1e-5
 
 
 def test_a_killed_run_of_labels_goes_on_as_if_nothing_had_happened(desk: Desk) -> None:
