@@ -223,10 +223,10 @@ def test_one_of_several_labels_can_be_a_target_alone(desk: Desk) -> None:
 def test_rows_that_are_blends_have_shares_of_labels(desk: Desk) -> None:
     """Protects mixup: labels are learned from blends; similar rows of many targets are refused."""
     data = labelled_data(desk)
-    mixup = {"augmentation": {"policies": [{"mixup": {}}]}}
+    mixup: dict[str, object] = {"augmentation": {"policies": [{"mixup": {}}]}}
     loss = {"class_weighting": "balanced"}
     outcome = desk.train(desk.job(data, {**SPEC, **mixup, "loss": loss}))
     assert outcome.metrics["validation/f1_micro"] > 0.8
-    similar = {"augmentation": {"policies": [{"interpolation": {}}]}}
+    similar: dict[str, object] = {"augmentation": {"policies": [{"interpolation": {}}]}}
     with pytest.raises(InvalidFieldError, match="one target"):
         desk.job(data, {**SPEC, **similar})
