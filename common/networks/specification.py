@@ -17,8 +17,11 @@ from common.networks.kinds.custom import CustomNetwork
 from common.networks.kinds.ft_transformer import FtTransformerNetwork
 from common.networks.kinds.linear import LinearNetwork
 from common.networks.kinds.mlp import MlpNetwork
+from common.networks.kinds.nbeats import NBeatsBlock, NBeatsNetwork
 from common.networks.kinds.residual_mlp import ResidualMlpNetwork
 from common.networks.kinds.resnet import ResNetNetwork, ResNetStage
+from common.networks.kinds.series_linear import SeriesLinearNetwork
+from common.networks.kinds.tcn import TcnNetwork
 from common.networks.kinds.transformer import TransformerBlock
 from common.protobuf import from_plain, to_plain
 
@@ -31,12 +34,16 @@ __all__ = [
     "FtTransformerNetwork",
     "LinearNetwork",
     "MlpNetwork",
+    "NBeatsBlock",
+    "NBeatsNetwork",
     "NetworkInput",
     "NetworkSpecification",
     "ResNetNetwork",
     "ResNetStage",
     "ResidualMlpNetwork",
+    "SeriesLinearNetwork",
     "Specification",
+    "TcnNetwork",
     "TransformerBlock",
     "complete",
     "from_proto",
@@ -50,6 +57,9 @@ KINDS: dict[str, type[NetworkKind]] = {
     "ft_transformer": FtTransformerNetwork,
     "cnn": CnnNetwork,
     "resnet": ResNetNetwork,
+    "series_linear": SeriesLinearNetwork,
+    "nbeats": NBeatsNetwork,
+    "tcn": TcnNetwork,
     "custom": CustomNetwork,
 }
 """Kinds of networks by the names of `NetworkSpec`'s fields."""
@@ -64,6 +74,9 @@ class NetworkSpecification(Specification):
     ft_transformer: FtTransformerNetwork | None = None
     cnn: CnnNetwork | None = None
     resnet: ResNetNetwork | None = None
+    series_linear: SeriesLinearNetwork | None = None
+    nbeats: NBeatsNetwork | None = None
+    tcn: TcnNetwork | None = None
     custom: CustomNetwork | None = None
     input: NetworkInput = NetworkInput()
     outputs: int = 0

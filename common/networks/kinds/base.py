@@ -10,7 +10,7 @@ from common.networks.kinds.costs import NetworkCost
 
 ActivationName = Literal["relu", "gelu", "silu", "tanh"]
 Width = Annotated[int, Field(ge=1, le=65_536)]
-Data = Literal["a table", "images", "anything"]
+Data = Literal["a table", "images", "time series", "anything"]
 """What a network looks at, as errors call it."""
 
 
@@ -26,6 +26,7 @@ class NetworkInput(Specification):
     numeric_columns: int = Field(0, ge=0)
     category_sizes: tuple[int, ...] = ()
     image_shape: tuple[int, ...] = ()
+    window: int = Field(0, ge=0)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -34,12 +35,15 @@ class NetworkInput(Specification):
             "numeric": self.numeric_columns > 0,
             "categories": len(self.category_sizes) > 0,
             "image": len(self.image_shape) > 0,
+            "series": self.window > 0,
         }
         return tuple(name for name, is_present in present.items() if is_present)
 
     @property
     def data(self) -> Data:
         """What this is, which a network must be made for."""
+        if self.window:
+            return "time series"
         return "images" if self.image_shape else "a table"
 
 

@@ -7,8 +7,11 @@ from common.networks.torch_kinds.cnn import CnnModel, resized_cnn
 from common.networks.torch_kinds.ft_transformer import FtTransformerModel
 from common.networks.torch_kinds.linear import LinearModel
 from common.networks.torch_kinds.mlp import MlpModel, resized_mlp
+from common.networks.torch_kinds.nbeats import NBeatsModel, resized_nbeats
 from common.networks.torch_kinds.residual_mlp import ResidualMlpModel, resized_residual_mlp
 from common.networks.torch_kinds.resnet import ResNetModel, resized_resnet
+from common.networks.torch_kinds.series_linear import SeriesLinearModel
+from common.networks.torch_kinds.tcn import TcnModel, resized_tcn
 from common.networks.torch_kinds.transformer import resized_transformer
 
 TORCH_KINDS: dict[str, TorchKind[Any]] = {
@@ -18,5 +21,8 @@ TORCH_KINDS: dict[str, TorchKind[Any]] = {
     "ft_transformer": TorchKind(FtTransformerModel, resized_transformer),
     "cnn": TorchKind(CnnModel, resized_cnn),
     "resnet": TorchKind(ResNetModel, resized_resnet),
+    "series_linear": TorchKind(SeriesLinearModel),
+    "nbeats": TorchKind(NBeatsModel, resized_nbeats),
+    "tcn": TorchKind(TcnModel, resized_tcn),
 }
 """By the names of `common.networks.specification.KINDS`."""

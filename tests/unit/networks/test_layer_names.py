@@ -13,17 +13,22 @@ from common.networks.specification import (
     FtTransformerNetwork,
     LinearNetwork,
     MlpNetwork,
+    NBeatsBlock,
+    NBeatsNetwork,
     NetworkInput,
     NetworkSpecification,
     ResidualMlpNetwork,
     ResNetNetwork,
     ResNetStage,
+    SeriesLinearNetwork,
+    TcnNetwork,
     TransformerBlock,
     complete,
 )
 
 TABLE = NetworkInput(numeric_columns=5, category_sizes=(4, 9))
 IMAGE = NetworkInput(image_shape=(3, 12, 12))
+SERIES = NetworkInput(window=21)
 BLOCKS = (ConvBlock(channels=8), ConvBlock(channels=12))
 STAGES = (ResNetStage(blocks=2, channels=8), ResNetStage(blocks=3, channels=8))
 PRUNED_BLOCKS = (
@@ -41,6 +46,10 @@ NETWORKS: tuple[tuple[NetworkInput, dict[str, Any]], ...] = (
     (IMAGE, {"cnn": CnnNetwork(blocks=BLOCKS, head_widths=(0,), batch_norm=False)}),
     (IMAGE, {"resnet": ResNetNetwork(stages=STAGES)}),
     (IMAGE, {"resnet": ResNetNetwork(depth=18, width=4, stem="large")}),
+    (SERIES, {"series_linear": SeriesLinearNetwork()}),
+    (SERIES, {"nbeats": NBeatsNetwork()}),
+    (SERIES, {"nbeats": NBeatsNetwork(blocks=(NBeatsBlock(hidden_widths=(5, 3)),), dropout=0.1)}),
+    (SERIES, {"tcn": TcnNetwork(channels=(4, 4, 3))}),
 )
 
 
@@ -54,7 +63,7 @@ def test_names_are_those_of_the_modules(
     layers = [
         name
         for name, each in modules.items()
-        if isinstance(each, nn.Linear | nn.Conv2d | nn.Embedding)
+        if isinstance(each, nn.Linear | nn.Conv1d | nn.Conv2d | nn.Embedding)
     ]
     assert sorted(layer_names(specification)) == sorted(layers)
     norms = [isinstance(each, nn.BatchNorm1d | nn.BatchNorm2d) for each in modules.values()]

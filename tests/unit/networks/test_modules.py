@@ -10,11 +10,15 @@ from common.networks.specification import (
     FtTransformerNetwork,
     LinearNetwork,
     MlpNetwork,
+    NBeatsBlock,
+    NBeatsNetwork,
     NetworkInput,
     NetworkSpecification,
     ResidualMlpNetwork,
     ResNetNetwork,
     ResNetStage,
+    SeriesLinearNetwork,
+    TcnNetwork,
     TransformerBlock,
     complete,
     to_proto,
@@ -23,6 +27,7 @@ from common.networks.torch_kinds.cnn import GridPool
 
 TABLE = NetworkInput(numeric_columns=3, category_sizes=(4, 7))
 IMAGE = NetworkInput(image_shape=(3, 14, 10))
+SERIES = NetworkInput(window=21)
 PRUNED_BLOCKS = (
     TransformerBlock(heads=0, inner_width=5),
     TransformerBlock(heads=3, inner_width=0),
@@ -93,6 +98,28 @@ SPECIFICATIONS = {
         ),
         IMAGE,
     ),
+    "series linear": (NetworkSpecification(series_linear=SeriesLinearNetwork()), SERIES),
+    "series linear without trend": (
+        NetworkSpecification(series_linear=SeriesLinearNetwork(moving_average=1)),
+        SERIES,
+    ),
+    "nbeats": (NetworkSpecification(nbeats=NBeatsNetwork()), SERIES),
+    "pruned nbeats": (
+        NetworkSpecification(
+            nbeats=NBeatsNetwork(
+                blocks=(NBeatsBlock(hidden_widths=(9, 4)), NBeatsBlock(hidden_widths=(3,))),
+                dropout=0.1,
+            )
+        ),
+        SERIES,
+    ),
+    "tcn": (NetworkSpecification(tcn=TcnNetwork(dropout=0.1)), SERIES),
+    "pruned tcn": (
+        NetworkSpecification(
+            tcn=TcnNetwork(channels=(4, 4, 3), inner_channels=(2, 7, 1), kernel_size=2)
+        ),
+        SERIES,
+    ),
 }
 RESNETS = [key for key in SPECIFICATIONS if "resnet" in key]
 
@@ -108,6 +135,7 @@ def sample(network_input: NetworkInput, rows: int = 6) -> tuple[Tensor, ...]:
         "numeric": torch.randn(rows, network_input.numeric_columns, generator=generator),
         "categories": torch.randint(0, 4, (rows, len(network_input.category_sizes))),
         "image": torch.randn(rows, *(network_input.image_shape or (1,)), generator=generator),
+        "series": torch.randn(rows, network_input.window, generator=generator),
     }
     return tuple(tensors[name] for name in network_input.names)
 

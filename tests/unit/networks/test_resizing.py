@@ -14,11 +14,14 @@ from common.networks.specification import (
     FtTransformerNetwork,
     LinearNetwork,
     MlpNetwork,
+    NBeatsBlock,
+    NBeatsNetwork,
     NetworkInput,
     NetworkSpecification,
     ResidualMlpNetwork,
     ResNetNetwork,
     ResNetStage,
+    TcnNetwork,
     complete,
 )
 from services.pruner.domain.blocks import blocks_of, without_block
@@ -52,6 +55,11 @@ KINDS: dict[str, tuple[NetworkInput, dict[str, Any]]] = {
         {"cnn": CnnNetwork(blocks=(ConvBlock(channels=8),), head_widths=(0,), batch_norm=False)},
     ),
     "resnet": (IMAGE, {"resnet": ResNetNetwork(stages=STAGES)}),
+    "nbeats": (
+        NetworkInput(window=9),
+        {"nbeats": NBeatsNetwork(blocks=(NBeatsBlock(hidden_widths=(12, 8)),) * 2)},
+    ),
+    "tcn": (NetworkInput(window=9), {"tcn": TcnNetwork(channels=(8, 8, 6))}),
 }
 
 
@@ -65,6 +73,8 @@ def network_of(kind: str) -> tuple[NetworkSpecification, nn.Module, tuple[Tensor
         for name, each in network.state_dict().items():
             if each.dtype.is_floating_point:
                 each.copy_(torch.rand_like(each) - (0.0 if "running_var" in name else 0.3))
+    if network_input.window:
+        return specification, network.eval(), (torch.rand(4, network_input.window),)
     if network_input.image_shape:
         return specification, network.eval(), (torch.rand(4, *network_input.image_shape),)
     codes = torch.stack([torch.randint(size, (4,)) for size in network_input.category_sizes], 1)

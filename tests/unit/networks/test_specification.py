@@ -9,11 +9,14 @@ from common.networks.specification import (
     FtTransformerNetwork,
     LinearNetwork,
     MlpNetwork,
+    NBeatsNetwork,
     NetworkInput,
     NetworkSpecification,
     ResidualMlpNetwork,
     ResNetNetwork,
     ResNetStage,
+    SeriesLinearNetwork,
+    TcnNetwork,
     TransformerBlock,
     complete,
     from_proto,
@@ -22,6 +25,7 @@ from common.networks.specification import (
 
 TABLE = NetworkInput(numeric_columns=3, category_sizes=(4, 100))
 IMAGE = NetworkInput(image_shape=(1, 28, 28))
+SERIES = NetworkInput(window=21)
 
 
 def test_embedding_widths_default_to_half_the_codes_up_to_fifty() -> None:
@@ -57,6 +61,9 @@ def test_empty_lists_of_a_message_mean_the_defaults() -> None:
             TABLE,
         ),
         (NetworkSpecification(cnn=CnnNetwork(head_widths=(0,))), IMAGE),
+        (NetworkSpecification(series_linear=SeriesLinearNetwork()), SERIES),
+        (NetworkSpecification(nbeats=NBeatsNetwork(dropout=0.1)), SERIES),
+        (NetworkSpecification(tcn=TcnNetwork(channels=(4, 3))), SERIES),
         (NetworkSpecification(resnet=ResNetNetwork(depth=34, width=16, dropout=0.1)), IMAGE),
         (
             NetworkSpecification(
@@ -207,3 +214,27 @@ def test_what_contradicts_itself_names_place_and_cure(
     [found] = caught.value.errors()
     assert found["loc"] == place
     assert cure in found["msg"]
+
+
+def test_the_default_levels_of_a_tcn_see_the_whole_window() -> None:
+    """Protects forecasts from a past that is given and not looked at."""
+    for window, levels in ((1, 1), (5, 1), (6, 2), (13, 2), (14, 3), (200, 6)):
+        network = complete(
+            NetworkSpecification(tcn=TcnNetwork()), NetworkInput(window=window), 3, "network"
+        )
+        assert network.tcn is not None and len(network.tcn.channels) == levels
+
+
+def test_networks_of_series_and_of_tables_do_not_stand_in_for_each_other() -> None:
+    """Protects from a network that cannot take its input; says which can."""
+    with pytest.raises(InvalidFieldError, match="time series; use series_linear or nbeats or tcn"):
+        complete(NetworkSpecification(mlp=MlpNetwork()), SERIES, 3, "network")
+    with pytest.raises(InvalidFieldError, match="does not fit a table"):
+        complete(NetworkSpecification(tcn=TcnNetwork()), TABLE, 3, "network")
+
+
+def test_numbers_of_levels_must_agree() -> None:
+    """Protects from inner channels that would be silently left out."""
+    tcn = TcnNetwork(channels=(4, 4), inner_channels=(2,))
+    with pytest.raises(InvalidFieldError, match="2 levels but 1"):
+        complete(NetworkSpecification(tcn=tcn), SERIES, 3, "network")

@@ -90,11 +90,14 @@ class NetworkSpec(_message.Message):
     RESNET_FIELD_NUMBER: _builtins.int
     RESIDUAL_MLP_FIELD_NUMBER: _builtins.int
     FT_TRANSFORMER_FIELD_NUMBER: _builtins.int
+    SERIES_LINEAR_FIELD_NUMBER: _builtins.int
+    NBEATS_FIELD_NUMBER: _builtins.int
+    TCN_FIELD_NUMBER: _builtins.int
     CUSTOM_FIELD_NUMBER: _builtins.int
     INPUT_FIELD_NUMBER: _builtins.int
     OUTPUTS_FIELD_NUMBER: _builtins.int
     outputs: _builtins.int
-    """Number of outputs: classes, or regression targets. Output only: filled in from the data."""
+    """Number of outputs: classes, labels, regression targets, or steps to forecast. Output only: filled in from the data."""
     @_builtins.property
     def linear(self) -> Global___LinearNetwork:
         """One linear layer, for tables."""
@@ -120,6 +123,18 @@ class NetworkSpec(_message.Message):
         """A Transformer in which each column is a token, for tables."""
 
     @_builtins.property
+    def series_linear(self) -> Global___SeriesLinearNetwork:
+        """A linear map from past to future, for time series."""
+
+    @_builtins.property
+    def nbeats(self) -> Global___NBeatsNetwork:
+        """A stack of blocks that each explain a part of the past, for time series."""
+
+    @_builtins.property
+    def tcn(self) -> Global___TcnNetwork:
+        """A network of causal convolutions, for time series."""
+
+    @_builtins.property
     def custom(self) -> Global___CustomNetwork:
         """A network of a user's own code, for anything."""
 
@@ -136,15 +151,18 @@ class NetworkSpec(_message.Message):
         resnet: Global___ResNetNetwork | None = ...,
         residual_mlp: Global___ResidualMlpNetwork | None = ...,
         ft_transformer: Global___FtTransformerNetwork | None = ...,
+        series_linear: Global___SeriesLinearNetwork | None = ...,
+        nbeats: Global___NBeatsNetwork | None = ...,
+        tcn: Global___TcnNetwork | None = ...,
         custom: Global___CustomNetwork | None = ...,
         input: Global___NetworkInput | None = ...,
         outputs: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cnn", b"cnn", "custom", b"custom", "ft_transformer", b"ft_transformer", "input", b"input", "kind", b"kind", "linear", b"linear", "mlp", b"mlp", "residual_mlp", b"residual_mlp", "resnet", b"resnet"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cnn", b"cnn", "custom", b"custom", "ft_transformer", b"ft_transformer", "input", b"input", "kind", b"kind", "linear", b"linear", "mlp", b"mlp", "nbeats", b"nbeats", "residual_mlp", b"residual_mlp", "resnet", b"resnet", "series_linear", b"series_linear", "tcn", b"tcn"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cnn", b"cnn", "custom", b"custom", "ft_transformer", b"ft_transformer", "input", b"input", "kind", b"kind", "linear", b"linear", "mlp", b"mlp", "outputs", b"outputs", "residual_mlp", b"residual_mlp", "resnet", b"resnet"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cnn", b"cnn", "custom", b"custom", "ft_transformer", b"ft_transformer", "input", b"input", "kind", b"kind", "linear", b"linear", "mlp", b"mlp", "nbeats", b"nbeats", "outputs", b"outputs", "residual_mlp", b"residual_mlp", "resnet", b"resnet", "series_linear", b"series_linear", "tcn", b"tcn"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["linear", "mlp", "cnn", "resnet", "residual_mlp", "ft_transformer", "custom"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["linear", "mlp", "cnn", "resnet", "residual_mlp", "ft_transformer", "series_linear", "nbeats", "tcn", "custom"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -159,8 +177,11 @@ class NetworkInput(_message.Message):
     NUMERIC_COLUMNS_FIELD_NUMBER: _builtins.int
     CATEGORY_SIZES_FIELD_NUMBER: _builtins.int
     IMAGE_SHAPE_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
     numeric_columns: _builtins.int
     """Number of numeric columns. 0 for images."""
+    window: _builtins.int
+    """Values of a series before the first one to forecast. 0 for tables and images."""
     @_builtins.property
     def category_sizes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Number of codes of each categorical column, the code for "unknown or missing" (0) included."""
@@ -175,10 +196,11 @@ class NetworkInput(_message.Message):
         numeric_columns: _builtins.int = ...,
         category_sizes: _abc.Iterable[_builtins.int] | None = ...,
         image_shape: _abc.Iterable[_builtins.int] | None = ...,
+        window: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category_sizes", b"category_sizes", "image_shape", b"image_shape", "numeric_columns", b"numeric_columns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category_sizes", b"category_sizes", "image_shape", b"image_shape", "numeric_columns", b"numeric_columns", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -613,3 +635,134 @@ class CustomNetwork(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CustomNetwork: _TypeAlias = CustomNetwork  # noqa: Y015
+
+@_typing.final
+class SeriesLinearNetwork(_message.Message):
+    """A linear map of a window's moving average and one of what is off it (DLinear of Zeng et al., 2023)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MOVING_AVERAGE_FIELD_NUMBER: _builtins.int
+    moving_average: _builtins.int
+    """Values that the moving average is over, odd, 1 to 1001; 1 for none. Default: 25, or as many as
+    the window has.
+    """
+    def __init__(
+        self,
+        *,
+        moving_average: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_moving_average", b"_moving_average", "moving_average", b"moving_average"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_moving_average", b"_moving_average", "moving_average", b"moving_average"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__moving_average: _TypeAlias = _typing.Literal["moving_average"]  # noqa: Y015
+    _WhichOneofArgType__moving_average: _TypeAlias = _typing.Literal["_moving_average", b"_moving_average"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__moving_average) -> _WhichOneofReturnType__moving_average | None: ...
+
+Global___SeriesLinearNetwork: _TypeAlias = SeriesLinearNetwork  # noqa: Y015
+
+@_typing.final
+class NBeatsNetwork(_message.Message):
+    """Blocks one after the other, each on what the ones before could not explain of the past; their
+    forecasts are added up (N-BEATS, the generic architecture, Oreshkin et al., 2020).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BLOCKS_FIELD_NUMBER: _builtins.int
+    DROPOUT_FIELD_NUMBER: _builtins.int
+    dropout: _builtins.float
+    """Share of hidden units dropped in training, 0 to below 1. Default: 0."""
+    @_builtins.property
+    def blocks(self) -> _containers.RepeatedCompositeFieldContainer[Global___NBeatsBlock]:
+        """The blocks, at most 64. Default: 3."""
+
+    def __init__(
+        self,
+        *,
+        blocks: _abc.Iterable[Global___NBeatsBlock] | None = ...,
+        dropout: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_dropout", b"_dropout", "dropout", b"dropout"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dropout", b"_dropout", "blocks", b"blocks", "dropout", b"dropout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__dropout: _TypeAlias = _typing.Literal["dropout"]  # noqa: Y015
+    _WhichOneofArgType__dropout: _TypeAlias = _typing.Literal["_dropout", b"_dropout"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__dropout) -> _WhichOneofReturnType__dropout | None: ...
+
+Global___NBeatsNetwork: _TypeAlias = NBeatsNetwork  # noqa: Y015
+
+@_typing.final
+class NBeatsBlock(_message.Message):
+    """Hidden layers with ReLU, then one linear layer to the past and one to the future."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HIDDEN_WIDTHS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def hidden_widths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Width of each hidden layer, 1 to 65536 each, at most 16 layers. Default: 128, 128."""
+
+    def __init__(
+        self,
+        *,
+        hidden_widths: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hidden_widths", b"hidden_widths"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___NBeatsBlock: _TypeAlias = NBeatsBlock  # noqa: Y015
+
+@_typing.final
+class TcnNetwork(_message.Message):
+    """Levels of two causal convolutions with ReLU and a shortcut around them, then a linear layer (TCN, Bai et
+    al., 2018). Level i looks at every 2^i-th value, from 0.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANNELS_FIELD_NUMBER: _builtins.int
+    INNER_CHANNELS_FIELD_NUMBER: _builtins.int
+    KERNEL_SIZE_FIELD_NUMBER: _builtins.int
+    DROPOUT_FIELD_NUMBER: _builtins.int
+    kernel_size: _builtins.int
+    """Values that a convolution looks at, 2 to 15. Default: 3."""
+    dropout: _builtins.float
+    """Share of units dropped after each convolution in training, 0 to below 1. Default: 0."""
+    @_builtins.property
+    def channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Channels of each level, 1 to 4096 each, at most 16 levels. Default: 32 each, as many levels as let the
+        last value see the whole window.
+        """
+
+    @_builtins.property
+    def inner_channels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Channels between the two convolutions of each level, 1 to 4096 each. Default: `channels` each."""
+
+    def __init__(
+        self,
+        *,
+        channels: _abc.Iterable[_builtins.int] | None = ...,
+        inner_channels: _abc.Iterable[_builtins.int] | None = ...,
+        kernel_size: _builtins.int | None = ...,
+        dropout: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_dropout", b"_dropout", "_kernel_size", b"_kernel_size", "dropout", b"dropout", "kernel_size", b"kernel_size"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dropout", b"_dropout", "_kernel_size", b"_kernel_size", "channels", b"channels", "dropout", b"dropout", "inner_channels", b"inner_channels", "kernel_size", b"kernel_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__dropout: _TypeAlias = _typing.Literal["dropout"]  # noqa: Y015
+    _WhichOneofArgType__dropout: _TypeAlias = _typing.Literal["_dropout", b"_dropout"]  # noqa: Y015
+    _WhichOneofReturnType__kernel_size: _TypeAlias = _typing.Literal["kernel_size"]  # noqa: Y015
+    _WhichOneofArgType__kernel_size: _TypeAlias = _typing.Literal["_kernel_size", b"_kernel_size"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__dropout) -> _WhichOneofReturnType__dropout | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__kernel_size) -> _WhichOneofReturnType__kernel_size | None: ...
+
+Global___TcnNetwork: _TypeAlias = TcnNetwork  # noqa: Y015
