@@ -58,6 +58,7 @@ class Conductor:
         self._checkpoints = checkpoints
         self._keys: WorkerKeys | None = None
         self._job_key = ""
+        self._environment: dict[str, str] = {}
         self._changes = Changes()
         self._pace = Pace()
         self._world: World | None = None
@@ -68,7 +69,11 @@ class Conductor:
         self.members = Members(self._changes, self._hear)
 
     def begin(
-        self, job_key: str, lost: Change | None = None, keys: WorkerKeys | None = None
+        self,
+        job_key: str,
+        lost: Change | None = None,
+        keys: WorkerKeys | None = None,
+        environment: Mapping[str, str] | None = None,
     ) -> None:
         """Says what the workers work on. Call it before `train`.
 
@@ -76,9 +81,11 @@ class Conductor:
             job_key: Key of the job file.
             lost: What became of the attempt before; None for the first one.
             keys: What workers reach the store by; None where their agents have keys.
+            environment: Variables of every worker, in place of its agent's.
         """
         self._keys = keys
         self._job_key = job_key
+        self._environment = dict(environment or {})
         self._change = lost
 
     async def train(self, size: CrewSize) -> agents_pb2.TrainingFinished:
@@ -221,7 +228,8 @@ class Conductor:
         )
         keys = self._environment()
         for rank in world.ranks_of(agent).values():
-            start.slots.add(rank=rank, environment={**environments[rank], **keys})
+            variables = {**environments[rank], **keys, **self._environment}
+            start.slots.add(rank=rank, environment=variables)
         return agents_pb2.Order(start_world=start)
 
     def _environment(self) -> Mapping[str, str]:

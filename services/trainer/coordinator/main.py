@@ -12,6 +12,7 @@ from aimass.type.v1 import event_pb2, run_pb2
 from common.artifacts.settings import StoreSettings
 from common.catalog import Catalog, open_catalog
 from common.errors import AimassError
+from common.protobuf import to_plain
 from common.runs.owner import RunOwner
 from common.runs.segments import read_events
 from services.trainer.coordinator.checkpoints import Checkpoints
@@ -23,6 +24,7 @@ from services.trainer.coordinator.recovery import Change
 from services.trainer.coordinator.rendezvous import Rendezvous
 from services.trainer.coordinator.session import conduct
 from services.trainer.coordinator.settings import CoordinatorSettings
+from services.trainer.domain.communication import Communication
 from services.trainer.domain.job import Job
 from services.trainer.domain.preparation import prepare
 
@@ -120,7 +122,8 @@ class Coordinator:
         keys = await asyncio.to_thread(WorkerKeys, StoreSettings(), job)
         is_first = self._owner.attempt == 1
         lost = None if is_first else await asyncio.to_thread(self._remember)
-        self._conductor.begin(job.key, lost, keys)
+        communication = Communication.model_validate(to_plain(self._run.spec.communication))
+        self._conductor.begin(job.key, lost, keys, communication.environment)
         while True:
             finished = await self._conductor.train(CrewSize.of(self._run.spec.workers))
             self._journal.stage(_PACKAGE_FRACTION, "packaging", "the model is built and checked")

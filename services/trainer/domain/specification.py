@@ -15,6 +15,7 @@ from common.models.preprocessing import Task
 from common.networks.specification import NetworkSpecification, Specification
 from common.protobuf import from_plain, resolve
 from services.trainer.domain.augmentation.specification import Augmentation, augmentation_problems
+from services.trainer.domain.communication import Communication, communication_problems
 from services.trainer.domain.loss import Loss, loss_problems
 from services.trainer.domain.optimisation import (
     EarlyStopping,
@@ -121,6 +122,7 @@ class TrainingSpecification(Specification):
     loss: Loss | None = None
     augmentation: Augmentation | None = None
     precision: Precision = "auto"
+    communication: Communication = Communication()
     code: OwnCode | None = None
     targets: tuple[str, ...] = Field((), max_length=1_000)
 
@@ -162,6 +164,7 @@ def read_specification(spec: trainer_pb2.TrainingSpec) -> TrainingSpecification:
             optimizer_problems(specification.optimizer),
             schedule_problems(specification.schedule),
             loss_problems(specification.loss),
+            communication_problems(specification.communication),
             augmentation_problems(specification.augmentation),
         )
     ]

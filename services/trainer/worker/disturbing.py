@@ -26,6 +26,8 @@ class DisturbedReducer:
         self._reducer = reducer
         self._disturbance = disturbance
         self.wait = reducer.wait
+        self.scatter = reducer.scatter
+        self.gather = reducer.gather
         self.broadcast = reducer.broadcast
 
     def start(self, tensor: Tensor) -> None:

@@ -19,6 +19,7 @@ from services.trainer.worker.arithmetic import CPU, Arithmetic
 from services.trainer.worker.averaging import WeightAverage
 from services.trainer.worker.batches import Batches, Share
 from services.trainer.worker.data import Batch, TrainingRows
+from services.trainer.worker.exchange import make_exchange
 from services.trainer.worker.flat import FlatNetwork
 from services.trainer.worker.pupil import Pupil
 from services.trainer.worker.reduction import Reducer
@@ -88,6 +89,7 @@ class Engine:
         self._rows = rows
         self._specification = specification
         self._reducer = reducer
+        self._exchange = make_exchange(specification.communication, self.flat, reducer, size)
         self._rank = rank
         self._size = size
         self._evaluation_rows = evaluation_rows(specification)
@@ -121,9 +123,9 @@ class Engine:
             HorovodInternalError: Another worker is gone.
         """
         self._backward(number, self._batches.take(number))
-        self._reducer.start(self.flat.exchange)
+        self._exchange.start()
         self._batches.read_ahead(number + 1)
-        self._reducer.wait()
+        self._exchange.wait()
         sums: list[float] = self.flat.sums.tolist()
         if not math.isfinite(sums[1]):
             raise DivergedError(number + 1, sums[1])

@@ -23,6 +23,7 @@ class FlatNetwork:
         buffers: All floating-point buffers that are part of the state (batch norm's running
             statistics), shape (buffers,); a view of `exchange`.
         sums: Room for sums over rows, to be added up over workers; a view of `exchange`.
+        others: Buffers and sums; a view of `exchange`.
         exchange: Gradients, buffers and sums: what workers add up in each step.
     """
 
@@ -43,6 +44,7 @@ class FlatNetwork:
         self.gradient = self.exchange[: counts[0]]
         self.buffers = self.exchange[counts[0] : sum(counts)]
         self.sums = self.exchange[sum(counts) :]
+        self.others = self.exchange[counts[0] :]
         self.parameters.grad = self.gradient
         with torch.no_grad():
             _move(self._tensors, self.parameters.detach())

@@ -1,7 +1,7 @@
 """Adds tensors up over the workers of a world."""
 
 import time
-from typing import Protocol
+from typing import Any, Protocol, cast
 
 import horovod.torch as hvd
 import torch
@@ -14,11 +14,26 @@ class Reducer(Protocol):
     """Sums over workers. All workers make the same calls in the same order."""
 
     def start(self, tensor: Tensor) -> None:
-        """Begins to add up a tensor in place; one at a time."""
+        """Begins to add up a tensor in place; several at a time differ in size or type."""
         ...
 
     def wait(self) -> None:
-        """Returns when the tensor of `start` holds the sum on every worker."""
+        """Returns when the tensors of `start` hold the sums on every worker."""
+        ...
+
+    def scatter(self, tensor: Tensor) -> Tensor:
+        """Gives each worker its part of every worker's tensor.
+
+        Args:
+            tensor: Shape (workers x length,), the part of each worker by rank.
+
+        Returns:
+            What was this worker's part, by rank of who gave it, shape (workers x length,).
+        """
+        ...
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """Returns the tensors of all workers by rank, one after the other, on every worker."""
         ...
 
     def broadcast(self, content: bytes) -> bytes:
@@ -35,6 +50,14 @@ class SingleReducer:
     def wait(self) -> None:
         """Does nothing."""
 
+    def scatter(self, tensor: Tensor) -> Tensor:
+        """Returns the tensor."""
+        return tensor
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """Returns the tensor."""
+        return tensor
+
     def broadcast(self, content: bytes) -> bytes:
         """Returns the content."""
         return content
@@ -44,24 +67,32 @@ class HorovodReducer:
     """Sums by Horovod, in the world that `hvd.init` has joined."""
 
     def __init__(self) -> None:
-        self._handle: int | None = None
+        self._handles: list[int] = []
 
     def start(self, tensor: Tensor) -> None:
         """Begins to add up a tensor in place."""
-        self._handle = hvd.allreduce_async_(tensor, name=f"sum.{tensor.numel()}", op=hvd.Sum)
+        name = f"sum.{tensor.dtype}.{tensor.numel()}"
+        self._handles.append(hvd.allreduce_async_(tensor, name=name, op=hvd.Sum))
 
     def wait(self) -> None:
-        """Waits for the sum.
-
-        Horovod's own wait spins: with another worker late by 0.1 s it takes 0.09 s of processor
-        time from Horovod's thread and from all others of the host. Looking every 0.2 ms does not.
+        """Waits for the sums.
 
         Raises:
             HorovodInternalError: Another worker is gone.
         """
-        while not hvd.poll(self._handle):
-            time.sleep(POLL_SECONDS)
-        hvd.synchronize(self._handle)
+        handles, self._handles = self._handles, []
+        for handle in handles:
+            _result(handle)
+
+    def scatter(self, tensor: Tensor) -> Tensor:
+        """Gives each worker its part. Raises `HorovodInternalError`."""
+        # With the parts come their lengths, which are all the same.
+        parts, _ = _result(hvd.alltoall_async(tensor, name=f"scatter.{tensor.numel()}"))
+        return cast(Tensor, parts)
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        """Returns the tensors of all. Raises `HorovodInternalError`."""
+        return cast(Tensor, _result(hvd.allgather_async(tensor, name=f"gather.{tensor.numel()}")))
 
     def broadcast(self, content: bytes) -> bytes:
         """Sends the bytes of rank 0 to all, length first.
@@ -76,3 +107,14 @@ class HorovodReducer:
             room = torch.frombuffer(bytearray(content), dtype=torch.uint8)
         hvd.broadcast_(room, 0, name="broadcast.content")
         return room.numpy().tobytes()
+
+
+def _result(handle: int) -> Any:
+    """Waits for an operation.
+
+    Horovod's own wait spins: with another worker late by 0.1 s it takes 0.09 s of processor time
+    from Horovod's thread and from all others of the host. Looking every 0.2 ms does not.
+    """
+    while not hvd.poll(handle):
+        time.sleep(POLL_SECONDS)
+    return hvd.synchronize(handle)

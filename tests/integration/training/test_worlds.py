@@ -19,7 +19,9 @@ from common.data.schema import Task
 from common.models.store import read_part
 from common.testing.minio import MinioServer
 from services.trainer.domain.job import Job
-from services.trainer.worker.state import Snapshot, read_state
+from services.trainer.domain.sampling import global_batch
+from services.trainer.worker.course import Course
+from services.trainer.worker.state import Snapshot, StagePlace, read_state
 from tests.support.training import Array, Desk, split_parts
 from tests.support.world import Ending, World
 
@@ -285,6 +287,63 @@ def test_mixed_precision_survives_changes_of_the_world(worlds: Worlds, precision
     assert [ending.exit_codes for ending in endings] == [[0], [-9] * 3, [-9], [0, 0]]
     assert f"{precision} on cpu, from step" in str(endings[-1].reports)
     np.testing.assert_allclose(worlds.history(changing), worlds.history(alone), rtol=0.05)
+
+
+def test_gradients_in_half_precision_train_as_whole_ones_do(worlds: Worlds) -> None:
+    """Protects compression: the curve is that of whole gradients up to rounding."""
+    data = worlds.desk.dataset(columns(203), split_parts(203), "y", Task.REGRESSION)
+    plain = {**SPEC, "network": {"mlp": {"hidden_widths": [32, 16]}}}
+    spec = {**plain, "communication": {"compression": "fp16"}}
+    whole = worlds.desk.job(data, plain, run="whole")
+    halves = worlds.desk.job(data, spec, run="halves")
+    endings = worlds.run(
+        worlds.world(whole), worlds.world(halves, kill_at=17), worlds.world(halves)
+    )
+    assert [ending.exit_codes for ending in endings] == [[0, 0], [-9, -9], [0, 0]]
+    found, expected = worlds.history(halves), worlds.history(whole)
+    np.testing.assert_allclose(found[0], expected[0], rtol=2e-3)
+    np.testing.assert_allclose(found, expected, rtol=0.05)
+
+
+def test_adasum_does_what_its_formula_says(worlds: Worlds) -> None:
+    """Protects the combination of two workers' gradients, and that it survives a kill."""
+    desk = worlds.desk
+    data = desk.dataset(columns(40), np.zeros(40, np.uint8), "y", Task.REGRESSION)
+    spec = {
+        "weight_column": "w",
+        "network": {"linear": {}},
+        "optimizer": {"kind": "sgd", "learning_rate": 0.05, "momentum": 0.0},
+        "communication": {"reduction": "adasum"},
+        "batch_size": 40,
+        "epochs": 1,
+        "workers": {"min": 2},
+    }
+    once = desk.job(data, spec, run="once")
+    twice, killed = (
+        desk.job(data, {**spec, "batch_size": 7, "epochs": 4, "commit_steps": 1}, run=run)
+        for run in ("twice", "killed")
+    )
+    endings = worlds.run(
+        worlds.world(once),
+        worlds.world(twice),
+        worlds.world(killed, kill_at=9),
+        worlds.world(killed),
+    )
+    assert [ending.exit_codes for ending in endings] == [[0, 0], [0, 0], [-9, -9], [0, 0]]
+    np.testing.assert_allclose(worlds.history(killed), worlds.history(twice), rtol=1e-5)
+    rows = Course.open(once, desk.cache, desk.store).stage(StagePlace()).rows
+    order = global_batch(40, 40, once.specification.seed, epoch=0, step=0)
+    batch = rows.batch(rows.training[order])
+    inputs = torch.cat([batch.inputs[0], torch.ones(40, 1)], dim=1).double()
+    # The network begins at zero: what it gives for every row.
+    gradients = -2 * (batch.target * batch.weight)[:, None] * inputs / batch.weight.sum()
+    first, second = 2 * gradients[:20].sum(dim=0), 2 * gradients[20:].sum(dim=0)
+    product = first @ second
+    combined = first * (1 - product / (2 * first @ first))
+    combined += second * (1 - product / (2 * second @ second))
+    content = (desk.context(once).commit_dir / "commit.safetensors").read_bytes()
+    weights = Snapshot.from_bytes(content).tensors["parameters"]
+    torch.testing.assert_close(weights.double(), -0.05 * combined, rtol=1e-4, atol=1e-6)
 
 
 def test_compared_models_survive_changes_of_the_world(worlds: Worlds) -> None:

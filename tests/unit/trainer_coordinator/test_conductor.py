@@ -34,6 +34,8 @@ async def _train_again(conductor: Conductor, journal: Mock) -> None:
     training = asyncio.create_task(conductor.train(CrewSize(1, 1, 1, 10.0)))
     order = await member.orders.get()
     assert order is not None
+    environment = {"HOROVOD_RANK": "0", "HOROVOD_CYCLE_TIME": "5"}
+    assert order.start_world.slots[0].environment == environment, "the run's own settings count"
     progress = agents_pb2.WorldProgress(world=order.start_world.world, steps=[4], beats=[1])
     conductor.members.hear(member, agents_pb2.AttachRequest(world_progress=progress))
     async with asyncio.timeout(10):
@@ -46,13 +48,13 @@ def test_training_goes_on_after_its_hosts_are_gone() -> None:
     """The new world has its own reason and recovery time, not those of the world before."""
 
     async def open_world(hosts: Sequence[Host]) -> list[dict[str, str]]:
-        return [{} for _ in hosts]
+        return [{"HOROVOD_RANK": "0", "HOROVOD_CYCLE_TIME": "1"} for _ in hosts]
 
     journal = create_autospec(Journal, instance=True)
     rendezvous = create_autospec(Rendezvous, instance=True)
     rendezvous.open_world.side_effect = open_world
     conductor = Conductor(rendezvous, journal, Checkpoints(MemoryStore()))
-    conductor.begin("job")
+    conductor.begin("job", environment={"HOROVOD_CYCLE_TIME": "5"})
     asyncio.run(_train_again(conductor, journal))
     (told,) = journal.membership.call_args.args
     assert (told.world, list(told.agents)) == (1, ["b"])

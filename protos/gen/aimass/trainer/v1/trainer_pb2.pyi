@@ -26,6 +26,70 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _GradientReduction:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _GradientReductionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GradientReduction.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    GRADIENT_REDUCTION_UNSPECIFIED: _GradientReduction.ValueType  # 0
+    """Means AVERAGE."""
+    GRADIENT_REDUCTION_AVERAGE: _GradientReduction.ValueType  # 1
+    """Their mean over the rows of the step, each with its weight: what one worker with all rows would
+    have.
+    """
+    GRADIENT_REDUCTION_ADASUM: _GradientReduction.ValueType  # 2
+    """Adasum (Maleki et al., 2021): gradients that point the same way are averaged, orthogonal ones added
+    up, so that the learning rate need not rise with the workers. Any number of workers; the result
+    depends on it. Over all weights at once, before the optimiser: of use with SGD, since Adam divides
+    the size of gradients out.
+    """
+
+class GradientReduction(_GradientReduction, metaclass=_GradientReductionEnumTypeWrapper):
+    """What becomes of the workers' gradients."""
+
+GRADIENT_REDUCTION_UNSPECIFIED: GradientReduction.ValueType  # 0
+"""Means AVERAGE."""
+GRADIENT_REDUCTION_AVERAGE: GradientReduction.ValueType  # 1
+"""Their mean over the rows of the step, each with its weight: what one worker with all rows would
+have.
+"""
+GRADIENT_REDUCTION_ADASUM: GradientReduction.ValueType  # 2
+"""Adasum (Maleki et al., 2021): gradients that point the same way are averaged, orthogonal ones added
+up, so that the learning rate need not rise with the workers. Any number of workers; the result
+depends on it. Over all weights at once, before the optimiser: of use with SGD, since Adam divides
+the size of gradients out.
+"""
+Global___GradientReduction: _TypeAlias = GradientReduction  # noqa: Y015
+
+class _GradientCompression:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _GradientCompressionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GradientCompression.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    GRADIENT_COMPRESSION_UNSPECIFIED: _GradientCompression.ValueType  # 0
+    """Means NONE."""
+    GRADIENT_COMPRESSION_NONE: _GradientCompression.ValueType  # 1
+    """In single precision."""
+    GRADIENT_COMPRESSION_FP16: _GradientCompression.ValueType  # 2
+    """In half precision, which they are added up in as well: half the bytes, for slow networks. Not with
+    ADASUM.
+    """
+
+class GradientCompression(_GradientCompression, metaclass=_GradientCompressionEnumTypeWrapper):
+    """In what form gradients travel."""
+
+GRADIENT_COMPRESSION_UNSPECIFIED: GradientCompression.ValueType  # 0
+"""Means NONE."""
+GRADIENT_COMPRESSION_NONE: GradientCompression.ValueType  # 1
+"""In single precision."""
+GRADIENT_COMPRESSION_FP16: GradientCompression.ValueType  # 2
+"""In half precision, which they are added up in as well: half the bytes, for slow networks. Not with
+ADASUM.
+"""
+Global___GradientCompression: _TypeAlias = GradientCompression  # noqa: Y015
+
 class _ImageBorder:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -614,6 +678,7 @@ class TrainingSpec(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     PRECISION_FIELD_NUMBER: _builtins.int
     TARGETS_FIELD_NUMBER: _builtins.int
+    COMMUNICATION_FIELD_NUMBER: _builtins.int
     dataset_version: _builtins.str
     """The data: `datasets/{dataset}/versions/{version}`; `latest` stands for the newest version and is
     replaced by its number. Required.
@@ -732,6 +797,10 @@ class TrainingSpec(_message.Message):
         has or not. Not with `target`. Default: the data set's.
         """
 
+    @_builtins.property
+    def communication(self) -> Global___CommunicationSpec:
+        """How workers add up their gradients."""
+
     def __init__(
         self,
         *,
@@ -763,10 +832,11 @@ class TrainingSpec(_message.Message):
         code: Global___OwnCode | None = ...,
         precision: Global___Precision.ValueType = ...,
         targets: _abc.Iterable[_builtins.str] | None = ...,
+        communication: Global___CommunicationSpec | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "code", b"code", "commit_steps", b"commit_steps", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "workers", b"workers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "code", b"code", "commit_steps", b"commit_steps", "communication", b"communication", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "code", b"code", "commit_steps", b"commit_steps", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "precision", b"precision", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "targets", b"targets", "task", b"task", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "code", b"code", "commit_steps", b"commit_steps", "communication", b"communication", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "precision", b"precision", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "targets", b"targets", "task", b"task", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -786,6 +856,54 @@ class TrainingSpec(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
 
 Global___TrainingSpec: _TypeAlias = TrainingSpec  # noqa: Y015
+
+@_typing.final
+class CommunicationSpec(_message.Message):
+    """How workers add up their gradients. Settings of a world of one worker change nothing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REDUCTION_FIELD_NUMBER: _builtins.int
+    COMPRESSION_FIELD_NUMBER: _builtins.int
+    CYCLE_TIME_FIELD_NUMBER: _builtins.int
+    FUSION_THRESHOLD_FIELD_NUMBER: _builtins.int
+    AUTOTUNE_FIELD_NUMBER: _builtins.int
+    reduction: Global___GradientReduction.ValueType
+    """What becomes of the workers' gradients. Default: AVERAGE."""
+    compression: Global___GradientCompression.ValueType
+    """In what form they travel. Default: NONE."""
+    fusion_threshold: _builtins.int
+    """Horovod adds up small tensors together up to this many bytes, 0 to 2^30. The trainer's own networks
+    exchange one tensor a step, which this does not concern. Default: Horovod's, 128 MiB.
+    """
+    autotune: _builtins.bool
+    """Whether Horovod looks for a cycle time and fusion threshold of its own while it trains; what is set
+    above is where it begins. Default: false.
+    """
+    @_builtins.property
+    def cycle_time(self) -> _duration_pb2.Duration:
+        """Time between the looks of Horovod's background thread, 0.1 ms to 1 s: a sum waits for one, and each
+        takes processor time from the training. Default: the agent's, 2 ms.
+        """
+
+    def __init__(
+        self,
+        *,
+        reduction: Global___GradientReduction.ValueType = ...,
+        compression: Global___GradientCompression.ValueType = ...,
+        cycle_time: _duration_pb2.Duration | None = ...,
+        fusion_threshold: _builtins.int | None = ...,
+        autotune: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_fusion_threshold", b"_fusion_threshold", "cycle_time", b"cycle_time", "fusion_threshold", b"fusion_threshold"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fusion_threshold", b"_fusion_threshold", "autotune", b"autotune", "compression", b"compression", "cycle_time", b"cycle_time", "fusion_threshold", b"fusion_threshold", "reduction", b"reduction"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__fusion_threshold: _TypeAlias = _typing.Literal["fusion_threshold"]  # noqa: Y015
+    _WhichOneofArgType__fusion_threshold: _TypeAlias = _typing.Literal["_fusion_threshold", b"_fusion_threshold"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__fusion_threshold) -> _WhichOneofReturnType__fusion_threshold | None: ...
+
+Global___CommunicationSpec: _TypeAlias = CommunicationSpec  # noqa: Y015
 
 @_typing.final
 class OwnCode(_message.Message):

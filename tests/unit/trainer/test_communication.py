@@ -1,0 +1,160 @@
+"""How workers add up gradients."""
+
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from aimass.trainer.v1 import trainer_pb2
+from common.errors import InvalidInputError
+from common.protobuf import from_plain
+from services.trainer.domain.communication import Communication
+from services.trainer.domain.specification import read_specification
+from services.trainer.worker.adasum import adasum
+
+NAMES = {"dataset_version": "datasets/d/versions/1", "model": "models/m"}
+
+
+class Meeting:
+    """Workers that are threads of this process."""
+
+    def __init__(self, size: int) -> None:
+        self._barrier = threading.Barrier(size)
+        self._given: list[Tensor] = [torch.empty(0)] * size
+        self.size = size
+
+    def run(self, work: Callable[["ThreadReducer"], Tensor]) -> list[Tensor]:
+        """Returns what each worker returns."""
+        with ThreadPoolExecutor(self.size) as pool:
+            return list(pool.map(work, [ThreadReducer(self, rank) for rank in range(self.size)]))
+
+    def exchange(self, rank: int, tensor: Tensor) -> list[Tensor]:
+        """Returns what all have given."""
+        self._given[rank] = tensor.clone()
+        self._barrier.wait()
+        found = list(self._given)
+        self._barrier.wait()
+        return found
+
+
+class ThreadReducer:
+    """The `Reducer` of one thread."""
+
+    def __init__(self, meeting: Meeting, rank: int) -> None:
+        self._meeting = meeting
+        self.rank = rank
+
+    def start(self, tensor: Tensor) -> None:
+        tensor.copy_(torch.stack(self._meeting.exchange(self.rank, tensor)).sum(dim=0))
+
+    def wait(self) -> None:
+        pass
+
+    def scatter(self, tensor: Tensor) -> Tensor:
+        given = self._meeting.exchange(self.rank, tensor)
+        return torch.cat([each.view(self._meeting.size, -1)[self.rank] for each in given])
+
+    def gather(self, tensor: Tensor) -> Tensor:
+        return torch.cat(self._meeting.exchange(self.rank, tensor))
+
+    def broadcast(self, content: bytes) -> bytes:
+        raise NotImplementedError
+
+
+def combined(contributions: Tensor) -> Tensor:
+    """Returns what workers with these contributions, a row each, agree on."""
+    size = len(contributions)
+    found = Meeting(size).run(lambda each: adasum(contributions[each.rank], each, size))
+    assert all(torch.equal(each, found[0]) for each in found), "all workers do the same step"
+    return found[0]
+
+
+def of_the_paper(first: Tensor, second: Tensor) -> Tensor:
+    """Adasum of two gradients (Maleki et al., 2021, section 3)."""
+    product = first @ second
+    return (1 - product / (2 * first @ first)) * first + (
+        1 - product / (2 * second @ second)
+    ) * second
+
+
+@settings(deadline=None)
+@given(st.integers(1, 40), st.integers(0, 2**32 - 1))
+def test_four_workers_with_even_slices_do_what_the_paper_says(count: int, seed: int) -> None:
+    """Protects the formula: a tree of pairs of mean gradients."""
+    generator = torch.Generator().manual_seed(seed)
+    means = torch.randn(4, count, generator=generator, dtype=torch.float64)
+    expected = of_the_paper(of_the_paper(means[0], means[1]), of_the_paper(means[2], means[3]))
+    found = combined(means / 4)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+
+
+@settings(deadline=None)
+@given(st.integers(1, 7), st.integers(1, 20), st.integers(0, 2**32 - 1))
+def test_gradients_that_agree_are_averaged_whatever_the_slices(
+    size: int, count: int, seed: int
+) -> None:
+    """Protects uneven slices and any number of workers: one with fewer rows counts for less."""
+    generator = torch.Generator().manual_seed(seed)
+    gradient = torch.randn(count, generator=generator, dtype=torch.float64)
+    shares = torch.rand(size, generator=generator, dtype=torch.float64)
+    shares[0] += 0.1
+    shares /= shares.sum()
+    torch.testing.assert_close(combined(shares[:, None] * gradient), gradient)
+
+
+def test_orthogonal_gradients_are_added_up() -> None:
+    """Protects what it is for: a step of two workers that learn different things is both steps."""
+    means = torch.tensor([[3.0, 0.0, 0.0], [0.0, 4.0, 0.0]])
+    assert combined(means / 2).tolist() == [3.0, 4.0, 0.0]
+
+
+def test_a_worker_without_rows_has_no_say() -> None:
+    """Protects the short last batch of an epoch."""
+    means = torch.tensor([[3.0, 1.0], [0.0, 0.0], [0.0, 0.0]])
+    assert combined(means).tolist() == [3.0, 1.0]
+
+
+def test_horovod_is_told_what_is_set_and_nothing_else() -> None:
+    """Protects the agent's settings where the run has none."""
+    assert Communication().environment == {}
+    spec = {
+        **NAMES,
+        "communication": {"cycle_time": 0.0005, "fusion_threshold": 0, "autotune": True},
+    }
+    message = from_plain(spec, trainer_pb2.TrainingSpec)
+    found = read_specification(message).communication.environment
+    assert found == {
+        "HOROVOD_CYCLE_TIME": "0.5",
+        "HOROVOD_FUSION_THRESHOLD": "0",
+        "HOROVOD_AUTOTUNE": "1",
+    }
+
+
+@pytest.mark.parametrize(
+    ("communication", "field"),
+    [
+        ({"reduction": "adasum", "compression": "fp16"}, "compression"),
+        ({"cycle_time": 2.0}, "cycle_time"),
+        ({"fusion_threshold": -1}, "fusion_threshold"),
+    ],
+)
+def test_what_makes_no_sense_is_refused_by_name(
+    communication: dict[str, object], field: str
+) -> None:
+    """Protects users from settings that are silently left out."""
+    message = from_plain({**NAMES, "communication": communication}, trainer_pb2.TrainingSpec)
+    with pytest.raises(InvalidInputError, match=f"training_run.spec.communication.{field}"):
+        read_specification(message)
+
+
+def test_sums_of_products_are_of_double_precision() -> None:
+    """Protects long gradients of equal numbers: a single-precision sum would drift."""
+    gradient = torch.full((1_000_000,), 1e-3)
+    found = combined(torch.stack([gradient, gradient]) / 2)
+    np.testing.assert_allclose(found.numpy(), 1e-3, rtol=1e-5)
