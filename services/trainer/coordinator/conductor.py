@@ -58,7 +58,7 @@ class Conductor:
         self._checkpoints = checkpoints
         self._keys: WorkerKeys | None = None
         self._job_key = ""
-        self._environment: dict[str, str] = {}
+        self._variables: Mapping[str, str] = {}
         self._changes = Changes()
         self._pace = Pace()
         self._world: World | None = None
@@ -73,7 +73,7 @@ class Conductor:
         job_key: str,
         lost: Change | None = None,
         keys: WorkerKeys | None = None,
-        environment: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         """Says what the workers work on. Call it before `train`.
 
@@ -81,11 +81,11 @@ class Conductor:
             job_key: Key of the job file.
             lost: What became of the attempt before; None for the first one.
             keys: What workers reach the store by; None where their agents have keys.
-            environment: Variables of every worker, in place of its agent's.
+            variables: Environment of every worker, in place of its agent's.
         """
         self._keys = keys
         self._job_key = job_key
-        self._environment = dict(environment or {})
+        self._variables = variables or {}
         self._change = lost
 
     async def train(self, size: CrewSize) -> agents_pb2.TrainingFinished:
@@ -226,14 +226,14 @@ class Conductor:
             checkpoint_key=self._checkpoint_for(world),
             traceparent=tracecontext.current_traceparent(),
         )
-        keys = self._environment()
+        own = self._environment()
         for rank in world.ranks_of(agent).values():
-            variables = {**environments[rank], **keys, **self._environment}
-            start.slots.add(rank=rank, environment=variables)
+            start.slots.add(rank=rank, environment={**environments[rank], **own})
         return agents_pb2.Order(start_world=start)
 
     def _environment(self) -> Mapping[str, str]:
-        return self._keys.environment() if self._keys is not None else {}
+        keys = self._keys.environment() if self._keys is not None else {}
+        return {**keys, **self._variables}
 
     def _checkpoint_for(self, world: World) -> str:
         """Returns the checkpoint to start from; empty where a host's commit is as new."""

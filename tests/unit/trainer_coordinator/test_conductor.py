@@ -54,7 +54,7 @@ def test_training_goes_on_after_its_hosts_are_gone() -> None:
     rendezvous = create_autospec(Rendezvous, instance=True)
     rendezvous.open_world.side_effect = open_world
     conductor = Conductor(rendezvous, journal, Checkpoints(MemoryStore()))
-    conductor.begin("job", environment={"HOROVOD_CYCLE_TIME": "5"})
+    conductor.begin("job", variables={"HOROVOD_CYCLE_TIME": "5"})
     asyncio.run(_train_again(conductor, journal))
     (told,) = journal.membership.call_args.args
     assert (told.world, list(told.agents)) == (1, ["b"])
