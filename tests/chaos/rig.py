@@ -93,10 +93,12 @@ class Record:
 class AgentProcess:
     """A worker agent as a process of its own."""
 
-    def __init__(self, agent_id: str, environment: dict[str, str]) -> None:
+    def __init__(
+        self, agent_id: str, environment: dict[str, str], within: Sequence[str] = ()
+    ) -> None:
         self.id = agent_id
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "services.trainer.agent"],
+            [*within, sys.executable, "-m", "services.trainer.agent"],
             env={**os.environ, **environment, "AIMASS_AGENT_ID": agent_id},
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
@@ -134,24 +136,35 @@ class AgentProcess:
 class Rig:
     """Agents around a pool."""
 
-    def __init__(self, address: str = "") -> None:
+    def __init__(self, address: str = "", host: str = "127.0.0.1") -> None:
         self.address = address
+        self.host = host
         self.hub = PoolHub()
         self._server: RunningServer | None = None
         self._ticking: asyncio.Task[None] | None = None
         self.suite = f"rig-{secrets.token_hex(4)}"
         self.agents: list[AgentProcess] = []
 
-    def start_agent(self, agent_id: str, slots: int = 1) -> AgentProcess:
-        """Starts an agent; it is of use once `until_ready` returns."""
+    def start_agent(
+        self, agent_id: str, slots: int = 1, address: str = "", within: Sequence[str] = ()
+    ) -> AgentProcess:
+        """Starts an agent; it is of use once `until_ready` returns.
+
+        Args:
+            agent_id: Its id.
+            slots: Workers it may run.
+            address: Address by which others reach it, unless that is the rig's.
+            within: Program that it is started by, for example one that enters a namespace.
+        """
         environment = {
             "AIMASS_TRAINER_ADDRESS": self.address,
             "AIMASS_TOKEN": TOKENS[Role.AGENT],
             "AIMASS_AGENT_SLOTS": str(slots),
             "AIMASS_AGENT_WORKER_MODULE": "tests.chaos.toy",
             "AIMASS_SUITE": self.suite,
+            "AIMASS_AGENT_ADDRESS": address or self.host,
         }
-        agent = AgentProcess(agent_id, environment)
+        agent = AgentProcess(agent_id, environment, within)
         self.agents.append(agent)
         return agent
 
@@ -193,7 +206,7 @@ class Rig:
             _POOL,
             lambda server: agents_pb2_grpc.add_AgentPoolServiceServicer_to_server(servicer, server),
         )
-        settings = ServerSettings(port=int(self.address.rpartition(":")[2] or 0))
+        settings = ServerSettings(host=self.host, port=int(self.address.rpartition(":")[2] or 0))
         self._server = await start_server([service], settings, token_table())
         self.address = self._server.address
         self._ticking = asyncio.create_task(self.hub.run(AlwaysHolding()))
@@ -220,13 +233,13 @@ class Rig:
         watch: Callable[[], Coroutine[None, None, None]] | None = None,
     ) -> agents_pb2.TrainingFinished:
         """Conducts a toy run, as a run's process does."""
-        rendezvous = Rendezvous("127.0.0.1")
+        rendezvous = Rendezvous(self.host)
         conductor = Conductor(rendezvous, Journal(record, job.steps), Checkpoints(MemoryStore()))
         conductor.begin(job.key)
         run = trainer_pb2.TrainingRun(name=name, spec=trainer_pb2.TrainingSpec(workers=workers))
         run.status.create_time.GetCurrentTime()
         settings = CoordinatorSettings(
-            trainer_address=self.address, token=TOKENS[Role.AGENT], coordinator_host="127.0.0.1"
+            trainer_address=self.address, token=TOKENS[Role.AGENT], coordinator_host=self.host
         )
 
         async def work() -> agents_pb2.TrainingFinished:
@@ -277,9 +290,9 @@ async def coordinator_process(rig: Rig, run: str) -> AsyncIterator[asyncio.subpr
 
 
 @asynccontextmanager
-async def running_rig() -> AsyncIterator[Rig]:
-    """Serves a pool; ends all agents at the end."""
-    rig = Rig()
+async def running_rig(host: str = "127.0.0.1") -> AsyncIterator[Rig]:
+    """Serves a pool at an address of this host; ends all agents at the end."""
+    rig = Rig(host=host)
     await rig.start_pool()
     try:
         yield rig

@@ -35,7 +35,8 @@ class ToyJob:
         steps: Steps of the run.
         pause: Seconds that each step takes at least.
         commit_steps: Steps between two commits.
-        crash_rank: Rank that ends before its first step; -1 for none.
+        crash_rank: Rank that crashes; -1 for none.
+        crash_after: Steps that it does in each world before.
         fail_step: Step at which training says that it cannot go on; 0 for none.
         pause_before: Seconds, with signs of life, before the first step.
     """
@@ -44,6 +45,7 @@ class ToyJob:
     pause: float = 0.005
     commit_steps: int = 10
     crash_rank: int = -1
+    crash_after: int = 0
     fail_step: int = 0
     pause_before: float = 0.0
 
@@ -65,9 +67,8 @@ def main(context: WorkerContext) -> int:
         package = agents_pb2.PackagePublished(model_version=b"{}")
         context.report(agents_pb2.WorkerReport(package=package))
         return EXIT_FINISHED
-    if context.rank == job.crash_rank:
-        print(f"rank {context.rank} gives up")
-        os._exit(9)
+    if job.crash_after == 0:
+        _crash(context, job)
     try:
         return _train(context, job)
     except HorovodInternalError:
@@ -116,9 +117,17 @@ def _train(context: WorkerContext, job: ToyJob) -> int:
         context.progress.finish_step(step)
         if step % job.commit_steps == 0 or context.progress.commit_requested() or step == job.steps:
             _commit(context, training, step)
+        if step - begin == job.crash_after:
+            _crash(context, job)
     finished = agents_pb2.TrainingFinished(step=job.steps, epochs=1, best_epoch=1)
     context.report(agents_pb2.WorkerReport(finished=finished))
     return EXIT_FINISHED
+
+
+def _crash(context: WorkerContext, job: ToyJob) -> None:
+    if context.rank == job.crash_rank:
+        print(f"rank {context.rank} gives up", flush=True)
+        os._exit(9)
 
 
 def _pause_before(context: WorkerContext, seconds: float) -> None:

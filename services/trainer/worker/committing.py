@@ -1,5 +1,6 @@
 """Writes commits to the host's memory, as often as a small share of the time allows."""
 
+import contextlib
 import logging
 import math
 import time
@@ -21,7 +22,10 @@ _MAX_INTERVAL = 100_000
 
 
 class Committer:
-    """Writes the commits of one host; only the worker with local rank 0 has one."""
+    """Writes the commits of one host; only the worker with local rank 0 has one.
+
+    Memory that is full costs commits, not training: until there is room again the last one stays.
+    """
 
     def __init__(
         self, directory: Path, every: int | None, committed: Callable[[int, int], None]
@@ -41,6 +45,7 @@ class Committer:
         self._writing: Future[None] | None = None
         self._interval = every or _FIRST_INTERVAL
         self._last: tuple[int, float] | None = None
+        self._is_failing = False
 
     def is_due(self, step: int) -> bool:
         """Returns whether a commit is due after this step."""
@@ -73,9 +78,23 @@ class Committer:
         self._writing = None
 
     def _write(self, snapshot: Snapshot) -> None:
-        snapshot.save(self._temporary)
-        self._temporary.replace(self._path)
+        try:
+            snapshot.save(self._temporary)
+            self._temporary.replace(self._path)
+        except OSError as error:
+            self._note_failure(snapshot.step, error)
+            return
+        self._is_failing = False
         self._committed(snapshot.step, snapshot.epoch)
+
+    def _note_failure(self, step: int, error: OSError) -> None:
+        with contextlib.suppress(OSError):
+            self._temporary.unlink()
+        if not self._is_failing:
+            _log.warning(
+                "step %d is not committed, nor are others until that works: %s", step, error
+            )
+        self._is_failing = True
 
     def _choose_interval(self, step: int, start: float) -> None:
         """Sets the interval so that what this commit cost is the allowed share of the time."""

@@ -2,7 +2,7 @@
 
 import logging
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -10,7 +10,7 @@ from aimass.trainer.v1 import agents_pb2
 from common.artifacts.protocol import ObjectStore
 from common.errors import AimassError
 from services.trainer.worker.commits import FILE_NAME
-from services.trainer.worker.state import read_metadata
+from services.trainer.worker.state import Snapshot, read_metadata
 
 _log = logging.getLogger(__name__)
 
@@ -74,11 +74,23 @@ class CheckpointPublisher:
             commit = agents_pb2.Commit(step=int(metadata["step"]), epoch=int(metadata["epoch"]))
             if commit.step <= self._step:
                 return False
-            key = f"{self._prefix}checkpoints/{commit.step:012d}.safetensors"
-            self._store.upload(key, _Chunks(file))
+            self._upload(commit, _Chunks(file))
+        return True
+
+    def publish_snapshot(self, snapshot: Snapshot) -> None:
+        """Uploads a state of which the host has no commit.
+
+        Raises:
+            UnavailableError: The store is away.
+        """
+        commit = agents_pb2.Commit(step=snapshot.step, epoch=snapshot.epoch)
+        self._upload(commit, [snapshot.to_bytes()])
+
+    def _upload(self, commit: agents_pb2.Commit, content: Iterable[bytes]) -> None:
+        key = f"{self._prefix}checkpoints/{commit.step:012d}.safetensors"
+        self._store.upload(key, content)
         self._step = commit.step
         self._published(agents_pb2.CheckpointPublished(commit=commit, key=key))
-        return True
 
     def _run(self) -> None:
         while not self._ending.wait(self._interval):

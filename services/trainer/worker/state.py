@@ -111,8 +111,15 @@ class Snapshot:
         return safetensors.torch.save(self.tensors, self.metadata)
 
     def save(self, path: Path) -> None:
-        """Writes the snapshot as a safetensors file."""
-        safetensors.torch.save_file(self.tensors, path, self.metadata)
+        """Writes the snapshot as a safetensors file.
+
+        Raises:
+            OSError: There is no room, or no right to write there.
+        """
+        try:
+            safetensors.torch.save_file(self.tensors, path, self.metadata)
+        except safetensors.SafetensorError as error:
+            raise OSError(f"{path}: {error}") from error
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Snapshot":

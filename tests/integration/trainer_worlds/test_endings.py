@@ -83,6 +83,17 @@ async def test_workers_that_always_crash_fail_the_run(
     assert "worker 1 ended with exit code 9" in caught.value.message
 
 
+async def test_workers_that_die_at_every_step_fail_the_run(
+    rig: Rig, record: Record, run_name: str
+) -> None:
+    """A run in which each world does one step, and even commits it, does not go on for ever."""
+    job = ToyJob(crash_rank=1, crash_after=1, commit_steps=1)
+    with pytest.raises(WorkersFailedError, match="rank 1 gives up") as caught:
+        await rig.train(record, job, worker_range(2, 2), name=run_name)
+    assert "20 times in a row" in caught.value.message
+    assert all(change.steps_lost <= 1 for change in record.memberships)
+
+
 async def test_too_few_workers_wait_visibly_then_fail(
     rig: Rig, record: Record, run_name: str
 ) -> None:

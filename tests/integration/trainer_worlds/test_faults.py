@@ -8,7 +8,9 @@ from contextlib import asynccontextmanager
 import psutil
 import pytest
 
+from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import event_pb2
+from services.trainer.coordinator.errors import NotEnoughWorkersError
 from tests.chaos.rig import Record, Rig, worker_range
 from tests.chaos.toy import ToyJob
 
@@ -22,10 +24,13 @@ CAUSES = {
 
 
 @asynccontextmanager
-async def training(rig: Rig, record: Record, name: str) -> AsyncIterator[None]:
-    """A run on two workers that also goes on with one, from its first steps on."""
+async def training(
+    rig: Rig, record: Record, name: str, workers: trainer_pb2.WorkerRange | None = None
+) -> AsyncIterator[None]:
+    """A run on two workers, from its first steps on; by default it also goes on with one."""
     job = ToyJob(commit_steps=COMMIT_STEPS)
-    task = asyncio.create_task(rig.train(record, job, worker_range(1, 2), name=name))
+    wanted = workers or worker_range(1, 2)
+    task = asyncio.create_task(rig.train(record, job, wanted, name=name))
     try:
         await record.until_steps(3 * COMMIT_STEPS)
         yield
@@ -71,6 +76,38 @@ async def test_killed_agent_is_done_without_then_used_again(
         change = await record.until_workers(2)
         assert change.reason == "agent-2 joined"
         assert change.steps_lost == 0, "a planned change waits for a commit"
+
+
+async def test_fewer_than_min_wait_for_the_agent_to_come_back(
+    rig: Rig, record: Record, run_name: str
+) -> None:
+    """The run says that it waits, and goes on from its commit when there are enough again."""
+    async with training(rig, record, run_name, worker_range(2, 2)):
+        rig.agent("agent-2").kill()
+        await record.until_workers(0)
+        rig.restart_agent("agent-2")
+        change = await record.until_workers(2)
+    waiting = record.memberships[-2]
+    assert "agent-2 is gone; waiting for workers: 1 of at least 2" in waiting.reason
+    assert waiting.cause == event_pb2.CHANGE_CAUSE_WAITING
+    assert (change.cause, change.faults) == (event_pb2.CHANGE_CAUSE_AGENT_LOST, 1)
+    assert change.steps_lost <= 2 * COMMIT_STEPS
+
+
+async def test_fewer_than_min_for_too_long_end_the_run(
+    rig: Rig, record: Record, run_name: str
+) -> None:
+    """A run that lost an agent for good fails at its deadline, with the cure."""
+    workers = worker_range(2, 2, wait_seconds=1.5)
+    run = asyncio.create_task(rig.train(record, ToyJob(), workers, name=run_name))
+    await record.until_steps(2 * COMMIT_STEPS)
+    rig.agent("agent-2").kill()
+    try:
+        with pytest.raises(NotEnoughWorkersError, match="at least 2 workers"):
+            await run
+        assert record.memberships[-1].cause == event_pb2.CHANGE_CAUSE_WAITING
+    finally:
+        rig.restart_agent("agent-2")
 
 
 async def test_killed_warm_process_is_started_anew(rig: Rig, record: Record, run_name: str) -> None:

@@ -121,3 +121,22 @@ def test_a_store_that_is_away_costs_checkpoints_and_nothing_else(
     assert done.wait(10)
     publishing.publisher.stop()
     assert len(calls) == 3
+
+
+def test_a_commit_that_fails_costs_no_training(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The last commit stays until one can be written; it is said once, not at every step."""
+    told: list[int] = []
+    committer = Committer(tmp_path, 1, lambda step, epoch: told.append(step))
+    committer.commit(snapshot(1))
+    (tmp_path / "commit.safetensors.new").mkdir()  # nothing can be written there
+    for step in (2, 3):
+        committer.commit(snapshot(step), wait=True)
+        kept = read_commit(tmp_path)
+        assert kept is not None and kept.step == 1
+    (warning,) = caplog.messages
+    assert warning.startswith("step 2 is not committed")
+    (tmp_path / "commit.safetensors.new").rmdir()
+    committer.commit(snapshot(4))
+    assert told == [1, 4]
