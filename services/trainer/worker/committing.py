@@ -53,12 +53,15 @@ class Committer:
             self._last = step, time.perf_counter()
         return step - self._last[0] >= self._interval
 
-    def commit(self, snapshot: Snapshot, *, wait: bool = False) -> None:
+    def commit(self, snapshot: Snapshot, *, wait: bool = False) -> bool:
         """Writes a commit.
 
         Args:
             snapshot: What to write; may change once this returns.
             wait: Whether to return only when it is in its place, large or not.
+
+        Returns:
+            Whether commits work, as far as is known; with `wait` whether this one is in place.
         """
         start = time.perf_counter()
         is_large = snapshot.size_bytes > BACKGROUND_BYTES
@@ -66,11 +69,12 @@ class Committer:
             self._finish()
         if is_large and not wait:
             if self._writing is not None:
-                return
+                return not self._is_failing
             self._writing = self._writer.submit(self._write, snapshot.copy())
         else:
             self._write(snapshot)
         self._choose_interval(snapshot.step, start)
+        return not self._is_failing
 
     def _finish(self) -> None:
         assert self._writing is not None

@@ -12,7 +12,7 @@ from services.trainer.domain.schedule import Schedule
 from services.trainer.domain.specification import TrainingSpecification
 from services.trainer.worker.committing import Committer
 from services.trainer.worker.engine import Engine
-from services.trainer.worker.state import RunState, take_snapshot
+from services.trainer.worker.state import RunState, Snapshot, take_snapshot
 
 REPORT_SECONDS = 1.0
 """Time between reports within an epoch."""
@@ -46,6 +46,7 @@ class Outcome:
         metrics: Metrics of that epoch.
         stopped_early: Whether early stopping, or the end of its time, ended it.
         comparison: How the uses of an outlier scan compared; None where they were not compared.
+        uncommitted: The last state, where it could not be committed; else None.
     """
 
     step: int
@@ -54,6 +55,7 @@ class Outcome:
     metrics: dict[str, float]
     stopped_early: bool
     comparison: Comparison | None = None
+    uncommitted: Snapshot | None = None
 
 
 class TrainingLoop:
@@ -103,14 +105,18 @@ class TrainingLoop:
         last = self._specification.epochs * self._engine.steps_per_epoch
         while state.step < last and not state.progress.stopped_early:
             self._step()
+        uncommitted = None
         if self._committer is not None:
-            self._committer.commit(take_snapshot(self._engine, state), wait=True)
+            snapshot = take_snapshot(self._engine, state)
+            if not self._committer.commit(snapshot, wait=True):
+                uncommitted = snapshot
         return Outcome(
             step=state.total_step,
             epochs=len(state.history),
             best_epoch=state.progress.best_epoch,
             metrics=state.best_metrics,
             stopped_early=state.progress.stopped_early,
+            uncommitted=uncommitted,
         )
 
     def _repeat_reports(self) -> None:

@@ -22,7 +22,6 @@ from common.errors import AimassError, UnavailableError
 from common.protobuf import from_plain
 from services.trainer.domain.job import Job, read_job
 from services.trainer.worker.arithmetic import CPU
-from services.trainer.worker.commits import read_commit
 from services.trainer.worker.course import Course
 from services.trainer.worker.disturbing import DisturbedReducer
 from services.trainer.worker.engine import DivergedError
@@ -120,7 +119,7 @@ def train(
         publisher.stop()
     if context.rank == 0:
         with beating(context.progress.beat):
-            _publish_last(publisher, context, training, outcome.step)
+            _publish_last(publisher, outcome.uncommitted)
     return outcome
 
 
@@ -167,17 +166,14 @@ def _device(context: WorkerContext, settings: WorkerSettings) -> torch.device:
     return device
 
 
-def _publish_last(
-    publisher: CheckpointPublisher, context: WorkerContext, training: StagedTraining, step: int
-) -> None:
+def _publish_last(publisher: CheckpointPublisher, uncommitted: Snapshot | None) -> None:
     """Stores the last state: from here on the package can be built on any host.
 
     Raises:
         UnavailableError: The store is away, and the host had no room for the last commit either.
     """
-    commit = read_commit(context.commit_dir)
-    if commit is None or commit.step < step:
-        publisher.publish_snapshot(training.snapshot())
+    if uncommitted is not None:
+        publisher.publish_snapshot(uncommitted)
         return
     try:
         publisher.publish()

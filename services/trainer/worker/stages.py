@@ -130,10 +130,6 @@ class StagedTraining:
             self._say(comparison)
         return replace(self._train(self._metrics_report()), comparison=comparison)
 
-    def snapshot(self) -> Snapshot:
-        """Returns the state of training, as it is now."""
-        return self._trainee.snapshot()
-
     def _run_trial(self) -> None:
         trainee = self._trainee
         try:
