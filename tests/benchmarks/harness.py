@@ -172,7 +172,7 @@ def _number(value: float | None) -> str:
 
 
 def _text(result: object) -> str:
-    return f"{result:.2f} s" if isinstance(result, float) else str(result)
+    return f"{result:.3g} s" if isinstance(result, float) else str(result)
 
 
 def data_folder(name: str) -> Path:

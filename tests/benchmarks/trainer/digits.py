@@ -39,6 +39,25 @@ class Digits:
         np.savez(buffer, allow_pickle=False, image=self.images, label=self.labels)
         return buffer.getvalue()
 
+    def as_table(self) -> bytes:
+        """Returns an npz file of 784 numbers a row."""
+        buffer = io.BytesIO()
+        pixels = self.images.reshape(len(self.images), -1).astype(np.float32)
+        np.savez(buffer, allow_pickle=False, pixel=pixels, label=self.labels)
+        return buffer.getvalue()
+
+    def write_whole(self, path: Path, *, flat: bool) -> None:
+        """Writes the npz file that the others read where all rows are trained on."""
+        shape = (len(self.images), -1) if flat else (len(self.images), 1, _SIDE, _SIDE)
+        images = self.images.reshape(shape)
+        arrays: dict[str, npt.NDArray[np.generic]] = {
+            "x_train": images,
+            "y_train": self.labels,
+            "x_validation": images[:1],
+            "y_validation": self.labels[:1],
+        }
+        np.savez(path, allow_pickle=False, **arrays)
+
     def write_split(self, path: Path) -> None:
         """Writes the npz file that the others read, split into the same rows as by the catalog."""
         plan = SplitPlan(_VALIDATION, test_fraction=0.0, seed=0)

@@ -8,8 +8,9 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 
 from common.local import processes
 from tests.benchmarks.baselines.workload import Workload
@@ -20,6 +21,7 @@ _BASELINES = "tests.benchmarks.baselines"
 _START_SECONDS = 180.0
 _RUN_SECONDS = 180.0
 _SETTLED_STEP = 30
+NOTHING: Mapping[str, str] = MappingProxyType({})
 Line = dict[str, float]
 
 
@@ -30,7 +32,14 @@ class Contender:
         started_at: Wall-clock time just before it was started, in seconds.
     """
 
-    def __init__(self, command: Sequence[str], log: Path, output: Path, mark: str) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        log: Path,
+        output: Path,
+        mark: str,
+        settings: Mapping[str, str] = NOTHING,
+    ) -> None:
         """Starts the command.
 
         Args:
@@ -38,11 +47,12 @@ class Contender:
             log: Where its workers write their lines.
             output: Where its output goes.
             mark: Set in the environment of all its processes, to find them again.
+            settings: More of its environment.
         """
         self._log = log
         self._output = output
         self._seen = 0
-        environment = {**os.environ, "AIMASS_SUITE": mark}
+        environment = {**os.environ, **settings, "AIMASS_SUITE": mark}
         with output.open("wb") as file:
             self.started_at = time.time()
             self.process = subprocess.Popen(
@@ -84,7 +94,7 @@ class Others:
 
     def __init__(self, folder: Path) -> None:
         """Keeps files in a folder."""
-        self._folder = folder
+        self.folder = folder
 
     def horovod(self, workload: Workload) -> "contextlib.AbstractContextManager[Contender]":
         """Starts two workers under bare `horovodrun`, as Horovod's documentation shows."""
@@ -95,7 +105,7 @@ class Others:
 
         Horovod never uses a host again after a failure there: on one host the job would end.
         """
-        script = self._folder / "discover.sh"
+        script = self.folder / "discover.sh"
         script.write_text("#!/bin/sh\necho localhost:1\necho 127.0.0.1:1\n")
         script.chmod(0o755)
         options = ["-np", "2", "--min-np", "1", "--max-np", "2"]
@@ -108,6 +118,19 @@ class Others:
         """Starts one process of plain PyTorch."""
         return self._started(workload, "torch_threads", [], [str(threads)])
 
+    def ddp(
+        self, workload: Workload, settings: Mapping[str, str] = NOTHING
+    ) -> "contextlib.AbstractContextManager[Contender]":
+        """Starts two workers of PyTorch's DistributedDataParallel under `torchrun`.
+
+        Args:
+            workload: What to train.
+            settings: More of the environment.
+        """
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone"]
+        launcher += ["--nproc-per-node", "2"]
+        return self._started(workload, "torch_ddp", launcher, settings=settings, python=())
+
     @contextlib.contextmanager
     def _started(
         self,
@@ -115,14 +138,16 @@ class Others:
         module: str,
         launcher: Sequence[str],
         arguments: Sequence[str] = (),
+        settings: Mapping[str, str] = NOTHING,
+        python: Sequence[str] = (sys.executable,),
     ) -> Iterator[Contender]:
         mark = f"bench-{uuid.uuid4().hex[:12]}"
-        files = [self._folder / f"{mark}.{ending}" for ending in ("json", "log", "out")]
+        files = [self.folder / f"{mark}.{ending}" for ending in ("json", "log", "out")]
         description, log, output = files
         workload.write(description)
-        python = [sys.executable, "-m", f"{_BASELINES}.{module}"]
-        command = [*launcher, *python, str(description), str(log), *arguments]
-        contender = Contender(command, log, output, mark)
+        program = [*python, "-m", f"{_BASELINES}.{module}"]
+        command = [*launcher, *program, str(description), str(log), *arguments]
+        contender = Contender(command, log, output, mark, settings)
         try:
             yield contender
         finally:
