@@ -22,7 +22,7 @@ def train(workload: Workload, log: RunLog) -> None:
     network = DistributedDataParallel(workload.build())
     optimizer = torch.optim.Adam(network.parameters(), lr=workload.learning_rate)
     share = workload.batch_size // size
-    network.train()
+    network.train()  # type: ignore[no-untyped-call]
     for epoch in range(1, workload.epochs + 1):
         generator = torch.Generator().manual_seed(workload.seed + epoch)
         order = torch.randperm(len(data.x_train), generator=generator)

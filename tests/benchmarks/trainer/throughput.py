@@ -30,8 +30,8 @@ NOTES = (
     "them; ours reads them as it always does.",
     "Theirs as it comes: no settings. With the same allocator settings: those that agents give "
     f"their workers ({', '.join(ALLOCATOR)}).",
-    "The cost of commits: the same training with commits and checkpoints as by default, and with "
-    "none; theirs is none.",
+    "The cost of commits: the same training with commits as by default and a checkpoint "
+    "each 5 s, and with none; theirs is none.",
 )
 
 
