@@ -1,0 +1,158 @@
+"""What `augmentation: {auto: true}` does to errors on rows not trained on, and what it costs.
+
+Each set is trained with and without, with the same seed, split and number of epochs, by the
+worker's own code in this process. No epoch is chosen: the last one's weights are measured.
+"""
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean, stdev
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from common.data.schema import Part, Task
+from services.trainer.domain.objective import make_objectives
+from services.trainer.worker.commits import FILE_NAME
+from services.trainer.worker.course import Course
+from services.trainer.worker.engine import evaluate
+from services.trainer.worker.package import best_network
+from services.trainer.worker.state import Snapshot, StagePlace, read_state
+from tests.benchmarks import harness
+from tests.benchmarks.harness import Aim, Measure
+from tests.benchmarks.trainer.digits import Digits
+from tests.support.training import Array, Desk
+
+SEEDS = 5
+WITHOUT: Mapping[str, object] = {}
+AUTO: Mapping[str, object] = {"augmentation": {"auto": True}}
+MOST_COST = 1.15
+"""What the processor time of training may grow by, where images are changed."""
+
+
+@dataclass(frozen=True)
+class Set:
+    """A data set to train on, and how.
+
+    Attributes:
+        name: Of the set.
+        columns: Of all rows.
+        target: Name of the target.
+        train_rows: Rows to train on, drawn by the seed; the rest is measured on.
+        spec: Of the run.
+        task: The data set's.
+    """
+
+    name: str
+    columns: Mapping[str, Array]
+    target: str
+    train_rows: int
+    spec: Mapping[str, object]
+    task: Task = Task.CLASSIFICATION
+
+    def parts(self, seed: int) -> npt.NDArray[np.uint8]:
+        """Returns the part of each row."""
+        rows = len(self.columns[self.target])
+        parts = np.full(rows, Part.TEST, np.uint8)
+        parts[np.random.default_rng(seed).permutation(rows)[: self.train_rows]] = Part.TRAIN
+        return parts
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a training came to.
+
+    Attributes:
+        error: Share of the rows not trained on that are wrong, in %.
+        seconds: Processor time of the training.
+    """
+
+    error: float
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"error {self.error:.2f} %, {self.seconds:.1f} s of processor time"
+
+
+def digits() -> Set:
+    """500 labelled digits; the default network."""
+    found = Digits.load()
+    rows = np.random.default_rng(0).permutation(len(found.labels))[:2_500]
+    columns: dict[str, Array] = {
+        "image": found.images[rows][:, None],
+        "label": found.labels[rows].astype(str).astype(object),
+    }
+    return Set("digits, 500 rows", columns, "label", 500, {"epochs": 60})
+
+
+SETS: tuple[Callable[[], Set], ...] = (digits,)
+
+
+def main() -> None:
+    """Measures all sets."""
+    torch.set_num_threads(1)
+    measures: list[Measure] = []
+    notes = ["Ours: `augmentation: {auto: true}`; theirs: without. Means of seeds."]
+    for make in SETS:
+        found, note = measured(make())
+        measures += found
+        notes.append(note)
+    harness.publish("augmentation", measures, notes)
+
+
+def measured(case: Set) -> tuple[list[Measure], str]:
+    """Returns error and time, and how the seeds differ."""
+    harness.say(case.name)
+    results = harness.interleave(
+        {
+            "without": lambda seed: run(case, seed, WITHOUT),
+            "auto": lambda seed: run(case, seed, AUTO),
+        },
+        harness.repeats(SEEDS),
+    )
+    errors = {name: [each.error for each in found] for name, found in results.items()}
+    seconds = {name: mean(each.seconds for each in found) for name, found in results.items()}
+    gains = [plain - ours for plain, ours in zip(errors["without"], errors["auto"], strict=True)]
+    spread = f" (deviation {stdev(gains):.2f})" if len(gains) > 1 else ""
+    better = sum(gain > 0 for gain in gains)
+    return [
+        Measure.of(
+            f"{case.name}: error, %", mean(errors["auto"]), mean(errors["without"]), Aim(ratio=1.0)
+        ),
+        Measure.of(
+            f"{case.name}: training, processor s",
+            seconds["auto"],
+            seconds["without"],
+            Aim(ratio=MOST_COST),
+        ),
+    ], (
+        f"{case.name}: {mean(gains):.2f} points less of error{spread}, less with {better} of "
+        f"{len(gains)} seeds."
+    )
+
+
+def run(case: Set, seed: int, more: Mapping[str, object]) -> Result:
+    """Trains and measures once."""
+    with tempfile.TemporaryDirectory() as folder:
+        desk = Desk(Path(folder))
+        data = desk.dataset(case.columns, case.parts(seed), case.target, case.task)
+        plan = {"monitor": "none", "schedule": {"cosine_decay": True}, "seed": seed}
+        job = desk.job(data, {**plan, **case.spec, **more})
+        start = time.process_time()
+        desk.train(job)
+        seconds = time.process_time() - start
+        content = (desk.context(job).commit_dir / FILE_NAME).read_bytes()
+        network = best_network(job, read_state(Snapshot.from_bytes(content)))
+        rows = Course.open(job, desk.cache, desk.store).stage(StagePlace()).rows
+        objective = make_objectives(job.preprocessing.target, None, rows.class_shares).measuring
+        sums = evaluate(network, objective, rows, rows.test, 512, lambda: None)
+        accuracy = objective.metrics(sums.tolist())["accuracy"]
+    return Result(100 * (1 - accuracy), seconds)
+
+
+if __name__ == "__main__":
+    main()
