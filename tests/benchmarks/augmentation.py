@@ -146,7 +146,7 @@ def run(case: Set, seed: int, more: Mapping[str, object]) -> Result:
         desk.train(job)
         seconds = time.process_time() - start
         content = (desk.context(job).commit_dir / FILE_NAME).read_bytes()
-        network = best_network(job, read_state(Snapshot.from_bytes(content)))
+        network = best_network(job, read_state(Snapshot.from_bytes(content)), desk.store)
         rows = Course.open(job, desk.cache, desk.store).stage(StagePlace()).rows
         objective = make_objectives(job.preprocessing.target, None, rows.class_shares).measuring
         sums = evaluate(network, objective, rows, rows.test, 512, lambda: None)

@@ -64,7 +64,7 @@ class Augmenter:
         numbered = list(enumerate(augmentation.policies))
         self._mixing = [each for each in numbered if each[1].kind in MIXING]
         self._interpolations = [each for each in numbered if each[1].interpolation is not None]
-        self._changes = RowChanges(augmentation, _pixels(data.preprocessing.image))
+        self._changes = RowChanges(augmentation, _pixels(data.preprocessing.image), None)
         self._similar: SimilarTargets | None = None
         if self._interpolations:
             self._similar = SimilarTargets(data.targets(data.training))

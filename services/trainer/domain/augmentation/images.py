@@ -34,7 +34,7 @@ def recolored(images: Tensor, settings: Color, draws: Draws) -> Tensor:
     return images
 
 
-def erased(images: Tensor, settings: Erasing, fill: Tensor, draws: Draws) -> Tensor:
+def erased(images: Tensor, settings: Erasing, draws: Draws, fill: Tensor) -> Tensor:
     """Returns images of each of which a rectangle is hidden.
 
     Source: Zhong, Zheng, Kang, Li and Yang, Random erasing data augmentation (AAAI 2020), filled
@@ -43,8 +43,8 @@ def erased(images: Tensor, settings: Erasing, fill: Tensor, draws: Draws) -> Ten
     Args:
         images: Shape (rows, channels, height, width).
         settings: How large rectangles are.
-        fill: What they are filled with, shape (channels,).
         draws: Of the rows.
+        fill: What they are filled with, shape (channels,).
     """
     height, width = images.shape[2:]
     area = draws.uniform(settings.min_area, settings.max_area) * height * width

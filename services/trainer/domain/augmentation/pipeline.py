@@ -4,15 +4,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
-from typing import cast
+from typing import Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from services.trainer.domain.augmentation.draws import Draws
 from services.trainer.domain.augmentation.geometry import (
-    MapDraw,
+    Maps,
+    Size,
     affines,
     crops,
     flips,
@@ -21,31 +23,38 @@ from services.trainer.domain.augmentation.geometry import (
 )
 from services.trainer.domain.augmentation.images import erased, recolored
 from services.trainer.domain.augmentation.mixing import Inputs, cut_mix, mixup
-from services.trainer.domain.augmentation.policies import (
-    Affine,
-    Border,
-    CategoryDropout,
-    Color,
-    Crop,
-    Erasing,
-    Flip,
-    Noise,
-    RandAugment,
-)
+from services.trainer.domain.augmentation.policies import Border
 from services.trainer.domain.augmentation.rand_augment import rand_augmented
 from services.trainer.domain.augmentation.specification import Augmentation, Policy
 from services.trainer.domain.augmentation.tables import forgotten, noisy
+from services.trainer.domain.augmentation.texts import (
+    Texts,
+    mistyped,
+    reworded,
+    shortened,
+    swapped,
+)
 
 MIXING = frozenset({"mixup", "cut_mix"})
 """Kinds that blend a row with a partner; they come last."""
-GEOMETRY = frozenset({"flip", "crop", "affine"})
-"""Kinds that move pixels: neighbours in the list are one sampling."""
 
-Change = Callable[[Inputs, Draws], Inputs]
-"""Changes rows; takes what they are and the draws of the run's policies."""
-ValueChange = Callable[[Tensor, Draws], Tensor]
 Numbered = tuple[int, Policy]
 """A policy with its place in the list, which its draws go by."""
+Change = Callable[[Inputs, Draws], Inputs]
+"""Changes rows; takes what they are and the draws of the run's policies."""
+
+# All of these take the settings of their kind, which differ.
+_MAPS: dict[str, Callable[[Any, Draws, Size], Maps]] = {
+    "flip": flips,
+    "crop": crops,
+    "affine": affines,
+}
+_TEXTS: dict[str, Callable[[Texts, Any, Draws], list[str | None]]] = {
+    "character_noise": mistyped,
+    "word_swap": swapped,
+    "word_deletion": shortened,
+    "synonyms": reworded,
+}
 
 
 @dataclass(frozen=True)
@@ -70,28 +79,42 @@ class Pixels:
         return back.contiguous(memory_format=torch.channels_last)
 
 
+class Tokenizer(Protocol):
+    """What turns texts into tokens and back."""
+
+    def texts(self, tokens: npt.NDArray[np.int64]) -> list[str]:
+        """Returns the texts that tokens stand for, shape (rows, tokens)."""
+        ...
+
+    def batch(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Returns the contrary of `texts`."""
+        ...
+
+
 class RowChanges:
     """Everything that changes rows one by one."""
 
-    def __init__(self, augmentation: Augmentation, pixels: Pixels | None) -> None:
+    def __init__(
+        self, augmentation: Augmentation, pixels: Pixels | None, tokenizer: Tokenizer | None
+    ) -> None:
         """Prepares the policies.
 
         Args:
             augmentation: Resolved.
             pixels: How images were standardised; None where there are none.
+            tokenizer: Of the texts; None where there are none.
         """
+        self._border = augmentation.border
         self._pixels = pixels
+        self._tokenizer = tokenizer
         alone = [
-            (number, policy)
-            for number, policy in enumerate(augmentation.policies)
-            if policy.kind not in MIXING and policy.kind != "interpolation"
+            each
+            for each in enumerate(augmentation.policies)
+            if each[1].kind not in MIXING and each[1].kind != "interpolation"
         ]
         self._changes: list[Change] = []
-        for is_geometry, group in groupby(alone, key=lambda each: each[1].kind in GEOMETRY):
-            if is_geometry:
-                self._changes.append(partial(_moved, list(group), augmentation.border))
-            else:
-                self._changes += [self._change(*each, augmentation.border) for each in group]
+        for family, group in groupby(alone, key=lambda each: _family(each[1])):
+            self._changes += self._of_family(family, list(group))
 
     def __call__(self, inputs: Inputs, draws: Draws) -> Inputs:
         """Returns the rows, changed; see `Change`."""
@@ -105,10 +128,25 @@ class RowChanges:
             inputs = {**inputs, "image": self._pixels.standardised(inputs["image"])}
         return inputs
 
-    def _change(self, number: int, policy: Policy, border: Border) -> Change:
+    def _of_family(self, family: str, policies: Sequence[Numbered]) -> list[Change]:
+        """Returns the changes of policies that follow one another."""
+        if family == "geometry":
+            return [partial(_moved, policies, self._border)]
+        if family == "texts":
+            assert self._tokenizer is not None
+            return [partial(_rewritten, policies, self._tokenizer)]
+        return [self._alone(*each) for each in policies]
+
+    def _alone(self, number: int, policy: Policy) -> Change:
         fill = torch.zeros(0) if self._pixels is None else self._pixels.mean
-        name, change = _value_change(policy, border, fill)
-        return partial(_changed, number, policy.share, name, change)
+        changes: dict[str, tuple[str, Callable[[Tensor, Any, Draws], Tensor]]] = {
+            "color": ("image", recolored),
+            "erasing": ("image", partial(erased, fill=fill)),
+            "rand_augment": ("image", partial(rand_augmented, border=self._border)),
+            "noise": ("numeric", noisy),
+            "category_dropout": ("categories", forgotten),
+        }
+        return partial(_changed, number, policy, *changes[policy.kind])
 
 
 def mixed(
@@ -138,16 +176,28 @@ def mixed(
     return own, share
 
 
+def _family(policy: Policy) -> str:
+    """Returns what policies that follow one another are done together by."""
+    if policy.kind in _MAPS:
+        return "geometry"
+    return "texts" if policy.kind in _TEXTS else "alone"
+
+
 def _changed(
-    number: int, share: float, name: str, change: ValueChange, inputs: Inputs, draws: Draws
+    number: int,
+    policy: Policy,
+    name: str,
+    change: Callable[[Tensor, Any, Draws], Tensor],
+    inputs: Inputs,
+    draws: Draws,
 ) -> Inputs:
     """Returns the rows, a share of them with one input changed."""
     branch = draws.branch(number)
-    rows = np.flatnonzero(branch.chosen(share))
+    rows = np.flatnonzero(branch.chosen(policy.share))
     if len(rows) == 0:
         return inputs
     values = inputs[name].clone()
-    values[rows] = change(values[rows], branch.of(rows))
+    values[rows] = change(values[rows], policy.settings, branch.of(rows))
     return {**inputs, name: values}
 
 
@@ -155,42 +205,26 @@ def _moved(policies: Sequence[Numbered], border: Border, inputs: Inputs, draws: 
     """Returns the rows, their images seen through the product of several maps."""
     images = inputs["image"]
     maps = linear(draws.rows)
+    size = (images.shape[2], images.shape[3])
     for number, policy in policies:
         branch = draws.branch(number)
         rows = np.flatnonzero(branch.chosen(policy.share))
-        size = (images.shape[2], images.shape[3])
-        maps[rows] = _map_draw(policy)(branch.of(rows), size) @ maps[rows]
+        drawn = _MAPS[policy.kind](policy.settings, branch.of(rows), size)
+        maps[rows] = drawn @ maps[rows]
     return {**inputs, "image": warped(images, maps, border)}
 
 
-def _map_draw(policy: Policy) -> MapDraw:
-    settings = policy.settings
-    if policy.kind == "flip":
-        return partial(flips, cast(Flip, settings))
-    if policy.kind == "crop":
-        return partial(crops, cast(Crop, settings))
-    return partial(affines, cast(Affine, settings))
-
-
-def _value_change(policy: Policy, border: Border, fill: Tensor) -> tuple[str, ValueChange]:
-    """Returns the name of the input that a policy changes, and how."""
-    settings = policy.settings
-    changes: dict[str, tuple[str, ValueChange]] = {
-        "color": ("image", lambda values, draws: recolored(values, cast(Color, settings), draws)),
-        "erasing": (
-            "image",
-            lambda values, draws: erased(values, cast(Erasing, settings), fill, draws),
-        ),
-        "rand_augment": (
-            "image",
-            lambda values, draws: rand_augmented(
-                values, cast(RandAugment, settings), border, draws
-            ),
-        ),
-        "noise": ("numeric", lambda values, draws: noisy(values, cast(Noise, settings), draws)),
-        "category_dropout": (
-            "categories",
-            lambda values, draws: forgotten(values, cast(CategoryDropout, settings), draws),
-        ),
-    }
-    return changes[policy.kind]
+def _rewritten(
+    policies: Sequence[Numbered], tokenizer: Tokenizer, inputs: Inputs, draws: Draws
+) -> Inputs:
+    """Returns the rows with other texts: as long as their tokens are, they are read from those."""
+    texts: list[str | None] = list(tokenizer.texts(inputs["tokens"].numpy()))
+    for number, policy in policies:
+        branch = draws.branch(number)
+        rows = np.flatnonzero(branch.chosen(policy.share))
+        chosen = [texts[row] for row in rows]
+        written = _TEXTS[policy.kind](chosen, policy.settings, branch.of(rows))
+        for row, text in zip(rows, written, strict=True):
+            texts[row] = text
+    tokens = tokenizer.batch([text or "" for text in texts])
+    return {**inputs, "tokens": torch.from_numpy(tokens)}

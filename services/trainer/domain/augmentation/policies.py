@@ -154,27 +154,31 @@ class Synonyms(Specification):
     words: dict[str, SynonymList] = Field(min_length=1, max_length=100_000)
 
 
-DATA: dict[str, tuple[Data, ...]] = {
-    "flip": ("images",),
-    "crop": ("images",),
-    "affine": ("images",),
-    "color": ("images",),
-    "erasing": ("images",),
-    "rand_augment": ("images",),
-    "mixup": ("images", "tables"),
-    "cut_mix": ("images",),
-    "noise": ("tables",),
-    "interpolation": ("tables",),
-    "category_dropout": ("tables",),
-    "jitter": ("series",),
-    "scaling": ("series",),
-    "time_warp": ("series",),
-    "window_slice": ("series",),
-    "permutation": ("series",),
-    "character_noise": ("texts",),
-    "word_swap": ("texts",),
-    "word_deletion": ("texts",),
-    "synonyms": ("texts",),
+_IMAGES: frozenset[Data] = frozenset({"images"})
+_TABLES: frozenset[Data] = frozenset({"tables"})
+_SERIES: frozenset[Data] = frozenset({"series"})
+_TEXTS: frozenset[Data] = frozenset({"texts"})
+DATA: dict[str, frozenset[Data]] = {
+    "flip": _IMAGES,
+    "crop": _IMAGES,
+    "affine": _IMAGES,
+    "color": _IMAGES,
+    "erasing": _IMAGES,
+    "rand_augment": _IMAGES,
+    "mixup": _IMAGES | _TABLES,
+    "cut_mix": _IMAGES,
+    "noise": _TABLES,
+    "interpolation": _TABLES,
+    "category_dropout": _TABLES,
+    "jitter": _SERIES,
+    "scaling": _SERIES,
+    "time_warp": _SERIES,
+    "window_slice": _SERIES,
+    "permutation": _SERIES,
+    "character_noise": _TEXTS,
+    "word_swap": _TEXTS,
+    "word_deletion": _TEXTS,
+    "synonyms": _TEXTS,
 }
 """What each kind of policy changes."""
 KINDS = tuple(DATA)

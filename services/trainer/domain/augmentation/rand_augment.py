@@ -97,14 +97,14 @@ _MOVES: tuple[Callable[[Floats, Size], Maps], ...] = (
 _COUNT = 1 + len(_MOVES) + len(_LOOKS)  # the first one changes nothing
 
 
-def rand_augmented(images: Tensor, settings: RandAugment, border: Border, draws: Draws) -> Tensor:
+def rand_augmented(images: Tensor, settings: RandAugment, draws: Draws, border: Border) -> Tensor:
     """Returns images, each changed in its own way.
 
     Args:
         images: Shape (rows, channels, height, width), numbers of 0 to 1.
         settings: How many changes of each image, and how strong.
-        border: What lies beyond the images.
         draws: Of the rows.
+        border: What lies beyond the images.
     """
     kinds = draws.integers(_COUNT, settings.operations)
     signs = np.where(draws.uniforms(settings.operations) < 0.5, -1.0, 1.0)

@@ -166,11 +166,11 @@ def _resolved(
     task: Task,
     path: str,
 ) -> Policy:
-    data: Data = "images" if network_input.image_shape else "tables"
     field = f"{path}.{policy.kind}"
-    if data not in DATA[policy.kind]:
-        fitting = ", ".join(kind for kind in KINDS if data in DATA[kind])
-        text = f"Does not change {data}; use one of {fitting}."
+    data = _data_of(network_input)
+    if not data & DATA[policy.kind]:
+        fitting = ", ".join(kind for kind in KINDS if data & DATA[kind])
+        text = f"Does not change {' and '.join(sorted(data))}; use one of {fitting}."
         raise InvalidFieldError(field, text, reason="POLICY_DOES_NOT_FIT")
     _check_columns(policy, network_input, field)
     if policy.mixup is not None and policy.mixup.target_bandwidth and task != "regression":
@@ -187,8 +187,21 @@ def _resolved(
     return policy.model_copy(update=changes)
 
 
+def _data_of(network_input: NetworkInput) -> frozenset[Data]:
+    """Returns what there is to change."""
+    types: dict[str, Data] = {
+        "numeric": "tables",
+        "categories": "tables",
+        "image": "images",
+        "tokens": "texts",
+    }
+    return frozenset(types[name] for name in network_input.names)
+
+
 def _check_columns(policy: Policy, network_input: NetworkInput, field: str) -> None:
-    """Refuses what would change nothing."""
+    """Refuses what would change nothing, or what cannot be changed."""
+    if policy.kind == "mixup" and "tokens" in network_input.names:
+        raise InvalidFieldError(field, "Texts cannot be blended; leave it out.")
     if policy.kind == "category_dropout" and not network_input.category_sizes:
         raise InvalidFieldError(field, "There is no categorical column; leave it out.")
     if policy.kind in ("noise", "interpolation") and not network_input.numeric_columns:
