@@ -132,12 +132,16 @@ def test_automatic_augmentation_goes_by_the_type_of_the_data() -> None:
         for spec in ({"features": ["photo"]}, TABLE)
     )
     assert grey is not None and table is not None
-    assert [policy.kind for policy in grey.policies] == ["crop", "affine", "erasing"]
+    assert [policy.kind for policy in grey.policies] == ["affine"]
     assert [policy.kind for policy in table.policies] == ["mixup"]
-    assert grey.policies[0].crop == Crop(padding=3)
     colored = automatic_policies(NetworkInput(image_shape=(3, 32, 32)))
-    assert [policy.kind for policy in colored] == ["crop", "affine", "color", "erasing"]
+    assert [policy.kind for policy in colored] == ["affine", "color"]
     assert resolve({**TABLE, "augmentation": {}}).augmentation is None
+    labels_alone = {**TABLE, "features": ["city"], "augmentation": {"auto": True}}
+    assert resolve(labels_alone).augmentation is None
+    crop = resolve({"features": ["photo"], "augmentation": {"policies": [{"crop": {}}]}})
+    assert crop.augmentation is not None
+    assert crop.augmentation.policies[0].crop == Crop(padding=3)
 
 
 @pytest.mark.parametrize(

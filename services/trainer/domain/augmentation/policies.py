@@ -26,7 +26,7 @@ class Affine(Specification):
     """Turns, shifts, scales and shears images."""
 
     rotation: float = Field(10.0, ge=0, le=180)
-    translation: float = Field(0.05, ge=0, le=0.5)
+    translation: float = Field(0.1, ge=0, le=0.5)
     scaling: float = Field(0.1, ge=0, le=1)
     shear: float = Field(5.0, ge=0, le=45)
 

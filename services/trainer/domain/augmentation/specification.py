@@ -148,16 +148,17 @@ def resolved_augmentation(
 
 
 def automatic_policies(network_input: NetworkInput) -> tuple[Policy, ...]:
-    """Returns what helps data of a type more often than not.
+    """Returns what helped data of a type more often than not; see services/trainer/README.md.
 
     Flips are never among them: nothing says whether a mirrored image still is of its class.
     """
-    if not network_input.image_shape:
+    names = network_input.names
+    if "image" in names:
+        is_colored = network_input.image_shape[0] == 3
+        return (Policy(affine=Affine()), *([Policy(color=Color())] if is_colored else []))
+    if "numeric" in names and "tokens" not in names:
         return (Policy(mixup=Mixup()),)
-    chosen = (Policy(crop=Crop()), Policy(affine=Affine()), Policy(erasing=Erasing()))
-    if network_input.image_shape[0] == 3:
-        return (*chosen[:2], Policy(color=Color()), chosen[2])
-    return chosen
+    return ()
 
 
 def _resolved(

@@ -1027,8 +1027,8 @@ class AugmentationSpec(_message.Message):
     POLICIES_FIELD_NUMBER: _builtins.int
     BORDER_FIELD_NUMBER: _builtins.int
     auto: _builtins.bool
-    """Let the type of the data choose: images get crop, affine and erasing, those of three channels
-    colour as well; tables get mixup. The run has the chosen `policies` in its place. Nothing is ever
+    """Let the type of the data choose: images get `affine`, those of three channels `color` as well;
+    tables with numbers get `mixup`. The run has the chosen `policies` in its place. Nothing is ever
     mirrored, as nothing says whether a mirrored image still is of its class. Not with `policies`.
     """
     border: Global___ImageBorder.ValueType
@@ -1214,7 +1214,7 @@ class AffinePolicy(_message.Message):
     rotation: _builtins.float
     """Largest rotation in degrees, 0 to 180. Default: 10."""
     translation: _builtins.float
-    """Largest shift as a share of width and height, 0 to 0.5. Default: 0.05."""
+    """Largest shift as a share of width and height, 0 to 0.5. Default: 0.1."""
     scaling: _builtins.float
     """Images are scaled by a factor between 1 / (1 + scaling) and 1 + scaling; 0 to 1. Default: 0.1."""
     shear: _builtins.float
