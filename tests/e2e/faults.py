@@ -58,12 +58,14 @@ def is_alive(process: psutil.Process) -> bool:
         return False
 
 
-def assert_whole(events: list[event_pb2.Event], run: trainer_pb2.TrainingRun) -> None:
+def assert_whole(
+    events: list[event_pb2.Event], run: trainer_pb2.TrainingRun, epochs: int = EPOCHS
+) -> None:
     """Asserts that the run succeeded, its events have no gap, and no epoch is missing or double."""
     assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status
     assert [event.sequence for event in events] == list(range(1, run.status.last_sequence + 1))
     reported = [event.metrics.epoch for event in events if "train/loss" in event.metrics.values]
-    assert sorted(set(reported)) == list(range(1, EPOCHS + 1))
+    assert sorted(set(reported)) == list(range(1, epochs + 1))
     assert run.model_version
 
 
