@@ -113,8 +113,11 @@ def _read_parts(shard: dataset_pb2.Shard, store: ObjectStore) -> Parts:
 def _read_table(
     ref: artifact_pb2.ArtifactRef, store: ObjectStore, names: Sequence[str]
 ) -> pa.Table:
-    content = b"".join(read_artifact(store, ref))
-    return pq.ParquetFile(pa.BufferReader(content)).read(list(names))
+    content, filled = bytearray(ref.size_bytes), 0  # joining chunks would hold all of it twice
+    for chunk in read_artifact(store, ref):
+        content[filled : filled + len(chunk)] = chunk
+        filled += len(chunk)
+    return pq.ParquetFile(pa.BufferReader(pa.py_buffer(content))).read(list(names))
 
 
 def _one_ahead(load: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:

@@ -1,7 +1,7 @@
 """The trainer's benchmark: `make bench NAME=trainer`, about ten minutes."""
 
 from tests.benchmarks.harness import publish, say
-from tests.benchmarks.trainer import faults, speed, throughput
+from tests.benchmarks.trainer import faults, memory, speed, throughput
 from tests.benchmarks.trainer.bench import opened
 
 
@@ -11,11 +11,12 @@ def main() -> None:
     with opened() as bench:
         start = speed.start(bench)
         steps = [*throughput.throughput(bench), *throughput.commits(bench)]
+        large = memory.memory(bench)
         training = speed.training(bench)
         accuracy = speed.accuracy(bench)
         recovery, notes = faults.recovery(bench)
-    measures = [*steps, *training, *accuracy, *start, *recovery]
-    publish("trainer", measures, [*speed.NOTES, *throughput.NOTES, *notes])
+    measures = [*steps, *large, *training, *accuracy, *start, *recovery]
+    publish("trainer", measures, [*speed.NOTES, *throughput.NOTES, *memory.NOTES, *notes])
 
 
 if __name__ == "__main__":
