@@ -27,8 +27,8 @@ _AIM_MEGABYTES = 700.0
 _FIELDS = ("RssAnon:", "RssShmem:")
 NOTES = (
     "Memory of a worker: the largest sum of RssAnon and RssShmem in /proc, looked at every 50 ms "
-    "in a whole run. Pages that it shares with the process it was forked from count; the decoded data "
-    "set and libraries, which are files that the kernel can drop at any time, do not.",
+    "in a whole run. Pages that it shares with the process it was forked from count; the decoded "
+    "data set and libraries, which are files that the kernel can drop at any time, do not.",
 )
 
 
