@@ -43,7 +43,12 @@ _ONE = CrewSize(1, 1, 1, 600.0)
 
 
 class Conductor:
-    """Keeps a run's workers together. What agents say comes in by `hear`."""
+    """Keeps a run's workers together. What agents say comes in by `hear`.
+
+    Attributes:
+        members: The agents.
+        performances: What each rank of the world that finished says of its steps.
+    """
 
     def __init__(self, rendezvous: Rendezvous, journal: Journal, checkpoints: Checkpoints) -> None:
         """Starts without agents and workers. Agents may attach before `begin`.
@@ -59,6 +64,7 @@ class Conductor:
         self._keys: WorkerKeys | None = None
         self._job_key = ""
         self._variables: Mapping[str, str] = {}
+        self.performances: Mapping[int, agents_pb2.WorkerPerformance] = {}
         self._changes = Changes()
         self._pace = Pace()
         self._world: World | None = None
@@ -107,6 +113,7 @@ class Conductor:
             self._conclude(world, verdict)
             if verdict.cause is Cause.FINISHED:
                 self._close_change(world, verdict.noticed_at)
+                self.performances = world.performances
                 return world.finished[0]
             self._change = Change.of(world, verdict, self._change)
 

@@ -20,6 +20,7 @@ from services.trainer.coordinator.conductor import Conductor
 from services.trainer.coordinator.crew import CrewSize
 from services.trainer.coordinator.journal import Journal
 from services.trainer.coordinator.keys import WorkerKeys
+from services.trainer.coordinator.performance import performance_report
 from services.trainer.coordinator.recovery import Change
 from services.trainer.coordinator.rendezvous import Rendezvous
 from services.trainer.coordinator.session import conduct
@@ -173,6 +174,9 @@ class Coordinator:
             if finished.HasField("outlier_comparison"):
                 run.outlier_comparison.CopyFrom(finished.outlier_comparison)
             self._set_recoveries(run)
+            performance = performance_report(self._conductor.performances, run, finished.step)
+            if performance is not None:
+                run.performance.CopyFrom(performance)
             inputs = [name for name in version.lineage.inputs if name != run.name]
             run.status.lineage.CopyFrom(run_pb2.Lineage(inputs=inputs, outputs=[version.name]))
 

@@ -75,6 +75,7 @@ class World:
         exits: Exit code of each rank that ended.
         stopped: Ranks that are stopped by a signal.
         finished: What each rank said that finished.
+        performances: What each rank said of its steps.
         failed: What a rank said that cannot go on.
         package: The package that was built.
         sign_at: When any rank last gave a sign of life.
@@ -92,6 +93,7 @@ class World:
     exits: dict[int, int] = field(default_factory=dict)
     stopped: frozenset[int] = frozenset()
     finished: dict[int, agents_pb2.TrainingFinished] = field(default_factory=dict)
+    performances: dict[int, agents_pb2.WorkerPerformance] = field(default_factory=dict)
     failed: agents_pb2.TrainingFailed | None = None
     package: agents_pb2.PackagePublished | None = None
     first_step_at: float | None = None
@@ -153,6 +155,8 @@ class World:
             self.finished[report.rank] = report.finished
         elif kind == "failed":
             self.failed = self.failed or report.failed
+        elif kind == "performance":
+            self.performances[report.rank] = report.performance
         elif kind == "package":
             self.package = report.package
 

@@ -1,6 +1,7 @@
 """One optimizer step and one validation over the workers of a world."""
 
 import math
+import time
 from collections.abc import Callable
 from contextlib import nullcontext
 
@@ -46,6 +47,8 @@ class Engine:
         optimizer: Over its flat parameter.
         average: Of its weights, which becomes the model; None where the weights themselves do.
         arithmetic: How it computes.
+        waited: Seconds that the last step waited for the other workers.
+        workers: Workers in the world.
         steps_per_epoch: Optimizer steps of an epoch.
     """
 
@@ -74,6 +77,7 @@ class Engine:
         """
         self.arithmetic = arithmetic or Arithmetic()
         self._device = self.arithmetic.device
+        self.waited = 0.0
         self.flat = FlatNetwork(pupil.network, objectives.learning.sums, self._device)
         self.optimizer = make_optimizer(specification.optimizer, self.flat.parameters)
         decay = specification.optimizer.ema_decay
@@ -91,7 +95,7 @@ class Engine:
         self._reducer = reducer
         self._exchange = make_exchange(specification.communication, self.flat, reducer, size)
         self._rank = rank
-        self._size = size
+        self.workers = size
         self._evaluation_rows = evaluation_rows(specification)
         self._needs_pairs = any(
             isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
@@ -125,7 +129,9 @@ class Engine:
         self._backward(number, self._batches.take(number))
         self._exchange.start()
         self._batches.read_ahead(number + 1)
+        begun = time.perf_counter()
         self._exchange.wait()
+        self.waited = time.perf_counter() - begun
         sums: list[float] = self.flat.sums.tolist()
         if not math.isfinite(sums[1]):
             raise DivergedError(number + 1, sums[1])
@@ -161,7 +167,7 @@ class Engine:
             rows: Row numbers.
             beat: Called after each batch.
         """
-        mine = rows[rank_slice(len(rows), self._rank, self._size)]
+        mine = rows[rank_slice(len(rows), self._rank, self.workers)]
         network = self.flat.network
         objective, at_once = self._measuring, self._evaluation_rows
         total = evaluate(network, objective, self._rows, mine, at_once, beat, self._device)
@@ -187,7 +193,7 @@ class Engine:
         for batch in share.batches():
             self._add_gradients(batch.to(self._device), share.weight)
         self.flat.gather_gradients()
-        if self._size > 1:
+        if self.workers > 1:
             self.flat.buffers.mul_(share.size / share.total)
 
     def _add_gradients(self, batch: Batch, weight: float) -> None:

@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
+from aimass.trainer.v1 import agents_pb2
 from aimass.type.v1 import event_pb2
 from services.trainer.domain.objective import Objective
 from services.trainer.domain.outliers.comparison import Comparison
@@ -12,7 +13,12 @@ from services.trainer.domain.schedule import Schedule
 from services.trainer.domain.specification import TrainingSpecification
 from services.trainer.worker.committing import Committer
 from services.trainer.worker.engine import Engine
+<<<<<<< HEAD
 from services.trainer.worker.state import RunState, Snapshot, take_snapshot
+=======
+from services.trainer.worker.performance import WARMING_STEPS
+from services.trainer.worker.state import RunState, take_snapshot
+>>>>>>> 69356d8 (Trainer: how fast a run trained, and how wrong its estimate was)
 
 REPORT_SECONDS = 1.0
 """Time between reports within an epoch."""
@@ -46,7 +52,11 @@ class Outcome:
         metrics: Metrics of that epoch.
         stopped_early: Whether early stopping, or the end of its time, ended it.
         comparison: How the uses of an outlier scan compared; None where they were not compared.
+<<<<<<< HEAD
         uncommitted: The last state, where it could not be committed; else None.
+=======
+        performance: What the steps took; None where nobody counted.
+>>>>>>> 69356d8 (Trainer: how fast a run trained, and how wrong its estimate was)
     """
 
     step: int
@@ -55,7 +65,11 @@ class Outcome:
     metrics: dict[str, float]
     stopped_early: bool
     comparison: Comparison | None = None
+<<<<<<< HEAD
     uncommitted: Snapshot | None = None
+=======
+    performance: agents_pb2.WorkerPerformance | None = field(default=None, compare=False)
+>>>>>>> 69356d8 (Trainer: how fast a run trained, and how wrong its estimate was)
 
 
 class TrainingLoop:
@@ -91,6 +105,7 @@ class TrainingLoop:
         self._committer = committer
         self._schedule = Schedule(specification, engine.steps_per_epoch)
         self._meter = _Meter()
+        self._steps = 0
         self._epoch_begun = time.perf_counter()
 
     def run(self) -> Outcome:
@@ -133,18 +148,28 @@ class TrainingLoop:
             self._report(event_pb2.Metrics(epoch=epoch, step=step, values=named))
 
     def _step(self) -> None:
+        begun = time.perf_counter()
         state = self._state
         rate = self._schedule.learning_rate(state.step, state.progress)
         sums = self._engine.step(state.step, rate)
         state.sums = [total + value for total, value in zip(state.sums, sums, strict=True)]
         state.step += 1
-        self._meter.rows += self._rows_of_last_step()
+        self._count_step(time.perf_counter() - begun)
         if state.step % self._engine.steps_per_epoch == 0:
             self._finish_epoch(rate)
         elif self._report is not None and self._meter.age() > REPORT_SECONDS:
             self._send(self._training_metrics(rate), self._epoch())
         self._board.finish_step(state.total_step)
         self._commit_if_due()
+        state.performance.seconds += time.perf_counter() - begun
+
+    def _count_step(self, seconds: float) -> None:
+        rows = self._engine.rows_of(self._state.step - 1)
+        self._meter.rows += rows
+        self._steps += 1
+        if self._steps > WARMING_STEPS:
+            engine = self._engine
+            self._state.performance.note_step(rows, seconds, engine.waited, engine.workers)
 
     def _finish_epoch(self, rate: float) -> None:
         state = self._state
@@ -181,9 +206,6 @@ class TrainingLoop:
         """Returns the epoch of the step that was just done, from 1."""
         return -(-self._state.step // self._engine.steps_per_epoch)
 
-    def _rows_of_last_step(self) -> int:
-        return self._engine.rows_of(self._state.step - 1)
-
     def _training_metrics(self, rate: float) -> dict[str, float]:
         metrics = self._objective.metrics(self._state.sums)
         values = {f"train/{name}": value for name, value in metrics.items()}
@@ -203,7 +225,9 @@ class TrainingLoop:
         if self._committer is None:
             return
         if self._committer.is_due(self._state.total_step) or self._board.commit_requested():
+            begun = time.perf_counter()
             self._committer.commit(take_snapshot(self._engine, self._state))
+            self._state.performance.commit_seconds += time.perf_counter() - begun
 
 
 class _Meter:

@@ -79,6 +79,8 @@ def _work(context: WorkerContext, store: ObjectStore, settings: WorkerSettings) 
         else:
             cache = HostCache(settings.cache_dir.expanduser())
             outcome = train(context, store, cache, _device(context, settings))
+            if outcome.performance is not None:
+                context.report(agents_pb2.WorkerReport(performance=outcome.performance))
             context.report(agents_pb2.WorkerReport(finished=_finished(outcome)))
     except HorovodInternalError as error:
         _log.info("another worker is gone: %s", error)

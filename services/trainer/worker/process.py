@@ -14,11 +14,12 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
 
 from aimass.trainer.v1 import agents_pb2
+from services.trainer.worker.memory import resident_bytes
 
 EXIT_FINISHED = 0
 """Training (or the package) is complete."""
@@ -253,6 +254,7 @@ class WorkerContext:
         is_package_build: Whether to build the model package from the newest commit (or checkpoint)
             instead of training; Horovod has no world then.
         traceparent: W3C traceparent that the worker's spans belong to; empty for none.
+        began_bytes: Memory of the process when it began.
     """
 
     job_key: str
@@ -266,6 +268,7 @@ class WorkerContext:
     local_rank: int
     is_package_build: bool
     traceparent: str
+    began_bytes: int = field(default_factory=resident_bytes)
 
 
 WorkerMain = Callable[[WorkerContext], int]

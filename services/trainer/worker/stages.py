@@ -17,6 +17,7 @@ from services.trainer.worker.committing import Committer
 from services.trainer.worker.course import Course, Stage
 from services.trainer.worker.engine import DivergedError, Engine
 from services.trainer.worker.loop import Outcome, TrainingLoop
+from services.trainer.worker.performance import performance_message
 from services.trainer.worker.process import WorkerContext
 from services.trainer.worker.pupil import Pupil, make_pupil
 from services.trainer.worker.reduction import Reducer
@@ -128,7 +129,12 @@ class StagedTraining:
         comparison = self._course.comparison(self._trainee.stage.place.scores)
         if comparison is not None and self._trainee.state.step == 0:
             self._say(comparison)
-        return replace(self._train(self._metrics_report()), comparison=comparison)
+        outcome = self._train(self._metrics_report())
+        trainee = self._trainee
+        performance = performance_message(
+            trainee.state.performance, trainee.engine.arithmetic, self._context.began_bytes
+        )
+        return replace(outcome, comparison=comparison, performance=performance)
 
     def _run_trial(self) -> None:
         trainee = self._trainee
@@ -140,9 +146,11 @@ class StagedTraining:
             raise
         place = self._course.after(trainee.stage, self._score(trainee))
         # Rows and network may take half of a worker's memory: they go before the next ones come.
+        performance = trainee.state.performance
         del trainee, self._trainee
         with beating(self._context.progress.beat):
             self._trainee = self._trainee_of(self._agree(place))
+            self._trainee.state.performance = performance
             mine = self._trainee.snapshot().to_bytes() if self._context.rank == 0 else b""
             self._trainee.restore(Snapshot.from_bytes(self._reducer.broadcast(mine)))
 

@@ -16,6 +16,7 @@ from services.trainer.domain.optimizers import optimizer_tensors, restore_optimi
 from services.trainer.domain.schedule import Progress
 from services.trainer.worker.arithmetic import Arithmetic, Kind, LossScale
 from services.trainer.worker.engine import Engine
+from services.trainer.worker.performance import Performance
 
 _OPTIMIZER = "optimizer."
 _HEADER_LENGTH = struct.Struct("<Q")
@@ -49,6 +50,7 @@ class RunState:
         best_parameters: Flat parameters of the best epoch; None before the first.
         best_buffers: Buffers of the best epoch.
         stage: Where in the run's course it stands.
+        performance: What the steps of all stages took so far.
     """
 
     step: int
@@ -59,6 +61,7 @@ class RunState:
     best_parameters: Tensor | None = None
     best_buffers: Tensor | None = None
     stage: StagePlace = StagePlace()
+    performance: Performance = field(default_factory=Performance)
 
     @property
     def total_step(self) -> int:
@@ -162,6 +165,7 @@ def take_snapshot(engine: Engine, state: RunState) -> Snapshot:
         "names": json.dumps(state.names),
         "progress": json.dumps(asdict(state.progress)),
         "stage": json.dumps(asdict(state.stage)),
+        "performance": json.dumps(asdict(state.performance)),
         "precision": engine.arithmetic.kind,
         "scale": json.dumps(asdict(engine.arithmetic.scale)),
     }
@@ -182,6 +186,7 @@ def read_state(snapshot: Snapshot) -> RunState:
         best_parameters=tensors.get("best.parameters"),
         best_buffers=tensors.get("best.buffers"),
         stage=stage,
+        performance=Performance(**json.loads(words.get("performance", "{}"))),
     )
 
 

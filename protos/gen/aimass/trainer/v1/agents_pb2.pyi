@@ -545,6 +545,7 @@ class WorkerReport(_message.Message):
     FINISHED_FIELD_NUMBER: _builtins.int
     FAILED_FIELD_NUMBER: _builtins.int
     PACKAGE_FIELD_NUMBER: _builtins.int
+    PERFORMANCE_FIELD_NUMBER: _builtins.int
     world: _builtins.int
     """The world."""
     rank: _builtins.int
@@ -573,6 +574,10 @@ class WorkerReport(_message.Message):
     def package(self) -> Global___PackagePublished:
         """The model package is in the store."""
 
+    @_builtins.property
+    def performance(self) -> Global___WorkerPerformance:
+        """What the steps took; sent by every rank before `finished`."""
+
     def __init__(
         self,
         *,
@@ -584,16 +589,79 @@ class WorkerReport(_message.Message):
         finished: Global___TrainingFinished | None = ...,
         failed: Global___TrainingFailed | None = ...,
         package: Global___PackagePublished | None = ...,
+        performance: Global___WorkerPerformance | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "failed", b"failed", "finished", b"finished", "kind", b"kind", "log_line", b"log_line", "metrics", b"metrics", "package", b"package"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "failed", b"failed", "finished", b"finished", "kind", b"kind", "log_line", b"log_line", "metrics", b"metrics", "package", b"package", "performance", b"performance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "failed", b"failed", "finished", b"finished", "kind", b"kind", "log_line", b"log_line", "metrics", b"metrics", "package", b"package", "rank", b"rank", "world", b"world"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "failed", b"failed", "finished", b"finished", "kind", b"kind", "log_line", b"log_line", "metrics", b"metrics", "package", b"package", "performance", b"performance", "rank", b"rank", "world", b"world"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["metrics", "log_line", "checkpoint", "finished", "failed", "package"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["metrics", "log_line", "checkpoint", "finished", "failed", "package", "performance"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
 Global___WorkerReport: _TypeAlias = WorkerReport  # noqa: Y015
+
+@_typing.final
+class WorkerPerformance(_message.Message):
+    """What the steps of a run took as one worker sees it: all worlds of the run together, memory aside."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRECISION_FIELD_NUMBER: _builtins.int
+    SKIPPED_STEPS_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    STEADY_SECONDS_FIELD_NUMBER: _builtins.int
+    WORKER_SECONDS_FIELD_NUMBER: _builtins.int
+    WAIT_SECONDS_FIELD_NUMBER: _builtins.int
+    COMMIT_SECONDS_FIELD_NUMBER: _builtins.int
+    SECONDS_FIELD_NUMBER: _builtins.int
+    MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    OWN_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    DEVICE_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    precision: _trainer_pb2.Precision.ValueType
+    """Precision it computed in; never AUTO."""
+    skipped_steps: _builtins.int
+    """Steps that were skipped because a gradient was too large for FP16."""
+    rows: _builtins.int
+    """Rows of the steady steps over all workers: of each world all but the first 5."""
+    steady_seconds: _builtins.float
+    """Time of the steady steps in seconds."""
+    worker_seconds: _builtins.float
+    """The same, times the workers of the world, in seconds."""
+    wait_seconds: _builtins.float
+    """Of `steady_seconds`, waiting for the sum over the workers."""
+    commit_seconds: _builtins.float
+    """Time in seconds that commits held up the steps; 0 for workers that write none."""
+    seconds: _builtins.float
+    """Time of all steps in seconds, validation and commits included."""
+    memory_bytes: _builtins.int
+    """Most memory that the process had resident, in bytes."""
+    own_memory_bytes: _builtins.int
+    """What it had more than when it was forked, in bytes."""
+    device_memory_bytes: _builtins.int
+    """Most memory that tensors took on its accelerator, in bytes; 0 without one."""
+    def __init__(
+        self,
+        *,
+        precision: _trainer_pb2.Precision.ValueType = ...,
+        skipped_steps: _builtins.int = ...,
+        rows: _builtins.int = ...,
+        steady_seconds: _builtins.float = ...,
+        worker_seconds: _builtins.float = ...,
+        wait_seconds: _builtins.float = ...,
+        commit_seconds: _builtins.float = ...,
+        seconds: _builtins.float = ...,
+        memory_bytes: _builtins.int = ...,
+        own_memory_bytes: _builtins.int = ...,
+        device_memory_bytes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_seconds", b"commit_seconds", "device_memory_bytes", b"device_memory_bytes", "memory_bytes", b"memory_bytes", "own_memory_bytes", b"own_memory_bytes", "precision", b"precision", "rows", b"rows", "seconds", b"seconds", "skipped_steps", b"skipped_steps", "steady_seconds", b"steady_seconds", "wait_seconds", b"wait_seconds", "worker_seconds", b"worker_seconds"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WorkerPerformance: _TypeAlias = WorkerPerformance  # noqa: Y015
 
 @_typing.final
 class CheckpointPublished(_message.Message):

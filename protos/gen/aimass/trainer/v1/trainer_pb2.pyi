@@ -454,6 +454,7 @@ class TrainingRun(_message.Message):
     BEST_EPOCH_FIELD_NUMBER: _builtins.int
     OUTLIER_COMPARISON_FIELD_NUMBER: _builtins.int
     RECOVERIES_FIELD_NUMBER: _builtins.int
+    PERFORMANCE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `trainingRuns/{training_run}`."""
     model_version: _builtins.str
@@ -494,6 +495,12 @@ class TrainingRun(_message.Message):
         run goes on, whatever its end.
         """
 
+    @_builtins.property
+    def performance(self) -> Global___TrainingPerformance:
+        """How fast it trained, and how wrong the estimate was. Output only; set once the run has succeeded.
+        Unset for trainings of the user's own.
+        """
+
     def __init__(
         self,
         *,
@@ -507,14 +514,113 @@ class TrainingRun(_message.Message):
         best_epoch: _builtins.int = ...,
         outlier_comparison: Global___OutlierComparison | None = ...,
         recoveries: Global___RecoveryReport | None = ...,
+        performance: Global___TrainingPerformance | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["estimate", b"estimate", "outlier_comparison", b"outlier_comparison", "recoveries", b"recoveries", "spec", b"spec", "status", b"status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["estimate", b"estimate", "outlier_comparison", b"outlier_comparison", "performance", b"performance", "recoveries", b"recoveries", "spec", b"spec", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["best_epoch", b"best_epoch", "estimate", b"estimate", "labels", b"labels", "metrics", b"metrics", "model_version", b"model_version", "name", b"name", "outlier_comparison", b"outlier_comparison", "recoveries", b"recoveries", "spec", b"spec", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["best_epoch", b"best_epoch", "estimate", b"estimate", "labels", b"labels", "metrics", b"metrics", "model_version", b"model_version", "name", b"name", "outlier_comparison", b"outlier_comparison", "performance", b"performance", "recoveries", b"recoveries", "spec", b"spec", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TrainingRun: _TypeAlias = TrainingRun  # noqa: Y015
+
+@_typing.final
+class TrainingPerformance(_message.Message):
+    """How fast a run trained and what it needed. Times are of all worlds of the run, without what was done
+    again after faults.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PRECISION_FIELD_NUMBER: _builtins.int
+    SKIPPED_STEPS_FIELD_NUMBER: _builtins.int
+    ROWS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    ROWS_PER_SECOND_PER_WORKER_FIELD_NUMBER: _builtins.int
+    WORKER_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    WORKER_OWN_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    DEVICE_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    COMMIT_SHARE_FIELD_NUMBER: _builtins.int
+    WAIT_SHARE_FIELD_NUMBER: _builtins.int
+    TRAINING_DURATION_FIELD_NUMBER: _builtins.int
+    ESTIMATE_ERROR_FIELD_NUMBER: _builtins.int
+    precision: Global___Precision.ValueType
+    """Precision it was trained in; never AUTO."""
+    skipped_steps: _builtins.int
+    """Steps that were skipped because a gradient was too large for FP16."""
+    rows_per_second: _builtins.float
+    """Training rows a second over all workers, in steady steps: validation, commits and the first 5 steps
+    of each world aside.
+    """
+    rows_per_second_per_worker: _builtins.float
+    """The same for one worker."""
+    worker_memory_bytes: _builtins.int
+    """Most memory that a worker of the last world had resident, in bytes, the libraries that all workers of
+    a host share included.
+    """
+    worker_own_memory_bytes: _builtins.int
+    """What it had more than when it began, in bytes."""
+    device_memory_bytes: _builtins.int
+    """Most memory that a worker's tensors took on its accelerator, in bytes; 0 without one."""
+    commit_share: _builtins.float
+    """Share of `training_duration` that commits held up the steps."""
+    wait_share: _builtins.float
+    """Share of the steady steps' time that workers waited for the sum over all, their mean."""
+    @_builtins.property
+    def training_duration(self) -> _duration_pb2.Duration:
+        """From the first step to the last, validation and commits included."""
+
+    @_builtins.property
+    def estimate_error(self) -> Global___EstimateError:
+        """How wrong the estimate was."""
+
+    def __init__(
+        self,
+        *,
+        precision: Global___Precision.ValueType = ...,
+        skipped_steps: _builtins.int = ...,
+        rows_per_second: _builtins.float = ...,
+        rows_per_second_per_worker: _builtins.float = ...,
+        worker_memory_bytes: _builtins.int = ...,
+        worker_own_memory_bytes: _builtins.int = ...,
+        device_memory_bytes: _builtins.int = ...,
+        commit_share: _builtins.float = ...,
+        wait_share: _builtins.float = ...,
+        training_duration: _duration_pb2.Duration | None = ...,
+        estimate_error: Global___EstimateError | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["estimate_error", b"estimate_error", "training_duration", b"training_duration"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_share", b"commit_share", "device_memory_bytes", b"device_memory_bytes", "estimate_error", b"estimate_error", "precision", b"precision", "rows_per_second", b"rows_per_second", "rows_per_second_per_worker", b"rows_per_second_per_worker", "skipped_steps", b"skipped_steps", "training_duration", b"training_duration", "wait_share", b"wait_share", "worker_memory_bytes", b"worker_memory_bytes", "worker_own_memory_bytes", b"worker_own_memory_bytes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___TrainingPerformance: _TypeAlias = TrainingPerformance  # noqa: Y015
+
+@_typing.final
+class EstimateError(_message.Message):
+    """How wrong an estimate was: estimated / found - 1, so -0.5 means that twice as much was needed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DURATION_FIELD_NUMBER: _builtins.int
+    WORKER_MEMORY_FIELD_NUMBER: _builtins.int
+    duration: _builtins.float
+    """Of the duration, for the steps that were done. 0 with `max_duration`, which bounds it."""
+    worker_memory: _builtins.float
+    """Of the memory of one worker."""
+    def __init__(
+        self,
+        *,
+        duration: _builtins.float = ...,
+        worker_memory: _builtins.float = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "worker_memory", b"worker_memory"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EstimateError: _TypeAlias = EstimateError  # noqa: Y015
 
 @_typing.final
 class RecoveryReport(_message.Message):
