@@ -13,12 +13,8 @@ from services.trainer.domain.schedule import Schedule
 from services.trainer.domain.specification import TrainingSpecification
 from services.trainer.worker.committing import Committer
 from services.trainer.worker.engine import Engine
-<<<<<<< HEAD
-from services.trainer.worker.state import RunState, Snapshot, take_snapshot
-=======
 from services.trainer.worker.performance import WARMING_STEPS
-from services.trainer.worker.state import RunState, take_snapshot
->>>>>>> 69356d8 (Trainer: how fast a run trained, and how wrong its estimate was)
+from services.trainer.worker.state import RunState, Snapshot, take_snapshot
 
 REPORT_SECONDS = 1.0
 """Time between reports within an epoch."""
@@ -52,11 +48,8 @@ class Outcome:
         metrics: Metrics of that epoch.
         stopped_early: Whether early stopping, or the end of its time, ended it.
         comparison: How the uses of an outlier scan compared; None where they were not compared.
-<<<<<<< HEAD
         uncommitted: The last state, where it could not be committed; else None.
-=======
         performance: What the steps took; None where nobody counted.
->>>>>>> 69356d8 (Trainer: how fast a run trained, and how wrong its estimate was)
     """
 
     step: int
@@ -65,11 +58,8 @@ class Outcome:
     metrics: dict[str, float]
     stopped_early: bool
     comparison: Comparison | None = None
-<<<<<<< HEAD
     uncommitted: Snapshot | None = None
-=======
     performance: agents_pb2.WorkerPerformance | None = field(default=None, compare=False)
->>>>>>> 69356d8 (Trainer: how fast a run trained, and how wrong its estimate was)
 
 
 class TrainingLoop:
