@@ -28,6 +28,7 @@ _FILES = {
     "samples": "samples.safetensors",
     "skops": "model.skops",
     "specification": "specification.json",
+    "tokenizer": "tokenizer.json",
     "weights": "weights.safetensors",
 }
 

@@ -1,6 +1,7 @@
 """The files of one cache entry: numpy arrays with a table of contents."""
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,8 +9,8 @@ import numpy as np
 
 from aimass.catalog.v1 import dataset_pb2
 from common.artifacts.protocol import ObjectStore
+from common.data.messages import schema_from_proto
 from common.data.reader import ColumnBatch, read_shard
-from common.data.schema import Schema
 from common.data.split import Parts
 from common.data.storage import Values
 
@@ -49,11 +50,11 @@ def open_arrays(entry: Path) -> Arrays | None:
 def write_arrays(
     entry: Path,
     version: dataset_pb2.DatasetVersion,
-    schema: Schema,
     store: ObjectStore,
-    names: list[str],
+    names: Sequence[str],
+    make: Callable[[Mapping[str, Values]], Mapping[str, Values]] = dict,
 ) -> None:
-    """Downloads the shards of a version and writes its columns.
+    """Downloads the shards of a version and writes its columns, or what is made of these.
 
     Columns of one type lie in one file, one after the other, so that a table of a thousand columns
     does not take a thousand files.
@@ -61,14 +62,16 @@ def write_arrays(
     Args:
         entry: An empty directory.
         version: The version.
-        schema: Its schema.
         store: Where the shards are.
-        names: The columns to write.
+        names: The columns to read.
+        make: Returns what to write of a piece, by name, rows first.
     """
+    schema = schema_from_proto(version.schema)
     # The numbers of an appended piece may need a wider type than those before.
     writer = _Writer(entry, version.row_count, wide=bool(version.base_version))
     for shard in version.shards:
-        writer.write(read_shard(shard, schema, store, names))
+        batch = read_shard(shard, schema, store, names)
+        writer.write(ColumnBatch(dict(make(batch.columns)), batch.parts))
     writer.finish()
 
 

@@ -2,10 +2,12 @@
 
 import contextlib
 import fcntl
+import hashlib
+import json
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +16,7 @@ import numpy.typing as npt
 
 from aimass.catalog.v1 import dataset_pb2
 from common.artifacts.protocol import ObjectStore
-from common.data.arrays import open_arrays, write_arrays
+from common.data.arrays import Arrays, open_arrays, write_arrays
 from common.data.messages import schema_from_proto
 from common.data.schema import ColumnType, Part, Schema
 from common.data.split import Parts
@@ -63,6 +65,22 @@ class CachedDataset:
         return np.flatnonzero(self.parts == part).astype(np.int64, copy=False)
 
 
+@dataclass(frozen=True)
+class Derivation:
+    """What is made of columns of a data set version, a piece at a time.
+
+    Attributes:
+        names: The columns that it is made of.
+        key: Tells it from others that are made of the same columns.
+        make: Returns what is made of a piece's columns, by name, rows first; the columns by
+            default.
+    """
+
+    names: tuple[str, ...]
+    key: str = ""
+    make: Callable[[Mapping[str, Values]], Mapping[str, Values]] = dict
+
+
 class HostCache:
     """A directory of decoded data set versions, one entry for each digest.
 
@@ -96,34 +114,65 @@ class HostCache:
         if _DIGEST.fullmatch(version.digest) is None:
             raise DataLossError(f"{version.name} carries no valid digest.")
         schema = schema_from_proto(version.schema)
-        with self._lock(version.digest, fcntl.LOCK_SH):
-            found = self._open(version.digest, schema)
-        if found is not None:
-            return found
-        with self._lock(version.digest, fcntl.LOCK_EX):
-            found = self._open(version.digest, schema) or self._build(version, schema, store)
-        self._evict(version.digest)
-        return found
-
-    def _open(self, digest: str, schema: Schema) -> CachedDataset | None:
-        arrays = open_arrays(self._root / digest)
-        if arrays is None:
-            return None
-        os.utime(self._root / digest)
+        names = [item.name for item in schema.columns if item.type is not ColumnType.TEXT]
+        arrays = self._arrays(version.digest, version, store, Derivation(tuple(names)))
         return CachedDataset(schema, arrays.parts, arrays.columns)
 
+    def derived(
+        self, version: dataset_pb2.DatasetVersion, store: ObjectStore, derivation: "Derivation"
+    ) -> dict[str, Values]:
+        """Returns what is made of a version's columns, from the cache or made into it.
+
+        Args:
+            version: See `table`.
+            store: See `table`.
+            derivation: How it is made.
+
+        Raises:
+            DataLossError: See `table`.
+            OSError: See `table`.
+        """
+        words = json.dumps([version.digest, derivation.names, derivation.key])
+        digest = hashlib.sha256(words.encode()).hexdigest()
+        return self._arrays(digest, version, store, derivation).columns
+
+    def _arrays(
+        self,
+        digest: str,
+        version: dataset_pb2.DatasetVersion,
+        store: ObjectStore,
+        derivation: "Derivation",
+    ) -> Arrays:
+        with self._lock(digest, fcntl.LOCK_SH):
+            found = self._open(digest)
+        if found is not None:
+            return found
+        with self._lock(digest, fcntl.LOCK_EX):
+            found = self._open(digest) or self._build(digest, version, store, derivation)
+        self._evict(digest)
+        return found
+
+    def _open(self, digest: str) -> Arrays | None:
+        arrays = open_arrays(self._root / digest)
+        if arrays is not None:
+            os.utime(self._root / digest)
+        return arrays
+
     def _build(
-        self, version: dataset_pb2.DatasetVersion, schema: Schema, store: ObjectStore
-    ) -> CachedDataset:
-        entry = self._root / version.digest
-        building = self._root / f"{version.digest}.building"
+        self,
+        digest: str,
+        version: dataset_pb2.DatasetVersion,
+        store: ObjectStore,
+        derivation: "Derivation",
+    ) -> Arrays:
+        entry = self._root / digest
+        building = self._root / f"{digest}.building"
         _remove(building)
         _remove(entry)
         building.mkdir()
-        names = [item.name for item in schema.columns if item.type is not ColumnType.TEXT]
-        write_arrays(building, version, schema, store, names)
+        write_arrays(building, version, store, derivation.names, derivation.make)
         building.rename(entry)
-        found = self._open(version.digest, schema)
+        found = self._open(digest)
         if found is None:
             raise OSError(f"the cache entry {entry} changed while it was written")
         return found

@@ -21,7 +21,7 @@ from common.models.vectors import Tensors
 from common.scoring.arrays import Outputs
 from common.scoring.kinds import ProblemKind
 
-_BATCH, _PICTURE_BATCH = 65_536, 250
+_BATCH, _LARGE_BATCH = 65_536, 250
 _PICTURE_AXES = 4
 
 
@@ -101,8 +101,8 @@ def places_of(own: Sequence[str], wanted: Sequence[str], width: int) -> list[int
 
 
 def _batches(inputs: Tensors) -> Iterator[Tensors]:
-    is_picture = any(each.ndim == _PICTURE_AXES for each in inputs.values())
-    size = _PICTURE_BATCH if is_picture else _BATCH
+    is_large = "tokens" in inputs or any(each.ndim == _PICTURE_AXES for each in inputs.values())
+    size = _LARGE_BATCH if is_large else _BATCH
     count = max(len(each) for each in inputs.values())
     for start in range(0, count, size):
         yield {name: each[start : start + size] for name, each in inputs.items()}

@@ -16,6 +16,8 @@ from common.models.vectors import Tensors, read_vectors, replay
 from common.models.weights import load_weights, load_weights_file
 from common.networks.modules import build_network
 
+_TEXT = "text"
+
 
 @dataclass(frozen=True)
 class LoadedModel:
@@ -32,12 +34,28 @@ class LoadedModel:
     preprocessing: Preprocessing
 
     def predict(self, inputs: Tensors) -> Tensors:
-        """Returns what the ONNX twin gives for raw inputs, by name."""
+        """Returns what the ONNX twin gives for raw inputs, by name.
+
+        Args:
+            inputs: As the signature has them. In place of `tokens` there may be `text`: objects,
+                texts or None, shape (rows,), or (rows, columns) where there are several.
+        """
         names = self.preprocessing.network_input.names
+        inputs = self._tokenized(inputs)
         tensors = [torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in names]
         with torch.no_grad():
             output = Twin(self.network, self.preprocessing)(*tensors)
         return {output_name(self.preprocessing): output.numpy()}
+
+    def _tokenized(self, inputs: Tensors) -> Tensors:
+        text = self.preprocessing.text
+        if text is None or _TEXT not in inputs:
+            return inputs
+        # Here: whoever has no texts does without the library.
+        from common.models.tokenization import tokenizer_of  # noqa: PLC0415
+
+        columns = inputs[_TEXT].reshape(-1, len(text.names)).T
+        return {**inputs, "tokens": tokenizer_of(text).tokens(list(columns))}
 
 
 def load_package(

@@ -1,5 +1,6 @@
 """What turns raw columns into a network's inputs, as typed JSON. Imports no numpy."""
 
+from collections.abc import Callable
 from typing import Literal
 
 from pydantic import Field
@@ -8,6 +9,9 @@ from common.networks.specification import NetworkInput, Specification
 
 Task = Literal["classification", "regression", "multi_label"]
 """What a network does."""
+PREPROCESSING, TOKENIZER = "preprocessing", "tokenizer"
+"""Roles of a package's files."""
+TOKENIZER_FILE = f"{TOKENIZER}.json"
 UNKNOWN_CODE = 0
 """Code of a category that is missing or was not seen in training; labels count from 1."""
 
@@ -56,6 +60,23 @@ class ImageColumn(Specification):
     scale: tuple[float, ...]
 
 
+class TextColumns(Specification):
+    """Text columns, joined, become numbers of tokens; see `common.models.tokenization`.
+
+    Attributes:
+        names: Column names.
+        max_length: Most tokens of a row, that of the beginning included.
+        vocabulary_size: Number of tokens that the network has room for, padding included.
+        tokenizer: JSON of the library `tokenizers`; of texts of the training rows. A package keeps
+            it in a file of its own, see `preprocessing_files`.
+    """
+
+    names: tuple[str, ...]
+    max_length: int = Field(ge=1)
+    vocabulary_size: int = Field(ge=1)
+    tokenizer: str
+
+
 class Target(Specification):
     """What is predicted.
 
@@ -92,12 +113,14 @@ class Preprocessing(Specification):
         numeric: Numeric columns, in the order of the network's input `numeric`.
         categorical: Categorical and boolean columns, in the order of `categories`.
         image: The image column; None for tables.
+        text: Text columns, the network's input `tokens`; None where there are none.
         target: What is predicted.
     """
 
     numeric: tuple[NumericColumn, ...] = ()
     categorical: tuple[CategoricalColumn, ...] = ()
     image: ImageColumn | None = None
+    text: TextColumns | None = None
     target: Target
 
     @property
@@ -107,6 +130,8 @@ class Preprocessing(Specification):
             numeric_columns=len(self.numeric),
             category_sizes=tuple(column.size for column in self.categorical),
             image_shape=self.image.shape if self.image else (),
+            text_length=self.text.max_length if self.text else 0,
+            vocabulary_size=self.text.vocabulary_size if self.text else 0,
         )
 
     @property
@@ -114,4 +139,34 @@ class Preprocessing(Specification):
         """Names of the columns that go in."""
         numeric = tuple(column.name for column in self.numeric)
         categorical = tuple(column.name for column in self.categorical)
-        return numeric + categorical + ((self.image.name,) if self.image else ())
+        image = (self.image.name,) if self.image else ()
+        return numeric + categorical + image + (self.text.names if self.text else ())
+
+
+def preprocessing_files(preprocessing: Preprocessing) -> dict[str, bytes]:
+    """Returns the files of a package that hold a preprocessing, by role."""
+    text = preprocessing.text
+    if text is None:
+        return {PREPROCESSING: preprocessing.model_dump_json(exclude_none=True).encode()}
+    named = text.model_copy(update={"tokenizer": TOKENIZER_FILE})
+    plain = preprocessing.model_copy(update={"text": named})
+    return {
+        PREPROCESSING: plain.model_dump_json(exclude_none=True).encode(),
+        TOKENIZER: text.tokenizer.encode(),
+    }
+
+
+def preprocessing_of(read: Callable[[str], bytes]) -> Preprocessing:
+    """Returns the preprocessing of a package.
+
+    Args:
+        read: Returns a file by its role; see `preprocessing_files`.
+
+    Raises:
+        ValueError: The files hold none.
+    """
+    found = Preprocessing.model_validate_json(read(PREPROCESSING))
+    if found.text is None:
+        return found
+    text = found.text.model_copy(update={"tokenizer": read(TOKENIZER).decode()})
+    return found.model_copy(update={"text": text})

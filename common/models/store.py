@@ -4,7 +4,7 @@ from aimass.catalog.v1 import model_pb2
 from common.artifacts.blobs import read_artifact
 from common.artifacts.protocol import ObjectStore
 from common.errors import DataLossError, FailedPreconditionError
-from common.models.preprocessing import Preprocessing
+from common.models.preprocessing import Preprocessing, preprocessing_of
 
 TEST_VECTORS = "samples"
 """Role of the file that every model version has: sample inputs and what the model gave for them."""
@@ -39,9 +39,8 @@ def read_preprocessing(version: model_pb2.ModelVersion, store: ObjectStore) -> P
         FailedPreconditionError: The package has none.
         DataLossError: Its file is damaged.
     """
-    content = read_part(version, "preprocessing", store)
     try:
-        return Preprocessing.model_validate_json(content)
+        return preprocessing_of(lambda role: read_part(version, role, store))
     except ValueError as error:
         raise DataLossError(
             f"The preprocessing of {version.name} cannot be read.", private=str(error)

@@ -6,9 +6,12 @@ import numpy as np
 import numpy.typing as npt
 
 from common.models.preprocessing import Preprocessing
+from common.networks.kinds.base import PADDING
 
 Values = npt.NDArray[np.generic]
 Rows = npt.NDArray[np.int64] | slice
+
+_LENGTH_STEP = 8
 
 
 class ColumnTransform:
@@ -23,6 +26,7 @@ class ColumnTransform:
         preprocessing: Preprocessing,
         columns: Mapping[str, Values],
         labels: Mapping[str, Sequence[str]],
+        tokens: Values | None = None,
     ) -> None:
         """Prepares tables and scales.
 
@@ -30,6 +34,7 @@ class ColumnTransform:
             preprocessing: What to do.
             columns: Raw columns by name; those it needs.
             labels: What the codes of each labelled column stand for.
+            tokens: Of the text columns, [rows, `max_length`], where they are known already.
         """
         self._numeric = [columns[column.name] for column in preprocessing.numeric]
         self._means = np.array([column.mean for column in preprocessing.numeric])
@@ -45,6 +50,10 @@ class ColumnTransform:
             scales = np.array(image.scale)
             self._factors = (1 / (255 * scales)).astype(np.float32)
             self._offsets = (-np.array(image.mean) / scales).astype(np.float32)
+        self._tokens = tokens
+        self._text = preprocessing.text
+        if tokens is None and self._text is not None:
+            self._texts = [columns[name] for name in self._text.names]
 
     def numeric(self, rows: Rows) -> npt.NDArray[np.float32]:
         """Returns standardised numbers, shape (rows, columns)."""
@@ -70,19 +79,41 @@ class ColumnTransform:
         images += self._offsets
         return images.transpose(0, 3, 1, 2)
 
+    def tokens(self, rows: Rows) -> npt.NDArray[np.int64]:
+        """Returns numbers of tokens, shape (rows, tokens of the longest text or a few more).
+
+        Padding changes nothing but time; lengths are multiples of 8, so that there are few.
+        """
+        found = self._all_tokens(rows)
+        is_used = (found != PADDING).any(axis=0)
+        longest = 1 + int(np.flatnonzero(is_used).max(initial=0))
+        return found[:, : -(-longest // _LENGTH_STEP) * _LENGTH_STEP]
+
     def raw(self, name: str, rows: Rows) -> Values:
         """Returns rows of an input before standardisation, as the ONNX twin takes them.
 
         Args:
-            name: `numeric` (float64), `categories` (int64 codes) or `image` (uint8).
+            name: `numeric` (float64), `categories` (int64 codes), `image` (uint8) or `tokens`
+                (int64, of full length).
             rows: The rows.
         """
+        if name == "tokens":
+            return self._all_tokens(rows)
         if name == "categories":
             return self.categories(rows)
         if name == "image":
             assert self._images is not None
             return np.ascontiguousarray(self._images[rows])
         return np.stack([column[rows] for column in self._numeric], axis=1).astype(np.float64)
+
+    def _all_tokens(self, rows: Rows) -> npt.NDArray[np.int64]:
+        if self._tokens is not None:
+            return self._tokens[rows].astype(np.int64)
+        assert self._text is not None
+        # Here: whoever has no texts does without the library.
+        from common.models.tokenization import tokenizer_of  # noqa: PLC0415
+
+        return tokenizer_of(self._text).tokens([column[rows] for column in self._texts])
 
 
 def code_table(

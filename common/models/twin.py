@@ -23,8 +23,8 @@ class Twin(nn.Module):
     """A network with its standardisation in front and its units behind.
 
     It takes raw values: `numeric` float64 with NaN for missing, `categories` int64 codes as the
-    preprocessing defines them, `image` uint8. It gives probabilities of classes or labels, or
-    values in the target's own units.
+    preprocessing defines them, `image` uint8, `tokens` int64 as the preprocessing's tokenizer
+    gives them. It gives probabilities of classes or labels, or values in the target's own units.
     """
 
     means: Tensor
@@ -60,7 +60,7 @@ class Twin(nn.Module):
 
     def prepared(self, name: str, value: Tensor) -> Tensor:
         """Returns a raw input as the network takes it."""
-        if name == "categories":
+        if name in ("categories", "tokens"):
             return value
         if name == "image":
             return (value.float() - self.means) / self.scales
@@ -147,6 +147,7 @@ def signature(preprocessing: Preprocessing) -> model_pb2.Signature:
         "numeric": ("float64", [len(preprocessing.numeric)]),
         "categories": ("int64", [len(preprocessing.categorical)]),
         "image": ("uint8", list(preprocessing.image.shape) if preprocessing.image else []),
+        "tokens": ("int64", [preprocessing.text.max_length] if preprocessing.text else []),
     }
     inputs = [
         model_pb2.TensorSpec(name=name, dtype=shapes[name][0], shape=[-1, *shapes[name][1]])

@@ -30,7 +30,7 @@ _NAMES = """
     gelu glu group_norm gru gt hardsigmoid hardswish hardtanh index index_select layer_norm le
     leaky_relu linear log log_softmax logical_not lstm lt masked_fill matmul max max_pool1d
     max_pool2d maximum mean min minimum mish mm movedim mul ne neg ones ones_like pad permute
-    pixel_shuffle pixel_unshuffle pow prelu reciprocal reflection_pad2d relu relu6 repeat
+    pixel_shuffle pixel_unshuffle pow prelu reciprocal reflection_pad2d relu relu6 remainder repeat
     replication_pad2d reshape rms_norm rnn_relu rnn_tanh roll rsqrt rsub
     scaled_dot_product_attention select selu sigmoid silu sin slice softmax softplus split
     split_with_sizes sqrt square squeeze stack std sub sum sym_numel sym_size t tanh to transpose

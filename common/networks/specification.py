@@ -14,6 +14,7 @@ from common.networks.kinds.base import (
 )
 from common.networks.kinds.cnn import CnnNetwork, ConvBlock
 from common.networks.kinds.custom import CustomNetwork
+from common.networks.kinds.embedding_bag import EmbeddingBagNetwork
 from common.networks.kinds.ft_transformer import FtTransformerNetwork
 from common.networks.kinds.linear import LinearNetwork
 from common.networks.kinds.mlp import MlpNetwork
@@ -22,6 +23,7 @@ from common.networks.kinds.residual_mlp import ResidualMlpNetwork
 from common.networks.kinds.resnet import ResNetNetwork, ResNetStage
 from common.networks.kinds.series_linear import SeriesLinearNetwork
 from common.networks.kinds.tcn import TcnNetwork
+from common.networks.kinds.text_transformer import TextTransformerNetwork
 from common.networks.kinds.transformer import TransformerBlock
 from common.protobuf import from_plain, to_plain
 
@@ -31,6 +33,7 @@ __all__ = [
     "CnnNetwork",
     "ConvBlock",
     "CustomNetwork",
+    "EmbeddingBagNetwork",
     "FtTransformerNetwork",
     "LinearNetwork",
     "MlpNetwork",
@@ -44,6 +47,7 @@ __all__ = [
     "SeriesLinearNetwork",
     "Specification",
     "TcnNetwork",
+    "TextTransformerNetwork",
     "TransformerBlock",
     "complete",
     "from_proto",
@@ -61,6 +65,8 @@ KINDS: dict[str, type[NetworkKind]] = {
     "nbeats": NBeatsNetwork,
     "tcn": TcnNetwork,
     "custom": CustomNetwork,
+    "embedding_bag": EmbeddingBagNetwork,
+    "text_transformer": TextTransformerNetwork,
 }
 """Kinds of networks by the names of `NetworkSpec`'s fields."""
 
@@ -78,6 +84,8 @@ class NetworkSpecification(Specification):
     nbeats: NBeatsNetwork | None = None
     tcn: TcnNetwork | None = None
     custom: CustomNetwork | None = None
+    embedding_bag: EmbeddingBagNetwork | None = None
+    text_transformer: TextTransformerNetwork | None = None
     input: NetworkInput = NetworkInput()
     outputs: int = 0
 

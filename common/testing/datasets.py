@@ -18,6 +18,13 @@ from common.data.storage import storage_field
 
 Array = npt.NDArray[np.generic]
 
+_TEXT_KIND = "T"
+
+
+def text_array(texts: Sequence[str | None]) -> Array:
+    """Returns a column of free text for `store_dataset`; None is missing."""
+    return np.array(texts, dtype=np.dtypes.StringDType(na_object=None))
+
 
 def store_dataset(
     store: ObjectStore,
@@ -35,8 +42,8 @@ def store_dataset(
     Args:
         store: Where to.
         directory: For temporary files.
-        columns: Values by column name: floats (NaN is missing), texts (object; None is missing),
-            booleans, or unsigned bytes [rows, channels, height, width].
+        columns: Values by column name: floats (NaN is missing), labels (object; None is missing),
+            texts (see `text_array`), booleans, or unsigned bytes [rows, channels, height, width].
         parts: Part of the split of each row.
         target: Name of the target column.
         targets: Of several targets all their names.
@@ -49,7 +56,7 @@ def store_dataset(
     schema = Schema(
         columns=tuple(_column(key, values) for key, values in columns.items()),
         task=task,
-        target=target or targets[0],
+        target=target or next(iter(targets), ""),
         targets=tuple(targets),
     )
     arrays = {key: _arrow(values) for key, values in columns.items()}
@@ -84,6 +91,8 @@ def _column(name: str, values: Array) -> Column:
         return Column(name, ColumnType.IMAGE, shape=values.shape[1:])
     if values.dtype == np.bool_:
         return Column(name, ColumnType.BOOLEAN, distinct_count=len(np.unique(values)))
+    if values.dtype.kind == _TEXT_KIND:
+        return Column(name, ColumnType.TEXT, missing_count=values.tolist().count(None))
     if values.dtype == np.object_:
         known = sorted({value for value in values.tolist() if value is not None})
         return Column(
@@ -114,6 +123,8 @@ def _arrow(values: Array) -> pa.Array:
     if values.ndim == 4:
         size = int(np.prod(values.shape[1:]))
         return pa.array([row.tobytes() for row in values], pa.binary(size))
+    if values.dtype.kind == _TEXT_KIND:
+        return pa.array(values.tolist(), pa.string())
     return pa.array(values, from_pandas=values.dtype != np.object_)
 
 

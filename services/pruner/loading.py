@@ -15,7 +15,7 @@ from common.data.schema import LABEL_TYPES, Column, ColumnType, Part, Schema
 from common.errors import FailedPreconditionError
 from common.models.answering import Question, places_of
 from common.models.outputs import UnknownOutputsError
-from common.models.preprocessing import Target
+from common.models.preprocessing import PREPROCESSING, TOKENIZER, Target
 from common.models.sample_rows import SampleRows, sample_rows
 from common.models.store import read_part, read_preprocessing
 from common.models.transform import ColumnTransform
@@ -32,14 +32,13 @@ from services.pruner.domain.specification import PruningSpecification
 from services.pruner.domain.students.lessons import Lessons, lessons_of, moments
 from services.pruner.domain.variants import (
     ONNX,
-    PREPROCESSING,
     SAMPLES,
     SPECIFICATION,
     WEIGHTS,
     Built,
 )
 
-_OF_PACKAGES = frozenset({PREPROCESSING, SPECIFICATION, "environment"})
+_OF_PACKAGES = frozenset({PREPROCESSING, TOKENIZER, SPECIFICATION, "environment"})
 
 _PART = ""
 """Name of the part of the split among the columns, which all have a longer one."""

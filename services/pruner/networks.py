@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from aimass.catalog.v1 import model_pb2
 from common.models.onnx_session import onnx_session
-from common.models.preprocessing import Preprocessing
+from common.models.preprocessing import Preprocessing, preprocessing_of
 from common.models.sample_rows import SampleRows
 from common.models.twin import Twin, export_twin, output_name
 from common.models.vectors import Vectors, encode
@@ -37,7 +37,6 @@ from services.pruner.domain.specification import FineTuning, Importance
 from services.pruner.domain.tuning import Examples, OwnTutor, Tutor
 from services.pruner.domain.variants import (
     ONNX,
-    PREPROCESSING,
     SAMPLES,
     SPECIFICATION,
     WEIGHTS,
@@ -142,7 +141,7 @@ def open_network(built: Built) -> tuple[nn.Module, Preprocessing]:
     """Returns the network of a package, in evaluation, and its preprocessing."""
     network = build_network(built.network)
     network.load_state_dict(safetensors.torch.load(built.files[WEIGHTS]))
-    return network.eval(), Preprocessing.model_validate_json(built.files[PREPROCESSING])
+    return network.eval(), preprocessing_of(lambda role: built.files[role])
 
 
 def _raw(rows: SampleRows, preprocessing: Preprocessing) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ import torch
 
 from common.data.rows import RawRows
 from common.models.answering import answer
+from common.models.preprocessing import preprocessing_files
 from common.models.sample_rows import sample_rows
 from common.models.twin import Twin, export_twin, output_name, signature
 from common.models.vectors import Vectors, encode
@@ -17,7 +18,7 @@ from services.pruner.domain.methods import ModelFormat
 from services.pruner.domain.networks import Pace
 from services.pruner.domain.students.distilling import Student, students
 from services.pruner.domain.students.lessons import Lessons
-from services.pruner.domain.variants import ONNX, PREPROCESSING, SAMPLES, WEIGHTS, Built
+from services.pruner.domain.variants import ONNX, SAMPLES, WEIGHTS, Built
 from services.pruner.loading import Loaded
 
 _VECTOR_ROWS = 16
@@ -56,7 +57,7 @@ def _package(student: Student, lessons: Lessons) -> Built:
     weights = {key: each.contiguous() for key, each in student.network.state_dict().items()}
     files = {
         WEIGHTS: safetensors.torch.save(weights),
-        PREPROCESSING: preprocessing.model_dump_json(exclude_none=True).encode(),
+        **preprocessing_files(preprocessing),
         ONNX: twin.content,
         SAMPLES: encode(Vectors(few, {name: twin.outputs.numpy()})),
     }

@@ -10,8 +10,10 @@ from common.networks.kinds.costs import NetworkCost
 
 ActivationName = Literal["relu", "gelu", "silu", "tanh"]
 Width = Annotated[int, Field(ge=1, le=65_536)]
-Data = Literal["a table", "images", "time series", "anything"]
-"""What a network looks at, as errors call it."""
+Data = Literal["a table", "images", "texts", "time series", "anything"]
+"""What a network looks at, as errors call it. Beside texts there may be a table."""
+PADDING = 0
+"""Number of the token behind the end of a text."""
 
 
 class Specification(BaseModel):
@@ -27,6 +29,8 @@ class NetworkInput(Specification):
     category_sizes: tuple[int, ...] = ()
     image_shape: tuple[int, ...] = ()
     window: int = Field(0, ge=0)
+    text_length: int = Field(0, ge=0)
+    vocabulary_size: int = Field(0, ge=0)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -36,6 +40,7 @@ class NetworkInput(Specification):
             "categories": len(self.category_sizes) > 0,
             "image": len(self.image_shape) > 0,
             "series": self.window > 0,
+            "tokens": self.text_length > 0,
         }
         return tuple(name for name, is_present in present.items() if is_present)
 
@@ -44,6 +49,8 @@ class NetworkInput(Specification):
         """What this is, which a network must be made for."""
         if self.window:
             return "time series"
+        if self.text_length:
+            return "texts"
         return "images" if self.image_shape else "a table"
 
 

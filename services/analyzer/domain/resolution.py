@@ -179,6 +179,8 @@ def _check_package(name: str, model: TorchPackage, schema: Schema, field: str) -
     }
     if preprocessing.image is not None:
         kinds[preprocessing.image.name] = frozenset({ColumnType.IMAGE})
+    if preprocessing.text is not None:
+        kinds |= dict.fromkeys(preprocessing.text.names, frozenset({ColumnType.TEXT}))
     for column_name, taken in kinds.items():
         column = require_column(schema, column_name, field)
         if column.type not in taken:

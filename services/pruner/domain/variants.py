@@ -12,7 +12,7 @@ from services.pruner.domain.methods import ModelFormat
 
 ORIGINAL = "original"
 SKOPS, ONNX, SAMPLES, WEIGHTS = "skops", "onnx", "samples", "weights"
-PREPROCESSING, SPECIFICATION = "preprocessing", "specification"
+SPECIFICATION = "specification"
 _ROLES = {
     ModelFormat.SKOPS: SKOPS,
     ModelFormat.ONNX: ONNX,

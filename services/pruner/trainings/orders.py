@@ -8,11 +8,11 @@ from typing import Any
 from aimass.catalog.v1 import dataset_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import artifact_pb2
-from common.models.preprocessing import Preprocessing
+from common.models.preprocessing import Preprocessing, preprocessing_of
 from common.networks.specification import NetworkSpecification, to_proto
 from common.trainings import networks_model
 from services.pruner.domain.tuning import CLIP_NORM, TAUGHT, TEMPERATURE, WEIGHT_DECAY, Examples
-from services.pruner.domain.variants import PREPROCESSING, SPECIFICATION, Built
+from services.pruner.domain.variants import SPECIFICATION, Built
 
 _TASKS = {
     "classification": dataset_pb2.TASK_CLASSIFICATION,
@@ -70,7 +70,7 @@ class Order:
             dataset_version=dataset_version,
             row_count=row_count,
             model=networks_model(model),
-            preprocessing=Preprocessing.model_validate_json(built.files[PREPROCESSING]),
+            preprocessing=preprocessing_of(lambda role: built.files[role]),
             weight_column=learned.get("weight_column", ""),
             workers=workers,
         )

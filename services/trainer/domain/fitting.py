@@ -17,8 +17,13 @@ from common.models.preprocessing import (
     NumericColumn,
     Preprocessing,
     Target,
+    TextColumns,
 )
+from common.models.tokenization import Thinned, joined_texts, trained_tokenizer
 from services.trainer.domain.specification import FIELD, TrainingSpecification
+
+_TOKENIZER_LETTERS = 16_000_000
+"""Letters of training texts that a tokenizer learns from, at most."""
 
 Float64 = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -111,6 +116,9 @@ class _Fit:
         self._moments: Moments | None = None
         self._seen = {column.name: np.zeros(0, np.int64) for column in self._labelled}
         self._images = _ImageSums()
+        self._text = specification.text
+        self._texts = Thinned(_TOKENIZER_LETTERS)
+        self._text_names = [column.name for column in columns if column.type is ColumnType.TEXT]
         self._values = np.zeros(0)
         self._training_values = np.zeros(0)
 
@@ -133,6 +141,8 @@ class _Fit:
             self._seen[column.name] = codes
         if self._image is not None:
             self._images.add(columns[self._image.name])
+        if self._text_names:
+            self._texts.add(joined_texts([columns[name] for name in self._text_names]))
         if self._task == "classification":
             self._values = np.union1d(self._values, batch.columns[self._target.name])
             self._training_values = np.union1d(self._training_values, columns[self._target.name])
@@ -157,6 +167,7 @@ class _Fit:
             numeric=numeric,
             categorical=categorical,
             image=self._image_column() if self._image else None,
+            text=self._text_columns() if self._text_names else None,
             target=self._fit_target(),
         )
 
@@ -177,6 +188,19 @@ class _Fit:
             shape=(channels, height, width),
             mean=tuple(mean.tolist()),
             scale=tuple(np.where(deviation > 1e-6, deviation, 1.0).tolist()),
+        )
+
+    def _text_columns(self) -> TextColumns:
+        settings = self._text
+        assert settings is not None
+        assert settings.vocabulary_size is not None and settings.max_length is not None
+        return TextColumns(
+            names=tuple(self._text_names),
+            max_length=settings.max_length,
+            vocabulary_size=settings.vocabulary_size,
+            tokenizer=trained_tokenizer(
+                self._texts.kept, settings.vocabulary_size, settings.max_length
+            ),
         )
 
     def _fit_target(self) -> Target:

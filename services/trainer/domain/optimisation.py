@@ -9,7 +9,7 @@ from common.networks.specification import Specification
 from services.trainer.domain.loss import Problem
 
 DEFAULT_LEARNING_RATES = {"adam": 0.001, "adamw": 0.001, "sgd": 0.01}
-LINEAR_LEARNING_RATE = 0.01
+QUICK_KINDS, QUICK_LEARNING_RATE = ("linear", "embedding_bag"), 0.01
 ADAMW_WEIGHT_DECAY = 0.01
 SGD_MOMENTUM = 0.9
 ADAM_BETAS = (0.9, 0.999)
@@ -83,11 +83,12 @@ def resolved_optimizer(optimizer: Optimizer, network_kind: str) -> Optimizer:
     """Fills in the defaults that depend on the algorithm and the network.
 
     A linear network gets ten times the usual rate of Adam: its problem is convex and its inputs
-    are standardised, so that short steps only take longer.
+    are standardised, so that short steps only take longer. So does a mean of embedded tokens, each
+    of which is in few rows only.
     """
     rate = DEFAULT_LEARNING_RATES[optimizer.kind]
-    if network_kind == "linear":
-        rate = LINEAR_LEARNING_RATE
+    if network_kind in QUICK_KINDS:
+        rate = QUICK_LEARNING_RATE
     defaults: dict[str, float] = {
         "learning_rate": rate,
         "weight_decay": ADAMW_WEIGHT_DECAY if optimizer.kind == "adamw" else 0.0,

@@ -3,6 +3,8 @@
 Needs the schema only, no data: it runs before a run is created.
 """
 
+from collections.abc import Sequence
+
 from common.data.schema import (
     LABEL_TYPES,
     Column,
@@ -14,6 +16,7 @@ from common.data.schema import (
 from common.errors import InvalidFieldError
 from common.models.preprocessing import Task
 from common.networks import specification as networks
+from common.networks.kinds.base import Data
 from common.networks.specification import CustomNetwork, NetworkInput, NetworkSpecification
 from services.trainer.domain.augmentation.specification import resolved_augmentation
 from services.trainer.domain.goals import Goal, goal_of
@@ -26,8 +29,16 @@ from services.trainer.domain.specification import (
     resolved_distillation,
     resolved_monitor,
 )
+from services.trainer.domain.text import TextSettings, resolved_text
 
+_DEFAULT_KINDS: dict[Data, str] = {
+    "a table": "mlp",
+    "images": "cnn",
+    "texts": "embedding_bag",
+}
 _TABLE_TYPES = LABEL_TYPES | {ColumnType.NUMERIC}
+_JOINED_TYPES = _TABLE_TYPES | {ColumnType.TEXT}
+"""Types of columns of which a network takes many."""
 
 
 def resolve_against_data(
@@ -55,11 +66,16 @@ def resolve_against_data(
     goal = goal_of(specification, data.schema)
     _check_weight_column(specification, data.schema, goal)
     features = _features(specification, data.schema, goal)
-    network = _network(specification, data.schema, features, goal.outputs)
+    known = parent or teacher
+    columns = [data.schema.column(name) for name in features]
+    text = resolved_text(
+        specification.text, columns, known.preprocessing if known else None, f"{FIELD}.text"
+    )
+    network = _network(specification, columns, text, goal.outputs)
     _check_training(specification, goal.task)
     loss = resolved_loss(specification.loss, goal.task, f"{FIELD}.loss")
     # Of numbers that are classes only the data know all labels: workers look at those.
-    classes = _known_classes(goal, parent or teacher)
+    classes = _known_classes(goal, known)
     if loss is not None and classes:
         check_labels(loss, classes, f"{FIELD}.loss")
     resolved = specification.model_copy(
@@ -73,6 +89,7 @@ def resolve_against_data(
             "optimizer": resolved_optimizer(specification.optimizer, network.kind),
             "schedule": resolved_schedule(specification.schedule, specification.early_stopping),
             "loss": loss,
+            "text": text,
             "augmentation": resolved_augmentation(
                 specification.augmentation, network.input, goal.task, f"{FIELD}.augmentation"
             ),
@@ -133,7 +150,7 @@ def _features(specification: TrainingSpecification, schema: Schema, goal: Goal) 
             raise _error(field, f"`{name}` is {taken[name]} already; leave it out.")
         if name in names[:index]:
             raise _error(field, f"`{name}` is listed twice.")
-        if column.type not in _TABLE_TYPES and column.type is not ColumnType.IMAGE:
+        if column.type not in _JOINED_TYPES and column.type is not ColumnType.IMAGE:
             raise _error(
                 field,
                 f"`{name}` is a column of type {column.type}, which no network takes yet; list the "
@@ -144,11 +161,11 @@ def _features(specification: TrainingSpecification, schema: Schema, goal: Goal) 
 
 
 def _usable(schema: Schema, outcomes: set[str]) -> str:
-    """Names the columns that a network of tables can take, for an error."""
+    """Names the columns that a network can take together, for an error."""
     found = [
         column.name
         for column in schema.columns
-        if column.type in _TABLE_TYPES and column.name not in outcomes
+        if column.type in _JOINED_TYPES and column.name not in outcomes
     ]
     more = f" and {len(found) - 20} more" if len(found) > 20 else ""
     return f"; it takes {', '.join(found[:20])}{more}" if found else ""
@@ -156,24 +173,24 @@ def _usable(schema: Schema, outcomes: set[str]) -> str:
 
 def _network(
     specification: TrainingSpecification,
-    schema: Schema,
-    features: tuple[str, ...],
+    columns: Sequence[Column],
+    text: TextSettings | None,
     outputs: int,
 ) -> NetworkSpecification:
-    columns = [schema.column(name) for name in features]
     images = [column for column in columns if column.type is ColumnType.IMAGE]
     if images and len(columns) > 1:
         raise _error(
             "features",
             f"A network takes one image column alone; list `{images[0].name}` only, or no image.",
         )
+    taken = network_input(columns, text)
     network = specification.network
     _check_code(specification)
     if specification.code is not None:
         network = NetworkSpecification(custom=CustomNetwork())
     if network is None:
-        network = NetworkSpecification.model_validate({"cnn" if images else "mlp": {}})
-    return networks.complete(network, network_input(columns), outputs, f"{FIELD}.network")
+        network = NetworkSpecification.model_validate({_DEFAULT_KINDS[taken.data]: {}})
+    return networks.complete(network, taken, outputs, f"{FIELD}.network")
 
 
 def _check_code(specification: TrainingSpecification) -> None:
@@ -185,14 +202,21 @@ def _check_code(specification: TrainingSpecification) -> None:
         raise _error("network.custom", "Needs code; give `code`, or a network of another kind.")
 
 
-def network_input(columns: list[Column]) -> NetworkInput:
-    """Returns what a network takes in for these feature columns."""
+def network_input(columns: Sequence[Column], text: TextSettings | None = None) -> NetworkInput:
+    """Returns what a network takes in for these feature columns.
+
+    Args:
+        columns: The columns.
+        text: How texts among them become tokens, resolved.
+    """
     labels = [column for column in columns if column.type in LABEL_TYPES]
     images = [column for column in columns if column.type is ColumnType.IMAGE]
     return NetworkInput(
         numeric_columns=sum(column.type is ColumnType.NUMERIC for column in columns),
         category_sizes=tuple(len(column.labels) + 1 for column in labels),
         image_shape=images[0].shape if images else (),
+        text_length=(text.max_length or 0) if text else 0,
+        vocabulary_size=(text.vocabulary_size or 0) if text else 0,
     )
 
 

@@ -25,6 +25,7 @@ from services.trainer.domain.optimisation import (
     schedule_problems,
 )
 from services.trainer.domain.own_code import OwnCode, code_violations
+from services.trainer.domain.text import TextSettings
 
 FIELD = "training_run.spec"
 DEFAULT_TEMPERATURE = 4.0
@@ -125,6 +126,7 @@ class TrainingSpecification(Specification):
     communication: Communication = Communication()
     code: OwnCode | None = None
     targets: tuple[str, ...] = Field((), max_length=1_000)
+    text: TextSettings | None = None
 
     @property
     def target_columns(self) -> tuple[str, ...]:

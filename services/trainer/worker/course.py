@@ -8,15 +8,18 @@ know of them. Every trial has room for the most steps that one may take; those t
 or dropped rows leave are skipped. Where a stage begins is a function of its number alone.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from common.artifacts.protocol import ObjectStore
 from common.data.cache import CachedDataset, HostCache
 from common.data.schema import Part
+from common.data.storage import Values
 from common.errors import InvalidFieldError
+from common.models.preprocessing import TextColumns
 from services.trainer.domain.estimate import steps_per_trial, trial_count
 from services.trainer.domain.job import Job
 from services.trainer.domain.outliers.comparison import Comparison, compare
@@ -24,6 +27,7 @@ from services.trainer.domain.outliers.marks import NO_FOLD, Marks, RowChoice, Ro
 from services.trainer.domain.specification import FIELD, USES, TrainingSpecification, Use
 from services.trainer.worker.data import TrainingRows
 from services.trainer.worker.state import StagePlace
+from services.trainer.worker.tokens import cached_tokens
 
 _SEEDS = 2**32
 
@@ -57,17 +61,25 @@ class Stage:
 class Course:
     """Knows the stages of a run."""
 
-    def __init__(self, job: Job, dataset: CachedDataset, marks: Marks | None) -> None:
+    def __init__(
+        self,
+        job: Job,
+        dataset: CachedDataset,
+        marks: Marks | None,
+        tokens: Callable[[TextColumns], Values],
+    ) -> None:
         """Takes what stages are made of.
 
         Args:
             job: The run.
             dataset: Its data.
             marks: What an outlier scan says of the rows; None where there is none.
+            tokens: Returns the tokens of all rows.
         """
         self._job = job
         self._dataset = dataset
         self._marks = marks
+        self._tokens = tokens
         self._trials = trial_count(job.specification)
         self._trial_steps = 0
         if marks is not None and job.specification.proof is not None:
@@ -81,7 +93,8 @@ class Course:
         marks = None
         if job.outliers is not None:
             marks = Marks.from_bytes(store.read(job.outliers.marks_key)[0])
-        return cls(job, cache.table(job.data, store), marks)
+        tokens = partial(cached_tokens, cache, job.data, store)
+        return cls(job, cache.table(job.data, store), marks, tokens)
 
     def stage(self, place: StagePlace) -> Stage:
         """Returns the stage of a place.
@@ -92,7 +105,9 @@ class Course:
         use, fold = self._use_and_fold(place)
         choice = self._choice(use, fold)
         job = self._stage_job(use, fold)
-        rows = TrainingRows(self._dataset, job.preprocessing, job.specification, choice)
+        text = job.preprocessing.text
+        tokens = None if text is None else self._tokens(text)
+        rows = TrainingRows(self._dataset, job.preprocessing, job.specification, choice, tokens)
         if len(rows.training) == 0:
             raise InvalidFieldError(
                 f"{FIELD}.outliers", "The scan marks every training row; use DOWN_WEIGHT or KEEP."

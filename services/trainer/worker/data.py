@@ -65,6 +65,7 @@ class TrainingRows:
         preprocessing: Preprocessing,
         specification: TrainingSpecification,
         choice: RowChoice | None = None,
+        tokens: Values | None = None,
     ) -> None:
         """Maps the columns.
 
@@ -73,6 +74,7 @@ class TrainingRows:
             preprocessing: What turns columns into inputs.
             specification: Resolved against the data.
             choice: The rows to train on; all training rows alike by default.
+            tokens: Of all rows, where there are texts; see `cached_tokens`.
 
         Raises:
             InvalidFieldError: A target has a class that the preprocessing does not know.
@@ -80,10 +82,13 @@ class TrainingRows:
         self.training = dataset.rows(Part.TRAIN) if choice is None else choice.training
         self.validation = dataset.rows(Part.VALIDATION)
         self.test = dataset.rows(Part.TEST)
-        columns = {name: dataset.column(name) for name in columns_needed(specification)}
+        text = preprocessing.text
+        texts = () if text is None else text.names
+        needed = [name for name in columns_needed(specification) if name not in texts]
+        columns = {name: dataset.column(name) for name in needed}
         labelled = [item for item in dataset.schema.columns if item.type in LABEL_TYPES]
         labels = {column.name: column.labels for column in labelled}
-        transform = ColumnTransform(preprocessing, columns, labels)
+        transform = ColumnTransform(preprocessing, columns, labels, tokens)
         self._transform = transform
         self.preprocessing = preprocessing
         self.names = preprocessing.network_input.names
@@ -172,7 +177,7 @@ def _row_bytes(name: str, preprocessing: Preprocessing) -> int:
 def _source(name: str, transform: ColumnTransform, size: int, dataset: CachedDataset) -> Source:
     """Returns what gives an input for given rows."""
     function: Callable[[npt.NDArray[np.int64] | slice], Values] = getattr(transform, name)
-    if name == "image" or size > RESIDENT_BYTES:
+    if name in ("image", "tokens") or size > RESIDENT_BYTES:
         return lambda rows: torch.from_numpy(function(rows))
     resident = function(slice(0, dataset.row_count))
     return lambda rows: torch.from_numpy(resident[rows])

@@ -18,6 +18,7 @@ from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.type.v1 import run_pb2
 from common.artifacts.blobs import put_artifact
 from common.artifacts.protocol import ObjectStore
+from common.models.preprocessing import Preprocessing, preprocessing_files
 from common.models.store import TEST_VECTORS
 from common.models.twin import Twin, export_twin, output_name, signature
 from common.networks.specification import to_proto
@@ -36,7 +37,7 @@ ONNX_ERROR_METRIC = "onnx/max_abs_error"
 _BINARY = "application/octet-stream"
 _LIBRARIES = (
     "aimass", "torch", "horovod", "numpy", "onnx", "onnxruntime", "onnxscript", "safetensors",
-    "pyarrow", "protobuf",
+    "tokenizers", "pyarrow", "protobuf",
 )  # fmt: skip
 TASKS = {
     "classification": dataset_pb2.TASK_CLASSIFICATION,
@@ -77,7 +78,7 @@ def build_package(
     files = [
         _File("weights", "weights.safetensors", _BINARY, _weights(network)),
         _json_file("specification", job.specification.model_dump_json(exclude_none=True)),
-        _json_file("preprocessing", job.preprocessing.model_dump_json(exclude_none=True)),
+        *_preprocessing_files(job.preprocessing),
         _json_file("environment", json.dumps(environment(), indent=2)),
         _File("history", "history.parquet", "application/vnd.apache.parquet", history(state)),
         _File("onnx", "model.onnx", _BINARY, twin.content),
@@ -151,6 +152,11 @@ def _weights(network: nn.Module) -> bytes:
 
 def _json_file(role: str, content: str) -> _File:
     return _File(role, f"{role}.json", "application/json", content.encode())
+
+
+def _preprocessing_files(preprocessing: Preprocessing) -> list[_File]:
+    files = preprocessing_files(preprocessing)
+    return [_json_file(role, content.decode()) for role, content in files.items()]
 
 
 def _samples_file(samples: dict[str, Tensor], name: str, outputs: Tensor) -> _File:

@@ -10,6 +10,7 @@ from common.networks.modules import build_network
 from common.networks.specification import (
     CnnNetwork,
     ConvBlock,
+    EmbeddingBagNetwork,
     FtTransformerNetwork,
     LinearNetwork,
     MlpNetwork,
@@ -22,11 +23,13 @@ from common.networks.specification import (
     ResNetStage,
     SeriesLinearNetwork,
     TcnNetwork,
+    TextTransformerNetwork,
     TransformerBlock,
     complete,
 )
 
 TABLE = NetworkInput(numeric_columns=5, category_sizes=(4, 9))
+TEXT = TABLE.model_copy(update={"text_length": 7, "vocabulary_size": 11})
 IMAGE = NetworkInput(image_shape=(3, 12, 12))
 SERIES = NetworkInput(window=21)
 BLOCKS = (ConvBlock(channels=8), ConvBlock(channels=12))
@@ -42,6 +45,9 @@ NETWORKS: tuple[tuple[NetworkInput, dict[str, Any]], ...] = (
     (TABLE, {"residual_mlp": ResidualMlpNetwork(inner_widths=(12, 8))}),
     (TABLE, {"ft_transformer": FtTransformerNetwork()}),
     (TABLE, {"ft_transformer": FtTransformerNetwork(blocks=PRUNED_BLOCKS)}),
+    (TEXT, {"embedding_bag": EmbeddingBagNetwork()}),
+    (TEXT, {"embedding_bag": EmbeddingBagNetwork(head_widths=(5,), dropout=0, pairs=0)}),
+    (TEXT, {"text_transformer": TextTransformerNetwork(head_widths=(6, 5))}),
     (IMAGE, {"cnn": CnnNetwork(blocks=BLOCKS, head_widths=(6, 5), dropout=0.2)}),
     (IMAGE, {"cnn": CnnNetwork(blocks=BLOCKS, head_widths=(0,), batch_norm=False)}),
     (IMAGE, {"resnet": ResNetNetwork(stages=STAGES)}),

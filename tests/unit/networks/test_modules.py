@@ -7,6 +7,7 @@ from common.networks.modules import build_network
 from common.networks.specification import (
     CnnNetwork,
     ConvBlock,
+    EmbeddingBagNetwork,
     FtTransformerNetwork,
     LinearNetwork,
     MlpNetwork,
@@ -19,6 +20,7 @@ from common.networks.specification import (
     ResNetStage,
     SeriesLinearNetwork,
     TcnNetwork,
+    TextTransformerNetwork,
     TransformerBlock,
     complete,
     to_proto,
@@ -28,6 +30,8 @@ from common.networks.torch_kinds.cnn import GridPool
 TABLE = NetworkInput(numeric_columns=3, category_sizes=(4, 7))
 IMAGE = NetworkInput(image_shape=(3, 14, 10))
 SERIES = NetworkInput(window=21)
+TEXT = NetworkInput(text_length=9, vocabulary_size=20)
+TEXT_AND_TABLE = TEXT.model_copy(update={"numeric_columns": 3, "category_sizes": (4, 7)})
 PRUNED_BLOCKS = (
     TransformerBlock(heads=0, inner_width=5),
     TransformerBlock(heads=3, inner_width=0),
@@ -67,6 +71,20 @@ SPECIFICATIONS = {
     "pruned ft transformer": (
         NetworkSpecification(ft_transformer=FtTransformerNetwork(width=8, blocks=PRUNED_BLOCKS)),
         NetworkInput(category_sizes=(4, 7)),
+    ),
+    "embedding bag": (NetworkSpecification(embedding_bag=EmbeddingBagNetwork()), TEXT),
+    "embedding bag without head": (
+        NetworkSpecification(embedding_bag=EmbeddingBagNetwork(width=5, pairs=0, head_widths=(0,))),
+        TEXT_AND_TABLE,
+    ),
+    "text transformer": (NetworkSpecification(text_transformer=TextTransformerNetwork()), TEXT),
+    "pruned text transformer": (
+        NetworkSpecification(
+            text_transformer=TextTransformerNetwork(
+                width=8, blocks=PRUNED_BLOCKS, head_widths=(6, 5)
+            )
+        ),
+        TEXT_AND_TABLE,
     ),
     "cnn": (NetworkSpecification(cnn=CnnNetwork(dropout=0.1)), IMAGE),
     "cnn without extras": (
@@ -136,6 +154,7 @@ def sample(network_input: NetworkInput, rows: int = 6) -> tuple[Tensor, ...]:
         "categories": torch.randint(0, 4, (rows, len(network_input.category_sizes))),
         "image": torch.randn(rows, *(network_input.image_shape or (1,)), generator=generator),
         "series": torch.randn(rows, network_input.window, generator=generator),
+        "tokens": torch.randint(1, 20, (rows, network_input.text_length), generator=generator),
     }
     return tuple(tensors[name] for name in network_input.names)
 
@@ -223,6 +242,17 @@ def test_the_cost_is_near_what_the_backward_pass_of_a_transformer_keeps(key: str
         build_network(specification)(*inputs)
     found = sum(kept.values()) / len(inputs[0])
     assert 0.95 * found < network_cost(specification).activations < 1.5 * found
+
+
+@pytest.mark.parametrize("key", [key for key in SPECIFICATIONS if "text" in key or "bag" in key])
+def test_padding_changes_nothing(key: str) -> None:
+    """Protects batches, which are as long as their longest text only."""
+    specification = completed(key)
+    network = build_network(specification).eval()
+    *columns, tokens = sample(specification.input)
+    tokens[:, 5:] = 0
+    tokens[0, 1:] = 0
+    torch.testing.assert_close(network(*columns, tokens[:, :5]), network(*columns, tokens))
 
 
 def test_a_residual_block_adds_what_went_in() -> None:

@@ -11,6 +11,7 @@ from common.networks.resizing import NotResizableError, resized
 from common.networks.specification import (
     CnnNetwork,
     ConvBlock,
+    EmbeddingBagNetwork,
     FtTransformerNetwork,
     LinearNetwork,
     MlpNetwork,
@@ -22,6 +23,7 @@ from common.networks.specification import (
     ResNetNetwork,
     ResNetStage,
     TcnNetwork,
+    TextTransformerNetwork,
     complete,
 )
 from services.pruner.domain.blocks import blocks_of, without_block
@@ -33,6 +35,7 @@ from services.pruner.domain.importance import magnitudes
 pytestmark = pytest.mark.slow
 
 TABLE = NetworkInput(numeric_columns=5, category_sizes=(4, 9))
+TEXT = TABLE.model_copy(update={"text_length": 7, "vocabulary_size": 11})
 IMAGE = NetworkInput(image_shape=(3, 12, 12))
 STAGES = (ResNetStage(blocks=2, channels=8), ResNetStage(blocks=3, channels=12))
 KINDS: dict[str, tuple[NetworkInput, dict[str, Any]]] = {
@@ -41,6 +44,18 @@ KINDS: dict[str, tuple[NetworkInput, dict[str, Any]]] = {
     "ft transformer": (
         TABLE,
         {"ft_transformer": FtTransformerNetwork(width=12, head_width=4, activation="relu")},
+    ),
+    "embedding bag": (
+        TEXT,
+        {"embedding_bag": EmbeddingBagNetwork(width=12, pairs=30, head_widths=(9,))},
+    ),
+    "text transformer": (
+        TEXT,
+        {
+            "text_transformer": TextTransformerNetwork(
+                width=12, head_width=4, activation="relu", head_widths=(18,)
+            )
+        },
     ),
     "cnn": (
         IMAGE,
@@ -78,7 +93,12 @@ def network_of(kind: str) -> tuple[NetworkSpecification, nn.Module, tuple[Tensor
     if network_input.image_shape:
         return specification, network.eval(), (torch.rand(4, *network_input.image_shape),)
     codes = torch.stack([torch.randint(size, (4,)) for size in network_input.category_sizes], 1)
-    return specification, network.eval(), (torch.rand(4, network_input.numeric_columns), codes)
+    inputs = [torch.rand(4, network_input.numeric_columns), codes]
+    if network_input.text_length:
+        tokens = torch.randint(1, network_input.vocabulary_size, (4, network_input.text_length))
+        tokens[1:3, 4:] = 0
+        inputs.append(tokens)
+    return specification, network.eval(), tuple(inputs)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,6 +6,7 @@ from common.errors import InvalidFieldError
 from common.networks.specification import (
     CnnNetwork,
     ConvBlock,
+    EmbeddingBagNetwork,
     FtTransformerNetwork,
     LinearNetwork,
     MlpNetwork,
@@ -17,6 +18,7 @@ from common.networks.specification import (
     ResNetStage,
     SeriesLinearNetwork,
     TcnNetwork,
+    TextTransformerNetwork,
     TransformerBlock,
     complete,
     from_proto,
@@ -24,6 +26,7 @@ from common.networks.specification import (
 )
 
 TABLE = NetworkInput(numeric_columns=3, category_sizes=(4, 100))
+TEXT = TABLE.model_copy(update={"text_length": 30, "vocabulary_size": 300})
 IMAGE = NetworkInput(image_shape=(1, 28, 28))
 SERIES = NetworkInput(window=21)
 
@@ -60,6 +63,8 @@ def test_empty_lists_of_a_message_mean_the_defaults() -> None:
             ),
             TABLE,
         ),
+        (NetworkSpecification(embedding_bag=EmbeddingBagNetwork(head_widths=(0,))), TEXT),
+        (NetworkSpecification(text_transformer=TextTransformerNetwork(width=30)), TEXT),
         (NetworkSpecification(cnn=CnnNetwork(head_widths=(0,))), IMAGE),
         (NetworkSpecification(series_linear=SeriesLinearNetwork()), SERIES),
         (NetworkSpecification(nbeats=NBeatsNetwork(dropout=0.1)), SERIES),

@@ -15,14 +15,14 @@ from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import artifact_pb2, run_pb2
 from common.artifacts.blobs import put_artifact, read_artifact
 from common.artifacts.memory import MemoryStore
-from common.models.preprocessing import NumericColumn, Preprocessing, Target
+from common.models.preprocessing import PREPROCESSING, NumericColumn, Preprocessing, Target
 from common.networks.modules import build_network
 from common.networks.specification import MlpNetwork, NetworkInput, NetworkSpecification, complete
 from common.runs.errors import RunCancelledError
 from common.runs.owner import RunOwner
 from services.pruner.domain.methods import ModelFormat
 from services.pruner.domain.tuning import Examples, OwnTutor, Plan, strength_of
-from services.pruner.domain.variants import PREPROCESSING, SPECIFICATION, Built
+from services.pruner.domain.variants import SPECIFICATION, Built
 from services.pruner.trainings import tutor as tutor_module
 from services.pruner.trainings.orders import Order
 from services.pruner.trainings.tutor import School

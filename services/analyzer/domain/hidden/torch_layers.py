@@ -12,7 +12,7 @@ from services.analyzer.domain.hidden.source import HiddenLayer, Visit
 from services.analyzer.domain.models.torch_package import TorchPackage
 
 _TABLE_BATCH = 8192
-_IMAGE_BATCH = 125
+_LARGE_BATCH = 125
 _FUNCTIONS: dict[type[nn.Module], str] = {
     nn.ReLU: "relu",
     nn.ReLU6: "relu6",
@@ -59,7 +59,7 @@ class TorchLayers:
 
     def visit(self, raw: RawRows, names: Sequence[str], visit: Visit) -> None:
         """See `HiddenSource`. A layer that is computed several times is visited the first time."""
-        rows = _TABLE_BATCH if self._model.preprocessing.image is None else _IMAGE_BATCH
+        rows = _TABLE_BATCH if self._model.takes_table else _LARGE_BATCH
         first = 0
         for part in raw.parts(rows):
             with torch.inference_mode(), self._watched(names, first, visit):

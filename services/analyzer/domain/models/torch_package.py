@@ -15,7 +15,8 @@ from common.models.transform import ColumnTransform
 from common.networks.specification import NetworkSpecification
 from services.analyzer.domain.models.model import Check, ModelFormat, Outputs
 
-IMAGE_BATCH = 250
+LARGE_BATCH = 250
+"""Of pictures or texts."""
 TABLE_BATCH = 65_536
 
 
@@ -78,9 +79,14 @@ class TorchPackage:
         return self.preprocessing.features
 
     @property
+    def takes_table(self) -> bool:
+        """Whether a row is neither picture nor text, but some numbers only."""
+        return self.preprocessing.image is None and self.preprocessing.text is None
+
+    @property
     def batch_rows(self) -> int:
         """Rows that are computed together."""
-        return TABLE_BATCH if self.preprocessing.image is None else IMAGE_BATCH
+        return TABLE_BATCH if self.takes_table else LARGE_BATCH
 
     def predict(self, raw: RawRows) -> Outputs:
         """See `AnalysedModel`."""

@@ -24,47 +24,51 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61imass/type/v1/network.proto\x12\x0e\x61imass.type.v1\"\xd2\x04\n\x0bNetworkSpec\x12/\n\x06linear\x18\x01 \x01(\x0b\x32\x1d.aimass.type.v1.LinearNetworkH\x00\x12)\n\x03mlp\x18\x02 \x01(\x0b\x32\x1a.aimass.type.v1.MlpNetworkH\x00\x12)\n\x03\x63nn\x18\x03 \x01(\x0b\x32\x1a.aimass.type.v1.CnnNetworkH\x00\x12/\n\x06resnet\x18\x06 \x01(\x0b\x32\x1d.aimass.type.v1.ResNetNetworkH\x00\x12:\n\x0cresidual_mlp\x18\x07 \x01(\x0b\x32\".aimass.type.v1.ResidualMlpNetworkH\x00\x12>\n\x0e\x66t_transformer\x18\x08 \x01(\x0b\x32$.aimass.type.v1.FtTransformerNetworkH\x00\x12<\n\rseries_linear\x18\x0b \x01(\x0b\x32#.aimass.type.v1.SeriesLinearNetworkH\x00\x12/\n\x06nbeats\x18\x0c \x01(\x0b\x32\x1d.aimass.type.v1.NBeatsNetworkH\x00\x12)\n\x03tcn\x18\r \x01(\x0b\x32\x1a.aimass.type.v1.TcnNetworkH\x00\x12/\n\x06\x63ustom\x18\x0e \x01(\x0b\x32\x1d.aimass.type.v1.CustomNetworkH\x00\x12+\n\x05input\x18\x04 \x01(\x0b\x32\x1c.aimass.type.v1.NetworkInput\x12\x0f\n\x07outputs\x18\x05 \x01(\x05\x42\x06\n\x04kind\"d\n\x0cNetworkInput\x12\x17\n\x0fnumeric_columns\x18\x01 \x01(\x05\x12\x16\n\x0e\x63\x61tegory_sizes\x18\x02 \x03(\x05\x12\x13\n\x0bimage_shape\x18\x03 \x03(\x05\x12\x0e\n\x06window\x18\x06 \x01(\x05\"+\n\rLinearNetwork\x12\x11\n\x04\x62ias\x18\x01 \x01(\x08H\x00\x88\x01\x01\x42\x07\n\x05_bias\"\xb7\x01\n\nMlpNetwork\x12\x15\n\rhidden_widths\x18\x01 \x03(\x05\x12.\n\nactivation\x18\x02 \x01(\x0e\x32\x1a.aimass.type.v1.Activation\x12\x14\n\x07\x64ropout\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x10\x65mbedding_widths\x18\x04 \x03(\x05\x12\x17\n\nbatch_norm\x18\x05 \x01(\x08H\x01\x88\x01\x01\x42\n\n\x08_dropoutB\r\n\x0b_batch_norm\"\xb4\x01\n\x12ResidualMlpNetwork\x12\x12\n\x05width\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x0cinner_widths\x18\x02 \x03(\x05\x12.\n\nactivation\x18\x03 \x01(\x0e\x32\x1a.aimass.type.v1.Activation\x12\x14\n\x07\x64ropout\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x18\n\x10\x65mbedding_widths\x18\x05 \x03(\x05\x42\x08\n\x06_widthB\n\n\x08_dropout\"\xe0\x01\n\x14\x46tTransformerNetwork\x12\x12\n\x05width\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x17\n\nhead_width\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x30\n\x06\x62locks\x18\x03 \x03(\x0b\x32 .aimass.type.v1.TransformerBlock\x12.\n\nactivation\x18\x04 \x01(\x0e\x32\x1a.aimass.type.v1.Activation\x12\x14\n\x07\x64ropout\x18\x05 \x01(\x01H\x02\x88\x01\x01\x42\x08\n\x06_widthB\r\n\x0b_head_widthB\n\n\x08_dropout\"Z\n\x10TransformerBlock\x12\x12\n\x05heads\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x0binner_width\x18\x02 \x01(\x05H\x01\x88\x01\x01\x42\x08\n\x06_headsB\x0e\n\x0c_inner_width\"\xec\x01\n\nCnnNetwork\x12)\n\x06\x62locks\x18\x01 \x03(\x0b\x32\x19.aimass.type.v1.ConvBlock\x12\x13\n\x0bhead_widths\x18\x02 \x03(\x05\x12.\n\nactivation\x18\x03 \x01(\x0e\x32\x1a.aimass.type.v1.Activation\x12\x14\n\x07\x64ropout\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\nbatch_norm\x18\x05 \x01(\x08H\x01\x88\x01\x01\x12\x16\n\tpool_grid\x18\x06 \x01(\x05H\x02\x88\x01\x01\x42\n\n\x08_dropoutB\r\n\x0b_batch_normB\x0c\n\n_pool_grid\"c\n\tConvBlock\x12\x10\n\x08\x63hannels\x18\x01 \x01(\x05\x12\x18\n\x0bkernel_size\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x11\n\x04pool\x18\x03 \x01(\x05H\x01\x88\x01\x01\x42\x0e\n\x0c_kernel_sizeB\x07\n\x05_pool\"\xc4\x01\n\rResNetNetwork\x12\x12\n\x05\x64\x65pth\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\x05width\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12+\n\x06stages\x18\x03 \x03(\x0b\x32\x1b.aimass.type.v1.ResNetStage\x12(\n\x04stem\x18\x04 \x01(\x0e\x32\x1a.aimass.type.v1.ResnetStem\x12\x14\n\x07\x64ropout\x18\x05 \x01(\x01H\x02\x88\x01\x01\x42\x08\n\x06_depthB\x08\n\x06_widthB\n\n\x08_dropout\"G\n\x0bResNetStage\x12\x0e\n\x06\x62locks\x18\x01 \x01(\x05\x12\x10\n\x08\x63hannels\x18\x02 \x01(\x05\x12\x16\n\x0einner_channels\x18\x03 \x03(\x05\"\x0f\n\rCustomNetwork\"E\n\x13SeriesLinearNetwork\x12\x1b\n\x0emoving_average\x18\x01 \x01(\x05H\x00\x88\x01\x01\x42\x11\n\x0f_moving_average\"^\n\rNBeatsNetwork\x12+\n\x06\x62locks\x18\x01 \x03(\x0b\x32\x1b.aimass.type.v1.NBeatsBlock\x12\x14\n\x07\x64ropout\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_dropout\"$\n\x0bNBeatsBlock\x12\x15\n\rhidden_widths\x18\x01 \x03(\x05\"\x82\x01\n\nTcnNetwork\x12\x10\n\x08\x63hannels\x18\x01 \x03(\x05\x12\x16\n\x0einner_channels\x18\x02 \x03(\x05\x12\x18\n\x0bkernel_size\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x07\x64ropout\x18\x04 \x01(\x01H\x01\x88\x01\x01\x42\x0e\n\x0c_kernel_sizeB\n\n\x08_dropout*|\n\nActivation\x12\x1a\n\x16\x41\x43TIVATION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41\x43TIVATION_RELU\x10\x01\x12\x13\n\x0f\x41\x43TIVATION_GELU\x10\x02\x12\x13\n\x0f\x41\x43TIVATION_SILU\x10\x03\x12\x13\n\x0f\x41\x43TIVATION_TANH\x10\x04*W\n\nResnetStem\x12\x1b\n\x17RESNET_STEM_UNSPECIFIED\x10\x00\x12\x15\n\x11RESNET_STEM_SMALL\x10\x01\x12\x15\n\x11RESNET_STEM_LARGE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61imass/type/v1/network.proto\x12\x0e\x61imass.type.v1\"\xd4\x05\n\x0bNetworkSpec\x12/\n\x06linear\x18\x01 \x01(\x0b\x32\x1d.aimass.type.v1.LinearNetworkH\x00\x12)\n\x03mlp\x18\x02 \x01(\x0b\x32\x1a.aimass.type.v1.MlpNetworkH\x00\x12)\n\x03\x63nn\x18\x03 \x01(\x0b\x32\x1a.aimass.type.v1.CnnNetworkH\x00\x12/\n\x06resnet\x18\x06 \x01(\x0b\x32\x1d.aimass.type.v1.ResNetNetworkH\x00\x12:\n\x0cresidual_mlp\x18\x07 \x01(\x0b\x32\".aimass.type.v1.ResidualMlpNetworkH\x00\x12>\n\x0e\x66t_transformer\x18\x08 \x01(\x0b\x32$.aimass.type.v1.FtTransformerNetworkH\x00\x12<\n\rseries_linear\x18\x0b \x01(\x0b\x32#.aimass.type.v1.SeriesLinearNetworkH\x00\x12/\n\x06nbeats\x18\x0c \x01(\x0b\x32\x1d.aimass.type.v1.NBeatsNetworkH\x00\x12)\n\x03tcn\x18\r \x01(\x0b\x32\x1a.aimass.type.v1.TcnNetworkH\x00\x12/\n\x06\x63ustom\x18\x0e \x01(\x0b\x32\x1d.aimass.type.v1.CustomNetworkH\x00\x12<\n\rembedding_bag\x18\t \x01(\x0b\x32#.aimass.type.v1.EmbeddingBagNetworkH\x00\x12\x42\n\x10text_transformer\x18\n \x01(\x0b\x32&.aimass.type.v1.TextTransformerNetworkH\x00\x12+\n\x05input\x18\x04 \x01(\x0b\x32\x1c.aimass.type.v1.NetworkInput\x12\x0f\n\x07outputs\x18\x05 \x01(\x05\x42\x06\n\x04kind\"\x92\x01\n\x0cNetworkInput\x12\x17\n\x0fnumeric_columns\x18\x01 \x01(\x05\x12\x16\n\x0e\x63\x61tegory_sizes\x18\x02 \x03(\x05\x12\x13\n\x0bimage_shape\x18\x03 \x03(\x05\x12\x0e\n\x06window\x18\x06 \x01(\x05\x12\x13\n\x0btext_length\x18\x04 \x01(\x05\x12\x17\n\x0fvocabulary_size\x18\x05 \x01(\x05\"+\n\rLinearNetwork\x12\x11\n\x04\x62ias\x18\x01 \x01(\x08H\x00\x88\x01\x01\x42\x07\n\x05_bias\"\xb7\x01\n\nMlpNetwork\x12\x15\n\rhidden_widths\x18\x01 \x03(\x05\x12.\n\nactivation\x18\x02 \x01(\x0e\x32\x1a.aimass.type.v1.Activation\x12\x14\n\x07\x64ropout\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x18\n\x10\x65mbedding_widths\x18\x04 \x03(\x05\x12\x17\n\nbatch_norm\x18\x05 \x01(\x08H\x01\x88\x01\x01\x42\n\n\x08_dropoutB\r\n\x0b_batch_norm\"\xb4\x01\n\x12ResidualMlpNetwork\x12\x12\n\x05width\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x0cinner_widths\x18\x02 \x03(\x05\x12.\n\nactivation\x18\x03 \x01(\x0e\x32\x1a.aimass.type.v1.Activation\x12\x14\n\x07\x64ropout\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x18\n\x10\x65mbedding_widths\x18\x05 \x03(\x05\x42\x08\n\x06_widthB\n\n\x08_dropout\"\xe0\x01\n\x14\x46tTransformerNetwork\x12\x12\n\x05width\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x17\n\nhead_width\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x30\n\x06\x62locks\x18\x03 \x03(\x0b\x32 .aimass.type.v1.TransformerBlock\x12.\n\nactivation\x18\x04 \x01(\x0e\x32\x1a.aimass.type.v1.Activation\x12\x14\n\x07\x64ropout\x18\x05 \x01(\x01H\x02\x88\x01\x01\x42\x08\n\x06_widthB\r\n\x0b_head_widthB\n\n\x08_dropout\"\xd2\x01\n\x13\x45mbeddingBagNetwork\x12\x12\n\x05width\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x13\n\x0bhead_widths\x18\x02 \x03(\x05\x12.\n\nactivation\x18\x03 \x01(\x0e\x32\x1a.aimass.type.v1.Activation\x12\x14\n\x07\x64ropout\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x18\n\x10\x65mbedding_widths\x18\x05 \x03(\x05\x12\x12\n\x05pairs\x18\x06 \x01(\x05H\x02\x88\x01\x01\x42\x08\n\x06_widthB\n\n\x08_dropoutB\x08\n\x06_pairs\"\x91\x02\n\x16TextTransformerNetwork\x12\x12\n\x05width\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x17\n\nhead_width\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x30\n\x06\x62locks\x18\x03 \x03(\x0b\x32 .aimass.type.v1.TransformerBlock\x12.\n\nactivation\x18\x04 \x01(\x0e\x32\x1a.aimass.type.v1.Activation\x12\x14\n\x07\x64ropout\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x13\n\x0bhead_widths\x18\x06 \x03(\x05\x12\x18\n\x10\x65mbedding_widths\x18\x07 \x03(\x05\x42\x08\n\x06_widthB\r\n\x0b_head_widthB\n\n\x08_dropout\"Z\n\x10TransformerBlock\x12\x12\n\x05heads\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x18\n\x0binner_width\x18\x02 \x01(\x05H\x01\x88\x01\x01\x42\x08\n\x06_headsB\x0e\n\x0c_inner_width\"\xec\x01\n\nCnnNetwork\x12)\n\x06\x62locks\x18\x01 \x03(\x0b\x32\x19.aimass.type.v1.ConvBlock\x12\x13\n\x0bhead_widths\x18\x02 \x03(\x05\x12.\n\nactivation\x18\x03 \x01(\x0e\x32\x1a.aimass.type.v1.Activation\x12\x14\n\x07\x64ropout\x18\x04 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\nbatch_norm\x18\x05 \x01(\x08H\x01\x88\x01\x01\x12\x16\n\tpool_grid\x18\x06 \x01(\x05H\x02\x88\x01\x01\x42\n\n\x08_dropoutB\r\n\x0b_batch_normB\x0c\n\n_pool_grid\"c\n\tConvBlock\x12\x10\n\x08\x63hannels\x18\x01 \x01(\x05\x12\x18\n\x0bkernel_size\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x11\n\x04pool\x18\x03 \x01(\x05H\x01\x88\x01\x01\x42\x0e\n\x0c_kernel_sizeB\x07\n\x05_pool\"\xc4\x01\n\rResNetNetwork\x12\x12\n\x05\x64\x65pth\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\x05width\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12+\n\x06stages\x18\x03 \x03(\x0b\x32\x1b.aimass.type.v1.ResNetStage\x12(\n\x04stem\x18\x04 \x01(\x0e\x32\x1a.aimass.type.v1.ResnetStem\x12\x14\n\x07\x64ropout\x18\x05 \x01(\x01H\x02\x88\x01\x01\x42\x08\n\x06_depthB\x08\n\x06_widthB\n\n\x08_dropout\"G\n\x0bResNetStage\x12\x0e\n\x06\x62locks\x18\x01 \x01(\x05\x12\x10\n\x08\x63hannels\x18\x02 \x01(\x05\x12\x16\n\x0einner_channels\x18\x03 \x03(\x05\"\x0f\n\rCustomNetwork\"E\n\x13SeriesLinearNetwork\x12\x1b\n\x0emoving_average\x18\x01 \x01(\x05H\x00\x88\x01\x01\x42\x11\n\x0f_moving_average\"^\n\rNBeatsNetwork\x12+\n\x06\x62locks\x18\x01 \x03(\x0b\x32\x1b.aimass.type.v1.NBeatsBlock\x12\x14\n\x07\x64ropout\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\n\n\x08_dropout\"$\n\x0bNBeatsBlock\x12\x15\n\rhidden_widths\x18\x01 \x03(\x05\"\x82\x01\n\nTcnNetwork\x12\x10\n\x08\x63hannels\x18\x01 \x03(\x05\x12\x16\n\x0einner_channels\x18\x02 \x03(\x05\x12\x18\n\x0bkernel_size\x18\x03 \x01(\x05H\x00\x88\x01\x01\x12\x14\n\x07\x64ropout\x18\x04 \x01(\x01H\x01\x88\x01\x01\x42\x0e\n\x0c_kernel_sizeB\n\n\x08_dropout*|\n\nActivation\x12\x1a\n\x16\x41\x43TIVATION_UNSPECIFIED\x10\x00\x12\x13\n\x0f\x41\x43TIVATION_RELU\x10\x01\x12\x13\n\x0f\x41\x43TIVATION_GELU\x10\x02\x12\x13\n\x0f\x41\x43TIVATION_SILU\x10\x03\x12\x13\n\x0f\x41\x43TIVATION_TANH\x10\x04*W\n\nResnetStem\x12\x1b\n\x17RESNET_STEM_UNSPECIFIED\x10\x00\x12\x15\n\x11RESNET_STEM_SMALL\x10\x01\x12\x15\n\x11RESNET_STEM_LARGE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'aimass.type.v1.network_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ACTIVATION']._serialized_start=2447
-  _globals['_ACTIVATION']._serialized_end=2571
-  _globals['_RESNETSTEM']._serialized_start=2573
-  _globals['_RESNETSTEM']._serialized_end=2660
+  _globals['_ACTIVATION']._serialized_start=3113
+  _globals['_ACTIVATION']._serialized_end=3237
+  _globals['_RESNETSTEM']._serialized_start=3239
+  _globals['_RESNETSTEM']._serialized_end=3326
   _globals['_NETWORKSPEC']._serialized_start=49
-  _globals['_NETWORKSPEC']._serialized_end=643
-  _globals['_NETWORKINPUT']._serialized_start=645
-  _globals['_NETWORKINPUT']._serialized_end=745
-  _globals['_LINEARNETWORK']._serialized_start=747
-  _globals['_LINEARNETWORK']._serialized_end=790
-  _globals['_MLPNETWORK']._serialized_start=793
-  _globals['_MLPNETWORK']._serialized_end=976
-  _globals['_RESIDUALMLPNETWORK']._serialized_start=979
-  _globals['_RESIDUALMLPNETWORK']._serialized_end=1159
-  _globals['_FTTRANSFORMERNETWORK']._serialized_start=1162
-  _globals['_FTTRANSFORMERNETWORK']._serialized_end=1386
-  _globals['_TRANSFORMERBLOCK']._serialized_start=1388
-  _globals['_TRANSFORMERBLOCK']._serialized_end=1478
-  _globals['_CNNNETWORK']._serialized_start=1481
-  _globals['_CNNNETWORK']._serialized_end=1717
-  _globals['_CONVBLOCK']._serialized_start=1719
-  _globals['_CONVBLOCK']._serialized_end=1818
-  _globals['_RESNETNETWORK']._serialized_start=1821
-  _globals['_RESNETNETWORK']._serialized_end=2017
-  _globals['_RESNETSTAGE']._serialized_start=2019
-  _globals['_RESNETSTAGE']._serialized_end=2090
-  _globals['_CUSTOMNETWORK']._serialized_start=2092
-  _globals['_CUSTOMNETWORK']._serialized_end=2107
-  _globals['_SERIESLINEARNETWORK']._serialized_start=2109
-  _globals['_SERIESLINEARNETWORK']._serialized_end=2178
-  _globals['_NBEATSNETWORK']._serialized_start=2180
-  _globals['_NBEATSNETWORK']._serialized_end=2274
-  _globals['_NBEATSBLOCK']._serialized_start=2276
-  _globals['_NBEATSBLOCK']._serialized_end=2312
-  _globals['_TCNNETWORK']._serialized_start=2315
-  _globals['_TCNNETWORK']._serialized_end=2445
+  _globals['_NETWORKSPEC']._serialized_end=773
+  _globals['_NETWORKINPUT']._serialized_start=776
+  _globals['_NETWORKINPUT']._serialized_end=922
+  _globals['_LINEARNETWORK']._serialized_start=924
+  _globals['_LINEARNETWORK']._serialized_end=967
+  _globals['_MLPNETWORK']._serialized_start=970
+  _globals['_MLPNETWORK']._serialized_end=1153
+  _globals['_RESIDUALMLPNETWORK']._serialized_start=1156
+  _globals['_RESIDUALMLPNETWORK']._serialized_end=1336
+  _globals['_FTTRANSFORMERNETWORK']._serialized_start=1339
+  _globals['_FTTRANSFORMERNETWORK']._serialized_end=1563
+  _globals['_EMBEDDINGBAGNETWORK']._serialized_start=1566
+  _globals['_EMBEDDINGBAGNETWORK']._serialized_end=1776
+  _globals['_TEXTTRANSFORMERNETWORK']._serialized_start=1779
+  _globals['_TEXTTRANSFORMERNETWORK']._serialized_end=2052
+  _globals['_TRANSFORMERBLOCK']._serialized_start=2054
+  _globals['_TRANSFORMERBLOCK']._serialized_end=2144
+  _globals['_CNNNETWORK']._serialized_start=2147
+  _globals['_CNNNETWORK']._serialized_end=2383
+  _globals['_CONVBLOCK']._serialized_start=2385
+  _globals['_CONVBLOCK']._serialized_end=2484
+  _globals['_RESNETNETWORK']._serialized_start=2487
+  _globals['_RESNETNETWORK']._serialized_end=2683
+  _globals['_RESNETSTAGE']._serialized_start=2685
+  _globals['_RESNETSTAGE']._serialized_end=2756
+  _globals['_CUSTOMNETWORK']._serialized_start=2758
+  _globals['_CUSTOMNETWORK']._serialized_end=2773
+  _globals['_SERIESLINEARNETWORK']._serialized_start=2775
+  _globals['_SERIESLINEARNETWORK']._serialized_end=2844
+  _globals['_NBEATSNETWORK']._serialized_start=2846
+  _globals['_NBEATSNETWORK']._serialized_end=2940
+  _globals['_NBEATSBLOCK']._serialized_start=2942
+  _globals['_NBEATSBLOCK']._serialized_end=2978
+  _globals['_TCNNETWORK']._serialized_start=2981
+  _globals['_TCNNETWORK']._serialized_end=3111
 # @@protoc_insertion_point(module_scope)

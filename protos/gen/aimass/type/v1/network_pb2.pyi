@@ -94,6 +94,8 @@ class NetworkSpec(_message.Message):
     NBEATS_FIELD_NUMBER: _builtins.int
     TCN_FIELD_NUMBER: _builtins.int
     CUSTOM_FIELD_NUMBER: _builtins.int
+    EMBEDDING_BAG_FIELD_NUMBER: _builtins.int
+    TEXT_TRANSFORMER_FIELD_NUMBER: _builtins.int
     INPUT_FIELD_NUMBER: _builtins.int
     OUTPUTS_FIELD_NUMBER: _builtins.int
     outputs: _builtins.int
@@ -139,6 +141,14 @@ class NetworkSpec(_message.Message):
         """A network of a user's own code, for anything."""
 
     @_builtins.property
+    def embedding_bag(self) -> Global___EmbeddingBagNetwork:
+        """The mean of embedded tokens and pairs of these, for texts."""
+
+    @_builtins.property
+    def text_transformer(self) -> Global___TextTransformerNetwork:
+        """A Transformer encoder, for texts."""
+
+    @_builtins.property
     def input(self) -> Global___NetworkInput:
         """What goes in. Output only: filled in from the data."""
 
@@ -155,14 +165,16 @@ class NetworkSpec(_message.Message):
         nbeats: Global___NBeatsNetwork | None = ...,
         tcn: Global___TcnNetwork | None = ...,
         custom: Global___CustomNetwork | None = ...,
+        embedding_bag: Global___EmbeddingBagNetwork | None = ...,
+        text_transformer: Global___TextTransformerNetwork | None = ...,
         input: Global___NetworkInput | None = ...,
         outputs: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["cnn", b"cnn", "custom", b"custom", "ft_transformer", b"ft_transformer", "input", b"input", "kind", b"kind", "linear", b"linear", "mlp", b"mlp", "nbeats", b"nbeats", "residual_mlp", b"residual_mlp", "resnet", b"resnet", "series_linear", b"series_linear", "tcn", b"tcn"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cnn", b"cnn", "custom", b"custom", "embedding_bag", b"embedding_bag", "ft_transformer", b"ft_transformer", "input", b"input", "kind", b"kind", "linear", b"linear", "mlp", b"mlp", "nbeats", b"nbeats", "residual_mlp", b"residual_mlp", "resnet", b"resnet", "series_linear", b"series_linear", "tcn", b"tcn", "text_transformer", b"text_transformer"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cnn", b"cnn", "custom", b"custom", "ft_transformer", b"ft_transformer", "input", b"input", "kind", b"kind", "linear", b"linear", "mlp", b"mlp", "nbeats", b"nbeats", "outputs", b"outputs", "residual_mlp", b"residual_mlp", "resnet", b"resnet", "series_linear", b"series_linear", "tcn", b"tcn"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cnn", b"cnn", "custom", b"custom", "embedding_bag", b"embedding_bag", "ft_transformer", b"ft_transformer", "input", b"input", "kind", b"kind", "linear", b"linear", "mlp", b"mlp", "nbeats", b"nbeats", "outputs", b"outputs", "residual_mlp", b"residual_mlp", "resnet", b"resnet", "series_linear", b"series_linear", "tcn", b"tcn", "text_transformer", b"text_transformer"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["linear", "mlp", "cnn", "resnet", "residual_mlp", "ft_transformer", "series_linear", "nbeats", "tcn", "custom"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["linear", "mlp", "cnn", "resnet", "residual_mlp", "ft_transformer", "series_linear", "nbeats", "tcn", "custom", "embedding_bag", "text_transformer"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
@@ -178,10 +190,16 @@ class NetworkInput(_message.Message):
     CATEGORY_SIZES_FIELD_NUMBER: _builtins.int
     IMAGE_SHAPE_FIELD_NUMBER: _builtins.int
     WINDOW_FIELD_NUMBER: _builtins.int
+    TEXT_LENGTH_FIELD_NUMBER: _builtins.int
+    VOCABULARY_SIZE_FIELD_NUMBER: _builtins.int
     numeric_columns: _builtins.int
     """Number of numeric columns. 0 for images."""
     window: _builtins.int
     """Values of a series before the first one to forecast. 0 for tables and images."""
+    text_length: _builtins.int
+    """Most tokens of a text; 0 where there are no texts. Beside texts there may be a table."""
+    vocabulary_size: _builtins.int
+    """Number of tokens that are known, padding (0) included; 0 where there are no texts."""
     @_builtins.property
     def category_sizes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Number of codes of each categorical column, the code for "unknown or missing" (0) included."""
@@ -197,10 +215,12 @@ class NetworkInput(_message.Message):
         category_sizes: _abc.Iterable[_builtins.int] | None = ...,
         image_shape: _abc.Iterable[_builtins.int] | None = ...,
         window: _builtins.int = ...,
+        text_length: _builtins.int = ...,
+        vocabulary_size: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category_sizes", b"category_sizes", "image_shape", b"image_shape", "numeric_columns", b"numeric_columns", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category_sizes", b"category_sizes", "image_shape", b"image_shape", "numeric_columns", b"numeric_columns", "text_length", b"text_length", "vocabulary_size", b"vocabulary_size", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -388,6 +408,143 @@ class FtTransformerNetwork(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__width) -> _WhichOneofReturnType__width | None: ...
 
 Global___FtTransformerNetwork: _TypeAlias = FtTransformerNetwork  # noqa: Y015
+
+@_typing.final
+class EmbeddingBagNetwork(_message.Message):
+    """The mean over a text's tokens of what they are embedded as, to which that of pairs of neighbours is
+    added, followed by linear layers (Joulin et al., 2017).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEAD_WIDTHS_FIELD_NUMBER: _builtins.int
+    ACTIVATION_FIELD_NUMBER: _builtins.int
+    DROPOUT_FIELD_NUMBER: _builtins.int
+    EMBEDDING_WIDTHS_FIELD_NUMBER: _builtins.int
+    PAIRS_FIELD_NUMBER: _builtins.int
+    width: _builtins.int
+    """Width of a token's embedding, 1 to 4096. Default: 64."""
+    activation: Global___Activation.ValueType
+    """Activation after each hidden layer. Default: GELU."""
+    dropout: _builtins.float
+    """Share of hidden units dropped in training, 0 to below 1. Default: 0.1."""
+    pairs: _builtins.int
+    """Rows of the table that pairs of neighbouring tokens are embedded by, 0 to 1048576; pairs share
+    rows by a hash of their numbers. 0 means no pairs. Default: 16384.
+    """
+    @_builtins.property
+    def head_widths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Widths of the hidden layers, 1 to 65536 each, at most 64; a single 0 means none. Default: none,
+        and 64 where there are columns of a table beside the text.
+        """
+
+    @_builtins.property
+    def embedding_widths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Embedding width of each categorical column beside the text. Default: min(50, (codes + 1) / 2)
+        each.
+        """
+
+    def __init__(
+        self,
+        *,
+        width: _builtins.int | None = ...,
+        head_widths: _abc.Iterable[_builtins.int] | None = ...,
+        activation: Global___Activation.ValueType = ...,
+        dropout: _builtins.float | None = ...,
+        embedding_widths: _abc.Iterable[_builtins.int] | None = ...,
+        pairs: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_dropout", b"_dropout", "_pairs", b"_pairs", "_width", b"_width", "dropout", b"dropout", "pairs", b"pairs", "width", b"width"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dropout", b"_dropout", "_pairs", b"_pairs", "_width", b"_width", "activation", b"activation", "dropout", b"dropout", "embedding_widths", b"embedding_widths", "head_widths", b"head_widths", "pairs", b"pairs", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__dropout: _TypeAlias = _typing.Literal["dropout"]  # noqa: Y015
+    _WhichOneofArgType__dropout: _TypeAlias = _typing.Literal["_dropout", b"_dropout"]  # noqa: Y015
+    _WhichOneofReturnType__pairs: _TypeAlias = _typing.Literal["pairs"]  # noqa: Y015
+    _WhichOneofArgType__pairs: _TypeAlias = _typing.Literal["_pairs", b"_pairs"]  # noqa: Y015
+    _WhichOneofReturnType__width: _TypeAlias = _typing.Literal["width"]  # noqa: Y015
+    _WhichOneofArgType__width: _TypeAlias = _typing.Literal["_width", b"_width"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__dropout) -> _WhichOneofReturnType__dropout | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__pairs) -> _WhichOneofReturnType__pairs | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__width) -> _WhichOneofReturnType__width | None: ...
+
+Global___EmbeddingBagNetwork: _TypeAlias = EmbeddingBagNetwork  # noqa: Y015
+
+@_typing.final
+class TextTransformerNetwork(_message.Message):
+    """A Transformer encoder (Vaswani et al., 2017; normalisation first): embedded tokens with learned
+    places, blocks, the mean over tokens, linear layers. Time and memory of attention grow with the
+    square of the number of tokens.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WIDTH_FIELD_NUMBER: _builtins.int
+    HEAD_WIDTH_FIELD_NUMBER: _builtins.int
+    BLOCKS_FIELD_NUMBER: _builtins.int
+    ACTIVATION_FIELD_NUMBER: _builtins.int
+    DROPOUT_FIELD_NUMBER: _builtins.int
+    HEAD_WIDTHS_FIELD_NUMBER: _builtins.int
+    EMBEDDING_WIDTHS_FIELD_NUMBER: _builtins.int
+    width: _builtins.int
+    """Width of a token, 1 to 4096. Default: 64."""
+    head_width: _builtins.int
+    """Width of a head of attention, 1 to 1024. Default: 16."""
+    activation: Global___Activation.ValueType
+    """Activation in the blocks and after each hidden layer. Default: GELU."""
+    dropout: _builtins.float
+    """Share of units dropped in training, of embeddings, within each block, of what attention gives
+    and of hidden layers, 0 to below 1. Default: 0.1.
+    """
+    @_builtins.property
+    def blocks(self) -> _containers.RepeatedCompositeFieldContainer[Global___TransformerBlock]:
+        """The blocks, at most 64. Default: two, each as by default."""
+
+    @_builtins.property
+    def head_widths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Widths of the hidden layers behind the mean, 1 to 65536 each, at most 64; a single 0 means none.
+        Default: none, and 64 where there are columns of a table beside the text.
+        """
+
+    @_builtins.property
+    def embedding_widths(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Embedding width of each categorical column beside the text. Default: min(50, (codes + 1) / 2)
+        each.
+        """
+
+    def __init__(
+        self,
+        *,
+        width: _builtins.int | None = ...,
+        head_width: _builtins.int | None = ...,
+        blocks: _abc.Iterable[Global___TransformerBlock] | None = ...,
+        activation: Global___Activation.ValueType = ...,
+        dropout: _builtins.float | None = ...,
+        head_widths: _abc.Iterable[_builtins.int] | None = ...,
+        embedding_widths: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_dropout", b"_dropout", "_head_width", b"_head_width", "_width", b"_width", "dropout", b"dropout", "head_width", b"head_width", "width", b"width"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_dropout", b"_dropout", "_head_width", b"_head_width", "_width", b"_width", "activation", b"activation", "blocks", b"blocks", "dropout", b"dropout", "embedding_widths", b"embedding_widths", "head_width", b"head_width", "head_widths", b"head_widths", "width", b"width"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__dropout: _TypeAlias = _typing.Literal["dropout"]  # noqa: Y015
+    _WhichOneofArgType__dropout: _TypeAlias = _typing.Literal["_dropout", b"_dropout"]  # noqa: Y015
+    _WhichOneofReturnType__head_width: _TypeAlias = _typing.Literal["head_width"]  # noqa: Y015
+    _WhichOneofArgType__head_width: _TypeAlias = _typing.Literal["_head_width", b"_head_width"]  # noqa: Y015
+    _WhichOneofReturnType__width: _TypeAlias = _typing.Literal["width"]  # noqa: Y015
+    _WhichOneofArgType__width: _TypeAlias = _typing.Literal["_width", b"_width"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__dropout) -> _WhichOneofReturnType__dropout | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__head_width) -> _WhichOneofReturnType__head_width | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__width) -> _WhichOneofReturnType__width | None: ...
+
+Global___TextTransformerNetwork: _TypeAlias = TextTransformerNetwork  # noqa: Y015
 
 @_typing.final
 class TransformerBlock(_message.Message):
