@@ -68,7 +68,8 @@ bench: .venv/aimass-ready ## Run a benchmark: make bench NAME=trainer [DATA=fold
 portfolio: .venv/aimass-ready ## Make the tuner's portfolio anew: make portfolio DATA=folder [ARGS=--help]
 	@nice -n 19 $(BIN)/python -m deploy.portfolio $(or $(DATA),../shared/data/tuner) $(ARGS)
 
-chaos: .venv/aimass-ready ## Kill and freeze workers 100 times, then any process of the suite under load
+chaos: .venv/aimass-ready ## Do 100 faults to one run, 100 to workers alone, 100 to a suite under load
+	@$(BIN)/python -m tests.chaos.run
 	@$(BIN)/python -m tests.chaos.worlds
 	@$(BIN)/python -m tests.chaos.services
 

@@ -9,7 +9,7 @@ import pytest
 
 from common.local.processes import suite_processes
 from common.testing.suite import running_suite
-from tests.chaos import services
+from tests.chaos import run, services
 from tests.chaos.services import Result, campaign
 
 ROUNDS = 12
@@ -25,6 +25,16 @@ def test_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     assert not result.problems
     assert result.runs > 0 and result.scans > 0 and result.analyses > 0 and result.tunings > 0
     assert suite_processes(marker) == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(400)
+def test_faults_do_not_change_a_run(tmp_path: Path) -> None:
+    """A run that is disturbed at random ends with the weights of one that is left in peace."""
+    with running_suite(tmp_path, environment=run.SETTINGS) as suite:
+        result = run.campaign(suite, ROUNDS, seed=1)
+    assert not result.problems
+    assert result.recoveries.total.count == len(result.changes) > 0
 
 
 def test_logs_are_kept_for_what_is_left_behind_too(

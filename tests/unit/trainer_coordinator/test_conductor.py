@@ -62,3 +62,41 @@ def test_training_goes_on_after_its_hosts_are_gone() -> None:
     assert told.cause == event_pb2.CHANGE_CAUSE_STATE_LOST
     assert 0 <= told.recovery_time.ToTimedelta().total_seconds() < 10
     assert told.steps_lost == 2
+
+
+async def _build_again(conductor: Conductor) -> None:
+    """Kills the worker that builds the package, and lets the next one finish."""
+    member = attached(conductor, "b", commit_step=5)
+    building = asyncio.create_task(conductor.build_package(5))
+    for is_last in (False, True):
+        order = await member.orders.get()
+        assert order is not None
+        world = order.build_package.world
+        if is_last:
+            package = agents_pb2.PackagePublished(model_version=b"{}")
+            report = agents_pb2.WorkerReport(world=world, rank=0, package=package)
+            message = agents_pb2.AttachRequest(worker_report=report)
+        else:
+            exited = agents_pb2.WorkerExited(world=world, rank=0, exit_code=-9)
+            message = agents_pb2.AttachRequest(worker_exited=exited)
+        conductor.members.hear(member, message)
+        order = await member.orders.get()
+        assert order is not None and order.stop_world.world == world
+        commit = agents_pb2.Commit(step=5)
+        stopped = agents_pb2.WorldStopped(world=world, commit=commit)
+        conductor.members.hear(member, agents_pb2.AttachRequest(world_stopped=stopped))
+    async with asyncio.timeout(10):
+        assert await building is not None
+
+
+def test_fault_while_the_model_is_built_is_told_too() -> None:
+    """It costs no step, but time, which belongs into the run's account."""
+    journal = create_autospec(Journal, instance=True)
+    rendezvous = create_autospec(Rendezvous, instance=True)
+    conductor = Conductor(rendezvous, journal, Checkpoints(MemoryStore()))
+    conductor.begin("job")
+    asyncio.run(_build_again(conductor))
+    (told,) = journal.membership.call_args.args
+    assert (told.cause, told.faults) == (event_pb2.CHANGE_CAUSE_WORKER_DIED, 1)
+    assert told.reason == "worker 0 was killed by SIGKILL"
+    assert told.steps_lost == 0
