@@ -42,7 +42,7 @@ _KINDS = {
     "store away": 3,
 }
 # An epoch takes about 0.1 s.
-_EPOCHS_PER_FAULT = 8
+_EPOCHS_PER_FAULT = 5
 _FIRST_EPOCH = 5
 _LAST_EPOCHS = 30
 _PATIENCE_SECONDS = 120.0
@@ -147,6 +147,8 @@ def campaign(
     for number, (kind, epoch) in enumerate(zip(kinds, moments, strict=True)):
         if not follower.until_epoch(epoch):
             break
+        # Between two kills in one moment and a fault for each recovery lies what happens in life.
+        time.sleep(chance.uniform(0.0, 1.2))
         told(number, kind)
         if _strike(suite, follower.run, kind, chance):
             result.faults[kind] += 1
