@@ -15,6 +15,7 @@ from services.trainer.pool.hub import PoolHub
 from services.trainer.pool.injection import Injections
 from services.trainer.validation import Validator
 
+_EARLIER_RUNS = 50
 _METHOD = "/aimass.trainer.v1.TrainingService/CreateTrainingRun"
 
 
@@ -50,7 +51,8 @@ class TrainingServicer(trainer_pb2_grpc.TrainingServiceServicer):
         """Resolves the specification and accepts the run."""
         if not request.training_run.HasField("spec"):
             raise InvalidFieldError("training_run.spec", "Is required.")
-        run = await self._validator.resolve(request.training_run.spec)
+        earlier = await self._runs.list(filter="state=SUCCEEDED", page_size=_EARLIER_RUNS)
+        run = await self._validator.resolve(request.training_run.spec, earlier.resources)
         run.labels.update(request.training_run.labels)
         references = [
             run.spec.dataset_version,

@@ -1,6 +1,7 @@
 """Checks a training run against the data it names, before the run is created."""
 
 import asyncio
+from collections.abc import Iterable
 
 import grpc
 
@@ -18,6 +19,7 @@ from common.errors import FailedPreconditionError, InvalidFieldError, Unavailabl
 from common.models.store import read_preprocessing
 from common.networks import specification as networks
 from common.protobuf import enum_short_name, to_plain
+from services.trainer.domain.calibration import calibration
 from services.trainer.domain.estimate import Estimate, estimate
 from services.trainer.domain.origins import PARENT, TEACHER, TrainedNetwork
 from services.trainer.domain.outliers.resolution import Scan, resolve_outliers, unknown_scan
@@ -60,8 +62,16 @@ class Validator:
         self._store = store
         self._permits_own_code = permits_own_code
 
-    async def resolve(self, spec: trainer_pb2.TrainingSpec) -> trainer_pb2.TrainingRun:
+    async def resolve(
+        self,
+        spec: trainer_pb2.TrainingSpec,
+        earlier: Iterable[trainer_pb2.TrainingRun] = (),
+    ) -> trainer_pb2.TrainingRun:
         """Returns a run with the resolved specification and its estimate.
+
+        Args:
+            spec: What the caller asks for.
+            earlier: Runs that have succeeded, newest first; the estimate learns from them.
 
         Raises:
             InvalidInputError: Names every field that is wrong, and the cure.
@@ -84,10 +94,10 @@ class Validator:
         resolved = resolve_against_data(specification, data, parent, teacher)
         resolved = resolve_outliers(resolved, data, scan)
         taught = teacher.network if teacher is not None else None
-        return trainer_pb2.TrainingRun(
-            spec=write_specification(resolved),
-            estimate=_estimate_message(estimate(resolved, data.counts, taught)),
-        )
+        written = write_specification(resolved)
+        factor = calibration(written, earlier)
+        needs = estimate(resolved, data.counts, taught, factor)
+        return trainer_pb2.TrainingRun(spec=written, estimate=_estimate_message(needs))
 
     async def _data(self, name: str) -> KnownDataset:
         request = dataset_pb2.GetDatasetVersionRequest(name=name)
@@ -189,6 +199,7 @@ def _estimate_message(needs: Estimate) -> trainer_pb2.Estimate:
         slots=needs.slots,
         steps=needs.steps,
         proof_steps=needs.proof_steps,
+        calibration=needs.calibration,
     )
     message.duration.FromNanoseconds(round(needs.seconds * 1e9))
     return message

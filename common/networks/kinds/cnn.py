@@ -88,6 +88,7 @@ class CnnNetwork(NetworkKind):
                 parameters=weights + extra,
                 multiplications=weights * height * width,
                 activations=3 * block.channels * height * width,
+                layers=4 if self.batch_norm else 3,
             )
             channels, height, width = block.channels, height // block.pool, width // block.pool
         grid = self.pool_grid or 1

@@ -13,17 +13,20 @@ class NetworkCost:
         parameters: Trainable numbers.
         multiplications: Multiply-adds of one row's forward pass.
         activations: Numbers that one row's forward pass keeps for the backward pass.
+        layers: Operations with a cost of their own, however few rows there are.
     """
 
     parameters: int
     multiplications: int
     activations: int
+    layers: int = 0
 
     def __add__(self, other: "NetworkCost") -> "NetworkCost":
         return NetworkCost(
             self.parameters + other.parameters,
             self.multiplications + other.multiplications,
             self.activations + other.activations,
+            self.layers + other.layers,
         )
 
 
@@ -43,5 +46,6 @@ def dense_cost(layers: Sequence[int]) -> NetworkCost:
     """
     total = NOTHING
     for inputs, outputs in pairwise(layers):
-        total += NetworkCost((inputs + 1) * outputs, inputs * outputs, inputs + 2 * outputs)
+        weights = inputs * outputs
+        total += NetworkCost(weights + outputs, weights, inputs + 2 * outputs, layers=2)
     return total

@@ -34,9 +34,9 @@ class MlpNetwork(NetworkKind):
     def cost(self, network_input: NetworkInput, outputs: int) -> NetworkCost:
         """See `NetworkKind`."""
         width = network_input.numeric_columns + sum(self.embedding_widths)
-        norms = 2 * sum(self.hidden_widths) if self.batch_norm else 0
+        widths = self.hidden_widths if self.batch_norm else ()
         return (
-            NetworkCost(norms, 0, 0)
+            NetworkCost(2 * sum(widths), 0, sum(widths), layers=2 * len(widths))
             + embedding_cost(self.embedding_widths, network_input)
             + dense_cost([width, *self.hidden_widths, outputs])
         )

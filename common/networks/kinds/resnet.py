@@ -144,7 +144,7 @@ def _blocks_cost(stage: ResNetStage, channels: int, pixels: int) -> NetworkCost:
 def _normed_convolution_cost(inputs: int, outputs: int, kernel: int, pixels: int) -> NetworkCost:
     """Returns the cost of a convolution without bias and of the batch norm after it."""
     weights = inputs * outputs * kernel**2
-    return NetworkCost(weights + 2 * outputs, weights * pixels, outputs * pixels)
+    return NetworkCost(weights + 2 * outputs, weights * pixels, outputs * pixels, layers=3)
 
 
 def _halved(sides: Sequence[int]) -> list[int]:

@@ -1,4 +1,4 @@
-"""What a run will need, from its specification alone: a guess within a small factor."""
+"""What a run will need, from its specification and what earlier runs have taken."""
 
 import math
 from dataclasses import dataclass
@@ -7,15 +7,44 @@ from common.data.schema import SplitCounts
 from common.networks.cost import network_cost
 from common.networks.kinds.costs import NOTHING, NetworkCost
 from common.networks.specification import NetworkSpecification
+from services.trainer.domain.precision import processor_precision
 from services.trainer.domain.specification import USES, TrainingSpecification
 
-# Measured on one core of a 2024 server (AVX-512), small networks; see services/trainer/README.md.
-_FLOPS = 4e10
-_MEMORY_BYTES_PER_SECOND = 4e9
-_STEP_SECONDS = 0.001
-_PIECE_SECONDS = 0.0003
+
+@dataclass(frozen=True)
+class _Rates:
+    """Seconds of one core.
+
+    Attributes:
+        step: Of a step, whatever the network.
+        layer: Of a layer there and back, however few the rows.
+        multiplication: Of a multiply-add there and back.
+        activation: Of a number kept for the backward pass.
+    """
+
+    step: float
+    layer: float
+    multiplication: float
+    activation: float
+
+
+# Fitted to the steps of networks of all kinds on one core of a Zen 4 server; what other machines
+# differ by is learned from runs, see `calibration` and services/trainer/README.md.
+_RATES = {
+    "fp32": _Rates(5.4e-4, 6.4e-5, 6.5e-11, 1.3e-9),
+    "bf16": _Rates(3.3e-4, 2.8e-4, 2.8e-11, 1.0e-9),
+    "fp16": _Rates(5.4e-4, 6.4e-5, 1.4e-9, 1.3e-9),
+}
+_FORWARD = _Rates(6.4e-4, 0.0, 2.2e-11, 4.6e-10)
+_UPDATE_SECONDS = 2e-9  # of a parameter
+_EXCHANGE_SECONDS = 3e-9
 _COLLECTIVE_SECONDS = 0.003
-_PROCESS_BYTES = 350_000_000
+_PIECE_SECONDS = 0.0003
+_PROCESS_BYTES = 525_000_000  # with the libraries that workers share
+_RESIDENT_BYTES = 512 * 1024**2
+# Of the numbers kept for the backward pass: with their gradients, and with those of one pass alone.
+_TRAINING_COPIES = {"fp32": 1.5, "bf16": 1.0, "fp16": 1.0}
+_FORWARD_COPIES = 0.5
 _COPIES = 7  # of the parameters: gradients, optimizer, best weights and more
 _EVALUATION_ROWS = 1_024
 _EVALUATION_ACTIVATIONS = 2**27
@@ -31,6 +60,7 @@ class Estimate:
         slots: Worker slots it will use when they are free.
         steps: Optimiser steps without early stopping.
         proof_steps: Of these, steps of the models that uses of an outlier scan are compared by.
+        calibration: What the duration was multiplied by.
     """
 
     seconds: float
@@ -38,6 +68,7 @@ class Estimate:
     slots: int
     steps: int
     proof_steps: int = 0
+    calibration: float = 1.0
 
 
 def steps_per_epoch(rows: int, batch_size: int) -> int:
@@ -77,6 +108,7 @@ def estimate(
     specification: TrainingSpecification,
     counts: SplitCounts,
     teacher: NetworkSpecification | None = None,
+    calibration: float = 1.0,
 ) -> Estimate:
     """Estimates a resolved specification.
 
@@ -84,6 +116,7 @@ def estimate(
         specification: Resolved against the data.
         counts: Rows of each part of the split.
         teacher: The teacher's network; None where there is none.
+        calibration: How much longer runs take than is expected of them.
 
     Returns:
         Time, memory, slots and steps.
@@ -91,30 +124,45 @@ def estimate(
     assert specification.network is not None
     assert specification.workers.wanted is not None
     cost = network_cost(specification.network)
-    workers = specification.workers.wanted
-    per_epoch = steps_per_epoch(counts.train, specification.batch_size)
-    batch = min(specification.batch_size, counts.train)
     taught = NOTHING if teacher is None else network_cost(teacher)
-    pieces = specification.optimizer.accumulation_steps
-    training = per_epoch * (
-        _step_seconds(cost, taught, batch, workers) + (pieces - 1) * _PIECE_SECONDS
-    )
-    validation = 2 * cost.multiplications * counts.validation / workers / _FLOPS
+    per_epoch = steps_per_epoch(counts.train, specification.batch_size)
+    workers = specification.workers.wanted
+    evaluated = -(-counts.validation // workers)
+    seconds = per_epoch * _step_seconds(specification, cost, taught, counts.train)
+    if evaluated:
+        seconds += _forward_seconds(cost, evaluated)
     proof_steps = _proof_steps(specification, counts.train)
     passes = specification.epochs + proof_steps / per_epoch
-    evaluated = min(evaluation_rows(specification), counts.validation)
-    rows = max(-(-batch // (specification.workers.min * pieces)), evaluated)
-    # An average, and the weights that are put aside while it is validated.
-    copies = _COPIES + (0 if specification.optimizer.ema_decay is None else 2)
     return Estimate(
-        seconds=min(passes * (training + validation), specification.max_duration or math.inf),
-        worker_memory_bytes=_PROCESS_BYTES
-        + 4 * (copies * cost.parameters + 2 * cost.activations * rows)
-        + 4 * (taught.parameters + taught.activations * rows),
+        seconds=min(calibration * passes * seconds, specification.max_duration or math.inf),
+        worker_memory_bytes=_memory_bytes(specification, cost, taught, counts),
         slots=workers,
         steps=proof_steps + specification.epochs * per_epoch,
         proof_steps=proof_steps,
+        calibration=calibration,
     )
+
+
+def _memory_bytes(
+    specification: TrainingSpecification,
+    cost: NetworkCost,
+    taught: NetworkCost,
+    counts: SplitCounts,
+) -> int:
+    network, pieces = specification.network, specification.optimizer.accumulation_steps
+    assert network is not None
+    kind = processor_precision(specification.precision, network)
+    batch = min(specification.batch_size, counts.train)
+    rows = -(-batch // (specification.workers.min * pieces))
+    evaluated = min(evaluation_rows(specification), counts.validation)
+    training = _TRAINING_COPIES[kind] * cost.activations + _FORWARD_COPIES * taught.activations
+    activations = max(training * rows, _FORWARD_COPIES * cost.activations * evaluated)
+    # An average, and the weights that are put aside while it is validated.
+    copies = _COPIES + (0 if specification.optimizer.ema_decay is None else 2)
+    row_bytes = 4 * network.input.numeric_columns + 8 * len(network.input.category_sizes)
+    data = min(row_bytes * (counts.train + counts.validation + counts.test), _RESIDENT_BYTES)
+    numbers = copies * cost.parameters + taught.parameters + activations
+    return _PROCESS_BYTES + data + round(4 * numbers)
 
 
 def _proof_steps(specification: TrainingSpecification, rows: int) -> int:
@@ -124,12 +172,26 @@ def _proof_steps(specification: TrainingSpecification, rows: int) -> int:
     return trial_count(specification) * steps_per_trial(specification, fold, rows)
 
 
-def _step_seconds(cost: NetworkCost, taught: NetworkCost, batch: int, workers: int) -> float:
+def _step_seconds(
+    specification: TrainingSpecification, cost: NetworkCost, taught: NetworkCost, rows: int
+) -> float:
     """Returns what a step takes: of the network there and back, of its teacher there only."""
-    work = 6 * cost.multiplications + 2 * taught.multiplications
-    compute = work * -(-batch // workers) / _FLOPS
-    update = 9 * 4 * cost.parameters / _MEMORY_BYTES_PER_SECOND
-    exchange = 0.0
+    network, workers = specification.network, specification.workers.wanted
+    assert network is not None and workers is not None
+    rates = _RATES[processor_precision(specification.precision, network)]
+    mine = -(-min(specification.batch_size, rows) // workers)
+    seconds = _pass_seconds(rates, cost, mine) + _UPDATE_SECONDS * cost.parameters
+    if taught is not NOTHING:
+        seconds += _forward_seconds(taught, mine)
     if workers > 1:
-        exchange = _COLLECTIVE_SECONDS + 4 * 4 * cost.parameters / _MEMORY_BYTES_PER_SECOND
-    return _STEP_SECONDS + compute + update + exchange
+        seconds += _COLLECTIVE_SECONDS + _EXCHANGE_SECONDS * cost.parameters
+    return seconds + (specification.optimizer.accumulation_steps - 1) * _PIECE_SECONDS
+
+
+def _forward_seconds(cost: NetworkCost, rows: int) -> float:
+    return _pass_seconds(_FORWARD, cost, rows)
+
+
+def _pass_seconds(rates: _Rates, cost: NetworkCost, rows: int) -> float:
+    per_row = rates.multiplication * cost.multiplications + rates.activation * cost.activations
+    return rates.step + rates.layer * cost.layers + rows * per_row

@@ -7,28 +7,22 @@ in single precision.
 What concerns GPUs is written for one and has not been run on one.
 """
 
-import functools
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from common.networks.specification import NetworkSpecification
+from services.trainer.domain.precision import Kind, has_few_digits, processor_precision
 from services.trainer.domain.specification import Precision
 
-Kind = Literal["fp32", "bf16", "fp16"]
 CPU = torch.device("cpu")
 
 _TYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 _FIRST_SCALE = 2.0**16
 _LARGEST_SCALE = 2.0**24
 _GROWTH_STEPS = 2_000
-_FEW_DIGITS = frozenset({"images", "texts"})
-_CPU_INFO = Path("/proc/cpuinfo")
-_NATIVE_BF16 = frozenset({"amx_bf16", "avx512_bf16"})
 
 
 @dataclass
@@ -121,22 +115,6 @@ def choose_precision(asked: Precision, network: NetworkSpecification, device: to
         network: What is trained.
         device: Where.
     """
-    if asked != "auto":
-        return asked
-    # Numbers of tables and series have more digits than 16 bits hold; pixels and words do not.
-    if network.settings.data not in _FEW_DIGITS:
-        return "fp32"
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    return "bf16" if has_native_bf16() else "fp32"
-
-
-@functools.cache
-def has_native_bf16() -> bool:
-    """Returns whether this host's processor multiplies bf16 numbers itself."""
-    try:
-        lines = _CPU_INFO.read_text().splitlines()
-    except OSError:
-        return False
-    flags = next((line for line in lines if line.startswith("flags")), "")
-    return not _NATIVE_BF16.isdisjoint(flags.split())
+    if device.type != "cuda" or asked != "auto" or not has_few_digits(network):
+        return processor_precision(asked, network)
+    return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"

@@ -13,8 +13,9 @@ import torch
 from torch import Tensor
 
 from services.trainer.domain.optimizers import optimizer_tensors, restore_optimizer
+from services.trainer.domain.precision import Kind
 from services.trainer.domain.schedule import Progress
-from services.trainer.worker.arithmetic import Arithmetic, Kind, LossScale
+from services.trainer.worker.arithmetic import Arithmetic, LossScale
 from services.trainer.worker.engine import Engine
 from services.trainer.worker.performance import Performance
 

@@ -13,6 +13,7 @@ from aimass.catalog.v1 import dataset_pb2
 from aimass.trainer.v1 import trainer_pb2
 from common.networks.specification import NetworkSpecification
 from services.trainer.domain.job import Job
+from services.trainer.domain.precision import has_native_bf16
 from services.trainer.worker import arithmetic
 from services.trainer.worker.arithmetic import CPU, Arithmetic, LossScale, choose_precision
 from services.trainer.worker.course import Course
@@ -214,7 +215,7 @@ def test_auto_goes_by_network_and_device() -> None:
     """Protects tables, whose numbers have more digits than 16 bits hold."""
     table, images = (NetworkSpecification.model_validate({kind: {}}) for kind in ("mlp", "cnn"))
     assert choose_precision("auto", table, CPU) == "fp32"
-    expected = "bf16" if arithmetic.has_native_bf16() else "fp32"
+    expected = "bf16" if has_native_bf16() else "fp32"
     assert choose_precision("auto", images, CPU) == expected
     assert choose_precision("fp16", table, CPU) == "fp16"
 

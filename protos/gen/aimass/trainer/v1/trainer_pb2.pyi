@@ -721,6 +721,7 @@ class Estimate(_message.Message):
     SLOTS_FIELD_NUMBER: _builtins.int
     STEPS_FIELD_NUMBER: _builtins.int
     PROOF_STEPS_FIELD_NUMBER: _builtins.int
+    CALIBRATION_FIELD_NUMBER: _builtins.int
     worker_memory_bytes: _builtins.int
     """Memory of one worker in bytes."""
     slots: _builtins.int
@@ -729,6 +730,11 @@ class Estimate(_message.Message):
     """Optimiser steps, without early stopping."""
     proof_steps: _builtins.int
     """Of these, steps of the models that `spec.outliers.prove` compares."""
+    calibration: _builtins.float
+    """What `duration` was multiplied by: how much longer the newest runs of the suite took than was
+    expected of them, runs of the same kind of network, precision and workers where there are any. 1
+    where there are none.
+    """
     @_builtins.property
     def duration(self) -> _duration_pb2.Duration:
         """Time from the first step to the last."""
@@ -741,10 +747,11 @@ class Estimate(_message.Message):
         slots: _builtins.int = ...,
         steps: _builtins.int = ...,
         proof_steps: _builtins.int = ...,
+        calibration: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["duration", b"duration", "proof_steps", b"proof_steps", "slots", b"slots", "steps", b"steps", "worker_memory_bytes", b"worker_memory_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["calibration", b"calibration", "duration", b"duration", "proof_steps", b"proof_steps", "slots", b"slots", "steps", b"steps", "worker_memory_bytes", b"worker_memory_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
