@@ -123,13 +123,26 @@ class TextTokenizer:
         Args:
             columns: The text columns, in order, each of shape (rows,).
         """
-        texts = joined_texts(columns)
+        return self.tokens_of(joined_texts(columns))
+
+    def tokens_of(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
+        """Returns the tokens of joined texts; see `tokens`."""
         found = np.zeros((len(texts), self._length), np.int64)
         for start in range(0, len(texts), _AT_ONCE):
             encoded = self._tokenizer.encode_batch_fast(texts[start : start + _AT_ONCE])
             for row, each in enumerate(encoded, start):
                 found[row] = each.ids
         return found
+
+    def texts(self, tokens: npt.NDArray[np.int64]) -> list[str]:
+        """Returns the joined texts that tokens stand for, as far as these go.
+
+        Args:
+            tokens: Shape (rows, tokens), of any number of them.
+        """
+        decoded = self._tokenizer.decode_batch(tokens.tolist(), skip_special_tokens=True)
+        # The first word got a space before it, so that it is the token of that word elsewhere.
+        return [text.removeprefix(" ") for text in decoded]
 
 
 def joined_texts(columns: Sequence[Texts]) -> list[str]:

@@ -84,10 +84,7 @@ class ColumnTransform:
 
         Padding changes nothing but time; lengths are multiples of 8, so that there are few.
         """
-        found = self._all_tokens(rows)
-        is_used = (found != PADDING).any(axis=0)
-        longest = 1 + int(np.flatnonzero(is_used).max(initial=0))
-        return found[:, : -(-longest // _LENGTH_STEP) * _LENGTH_STEP]
+        return shortened(self._all_tokens(rows))
 
     def raw(self, name: str, rows: Rows) -> Values:
         """Returns rows of an input before standardisation, as the ONNX twin takes them.
@@ -114,6 +111,13 @@ class ColumnTransform:
         from common.models.tokenization import tokenizer_of  # noqa: PLC0415
 
         return tokenizer_of(self._text).tokens([column[rows] for column in self._texts])
+
+
+def shortened(tokens: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Returns tokens without most of the padding that all rows share; see `ColumnTransform`."""
+    is_used = (tokens != PADDING).any(axis=0)
+    longest = 1 + int(np.flatnonzero(is_used).max(initial=0))
+    return tokens[:, : -(-longest // _LENGTH_STEP) * _LENGTH_STEP]
 
 
 def code_table(

@@ -4,6 +4,7 @@ Each set is trained with and without, with the same seed, split and number of ep
 worker's own code in this process. No epoch is chosen: the last one's weights are measured.
 """
 
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -13,9 +14,11 @@ from statistics import mean, stdev
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.parquet as pq
 import torch
 
 from common.data.schema import Part, Task
+from common.testing.datasets import text_array
 from services.trainer.domain.objective import make_objectives
 from services.trainer.worker.commits import FILE_NAME
 from services.trainer.worker.course import Course
@@ -89,16 +92,32 @@ def digits() -> Set:
     return Set("digits, 500 rows", columns, "label", 500, {"epochs": 60})
 
 
-SETS: tuple[Callable[[], Set], ...] = (digits,)
+def texts(file: str, rows: int) -> Set:
+    """A text set of the tuner's; the default network."""
+    found = pq.read_table(harness.data_folder("tuner") / f"{file}.parquet")
+    chosen = np.random.default_rng(0).permutation(found.num_rows)[: rows + 2_000]
+    taken = found.take(chosen).to_pydict()
+    columns: dict[str, Array] = {
+        "text": text_array(taken["text"]),
+        "label": np.array(taken["target"], object),
+    }
+    return Set(f"{file}, {rows} rows", columns, "label", rows, {"epochs": 20, "batch_size": 64})
+
+
+SETS: Mapping[str, Callable[[], Set]] = {
+    "digits": digits,
+    "sms_spam": lambda: texts("sms_spam", 300),
+    "trec_questions": lambda: texts("trec_questions", 500),
+}
 
 
 def main() -> None:
-    """Measures all sets."""
+    """Measures all sets, or those that the command line names."""
     torch.set_num_threads(1)
     measures: list[Measure] = []
     notes = ["Ours: `augmentation: {auto: true}`; theirs: without. Means of seeds."]
-    for make in SETS:
-        found, note = measured(make())
+    for name in sys.argv[1:] or SETS:
+        found, note = measured(SETS[name]())
         measures += found
         notes.append(note)
     harness.publish("augmentation", measures, notes)

@@ -167,7 +167,10 @@ def read_specification(spec: trainer_pb2.TrainingSpec) -> TrainingSpecification:
             schedule_problems(specification.schedule),
             loss_problems(specification.loss),
             communication_problems(specification.communication),
-            augmentation_problems(specification.augmentation),
+            augmentation_problems(
+                specification.augmentation,
+                is_script=specification.code is not None and specification.code.is_script,
+            ),
         )
     ]
     violations += _monitor_violations(specification)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from common.models.preprocessing import ImageColumn
+from common.models.preprocessing import ImageColumn, TextColumns
 from services.trainer.domain.augmentation.draws import Draws
 from services.trainer.domain.augmentation.mixing import (
     Inputs,
@@ -22,10 +22,17 @@ from services.trainer.domain.augmentation.mixing import (
     partners,
     shares_of_classes,
 )
-from services.trainer.domain.augmentation.pipeline import MIXING, Pixels, RowChanges, mixed
+from services.trainer.domain.augmentation.pipeline import (
+    MIXING,
+    Pixels,
+    RowChanges,
+    Tokenizer,
+    mixed,
+)
 from services.trainer.domain.augmentation.policies import Interpolation
 from services.trainer.domain.augmentation.specification import Augmentation
 from services.trainer.domain.augmentation.tables import SimilarTargets, nearest, steps
+from services.trainer.domain.augmentation.windows import SERIES
 from services.trainer.worker.data import Batch, TrainingRows
 
 Rows = npt.NDArray[np.int64]
@@ -63,8 +70,11 @@ class Augmenter:
         self._seed = seed
         numbered = list(enumerate(augmentation.policies))
         self._mixing = [each for each in numbered if each[1].kind in MIXING]
+        self._of_series = [each for each in numbered if each[1].kind in SERIES]
         self._interpolations = [each for each in numbered if each[1].interpolation is not None]
-        self._changes = RowChanges(augmentation, _pixels(data.preprocessing.image), None)
+        self._changes = RowChanges(
+            augmentation, _pixels(data.preprocessing.image), _tokenizer(data.preprocessing.text)
+        )
         self._similar: SimilarTargets | None = None
         if self._interpolations:
             self._similar = SimilarTargets(data.targets(data.training))
@@ -143,6 +153,15 @@ class Augmenter:
         if target.is_floating_point():
             return target
         return shares_of_classes(target, self._data.preprocessing.target.outputs)
+
+
+def _tokenizer(text: TextColumns | None) -> Tokenizer | None:
+    if text is None:
+        return None
+    # Here: whoever has no texts does without the library.
+    from common.models.tokenization import tokenizer_of  # noqa: PLC0415
+
+    return tokenizer_of(text)
 
 
 def _pixels(image: ImageColumn | None) -> Pixels | None:

@@ -137,6 +137,8 @@ def test_automatic_augmentation_goes_by_the_type_of_the_data() -> None:
     colored = automatic_policies(NetworkInput(image_shape=(3, 32, 32)))
     assert [policy.kind for policy in colored] == ["affine", "color"]
     assert resolve({**TABLE, "augmentation": {}}).augmentation is None
+    texts = automatic_policies(NetworkInput(text_length=16, vocabulary_size=300))
+    assert [policy.kind for policy in texts] == ["character_noise"]
     labels_alone = {**TABLE, "features": ["city"], "augmentation": {"auto": True}}
     assert resolve(labels_alone).augmentation is None
     crop = resolve({"features": ["photo"], "augmentation": {"policies": [{"crop": {}}]}})
@@ -379,6 +381,15 @@ def test_a_resolved_specification_resolves_to_itself(spec: dict[str, object]) ->
             {**TABLE, "augmentation": {"auto": True, "policies": [{"mixup": {}}]}},
             "augmentation.auto",
             "leave one of the two out",
+        ),
+        (
+            {
+                **TABLE,
+                "code": {"files": {"own.py": "a = 1"}, "training": "own:train"},
+                "augmentation": {"auto": True},
+            },
+            "augmentation",
+            "gets rows as they are",
         ),
         ({**TABLE, "augmentation": {"policies": [{}]}}, "augmentation.policies[0]", "exactly one"),
         (

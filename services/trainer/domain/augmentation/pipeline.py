@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from common.models.transform import shortened as shortened_tokens
 from services.trainer.domain.augmentation.draws import Draws
 from services.trainer.domain.augmentation.geometry import (
     Maps,
@@ -34,6 +35,7 @@ from services.trainer.domain.augmentation.texts import (
     shortened,
     swapped,
 )
+from services.trainer.domain.augmentation.windows import SERIES
 
 MIXING = frozenset({"mixup", "cut_mix"})
 """Kinds that blend a row with a partner; they come last."""
@@ -86,7 +88,7 @@ class Tokenizer(Protocol):
         """Returns the texts that tokens stand for, shape (rows, tokens)."""
         ...
 
-    def batch(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
+    def tokens_of(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
         """Returns the contrary of `texts`."""
         ...
 
@@ -110,7 +112,7 @@ class RowChanges:
         alone = [
             each
             for each in enumerate(augmentation.policies)
-            if each[1].kind not in MIXING and each[1].kind != "interpolation"
+            if each[1].kind not in MIXING | SERIES | {"interpolation"}
         ]
         self._changes: list[Change] = []
         for family, group in groupby(alone, key=lambda each: _family(each[1])):
@@ -226,5 +228,5 @@ def _rewritten(
         written = _TEXTS[policy.kind](chosen, policy.settings, branch.of(rows))
         for row, text in zip(rows, written, strict=True):
             texts[row] = text
-    tokens = tokenizer.batch([text or "" for text in texts])
-    return {**inputs, "tokens": torch.from_numpy(tokens)}
+    tokens = tokenizer.tokens_of([text or "" for text in texts])
+    return {**inputs, "tokens": torch.from_numpy(shortened_tokens(tokens))}

@@ -104,10 +104,19 @@ class Augmentation(Specification):
     border: Border = "edge"
 
 
-def augmentation_problems(augmentation: Augmentation | None) -> Iterator[Problem]:
-    """Yields what is wrong whatever the data."""
+def augmentation_problems(
+    augmentation: Augmentation | None, *, is_script: bool
+) -> Iterator[Problem]:
+    """Yields what is wrong whatever the data.
+
+    Args:
+        augmentation: What the caller asked for.
+        is_script: Whether the training is code of the caller's own.
+    """
     if augmentation is None:
         return
+    if is_script:
+        yield "augmentation", "Code of your own gets rows as they are; leave it out."
     if augmentation.auto and augmentation.policies:
         text = "Chooses the policies; leave one of the two out."
         yield "augmentation.auto", f"Not with `policies`: {text}"
@@ -156,7 +165,9 @@ def automatic_policies(network_input: NetworkInput) -> tuple[Policy, ...]:
     if "image" in names:
         is_colored = network_input.image_shape[0] == 3
         return (Policy(affine=Affine()), *([Policy(color=Color())] if is_colored else []))
-    if "numeric" in names and "tokens" not in names:
+    if "tokens" in names:
+        return (Policy(character_noise=CharacterNoise()),)
+    if "numeric" in names:
         return (Policy(mixup=Mixup()),)
     return ()
 
@@ -195,6 +206,7 @@ def _data_of(network_input: NetworkInput) -> frozenset[Data]:
         "categories": "tables",
         "image": "images",
         "tokens": "texts",
+        "series": "series",
     }
     return frozenset(types[name] for name in network_input.names)
 

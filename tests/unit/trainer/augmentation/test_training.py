@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from aimass.catalog.v1 import dataset_pb2
 from common.data.schema import Task
+from common.testing.datasets import text_array
 from services.trainer.domain.job import Job
 from services.trainer.worker.batches import Batches
 from services.trainer.worker.course import Course
@@ -26,6 +28,13 @@ EVERY_TABLE_KIND: list[Mapping[str, object]] = [
     {"mixup": {"alpha": 1.0}},
 ]
 IMAGE_KINDS = ("flip", "crop", "affine", "erasing", "rand_augment", "mixup", "cut_mix")
+EVERY_TEXT_KIND: list[Mapping[str, object]] = [
+    {"character_noise": {}, "probability": 0.7},
+    {"word_swap": {}},
+    {"noise": {}},
+    {"word_deletion": {}},
+    {"synonyms": {"words": {"singer": {"words": ["bard", "crooner"]}}}},
+]
 EVERY_IMAGE_KIND: list[Mapping[str, object]] = [
     {kind: {}, "probability": 0.7} for kind in IMAGE_KINDS
 ]
@@ -62,6 +71,32 @@ def pictures(desk: Desk) -> dataset_pb2.DatasetVersion:
     return desk.dataset(columns, split_parts(ROWS), "y")
 
 
+def questions(desk: Desk) -> dataset_pb2.DatasetVersion:
+    generator = np.random.default_rng(0)
+    codes = generator.integers(0, 2, ROWS)
+    words = np.array(["who is the singer", "where is the river,"])[codes]
+    texts = [f"{word} no {row}" + " again" * (row % 9) for row, word in enumerate(words)]
+    columns: dict[str, Array] = {
+        "question": text_array([None, *texts[1:]]),
+        "size": generator.normal(size=ROWS),
+        "y": np.array(["person", "place"], object)[codes],
+    }
+    return desk.dataset(columns, split_parts(ROWS), "y")
+
+
+def case_of(
+    desk: Desk, kind: str
+) -> tuple[dataset_pb2.DatasetVersion, Sequence[Mapping[str, object]]]:
+    """Returns data of a kind with all policies that fit them."""
+    if kind == "images":
+        return pictures(desk), EVERY_IMAGE_KIND
+    if kind == "texts":
+        return questions(desk), EVERY_TEXT_KIND
+    return table(
+        desk, Task.REGRESSION if kind == "values" else Task.CLASSIFICATION
+    ), EVERY_TABLE_KIND
+
+
 def rows_of(desk: Desk, job: Job) -> TrainingRows:
     return Course.open(job, desk.cache, desk.store).stage(StagePlace()).rows
 
@@ -75,7 +110,15 @@ def drawn(desk: Desk, job: Job, number: int, size: int = 1, pieces: int = 1) -> 
         share = Batches(rows_of(desk, job), specification, rank, size).take(number)
         found += list(share.batches())
     columns = zip(*[(*batch.inputs, batch.target) for batch in found], strict=True)
-    return [torch.cat(parts) for parts in columns]
+    return [_joined(parts) for parts in columns]
+
+
+def _joined(parts: Sequence[Tensor]) -> Tensor:
+    """Returns all rows; tokens of workers differ in how much padding is left."""
+    if parts[0].dim() != 2:
+        return torch.cat(list(parts))
+    width = max(part.shape[1] for part in parts)
+    return torch.cat([functional.pad(part, (0, width - part.shape[1])) for part in parts])
 
 
 def spec(policies: Sequence[Mapping[str, object]], **more: object) -> Mapping[str, object]:
@@ -87,15 +130,10 @@ def assert_same(found: list[Tensor], expected: list[Tensor]) -> None:
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["table", "values", "images"])
+@pytest.mark.parametrize("kind", ["table", "values", "images", "texts"])
 def test_rows_are_the_same_whatever_the_number_of_workers(desk: Desk, kind: str) -> None:
     """Protects elasticity: one worker, three, and micro-batches draw the same rows and partners."""
-    data = {
-        "table": lambda: table(desk),
-        "values": lambda: table(desk, Task.REGRESSION),
-        "images": lambda: pictures(desk),
-    }[kind]()
-    policies = EVERY_IMAGE_KIND if kind == "images" else EVERY_TABLE_KIND
+    data, policies = case_of(desk, kind)
     job = desk.job(data, spec(policies))
     for number in (0, 3, 7):
         expected = drawn(desk, job, number)
@@ -153,12 +191,10 @@ def test_rows_between_two_have_the_class_of_both(desk: Desk) -> None:
     assert float((distance > 0).float().mean()) > 0.9 and float(distance.median()) < 1
 
 
-@pytest.mark.parametrize("kind", ["table", "values", "images"])
+@pytest.mark.parametrize("kind", ["table", "values", "images", "texts"])
 def test_a_killed_run_goes_on_with_the_same_rows(desk: Desk, kind: str) -> None:
     """Protects the resumed curve, killed in and between epochs; and two runs that are equal."""
-    task = Task.REGRESSION if kind == "values" else Task.CLASSIFICATION
-    data = pictures(desk) if kind == "images" else table(desk, task)
-    policies = EVERY_IMAGE_KIND if kind == "images" else EVERY_TABLE_KIND
+    data, policies = case_of(desk, kind)
     wanted = spec(policies, commit_steps=2)
     undisturbed, disturbed = (desk.job(data, wanted, run=run) for run in ("one", "other"))
     desk.train(undisturbed)
@@ -178,3 +214,17 @@ def test_only_training_rows_are_changed(desk: Desk) -> None:
     one, other = (desk.train(job).metrics for job in (plain, changed))
     assert one["validation/loss"] == pytest.approx(other["validation/loss"], rel=1e-4)
     assert one["train/loss"] != pytest.approx(other["train/loss"], rel=1e-4)
+
+
+def test_texts_change_as_they_are_read_from_their_tokens(desk: Desk) -> None:
+    """Protects tokens: those of rows that are left alone stay, and others are of the new text."""
+    data = questions(desk)
+    plain = drawn(desk, desk.job(data, {"batch_size": 32}, run="plain"), 2)
+    still = {"synonyms": {"words": {"nothing": {"words": ["something"]}}}}
+    assert_same(drawn(desk, desk.job(data, spec([still]), run="still"), 2), plain)
+    job = desk.job(data, spec([{"word_deletion": {"rate": 0.9}}]))
+    shorter = drawn(desk, job, 2)
+    tokens = job.specification.network
+    assert tokens is not None and tokens.input.names == ("numeric", "tokens")
+    assert int((shorter[1] > 0).sum()) < 0.6 * int((plain[1] > 0).sum())
+    assert int((shorter[1] > 0).sum(dim=1).min()) >= 1

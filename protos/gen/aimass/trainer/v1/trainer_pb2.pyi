@@ -1186,7 +1186,7 @@ class AugmentationSpec(_message.Message):
     BORDER_FIELD_NUMBER: _builtins.int
     auto: _builtins.bool
     """Let the type of the data choose: images get `affine`, those of three channels `color` as well;
-    tables with numbers get `mixup`. The run has the chosen `policies` in its place. Nothing is ever
+    tables with numbers get `mixup`, texts `character_noise`. The run has the chosen `policies` in its place. Nothing is ever
     mirrored, as nothing says whether a mirrored image still is of its class. Not with `policies`.
     """
     border: Global___ImageBorder.ValueType
@@ -1230,6 +1230,15 @@ class AugmentationPolicy(_message.Message):
     NOISE_FIELD_NUMBER: _builtins.int
     INTERPOLATION_FIELD_NUMBER: _builtins.int
     CATEGORY_DROPOUT_FIELD_NUMBER: _builtins.int
+    JITTER_FIELD_NUMBER: _builtins.int
+    SCALING_FIELD_NUMBER: _builtins.int
+    TIME_WARP_FIELD_NUMBER: _builtins.int
+    WINDOW_SLICE_FIELD_NUMBER: _builtins.int
+    PERMUTATION_FIELD_NUMBER: _builtins.int
+    CHARACTER_NOISE_FIELD_NUMBER: _builtins.int
+    WORD_SWAP_FIELD_NUMBER: _builtins.int
+    WORD_DELETION_FIELD_NUMBER: _builtins.int
+    SYNONYMS_FIELD_NUMBER: _builtins.int
     probability: _builtins.float
     """Share of the rows that are changed, above 0 and at most 1. Default: 0.5 for `flip`, `erasing` and
     `cut_mix`, else 1.
@@ -1278,6 +1287,42 @@ class AugmentationPolicy(_message.Message):
     def category_dropout(self) -> Global___CategoryDropoutPolicy:
         """Tables: make categories unknown."""
 
+    @_builtins.property
+    def jitter(self) -> Global___JitterPolicy:
+        """Series: add noise to windows."""
+
+    @_builtins.property
+    def scaling(self) -> Global___ScalingPolicy:
+        """Series: multiply windows and what follows them."""
+
+    @_builtins.property
+    def time_warp(self) -> Global___TimeWarpPolicy:
+        """Series: let time run faster and slower."""
+
+    @_builtins.property
+    def window_slice(self) -> Global___WindowSlicePolicy:
+        """Series: stretch a part of a window and of what follows it to their length."""
+
+    @_builtins.property
+    def permutation(self) -> Global___PermutationPolicy:
+        """Series: put parts of the past into another order."""
+
+    @_builtins.property
+    def character_noise(self) -> Global___CharacterNoisePolicy:
+        """Texts: make typing errors."""
+
+    @_builtins.property
+    def word_swap(self) -> Global___WordSwapPolicy:
+        """Texts: exchange neighbouring words."""
+
+    @_builtins.property
+    def word_deletion(self) -> Global___WordDeletionPolicy:
+        """Texts: leave out words."""
+
+    @_builtins.property
+    def synonyms(self) -> Global___SynonymsPolicy:
+        """Texts: replace words by listed ones."""
+
     def __init__(
         self,
         *,
@@ -1293,14 +1338,23 @@ class AugmentationPolicy(_message.Message):
         noise: Global___NoisePolicy | None = ...,
         interpolation: Global___InterpolationPolicy | None = ...,
         category_dropout: Global___CategoryDropoutPolicy | None = ...,
+        jitter: Global___JitterPolicy | None = ...,
+        scaling: Global___ScalingPolicy | None = ...,
+        time_warp: Global___TimeWarpPolicy | None = ...,
+        window_slice: Global___WindowSlicePolicy | None = ...,
+        permutation: Global___PermutationPolicy | None = ...,
+        character_noise: Global___CharacterNoisePolicy | None = ...,
+        word_swap: Global___WordSwapPolicy | None = ...,
+        word_deletion: Global___WordDeletionPolicy | None = ...,
+        synonyms: Global___SynonymsPolicy | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "affine", b"affine", "category_dropout", b"category_dropout", "color", b"color", "crop", b"crop", "cut_mix", b"cut_mix", "erasing", b"erasing", "flip", b"flip", "interpolation", b"interpolation", "kind", b"kind", "mixup", b"mixup", "noise", b"noise", "probability", b"probability", "rand_augment", b"rand_augment"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "affine", b"affine", "category_dropout", b"category_dropout", "character_noise", b"character_noise", "color", b"color", "crop", b"crop", "cut_mix", b"cut_mix", "erasing", b"erasing", "flip", b"flip", "interpolation", b"interpolation", "jitter", b"jitter", "kind", b"kind", "mixup", b"mixup", "noise", b"noise", "permutation", b"permutation", "probability", b"probability", "rand_augment", b"rand_augment", "scaling", b"scaling", "synonyms", b"synonyms", "time_warp", b"time_warp", "window_slice", b"window_slice", "word_deletion", b"word_deletion", "word_swap", b"word_swap"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "affine", b"affine", "category_dropout", b"category_dropout", "color", b"color", "crop", b"crop", "cut_mix", b"cut_mix", "erasing", b"erasing", "flip", b"flip", "interpolation", b"interpolation", "kind", b"kind", "mixup", b"mixup", "noise", b"noise", "probability", b"probability", "rand_augment", b"rand_augment"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_probability", b"_probability", "affine", b"affine", "category_dropout", b"category_dropout", "character_noise", b"character_noise", "color", b"color", "crop", b"crop", "cut_mix", b"cut_mix", "erasing", b"erasing", "flip", b"flip", "interpolation", b"interpolation", "jitter", b"jitter", "kind", b"kind", "mixup", b"mixup", "noise", b"noise", "permutation", b"permutation", "probability", b"probability", "rand_augment", b"rand_augment", "scaling", b"scaling", "synonyms", b"synonyms", "time_warp", b"time_warp", "window_slice", b"window_slice", "word_deletion", b"word_deletion", "word_swap", b"word_swap"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__probability: _TypeAlias = _typing.Literal["probability"]  # noqa: Y015
     _WhichOneofArgType__probability: _TypeAlias = _typing.Literal["_probability", b"_probability"]  # noqa: Y015
-    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["flip", "crop", "affine", "color", "erasing", "rand_augment", "mixup", "cut_mix", "noise", "interpolation", "category_dropout"]  # noqa: Y015
+    _WhichOneofReturnType_kind: _TypeAlias = _typing.Literal["flip", "crop", "affine", "color", "erasing", "rand_augment", "mixup", "cut_mix", "noise", "interpolation", "category_dropout", "jitter", "scaling", "time_warp", "window_slice", "permutation", "character_noise", "word_swap", "word_deletion", "synonyms"]  # noqa: Y015
     _WhichOneofArgType_kind: _TypeAlias = _typing.Literal["kind", b"kind"]  # noqa: Y015
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__probability) -> _WhichOneofReturnType__probability | None: ...
@@ -1683,6 +1737,290 @@ class CategoryDropoutPolicy(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__rate) -> _WhichOneofReturnType__rate | None: ...
 
 Global___CategoryDropoutPolicy: _TypeAlias = CategoryDropoutPolicy  # noqa: Y015
+
+@_typing.final
+class JitterPolicy(_message.Message):
+    """Adds normal noise to the past of a series; what follows stays as it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCALE_FIELD_NUMBER: _builtins.int
+    scale: _builtins.float
+    """Its deviation, in deviations of each window, above 0 and at most 10. Default: 0.05."""
+    def __init__(
+        self,
+        *,
+        scale: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_scale", b"_scale", "scale", b"scale"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_scale", b"_scale", "scale", b"scale"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__scale: _TypeAlias = _typing.Literal["scale"]  # noqa: Y015
+    _WhichOneofArgType__scale: _TypeAlias = _typing.Literal["_scale", b"_scale"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__scale) -> _WhichOneofReturnType__scale | None: ...
+
+Global___JitterPolicy: _TypeAlias = JitterPolicy  # noqa: Y015
+
+@_typing.final
+class ScalingPolicy(_message.Message):
+    """Multiplies a window and what follows it by one number around 1: networks take windows of mean 0 and
+    deviation 1, and so see stronger and weaker movements.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCALE_FIELD_NUMBER: _builtins.int
+    scale: _builtins.float
+    """Deviation of the number, above 0 and at most 1. Default: 0.1."""
+    def __init__(
+        self,
+        *,
+        scale: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_scale", b"_scale", "scale", b"scale"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_scale", b"_scale", "scale", b"scale"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__scale: _TypeAlias = _typing.Literal["scale"]  # noqa: Y015
+    _WhichOneofArgType__scale: _TypeAlias = _typing.Literal["_scale", b"_scale"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__scale) -> _WhichOneofReturnType__scale | None: ...
+
+Global___ScalingPolicy: _TypeAlias = ScalingPolicy  # noqa: Y015
+
+@_typing.final
+class TimeWarpPolicy(_message.Message):
+    """Lets time run faster and slower within a window and what follows it, between fixed ends (Um et al., 2017)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KNOTS_FIELD_NUMBER: _builtins.int
+    STRENGTH_FIELD_NUMBER: _builtins.int
+    knots: _builtins.int
+    """Points in time between which its speed changes steadily, 1 to 100. Default: 4."""
+    strength: _builtins.float
+    """Deviation of the speed's logarithm, above 0 and at most 2. Default: 0.2."""
+    def __init__(
+        self,
+        *,
+        knots: _builtins.int | None = ...,
+        strength: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_knots", b"_knots", "_strength", b"_strength", "knots", b"knots", "strength", b"strength"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_knots", b"_knots", "_strength", b"_strength", "knots", b"knots", "strength", b"strength"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__knots: _TypeAlias = _typing.Literal["knots"]  # noqa: Y015
+    _WhichOneofArgType__knots: _TypeAlias = _typing.Literal["_knots", b"_knots"]  # noqa: Y015
+    _WhichOneofReturnType__strength: _TypeAlias = _typing.Literal["strength"]  # noqa: Y015
+    _WhichOneofArgType__strength: _TypeAlias = _typing.Literal["_strength", b"_strength"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__knots) -> _WhichOneofReturnType__knots | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__strength) -> _WhichOneofReturnType__strength | None: ...
+
+Global___TimeWarpPolicy: _TypeAlias = TimeWarpPolicy  # noqa: Y015
+
+@_typing.final
+class WindowSlicePolicy(_message.Message):
+    """Stretches a random part of a window and what follows it to their length (Le Guennec et al., 2016)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHARE_FIELD_NUMBER: _builtins.int
+    share: _builtins.float
+    """The part's share of the length, above 0 and below 1. Default: 0.9."""
+    def __init__(
+        self,
+        *,
+        share: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_share", b"_share", "share", b"share"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_share", b"_share", "share", b"share"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__share: _TypeAlias = _typing.Literal["share"]  # noqa: Y015
+    _WhichOneofArgType__share: _TypeAlias = _typing.Literal["_share", b"_share"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__share) -> _WhichOneofReturnType__share | None: ...
+
+Global___WindowSlicePolicy: _TypeAlias = WindowSlicePolicy  # noqa: Y015
+
+@_typing.final
+class PermutationPolicy(_message.Message):
+    """Puts parts of a window into another order (Um et al., 2017); its last season and what follows stay where
+    they are.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEGMENTS_FIELD_NUMBER: _builtins.int
+    segments: _builtins.int
+    """Number of parts, 2 to 100. Default: 4."""
+    def __init__(
+        self,
+        *,
+        segments: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_segments", b"_segments", "segments", b"segments"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_segments", b"_segments", "segments", b"segments"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__segments: _TypeAlias = _typing.Literal["segments"]  # noqa: Y015
+    _WhichOneofArgType__segments: _TypeAlias = _typing.Literal["_segments", b"_segments"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__segments) -> _WhichOneofReturnType__segments | None: ...
+
+Global___PermutationPolicy: _TypeAlias = PermutationPolicy  # noqa: Y015
+
+@_typing.final
+class CharacterNoisePolicy(_message.Message):
+    """Leaves out, doubles, exchanges and replaces characters. Texts are changed as they are read from their
+    tokens: of one that is longer than `text.max_length` the rest stays cut off.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RATE_FIELD_NUMBER: _builtins.int
+    rate: _builtins.float
+    """Share of the characters, above 0 and at most 1. Default: 0.05."""
+    def __init__(
+        self,
+        *,
+        rate: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_rate", b"_rate", "rate", b"rate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rate", b"_rate", "rate", b"rate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__rate: _TypeAlias = _typing.Literal["rate"]  # noqa: Y015
+    _WhichOneofArgType__rate: _TypeAlias = _typing.Literal["_rate", b"_rate"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rate) -> _WhichOneofReturnType__rate | None: ...
+
+Global___CharacterNoisePolicy: _TypeAlias = CharacterNoisePolicy  # noqa: Y015
+
+@_typing.final
+class WordSwapPolicy(_message.Message):
+    """Exchanges words with the next one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RATE_FIELD_NUMBER: _builtins.int
+    rate: _builtins.float
+    """Share of the words, above 0 and at most 1. Default: 0.1."""
+    def __init__(
+        self,
+        *,
+        rate: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_rate", b"_rate", "rate", b"rate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rate", b"_rate", "rate", b"rate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__rate: _TypeAlias = _typing.Literal["rate"]  # noqa: Y015
+    _WhichOneofArgType__rate: _TypeAlias = _typing.Literal["_rate", b"_rate"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rate) -> _WhichOneofReturnType__rate | None: ...
+
+Global___WordSwapPolicy: _TypeAlias = WordSwapPolicy  # noqa: Y015
+
+@_typing.final
+class WordDeletionPolicy(_message.Message):
+    """Leaves out words; one always stays."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RATE_FIELD_NUMBER: _builtins.int
+    rate: _builtins.float
+    """Share of the words, above 0 and below 1. Default: 0.1."""
+    def __init__(
+        self,
+        *,
+        rate: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_rate", b"_rate", "rate", b"rate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rate", b"_rate", "rate", b"rate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__rate: _TypeAlias = _typing.Literal["rate"]  # noqa: Y015
+    _WhichOneofArgType__rate: _TypeAlias = _typing.Literal["_rate", b"_rate"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rate) -> _WhichOneofReturnType__rate | None: ...
+
+Global___WordDeletionPolicy: _TypeAlias = WordDeletionPolicy  # noqa: Y015
+
+@_typing.final
+class SynonymsPolicy(_message.Message):
+    """Replaces words by listed ones, such as synonyms. Case counts neither in the list nor in the text; a
+    word that begins with a capital is replaced by one that does.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class WordsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> Global___SynonymList: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: Global___SynonymList | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    RATE_FIELD_NUMBER: _builtins.int
+    WORDS_FIELD_NUMBER: _builtins.int
+    rate: _builtins.float
+    """Share of the listed words that is replaced, above 0 and at most 1. Default: 0.3."""
+    @_builtins.property
+    def words(self) -> _containers.MessageMap[_builtins.str, Global___SynonymList]:
+        """What may stand for a word, by the word; 1 to 100,000 words. Required."""
+
+    def __init__(
+        self,
+        *,
+        rate: _builtins.float | None = ...,
+        words: _abc.Mapping[_builtins.str, Global___SynonymList] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_rate", b"_rate", "rate", b"rate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_rate", b"_rate", "rate", b"rate", "words", b"words"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__rate: _TypeAlias = _typing.Literal["rate"]  # noqa: Y015
+    _WhichOneofArgType__rate: _TypeAlias = _typing.Literal["_rate", b"_rate"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__rate) -> _WhichOneofReturnType__rate | None: ...
+
+Global___SynonymsPolicy: _TypeAlias = SynonymsPolicy  # noqa: Y015
+
+@_typing.final
+class SynonymList(_message.Message):
+    """Words that may stand for another one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    WORDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def words(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """1 to 1,000 words, each as likely."""
+
+    def __init__(
+        self,
+        *,
+        words: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["words", b"words"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SynonymList: _TypeAlias = SynonymList  # noqa: Y015
 
 @_typing.final
 class LossSpec(_message.Message):
