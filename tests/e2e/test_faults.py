@@ -81,6 +81,7 @@ def test_store_away_for_twenty_seconds(suite: RunningSuite, table_version: str) 
     events += stream
     run = suite.get_run(name)
     assert_whole(events, run)
+    assert_accounted(events, run, None)
     assert run.status.attempt == 1, "the owner outlives the outage, nobody takes over"
 
 

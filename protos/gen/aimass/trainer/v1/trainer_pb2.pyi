@@ -359,9 +359,13 @@ class _FaultKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FaultKind.V
     FAULT_KIND_FREEZE_WORKER: _FaultKind.ValueType  # 2
     """A worker is stopped (SIGSTOP). The run goes on from the last commit."""
     FAULT_KIND_SLOW_WORKER: _FaultKind.ValueType  # 3
-    """Each step of a worker takes 0.1 s longer, for `duration` or until its world ends. The run goes on."""
+    """Each step of a worker takes 0.1 s longer, for `duration` or until its world ends. The run goes on.
+    A training script of your own is spared.
+    """
     FAULT_KIND_NAN_BATCH: _FaultKind.ValueType  # 4
-    """The next batch of a worker gives NaN. The run ends FAILED, reason DIVERGED."""
+    """The next batch of a worker gives NaN. The run ends FAILED, reason DIVERGED. A training script of your
+    own is spared.
+    """
     FAULT_KIND_KILL_AGENT: _FaultKind.ValueType  # 5
     """An agent is killed (SIGKILL) with all its workers; what supervises it starts it again. The run goes on
     without it, from the last commit.
@@ -383,9 +387,13 @@ FAULT_KIND_KILL_WORKER: FaultKind.ValueType  # 1
 FAULT_KIND_FREEZE_WORKER: FaultKind.ValueType  # 2
 """A worker is stopped (SIGSTOP). The run goes on from the last commit."""
 FAULT_KIND_SLOW_WORKER: FaultKind.ValueType  # 3
-"""Each step of a worker takes 0.1 s longer, for `duration` or until its world ends. The run goes on."""
+"""Each step of a worker takes 0.1 s longer, for `duration` or until its world ends. The run goes on.
+A training script of your own is spared.
+"""
 FAULT_KIND_NAN_BATCH: FaultKind.ValueType  # 4
-"""The next batch of a worker gives NaN. The run ends FAILED, reason DIVERGED."""
+"""The next batch of a worker gives NaN. The run ends FAILED, reason DIVERGED. A training script of your
+own is spared.
+"""
 FAULT_KIND_KILL_AGENT: FaultKind.ValueType  # 5
 """An agent is killed (SIGKILL) with all its workers; what supervises it starts it again. The run goes on
 without it, from the last commit.
