@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from aimass.trainer.v1 import agents_pb2
 from aimass.type.v1 import event_pb2
-from common import telemetry, tracecontext
+from common import telemetry
 from common.errors import UnavailableError
 from services.trainer.coordinator import crew as crews
 from services.trainer.coordinator.changes import Changes
@@ -23,6 +23,7 @@ from services.trainer.coordinator.injection import inject
 from services.trainer.coordinator.journal import Journal
 from services.trainer.coordinator.keys import WorkerKeys
 from services.trainer.coordinator.members import Member, Members
+from services.trainer.coordinator.orders import Orders
 from services.trainer.coordinator.pace import Pace
 from services.trainer.coordinator.recovery import Change, opening
 from services.trainer.coordinator.rendezvous import Rendezvous
@@ -61,9 +62,7 @@ class Conductor:
         self._rendezvous = rendezvous
         self._journal = journal
         self._checkpoints = checkpoints
-        self._keys: WorkerKeys | None = None
-        self._job_key = ""
-        self._variables: Mapping[str, str] = {}
+        self._orders = Orders()
         self.performances: Mapping[int, agents_pb2.WorkerPerformance] = {}
         self._changes = Changes()
         self._pace = Pace()
@@ -89,9 +88,7 @@ class Conductor:
             keys: What workers reach the store by; None where their agents have keys.
             variables: Environment of every worker, in place of its agent's.
         """
-        self._keys = keys
-        self._job_key = job_key
-        self._variables = variables or {}
+        self._orders = Orders(job_key, keys, variables or {})
         self._change = lost
 
     async def train(self, size: CrewSize) -> agents_pb2.TrainingFinished:
@@ -209,7 +206,8 @@ class Conductor:
         with telemetry.span("coordinator.start_world", attributes={"world": world.number}):
             for member in crew:
                 member.world = world.number
-                member.order(self._start_order(world, member.id, environments))
+                key = self._checkpoint_for(world)
+                member.order(self._orders.start(world, member.id, environments, key))
         if self._change is None:
             self._journal.membership(opening(world))
         return world
@@ -224,24 +222,6 @@ class Conductor:
         self._pace.begin_world()
         return self._world
 
-    def _start_order(
-        self, world: World, agent: str, environments: Sequence[Mapping[str, str]]
-    ) -> agents_pb2.Order:
-        start = agents_pb2.StartWorld(
-            world=world.number,
-            job_key=self._job_key,
-            checkpoint_key=self._checkpoint_for(world),
-            traceparent=tracecontext.current_traceparent(),
-        )
-        own = self._environment()
-        for rank in world.ranks_of(agent).values():
-            start.slots.add(rank=rank, environment={**environments[rank], **own})
-        return agents_pb2.Order(start_world=start)
-
-    def _environment(self) -> Mapping[str, str]:
-        keys = self._keys.environment() if self._keys is not None else {}
-        return {**keys, **self._variables}
-
     def _checkpoint_for(self, world: World) -> str:
         """Returns the checkpoint to start from; empty where a host's commit is as new."""
         first = self.members.get(world.seats[0].agent)
@@ -251,14 +231,7 @@ class Conductor:
     def _start_package(self, member: Member) -> World:
         world = self._new_world([Seat(0, member.id, 0)], [member])
         member.world = world.number
-        build = agents_pb2.BuildPackage(
-            world=world.number,
-            job_key=self._job_key,
-            checkpoint_key=self._checkpoint_for(world),
-            traceparent=tracecontext.current_traceparent(),
-            environment=self._environment(),
-        )
-        member.order(agents_pb2.Order(build_package=build))
+        member.order(self._orders.build(world, self._checkpoint_for(world)))
         return world
 
     async def _follow(self, world: World, size: CrewSize | None) -> Verdict:
@@ -287,10 +260,11 @@ class Conductor:
 
     async def _has_new_keys(self) -> bool:
         """Returns whether the keys were old, and are renewed now."""
-        if self._keys is None or not self._keys.are_old:
+        keys = self._orders.keys
+        if keys is None or not keys.are_old:
             return False
         try:
-            await asyncio.to_thread(self._keys.renew)
+            await asyncio.to_thread(keys.renew)
         except UnavailableError:
             return False  # they are good for days yet
         return True
