@@ -1,4 +1,4 @@
-"""Runs as processes of this host: a bounded number at a time, in the order of their creation."""
+"""Runs as processes of this host: a bounded number at a time, by rank and age."""
 
 import asyncio
 import contextlib
@@ -15,6 +15,7 @@ from common import metrics
 from common.artifacts import ObjectStore
 from common.errors import AimassError, FencedError, UnavailableError
 from common.records import RecordStore
+from common.runs.admission import Admission, EveryRun
 from common.runs.errors import RunEndedError
 from common.runs.hosts import kill_job
 from common.runs.job import EXIT_TRY_LATER, JobSettings
@@ -62,10 +63,11 @@ class LocalExecutor(Generic[M]):
         store: The object store.
         records: The suite's resources.
         command: Program and arguments of the job process, without `--standby`.
-        limit: At most so many runs work at a time.
+        limit: At most so many runs of a rank work at a time.
         times: Its times.
         changed: Called with a run's name when there is news of it.
         spares: Processes that are started ahead.
+        admission: Says who comes first, and who may begin; None for all by age.
     """
 
     def __init__(
@@ -78,6 +80,7 @@ class LocalExecutor(Generic[M]):
         times: ExecutorTimes | None = None,
         changed: Callable[[str], None] = lambda name: None,
         spares: int = 2,
+        admission: Admission[M] | None = None,
     ) -> None:
         self._kind = kind
         self._store = store
@@ -87,8 +90,10 @@ class LocalExecutor(Generic[M]):
         self._changed = changed
         self._lineage = LineageWriter(kind, store, records)
         self._standby = Standby(command, spares)
+        self._admission: Admission[M] = admission or EveryRun()
         self._jobs: dict[str, JobProcess] = {}
-        self._fresh: deque[str] = deque()
+        self._ranks: dict[str, int] = {}
+        self._fresh: deque[M] = deque()
         self._waiting: list[str] = []
         # Runs that had not ended at the last look.
         self._active: set[str] = set()
@@ -118,14 +123,14 @@ class LocalExecutor(Generic[M]):
             job.forget()
         await asyncio.to_thread(self._standby.dismiss)
 
-    def kick(self, name: str = "") -> None:
+    def kick(self, run: M | None = None) -> None:
         """Looks at once instead of within a second.
 
         Args:
-            name: A run that was just created: started right away where there is room.
+            run: One that was just created: started right away where there is room.
         """
-        if name:
-            self._fresh.append(name)
+        if run is not None:
+            self._fresh.append(run)
         self._kicked.set()
 
     def by_state(self) -> Mapping[str, int]:
@@ -153,11 +158,20 @@ class LocalExecutor(Generic[M]):
 
     async def _start_fresh(self) -> None:
         while self._fresh:
-            name = self._fresh.popleft()
-            if name not in self._jobs and not self._waiting and len(self._jobs) < self._limit:
-                await self._start(name)
+            run = self._fresh.popleft()
+            name = name_of(run)
+            if name in self._jobs or self._waiting or not self._has_room(run):
+                continue
+            if name in self._admission.admit([run], self._jobs):
+                await self._start(run)
 
-    async def _start(self, name: str) -> None:
+    def _has_room(self, run: M) -> bool:
+        """Whether a run may have a process beside those of its own and of smaller ranks."""
+        rank = self._admission.rank(run)
+        return sum(self._ranks.get(name, rank) <= rank for name in self._jobs) < self._limit
+
+    async def _start(self, run: M) -> None:
+        name = name_of(run)
         try:
             job = await asyncio.to_thread(self._standby.take, name)
         except OSError:
@@ -165,6 +179,7 @@ class LocalExecutor(Generic[M]):
             self._restarts.note_failure(name)
             return
         self._jobs[name] = job
+        self._ranks[name] = self._admission.rank(run)
         job.call_at_end(self._kicked.set)
         job.call_on_news(partial(self._changed, name))
 
@@ -173,25 +188,37 @@ class LocalExecutor(Generic[M]):
         runs = await asyncio.to_thread(
             self._records.find, self._kind.collection, self._kind.message, _ACTIVE
         )
-        active = [record.resource for record in reversed(runs)]  # Oldest first.
+        oldest_first = (record.resource for record in reversed(runs))
+        active = sorted(oldest_first, key=self._admission.rank)
         names = {name_of(run) for run in active}
         self._lineage.note(self._active - names)
         self._active = names
         await self._kill_leftovers(names)
         self._restarts.keep(names)
-        due = [name_of(run) for run in active if await self._is_due(run)]
-        begun = {name_of(run) for run in active if status_of(run).attempt}
-        while due and len(self._jobs) < self._limit:
-            if due[0] in begun:
-                metrics.lease_takeovers.add(1, {"kind": self._kind.collection})
-            await self._start(due.pop(0))
-        self._waiting = due
-        pending = {name_of(run): run for run in active if _is_pending(run)}
-        for position, name in enumerate(due[:_TOLD]):
-            if name in pending:
-                await self._tell_waiting(pending[name], len(self._jobs) + position)
-        if not due:
+        due = [run for run in active if await self._is_due(run)]
+        self._ranks = {
+            name_of(run): self._admission.rank(run) for run in active if name_of(run) in self._jobs
+        }
+        waiting = await self._start_due(due)
+        self._waiting = [name_of(run) for run in waiting]
+        for position, run in enumerate(waiting[:_TOLD]):
+            if _is_pending(run):
+                await self._tell_waiting(run, len(self._jobs) + position)
+        if not waiting:
             await asyncio.to_thread(self._standby.refill)
+
+    async def _start_due(self, due: Sequence[M]) -> list[M]:
+        """Starts processes of runs that may have one. Returns the others."""
+        admitted = self._admission.admit(due, self._jobs)
+        waiting = []
+        for run in due:
+            if name_of(run) not in admitted or not self._has_room(run):
+                waiting.append(run)
+                continue
+            if status_of(run).attempt:
+                metrics.lease_takeovers.add(1, {"kind": self._kind.collection})
+            await self._start(run)
+        return waiting
 
     async def _collect_ended(self) -> None:
         for name, job in list(self._jobs.items()):

@@ -10,6 +10,7 @@ from common.errors import InvalidFieldError
 from common.interceptors.auth import caller
 from common.names import new_id, validate_id
 from common.records import Page, RecordStore, RequestId
+from common.runs.admission import M_contra
 from common.runs.errors import RunNotEndedError
 from common.runs.kind import (
     M,
@@ -25,11 +26,11 @@ from common.runs.kind import (
 from common.runs.tail import Tails
 
 
-class Executor(Protocol):
+class Executor(Protocol[M_contra]):
     """What starts the processes of runs."""
 
-    def kick(self, name: str = "") -> None:
-        """Looks for work at once; `name` is a run that was just created."""
+    def kick(self, run: M_contra | None = None) -> None:
+        """Looks for work at once; `run` was just created."""
         ...
 
 
@@ -44,7 +45,7 @@ class RunService(Generic[M]):
     """
 
     def __init__(
-        self, kind: RunKind[M], records: RecordStore, tails: Tails[M], executor: Executor
+        self, kind: RunKind[M], records: RecordStore, tails: Tails[M], executor: Executor[M]
     ) -> None:
         self._kind = kind
         self._records = records
@@ -93,7 +94,7 @@ class RunService(Generic[M]):
         record = await asyncio.to_thread(
             self._records.create, created, request=request, references=references
         )
-        self._executor.kick(record.name)
+        self._executor.kick(record.resource)
         return record.resource
 
     async def get(self, name: str) -> M:

@@ -4,10 +4,13 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from google.protobuf.message import Message
+
 from aimass.trainer.v1 import trainer_pb2, trainer_pb2_grpc
 from aimass.type.v1 import event_pb2
 from common.interceptors.auth import caller
 from common.records import RecordStore, RequestId
+from common.runs.kind import name_of
 from common.runs.service import RunService
 from common.runs.tail import Tails
 from common.server import Service
@@ -28,10 +31,10 @@ class Kicks:
     def __init__(self) -> None:
         self.names: list[str] = []
 
-    def kick(self, name: str = "") -> None:
+    def kick(self, run: Message | None = None) -> None:
         """Notes a run."""
-        if name:
-            self.names.append(name)
+        if run is not None:
+            self.names.append(name_of(run))
 
 
 class RunServicer(trainer_pb2_grpc.TrainingServiceServicer):

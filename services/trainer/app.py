@@ -22,6 +22,7 @@ from common.runs.leftovers import RunLeftovers
 from common.server import Service
 from services.trainer.config import TrainerSettings
 from services.trainer.kind import TRAINING_RUNS
+from services.trainer.pool.admission import PoolAdmission
 from services.trainer.pool.holding import LeasedHolding
 from services.trainer.pool.hub import PoolHub
 from services.trainer.pool.injection import Injections
@@ -48,9 +49,16 @@ async def trainer_app() -> AsyncIterator[Sequence[Service]]:
     async with (
         client.connect(reach.catalog_address, reach.token) as catalog,
         client.connect(reach.outlier_address, reach.token) as outlier,
-        _pool(store) as (hub, holding),
+        _pool(store, settings.trainer_max_runs) as (hub, holding),
         sweeps.each_hour(),
-        hosted_runs(TRAINING_RUNS, store, records, JOB, settings.trainer_max_runs) as runs,
+        hosted_runs(
+            TRAINING_RUNS,
+            store,
+            records,
+            JOB,
+            settings.trainer_max_runs,
+            admission=PoolAdmission(hub, holding),
+        ) as runs,
     ):
         validator = Validator(
             dataset_pb2_grpc.DatasetServiceStub(catalog),
@@ -76,10 +84,10 @@ async def trainer_app() -> AsyncIterator[Sequence[Service]]:
 
 
 @asynccontextmanager
-async def _pool(store: ObjectStore) -> AsyncIterator[tuple[PoolHub, LeasedHolding]]:
+async def _pool(store: ObjectStore, most_runs: int) -> AsyncIterator[tuple[PoolHub, LeasedHolding]]:
     """Holds the pool of agents, or waits for it, until it is left."""
     holding = LeasedHolding(store)
-    hub = PoolHub()
+    hub = PoolHub(most_runs)
     holding.start()
     task = asyncio.create_task(hub.run(holding))
     try:

@@ -9,7 +9,11 @@ class TrainerSettings(Settings):
     """What only the trainer needs to know."""
 
     trainer_max_runs: int = Field(
-        4, ge=1, le=64, description="Training runs that are worked on at a time; others wait."
+        4,
+        ge=1,
+        le=64,
+        description="Training runs of a priority that are worked on at a time; others wait. Those "
+        "of lower priorities do not count.",
     )
     trainer_fault_injection: bool = Field(
         False, description="Whether admins may inject faults into runs, to see that they survive."

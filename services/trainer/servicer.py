@@ -10,6 +10,7 @@ from aimass.type.v1 import event_pb2
 from common.errors import InvalidFieldError
 from common.interceptors.auth import caller
 from common.records import RequestId
+from common.runs.kind import is_terminal
 from common.runs.service import RunService
 from services.trainer.pool.hub import PoolHub
 from services.trainer.pool.injection import Injections
@@ -77,7 +78,7 @@ class TrainingServicer(trainer_pb2_grpc.TrainingServiceServicer):
         ],
     ) -> trainer_pb2.TrainingRun:
         """Returns a run."""
-        return await self._runs.get(request.name)
+        return self._placed(await self._runs.get(request.name))
 
     async def ListTrainingRuns(
         self,
@@ -94,7 +95,7 @@ class TrainingServicer(trainer_pb2_grpc.TrainingServiceServicer):
             page_token=request.page_token,
         )
         return trainer_pb2.ListTrainingRunsResponse(
-            training_runs=page.resources, next_page_token=page.next_page_token
+            training_runs=map(self._placed, page.resources), next_page_token=page.next_page_token
         )
 
     async def WatchTrainingRun(
@@ -124,6 +125,15 @@ class TrainingServicer(trainer_pb2_grpc.TrainingServiceServicer):
         """Deletes a run that ended."""
         await self._runs.delete(request.name)
         return empty_pb2.Empty()
+
+    def _placed(self, run: trainer_pb2.TrainingRun) -> trainer_pb2.TrainingRun:
+        """Returns a run with its place in the queue, if it waits."""
+        place = self._hub.queue_place(run.name)
+        if place is None or is_terminal(run):
+            return run
+        placed = trainer_pb2.TrainingRun(queue=place)
+        placed.MergeFrom(run)  # what the records hand out is theirs
+        return placed
 
     async def ListAgents(
         self,

@@ -27,7 +27,7 @@ async def conduct(
     """Works with agents from the pool; whatever happens, all workers are gone at the end.
 
     Args:
-        run: The run; its name, `spec.workers` and create time matter.
+        run: The run; its name, `spec.workers`, `spec.priority` and create time matter.
         attempt: Number of the attempt.
         settings: Where the trainer is, and where to listen.
         conductor: Takes the agents in.
@@ -49,7 +49,8 @@ async def conduct(
         coordinator_address=server.address,
         token=token,
         workers=run.spec.workers,
-        priority_time_ns=run.status.create_time.ToNanoseconds(),
+        create_time_ns=run.status.create_time.ToNanoseconds(),
+        priority=run.spec.priority or trainer_pb2.PRIORITY_NORMAL,
     )
     recruiter = Recruiter(settings.trainer_address, settings.token, request, conductor)
     recruiting = asyncio.create_task(recruiter.run())

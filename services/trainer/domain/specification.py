@@ -32,6 +32,7 @@ DEFAULT_TEMPERATURE = 4.0
 
 Monitor = Literal["loss", "accuracy", "none", "objective"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Priority = Literal["low", "normal", "high"]
 Use = Literal["keep", "drop", "down_weight"]
 USES: tuple[Use, ...] = ("keep", "drop", "down_weight")
 
@@ -123,6 +124,7 @@ class TrainingSpecification(Specification):
     loss: Loss | None = None
     augmentation: Augmentation | None = None
     precision: Precision = "auto"
+    priority: Priority = "normal"
     communication: Communication = Communication()
     code: OwnCode | None = None
     targets: tuple[str, ...] = Field((), max_length=1_000)

@@ -1,12 +1,23 @@
 """Which agent works for which run. One pure function.
 
-Runs are served in the order of their creation. Each gets what it wants before any gets more, and
-no younger run is given an agent while an older one that can be served lacks some, so that none
-starves. An agent beyond what its run wants is taken back for a run that lacks one.
+Runs come in order of priority, then of age. A run begins once its minimum can be had at once, and
+never has a part of it while others could use that (gang scheduling; Ousterhout, 1982). It then gets
+what it wants before the next run gets anything, and what nobody wants goes to those who can use it.
+
+Where slots come from, in this order: free ones, what others have beyond what they want, and for a
+run of a higher priority what others have beyond their minimum, then all of them. A run that cannot
+begin lets those behind it go ahead, until it is overdue: from then on none behind it begins, and it
+may shrink runs of its own priority to their minimum too. So every run begins as soon as enough of
+those before it, and of those at work, have ended. Free slots that an overdue run waits for are lent
+to runs at work.
 """
 
-from collections.abc import Mapping, Sequence
+from bisect import insort
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from enum import Enum
+
+from services.trainer.pool.table import Table
 
 
 @dataclass(frozen=True)
@@ -15,13 +26,14 @@ class Demand:
 
     Attributes:
         run: Resource name.
-        attempt: Its attempt.
+        attempt: Its attempt; 0 for a run that has no process yet.
         address: Address of its coordinator.
         token: What agents show there.
         min: Slots without which it waits.
         wanted: Slots it should have.
         max: Slots it can use.
-        priority: The smaller, the earlier it is served.
+        priority: The larger, the earlier it is served.
+        created: Within a priority, the smaller, the earlier.
     """
 
     run: str
@@ -32,6 +44,7 @@ class Demand:
     wanted: int
     max: int
     priority: int
+    created: int
 
 
 @dataclass(frozen=True)
@@ -49,75 +62,197 @@ class Place:
     run: str
 
 
-def allocate(places: Sequence[Place], demands: Sequence[Demand]) -> dict[str, str]:
+class Reason(Enum):
+    """What a run waits for."""
+
+    SLOTS = "slots"
+    RESERVED = "reserved"
+    AGENTS = "agents"
+    RUNS = "runs"
+
+
+@dataclass(frozen=True)
+class Wait:
+    """A run that has to wait.
+
+    Attributes:
+        run: The run.
+        reason: What it waits for.
+        free: Slots that it could have now.
+        behind: The overdue run before it, where that is the reason.
+    """
+
+    run: str
+    reason: Reason
+    free: int
+    behind: str = ""
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """Who works for whom, and who waits.
+
+    Attributes:
+        runs: Run by agent id; empty for idle.
+        waits: The runs that have to wait, in their order.
+    """
+
+    runs: dict[str, str]
+    waits: tuple[Wait, ...]
+
+
+def allocate(
+    places: Sequence[Place],
+    demands: Sequence[Demand],
+    overdue: Collection[str] = (),
+    spared: Collection[str] = (),
+    most_runs: int | None = None,
+) -> Allocation:
     """Says which run each agent should work for.
 
     Args:
         places: All agents. One that works for a run without a demand stays there.
         demands: What runs ask for, at most one each.
-
-    Returns:
-        Run by agent id; empty for idle.
+        overdue: Runs that have waited for long.
+        spared: Runs that have just fallen below their minimum. They keep what they have.
+        most_runs: Runs of the same or a higher priority that may have a process before another one
+            gets its own; None for any number.
     """
-    table = _Table(places)
-    ordered = sorted(demands, key=lambda demand: (demand.priority, demand.run))
-    total = sum(place.slots for place in places)
-    # A run that not even all agents could serve does not hold up those behind it.
-    served = [demand for demand in ordered if demand.min <= total]
-    for demand in served:
-        table.fill(demand.run, demand.wanted)
-        for donor in reversed(ordered):
-            table.take_back(donor, demand)
-    # An agent that one run can spare after it got a larger one is of use to the next.
-    for _ in places:
-        for demand in served:
-            table.fill(demand.run, demand.max)
-        dropped = [table.drop_excess(demand) for demand in ordered]
-        if not any(dropped):
-            break
-    return dict(table.runs)
+    return _Allocator(places, demands, overdue, spared, most_runs).allocate()
 
 
-class _Table:
-    def __init__(self, places: Sequence[Place]) -> None:
-        self._slots: Mapping[str, int] = {place.agent: place.slots for place in places}
-        self.runs = {place.agent: place.run for place in places}
+class _Allocator:
+    def __init__(
+        self,
+        places: Sequence[Place],
+        demands: Sequence[Demand],
+        overdue: Collection[str],
+        spared: Collection[str],
+        most_runs: int | None,
+    ) -> None:
+        self._ordered = sorted(demands, key=_order)
+        self._overdue = overdue
+        self._most_runs = most_runs
+        self._working = [each.priority for each in demands if each.attempt]
+        self._total = sum(place.slots for place in places)
+        self._table = Table({place.agent: (place.slots, place.run) for place in places})
+        # Runs at work, in their order.
+        self._standing = [
+            each
+            for each in self._ordered
+            if self._table.slots_of(each.run) >= each.min or each.run in spared
+        ]
+        # Slots that others can do without, for runs that have the same rights.
+        self._known: dict[tuple[int, bool], int] = {}
+        self._reserved_for = ""
 
-    def _slots_of(self, run: str) -> int:
-        return sum(self._slots[agent] for agent, place in self.runs.items() if place == run)
+    def allocate(self) -> Allocation:
+        at_work = {each.run for each in self._standing}
+        for demand in self._ordered:
+            if demand.run not in at_work:
+                self._table.loosen(demand.run)
+        waits = [wait for demand in self._ordered if (wait := self._serve(demand)) is not None]
+        self._table.restore()
+        self._lend()
+        return Allocation(self._table.runs(), tuple(waits))
 
-    def fill(self, run: str, goal: int) -> None:
-        """Gives a run idle agents until it has so many slots."""
-        while (missing := goal - self._slots_of(run)) > 0:
-            idle = [agent for agent, place in self.runs.items() if not place and self._slots[agent]]
-            if not idle:
-                return
-            self.runs[self._best_fit(idle, missing)] = run
+    def _serve(self, demand: Demand) -> Wait | None:
+        """Has a run begin, or gives one that has begun what it wants."""
+        if not any(each is demand for each in self._standing):
+            wait = self._why_not(demand)
+            if wait is not None:
+                if wait.reason is Reason.SLOTS and demand.run in self._overdue:
+                    self._reserved_for = demand.run
+                return wait
+            self._begin(demand)
+        self._fill(demand, demand.wanted, is_overdue=False)
+        return None
 
-    def _best_fit(self, idle: Sequence[str], missing: int) -> str:
-        """Returns the smallest agent that is large enough, else the largest."""
-        enough = [agent for agent in idle if self._slots[agent] >= missing]
-        if enough:
-            return min(enough, key=lambda agent: (self._slots[agent], agent))
-        return min(idle, key=lambda agent: (-self._slots[agent], agent))
+    def _why_not(self, demand: Demand) -> Wait | None:
+        """Says why a run cannot begin; None where it can."""
+        free = self._spare(demand.priority, demand.run in self._overdue)
+        if demand.min > self._total:  # it holds nobody up
+            return Wait(demand.run, Reason.AGENTS, free)
+        if self._table.loose_slots(demand.run) >= demand.min:
+            return None  # it was about to be stopped, and nobody needed what it has
+        if self._reserved_for:
+            return Wait(demand.run, Reason.RESERVED, free, self._reserved_for)
+        if not self._may_have_process(demand):
+            return Wait(demand.run, Reason.RUNS, free)
+        if free < demand.min and not self._preempt(demand, demand.min - free):
+            return Wait(demand.run, Reason.SLOTS, free)
+        return None
 
-    def take_back(self, donor: Demand, demand: Demand) -> None:
-        """Moves agents that a donor can do without to a run that lacks slots."""
-        if donor.run == demand.run:
+    def _may_have_process(self, demand: Demand) -> bool:
+        if demand.attempt or self._most_runs is None:
+            return True
+        before = sum(priority >= demand.priority for priority in self._working)
+        return before < self._most_runs
+
+    def _spare(self, priority: int, is_overdue: bool) -> int:
+        """Returns the slots that are free, or that runs at work can do without."""
+        rights = (priority, is_overdue)
+        if rights not in self._known:
+            lent = sum(
+                self._table.spare(each.run, _floor(each, priority, is_overdue))
+                for each in self._standing
+            )
+            self._known[rights] = self._table.free_slots() + lent
+        return self._known[rights]
+
+    def _preempt(self, demand: Demand, missing: int) -> bool:
+        """Stops runs of lower priorities, the last ones first, where that gains enough slots."""
+        victims = []
+        for victim in reversed(self._standing):
+            if victim.priority >= demand.priority or missing <= 0:
+                break
+            spare = self._table.spare(victim.run, victim.min)
+            gain = self._table.slots_of(victim.run) - spare
+            if gain > 0:
+                victims.append(victim)
+                missing -= gain
+        if missing > 0:
+            return False
+        for victim in victims:
+            self._standing.remove(victim)
+            self._table.loosen(victim.run)
+        self._known.clear()
+        return True
+
+    def _begin(self, demand: Demand) -> None:
+        self._fill(demand, demand.min, is_overdue=demand.run in self._overdue)
+        insort(self._standing, demand, key=_order)
+        if not demand.attempt:
+            self._working.append(demand.priority)
+
+    def _fill(self, demand: Demand, goal: int, *, is_overdue: bool) -> None:
+        """Gives a run agents until it has so many slots, or there are no more to be had."""
+        if self._table.slots_of(demand.run) >= goal:
             return
-        for agent, place in sorted(self.runs.items()):
-            lacks = self._slots_of(demand.run) < demand.wanted
-            if place == donor.run and lacks and self._can_spare(agent, donor.run, donor.wanted):
-                self.runs[agent] = demand.run
+        self._known.clear()
+        self._table.fill(demand.run, goal)
+        for donor in reversed(self._standing):
+            if donor.run != demand.run:
+                floor = _floor(donor, demand.priority, is_overdue)
+                self._table.move(donor.run, floor, demand.run, goal)
 
-    def drop_excess(self, demand: Demand) -> bool:
-        """Makes agents idle that a run cannot use. Returns whether there were any."""
-        dropped = False
-        for agent, place in sorted(self.runs.items()):
-            if place == demand.run and self._can_spare(agent, demand.run, demand.max):
-                self.runs[agent] = ""
-                dropped = True
-        return dropped
+    def _lend(self) -> None:
+        """Gives what is left to runs that can use it, and takes back what they cannot use."""
+        # An agent that one run can spare after it got a larger one is of use to the next.
+        for _ in self._table.runs():
+            for demand in self._standing:
+                self._table.fill(demand.run, demand.max)
+            dropped = [self._table.drop(each.run, each.max) for each in self._standing]
+            if not any(dropped):
+                break
 
-    def _can_spare(self, agent: str, run: str, kept: int) -> bool:
-        return self._slots[agent] > 0 and self._slots_of(run) - self._slots[agent] >= kept
+
+def _order(demand: Demand) -> tuple[int, int, str]:
+    return -demand.priority, demand.created, demand.run
+
+
+def _floor(donor: Demand, priority: int, is_overdue: bool) -> int:
+    """Returns the slots that a run at work keeps when one of such a priority needs some."""
+    if donor.priority < priority or (is_overdue and donor.priority == priority):
+        return donor.min
+    return donor.wanted

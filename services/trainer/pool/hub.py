@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from aimass.trainer.v1 import agents_pb2, trainer_pb2
@@ -18,9 +18,13 @@ RosterQueue = asyncio.Queue[agents_pb2.RecruitResponse | None]
 class PoolHub:
     """Connects streams with the pool. For one event loop."""
 
-    def __init__(self) -> None:
-        """Starts empty."""
-        self._pool = Pool()
+    def __init__(self, most_runs: int | None = None) -> None:
+        """Starts empty.
+
+        Args:
+            most_runs: Runs of a priority that may have a process at a time; None for any number.
+        """
+        self._pool = Pool(most_runs)
         self._agents: dict[str, AssignmentQueue] = {}
         self._runs: dict[str, RosterQueue] = {}
         self._told: dict[str, agents_pb2.RecruitResponse] = {}
@@ -40,6 +44,25 @@ class PoolHub:
     def agents(self) -> list[trainer_pb2.Agent]:
         """Returns the connected agents by id, with what they are doing."""
         return self._pool.agents()
+
+    def admit(self, due: Sequence[Demand], working: Collection[str]) -> set[str]:
+        """Takes the runs that have no process yet into the queue.
+
+        Args:
+            due: What they will ask for.
+            working: Names of the runs with a process.
+
+        Returns:
+            Those that are to begin now.
+        """
+        self._pool.expect(due, working)
+        self._publish()
+        now = time.monotonic()
+        return {demand.run for demand in due if self._pool.may_begin(demand.run, now)}
+
+    def queue_place(self, run: str) -> trainer_pb2.QueuePlace | None:
+        """Returns a run's place in the queue; None where it does not wait for slots."""
+        return self._pool.queue_place(run)
 
     @contextmanager
     def agent_stream(self, first: agents_pb2.JoinRequest) -> Iterator[AssignmentQueue]:
@@ -69,8 +92,8 @@ class PoolHub:
     def hear(self, state: agents_pb2.JoinRequest) -> None:
         """Takes an agent's message."""
         state.agent.last_heartbeat.GetCurrentTime()
-        self._pool.hear(state, time.monotonic())
-        self._publish()
+        if self._pool.hear(state, time.monotonic()):
+            self._publish()
 
     @contextmanager
     def run_stream(self, demand: Demand) -> Iterator[RosterQueue]:

@@ -87,7 +87,8 @@ def demand_of(request: agents_pb2.RecruitRequest) -> Demand:
         min=request.workers.min,
         wanted=request.workers.wanted,
         max=request.workers.max,
-        priority=request.priority_time_ns,
+        priority=request.priority,
+        created=request.create_time_ns,
     )
 
 

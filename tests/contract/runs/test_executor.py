@@ -200,7 +200,7 @@ async def test_fresh_run_gets_the_process_that_stands_by(runs: Runs) -> None:
     async with runs.executor(times=ExecutorTimes(interval=600)) as executor:
         standby = max(psutil.Process().children(), key=psutil.Process.create_time)
         name = runs.create("fresh")
-        executor.kick(name)
+        executor.kick(runs.get(name))
         await runs.wait(name)
     assert _lease(runs, name).process.pid == standby.pid
 

@@ -7,14 +7,20 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from aimass.trainer.v1 import agents_pb2, trainer_pb2
 from services.trainer.pool.allocation import Demand
+from services.trainer.pool.patience import RESERVE_SECONDS
 from services.trainer.pool.pool import SILENCE_SECONDS, Pool, StaleAttemptError
 
 RUN = "trainingRuns/a"
+OTHER = "trainingRuns/b"
+NORMAL, HIGH = trainer_pb2.PRIORITY_NORMAL, trainer_pb2.PRIORITY_HIGH
 
 
-def demand(run: str = RUN, attempt: int = 1, wanted: int = 1, priority: int = 0) -> Demand:
+def demand(
+    run: str = RUN, attempt: int = 1, wanted: int = 1, created: int = 0, priority: int = NORMAL
+) -> Demand:
     """A demand for exactly so many slots."""
-    return Demand(run, attempt, f"{run}:{attempt}", "token", wanted, wanted, wanted, priority)
+    address = f"{run}:{attempt}"
+    return Demand(run, attempt, address, "token", wanted, wanted, wanted, priority, created)
 
 
 def state(
@@ -113,14 +119,102 @@ def test_agent_comes_from_another_run_only_when_that_lets_it_go() -> None:
     pool = Pool()
     pool.hear(state("a", RUN, 1), 0.0)
     pool.hear(state("b", RUN, 1), 0.0)
-    pool.recruit(Demand(RUN, 1, f"{RUN}:1", "token", 1, 1, 2, 0))
-    other = "trainingRuns/b"
-    pool.recruit(demand(other, priority=1))
+    pool.recruit(Demand(RUN, 1, f"{RUN}:1", "token", 1, 1, 2, NORMAL, 0))
+    pool.recruit(demand(OTHER, created=1))
     plan = pool.plan(0.0)
     assert plan.rosters[RUN].wanted_back == ["a"]
     assert not plan.assignments
     pool.hear(state("a"), 0.0)
-    assert pool.plan(0.0).assignments["a"].training_run == other
+    assert pool.plan(0.0).assignments["a"].training_run == OTHER
+
+
+def test_heartbeat_without_news_changes_nothing() -> None:
+    """Protects the trainer from a new plan for each of its agents' heartbeats."""
+    pool = Pool()
+    assert pool.hear(state(), 0.0)
+    assert not pool.hear(state(), 1.0)
+    assert pool.hear(state(slots=2), 2.0)
+    assert pool.hear(state(slots=2), 2.0 + SILENCE_SECONDS + 1)
+
+
+def test_slots_are_kept_for_a_run_whose_process_is_starting() -> None:
+    """A run that is expected has its place; its agents are sent to it when it asks."""
+    pool = Pool()
+    pool.hear(state(), 0.0)
+    pool.expect([demand(attempt=0)], working=())
+    assert not pool.plan(0.0).assignments
+    assert pool.may_begin(RUN, 0.0)
+    pool.recruit(demand(OTHER, created=1))
+    assert not pool.plan(0.0).assignments
+    pool.expect([], working=[RUN])
+    assert not pool.plan(0.0).assignments
+    pool.recruit(demand())
+    assert pool.plan(0.0).assignments["a"].training_run == RUN
+
+
+def test_expected_run_that_is_gone_keeps_nothing() -> None:
+    """A run that was cancelled before it began holds no slots."""
+    pool = Pool()
+    pool.hear(state(), 0.0)
+    pool.expect([demand(attempt=0)], working=())
+    pool.expect([], working=())
+    pool.recruit(demand(OTHER, created=1))
+    assert pool.plan(0.0).assignments["a"].training_run == OTHER
+
+
+def test_waiting_run_is_told_its_place_and_why() -> None:
+    """Both the coordinator and whoever asks hear what a run waits for."""
+    pool = Pool()
+    pool.hear(state(run=OTHER, attempt=1), 0.0)
+    pool.recruit(demand(OTHER))
+    pool.recruit(demand(created=1))
+    told = pool.plan(0.0).rosters[RUN].queue
+    assert (told.position, told.slots_needed, told.slots_free) == (1, 1, 0)
+    assert told.reason == trainer_pb2.WAIT_REASON_SLOTS
+    assert pool.queue_place(RUN) == told
+    assert pool.queue_place(OTHER) is None
+    assert not pool.plan(0.0).rosters[OTHER].HasField("queue")
+
+
+def test_run_without_enough_agents_begins_once_they_had_time_to_come() -> None:
+    """Its process counts the time until it fails; a trainer that has just started knows nobody."""
+    pool = Pool()
+    pool.expect([demand(attempt=0)], working=())
+    pool.plan(0.0)
+    assert not pool.may_begin(RUN, 1.0)
+    pool.plan(5.0)
+    assert pool.may_begin(RUN, 5.0)
+
+
+def test_higher_priority_has_a_run_give_its_agents_back() -> None:
+    """A stopped run is told why; it is not spared as one that lost an agent would be."""
+    pool = Pool()
+    for agent in "ab":
+        pool.hear(state(agent, RUN, 1), 0.0)
+    pool.recruit(demand(wanted=2))
+    pool.recruit(demand(OTHER, wanted=2, created=1, priority=HIGH))
+    plan = pool.plan(0.0)
+    assert plan.rosters[RUN].wanted_back == ["a", "b"]
+    assert plan.rosters[RUN].queue.reason == trainer_pb2.WAIT_REASON_SLOTS
+    pool.hear(state("a"), 0.1)
+    plan = pool.plan(0.1)
+    assert plan.assignments["a"].training_run == OTHER
+    assert plan.rosters[RUN].wanted_back == ["b"]
+
+
+def test_overdue_run_keeps_its_right_while_agents_are_on_their_way() -> None:
+    """Protects from a swing: the plan that gives it agents must not end its being overdue."""
+    pool = Pool()
+    for agent in "abc":
+        pool.hear(state(agent, RUN, 1), 0.0)
+    pool.recruit(Demand(RUN, 1, f"{RUN}:1", "t", 1, 3, 3, NORMAL, 0))
+    pool.recruit(demand(OTHER, wanted=2, created=1))
+    assert not pool.plan(0.0).rosters[RUN].wanted_back
+    late = RESERVE_SECONDS
+    for agent in "abc":
+        pool.hear(state(agent, RUN, 1), late)
+    assert len(pool.plan(late).rosters[RUN].wanted_back) == 2
+    assert len(pool.plan(late).rosters[RUN].wanted_back) == 2
 
 
 class PoolMachine(RuleBasedStateMachine):
@@ -145,11 +239,18 @@ class PoolMachine(RuleBasedStateMachine):
         self.agents[agent] = state(agent, slots=slots)
         self._hear(agent)
 
-    @rule(run=st.sampled_from("xyz"), wanted=st.integers(1, 3), more=st.integers(0, 2))
-    def recruit(self, run: str, wanted: int, more: int) -> None:
+    @rule(
+        run=st.sampled_from("xyz"),
+        sizes=st.lists(st.integers(1, 4), min_size=2, max_size=2).map(sorted),
+        more=st.integers(0, 2),
+        priority=st.sampled_from([NORMAL, HIGH]),
+    )
+    def recruit(self, run: str, sizes: list[int], more: int, priority: int) -> None:
         """A run asks, as a first or a further attempt."""
+        least, wanted = sizes
         attempt = self.demands[run].attempt + 1 if run in self.demands else 1
-        asked = Demand(run, attempt, f"{run}:{attempt}", "t", 1, wanted, wanted + more, ord(run))
+        address, most = f"{run}:{attempt}", wanted + more
+        asked = Demand(run, attempt, address, "t", least, wanted, most, priority, ord(run))
         try:
             self.pool.recruit(asked)
         except StaleAttemptError:
@@ -193,7 +294,7 @@ class PoolMachine(RuleBasedStateMachine):
             for agent in roster.wanted_back:
                 self._become_idle(agent)
 
-    @rule(seconds=st.floats(0.5, 5))
+    @rule(seconds=st.floats(0.5, 40))
     def pass_time(self, seconds: float) -> None:
         """Time passes; agents give signs of life."""
         self.now += seconds

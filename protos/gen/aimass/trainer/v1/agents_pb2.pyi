@@ -112,7 +112,8 @@ class RecruitRequest(_message.Message):
     COORDINATOR_ADDRESS_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
     WORKERS_FIELD_NUMBER: _builtins.int
-    PRIORITY_TIME_NS_FIELD_NUMBER: _builtins.int
+    CREATE_TIME_NS_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
     FAULT_ANSWER_FIELD_NUMBER: _builtins.int
     training_run: _builtins.str
     """The run."""
@@ -122,8 +123,10 @@ class RecruitRequest(_message.Message):
     """Where agents reach the coordinator, `host:port`."""
     token: _builtins.str
     """Bearer token that agents must show there."""
-    priority_time_ns: _builtins.int
-    """Who is served first: creation time of the run in nanoseconds since the epoch."""
+    create_time_ns: _builtins.int
+    """Who is served first within a priority: creation time of the run in nanoseconds since the epoch."""
+    priority: _trainer_pb2.Priority.ValueType
+    """Who is served first. Required."""
     @_builtins.property
     def workers(self) -> _trainer_pb2.WorkerRange:
         """Slots the run needs at least, wants and can use; all three are set."""
@@ -140,12 +143,13 @@ class RecruitRequest(_message.Message):
         coordinator_address: _builtins.str = ...,
         token: _builtins.str = ...,
         workers: _trainer_pb2.WorkerRange | None = ...,
-        priority_time_ns: _builtins.int = ...,
+        create_time_ns: _builtins.int = ...,
+        priority: _trainer_pb2.Priority.ValueType = ...,
         fault_answer: Global___FaultAnswer | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fault_answer", b"fault_answer", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "coordinator_address", b"coordinator_address", "fault_answer", b"fault_answer", "priority_time_ns", b"priority_time_ns", "token", b"token", "training_run", b"training_run", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "coordinator_address", b"coordinator_address", "create_time_ns", b"create_time_ns", "fault_answer", b"fault_answer", "priority", b"priority", "token", b"token", "training_run", b"training_run", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -237,6 +241,7 @@ class RecruitResponse(_message.Message):
     TOTAL_SLOTS_FIELD_NUMBER: _builtins.int
     WANTED_BACK_FIELD_NUMBER: _builtins.int
     FAULT_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
     total_slots: _builtins.int
     """Slots of all connected agents, busy ones included."""
     @_builtins.property
@@ -251,6 +256,10 @@ class RecruitResponse(_message.Message):
     def fault(self) -> Global___Fault:
         """A fault to inject. Where it is set, nothing else is, and the other fields mean nothing."""
 
+    @_builtins.property
+    def queue(self) -> _trainer_pb2.QueuePlace:
+        """Why the run has less than its minimum; unset where it has it."""
+
     def __init__(
         self,
         *,
@@ -258,10 +267,11 @@ class RecruitResponse(_message.Message):
         total_slots: _builtins.int = ...,
         wanted_back: _abc.Iterable[_builtins.str] | None = ...,
         fault: Global___Fault | None = ...,
+        queue: _trainer_pb2.QueuePlace | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["fault", b"fault"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["fault", b"fault", "queue", b"queue"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "fault", b"fault", "total_slots", b"total_slots", "wanted_back", b"wanted_back"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["agents", b"agents", "fault", b"fault", "queue", b"queue", "total_slots", b"total_slots", "wanted_back", b"wanted_back"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -26,6 +26,70 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _WaitReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WaitReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WaitReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WAIT_REASON_UNSPECIFIED: _WaitReason.ValueType  # 0
+    """Not set."""
+    WAIT_REASON_SLOTS: _WaitReason.ValueType  # 1
+    """For slots that runs before it have."""
+    WAIT_REASON_RESERVED: _WaitReason.ValueType  # 2
+    """For a run before it that has waited for a minute: until that has begun, no run behind it begins."""
+    WAIT_REASON_AGENTS: _WaitReason.ValueType  # 3
+    """For agents: it needs more slots than all agents together have. It fails after
+    `spec.workers.wait_timeout`.
+    """
+    WAIT_REASON_RUNS: _WaitReason.ValueType  # 4
+    """For the end of another run: as many as AIMASS_TRAINER_MAX_RUNS allows are at work."""
+
+class WaitReason(_WaitReason, metaclass=_WaitReasonEnumTypeWrapper):
+    """What a run waits for."""
+
+WAIT_REASON_UNSPECIFIED: WaitReason.ValueType  # 0
+"""Not set."""
+WAIT_REASON_SLOTS: WaitReason.ValueType  # 1
+"""For slots that runs before it have."""
+WAIT_REASON_RESERVED: WaitReason.ValueType  # 2
+"""For a run before it that has waited for a minute: until that has begun, no run behind it begins."""
+WAIT_REASON_AGENTS: WaitReason.ValueType  # 3
+"""For agents: it needs more slots than all agents together have. It fails after
+`spec.workers.wait_timeout`.
+"""
+WAIT_REASON_RUNS: WaitReason.ValueType  # 4
+"""For the end of another run: as many as AIMASS_TRAINER_MAX_RUNS allows are at work."""
+Global___WaitReason: _TypeAlias = WaitReason  # noqa: Y015
+
+class _Priority:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PriorityEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Priority.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PRIORITY_UNSPECIFIED: _Priority.ValueType  # 0
+    """Not set: NORMAL."""
+    PRIORITY_LOW: _Priority.ValueType  # 1
+    """Takes what others leave."""
+    PRIORITY_NORMAL: _Priority.ValueType  # 2
+    """Usual work."""
+    PRIORITY_HIGH: _Priority.ValueType  # 3
+    """Comes before all others."""
+
+class Priority(_Priority, metaclass=_PriorityEnumTypeWrapper):
+    """How important a run is. Three classes, since a free number has no meaning that users would share."""
+
+PRIORITY_UNSPECIFIED: Priority.ValueType  # 0
+"""Not set: NORMAL."""
+PRIORITY_LOW: Priority.ValueType  # 1
+"""Takes what others leave."""
+PRIORITY_NORMAL: Priority.ValueType  # 2
+"""Usual work."""
+PRIORITY_HIGH: Priority.ValueType  # 3
+"""Comes before all others."""
+Global___Priority: _TypeAlias = Priority  # noqa: Y015
+
 class _GradientReduction:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -463,6 +527,7 @@ class TrainingRun(_message.Message):
     OUTLIER_COMPARISON_FIELD_NUMBER: _builtins.int
     RECOVERIES_FIELD_NUMBER: _builtins.int
     PERFORMANCE_FIELD_NUMBER: _builtins.int
+    QUEUE_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `trainingRuns/{training_run}`."""
     model_version: _builtins.str
@@ -509,6 +574,12 @@ class TrainingRun(_message.Message):
         Unset for trainings of the user's own.
         """
 
+    @_builtins.property
+    def queue(self) -> Global___QueuePlace:
+        """What the run waits for. Output only; set as long as it waits for a process or for its minimum of
+        slots, as the trainer that answers sees it at that moment.
+        """
+
     def __init__(
         self,
         *,
@@ -523,10 +594,11 @@ class TrainingRun(_message.Message):
         outlier_comparison: Global___OutlierComparison | None = ...,
         recoveries: Global___RecoveryReport | None = ...,
         performance: Global___TrainingPerformance | None = ...,
+        queue: Global___QueuePlace | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["estimate", b"estimate", "outlier_comparison", b"outlier_comparison", "performance", b"performance", "recoveries", b"recoveries", "spec", b"spec", "status", b"status"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["estimate", b"estimate", "outlier_comparison", b"outlier_comparison", "performance", b"performance", "queue", b"queue", "recoveries", b"recoveries", "spec", b"spec", "status", b"status"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["best_epoch", b"best_epoch", "estimate", b"estimate", "labels", b"labels", "metrics", b"metrics", "model_version", b"model_version", "name", b"name", "outlier_comparison", b"outlier_comparison", "performance", b"performance", "recoveries", b"recoveries", "spec", b"spec", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["best_epoch", b"best_epoch", "estimate", b"estimate", "labels", b"labels", "metrics", b"metrics", "model_version", b"model_version", "name", b"name", "outlier_comparison", b"outlier_comparison", "performance", b"performance", "queue", b"queue", "recoveries", b"recoveries", "spec", b"spec", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -629,6 +701,46 @@ class EstimateError(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___EstimateError: _TypeAlias = EstimateError  # noqa: Y015
+
+@_typing.final
+class QueuePlace(_message.Message):
+    """A run's place among those that wait, and why it waits."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    SLOTS_NEEDED_FIELD_NUMBER: _builtins.int
+    SLOTS_FREE_FIELD_NUMBER: _builtins.int
+    BEHIND_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """From 1: by `spec.priority`, then by time of creation. It is not always the order of beginning: a
+    run goes ahead where those before it cannot begin; see WAIT_REASON_RESERVED.
+    """
+    reason: Global___WaitReason.ValueType
+    """What it waits for."""
+    slots_needed: _builtins.int
+    """Slots it needs to begin: `spec.workers.min`."""
+    slots_free: _builtins.int
+    """Slots that it could have now: free ones and those that other runs can do without."""
+    behind: _builtins.str
+    """The run before it that it waits for, where the reason is RESERVED."""
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        reason: Global___WaitReason.ValueType = ...,
+        slots_needed: _builtins.int = ...,
+        slots_free: _builtins.int = ...,
+        behind: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["behind", b"behind", "position", b"position", "reason", b"reason", "slots_free", b"slots_free", "slots_needed", b"slots_needed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QueuePlace: _TypeAlias = QueuePlace  # noqa: Y015
 
 @_typing.final
 class RecoveryReport(_message.Message):
@@ -799,8 +911,8 @@ class TrainingSpec(_message.Message):
     CODE_FIELD_NUMBER: _builtins.int
     PRECISION_FIELD_NUMBER: _builtins.int
     TARGETS_FIELD_NUMBER: _builtins.int
+    PRIORITY_FIELD_NUMBER: _builtins.int
     COMMUNICATION_FIELD_NUMBER: _builtins.int
-    TEXT_FIELD_NUMBER: _builtins.int
     dataset_version: _builtins.str
     """The data: `datasets/{dataset}/versions/{version}`; `latest` stands for the newest version and is
     replaced by its number. Required.
@@ -841,13 +953,18 @@ class TrainingSpec(_message.Message):
     are in single precision whatever it is, and validation, which measures the model as it will be
     used. Default: AUTO.
     """
+    priority: Global___Priority.ValueType
+    """Whether the run comes before others. Within a priority the older one comes first. For a run of a
+    higher priority others shrink to their `workers.min`, and where that is not enough, they stop: they
+    wait with all they have learned and go on later. Default: NORMAL.
+    """
     @_builtins.property
     def features(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Feature columns. Default: all but the targets and the weight."""
 
     @_builtins.property
     def network(self) -> _network_pb2.NetworkSpec:
-        """The network. Default: `cnn` for images, `embedding_bag` where there is text, else `mlp`."""
+        """The network. Default: `cnn` for images, `mlp` for tables."""
 
     @_builtins.property
     def optimizer(self) -> Global___OptimizerSpec:
@@ -923,10 +1040,6 @@ class TrainingSpec(_message.Message):
     def communication(self) -> Global___CommunicationSpec:
         """How workers add up their gradients."""
 
-    @_builtins.property
-    def text(self) -> Global___TextSpec:
-        """How texts become tokens. Default: as its fields say, where a feature is a column of text."""
-
     def __init__(
         self,
         *,
@@ -958,12 +1071,12 @@ class TrainingSpec(_message.Message):
         code: Global___OwnCode | None = ...,
         precision: Global___Precision.ValueType = ...,
         targets: _abc.Iterable[_builtins.str] | None = ...,
+        priority: Global___Priority.ValueType = ...,
         communication: Global___CommunicationSpec | None = ...,
-        text: Global___TextSpec | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "code", b"code", "commit_steps", b"commit_steps", "communication", b"communication", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "text", b"text", "workers", b"workers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "code", b"code", "commit_steps", b"commit_steps", "communication", b"communication", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "code", b"code", "commit_steps", b"commit_steps", "communication", b"communication", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "precision", b"precision", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "targets", b"targets", "task", b"task", "text", b"text", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "code", b"code", "commit_steps", b"commit_steps", "communication", b"communication", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "precision", b"precision", "priority", b"priority", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "targets", b"targets", "task", b"task", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -1136,45 +1249,6 @@ class OwnCode(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
 Global___OwnCode: _TypeAlias = OwnCode  # noqa: Y015
-
-@_typing.final
-class TextSpec(_message.Message):
-    """How columns of text become tokens: pairs of bytes that come often, learned from the training rows
-    (Sennrich et al., 2016). Several columns are joined, a line each. The tokenizer is part of the model
-    version (file `tokenizer`), whose ONNX twin takes numbers of tokens. A run with a parent or teacher
-    keeps that one's.
-    """
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    VOCABULARY_SIZE_FIELD_NUMBER: _builtins.int
-    MAX_LENGTH_FIELD_NUMBER: _builtins.int
-    vocabulary_size: _builtins.int
-    """Most tokens that are known, 300 to 65,536. Default: 4,096."""
-    max_length: _builtins.int
-    """Most tokens of a row, 2 to 4,096, the first of which marks the beginning; what is longer is cut
-    off. Default: a third of the letters that 95 % of the texts have at most, 16 to 256.
-    """
-    def __init__(
-        self,
-        *,
-        vocabulary_size: _builtins.int | None = ...,
-        max_length: _builtins.int | None = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_length", b"_max_length", "_vocabulary_size", b"_vocabulary_size", "max_length", b"max_length", "vocabulary_size", b"vocabulary_size"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_length", b"_max_length", "_vocabulary_size", b"_vocabulary_size", "max_length", b"max_length", "vocabulary_size", b"vocabulary_size"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType__max_length: _TypeAlias = _typing.Literal["max_length"]  # noqa: Y015
-    _WhichOneofArgType__max_length: _TypeAlias = _typing.Literal["_max_length", b"_max_length"]  # noqa: Y015
-    _WhichOneofReturnType__vocabulary_size: _TypeAlias = _typing.Literal["vocabulary_size"]  # noqa: Y015
-    _WhichOneofArgType__vocabulary_size: _TypeAlias = _typing.Literal["_vocabulary_size", b"_vocabulary_size"]  # noqa: Y015
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_length) -> _WhichOneofReturnType__max_length | None: ...
-    @_typing.overload
-    def WhichOneof(self, oneof_group: _WhichOneofArgType__vocabulary_size) -> _WhichOneofReturnType__vocabulary_size | None: ...
-
-Global___TextSpec: _TypeAlias = TextSpec  # noqa: Y015
 
 @_typing.final
 class AugmentationSpec(_message.Message):
@@ -2502,8 +2576,8 @@ class OptimizerSpec(_message.Message):
     kind: Global___OptimizerKind.ValueType
     """Algorithm. Default: ADAM."""
     learning_rate: _builtins.float
-    """Learning rate of one worker, above 0 and at most 100. Default: 0.001 (SGD, and `linear` and
-    `embedding_bag` with any algorithm: 0.01).
+    """Learning rate of one worker, above 0 and at most 100. Default: 0.001 (SGD, and linear networks
+    with any algorithm: 0.01).
     """
     weight_decay: _builtins.float
     """Decay of weights, 0 to 1. Default: 0 (ADAMW: 0.01)."""
@@ -2798,7 +2872,9 @@ class WorkerRange(_message.Message):
     """Agents that join later are used up to this many. Default: wanted."""
     @_builtins.property
     def wait_timeout(self) -> _duration_pb2.Duration:
-        """With fewer than `min` workers the run waits this long, then fails. Default: 10 minutes."""
+        """With fewer than `min` workers the run waits this long, then fails. Time in which the agents have
+        enough slots, but other runs use them, does not count. Default: 10 minutes.
+        """
 
     def __init__(
         self,
