@@ -230,13 +230,15 @@ class Rig:
         *,
         name: str = "trainingRuns/toy",
         attempt: int = 1,
+        priority: trainer_pb2.Priority.ValueType = trainer_pb2.PRIORITY_NORMAL,
         watch: Callable[[], Coroutine[None, None, None]] | None = None,
     ) -> agents_pb2.TrainingFinished:
         """Conducts a toy run, as a run's process does."""
         rendezvous = Rendezvous(self.host)
         conductor = Conductor(rendezvous, Journal(record, job.steps), Checkpoints(MemoryStore()))
         conductor.begin(job.key)
-        run = trainer_pb2.TrainingRun(name=name, spec=trainer_pb2.TrainingSpec(workers=workers))
+        spec = trainer_pb2.TrainingSpec(workers=workers, priority=priority)
+        run = trainer_pb2.TrainingRun(name=name, spec=spec)
         run.status.create_time.GetCurrentTime()
         settings = CoordinatorSettings(
             trainer_address=self.address, token=TOKENS[Role.AGENT], coordinator_host=self.host

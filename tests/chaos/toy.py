@@ -15,7 +15,7 @@ import torch
 from horovod.common.exceptions import HorovodInternalError
 
 from aimass.trainer.v1 import agents_pb2
-from services.trainer.worker.commits import FILE_NAME
+from services.trainer.worker.commits import FILE_NAME, read_commit
 from services.trainer.worker.process import (
     EXIT_FINISHED,
     EXIT_PEER_LOST,
@@ -63,7 +63,9 @@ def warm_up() -> None:
 def main(context: WorkerContext) -> int:
     """Runs a worker."""
     job = ToyJob(**json.loads(context.job_key))
-    if context.is_package_build:
+    if context.task == "save":
+        return _save(context)
+    if context.task == "package":
         package = agents_pb2.PackagePublished(model_version=b"{}")
         context.report(agents_pb2.WorkerReport(package=package))
         return EXIT_FINISHED
@@ -73,6 +75,18 @@ def main(context: WorkerContext) -> int:
         return _train(context, job)
     except HorovodInternalError:
         return EXIT_PEER_LOST
+
+
+def _save(context: WorkerContext) -> int:
+    """Copies the commit to where it outlives the run's stay on this host."""
+    commit = read_commit(context.commit_dir)
+    assert commit is not None
+    saved = context.commit_dir.with_suffix(f".{commit.step}")
+    saved.write_bytes((context.commit_dir / FILE_NAME).read_bytes())
+    checkpoint = agents_pb2.CheckpointPublished(commit=commit, key=str(saved))
+    context.report(agents_pb2.WorkerReport(checkpoint=checkpoint))
+    context.report(agents_pb2.WorkerReport(finished=agents_pb2.TrainingFinished()))
+    return EXIT_FINISHED
 
 
 class _Training:
@@ -103,7 +117,7 @@ def _train(context: WorkerContext, job: ToyJob) -> int:
     context.progress.beat()
     training = _Training()
     path = context.commit_dir / FILE_NAME
-    begin = training.load(path) if context.rank == 0 else 0
+    begin = training.load(Path(context.checkpoint_key or path)) if context.rank == 0 else 0
     begin = int(hvd.broadcast(torch.tensor([begin]), 0)[0])
     hvd.broadcast_parameters(training.model.state_dict(), 0)
     _pause_before(context, job.pause_before)

@@ -37,7 +37,7 @@ from services.trainer.domain.specification import (
 )
 from services.trainer.worker.loop import Outcome
 from services.trainer.worker.main import build, train
-from services.trainer.worker.process import ProgressBoard, WorkerContext
+from services.trainer.worker.process import ProgressBoard, Task, WorkerContext
 
 Array = npt.NDArray[np.generic]
 
@@ -115,7 +115,7 @@ class Desk:
         content = safetensors.torch.save({key: each.clone() for key, each in tensors.items()})
         return to_plain(put_artifact(self.store, f"runs/given/{name}", content, "application/x"))
 
-    def context(self, job: Job, *, build: bool = False, checkpoint: str = "") -> WorkerContext:
+    def context(self, job: Job, *, task: Task = "train", checkpoint: str = "") -> WorkerContext:
         """Returns the context of a world of one."""
         commits = self.root / "commits" / job.training_run
         commits.mkdir(parents=True, exist_ok=True)
@@ -129,7 +129,7 @@ class Desk:
             rank=0,
             size=1,
             local_rank=0,
-            is_package_build=build,
+            task=task,
             traceparent="",
         )
 
@@ -143,7 +143,7 @@ class Desk:
 
     def package(self, job: Job) -> model_pb2.ModelVersion:
         """Builds the package in this process."""
-        build(self.context(job, build=True), self.store, self.cache)
+        build(self.context(job, task="package"), self.store, self.cache)
         version = model_pb2.ModelVersion()
         json_format.Parse(self.reports[-1].package.model_version, version)
         version.name = "models/sample/versions/1"

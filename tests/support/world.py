@@ -107,7 +107,7 @@ def _context(world: World, board: int, rank: int, file: Path) -> WorkerContext:
         rank=rank,
         size=world.size,
         local_rank=rank,
-        is_package_build=False,
+        task="train",
         traceparent="",
     )
 

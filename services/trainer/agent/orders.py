@@ -22,7 +22,7 @@ def world_orders(start: agents_pb2.StartWorld, commit_dir: Path) -> Sequence[Wor
             job_key=start.job_key,
             checkpoint_key=start.checkpoint_key,
             commit_dir=str(commit_dir),
-            is_package_build=False,
+            task="train",
             traceparent=start.traceparent,
         )
         for local_rank, slot in enumerate(start.slots)
@@ -30,7 +30,7 @@ def world_orders(start: agents_pb2.StartWorld, commit_dir: Path) -> Sequence[Wor
 
 
 def package_order(build: agents_pb2.BuildPackage, commit_dir: Path) -> WorkerOrder:
-    """Returns what to fork to build the model package."""
+    """Returns what to fork to build the model package, or to store the newest commit."""
     return WorkerOrder(
         world=build.world,
         rank=0,
@@ -41,6 +41,6 @@ def package_order(build: agents_pb2.BuildPackage, commit_dir: Path) -> WorkerOrd
         job_key=build.job_key,
         checkpoint_key=build.checkpoint_key,
         commit_dir=str(commit_dir),
-        is_package_build=True,
+        task="save" if build.only_commit else "package",
         traceparent=build.traceparent,
     )

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from aimass.trainer.v1 import agents_pb2
+from aimass.trainer.v1 import agents_pb2, trainer_pb2
 from aimass.type.v1 import event_pb2
 from common import telemetry
 from common.errors import UnavailableError
@@ -15,7 +15,6 @@ from services.trainer.coordinator.checkpoints import Checkpoints
 from services.trainer.coordinator.crew import CrewSize
 from services.trainer.coordinator.endurance import Endurance
 from services.trainer.coordinator.errors import (
-    NotEnoughWorkersError,
     TrainingFailedError,
     WorkersFailedError,
 )
@@ -27,10 +26,10 @@ from services.trainer.coordinator.orders import Orders
 from services.trainer.coordinator.pace import Pace
 from services.trainer.coordinator.recovery import Change, opening
 from services.trainer.coordinator.rendezvous import Rendezvous
+from services.trainer.coordinator.waiting import Waiting
 from services.trainer.coordinator.world import Cause, Seat, Verdict, World, judge
 
 _WANTED_SECONDS = 2.0
-_ANNOUNCE_SECONDS = 0.5
 _LOOK_SECONDS = 0.25
 _CAUSE_SECONDS = 0.05
 _STOP_SECONDS = 1.0
@@ -72,6 +71,7 @@ class Conductor:
         self._endurance = Endurance()
         self._change: Change | None = None
         self.members = Members(self._changes, self._hear)
+        self.queue_place: trainer_pb2.QueuePlace | None = None
 
     def begin(
         self,
@@ -171,29 +171,35 @@ class Conductor:
 
     async def _gather(self, size: CrewSize) -> list[Member]:
         """Waits for agents; returns those of the next world, the newest commit first."""
-        began = time.monotonic()
-        is_announced = False
         # A run that lost workers goes on with those it has; only a new attempt waits for more.
         patience = 0.0 if self._worlds else _WANTED_SECONDS
+        waiting = Waiting(size, patience, time.monotonic())
         while True:
+            await self._save()
             self._release()
             now = time.monotonic()
-            waited = now - began
             usable = [member for member in self.members if member.is_usable(now)]
             slots = sum(member.ready_slots for member in usable)
-            if slots >= size.wanted or (slots >= size.min and waited >= patience):
+            if waiting.is_over(slots, now):
                 return crews.choose(usable, size.max)
-            if slots < size.min and waited >= size.wait_seconds:
-                raise NotEnoughWorkersError(slots, size.min, waited)
-            if slots < size.min and waited >= _ANNOUNCE_SECONDS and not is_announced:
-                is_announced = True
-                self._announce_waiting(slots, size.min)
+            waiting.check(slots, self.queue_place, now)
+            if reason := waiting.announcement(slots, self.queue_place, now):
+                why = f"{self._change.reason}; " if self._change is not None else ""
+                self._journal.waiting(self._worlds, f"{why}{reason}")
             await self._changes.next(_LOOK_SECONDS)
 
-    def _announce_waiting(self, slots: int, needed: int) -> None:
-        why = f"{self._change.reason}; " if self._change is not None else ""
-        reason = f"{why}waiting for workers: {slots} of at least {needed} are there"
-        self._journal.waiting(self._worlds, reason)
+    async def _save(self) -> None:
+        """Stores the newest commit where it would go with the agents that go."""
+        stored = self._checkpoints.newest[0]
+        member = crews.last_keeper(list(self.members), stored, time.monotonic())
+        if member is None:
+            return
+        world = self._start_package(member, only_commit=True)
+        verdict = await self._follow(world, None)
+        await self._stop(world)
+        if verdict.cause is not Cause.FINISHED:
+            self._journal.warn(f"The newest commit is lost: {verdict.reason}.")
+            self.members.let_go(member)
 
     async def _start_world(self, crew: Sequence[Member], size: CrewSize) -> World | None:
         """Starts workers; returns None where the rendezvous process had to be started anew."""
@@ -228,10 +234,11 @@ class Conductor:
         step, key = self._checkpoints.newest
         return key if first is None or step > first.commit_step else ""
 
-    def _start_package(self, member: Member) -> World:
+    def _start_package(self, member: Member, *, only_commit: bool = False) -> World:
         world = self._new_world([Seat(0, member.id, 0)], [member])
         member.world = world.number
-        member.order(self._orders.build(world, self._checkpoint_for(world)))
+        checkpoint = self._checkpoint_for(world)
+        member.order(self._orders.build(world, checkpoint, only_commit=only_commit))
         return world
 
     async def _follow(self, world: World, size: CrewSize | None) -> Verdict:

@@ -42,6 +42,22 @@ def choose(usable: Sequence[Member], slots: int) -> list[Member]:
     return chosen
 
 
+def last_keeper(members: Sequence[Member], stored_step: int, now: float) -> Member | None:
+    """Returns the agent without which the newest commit would be lost, if that agent goes.
+
+    Args:
+        members: The agents of the run; none of them has workers.
+        stored_step: Step of the newest checkpoint in the store.
+        now: Seconds of the monotonic clock.
+    """
+    there = [each for each in members if each.world == 0 and not each.is_silent(now)]
+    newest = max((each.commit_step for each in there), default=-1)
+    keepers = [each for each in there if each.commit_step == newest and each.ready_slots]
+    if newest <= stored_step or not keepers or any(each.may_stay() for each in keepers):
+        return None
+    return keepers[0]
+
+
 def hosts(crew: Sequence[Member], slots: int) -> list[Host]:
     """Returns each agent's part in a world of at most so many workers."""
     parts = []

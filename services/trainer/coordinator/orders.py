@@ -49,14 +49,17 @@ class Orders:
             start.slots.add(rank=rank, environment={**environments[rank], **own})
         return agents_pb2.Order(start_world=start)
 
-    def build(self, world: World, checkpoint_key: str) -> agents_pb2.Order:
-        """Returns the order to build the package; see `start`."""
+    def build(
+        self, world: World, checkpoint_key: str, *, only_commit: bool = False
+    ) -> agents_pb2.Order:
+        """Returns the order to build the package, or only to store the newest commit."""
         build = agents_pb2.BuildPackage(
             world=world.number,
             job_key=self.job_key,
             checkpoint_key=checkpoint_key,
             traceparent=tracecontext.current_traceparent(),
             environment=self._environment(),
+            only_commit=only_commit,
         )
         return agents_pb2.Order(build_package=build)
 

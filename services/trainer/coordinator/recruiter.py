@@ -61,6 +61,8 @@ class Recruiter:
                 if response.HasField("fault"):
                     answers.put_nowait(self._conductor.inject(response.fault))
                 else:
+                    place = response.queue if response.HasField("queue") else None
+                    self._conductor.queue_place = place
                     self._conductor.members.want_back(response.wanted_back)
         except grpc.aio.AioRpcError as error:
             if error.code() == grpc.StatusCode.FAILED_PRECONDITION:
@@ -69,6 +71,7 @@ class Recruiter:
             _log.info("no pool: %s %s", error.code().name, error.details())
         finally:
             leaving.cancel()
+        self._conductor.queue_place = None
         self._conductor.members.want_back(())
 
     async def _end(self, answers: "asyncio.Queue[agents_pb2.FaultAnswer | None]") -> None:

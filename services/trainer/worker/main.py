@@ -1,4 +1,4 @@
-"""What a forked worker runs: join the world, train to the end, or build the model package."""
+"""What a forked worker runs: join the world and train, build the model package, save a commit."""
 
 import logging
 import os
@@ -66,7 +66,7 @@ def main(context: WorkerContext) -> int:
     _set_up_logs(context)
     store = open_store(StoreSettings(), RUN_PATIENCE)
     try:
-        with telemetry.span(_stage(context), context.traceparent, {"rank": context.rank}):
+        with telemetry.span(context.task, context.traceparent, {"rank": context.rank}):
             return _work(context, store, settings)
     finally:
         telemetry.flush()
@@ -74,8 +74,10 @@ def main(context: WorkerContext) -> int:
 
 def _work(context: WorkerContext, store: ObjectStore, settings: WorkerSettings) -> int:
     try:
-        if context.is_package_build:
+        if context.task == "package":
             build(context, store, HostCache(settings.cache_dir.expanduser()))
+        elif context.task == "save":
+            save(context, store)
         else:
             cache = HostCache(settings.cache_dir.expanduser())
             outcome = train(context, store, cache, _device(context, settings))
@@ -115,6 +117,8 @@ def train(
         job = read_job(context.job_key, store)
         work = _work_of(context, job, store, cache, joining, device)
     publisher = _publisher(context, job, store)
+    if context.rank == 0:
+        publisher.start()
     try:
         outcome = work()
     finally:
@@ -208,6 +212,18 @@ def build(context: WorkerContext, store: ObjectStore, cache: HostCache) -> None:
     context.report(agents_pb2.WorkerReport(package=published))
 
 
+def save(context: WorkerContext, store: ObjectStore) -> None:
+    """Stores the host's newest commit as a checkpoint: the run leaves the host.
+
+    Args:
+        context: The process's place; it has no world.
+        store: Where the checkpoint goes.
+    """
+    with beating(context.progress.beat):
+        _publisher(context, read_job(context.job_key, store), store).publish()
+    context.report(agents_pb2.WorkerReport(finished=agents_pb2.TrainingFinished()))
+
+
 class _Joining:
     """Joins the world beside the reading of the data: it waits for others most of the time."""
 
@@ -237,10 +253,7 @@ def _publisher(context: WorkerContext, job: Job, store: ObjectStore) -> Checkpoi
         context.report(agents_pb2.WorkerReport(checkpoint=checkpoint))
 
     interval = job.specification.checkpoint_interval
-    publisher = CheckpointPublisher(store, job.prefix, context.commit_dir, interval, published)
-    if context.rank == 0:
-        publisher.start()
-    return publisher
+    return CheckpointPublisher(store, job.prefix, context.commit_dir, interval, published)
 
 
 def _finished(outcome: Outcome) -> agents_pb2.TrainingFinished:
@@ -272,7 +285,3 @@ def _set_up_logs(context: WorkerContext) -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler], format=text, force=True)
     for name in ("services", "common"):
         logging.getLogger(name).setLevel(logging.INFO)
-
-
-def _stage(context: WorkerContext) -> str:
-    return "package" if context.is_package_build else "train"

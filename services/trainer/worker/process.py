@@ -17,10 +17,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
+from typing import Literal
 
 from aimass.trainer.v1 import agents_pb2
 from services.trainer.worker.memory import resident_bytes
 
+Task = Literal["train", "package", "save"]
 EXIT_FINISHED = 0
 """Training (or the package) is complete."""
 EXIT_FAULT = 1
@@ -248,11 +250,11 @@ class WorkerContext:
         report: Sends a report to the coordinator; world and rank are filled in. Thread-safe.
         progress: The board this worker writes to.
         world: Number of the world within the attempt.
-        rank: The worker's rank; 0 when it builds the package.
-        size: Number of workers in the world; 1 when it builds the package.
+        rank: The worker's rank; 0 when it does not train.
+        size: Number of workers in the world; 1 when it does not train.
         local_rank: Its number among the agent's workers of this world.
-        is_package_build: Whether to build the model package from the newest commit (or checkpoint)
-            instead of training; Horovod has no world then.
+        task: To train, to build the model package from the newest commit (or checkpoint), or to
+            save that commit in the store. Only those who train have a world of Horovod's.
         traceparent: W3C traceparent that the worker's spans belong to; empty for none.
         began_bytes: Memory of the process when it began.
     """
@@ -266,7 +268,7 @@ class WorkerContext:
     rank: int
     size: int
     local_rank: int
-    is_package_build: bool
+    task: Task
     traceparent: str
     began_bytes: int = field(default_factory=resident_bytes)
 
@@ -304,7 +306,7 @@ class WorkerOrder:
         job_key: See `WorkerContext`.
         checkpoint_key: See `WorkerContext`.
         commit_dir: See `WorkerContext`.
-        is_package_build: See `WorkerContext`.
+        task: See `WorkerContext`.
         traceparent: See `WorkerContext`.
     """
 
@@ -317,7 +319,7 @@ class WorkerOrder:
     job_key: str
     checkpoint_key: str
     commit_dir: str
-    is_package_build: bool
+    task: Task
     traceparent: str
 
 
@@ -366,7 +368,7 @@ def _context(order: WorkerOrder, descriptors: Descriptors) -> WorkerContext:
         rank=order.rank,
         size=order.size,
         local_rank=order.local_rank,
-        is_package_build=order.is_package_build,
+        task=order.task,
         traceparent=order.traceparent,
     )
 

@@ -22,6 +22,6 @@ def test_trained_state_goes_to_the_store_where_no_commit_can_be_written(tmp_path
     assert not (context.commit_dir / "commit.safetensors").exists()
     (checkpoint,) = [each.checkpoint for each in desk.reports if each.HasField("checkpoint")]
     assert checkpoint.commit.step == outcome.step
-    builder = desk.context(job, build=True, checkpoint=checkpoint.key)
+    builder = desk.context(job, task="package", checkpoint=checkpoint.key)
     state = read_state(Snapshot.from_bytes(saved_state(builder, desk.store)))
     assert len(state.history) == 3

@@ -24,6 +24,7 @@ from common.models.vectors import encode, read_vectors
 from services.trainer.domain.job import Job
 from services.trainer.worker.commits import read_commit
 from services.trainer.worker.engine import DivergedError
+from services.trainer.worker.main import save
 from services.trainer.worker.process import ProgressBoard
 from services.trainer.worker.resume import saved_state
 from services.trainer.worker.state import Snapshot, read_state
@@ -215,6 +216,17 @@ def test_a_checkpoint_goes_on_where_the_hosts_commits_are_lost(desk: Desk) -> No
     second = desk.job(data, {**MIXED, "commit_steps": 1}, run="second")
     desk.train(second, checkpoint="checkpoint")
     np.testing.assert_allclose(history_of(desk, second), history_of(desk, first), rtol=1e-5)
+
+
+def test_a_run_that_leaves_a_host_saves_its_commit(desk: Desk) -> None:
+    """Another host goes on from it, at the very step."""
+    job = desk.job(mixed_data(desk), {**MIXED, "commit_steps": 1})
+    train_until(desk, job, 9)
+    save(desk.context(job, task="save"), desk.store)
+    saved, finished = (report.WhichOneof("kind") for report in desk.reports[-2:])
+    assert (saved, finished) == ("checkpoint", "finished")
+    content = desk.store.read(desk.reports[-2].checkpoint.key)[0]
+    assert Snapshot.from_bytes(content).step == desk.reports[-2].checkpoint.commit.step == 8
 
 
 def test_the_newest_state_that_can_be_read_is_taken(desk: Desk) -> None:

@@ -37,6 +37,16 @@ def test_newest_commit_comes_first() -> None:
     assert [one.id for one in chosen] == ["b", "c"]
 
 
+def test_last_keeper_of_the_newest_commit_saves_it() -> None:
+    """Whoever goes with what nobody else has, and the store has not either, has to store it first."""
+    going, staying = member("a", 30, leaving=True), member("b", 20)
+    assert crews.last_keeper([staying, going], 25, 0.0) is going
+    assert crews.last_keeper([staying, going], 30, 0.0) is None
+    assert crews.last_keeper([member("b", 30), going], 25, 0.0) is None
+    assert crews.last_keeper([going], 25, SILENCE_SECONDS + 1) is None
+    assert crews.last_keeper([member("a", -1, leaving=True)], -1, 0.0) is None
+
+
 def test_seats_are_in_horovod_order_and_limited() -> None:
     """Ranks run through the hosts; the last host gives only what is still needed."""
     parts = crews.hosts([member("a", slots=2), member("b", slots=4)], 3)

@@ -1053,6 +1053,7 @@ class BuildPackage(_message.Message):
     CHECKPOINT_KEY_FIELD_NUMBER: _builtins.int
     TRACEPARENT_FIELD_NUMBER: _builtins.int
     ENVIRONMENT_FIELD_NUMBER: _builtins.int
+    ONLY_COMMIT_FIELD_NUMBER: _builtins.int
     world: _builtins.int
     """Number to report under; like a world, one higher than the last."""
     job_key: _builtins.str
@@ -1061,6 +1062,10 @@ class BuildPackage(_message.Message):
     """Key of the newest checkpoint in the store, for when this host has no commit."""
     traceparent: _builtins.str
     """W3C traceparent."""
+    only_commit: _builtins.bool
+    """Build nothing, only publish the newest commit of this host as a checkpoint: the run gives the host
+    to another run. Answered by CheckpointPublished and TrainingFinished.
+    """
     @_builtins.property
     def environment(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Variables to set: keys to the store, which agents hold none of."""
@@ -1073,10 +1078,11 @@ class BuildPackage(_message.Message):
         checkpoint_key: _builtins.str = ...,
         traceparent: _builtins.str = ...,
         environment: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        only_commit: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_key", b"checkpoint_key", "environment", b"environment", "job_key", b"job_key", "traceparent", b"traceparent", "world", b"world"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint_key", b"checkpoint_key", "environment", b"environment", "job_key", b"job_key", "only_commit", b"only_commit", "traceparent", b"traceparent", "world", b"world"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
