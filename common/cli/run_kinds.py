@@ -146,6 +146,20 @@ def state_of(run: Run) -> str:
     return run_pb2.RunState.Name(run.status.state).removeprefix("RUN_STATE_")
 
 
+def waits_for(run: Run) -> str:
+    """Returns what a run in the queue waits for, with its place; empty for others."""
+    if not isinstance(run, trainer_pb2.TrainingRun) or not run.HasField("queue"):
+        return ""
+    place = run.queue
+    why = {
+        trainer_pb2.WAIT_REASON_SLOTS: f"{place.slots_free} of {place.slots_needed} slots",
+        trainer_pb2.WAIT_REASON_RESERVED: f"behind {place.behind}",
+        trainer_pb2.WAIT_REASON_AGENTS: f"too few agents for {place.slots_needed} slots",
+        trainer_pb2.WAIT_REASON_RUNS: "as many runs as may are at work",
+    }
+    return f"{place.position} in the queue: {why.get(place.reason, 'waits')}"
+
+
 def epochs_of(run: Run) -> int:
     """Returns the number of epochs a run is to take; 0 for runs without."""
     return run.spec.epochs if isinstance(run, trainer_pb2.TrainingRun) else 0

@@ -17,6 +17,7 @@ from common.cli.run_kinds import (
     full_name,
     result_of,
     state_of,
+    waits_for,
 )
 
 app = typer.Typer(
@@ -91,7 +92,7 @@ def _row(run: Run) -> tuple[str, ...]:
         run.name,
         state_of(run),
         f"{_done(run):.0f} %",
-        status.progress.stage,
+        waits_for(run) or status.progress.stage,
         text.moment(status.create_time),
         text.between(status.start_time, status.end_time),
         result_of(run),

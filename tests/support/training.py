@@ -37,7 +37,7 @@ from services.trainer.domain.specification import (
 )
 from services.trainer.worker.loop import Outcome
 from services.trainer.worker.main import build, train
-from services.trainer.worker.process import ProgressBoard, Task, WorkerContext
+from services.trainer.worker.process import ProgressBoard, WorkerContext, WorkerTask
 
 Array = npt.NDArray[np.generic]
 
@@ -115,7 +115,9 @@ class Desk:
         content = safetensors.torch.save({key: each.clone() for key, each in tensors.items()})
         return to_plain(put_artifact(self.store, f"runs/given/{name}", content, "application/x"))
 
-    def context(self, job: Job, *, task: Task = "train", checkpoint: str = "") -> WorkerContext:
+    def context(
+        self, job: Job, *, task: WorkerTask = "train", checkpoint: str = ""
+    ) -> WorkerContext:
         """Returns the context of a world of one."""
         commits = self.root / "commits" / job.training_run
         commits.mkdir(parents=True, exist_ok=True)

@@ -31,6 +31,7 @@ from services.trainer.domain.preparation import prepare
 
 _CANCEL_SECONDS = 0.05
 _PACKAGE_FRACTION = 0.97
+_TOLD_WAIT_NS = 1_000_000_000
 Owner = RunOwner[trainer_pb2.TrainingRun]
 
 
@@ -119,6 +120,7 @@ class Coordinator:
     async def _train(
         self, catalog: Catalog
     ) -> tuple[agents_pb2.TrainingFinished, agents_pb2.PackagePublished]:
+        self._tell_wait()
         job = await self._prepare(catalog)
         keys = await asyncio.to_thread(WorkerKeys, StoreSettings(), job)
         is_first = self._owner.attempt == 1
@@ -132,6 +134,13 @@ class Coordinator:
             if package is not None:
                 return finished, package
             self._journal.say("The trained state is lost with its hosts; training goes on.")
+
+    def _tell_wait(self) -> None:
+        """Says how long the run was in the queue before it had a process, if it was."""
+        status = self._run.status
+        waited = status.start_time.ToNanoseconds() - status.create_time.ToNanoseconds()
+        if self._owner.attempt == 1 and waited >= _TOLD_WAIT_NS:
+            self._journal.say(f"The run waited {waited / 1e9:.0f} s in the queue.")
 
     async def _prepare(self, catalog: Catalog) -> Job:
         """Stores the job file, while agents attach."""

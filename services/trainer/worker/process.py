@@ -22,7 +22,7 @@ from typing import Literal
 from aimass.trainer.v1 import agents_pb2
 from services.trainer.worker.memory import resident_bytes
 
-Task = Literal["train", "package", "save"]
+WorkerTask = Literal["train", "package", "save"]
 EXIT_FINISHED = 0
 """Training (or the package) is complete."""
 EXIT_FAULT = 1
@@ -268,7 +268,7 @@ class WorkerContext:
     rank: int
     size: int
     local_rank: int
-    task: Task
+    task: WorkerTask
     traceparent: str
     began_bytes: int = field(default_factory=resident_bytes)
 
@@ -319,7 +319,7 @@ class WorkerOrder:
     job_key: str
     checkpoint_key: str
     commit_dir: str
-    task: Task
+    task: WorkerTask
     traceparent: str
 
 

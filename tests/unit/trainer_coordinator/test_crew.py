@@ -38,7 +38,7 @@ def test_newest_commit_comes_first() -> None:
 
 
 def test_last_keeper_of_the_newest_commit_saves_it() -> None:
-    """Whoever goes with what nobody else has, and the store has not either, has to store it first."""
+    """Whoever goes with what neither another agent nor the store has must store it first."""
     going, staying = member("a", 30, leaving=True), member("b", 20)
     assert crews.last_keeper([staying, going], 25, 0.0) is going
     assert crews.last_keeper([staying, going], 30, 0.0) is None

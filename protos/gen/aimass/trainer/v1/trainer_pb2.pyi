@@ -913,6 +913,7 @@ class TrainingSpec(_message.Message):
     TARGETS_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     COMMUNICATION_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
     dataset_version: _builtins.str
     """The data: `datasets/{dataset}/versions/{version}`; `latest` stands for the newest version and is
     replaced by its number. Required.
@@ -964,7 +965,7 @@ class TrainingSpec(_message.Message):
 
     @_builtins.property
     def network(self) -> _network_pb2.NetworkSpec:
-        """The network. Default: `cnn` for images, `mlp` for tables."""
+        """The network. Default: `cnn` for images, `embedding_bag` where there is text, else `mlp`."""
 
     @_builtins.property
     def optimizer(self) -> Global___OptimizerSpec:
@@ -1040,6 +1041,10 @@ class TrainingSpec(_message.Message):
     def communication(self) -> Global___CommunicationSpec:
         """How workers add up their gradients."""
 
+    @_builtins.property
+    def text(self) -> Global___TextSpec:
+        """How texts become tokens. Default: as its fields say, where a feature is a column of text."""
+
     def __init__(
         self,
         *,
@@ -1073,10 +1078,11 @@ class TrainingSpec(_message.Message):
         targets: _abc.Iterable[_builtins.str] | None = ...,
         priority: Global___Priority.ValueType = ...,
         communication: Global___CommunicationSpec | None = ...,
+        text: Global___TextSpec | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "code", b"code", "commit_steps", b"commit_steps", "communication", b"communication", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "workers", b"workers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "code", b"code", "commit_steps", b"commit_steps", "communication", b"communication", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "text", b"text", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "code", b"code", "commit_steps", b"commit_steps", "communication", b"communication", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "precision", b"precision", "priority", b"priority", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "targets", b"targets", "task", b"task", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "code", b"code", "commit_steps", b"commit_steps", "communication", b"communication", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "precision", b"precision", "priority", b"priority", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "targets", b"targets", "task", b"task", "text", b"text", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -1249,6 +1255,45 @@ class OwnCode(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType_kind) -> _WhichOneofReturnType_kind | None: ...
 
 Global___OwnCode: _TypeAlias = OwnCode  # noqa: Y015
+
+@_typing.final
+class TextSpec(_message.Message):
+    """How columns of text become tokens: pairs of bytes that come often, learned from the training rows
+    (Sennrich et al., 2016). Several columns are joined, a line each. The tokenizer is part of the model
+    version (file `tokenizer`), whose ONNX twin takes numbers of tokens. A run with a parent or teacher
+    keeps that one's.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VOCABULARY_SIZE_FIELD_NUMBER: _builtins.int
+    MAX_LENGTH_FIELD_NUMBER: _builtins.int
+    vocabulary_size: _builtins.int
+    """Most tokens that are known, 300 to 65,536. Default: 4,096."""
+    max_length: _builtins.int
+    """Most tokens of a row, 2 to 4,096, the first of which marks the beginning; what is longer is cut
+    off. Default: a third of the letters that 95 % of the texts have at most, 16 to 256.
+    """
+    def __init__(
+        self,
+        *,
+        vocabulary_size: _builtins.int | None = ...,
+        max_length: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_max_length", b"_max_length", "_vocabulary_size", b"_vocabulary_size", "max_length", b"max_length", "vocabulary_size", b"vocabulary_size"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_length", b"_max_length", "_vocabulary_size", b"_vocabulary_size", "max_length", b"max_length", "vocabulary_size", b"vocabulary_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__max_length: _TypeAlias = _typing.Literal["max_length"]  # noqa: Y015
+    _WhichOneofArgType__max_length: _TypeAlias = _typing.Literal["_max_length", b"_max_length"]  # noqa: Y015
+    _WhichOneofReturnType__vocabulary_size: _TypeAlias = _typing.Literal["vocabulary_size"]  # noqa: Y015
+    _WhichOneofArgType__vocabulary_size: _TypeAlias = _typing.Literal["_vocabulary_size", b"_vocabulary_size"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_length) -> _WhichOneofReturnType__max_length | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__vocabulary_size) -> _WhichOneofReturnType__vocabulary_size | None: ...
+
+Global___TextSpec: _TypeAlias = TextSpec  # noqa: Y015
 
 @_typing.final
 class AugmentationSpec(_message.Message):
@@ -2576,8 +2621,8 @@ class OptimizerSpec(_message.Message):
     kind: Global___OptimizerKind.ValueType
     """Algorithm. Default: ADAM."""
     learning_rate: _builtins.float
-    """Learning rate of one worker, above 0 and at most 100. Default: 0.001 (SGD, and linear networks
-    with any algorithm: 0.01).
+    """Learning rate of one worker, above 0 and at most 100. Default: 0.001 (SGD, and `linear` and
+    `embedding_bag` with any algorithm: 0.01).
     """
     weight_decay: _builtins.float
     """Decay of weights, 0 to 1. Default: 0 (ADAMW: 0.01)."""
