@@ -49,7 +49,7 @@ async def conduct(
         coordinator_address=server.address,
         token=token,
         workers=run.spec.workers,
-        create_time_ns=run.status.create_time.ToNanoseconds(),
+        priority_time_ns=run.status.create_time.ToNanoseconds(),
         priority=run.spec.priority or trainer_pb2.PRIORITY_NORMAL,
     )
     recruiter = Recruiter(settings.trainer_address, settings.token, request, conductor)

@@ -52,7 +52,7 @@ def check_demand(demand: agents_pb2.RecruitRequest) -> None:
     workers = demand.workers
     if not 1 <= workers.min <= workers.wanted <= workers.max <= MAX_SLOTS:
         raise InvalidFieldError("workers", f"1 <= min <= wanted <= max <= {MAX_SLOTS} must hold")
-    _check_range("create_time_ns", demand.create_time_ns, 0)
+    _check_range("priority_time_ns", demand.priority_time_ns, 0)
     _check_range("priority", demand.priority, trainer_pb2.PRIORITY_LOW, trainer_pb2.PRIORITY_HIGH)
 
 

@@ -88,7 +88,7 @@ def demand_of(request: agents_pb2.RecruitRequest) -> Demand:
         wanted=request.workers.wanted,
         max=request.workers.max,
         priority=request.priority,
-        created=request.create_time_ns,
+        created=request.priority_time_ns,
     )
 
 

@@ -25,7 +25,7 @@ def demand(**changes: object) -> agents_pb2.RecruitRequest:
         coordinator_address="127.0.0.1:4000",
         token="t",
         workers=trainer_pb2.WorkerRange(min=1, wanted=2, max=2),
-        create_time_ns=1,
+        priority_time_ns=1,
         priority=trainer_pb2.PRIORITY_NORMAL,
     )
     return _changed(wanted, changes)
@@ -83,7 +83,7 @@ def test_wrong_place_is_refused(field: str, changes: dict[str, object]) -> None:
         ("token", {"token": ""}),
         ("workers", {"workers__min": 3}),
         ("workers", {"workers__max": 2**31 - 1}),
-        ("create_time_ns", {"create_time_ns": -1}),
+        ("priority_time_ns", {"priority_time_ns": -1}),
         ("priority", {"priority": 0}),
         ("priority", {"priority": 9}),
     ],

@@ -112,7 +112,7 @@ class RecruitRequest(_message.Message):
     COORDINATOR_ADDRESS_FIELD_NUMBER: _builtins.int
     TOKEN_FIELD_NUMBER: _builtins.int
     WORKERS_FIELD_NUMBER: _builtins.int
-    CREATE_TIME_NS_FIELD_NUMBER: _builtins.int
+    PRIORITY_TIME_NS_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
     FAULT_ANSWER_FIELD_NUMBER: _builtins.int
     training_run: _builtins.str
@@ -123,7 +123,7 @@ class RecruitRequest(_message.Message):
     """Where agents reach the coordinator, `host:port`."""
     token: _builtins.str
     """Bearer token that agents must show there."""
-    create_time_ns: _builtins.int
+    priority_time_ns: _builtins.int
     """Who is served first within a priority: creation time of the run in nanoseconds since the epoch."""
     priority: _trainer_pb2.Priority.ValueType
     """Who is served first. Required."""
@@ -143,13 +143,13 @@ class RecruitRequest(_message.Message):
         coordinator_address: _builtins.str = ...,
         token: _builtins.str = ...,
         workers: _trainer_pb2.WorkerRange | None = ...,
-        create_time_ns: _builtins.int = ...,
+        priority_time_ns: _builtins.int = ...,
         priority: _trainer_pb2.Priority.ValueType = ...,
         fault_answer: Global___FaultAnswer | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["fault_answer", b"fault_answer", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "coordinator_address", b"coordinator_address", "create_time_ns", b"create_time_ns", "fault_answer", b"fault_answer", "priority", b"priority", "token", b"token", "training_run", b"training_run", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempt", b"attempt", "coordinator_address", b"coordinator_address", "fault_answer", b"fault_answer", "priority", b"priority", "priority_time_ns", b"priority_time_ns", "token", b"token", "training_run", b"training_run", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
