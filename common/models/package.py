@@ -11,7 +11,7 @@ from aimass.catalog.v1 import model_pb2
 from common.artifacts.protocol import ObjectStore
 from common.models.preprocessing import Preprocessing
 from common.models.store import read_preprocessing
-from common.models.twin import Twin, output_name
+from common.models.twin import make_twin, output_name
 from common.models.vectors import Tensors, read_vectors, replay
 from common.models.weights import load_weights, load_weights_file
 from common.networks.modules import build_network
@@ -44,7 +44,7 @@ class LoadedModel:
         inputs = self._tokenized(inputs)
         tensors = [torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in names]
         with torch.no_grad():
-            output = Twin(self.network, self.preprocessing)(*tensors)
+            output = make_twin(self.network, self.preprocessing)(*tensors)
         return {output_name(self.preprocessing): output.numpy()}
 
     def _tokenized(self, inputs: Tensors) -> Tensors:

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from common.networks.specification import NetworkInput, Specification
 
-Task = Literal["classification", "regression", "multi_label"]
+Task = Literal["classification", "regression", "multi_label", "forecasting"]
 """What a network does."""
 PREPROCESSING, TOKENIZER = "preprocessing", "tokenizer"
 """Roles of a package's files."""
@@ -77,6 +77,20 @@ class TextColumns(Specification):
     tokenizer: str
 
 
+class SeriesColumn(Specification):
+    """A window of the target's past becomes values around its own mean, see `models.scaling`.
+
+    Attributes:
+        name: Column name.
+        window: Values before the first one to forecast.
+        season: Steps after which the pattern comes again; 1 for none.
+    """
+
+    name: str
+    window: int = Field(ge=1)
+    season: int = Field(1, ge=1)
+
+
 class Target(Specification):
     """What is predicted.
 
@@ -84,9 +98,10 @@ class Target(Specification):
         name: Column name; of several labels the first one's.
         task: What a network does with it.
         classes: In the order of the network's outputs, class labels (classification) or the columns
-            of labels (multi-label); empty for regression.
+            of labels (multi-label); empty for values.
         mean: The network's output is `(value - mean) / scale` (regression).
         scale: See `mean`.
+        horizon: Steps to forecast (forecasting).
     """
 
     name: str
@@ -94,11 +109,12 @@ class Target(Specification):
     classes: tuple[str, ...] = ()
     mean: float = 0.0
     scale: float = Field(1.0, gt=0)
+    horizon: int = Field(1, ge=1)
 
     @property
     def outputs(self) -> int:
         """Number of outputs of the network."""
-        return len(self.classes) if self.has_probabilities else 1
+        return len(self.classes) if self.has_probabilities else self.horizon
 
     @property
     def has_probabilities(self) -> bool:
@@ -114,6 +130,7 @@ class Preprocessing(Specification):
         categorical: Categorical and boolean columns, in the order of `categories`.
         image: The image column; None for tables.
         text: Text columns, the network's input `tokens`; None where there are none.
+        series: The column that is forecast from its past; None for others.
         target: What is predicted.
     """
 
@@ -121,6 +138,7 @@ class Preprocessing(Specification):
     categorical: tuple[CategoricalColumn, ...] = ()
     image: ImageColumn | None = None
     text: TextColumns | None = None
+    series: SeriesColumn | None = None
     target: Target
 
     @property
@@ -132,6 +150,7 @@ class Preprocessing(Specification):
             image_shape=self.image.shape if self.image else (),
             text_length=self.text.max_length if self.text else 0,
             vocabulary_size=self.text.vocabulary_size if self.text else 0,
+            window=self.series.window if self.series else 0,
         )
 
     @property

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from aimass.catalog.v1 import model_pb2
 from common.models.onnx_session import onnx_session
 from common.models.preprocessing import Preprocessing
+from common.models.scaling import scaled
 
 PROBABILITIES = "probabilities"
 PREDICTION = "prediction"
@@ -66,6 +67,36 @@ class Twin(nn.Module):
             return (value.float() - self.means) / self.scales
         known = torch.where(torch.isnan(value), self.means, value)
         return ((known - self.means) / self.scales).float()
+
+
+class SeriesTwin(nn.Module):
+    """A network of series with its scaling in front and the target's units behind.
+
+    It takes `series`, raw values float64 [rows, window], oldest first, NaN for missing. It gives
+    the values that follow, float32 [rows, horizon].
+    """
+
+    def __init__(self, network: nn.Module, preprocessing: Preprocessing) -> None:
+        """Wraps a network, which is put into evaluation mode."""
+        super().__init__()
+        assert preprocessing.series is not None
+        self.network = network
+        self._series = preprocessing.series
+        self._horizon = preprocessing.target.outputs
+        self.eval()
+
+    def forward(self, *raw: Tensor) -> Tensor:
+        """Returns the forecasts."""
+        (series,) = raw
+        inputs, baseline, scale = scaled(series, self._series, self._horizon)
+        output: Tensor = self.network(inputs)
+        return (output.double() * scale + baseline).float()
+
+
+def make_twin(network: nn.Module, preprocessing: Preprocessing) -> nn.Module:
+    """Returns a network that takes raw values and gives what the target means."""
+    kind = Twin if preprocessing.series is None else SeriesTwin
+    return kind(network, preprocessing)
 
 
 @dataclass(frozen=True)
@@ -148,6 +179,7 @@ def signature(preprocessing: Preprocessing) -> model_pb2.Signature:
         "categories": ("int64", [len(preprocessing.categorical)]),
         "image": ("uint8", list(preprocessing.image.shape) if preprocessing.image else []),
         "tokens": ("int64", [preprocessing.text.max_length] if preprocessing.text else []),
+        "series": ("float64", [preprocessing.series.window] if preprocessing.series else []),
     }
     inputs = [
         model_pb2.TensorSpec(name=name, dtype=shapes[name][0], shape=[-1, *shapes[name][1]])

@@ -12,7 +12,7 @@ from aimass.catalog.v1 import dataset_pb2
 from common.artifacts.blobs import put_artifact
 from common.artifacts.protocol import ObjectStore
 from common.data.messages import counts_to_proto, schema_to_proto
-from common.data.schema import Column, ColumnType, NumericStatistics, Schema, Task
+from common.data.schema import Column, ColumnType, NumericStatistics, Schema, Task, TimeSeries
 from common.data.shards import PARQUET_MEDIA_TYPE, ShardWriter
 from common.data.storage import storage_field
 
@@ -34,6 +34,7 @@ def store_dataset(
     *,
     target: str = "",
     targets: Sequence[str] = (),
+    time_series: TimeSeries | None = None,
     task: Task,
     name: str = "datasets/sample/versions/1",
 ) -> dataset_pb2.DatasetVersion:
@@ -43,10 +44,12 @@ def store_dataset(
         store: Where to.
         directory: For temporary files.
         columns: Values by column name: floats (NaN is missing), labels (object; None is missing),
-            texts (see `text_array`), booleans, or unsigned bytes [rows, channels, height, width].
+            texts (see `text_array`), booleans, moments, or unsigned bytes [rows, channels, height,
+            width].
         parts: Part of the split of each row.
         target: Name of the target column.
         targets: Of several targets all their names.
+        time_series: Which columns make time series.
         task: What is to be learned.
         name: Resource name.
 
@@ -58,6 +61,7 @@ def store_dataset(
         task=task,
         target=target or next(iter(targets), ""),
         targets=tuple(targets),
+        time_series=time_series,
     )
     arrays = {key: _arrow(values) for key, values in columns.items()}
     storage = pa.schema(
@@ -89,6 +93,8 @@ def store_dataset(
 def _column(name: str, values: Array) -> Column:
     if values.ndim == 4:
         return Column(name, ColumnType.IMAGE, shape=values.shape[1:])
+    if values.dtype.kind == "M":
+        return Column(name, ColumnType.TIMESTAMP, distinct_count=len(np.unique(values)))
     if values.dtype == np.bool_:
         return Column(name, ColumnType.BOOLEAN, distinct_count=len(np.unique(values)))
     if values.dtype.kind == _TEXT_KIND:

@@ -24,7 +24,7 @@ from services.trainer.domain.estimate import Estimate, estimate
 from services.trainer.domain.origins import PARENT, TEACHER, TrainedNetwork
 from services.trainer.domain.outliers.resolution import Scan, resolve_outliers, unknown_scan
 from services.trainer.domain.own_code import keep_files
-from services.trainer.domain.resolution import resolve_against_data
+from services.trainer.domain.resolution import example_counts, resolve_against_data
 from services.trainer.domain.specification import (
     FIELD,
     OutlierTreatment,
@@ -96,7 +96,7 @@ class Validator:
         taught = teacher.network if teacher is not None else None
         written = write_specification(resolved)
         factor = calibration(written, earlier)
-        needs = estimate(resolved, data.counts, taught, factor)
+        needs = estimate(resolved, example_counts(resolved, data), taught, factor)
         return trainer_pb2.TrainingRun(spec=written, estimate=_estimate_message(needs))
 
     async def _data(self, name: str) -> KnownDataset:

@@ -20,7 +20,7 @@ from common.artifacts.protocol import ObjectStore
 from common.artifacts.reference import ArtifactReference
 from common.data.cache import HostCache
 from common.data.messages import schema_from_proto
-from common.data.schema import KnownDataset, SplitCounts, Task
+from common.data.schema import KnownDataset, SplitCounts, Task, TimeSeries
 from common.data.shards import PARQUET_MEDIA_TYPE
 from common.models.store import read_preprocessing
 from common.networks.specification import from_proto
@@ -80,6 +80,24 @@ class Desk:
         """Stores a data set version for multi-label."""
         return store_dataset(
             self.store, self.root, columns, parts, targets=targets, task=Task.MULTI_LABEL
+        )
+
+    def series(
+        self,
+        columns: Mapping[str, Array],
+        parts: npt.NDArray[np.uint8],
+        target: str,
+        time_series: TimeSeries | None,
+    ) -> dataset_pb2.DatasetVersion:
+        """Stores a data set version of time series."""
+        return store_dataset(
+            self.store,
+            self.root,
+            columns,
+            parts,
+            target=target,
+            task=Task.FORECASTING,
+            time_series=time_series,
         )
 
     def scan(

@@ -281,6 +281,9 @@ def training_rows(rows: slice, parts: Parts) -> Bools:
 
 def columns_needed(specification: TrainingSpecification) -> Sequence[str]:
     """Returns the columns that a run reads."""
+    if specification.forecast is not None:
+        forecast = specification.forecast
+        return [specification.target, forecast.time_column, *forecast.series_columns]
     weight = [specification.weight_column] if specification.weight_column else []
     return [*specification.features, *specification.target_columns, *weight]
 

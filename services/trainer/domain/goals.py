@@ -20,10 +20,12 @@ class Goal:
     Attributes:
         task: What a network does.
         columns: The target; of several labels their columns.
+        horizon: Steps to forecast; 1 where there is nothing of the kind.
     """
 
     task: Task
     columns: tuple[Column, ...]
+    horizon: int = 1
 
     @property
     def target(self) -> Column:
@@ -45,8 +47,8 @@ class Goal:
     @property
     def outputs(self) -> int:
         """Number of outputs of the network."""
-        if self.task == "regression":
-            return 1
+        if self.task in ("regression", "forecasting"):
+            return self.horizon
         if self.task == "multi_label":
             return len(self.columns)
         return 2 if self.target.type is ColumnType.BOOLEAN else _class_count(self.target)
@@ -65,6 +67,12 @@ def goal_of(specification: TrainingSpecification, schema: Schema) -> Goal:
     if _wants_labels(specification, schema):
         return Goal("multi_label", _labels(specification, schema))
     target = _target(specification, schema)
+    if _wants_forecasts(specification, schema):
+        if target.type is not ColumnType.NUMERIC:
+            raise _error(
+                "target", f"Forecasts are of numbers and `{target.name}` is {target.type}."
+            )
+        return Goal("forecasting", (target,))
     return Goal(_task(specification, schema, target), (target,))
 
 
@@ -83,6 +91,17 @@ def _wants_labels(specification: TrainingSpecification, schema: Schema) -> bool:
         return task == "multi_label"
     is_own = not specification.target and schema.task is DataTask.MULTI_LABEL
     return bool(specification.targets) or is_own
+
+
+def _wants_forecasts(specification: TrainingSpecification, schema: Schema) -> bool:
+    """Whether the future of series is to be found."""
+    task = specification.task
+    if specification.forecast is not None and task not in (None, "forecasting"):
+        raise _error("forecast", f"Is for FORECASTING, not for {task.upper()}; leave it out.")
+    if task is not None or specification.forecast is not None:
+        return task in (None, "forecasting")
+    is_own = specification.target in ("", schema.target)
+    return is_own and schema.task is DataTask.FORECASTING
 
 
 def _labels(specification: TrainingSpecification, schema: Schema) -> tuple[Column, ...]:
@@ -166,13 +185,6 @@ def _task(specification: TrainingSpecification, schema: Schema, target: Column) 
 
 
 def _default_task(schema: Schema, target: Column) -> Task:
-    if schema.task is DataTask.FORECASTING:
-        raise _error(
-            "task",
-            f"The data set's task, {schema.task}, cannot be trained; set CLASSIFICATION or "
-            "REGRESSION to predict its target alone.",
-            reason="TASK_NOT_SUPPORTED",
-        )
     is_own = target.name == schema.target and len(schema.targets) <= 1
     if is_own and schema.task in (DataTask.CLASSIFICATION, DataTask.REGRESSION):
         return "classification" if schema.task is DataTask.CLASSIFICATION else "regression"

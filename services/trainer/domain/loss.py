@@ -103,12 +103,13 @@ def resolved_loss(loss: Loss | None, task: Task, field: str) -> Loss | None:
     if loss.regression == "huber":
         delta = loss.huber_delta or DEFAULT_HUBER_DELTA
         return loss.model_copy(update={"huber_delta": delta})
-    return loss if loss.chosen and loss.regression != "squared" else None
+    plain = "absolute" if task == "forecasting" else "squared"
+    return loss if loss.chosen and loss.regression != plain else None
 
 
 def _foreign(loss: Loss, task: Task) -> frozenset[str]:
     """Returns what a loss says that the task has not."""
-    if task == "regression":
+    if task in ("regression", "forecasting"):
         return loss.chosen - _OF_VALUES
     return loss.chosen & (_OF_VALUES | (_OF_ONE_CLASS if task == "multi_label" else frozenset()))
 

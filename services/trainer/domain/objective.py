@@ -16,6 +16,7 @@ from services.trainer.domain.criteria import (
     label_criterion,
     value_criterion,
 )
+from services.trainer.domain.forecasts.objective import Forecasting, forecast_criterion
 from services.trainer.domain.loss import Loss, check_labels
 from services.trainer.domain.plain_objectives import (
     Classification,
@@ -42,7 +43,7 @@ class Objective(Protocol):
         Args:
             output: What the network gave, shape (rows, outputs).
             target: Class codes, or standardised values, shape (rows,); shares of classes, or truth
-                of labels, 0 to 1, shape (rows, outputs).
+                of labels, 0 to 1, shape (rows, outputs); of forecasts see `Forecasting`.
         """
         ...
 
@@ -138,8 +139,9 @@ def make_objectives(target: Target, loss: Loss | None, class_shares: ClassShares
     plain = _plain(target)
     if loss is None:
         return Objectives(plain, plain)
-    if target.task == "regression":
-        chosen = ChosenLoss(plain, value_criterion(loss))
+    if not target.has_probabilities:
+        of_values = forecast_criterion if target.task == "forecasting" else value_criterion
+        chosen = ChosenLoss(plain, of_values(loss))
         return Objectives(chosen, chosen)
     check_labels(loss, target.classes, f"{FIELD}.loss")
     if target.task == "multi_label":
@@ -159,4 +161,6 @@ def _plain(target: Target) -> Objective:
         return Regression(target.scale)
     if target.task == "multi_label":
         return MultiLabel(target.outputs)
+    if target.task == "forecasting":
+        return Forecasting()
     return Classification()

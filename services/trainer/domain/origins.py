@@ -90,6 +90,11 @@ def _check_data(
         raise _error(field, f"{trained.name} was trained on the features {names}.")
     if resolved.task != expected.target.task:
         raise _error(field, f"{trained.name} does {expected.target.task}, not {resolved.task}.")
+    series, forecast = expected.series, resolved.forecast
+    if series is not None and forecast is not None and series.season != forecast.season:
+        raise _error(
+            field, f"{trained.name} goes on from a season of {series.season}; set it in `forecast`."
+        )
     unknown = sorted(set(goal.classes) - set(expected.target.classes))
     if unknown:
         raise _error(field, f"{trained.name} does not know the class `{unknown[0]}`.")

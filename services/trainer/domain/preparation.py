@@ -10,6 +10,7 @@ from common.data.reader import stream_columns
 from common.models.preprocessing import Preprocessing
 from common.models.store import read_preprocessing
 from services.trainer.domain.fitting import columns_needed, fit_preprocessing
+from services.trainer.domain.forecasts.specification import forecast_preprocessing
 from services.trainer.domain.job import Job, write_job
 from services.trainer.domain.outliers.preparation import prepare_outliers
 from services.trainer.domain.specification import TrainingSpecification, read_specification
@@ -72,5 +73,7 @@ def _preprocessing(
 ) -> Preprocessing:
     if known is not None:
         return read_preprocessing(known, store)
+    if specification.forecast is not None:
+        return forecast_preprocessing(specification.target, specification.forecast)
     batches = stream_columns(dataset_version, store, columns_needed(specification))
     return fit_preprocessing(specification, schema_from_proto(dataset_version.schema), batches)

@@ -4,6 +4,7 @@ Needs the schema only, no data: it runs before a run is created.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from common.data.schema import (
     LABEL_TYPES,
@@ -11,6 +12,7 @@ from common.data.schema import (
     ColumnType,
     KnownDataset,
     Schema,
+    SplitCounts,
     require_column,
 )
 from common.errors import InvalidFieldError
@@ -19,6 +21,7 @@ from common.networks import specification as networks
 from common.networks.kinds.base import Data
 from common.networks.specification import CustomNetwork, NetworkInput, NetworkSpecification
 from services.trainer.domain.augmentation.specification import resolved_augmentation
+from services.trainer.domain.forecasts.resolution import resolved_forecast, window_counts
 from services.trainer.domain.goals import Goal, goal_of
 from services.trainer.domain.loss import check_labels, resolved_loss
 from services.trainer.domain.optimisation import resolved_optimizer, resolved_schedule
@@ -34,6 +37,7 @@ from services.trainer.domain.text import TextSettings, resolved_text
 _DEFAULT_KINDS: dict[Data, str] = {
     "a table": "mlp",
     "images": "cnn",
+    "time series": "nbeats",
     "texts": "embedding_bag",
 }
 _TABLE_TYPES = LABEL_TYPES | {ColumnType.NUMERIC}
@@ -65,13 +69,19 @@ def resolve_against_data(
         raise _error("dataset_version", f"{data.name} has no training rows; split it otherwise.")
     goal = goal_of(specification, data.schema)
     _check_weight_column(specification, data.schema, goal)
-    features = _features(specification, data.schema, goal)
     known = parent or teacher
+    forecast, features = None, tuple[str, ...]()
+    if goal.task == "forecasting":
+        forecast = resolved_forecast(specification, data)
+        goal = replace(goal, horizon=forecast.horizon or 1)
+    else:
+        features = _features(specification, data.schema, goal)
     columns = [data.schema.column(name) for name in features]
     text = resolved_text(
         specification.text, columns, known.preprocessing if known else None, f"{FIELD}.text"
     )
-    network = _network(specification, columns, text, goal.outputs)
+    taken = _taken(columns, text) if forecast is None else NetworkInput(window=forecast.window or 1)
+    network = _network(specification, taken, goal.outputs)
     _check_training(specification, goal.task)
     loss = resolved_loss(specification.loss, goal.task, f"{FIELD}.loss")
     # Of numbers that are classes only the data know all labels: workers look at those.
@@ -85,6 +95,7 @@ def resolve_against_data(
             "targets": goal.names if goal.task == "multi_label" else (),
             "task": goal.task,
             "features": features,
+            "forecast": forecast,
             "network": network,
             "optimizer": resolved_optimizer(specification.optimizer, network.kind),
             "schedule": resolved_schedule(specification.schedule, specification.early_stopping),
@@ -103,6 +114,13 @@ def resolve_against_data(
     )
     check_origins(resolved, goal, parent, teacher)
     return resolved
+
+
+def example_counts(resolved: TrainingSpecification, data: KnownDataset) -> SplitCounts:
+    """Returns how many rows, or about how many windows, an epoch, validation and test have."""
+    if resolved.forecast is None:
+        return data.counts
+    return window_counts(resolved.forecast, data)
 
 
 def _error(name: str, description: str, reason: str = "") -> InvalidFieldError:
@@ -171,19 +189,20 @@ def _usable(schema: Schema, outcomes: set[str]) -> str:
     return f"; it takes {', '.join(found[:20])}{more}" if found else ""
 
 
-def _network(
-    specification: TrainingSpecification,
-    columns: Sequence[Column],
-    text: TextSettings | None,
-    outputs: int,
-) -> NetworkSpecification:
+def _taken(columns: Sequence[Column], text: TextSettings | None) -> NetworkInput:
+    """Returns what a network takes in of the feature columns."""
     images = [column for column in columns if column.type is ColumnType.IMAGE]
     if images and len(columns) > 1:
         raise _error(
             "features",
             f"A network takes one image column alone; list `{images[0].name}` only, or no image.",
         )
-    taken = network_input(columns, text)
+    return network_input(columns, text)
+
+
+def _network(
+    specification: TrainingSpecification, taken: NetworkInput, outputs: int
+) -> NetworkSpecification:
     network = specification.network
     _check_code(specification)
     if specification.code is not None:
@@ -225,10 +244,11 @@ def _known_classes(goal: Goal, trained: TrainedNetwork | None) -> tuple[str, ...
 
 
 def _check_training(specification: TrainingSpecification, task: Task) -> None:
-    if specification.monitor == "accuracy" and task == "regression":
-        raise _error("monitor", "Regression has no accuracy; monitor LOSS.")
+    has_classes = task in ("classification", "multi_label")
+    if specification.monitor == "accuracy" and not has_classes:
+        raise _error("monitor", f"{task.capitalize()} has no accuracy; monitor LOSS.")
     distillation = specification.distillation
-    if distillation is not None and distillation.temperature and task == "regression":
+    if distillation is not None and distillation.temperature and not has_classes:
         raise _error("distillation.temperature", "Only classes have a temperature; leave it out.")
     warmup = specification.schedule.warmup
     if warmup is not None and warmup.epochs > specification.epochs:

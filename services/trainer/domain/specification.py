@@ -16,6 +16,7 @@ from common.networks.specification import NetworkSpecification, Specification
 from common.protobuf import from_plain, resolve
 from services.trainer.domain.augmentation.specification import Augmentation, augmentation_problems
 from services.trainer.domain.communication import Communication, communication_problems
+from services.trainer.domain.forecasts.specification import Forecast
 from services.trainer.domain.loss import Loss, loss_problems
 from services.trainer.domain.optimisation import (
     EarlyStopping,
@@ -129,6 +130,7 @@ class TrainingSpecification(Specification):
     code: OwnCode | None = None
     targets: tuple[str, ...] = Field((), max_length=1_000)
     text: TextSettings | None = None
+    forecast: Forecast | None = None
 
     @property
     def target_columns(self) -> tuple[str, ...]:
@@ -218,7 +220,7 @@ def resolved_distillation(
     if distillation is None:
         return None
     changes: dict[str, object] = {"teacher_model_version": teacher}
-    if task != "regression":
+    if task in ("classification", "multi_label"):
         changes["temperature"] = distillation.temperature or DEFAULT_TEMPERATURE
     return distillation.model_copy(update=changes)
 

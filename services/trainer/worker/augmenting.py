@@ -33,7 +33,7 @@ from services.trainer.domain.augmentation.policies import Interpolation
 from services.trainer.domain.augmentation.specification import Augmentation
 from services.trainer.domain.augmentation.tables import SimilarTargets, nearest, steps
 from services.trainer.domain.augmentation.windows import SERIES
-from services.trainer.worker.data import Batch, TrainingRows
+from services.trainer.worker.data import Batch, Examples
 
 Rows = npt.NDArray[np.int64]
 # Branches of a row's draws; those of policies are their places in the list.
@@ -58,7 +58,7 @@ class StepRows:
 class Augmenter:
     """Changes rows."""
 
-    def __init__(self, data: TrainingRows, augmentation: Augmentation, seed: int) -> None:
+    def __init__(self, data: Examples, augmentation: Augmentation, seed: int) -> None:
         """Prepares the policies.
 
         Args:

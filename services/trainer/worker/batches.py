@@ -11,7 +11,7 @@ from services.trainer.domain.estimate import steps_per_epoch
 from services.trainer.domain.sampling import EvenSampler, global_batch, rank_slice
 from services.trainer.domain.specification import TrainingSpecification
 from services.trainer.worker.augmenting import Augmenter, StepRows
-from services.trainer.worker.data import Batch, TrainingRows
+from services.trainer.worker.data import Batch, Examples
 
 Rows = npt.NDArray[np.int64]
 
@@ -45,7 +45,7 @@ class Batches:
     """Knows what a worker trains on in each step of a stage."""
 
     def __init__(
-        self, data: TrainingRows, specification: TrainingSpecification, rank: int, size: int
+        self, data: Examples, specification: TrainingSpecification, rank: int, size: int
     ) -> None:
         """Takes what decides on it.
 

@@ -25,7 +25,8 @@ from services.trainer.domain.job import Job
 from services.trainer.domain.outliers.comparison import Comparison, compare
 from services.trainer.domain.outliers.marks import NO_FOLD, Marks, RowChoice, Rows
 from services.trainer.domain.specification import FIELD, USES, TrainingSpecification, Use
-from services.trainer.worker.data import TrainingRows
+from services.trainer.worker.data import Examples, TrainingRows
+from services.trainer.worker.series import SeriesWindows
 from services.trainer.worker.state import StagePlace
 from services.trainer.worker.tokens import cached_tokens
 
@@ -49,7 +50,7 @@ class Stage:
     use: Use
     fold: int
     job: Job
-    rows: TrainingRows
+    rows: Examples
     held_out: Rows
 
     @property
@@ -105,15 +106,20 @@ class Course:
         use, fold = self._use_and_fold(place)
         choice = self._choice(use, fold)
         job = self._stage_job(use, fold)
-        text = job.preprocessing.text
-        tokens = None if text is None else self._tokens(text)
-        rows = TrainingRows(self._dataset, job.preprocessing, job.specification, choice, tokens)
+        rows = self._rows(job, choice)
         if len(rows.training) == 0:
             raise InvalidFieldError(
                 f"{FIELD}.outliers", "The scan marks every training row; use DOWN_WEIGHT or KEEP."
             )
         held_out = choice.held_out if choice is not None else np.zeros(0, np.int64)
         return Stage(place, use, fold, job, rows, held_out)
+
+    def _rows(self, job: Job, choice: RowChoice | None) -> Examples:
+        if job.specification.forecast is not None:
+            return SeriesWindows(self._dataset, job.preprocessing, job.specification)
+        text = job.preprocessing.text
+        tokens = None if text is None else self._tokens(text)
+        return TrainingRows(self._dataset, job.preprocessing, job.specification, choice, tokens)
 
     def after(self, stage: Stage, score: float) -> StagePlace:
         """Returns the place that follows a trial with this score."""

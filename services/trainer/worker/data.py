@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +24,7 @@ RESIDENT_BYTES = 512 * 1024**2
 
 Source = Callable[[npt.NDArray[np.int64]], Tensor]
 Weights = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,48 @@ class Batch:
             return self
         inputs = tuple(tensor.to(device) for tensor in self.inputs)
         return Batch(inputs, self.target.to(device), self.weight.to(device))
+
+
+class Examples(Protocol):
+    """What a network learns from, by number: rows of a table, images, or windows of series.
+
+    Attributes:
+        training: Numbers to train on; one that is there twice comes twice an epoch.
+        validation: Numbers to validate on; may be empty.
+        test: Numbers to report on at the end; may be empty.
+        preprocessing: What turns them into inputs.
+        names: Of the network's inputs, in order.
+    """
+
+    training: Numbers
+    validation: Numbers
+    test: Numbers
+    preprocessing: Preprocessing
+    names: tuple[str, ...]
+
+    def batch(self, rows: Numbers) -> Batch:
+        """Returns some of them as a network takes them."""
+        ...
+
+    def raw(self, rows: Numbers) -> dict[str, Tensor]:
+        """Returns some of them by input name, as the ONNX twin takes them."""
+        ...
+
+    def weights(self, rows: Numbers) -> Weights:
+        """Returns the weight of each of these."""
+        ...
+
+    def targets(self, rows: Numbers) -> Values:
+        """Returns the class code or value of each of these, shape (rows,)."""
+        ...
+
+    def training_classes(self) -> Numbers:
+        """Returns the class code of each one to train on."""
+        ...
+
+    def class_shares(self, *, evenly: bool = False) -> npt.NDArray[np.float64]:
+        """See `ClassShares`."""
+        ...
 
 
 class TrainingRows:

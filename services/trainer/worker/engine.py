@@ -19,7 +19,7 @@ from services.trainer.domain.specification import TrainingSpecification
 from services.trainer.worker.arithmetic import CPU, Arithmetic
 from services.trainer.worker.averaging import WeightAverage
 from services.trainer.worker.batches import Batches, Share
-from services.trainer.worker.data import Batch, TrainingRows
+from services.trainer.worker.data import Batch, Examples
 from services.trainer.worker.exchange import make_exchange
 from services.trainer.worker.flat import FlatNetwork
 from services.trainer.worker.pupil import Pupil
@@ -56,7 +56,7 @@ class Engine:
         self,
         pupil: Pupil,
         objectives: Objectives,
-        rows: TrainingRows,
+        rows: Examples,
         specification: TrainingSpecification,
         reducer: Reducer,
         rank: int,
@@ -248,7 +248,7 @@ class Engine:
 def evaluate(
     network: nn.Module,
     objective: Objective,
-    data: TrainingRows,
+    data: Examples,
     rows: npt.NDArray[np.int64],
     at_once: int,
     beat: Callable[[], None],

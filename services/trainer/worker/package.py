@@ -20,12 +20,12 @@ from common.artifacts.blobs import put_artifact
 from common.artifacts.protocol import ObjectStore
 from common.models.preprocessing import Preprocessing, preprocessing_files
 from common.models.store import TEST_VECTORS
-from common.models.twin import Twin, export_twin, output_name, signature
+from common.models.twin import export_twin, make_twin, output_name, signature
 from common.networks.specification import to_proto
 from services.trainer.domain.estimate import evaluation_rows
 from services.trainer.domain.job import Job
 from services.trainer.domain.objective import make_objectives
-from services.trainer.worker.data import TrainingRows
+from services.trainer.worker.data import Examples
 from services.trainer.worker.engine import evaluate
 from services.trainer.worker.flat import FlatNetwork
 from services.trainer.worker.own_code.network import make_network
@@ -43,6 +43,7 @@ TASKS = {
     "classification": dataset_pb2.TASK_CLASSIFICATION,
     "regression": dataset_pb2.TASK_REGRESSION,
     "multi_label": dataset_pb2.TASK_MULTI_LABEL,
+    "forecasting": dataset_pb2.TASK_FORECASTING,
 }
 
 
@@ -55,7 +56,7 @@ class _File:
 
 
 def build_package(
-    job: Job, state: RunState, rows: TrainingRows, store: ObjectStore, beat: Callable[[], None]
+    job: Job, state: RunState, rows: Examples, store: ObjectStore, beat: Callable[[], None]
 ) -> model_pb2.ModelVersion:
     """Builds and stores the package of the best epoch.
 
@@ -73,7 +74,7 @@ def build_package(
     metrics = state.best_metrics | _test_metrics(job, network, rows, beat)
     samples = rows.raw(sample_rows(rows))
     name = output_name(job.preprocessing)
-    twin = export_twin(Twin(network, job.preprocessing), samples, name)
+    twin = export_twin(make_twin(network, job.preprocessing), samples, name)
     metrics[ONNX_ERROR_METRIC] = twin.max_error
     files = [
         _File("weights", "weights.safetensors", _BINARY, _weights(network)),
@@ -125,7 +126,7 @@ def environment() -> dict[str, str]:
 
 
 def _test_metrics(
-    job: Job, network: nn.Module, rows: TrainingRows, beat: Callable[[], None]
+    job: Job, network: nn.Module, rows: Examples, beat: Callable[[], None]
 ) -> dict[str, float]:
     if len(rows.test) == 0:
         return {}
@@ -136,7 +137,7 @@ def _test_metrics(
     return {f"test/{name}": value for name, value in objective.metrics(sums.tolist()).items()}
 
 
-def sample_rows(rows: TrainingRows) -> npt.NDArray[np.int64]:
+def sample_rows(rows: Examples) -> npt.NDArray[np.int64]:
     """Returns the rows of the test vectors.
 
     At least two, if need be the same one twice: the exporter takes a size of 1 for a constant.

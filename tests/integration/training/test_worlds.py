@@ -13,9 +13,10 @@ import safetensors.torch
 import torch
 from google.protobuf import json_format
 
+from aimass.catalog.v1 import dataset_pb2
 from aimass.trainer.v1 import agents_pb2, trainer_pb2
 from common.artifacts import ObjectStore
-from common.data.schema import Task
+from common.data.schema import Task, TimeSeries
 from common.models.store import read_part
 from common.testing.minio import MinioServer
 from services.trainer.domain.job import Job
@@ -220,20 +221,7 @@ def test_ways_of_optimising_survive_changes_of_the_world(worlds: Worlds) -> None
         "schedule": {"one_cycle": {}},
         "epochs": 6,
     }
-    alone, changing = (desk.job(data, spec, run=run) for run in ("one", "more"))
-    endings = worlds.run(
-        worlds.world(alone, size=1),
-        worlds.world(changing, size=3, kill_at=7),
-        worlds.world(changing, size=1, kill_at=17),
-        worlds.world(changing, size=2),
-    )
-    assert [ending.exit_codes for ending in endings] == [[0], [-9] * 3, [-9], [0, 0]]
-    assert "from step 0" not in str(endings[2].reports) + str(endings[3].reports)
-    np.testing.assert_allclose(worlds.history(changing), worlds.history(alone), rtol=2e-3)
-    made = [desk.package(each) for each in (alone, changing)]
-    one, more = (safetensors.torch.load(read_part(each, "weights", desk.store)) for each in made)
-    for name, each in one.items():
-        torch.testing.assert_close(more[name], each, rtol=1e-2, atol=1e-4)
+    assert_the_world_does_not_matter(worlds, data, spec)
 
 
 def test_augmented_rows_survive_changes_of_the_world(worlds: Worlds) -> None:
@@ -344,6 +332,66 @@ def test_adasum_does_what_its_formula_says(worlds: Worlds) -> None:
     content = (desk.context(once).commit_dir / "commit.safetensors").read_bytes()
     weights = Snapshot.from_bytes(content).tensors["parameters"]
     torch.testing.assert_close(weights.double(), -0.05 * combined, rtol=1e-4, atol=1e-6)
+
+
+def test_several_labels_survive_changes_of_the_world(worlds: Worlds) -> None:
+    """Protects labels: sums of each are added up over one, three and two workers alike."""
+    desk = worlds.desk
+    table = columns(151)
+    values = table.pop("y").astype(np.float64)
+    labels = {"large": values > 1.8, "small": values < 1.0}
+    data = desk.labelled({**table, **labels}, split_parts(151), tuple(labels))
+    spec = {
+        **SPEC,
+        "network": {"mlp": {"hidden_widths": [16]}},
+        "loss": {"class_weighting": "balanced"},
+        "epochs": 6,
+    }
+    assert_the_world_does_not_matter(worlds, data, spec)
+
+
+def test_forecasts_survive_changes_of_the_world(worlds: Worlds) -> None:
+    """Protects windows: one, three and two workers see the same ones in each step."""
+    hours = 120
+    step = np.arange(hours)
+    noise = np.random.default_rng(4).normal(size=2 * hours)
+    table = {
+        "time": np.tile(np.datetime64("2024-01-01", "us") + step * np.timedelta64(1, "h"), 2),
+        "shop": np.repeat(np.array(["a", "b"], object), hours),
+        "y": np.concatenate([np.sin(step / 4), 50 * np.cos(step / 4)]) + 0.1 * noise,
+    }
+    shops = TimeSeries("time", "shop", (), "h", 2)
+    data = worlds.desk.series(table, np.zeros(2 * hours, np.uint8), "y", shops)
+    spec = {
+        "forecast": {"horizon": 4, "window": 24},
+        "network": {"tcn": {"channels": [4, 4]}},
+        "workers": {"min": 2},
+        "batch_size": 1_021,
+        "epochs": 6,
+        "commit_steps": 3,
+    }
+    assert_the_world_does_not_matter(worlds, data, spec)
+
+
+def assert_the_world_does_not_matter(
+    worlds: Worlds, data: dataset_pb2.DatasetVersion, spec: dict[str, object]
+) -> None:
+    """Trains with one worker, and with three, one and two; checks that the weights are the same."""
+    desk = worlds.desk
+    alone, changing = (desk.job(data, spec, run=run) for run in ("one", "more"))
+    endings = worlds.run(
+        worlds.world(alone, size=1),
+        worlds.world(changing, size=3, kill_at=7),
+        worlds.world(changing, size=1, kill_at=17),
+        worlds.world(changing, size=2),
+    )
+    assert [ending.exit_codes for ending in endings] == [[0], [-9] * 3, [-9], [0, 0]]
+    assert "from step 0" not in str(endings[2].reports) + str(endings[3].reports)
+    np.testing.assert_allclose(worlds.history(changing), worlds.history(alone), rtol=2e-3)
+    made = [desk.package(each) for each in (alone, changing)]
+    one, more = (safetensors.torch.load(read_part(each, "weights", desk.store)) for each in made)
+    for name, each in one.items():
+        torch.testing.assert_close(more[name], each, rtol=1e-2, atol=1e-4)
 
 
 def test_compared_models_survive_changes_of_the_world(worlds: Worlds) -> None:

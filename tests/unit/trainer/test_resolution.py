@@ -20,7 +20,7 @@ from services.trainer.domain.augmentation.policies import Crop
 from services.trainer.domain.augmentation.specification import automatic_policies
 from services.trainer.domain.estimate import estimate, evaluation_rows
 from services.trainer.domain.origins import TrainedNetwork
-from services.trainer.domain.resolution import resolve_against_data
+from services.trainer.domain.resolution import example_counts, resolve_against_data
 from services.trainer.domain.specification import (
     TrainingSpecification,
     read_specification,
@@ -493,11 +493,20 @@ def test_validation_takes_fewer_rows_at_once_where_each_needs_much_memory() -> N
     assert 1 < evaluation_rows(resolve(spec, large)) < 32
 
 
-def test_tasks_that_cannot_be_trained_are_refused() -> None:
-    """Protects from a regression that nobody asked for; one that is asked for goes."""
+def test_a_data_set_of_series_can_be_regressed_where_that_is_asked_for() -> None:
+    """Protects from a task that nobody asked for: forecasts by default, and rows if wanted."""
     data = replace(DATA, schema=replace(SCHEMA, task=Task.FORECASTING, target="weight"))
-    with pytest.raises(InvalidInputError, match="cannot be trained") as caught:
-        resolve({"features": ["age"]}, data)
-    assert caught.value.violations[0].field == "training_run.spec.task"
     asked = {"features": ["age"], "task": "REGRESSION"}
     assert resolve(asked, data).task == "regression"
+    with pytest.raises(InvalidInputError, match="past of the target alone") as caught:
+        resolve({"features": ["age"]}, data)
+    assert caught.value.violations[0].field == "training_run.spec.features"
+
+
+def test_the_estimate_of_forecasts_counts_windows() -> None:
+    """Protects the predicted time: an epoch of a short series has more windows than rows."""
+    data = replace(DATA, schema=replace(SCHEMA, task=Task.FORECASTING, target="weight"))
+    resolved = resolve({"forecast": {"horizon": 4, "window": 10}, "epochs": 2}, data)
+    counts = example_counts(resolved, data)
+    assert (counts.train, counts.validation) == (4_176, 17)
+    assert estimate(resolved, counts).steps == 2 * 33

@@ -19,7 +19,7 @@ from services.trainer.domain.job import Job
 from services.trainer.domain.sampling import global_batch, rank_slice
 from services.trainer.worker import process
 from services.trainer.worker.committing import Committer
-from services.trainer.worker.data import Batch, TrainingRows
+from services.trainer.worker.data import Batch, Examples
 from services.trainer.worker.own_code.models import Models, with_version
 from services.trainer.worker.reduction import Reducer
 from services.trainer.worker.resume import begin
@@ -68,7 +68,7 @@ class WorkerContext:
         self,
         worker: process.WorkerContext,
         job: Job,
-        rows: TrainingRows,
+        rows: Examples,
         store: ObjectStore,
         reducer: Reducer,
     ) -> None:

@@ -13,10 +13,10 @@ from common.artifacts.protocol import ObjectStore
 from common.errors import AimassError
 from common.models.onnx_model import open_onnx
 from common.models.store import TEST_VECTORS
-from common.models.twin import Twin, export_twin, output_name
+from common.models.twin import export_twin, make_twin, output_name
 from common.models.vectors import Vectors, encode
 from services.trainer.domain.job import Job
-from services.trainer.worker.data import TrainingRows
+from services.trainer.worker.data import Examples
 from services.trainer.worker.own_code.files import OwnCodeError, told
 from services.trainer.worker.package import TASKS, lineage, sample_rows
 from services.trainer.worker.reporting import beating
@@ -33,7 +33,7 @@ _NO_MODEL = (
 class Models:
     """What one training hands over. Only rank 0 stores."""
 
-    def __init__(self, job: Job, rows: TrainingRows, store: ObjectStore, is_first: bool) -> None:
+    def __init__(self, job: Job, rows: Examples, store: ObjectStore, is_first: bool) -> None:
         """Begins without a model.
 
         Args:
@@ -61,7 +61,7 @@ class Models:
         name = output_name(preprocessing)
         was_training = network.training
         with beating(beat), told():
-            twin = export_twin(Twin(network.eval(), preprocessing), samples, name)
+            twin = export_twin(make_twin(network.eval(), preprocessing), samples, name)
         network.train(was_training)
         vectors = Vectors(
             {key: value.numpy() for key, value in samples.items()}, {name: twin.outputs.numpy()}

@@ -1,0 +1,1 @@
+"""Forecasts: what is asked for, windows of series, scaling, losses and metrics."""
