@@ -17,8 +17,9 @@ Floats = npt.NDArray[np.float64]
 Places = npt.NDArray[np.int64]
 Values = npt.NDArray[np.generic]
 
-_USUAL, _GAP = 0.95, 1.5
-"""Times further apart than this multiple of that quantile of all distances have a gap between."""
+_USUAL, _GAP = 0.95, 3.5
+"""Times further apart than this multiple of that quantile of all distances have a gap between: more
+than two steps are missing."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ def cut(
     The last horizon before the test part, or the validation part where that is longer, is kept for
     validation: no training window reaches into it. Where the split is not in order of time, its
     parts do not count: the last horizon of each series is the test part. Windows across a gap in
-    time are left out.
+    time are left out, but for one or two steps that are missing.
 
     Args:
         values: Of the target, shape (rows,).

@@ -2165,8 +2165,8 @@ class ForecastSpec(_message.Message):
     gives how far each of the steps that follow is off the seasonal naive forecast (the last season
     again), in the same deviations.
 
-    Rows of a series are its steps, in the order of time; windows across a gap in time are left out. An
-    epoch sees each window of the training part as often as it takes to have 4,096. Validation is on the
+    Rows of a series are its steps, in the order of time. One or two that are missing are passed over,
+    windows across a longer gap in time are left out. An epoch sees each window of the training part as often as it takes to have 4,096. Validation is on the
     validation part, at least the last `horizon` before the test part; no training window reaches into
     it. Where the data set is not split in order of time its parts do not count: the last `horizon` of
     each series is the test part. Metrics are `mae`, `rmse`, `smape` (0 to 2) and `mase` in the target's units,
