@@ -61,7 +61,8 @@ def check_format(version: model_pb2.ModelVersion, field: str) -> None:
             "model.",
         )
     task = enum_short_name(dataset_pb2.Task.DESCRIPTOR, version.task)
-    if version.format in _FOREIGN and task not in METRICS:
+    is_known = task in METRICS or (version.format in _TORCH and task != Task.FORECASTING)
+    if not is_known:
         raise InvalidFieldError(
             field,
             f"{version.name} is for the task {task}; name a model for {', '.join(METRICS)}.",

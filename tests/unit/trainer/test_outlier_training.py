@@ -17,7 +17,7 @@ from services.trainer.domain.outliers.marks import WEIGHT_FLOOR, Marks
 from services.trainer.domain.outliers.resolution import Scan
 from services.trainer.worker.commits import read_commit
 from services.trainer.worker.course import Course, Stage
-from services.trainer.worker.data import TrainingRows
+from services.trainer.worker.data import Examples
 from services.trainer.worker.loop import Outcome
 from services.trainer.worker.process import ProgressBoard
 from services.trainer.worker.state import StagePlace
@@ -200,7 +200,7 @@ def test_a_proof_that_is_complete_is_not_done_again(desk: Desk) -> None:
 
 def test_one_stage_at_a_time_is_in_memory(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     """Protects workers that have just the memory for a training without a proof."""
-    alive: weakref.WeakSet[TrainingRows] = weakref.WeakSet()
+    alive: weakref.WeakSet[Examples] = weakref.WeakSet()
     left = []
     make = Course.stage
 

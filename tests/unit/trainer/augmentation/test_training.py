@@ -15,7 +15,7 @@ from common.testing.datasets import text_array
 from services.trainer.domain.job import Job
 from services.trainer.worker.batches import Batches
 from services.trainer.worker.course import Course
-from services.trainer.worker.data import Batch, TrainingRows
+from services.trainer.worker.data import Batch, Examples
 from services.trainer.worker.state import StagePlace
 from tests.support.training import Array, Desk, split_parts
 from tests.unit.trainer.test_training import history_of, train_until
@@ -97,7 +97,7 @@ def case_of(
     ), EVERY_TABLE_KIND
 
 
-def rows_of(desk: Desk, job: Job) -> TrainingRows:
+def rows_of(desk: Desk, job: Job) -> Examples:
     return Course.open(job, desk.cache, desk.store).stage(StagePlace()).rows
 
 
