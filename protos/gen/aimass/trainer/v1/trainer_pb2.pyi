@@ -283,7 +283,7 @@ class _RegressionLoss:
 class _RegressionLossEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RegressionLoss.ValueType], _builtins.type):
     DESCRIPTOR: _descriptor.EnumDescriptor
     REGRESSION_LOSS_UNSPECIFIED: _RegressionLoss.ValueType  # 0
-    """Means SQUARED."""
+    """Means SQUARED, of forecasts ABSOLUTE."""
     REGRESSION_LOSS_SQUARED: _RegressionLoss.ValueType  # 1
     """Squared error: the network predicts means."""
     REGRESSION_LOSS_ABSOLUTE: _RegressionLoss.ValueType  # 2
@@ -293,11 +293,11 @@ class _RegressionLossEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Regres
 
 class RegressionLoss(_RegressionLoss, metaclass=_RegressionLossEnumTypeWrapper):
     """Loss of values. Values are standardised: errors are in standard deviations of the training
-    targets.
+    targets, of forecasts in those of each window.
     """
 
 REGRESSION_LOSS_UNSPECIFIED: RegressionLoss.ValueType  # 0
-"""Means SQUARED."""
+"""Means SQUARED, of forecasts ABSOLUTE."""
 REGRESSION_LOSS_SQUARED: RegressionLoss.ValueType  # 1
 """Squared error: the network predicts means."""
 REGRESSION_LOSS_ABSOLUTE: RegressionLoss.ValueType  # 2
@@ -914,6 +914,7 @@ class TrainingSpec(_message.Message):
     PRIORITY_FIELD_NUMBER: _builtins.int
     COMMUNICATION_FIELD_NUMBER: _builtins.int
     TEXT_FIELD_NUMBER: _builtins.int
+    FORECAST_FIELD_NUMBER: _builtins.int
     dataset_version: _builtins.str
     """The data: `datasets/{dataset}/versions/{version}`; `latest` stands for the newest version and is
     replaced by its number. Required.
@@ -923,8 +924,9 @@ class TrainingSpec(_message.Message):
     target: _builtins.str
     """Target column of a task that has one. Default: the data set's."""
     task: _dataset_pb2.Task.ValueType
-    """Task: CLASSIFICATION, REGRESSION or MULTI_LABEL. Default: MULTI_LABEL where there are `targets`; of
-    the data set's own targets its task; of another target what goes with its type.
+    """Task: CLASSIFICATION, REGRESSION, MULTI_LABEL or FORECASTING. Default: MULTI_LABEL where there are
+    `targets`, FORECASTING where there is a `forecast`; of the data set's own targets its task; of
+    another target what goes with its type.
     """
     epochs: _builtins.int
     """Passes over the training rows, 1 to 100,000. Default: 10."""
@@ -965,7 +967,9 @@ class TrainingSpec(_message.Message):
 
     @_builtins.property
     def network(self) -> _network_pb2.NetworkSpec:
-        """The network. Default: `cnn` for images, `embedding_bag` where there is text, else `mlp`."""
+        """The network. Default: `cnn` for images, `embedding_bag` where there is text, `nbeats` for series, else
+        `mlp`.
+        """
 
     @_builtins.property
     def optimizer(self) -> Global___OptimizerSpec:
@@ -1018,7 +1022,7 @@ class TrainingSpec(_message.Message):
     @_builtins.property
     def loss(self) -> Global___LossSpec:
         """What training makes small. Default: the cross-entropy of classes, the mean binary cross-entropy of
-        labels, the squared error of values.
+        labels, the squared error of values, the absolute error of forecasts.
         """
 
     @_builtins.property
@@ -1044,6 +1048,10 @@ class TrainingSpec(_message.Message):
     @_builtins.property
     def text(self) -> Global___TextSpec:
         """How texts become tokens. Default: as its fields say, where a feature is a column of text."""
+
+    @_builtins.property
+    def forecast(self) -> Global___ForecastSpec:
+        """How series go on. FORECASTING only, where it may be left out."""
 
     def __init__(
         self,
@@ -1079,10 +1087,11 @@ class TrainingSpec(_message.Message):
         priority: Global___Priority.ValueType = ...,
         communication: Global___CommunicationSpec | None = ...,
         text: Global___TextSpec | None = ...,
+        forecast: Global___ForecastSpec | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "code", b"code", "commit_steps", b"commit_steps", "communication", b"communication", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "text", b"text", "workers", b"workers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "code", b"code", "commit_steps", b"commit_steps", "communication", b"communication", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "forecast", b"forecast", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "text", b"text", "workers", b"workers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "code", b"code", "commit_steps", b"commit_steps", "communication", b"communication", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "precision", b"precision", "priority", b"priority", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "targets", b"targets", "task", b"task", "text", b"text", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_commit_steps", b"_commit_steps", "_epochs", b"_epochs", "_seed", b"_seed", "augmentation", b"augmentation", "batch_size", b"batch_size", "checkpoint_interval", b"checkpoint_interval", "code", b"code", "commit_steps", b"commit_steps", "communication", b"communication", "dataset_version", b"dataset_version", "distillation", b"distillation", "early_stopping", b"early_stopping", "epochs", b"epochs", "features", b"features", "forecast", b"forecast", "growing_decay", b"growing_decay", "loss", b"loss", "max_duration", b"max_duration", "model", b"model", "monitor", b"monitor", "network", b"network", "optimizer", b"optimizer", "outliers", b"outliers", "parent_model_version", b"parent_model_version", "precision", b"precision", "priority", b"priority", "schedule", b"schedule", "seed", b"seed", "starting_weights", b"starting_weights", "target", b"target", "targets", b"targets", "task", b"task", "text", b"text", "weight_column", b"weight_column", "workers", b"workers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -2150,6 +2159,81 @@ class SynonymList(_message.Message):
 Global___SynonymList: _TypeAlias = SynonymList  # noqa: Y015
 
 @_typing.final
+class ForecastSpec(_message.Message):
+    """Forecasts the next values of one or many series from their own past. One network learns from windows of
+    all series: it takes the values before a moment, standardised by their own mean and deviation, and
+    gives how far each of the steps that follow is off the seasonal naive forecast (the last season
+    again), in the same deviations.
+
+    Rows of a series are its steps, in the order of time. One or two that are missing are passed over,
+    windows across a longer gap in time are left out. An epoch sees each window of the training part as often as it takes to have 4,096. Validation is on the
+    validation part, at least the last `horizon` before the test part; no training window reaches into
+    it. Where the data set is not split in order of time its parts do not count: the last `horizon` of
+    each series is the test part. Metrics are `mae`, `rmse`, `smape` (0 to 2) and `mase` in the target's units,
+    over all windows, and `loss` in deviations of each window. Not with `features`, `weight_column`,
+    `outliers` or `augmentation`.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIME_COLUMN_FIELD_NUMBER: _builtins.int
+    SERIES_COLUMNS_FIELD_NUMBER: _builtins.int
+    HORIZON_FIELD_NUMBER: _builtins.int
+    WINDOW_FIELD_NUMBER: _builtins.int
+    SEASON_FIELD_NUMBER: _builtins.int
+    time_column: _builtins.str
+    """Column with the time of each row: a timestamp, or a number of steps. Default: that of the data set, or
+    its only timestamp.
+    """
+    horizon: _builtins.int
+    """Steps to forecast, 1 to 10,000. Default: by the frequency of the data set as in the M4 competition, 48
+    hours, 14 days, 13 weeks, 18 months, 8 quarters, 6 years, 12 others; at most an eighth of the
+    rows of a series.
+    """
+    window: _builtins.int
+    """Values that are looked at, 1 to 100,000, at least a season. Default: two of the longest season that
+    a series has four of, or three horizons where that is more; at most half of a series.
+    """
+    season: _builtins.int
+    """Steps after which the pattern comes again, 1 to 100,000; 1 for none. It is that of the seasonal naive
+    forecast and of MASE. Default: by the frequency, 24 of hours, 7 of days, 52 of weeks, 12 of months,
+    4 of quarters, 5 of business days, 60 of minutes and seconds; 1 for others and for short series.
+    """
+    @_builtins.property
+    def series_columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Columns that name the series of a row, at most 16: categories, booleans or numbers. Default: that of
+        the data set; where it names none, there is one series.
+        """
+
+    def __init__(
+        self,
+        *,
+        time_column: _builtins.str = ...,
+        series_columns: _abc.Iterable[_builtins.str] | None = ...,
+        horizon: _builtins.int | None = ...,
+        window: _builtins.int | None = ...,
+        season: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_horizon", b"_horizon", "_season", b"_season", "_window", b"_window", "horizon", b"horizon", "season", b"season", "window", b"window"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_horizon", b"_horizon", "_season", b"_season", "_window", b"_window", "horizon", b"horizon", "season", b"season", "series_columns", b"series_columns", "time_column", b"time_column", "window", b"window"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__horizon: _TypeAlias = _typing.Literal["horizon"]  # noqa: Y015
+    _WhichOneofArgType__horizon: _TypeAlias = _typing.Literal["_horizon", b"_horizon"]  # noqa: Y015
+    _WhichOneofReturnType__season: _TypeAlias = _typing.Literal["season"]  # noqa: Y015
+    _WhichOneofArgType__season: _TypeAlias = _typing.Literal["_season", b"_season"]  # noqa: Y015
+    _WhichOneofReturnType__window: _TypeAlias = _typing.Literal["window"]  # noqa: Y015
+    _WhichOneofArgType__window: _TypeAlias = _typing.Literal["_window", b"_window"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__horizon) -> _WhichOneofReturnType__horizon | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__season) -> _WhichOneofReturnType__season | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__window) -> _WhichOneofReturnType__window | None: ...
+
+Global___ForecastSpec: _TypeAlias = ForecastSpec  # noqa: Y015
+
+@_typing.final
 class LossSpec(_message.Message):
     """What training makes small, in place of the plain loss of the task (cross-entropy, squared error), and
     how much classes weigh in it.
@@ -2206,10 +2290,10 @@ class LossSpec(_message.Message):
     only, there label by label.
     """
     regression: Global___RegressionLoss.ValueType
-    """Loss of values. Default: SQUARED. Regression only."""
+    """Loss of values. Default: SQUARED, of forecasts ABSOLUTE. Regression and forecasting only."""
     huber_delta: _builtins.float
     """Size of error up to which HUBER is squared, above 0 and at most 1,000, in standard deviations of the
-    training targets. Default: 1. Only with HUBER.
+    training targets, of forecasts in those of each window. Default: 1. Only with HUBER.
     """
     balanced_sampling: _builtins.bool
     """Whether the rows of a step are drawn so that each class comes equally often, in place of weights.
