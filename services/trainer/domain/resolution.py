@@ -37,7 +37,7 @@ from services.trainer.domain.text import TextSettings, resolved_text
 _DEFAULT_KINDS: dict[Data, str] = {
     "a table": "mlp",
     "images": "cnn",
-    "time series": "nbeats",
+    "time series": "series_linear",
     "texts": "embedding_bag",
 }
 _TABLE_TYPES = LABEL_TYPES | {ColumnType.NUMERIC}

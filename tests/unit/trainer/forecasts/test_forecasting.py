@@ -74,7 +74,7 @@ def test_defaults_come_from_the_frequency(desk: Desk) -> None:
     assert (forecast.time_column, forecast.series_columns) == ("time", ("shop",))
     assert (forecast.horizon, forecast.season, forecast.window) == (48, 24, 336)
     network = job.specification.network
-    assert network is not None and network.kind == "nbeats"
+    assert network is not None and network.kind == "series_linear"
     assert (network.input.window, network.outputs) == (336, 48)
 
 

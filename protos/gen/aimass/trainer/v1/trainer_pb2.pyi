@@ -967,8 +967,8 @@ class TrainingSpec(_message.Message):
 
     @_builtins.property
     def network(self) -> _network_pb2.NetworkSpec:
-        """The network. Default: `cnn` for images, `embedding_bag` where there is text, `nbeats` for series, else
-        `mlp`.
+        """The network. Default: `cnn` for images, `embedding_bag` where there is text, `series_linear` for
+        series, else `mlp`.
         """
 
     @_builtins.property
