@@ -36,7 +36,7 @@ class EmbeddingBagNetwork(TextHead, NetworkKind):
 
     def layer_names(self) -> Iterator[str]:
         """See `NetworkKind`."""
-        yield "tokens"
+        yield "embedding"
         if self.pairs:
             yield "pairs"
         yield from self.head_layer_names()

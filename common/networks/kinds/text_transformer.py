@@ -32,6 +32,6 @@ class TextTransformerNetwork(TransformerNetwork, TextHead):
 
     def layer_names(self) -> Iterator[str]:
         """See `NetworkKind`."""
-        yield "tokens"
+        yield "embedding"
         yield from self.block_layer_names()
         yield from self.head_layer_names()

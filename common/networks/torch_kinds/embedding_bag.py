@@ -21,14 +21,14 @@ class EmbeddingBagModel(nn.Module):
     ) -> None:
         """Makes the layers with fresh weights."""
         super().__init__()
-        self.tokens = _embedding(network_input.vocabulary_size, settings.width)
+        self.embedding = _embedding(network_input.vocabulary_size, settings.width)
         self.pairs = _embedding(settings.pairs, settings.width) if settings.pairs else None
         self.head = TextHeadModel(settings, settings.width, network_input, outputs)
 
     def forward(self, *inputs: Tensor) -> Tensor:
         """Returns [rows, outputs]; see `common.networks.modules.build_network`."""
         *columns, tokens = inputs
-        text = mean_of_tokens(self.tokens(tokens), tokens)
+        text = mean_of_tokens(self.embedding(tokens), tokens)
         if self.pairs is not None:
             first, second = tokens[:, :-1], tokens[:, 1:]
             places = (first * _FACTOR + second) % self.pairs.num_embeddings
@@ -47,5 +47,5 @@ def resized_embedding_bag(
     settings: EmbeddingBagNetwork, state: State
 ) -> tuple[EmbeddingBagNetwork, State]:
     """See `TorchKind.resized`."""
-    width = int(state["tokens.weight"].shape[1])
+    width = int(state["embedding.weight"].shape[1])
     return settings.model_copy(update={"width": width, **resized_head(settings, state)}), state

@@ -24,9 +24,9 @@ class TextTransformerModel(nn.Module):
         """Makes the layers with fresh weights."""
         super().__init__()
         width = settings.width
-        self.tokens = nn.Embedding(network_input.vocabulary_size, width)
+        self.embedding = nn.Embedding(network_input.vocabulary_size, width)
         self.places = nn.Parameter(torch.empty(network_input.text_length, width))
-        for table in (self.tokens.weight, self.places):
+        for table in (self.embedding.weight, self.places):
             nn.init.normal_(table, std=width**-0.5)
         self.dropout = nn.Dropout(settings.dropout)
         self.blocks = EncoderBlocks(settings)
@@ -36,7 +36,7 @@ class TextTransformerModel(nn.Module):
     def forward(self, *inputs: Tensor) -> Tensor:
         """Returns [rows, outputs]; see `common.networks.modules.build_network`."""
         *columns, tokens = inputs
-        vectors = self.dropout(self.tokens(tokens) + self.places[: tokens.shape[1]])
+        vectors = self.dropout(self.embedding(tokens) + self.places[: tokens.shape[1]])
         mask = is_token(tokens).unsqueeze(1).unsqueeze(1)
         vectors = self.norm(self.blocks(vectors, mask))
         output: Tensor = self.head(mean_of_tokens(vectors, tokens), columns)

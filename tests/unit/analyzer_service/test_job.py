@@ -22,6 +22,7 @@ from common.artifacts.reference import ArtifactReference
 from common.errors import AimassError
 from common.records import RecordStore
 from common.runs.owner import RunOwner
+from common.testing.datasets import Array, text_array
 from services.analyzer import job, loading
 from services.analyzer.domain.part import PartName
 from services.analyzer.domain.specification import (
@@ -31,6 +32,7 @@ from services.analyzer.domain.specification import (
 )
 from services.analyzer.kind import ANALYSES
 from services.analyzer.resolver.resolving import Resolving
+from tests.support.training import Desk
 from tests.unit.analyzer_service.models import (
     COLUMNS,
     TARGET,
@@ -38,6 +40,7 @@ from tests.unit.analyzer_service.models import (
     flowers,
     package,
     stored,
+    thirds,
 )
 
 NAME = "analyses/a"
@@ -75,9 +78,14 @@ class Bench:
     folder: Path
     monkeypatch: pytest.MonkeyPatch
 
-    def analyse(self, *versions: model_pb2.ModelVersion, **spec: object) -> analyzer_pb2.Analysis:
+    def analyse(
+        self,
+        *versions: model_pb2.ModelVersion,
+        data: dataset_pb2.DatasetVersion | None = None,
+        **spec: object,
+    ) -> analyzer_pb2.Analysis:
         """Resolves and works on an analysis of models. Returns it as it is then."""
-        data = stored(self.store, self.folder)
+        data = data or stored(self.store, self.folder)
         catalog = FakeCatalog(data, {each.name: each for each in versions})
         self.monkeypatch.setattr(loading, "ask_catalog", catalog.ask)
         question = resolver_pb2.ResolveAnalysis(
@@ -146,6 +154,33 @@ def test_a_package_is_shown_whole(bench: Bench) -> None:
     assert "accuracy" in analysis.summary.metrics
     assert "rows right" in analysis.summary.verdict
     assert "models/m/versions/1" in bench.report(analysis)
+
+
+@pytest.mark.parametrize(
+    "kind", ["residual_mlp", "ft_transformer", "embedding_bag", "text_transformer"]
+)
+def test_networks_of_tables_and_texts_are_shown_whole(bench: Bench, kind: str) -> None:
+    """Every kind that the trainer has: columns, categories and texts go in, nothing fails."""
+    generator = np.random.default_rng(0)
+    number, rows = generator.normal(size=120), 120
+    city = generator.choice(np.array(["a", "b"], object), rows)
+    columns: dict[str, Array] = {"number": number, "city": city}
+    if "text" in kind or "bag" in kind:
+        words = np.where(number > 0, "warm and sunny", "cold and dark")
+        columns["note"] = text_array([f"{each} {place}" for place, each in enumerate(words)])
+    columns[TARGET] = np.where(number > 0, "big", "small").astype(object)
+    desk = Desk(bench.folder, bench.store)
+    data = desk.dataset(columns, thirds(rows), TARGET)
+    training = desk.job(data, {"network": {kind: {"width": 8}}, "epochs": 2})
+    desk.train(training)
+    version = desk.package(training)
+    del version.artifacts["history"]  # which would ask for earlier versions
+    analysis = bench.analyse(version, data=data)
+    assert analysis.status.state == run_pb2.RUN_STATE_SUCCEEDED, analysis.status
+    assert "failed" not in states(analysis).values(), analysis.summary.parts
+    assert states(analysis)["importance"] == "done"
+    importance = bench.results(analysis).importance
+    assert {each.column for each in importance.features} == columns.keys() - {TARGET}
 
 
 def test_a_model_with_broken_weights_is_still_looked_into(bench: Bench) -> None:

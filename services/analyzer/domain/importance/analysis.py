@@ -27,7 +27,11 @@ from services.analyzer.domain.importance.findings import (
     PermutationEffect,
     TextImportance,
 )
-from services.analyzer.domain.importance.gradients import Gradients, table_gradients
+from services.analyzer.domain.importance.gradients import (
+    Gradients,
+    has_column_gradients,
+    table_gradients,
+)
 from services.analyzer.domain.importance.images import SeenImages, image_column, seen_images
 from services.analyzer.domain.importance.lags import SeriesImportance, series_importance
 from services.analyzer.domain.importance.permutation import (
@@ -127,7 +131,7 @@ def _columns(subject: Subject, budget: Budget, found: _Found) -> None:
     for place, column in enumerate(texts):
         own = budget.share(0.4 / (len(texts) - place))
         found.texts.append(text_importance(subject, own, column))
-    if isinstance(subject.model, TorchPackage):
+    if isinstance(subject.model, TorchPackage) and has_column_gradients(subject.model):
         found.gradients = table_gradients(subject, subject.model, budget.share(0.3))
         found.notes += found.gradients.notes
     singles = np.array(list(single_rows(subject)), np.int64)

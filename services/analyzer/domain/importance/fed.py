@@ -109,7 +109,7 @@ def fed(subject: Subject, raw: RawRows) -> Fed:
     if not columns:
         raise NotApplicableError("The model takes images alone, and no other columns.")
     model = subject.model
-    if isinstance(model, TorchPackage):
+    if isinstance(model, TorchPackage) and model.preprocessing.text is None:
         names = model.preprocessing.network_input.names
         tensors = zip(names, model.inputs(raw), strict=True)
         inputs: Inputs = {name: each.numpy() for name, each in tensors}

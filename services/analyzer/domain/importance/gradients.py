@@ -65,6 +65,13 @@ class Maps:
     steps: int
 
 
+def has_column_gradients(model: TorchPackage) -> bool:
+    """Returns whether each category goes in by an embedding of its own, and no text does."""
+    tables = sum(isinstance(each, nn.Embedding) for each in model.network.modules())
+    preprocessing = model.preprocessing
+    return preprocessing.text is None and tables == len(preprocessing.categorical)
+
+
 def table_gradients(subject: Subject, model: TorchPackage, budget: Budget) -> Gradients:
     """Returns contributions of numeric columns and of the embeddings of categories.
 
