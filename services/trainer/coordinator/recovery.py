@@ -58,7 +58,8 @@ class Change:
                 cause,
                 verdict.noticed_at,
                 world.newest_step,
-                world.stepped_at,
+                # Of steps done before the fault some are heard of after it.
+                None if world.stepped_at is None else min(world.stepped_at, verdict.noticed_at),
                 faults,
             )
         if before.faults == 0:

@@ -35,6 +35,13 @@ def test_recovery_is_told_with_what_it_cost() -> None:
     assert (told.steps_lost, told.faults, told.cause) == (7, 1, DIED)
 
 
+def test_step_that_was_heard_of_late_was_done_before_the_fault() -> None:
+    """The pause holds the recovery, whatever order the news came in."""
+    change = Change.of(world(1, 0, (1, 2.0), (17, 12.1)), KILLED, None)
+    told = change.event(world(2, 10, (11, 12.5)), 12.5)
+    assert told.pause == told.recovery_time
+
+
 def test_fault_before_the_next_step_prolongs_the_recovery() -> None:
     """A world that dies young does not hide what the first fault cost."""
     first = Change.of(world(1, 0, (17, 11.5)), KILLED, None)
