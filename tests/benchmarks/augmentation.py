@@ -17,7 +17,8 @@ import numpy.typing as npt
 import pyarrow.parquet as pq
 import torch
 
-from common.data.schema import Part, Task
+from aimass.catalog.v1 import dataset_pb2
+from common.data.schema import Part, TimeSeries
 from common.testing.datasets import text_array
 from services.trainer.domain.objective import make_objectives
 from services.trainer.worker.commits import FILE_NAME
@@ -45,9 +46,10 @@ class Set:
         name: Of the set.
         columns: Of all rows.
         target: Name of the target.
-        train_rows: Rows to train on, drawn by the seed; the rest is measured on.
+        train_rows: Rows to train on, drawn by the seed, of series the first ones; the rest is
+            measured on.
         spec: Of the run.
-        task: The data set's.
+        series: Of a series, one row after the other; None for other data.
     """
 
     name: str
@@ -55,14 +57,31 @@ class Set:
     target: str
     train_rows: int
     spec: Mapping[str, object]
-    task: Task = Task.CLASSIFICATION
+    series: TimeSeries | None = None
 
     def parts(self, seed: int) -> npt.NDArray[np.uint8]:
         """Returns the part of each row."""
         rows = len(self.columns[self.target])
         parts = np.full(rows, Part.TEST, np.uint8)
-        parts[np.random.default_rng(seed).permutation(rows)[: self.train_rows]] = Part.TRAIN
+        order = np.random.default_rng(seed).permutation(rows)
+        chosen = order if self.series is None else np.arange(rows)
+        parts[chosen[: self.train_rows]] = Part.TRAIN
         return parts
+
+    @property
+    def measure(self) -> str:
+        """What `error` measures."""
+        return "error, %" if self.series is None else "MASE"
+
+    def error(self, metrics: Mapping[str, float]) -> float:
+        """Returns what is smaller the better a model is."""
+        return 100 * (1 - metrics["accuracy"]) if self.series is None else metrics["mase"]
+
+    def stored(self, desk: Desk, seed: int) -> dataset_pb2.DatasetVersion:
+        """Returns it as a data set version."""
+        if self.series is None:
+            return desk.dataset(self.columns, self.parts(seed), self.target)
+        return desk.series(self.columns, self.parts(seed), self.target, self.series)
 
 
 @dataclass(frozen=True)
@@ -70,7 +89,7 @@ class Result:
     """What a training came to.
 
     Attributes:
-        error: Share of the rows not trained on that are wrong, in %.
+        error: On what was not trained on; see `Set`.
         seconds: Processor time of the training.
     """
 
@@ -78,7 +97,7 @@ class Result:
     seconds: float
 
     def __str__(self) -> str:
-        return f"error {self.error:.2f} %, {self.seconds:.1f} s of processor time"
+        return f"error {self.error:.4g}, {self.seconds:.1f} s of processor time"
 
 
 def digits() -> Set:
@@ -104,10 +123,32 @@ def texts(file: str, rows: int) -> Set:
     return Set(f"{file}, {rows} rows", columns, "label", rows, {"epochs": 20, "batch_size": 64})
 
 
+def forecasts(file: str, train_share: float, spec: Mapping[str, object]) -> Set:
+    """A series of the tuner's; the default network. The newest part is measured on."""
+    found = pq.read_table(harness.data_folder("tuner") / f"{file}.parquet").sort_by("time")
+    columns: dict[str, Array] = {
+        "time": found["time"].to_numpy().astype("datetime64[us]"),
+        "value": found["target"].to_numpy().astype(np.float64),
+    }
+    rows = round(train_share * found.num_rows)
+    frequency = {"airline": "MS", "gasoline": "W", "min_temperature": "D"}[file]
+    series = TimeSeries("time", "", (), frequency, 1)
+    return Set(f"{file}, first {rows} steps", columns, "value", rows, spec, series)
+
+
 SETS: Mapping[str, Callable[[], Set]] = {
     "digits": digits,
     "sms_spam": lambda: texts("sms_spam", 300),
     "trec_questions": lambda: texts("trec_questions", 500),
+    "airline": lambda: forecasts(
+        "airline", 0.75, {"epochs": 10, "forecast": {"horizon": 12, "season": 12}}
+    ),
+    "gasoline": lambda: forecasts(
+        "gasoline", 0.8, {"epochs": 4, "forecast": {"horizon": 8, "season": 52}}
+    ),
+    "min_temperature": lambda: forecasts(
+        "min_temperature", 0.8, {"epochs": 3, "forecast": {"horizon": 30, "season": 7}}
+    ),
 }
 
 
@@ -136,11 +177,14 @@ def measured(case: Set) -> tuple[list[Measure], str]:
     errors = {name: [each.error for each in found] for name, found in results.items()}
     seconds = {name: mean(each.seconds for each in found) for name, found in results.items()}
     gains = [plain - ours for plain, ours in zip(errors["without"], errors["auto"], strict=True)]
-    spread = f" (deviation {stdev(gains):.2f})" if len(gains) > 1 else ""
+    spread = f" (deviation {stdev(gains):.2g})" if len(gains) > 1 else ""
     better = sum(gain > 0 for gain in gains)
     return [
         Measure.of(
-            f"{case.name}: error, %", mean(errors["auto"]), mean(errors["without"]), Aim(ratio=1.0)
+            f"{case.name}: {case.measure}",
+            mean(errors["auto"]),
+            mean(errors["without"]),
+            Aim(ratio=1.0),
         ),
         Measure.of(
             f"{case.name}: training, processor s",
@@ -149,7 +193,7 @@ def measured(case: Set) -> tuple[list[Measure], str]:
             Aim(ratio=MOST_COST),
         ),
     ], (
-        f"{case.name}: {mean(gains):.2f} points less of error{spread}, less with {better} of "
+        f"{case.name}: {mean(gains):.3g} less of {case.measure}{spread}, less with {better} of "
         f"{len(gains)} seeds."
     )
 
@@ -158,7 +202,7 @@ def run(case: Set, seed: int, more: Mapping[str, object]) -> Result:
     """Trains and measures once."""
     with tempfile.TemporaryDirectory() as folder:
         desk = Desk(Path(folder))
-        data = desk.dataset(case.columns, case.parts(seed), case.target, case.task)
+        data = case.stored(desk, seed)
         plan = {"monitor": "none", "schedule": {"cosine_decay": True}, "seed": seed}
         job = desk.job(data, {**plan, **case.spec, **more})
         start = time.process_time()
@@ -169,8 +213,8 @@ def run(case: Set, seed: int, more: Mapping[str, object]) -> Result:
         rows = Course.open(job, desk.cache, desk.store).stage(StagePlace()).rows
         objective = make_objectives(job.preprocessing.target, None, rows.class_shares).measuring
         sums = evaluate(network, objective, rows, rows.test, 512, lambda: None)
-        accuracy = objective.metrics(sums.tolist())["accuracy"]
-    return Result(100 * (1 - accuracy), seconds)
+        error = case.error(objective.metrics(sums.tolist()))
+    return Result(error, seconds)
 
 
 if __name__ == "__main__":

@@ -32,7 +32,8 @@ from services.trainer.domain.augmentation.pipeline import (
 from services.trainer.domain.augmentation.policies import Interpolation
 from services.trainer.domain.augmentation.specification import Augmentation
 from services.trainer.domain.augmentation.tables import SimilarTargets, nearest, steps
-from services.trainer.domain.augmentation.windows import SERIES
+from services.trainer.domain.augmentation.windows import SERIES, changed_windows
+from services.trainer.domain.forecasts.objective import WANTED
 from services.trainer.worker.data import Batch, Examples
 
 Rows = npt.NDArray[np.int64]
@@ -118,8 +119,21 @@ class Augmenter:
             branch = draws.branch(number)
             is_changed = branch.chosen(policy.share)
             batch = self._interpolated(batch, rows, is_changed, policy.interpolation, branch)
+        if self._of_series:
+            return self._changed_series(batch, draws)
         inputs = self._changes(self._named(batch), draws)
         return replace(batch, inputs=tuple(inputs.values()))
+
+    def _changed_series(self, batch: Batch, draws: Draws) -> Batch:
+        """Returns windows changed, and what is wanted of their forecasts with them."""
+        series = self._data.preprocessing.series
+        assert series is not None
+        window, wanted = changed_windows(
+            self._of_series, batch.inputs[0], batch.target[:, WANTED], series.season, draws
+        )
+        target = batch.target.clone()
+        target[:, WANTED] = wanted
+        return replace(batch, inputs=(window,), target=target)
 
     def _interpolated(
         self,

@@ -139,6 +139,8 @@ def test_automatic_augmentation_goes_by_the_type_of_the_data() -> None:
     assert resolve({**TABLE, "augmentation": {}}).augmentation is None
     texts = automatic_policies(NetworkInput(text_length=16, vocabulary_size=300))
     assert [policy.kind for policy in texts] == ["character_noise"]
+    windows = automatic_policies(NetworkInput(window=24))
+    assert [policy.kind for policy in windows] == ["jitter"]
     labels_alone = {**TABLE, "features": ["city"], "augmentation": {"auto": True}}
     assert resolve(labels_alone).augmentation is None
     crop = resolve({"features": ["photo"], "augmentation": {"policies": [{"crop": {}}]}})

@@ -167,6 +167,8 @@ def automatic_policies(network_input: NetworkInput) -> tuple[Policy, ...]:
         return (Policy(affine=Affine()), *([Policy(color=Color())] if is_colored else []))
     if "tokens" in names:
         return (Policy(character_noise=CharacterNoise()),)
+    if "series" in names:
+        return (Policy(jitter=Jitter()),)
     if "numeric" in names:
         return (Policy(mixup=Mixup()),)
     return ()

@@ -20,7 +20,6 @@ _NOT_FOR_FORECASTS = {
     "features": "forecasts are made from the past of the target alone",
     "weight_column": "all steps of a forecast count alike",
     "outliers": "an outlier is part of the windows around it",
-    "augmentation": "no policy changes windows yet",
 }
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from aimass.catalog.v1 import dataset_pb2
-from common.data.schema import Task
+from common.data.schema import Task, TimeSeries
 from common.testing.datasets import text_array
 from services.trainer.domain.job import Job
 from services.trainer.worker.batches import Batches
@@ -28,6 +28,10 @@ EVERY_TABLE_KIND: list[Mapping[str, object]] = [
     {"mixup": {"alpha": 1.0}},
 ]
 IMAGE_KINDS = ("flip", "crop", "affine", "erasing", "rand_augment", "mixup", "cut_mix")
+SERIES_KINDS = ("jitter", "scaling", "time_warp", "window_slice", "permutation")
+EVERY_SERIES_KIND: list[Mapping[str, object]] = [
+    {kind: {}, "probability": 0.7} for kind in SERIES_KINDS
+]
 EVERY_TEXT_KIND: list[Mapping[str, object]] = [
     {"character_noise": {}, "probability": 0.7},
     {"word_swap": {}},
@@ -84,12 +88,24 @@ def questions(desk: Desk) -> dataset_pb2.DatasetVersion:
     return desk.dataset(columns, split_parts(ROWS), "y")
 
 
+def series(desk: Desk) -> dataset_pb2.DatasetVersion:
+    steps = np.arange(240)
+    columns: dict[str, Array] = {
+        "time": np.datetime64("2024-01-01T00", "us") + steps * np.timedelta64(1, "h"),
+        "value": np.sin(2 * np.pi * steps / 24) + np.random.default_rng(0).normal(size=240),
+    }
+    parts = np.repeat(np.array([0, 1, 2], np.uint8), [192, 24, 24])
+    return desk.series(columns, parts, "value", TimeSeries("time", "", (), "h", 2))
+
+
 def case_of(
     desk: Desk, kind: str
 ) -> tuple[dataset_pb2.DatasetVersion, Sequence[Mapping[str, object]]]:
     """Returns data of a kind with all policies that fit them."""
     if kind == "images":
         return pictures(desk), EVERY_IMAGE_KIND
+    if kind == "series":
+        return series(desk), EVERY_SERIES_KIND
     if kind == "texts":
         return questions(desk), EVERY_TEXT_KIND
     return table(
@@ -130,7 +146,7 @@ def assert_same(found: list[Tensor], expected: list[Tensor]) -> None:
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["table", "values", "images", "texts"])
+@pytest.mark.parametrize("kind", ["table", "values", "images", "texts", "series"])
 def test_rows_are_the_same_whatever_the_number_of_workers(desk: Desk, kind: str) -> None:
     """Protects elasticity: one worker, three, and micro-batches draw the same rows and partners."""
     data, policies = case_of(desk, kind)
@@ -191,7 +207,7 @@ def test_rows_between_two_have_the_class_of_both(desk: Desk) -> None:
     assert float((distance > 0).float().mean()) > 0.9 and float(distance.median()) < 1
 
 
-@pytest.mark.parametrize("kind", ["table", "values", "images", "texts"])
+@pytest.mark.parametrize("kind", ["table", "values", "images", "texts", "series"])
 def test_a_killed_run_goes_on_with_the_same_rows(desk: Desk, kind: str) -> None:
     """Protects the resumed curve, killed in and between epochs; and two runs that are equal."""
     data, policies = case_of(desk, kind)

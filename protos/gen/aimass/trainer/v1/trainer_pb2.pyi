@@ -1322,7 +1322,7 @@ class AugmentationSpec(_message.Message):
     BORDER_FIELD_NUMBER: _builtins.int
     auto: _builtins.bool
     """Let the type of the data choose: images get `affine`, those of three channels `color` as well;
-    tables with numbers get `mixup`, texts `character_noise`. The run has the chosen `policies` in its place. Nothing is ever
+    tables with numbers get `mixup`, texts `character_noise`, series `jitter`. The run has the chosen `policies` in its place. Nothing is ever
     mirrored, as nothing says whether a mirrored image still is of its class. Not with `policies`.
     """
     border: Global___ImageBorder.ValueType
