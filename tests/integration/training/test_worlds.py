@@ -18,6 +18,7 @@ from aimass.trainer.v1 import agents_pb2, trainer_pb2
 from common.artifacts import ObjectStore
 from common.data.schema import Task, TimeSeries
 from common.models.store import read_part
+from common.testing.datasets import text_array
 from common.testing.minio import MinioServer
 from services.trainer.domain.job import Job
 from services.trainer.domain.sampling import global_batch
@@ -162,6 +163,28 @@ def test_the_number_of_workers_may_change_in_the_middle(worlds: Worlds) -> None:
     )
     assert endings[-1].exit_codes == [0, 0]
     np.testing.assert_allclose(worlds.history(changing), worlds.history(alone), rtol=2e-4)
+
+
+def test_texts_train_the_same_in_worlds_of_any_size(worlds: Worlds) -> None:
+    """Protects what padding must not change: each worker's rows are as long as its longest."""
+    desk, generator = worlds.desk, np.random.default_rng(0)
+    is_warm = generator.random(203) < 0.5
+    words = np.where(is_warm, "warm and sunny ", "cold ")
+    notes = [str(each) * int(generator.integers(1, 9)) for each in words]
+    label = np.where(is_warm, "up", "down").astype(object)
+    data = desk.dataset({"note": text_array(notes), "label": label}, split_parts(203), "label")
+    network = {"text_transformer": {"width": 16, "dropout": 0, "blocks": [{}]}}
+    plain = {**SPEC, "weight_column": "", "network": network, "epochs": 4}
+    alone, changing = desk.job(data, plain, run="alone"), desk.job(data, plain, run="changing")
+    endings = worlds.run(
+        worlds.world(alone, size=1),
+        worlds.world(changing, size=2, kill_at=7),
+        worlds.world(changing, size=1, kill_at=13),
+        worlds.world(changing, size=2),
+    )
+    assert endings[-1].exit_codes == [0, 0]
+    one, other = worlds.history(alone), worlds.history(changing)
+    np.testing.assert_allclose(other, one, rtol=1e-2, atol=1e-3)
 
 
 def test_teacher_and_decay_survive_changes_of_the_world(worlds: Worlds) -> None:
