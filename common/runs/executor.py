@@ -28,8 +28,9 @@ from common.runs.restarts import Restarts
 
 _log = logging.getLogger(__name__)
 
-# So many of those that wait are told how many are ahead of them; each telling is a write.
+# So many of those that wait are told how many are ahead of them, so often; each telling is a write.
 _TOLD = 20
+_TELL_SECONDS = 5.0
 _ACTIVE = "state!=SUCCEEDED AND state!=FAILED AND state!=CANCELLED"
 
 
@@ -95,6 +96,7 @@ class LocalExecutor(Generic[M]):
         self._ranks: dict[str, int] = {}
         self._fresh: deque[M] = deque()
         self._waiting: list[str] = []
+        self._told_at = 0.0
         # Runs that had not ended at the last look.
         self._active: set[str] = set()
         self._max_failures = JobSettings().max_faults
@@ -200,10 +202,7 @@ class LocalExecutor(Generic[M]):
             name_of(run): self._admission.rank(run) for run in active if name_of(run) in self._jobs
         }
         waiting = await self._start_due(due)
-        self._waiting = [name_of(run) for run in waiting]
-        for position, run in enumerate(waiting[:_TOLD]):
-            if _is_pending(run):
-                await self._tell_waiting(run, len(self._jobs) + position)
+        await self._tell_all(waiting)
         if not waiting:
             await asyncio.to_thread(self._standby.refill)
 
@@ -319,6 +318,17 @@ class LocalExecutor(Generic[M]):
         except (RunEndedError, LeaseHeldError, FencedError) as reason_not:
             _log.info("%s is not closed: %s", name, reason_not)
         self._changed(name)
+
+    async def _tell_all(self, waiting: Sequence[M]) -> None:
+        """Tells those that wait how many are ahead: new ones now, all of them every few seconds."""
+        known = set(self._waiting)
+        self._waiting = [name_of(run) for run in waiting]
+        is_time = time.monotonic() - self._told_at >= _TELL_SECONDS
+        if is_time:
+            self._told_at = time.monotonic()
+        for position, run in enumerate(waiting[:_TOLD]):
+            if _is_pending(run) and (is_time or name_of(run) not in known):
+                await self._tell_waiting(run, len(self._jobs) + position)
 
     async def _tell_waiting(self, run: M, ahead: int) -> None:
         message = f"waiting, {ahead} run{'' if ahead == 1 else 's'} ahead"
