@@ -23,6 +23,7 @@ from common.networks.specification import CustomNetwork, NetworkInput, NetworkSp
 from services.trainer.domain.augmentation.specification import resolved_augmentation
 from services.trainer.domain.forecasts.resolution import resolved_forecast, window_counts
 from services.trainer.domain.goals import Goal, goal_of
+from services.trainer.domain.length import with_usual_length
 from services.trainer.domain.loss import check_labels, resolved_loss
 from services.trainer.domain.optimisation import resolved_optimizer, resolved_schedule
 from services.trainer.domain.origins import TrainedNetwork, check_origins
@@ -112,6 +113,10 @@ def resolve_against_data(
             ),
         }
     )
+    if "epochs" not in specification.model_fields_set:
+        counts = example_counts(resolved, data)
+        resolved = with_usual_length(resolved, counts.train, is_validated=counts.validation > 0)
+    _check_warmup(resolved)
     check_origins(resolved, goal, parent, teacher)
     return resolved
 
@@ -250,6 +255,9 @@ def _check_training(specification: TrainingSpecification, task: Task) -> None:
     distillation = specification.distillation
     if distillation is not None and distillation.temperature and not has_classes:
         raise _error("distillation.temperature", "Only classes have a temperature; leave it out.")
+
+
+def _check_warmup(specification: TrainingSpecification) -> None:
     warmup = specification.schedule.warmup
     if warmup is not None and warmup.epochs > specification.epochs:
         raise _error(

@@ -155,7 +155,7 @@ def test_a_wrong_entry_of_a_map_is_named(tmp_path: Path, wrong: str, expected: s
     [
         ("epoch: 3", "training_run.spec.epoch: there is no such field; did you mean `epochs`?"),
         ("network: {cnn: {blocks: [{chanels: 3}]}}", "cnn.blocks[0].chanels: there is no such"),
-        ("zzz: 1", "training_run.spec.zzz: there is no such field; there are batch_size, "),
+        ("zzz: 1", "training_run.spec.zzz: there is no such field; there are augmentation, "),
         ("epochs: many", "training_run.spec.epochs: expected a whole number below 2^31"),
         ("epochs: 1.5", "training_run.spec.epochs: expected a whole number below 2^31, not 1.5."),
         ("task: TASK_CLASIFICATION", "did you mean TASK_CLASSIFICATION?"),

@@ -87,7 +87,14 @@ FEW = replace(DATA, counts=SplitCounts(train=49))
         ({"use": "drop", "prove": {}}, {}, SCAN, DATA, "use", "leave one of the two out"),
         ({"prove": {"folds": 2}}, {}, SCAN, DATA, "prove.folds", "greater than or equal to 3"),
         ({"prove": {}}, {}, SCAN, FEW, "prove.folds", "at least 50 training rows"),
-        ({"prove": {"epochs": 11}}, {}, SCAN, DATA, "prove.epochs", "more than the 10 of the run"),
+        (
+            {"prove": {"epochs": 11}},
+            {"epochs": 10},
+            SCAN,
+            DATA,
+            "prove.epochs",
+            "more than the 10 of the run",
+        ),
         (
             {"prove": {"epochs": 3}},
             {"schedule": {"warmup": {"epochs": 4.0}}},

@@ -83,7 +83,7 @@ def test_defaults_are_filled_in_from_the_data() -> None:
     assert resolved.network.outputs == 2
     assert resolved.optimizer.learning_rate == 0.001
     assert (resolved.workers.min, resolved.workers.wanted, resolved.workers.max) == (1, 1, 1)
-    assert (resolved.epochs, resolved.batch_size, resolved.checkpoint_interval) == (10, 128, 30)
+    assert (resolved.epochs, resolved.batch_size, resolved.checkpoint_interval) == (100, 128, 30)
 
 
 def test_an_image_gets_a_cnn() -> None:
@@ -475,7 +475,7 @@ def test_the_estimate_counts_steps_and_grows_with_the_work() -> None:
         resolve({**TABLE, "batch_size": 30, "network": {"mlp": {"hidden_widths": [4096, 4096]}}}),
         DATA.counts,
     )
-    assert small.steps == 10 * 4
+    assert small.steps == 100 * 4
     assert (small.slots, large.slots) == (1, 1)
     assert large.seconds > 2 * small.seconds > 0
     assert large.worker_memory_bytes > small.worker_memory_bytes + 4 * 4096**2

@@ -929,7 +929,9 @@ class TrainingSpec(_message.Message):
     another target what goes with its type.
     """
     epochs: _builtins.int
-    """Passes over the training rows, 1 to 100,000. Default: 10."""
+    """Passes over the training rows, 1 to 100,000. Default: as many as make about 1,000 steps, 10 to
+    100.
+    """
     batch_size: _builtins.int
     """Rows of one optimiser step over all workers, 1 to 1,048,576. It stays the same when workers come
     and go. Default: 128.
@@ -981,7 +983,9 @@ class TrainingSpec(_message.Message):
 
     @_builtins.property
     def early_stopping(self) -> Global___EarlyStopping:
-        """When to stop before the last epoch. Unset: never."""
+        """When to stop before the last epoch. Unset: never where `epochs` are given or the learning rate
+        falls over the whole run; else, if there are validation rows, after a fifth of the epochs.
+        """
 
     @_builtins.property
     def workers(self) -> Global___WorkerRange:
