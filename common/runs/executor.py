@@ -254,6 +254,8 @@ class LocalExecutor(Generic[M]):
         job = self._jobs.get(name)
         if _is_pending(run) and job is None and status.attempt == 0:
             return await self._may_start(name)
+        if job is not None and not is_cancelling and not self._is_to_be_looked_at(job):
+            return False
         view = await asyncio.to_thread(read_lease, self._store, lease_key(name))
         if job is not None:
             if self._is_stuck(name, job, view, is_cancelling):
@@ -269,6 +271,14 @@ class LocalExecutor(Generic[M]):
             await self._close(name, "All processes of the run are gone.", None)
             return False
         return await self._may_start(name)
+
+    def _is_to_be_looked_at(self, job: JobProcess) -> bool:
+        """Whether the last look at a living job's lease was long ago; others may have much news."""
+        now = time.monotonic()
+        if now - job.looked < self._times.interval:
+            return False
+        job.looked = now
+        return True
 
     def _is_stuck(
         self, name: str, job: JobProcess, view: LeaseView | None, is_cancelling: bool

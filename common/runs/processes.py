@@ -26,6 +26,7 @@ class JobProcess:
     Attributes:
         job: Id of the job, in its environment and its children's as `AIMASS_JOB`.
         started: `time.monotonic()` when it was given its run, or was found or started.
+        looked: The same when somebody last looked at its lease.
     """
 
     def __init__(
@@ -37,6 +38,7 @@ class JobProcess:
     ) -> None:
         self.job = job
         self.started = time.monotonic()
+        self.looked = self.started
         self._identity = identity
         self._child = child
         self._line = line
