@@ -4,10 +4,19 @@ from unittest.mock import MagicMock
 
 import pytest
 
+from aimass.trainer.v1 import trainer_pb2
 from common.cli.connection import Clients, Endpoint, variables
 from common.cli.documents import KINDS
 from common.cli.errors import CliError
-from common.cli.run_kinds import NAMES, RunCalls, all_calls, calls_for, full_name, plural_of
+from common.cli.run_kinds import (
+    NAMES,
+    RunCalls,
+    all_calls,
+    calls_for,
+    full_name,
+    plural_of,
+    waits_for,
+)
 
 
 @pytest.fixture
@@ -69,3 +78,15 @@ def test_names(clients: Clients) -> None:
     assert full_name("modelImports/a") == "modelImports/a"
     with pytest.raises(CliError, match="modelImports/<id>"):
         calls_for(clients, "models/a")
+
+
+def test_run_in_the_queue_says_what_it_waits_for() -> None:
+    """Protects who looks at a list of runs: place and reason stand where the stage would."""
+    place = trainer_pb2.QueuePlace(
+        position=2, reason=trainer_pb2.WAIT_REASON_SLOTS, slots_needed=4, slots_free=1
+    )
+    assert waits_for(trainer_pb2.TrainingRun(queue=place)) == "2 in the queue: 1 of 4 slots"
+    place.reason, place.behind = trainer_pb2.WAIT_REASON_RESERVED, "trainingRuns/large"
+    run = trainer_pb2.TrainingRun(queue=place)
+    assert waits_for(run) == "2 in the queue: behind trainingRuns/large"
+    assert waits_for(trainer_pb2.TrainingRun()) == ""
