@@ -20,7 +20,7 @@ from services.trainer.worker.process import (
     EXIT_FINISHED,
     EXIT_PEER_LOST,
     EXIT_TRAINING_FAILED,
-    WorkerContext,
+    WorkerPlace,
 )
 
 _FEATURES = 64
@@ -60,7 +60,7 @@ def warm_up() -> None:
     _step(_Training(), 0)
 
 
-def main(context: WorkerContext) -> int:
+def main(context: WorkerPlace) -> int:
     """Runs a worker."""
     job = ToyJob(**json.loads(context.job_key))
     if context.task == "save":
@@ -77,7 +77,7 @@ def main(context: WorkerContext) -> int:
         return EXIT_PEER_LOST
 
 
-def _save(context: WorkerContext) -> int:
+def _save(context: WorkerPlace) -> int:
     """Copies the commit to where it outlives the run's stay on this host."""
     commit = read_commit(context.commit_dir)
     assert commit is not None
@@ -112,7 +112,7 @@ class _Training:
         new.replace(path)
 
 
-def _train(context: WorkerContext, job: ToyJob) -> int:
+def _train(context: WorkerPlace, job: ToyJob) -> int:
     hvd.init()
     context.progress.beat()
     training = _Training()
@@ -138,13 +138,13 @@ def _train(context: WorkerContext, job: ToyJob) -> int:
     return EXIT_FINISHED
 
 
-def _crash(context: WorkerContext, job: ToyJob) -> None:
+def _crash(context: WorkerPlace, job: ToyJob) -> None:
     if context.rank == job.crash_rank:
         print(f"rank {context.rank} gives up", flush=True)
         os._exit(9)
 
 
-def _pause_before(context: WorkerContext, seconds: float) -> None:
+def _pause_before(context: WorkerPlace, seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         time.sleep(0.1)
@@ -164,7 +164,7 @@ def _step(training: _Training, step: int) -> None:
     training.optimizer.step()
 
 
-def _commit(context: WorkerContext, training: _Training, step: int) -> None:
+def _commit(context: WorkerPlace, training: _Training, step: int) -> None:
     if context.local_rank == 0:
         training.save(context.commit_dir / FILE_NAME, step)
         context.progress.committed(step, 1)

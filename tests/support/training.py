@@ -37,7 +37,7 @@ from services.trainer.domain.specification import (
 )
 from services.trainer.worker.loop import Outcome
 from services.trainer.worker.main import build, train
-from services.trainer.worker.process import ProgressBoard, WorkerContext, WorkerTask
+from services.trainer.worker.process import ProgressBoard, WorkerPlace, WorkerTask
 
 Array = npt.NDArray[np.generic]
 
@@ -133,13 +133,11 @@ class Desk:
         content = safetensors.torch.save({key: each.clone() for key, each in tensors.items()})
         return to_plain(put_artifact(self.store, f"runs/given/{name}", content, "application/x"))
 
-    def context(
-        self, job: Job, *, task: WorkerTask = "train", checkpoint: str = ""
-    ) -> WorkerContext:
+    def context(self, job: Job, *, task: WorkerTask = "train", checkpoint: str = "") -> WorkerPlace:
         """Returns the context of a world of one."""
         commits = self.root / "commits" / job.training_run
         commits.mkdir(parents=True, exist_ok=True)
-        return WorkerContext(
+        return WorkerPlace(
             job_key=job.key,
             checkpoint_key=checkpoint,
             commit_dir=commits,
@@ -157,7 +155,7 @@ class Desk:
         """Trains in this process, to the end."""
         return self.run(self.context(job, checkpoint=checkpoint))
 
-    def run(self, context: WorkerContext) -> Outcome:
+    def run(self, context: WorkerPlace) -> Outcome:
         """Trains in this process, in a given context."""
         return train(context, self.store, self.cache)
 

@@ -19,7 +19,7 @@ from horovod.runner.http.http_server import RendezvousServer
 
 from aimass.trainer.v1 import agents_pb2
 from services.trainer.worker.main import main as work
-from services.trainer.worker.process import ProgressBoard, WorkerContext
+from services.trainer.worker.process import ProgressBoard, WorkerPlace
 
 
 @dataclass(frozen=True)
@@ -91,13 +91,13 @@ def _fork(world: World, board: int, environment: dict[str, str], file: Path) -> 
         os._exit(1)
 
 
-def _context(world: World, board: int, rank: int, file: Path) -> WorkerContext:
+def _context(world: World, board: int, rank: int, file: Path) -> WorkerPlace:
     stream = file.open("a", buffering=1)
 
     def report(message: agents_pb2.WorkerReport) -> None:
         stream.write(json_format.MessageToJson(message, indent=None) + "\n")
 
-    return WorkerContext(
+    return WorkerPlace(
         job_key=world.job_key,
         checkpoint_key="",
         commit_dir=Path(world.commit_dir),

@@ -30,7 +30,7 @@ from services.trainer.worker.process import (
     EXIT_FINISHED,
     EXIT_PEER_LOST,
     EXIT_TRAINING_FAILED,
-    WorkerContext,
+    WorkerPlace,
 )
 from services.trainer.worker.publishing import CheckpointPublisher
 from services.trainer.worker.pupil import make_pupil
@@ -52,7 +52,7 @@ def warm_up() -> None:
     import services.trainer.worker.own_code.training  # noqa: F401, PLC0415
 
 
-def main(context: WorkerContext) -> int:
+def main(context: WorkerPlace) -> int:
     """Trains, or builds the package.
 
     Args:
@@ -72,7 +72,7 @@ def main(context: WorkerContext) -> int:
         telemetry.flush()
 
 
-def _work(context: WorkerContext, store: ObjectStore, settings: WorkerSettings) -> int:
+def _work(context: WorkerPlace, store: ObjectStore, settings: WorkerSettings) -> int:
     try:
         if context.task == "package":
             build(context, store, HostCache(settings.cache_dir.expanduser()))
@@ -97,7 +97,7 @@ def _work(context: WorkerContext, store: ObjectStore, settings: WorkerSettings) 
 
 
 def train(
-    context: WorkerContext, store: ObjectStore, cache: HostCache, device: torch.device = CPU
+    context: WorkerPlace, store: ObjectStore, cache: HostCache, device: torch.device = CPU
 ) -> Outcome:
     """Trains from the newest state to the end of the run.
 
@@ -130,7 +130,7 @@ def train(
 
 
 def _work_of(
-    context: WorkerContext,
+    context: WorkerPlace,
     job: Job,
     store: ObjectStore,
     cache: HostCache,
@@ -148,7 +148,7 @@ def _work_of(
 
 
 def _begin(
-    context: WorkerContext,
+    context: WorkerPlace,
     store: ObjectStore,
     course: Course,
     joining: "_Joining",
@@ -162,7 +162,7 @@ def _begin(
     return StagedTraining(context, store, reducer, course, first)
 
 
-def _device(context: WorkerContext, settings: WorkerSettings) -> torch.device:
+def _device(context: WorkerPlace, settings: WorkerSettings) -> torch.device:
     """Returns where this worker computes: the workers of a host take its devices in turn."""
     devices = settings.agent_devices
     if not devices:
@@ -187,7 +187,7 @@ def _publish_last(publisher: CheckpointPublisher, uncommitted: Snapshot | None) 
         _log.warning("the last commit stays on this host: %s", error)
 
 
-def build(context: WorkerContext, store: ObjectStore, cache: HostCache) -> None:
+def build(context: WorkerPlace, store: ObjectStore, cache: HostCache) -> None:
     """Builds the model package from the host's newest state, stores it and reports it.
 
     Args:
@@ -212,7 +212,7 @@ def build(context: WorkerContext, store: ObjectStore, cache: HostCache) -> None:
     context.report(agents_pb2.WorkerReport(package=published))
 
 
-def save(context: WorkerContext, store: ObjectStore) -> None:
+def save(context: WorkerPlace, store: ObjectStore) -> None:
     """Stores the host's newest commit as a checkpoint: the run leaves the host.
 
     Args:
@@ -248,7 +248,7 @@ class _Joining:
             self._error = error
 
 
-def _publisher(context: WorkerContext, job: Job, store: ObjectStore) -> CheckpointPublisher:
+def _publisher(context: WorkerPlace, job: Job, store: ObjectStore) -> CheckpointPublisher:
     def published(checkpoint: agents_pb2.CheckpointPublished) -> None:
         context.report(agents_pb2.WorkerReport(checkpoint=checkpoint))
 
@@ -270,13 +270,13 @@ def _finished(outcome: Outcome) -> agents_pb2.TrainingFinished:
     return finished
 
 
-def _fail(context: WorkerContext, reason: str, message: str) -> int:
+def _fail(context: WorkerPlace, reason: str, message: str) -> int:
     failed = agents_pb2.TrainingFailed(reason=reason, message=message)
     context.report(agents_pb2.WorkerReport(failed=failed))
     return EXIT_TRAINING_FAILED
 
 
-def _set_up_logs(context: WorkerContext) -> None:
+def _set_up_logs(context: WorkerPlace) -> None:
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         telemetry.configure("worker")
     # Log lines become events of the run, and nothing else: what is printed becomes one as well.

@@ -1,7 +1,7 @@
 """What a forked worker is given: its place in the world, a progress board, a report pipe.
 
 The agent's warm process calls `run_worker` in the child right after the fork. The training code
-sees only the `WorkerContext`. This module imports neither grpc nor torch.
+sees only the `WorkerPlace`. This module imports neither grpc nor torch.
 """
 
 import ctypes
@@ -239,7 +239,7 @@ class ReportParser:
 
 
 @dataclass(frozen=True)
-class WorkerContext:
+class WorkerPlace:
     """Everything a worker is told. Horovod's variables are in `os.environ`.
 
     Attributes:
@@ -273,7 +273,7 @@ class WorkerContext:
     began_bytes: int = field(default_factory=resident_bytes)
 
 
-WorkerMain = Callable[[WorkerContext], int]
+WorkerMain = Callable[[WorkerPlace], int]
 """What runs in a worker: takes the context, returns the exit code."""
 
 
@@ -303,11 +303,11 @@ class WorkerOrder:
         local_rank: Its number among this agent's workers.
         local_size: This agent's workers in the world.
         environment: Variables to set.
-        job_key: See `WorkerContext`.
-        checkpoint_key: See `WorkerContext`.
-        commit_dir: See `WorkerContext`.
-        task: See `WorkerContext`.
-        traceparent: See `WorkerContext`.
+        job_key: See `WorkerPlace`.
+        checkpoint_key: See `WorkerPlace`.
+        commit_dir: See `WorkerPlace`.
+        task: See `WorkerPlace`.
+        traceparent: See `WorkerPlace`.
     """
 
     world: int
@@ -357,8 +357,8 @@ def run_worker(
         os._exit(code)
 
 
-def _context(order: WorkerOrder, descriptors: Descriptors) -> WorkerContext:
-    return WorkerContext(
+def _context(order: WorkerOrder, descriptors: Descriptors) -> WorkerPlace:
+    return WorkerPlace(
         job_key=order.job_key,
         checkpoint_key=order.checkpoint_key,
         commit_dir=Path(order.commit_dir),

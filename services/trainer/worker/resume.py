@@ -10,7 +10,7 @@ from pathlib import Path
 from common.artifacts.protocol import ObjectMissingError, ObjectStore
 from common.errors import UnavailableError
 from services.trainer.worker.commits import FILE_NAME
-from services.trainer.worker.process import WorkerContext
+from services.trainer.worker.process import WorkerPlace
 from services.trainer.worker.reduction import Reducer
 from services.trainer.worker.state import Snapshot
 
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 def begin(
-    fresh: Callable[[], Snapshot], context: WorkerContext, store: ObjectStore, reducer: Reducer
+    fresh: Callable[[], Snapshot], context: WorkerPlace, store: ObjectStore, reducer: Reducer
 ) -> Snapshot:
     """Returns the state that the world starts from, the same on every rank.
 
@@ -34,7 +34,7 @@ def begin(
     return Snapshot.from_bytes(reducer.broadcast(content))
 
 
-def saved_state(context: WorkerContext, store: ObjectStore) -> bytes:
+def saved_state(context: WorkerPlace, store: ObjectStore) -> bytes:
     """Returns the newest state that this host can get at; empty where there is none.
 
     The coordinator names a checkpoint only where it is newer than this host's commit. One that

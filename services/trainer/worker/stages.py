@@ -18,7 +18,7 @@ from services.trainer.worker.course import Course, Stage
 from services.trainer.worker.engine import DivergedError, Engine
 from services.trainer.worker.loop import Outcome, TrainingLoop
 from services.trainer.worker.performance import performance_message
-from services.trainer.worker.process import WorkerContext
+from services.trainer.worker.process import WorkerPlace
 from services.trainer.worker.pupil import Pupil, make_pupil
 from services.trainer.worker.reduction import Reducer
 from services.trainer.worker.reporting import beating
@@ -42,7 +42,7 @@ class Trainee:
         self,
         stage: Stage,
         pupil: Pupil,
-        context: WorkerContext,
+        context: WorkerPlace,
         reducer: Reducer,
         device: torch.device = CPU,
     ) -> None:
@@ -90,7 +90,7 @@ class StagedTraining:
 
     def __init__(
         self,
-        context: WorkerContext,
+        context: WorkerPlace,
         store: ObjectStore,
         reducer: Reducer,
         course: Course,

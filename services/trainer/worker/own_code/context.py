@@ -17,10 +17,10 @@ from common.artifacts.protocol import ObjectStore
 from common.networks.specification import NetworkInput
 from services.trainer.domain.job import Job
 from services.trainer.domain.sampling import global_batch, rank_slice
-from services.trainer.worker import process
 from services.trainer.worker.committing import Committer
 from services.trainer.worker.data import Batch, Examples
 from services.trainer.worker.own_code.models import Models, with_version
+from services.trainer.worker.process import WorkerPlace
 from services.trainer.worker.reduction import Reducer
 from services.trainer.worker.resume import begin
 from services.trainer.worker.state import Snapshot
@@ -66,7 +66,7 @@ class WorkerContext:
 
     def __init__(
         self,
-        worker: process.WorkerContext,
+        worker: WorkerPlace,
         job: Job,
         rows: Examples,
         store: ObjectStore,

@@ -19,13 +19,13 @@ from common.data.reader import stream_stored
 from common.data.schema import Part
 from services.trainer.domain.job import Job
 from services.trainer.domain.own_code import OwnCode
-from services.trainer.worker import process
 from services.trainer.worker.committing import Committer
 from services.trainer.worker.course import Course
 from services.trainer.worker.loop import Outcome
 from services.trainer.worker.own_code.context import WorkerContext
 from services.trainer.worker.own_code.files import OwnCodeError, function_of, told, unpacked
 from services.trainer.worker.own_code.models import Models, with_version
+from services.trainer.worker.process import WorkerPlace
 from services.trainer.worker.reduction import Reducer
 from services.trainer.worker.reporting import beating
 from services.trainer.worker.state import Snapshot, StagePlace
@@ -35,7 +35,7 @@ _PARTS = {"train": Part.TRAIN, "validation": Part.VALIDATION, "test": Part.TEST}
 
 
 def run_own_training(
-    worker: process.WorkerContext,
+    worker: WorkerPlace,
     job: Job,
     store: ObjectStore,
     cache: HostCache,
@@ -71,7 +71,7 @@ def run_own_training(
 
 
 def _run_script(
-    worker: process.WorkerContext,
+    worker: WorkerPlace,
     job: Job,
     code: OwnCode,
     folder: Path,
