@@ -124,7 +124,7 @@ def test_a_training_of_ones_own_goes_on_after_a_kill(suite: RunningSuite, digits
 
 def test_the_example_of_the_manual_trains(suite: RunningSuite, digits: str) -> None:
     """What users copy first."""
-    manual = Path(__file__).parents[2] / "services/trainer/README.md"
+    manual = Path(__file__).parents[2] / "services/trainer/TRAINING.md"
     [example] = [each for each in PYTHON.findall(manual.read_text()) if "context.steps" in each]
     code = trainer_pb2.OwnCode(files={"my_loop.py": example}, training="my_loop:train")
     code.arguments["rate"] = "0.1"

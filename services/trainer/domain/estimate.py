@@ -29,7 +29,7 @@ class _Rates:
 
 
 # Fitted to the steps of networks of all kinds on one core of a Zen 4 server; what other machines
-# differ by is learned from runs, see `calibration` and services/trainer/README.md.
+# differ by is learned from runs, see `calibration` and services/trainer/TRAINING.md.
 _RATES = {
     "fp32": _Rates(5.4e-4, 6.4e-5, 6.5e-11, 1.3e-9),
     "bf16": _Rates(3.3e-4, 2.8e-4, 2.8e-11, 1.0e-9),

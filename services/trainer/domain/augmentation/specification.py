@@ -157,7 +157,7 @@ def resolved_augmentation(
 
 
 def automatic_policies(network_input: NetworkInput) -> tuple[Policy, ...]:
-    """Returns what helped data of a type more often than not; see services/trainer/README.md.
+    """Returns what helped data of a type more often than not; see services/trainer/TASKS.md.
 
     Flips are never among them: nothing says whether a mirrored image still is of its class.
     """

@@ -885,7 +885,7 @@ class StartWorld(_message.Message):
     world: _builtins.int
     """Number of the world within the attempt, from 1."""
     job_key: _builtins.str
-    """Key in the object store of the run's job file (see services/trainer/README.md)."""
+    """Key in the object store of the run's job file (see services/trainer/TRAINING.md)."""
     checkpoint_key: _builtins.str
     """Key of the newest checkpoint in the store, for when no host has a commit; empty for none."""
     traceparent: _builtins.str
