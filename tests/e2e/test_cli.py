@@ -128,7 +128,7 @@ def test_validate_only_prints_what_would_be_created(
         "model: models/cli-dry}}\n"
     )
     assert run(["apply", "--validate-only", "-f", str(file)]) == 0
-    assert "epochs: 10" in capsys.readouterr().out
+    assert "batch_size: 128" in capsys.readouterr().out
     assert run(["models", "show", "cli-dry"]) == 1
 
 
