@@ -4,11 +4,16 @@ import signal
 from collections.abc import Callable, Iterator
 
 import psutil
+import pytest
+from google.protobuf import duration_pb2
 
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import event_pb2, network_pb2, run_pb2
 
 EPOCHS = 30
+AFTERMATH = (event_pb2.CHANGE_CAUSE_WORKER_DIED, event_pb2.CHANGE_CAUSE_SILENCE)
+"""What may befall the world that follows a fault."""
+MOST_RECOVERIES = 3
 
 
 def specification(version: str, workers: int = 2) -> trainer_pb2.TrainingSpec:
@@ -74,15 +79,30 @@ def assert_accounted(
     run: trainer_pb2.TrainingRun,
     cause: event_pb2.ChangeCause.ValueType | None,
 ) -> None:
-    """Asserts that events and result tell of this one fault and what it cost, or of none."""
+    """Asserts that events and result tell of this fault and what it cost, or of none.
+
+    On a busy host the next world may be lost too: Gloo aborts a worker, or all seem frozen.
+    """
     changes = [event.membership_change for event in events if event.membership_change.faults]
-    assert [change.cause for change in changes] == ([] if cause is None else [cause])
+    if cause is None:
+        assert not changes, changes
+    else:
+        assert cause in {change.cause for change in changes}, changes
+        assert {change.cause for change in changes} <= {cause, *AFTERMATH}, changes
+    assert len(changes) <= MOST_RECOVERIES, changes
     total = run.recoveries.total
-    assert total.count == total.faults == len(changes)
-    assert [each.cause for each in run.recoveries.by_cause] == [each.cause for each in changes]
+    assert total.count == len(changes)
+    assert total.faults == sum(change.faults for change in changes)
+    assert {each.cause for each in run.recoveries.by_cause} == {each.cause for each in changes}
+    assert _milliseconds(total.total_time) == pytest.approx(
+        sum(_milliseconds(change.recovery_time) for change in changes), abs=1
+    )
+    assert total.steps_lost == sum(change.steps_lost for change in changes)
     for change in changes:
-        assert total.total_time == total.worst_time == change.recovery_time
-        assert total.total_pause == change.pause
-        assert 0 < total.worst_time.ToMilliseconds() < 20_000
-        assert total.worst_pause.ToMilliseconds() > 0
-        assert 0 <= total.steps_lost == change.steps_lost < 200, "not from the beginning"
+        assert 0 < _milliseconds(change.recovery_time) <= _milliseconds(total.worst_time) < 20_000
+        assert 0 < _milliseconds(change.pause) <= _milliseconds(total.worst_pause)
+        assert 0 <= change.steps_lost < 200, "not from the beginning"
+
+
+def _milliseconds(duration: duration_pb2.Duration) -> float:
+    return duration.ToNanoseconds() / 1e6
