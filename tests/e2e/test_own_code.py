@@ -147,7 +147,9 @@ def test_an_ordinary_horovod_script_runs_unchanged(suite: RunningSuite, digits: 
 def test_code_reaches_nothing_but_its_run(suite: RunningSuite, digits: str) -> None:
     """Other runs' records can be neither read nor written, and no process beside it has keys."""
     other = succeeded(suite.train(spec_of(digits, code_of("gated.py", network="gated:network"))))
-    keys = f"runs/{other.name}/lease.json,{other.name}.json,runs/{digits}/x"
+    job = f"runs/{other.name}/attempts/1/job.json"
+    assert suite.store.stat(job).size > 0, "it is there to be stolen"
+    keys = f"{job},{other.name}.json,runs/{digits}/x"
     code = code_of("looping.py", training="looping:steal", arguments={"keys": keys})
     run = suite.train(spec_of(digits, code))
     assert run.status.state == run_pb2.RUN_STATE_FAILED

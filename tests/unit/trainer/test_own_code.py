@@ -1,5 +1,6 @@
 """Code of users' own: what is refused, how its files are kept, where its failures are told."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from common.artifacts.memory import MemoryStore
+from common.errors import DataLossError
 from services.trainer.domain.own_code import OwnCode, code_violations, keep_files, read_files
 from services.trainer.worker.own_code.files import OwnCodeError, function_of, told, unpacked
 
@@ -85,6 +87,17 @@ def test_modules_and_data_are_there_while_code_runs() -> None:
     with unpacked(code, MemoryStore()) as folder:
         assert function_of(code)() == "told"
     assert not folder.exists()
+
+
+def test_files_that_are_gone_are_told_of() -> None:
+    """Not as a failure to tidy up after them."""
+    path, kept = (
+        list(sys.path),
+        keep_files(OwnCode(files={"a.py": ""}, network="a:b"), MemoryStore()),
+    )
+    with pytest.raises(DataLossError, match="is gone"), unpacked(kept, MemoryStore()):
+        pass
+    assert sys.path == path
 
 
 def test_failures_are_told_with_their_place() -> None:

@@ -33,12 +33,12 @@ def unpacked(code: OwnCode, store: ObjectStore) -> Iterator[Path]:
         DataLossError: The files are gone or damaged.
     """
     folder = Path(tempfile.mkdtemp(prefix="aimass-code-"))
+    sys.path.insert(0, str(folder))
     try:
         for path, text in read_files(code, store).items():
             file = folder / path
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
-        sys.path.insert(0, str(folder))
         yield folder
     finally:
         sys.path.remove(str(folder))
