@@ -26,6 +26,7 @@ from common.cli.progress import RunProgress
 from common.cli.pruning_views import show_pruning
 from common.cli.run_kinds import Run, epochs_of, result_of, state_of
 from common.cli.scan_views import show_comparison, show_findings
+from common.cli.training_views import show_training
 from common.cli.tuning_views import show_tuning
 
 _PLAIN_INTERVAL_SECONDS = 10.0
@@ -221,8 +222,10 @@ def _print_findings(run: Run, console: Console) -> None:
         show_tuning(run, console)
     elif isinstance(run, pruner_pb2.PruningRun):
         show_pruning(run, console)
-    elif isinstance(run, trainer_pb2.TrainingRun) and run.HasField("outlier_comparison"):
-        show_comparison(run.outlier_comparison, console)
+    elif isinstance(run, trainer_pb2.TrainingRun):
+        if run.HasField("outlier_comparison"):
+            show_comparison(run.outlier_comparison, console)
+        show_training(run, console)
 
 
 def metrics_table(progress: RunProgress, most: int = 30) -> Table:

@@ -5,9 +5,11 @@ from typing import Annotated
 
 import typer
 
+from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import run_pb2
 from common.cli import text
 from common.cli.context import context_of
+from common.cli.errors import CliError
 from common.cli.follow import follow_or_leave
 from common.cli.run_kinds import (
     NAMES,
@@ -19,11 +21,17 @@ from common.cli.run_kinds import (
     state_of,
     waits_for,
 )
+from common.cli.training_views import show_training
 
 app = typer.Typer(
-    help="Runs of all kinds: list, show, watch, cancel, delete.", no_args_is_help=True
+    help="Runs of all kinds: list, show, watch, cancel, delete, harm.", no_args_is_help=True
 )
 Name = Annotated[str, typer.Argument(help=NAMES)]
+_FAULTS = {
+    name.removeprefix("FAULT_KIND_").lower().replace("_", "-"): number
+    for name, number in trainer_pb2.FaultKind.items()
+    if number
+}
 
 
 @app.command("list")
@@ -57,6 +65,8 @@ def show(context: typer.Context, name: Name) -> None:
         cli.print_json([run])
         return
     cli.console.print(f"[bold]{run.name}[/]  {state_of(run)}  {text.number(_done(run))} % done")
+    if isinstance(run, trainer_pb2.TrainingRun):
+        show_training(run, cli.console)
     cli.print_yaml(run)
 
 
@@ -84,6 +94,47 @@ def delete(context: typer.Context, name: Name) -> None:
     full = full_name(name)
     calls_for(cli.clients, full).delete(full)
     cli.console.print(f"{full} is deleted")
+
+
+@app.command()
+def inject(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="`trainingRuns/<id>`, or the id.")],
+    kind: Annotated[str, typer.Argument(help=", ".join(_FAULTS))],
+    rank: Annotated[
+        int | None, typer.Option(min=0, help="Worker to harm. Default: 0.", show_default=False)
+    ] = None,
+    agent: Annotated[str, typer.Option(help="Agent to harm. Default: that of rank 0.")] = "",
+    duration: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            max=600,
+            help="Seconds that slow-worker and cut-link last. Default: 10.",
+            show_default=False,
+        ),
+    ] = None,
+) -> None:
+    """Do harm to a training run, to see it recover.
+
+    For admins, where the trainer runs with AIMASS_TRAINER_FAULT_INJECTION=true.
+    """
+    cli = context_of(context)
+    request = trainer_pb2.InjectFaultRequest(
+        name=full_name(name), kind=_fault_kind(kind), rank=rank, agent=agent
+    )
+    if duration is not None:
+        request.duration.FromMilliseconds(round(duration * 1000))
+    done = cli.clients.training.InjectFault(request).done
+    cli.console.print(text.harmless(done), markup=False)
+    cli.console.print(f"What becomes of it: aimass runs watch {request.name}", markup=False)
+
+
+def _fault_kind(word: str) -> trainer_pb2.FaultKind.ValueType:
+    found = _FAULTS.get(word.lower().replace("_", "-"))
+    if found is None:
+        raise CliError(f"{word} is no fault.", hint=f"one of {', '.join(_FAULTS)}")
+    return found
 
 
 def _row(run: Run) -> tuple[str, ...]:

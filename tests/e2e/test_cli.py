@@ -86,7 +86,10 @@ def test_a_file_imports_data_and_trains_a_model(
         ["runs", "watch", "cli-first"],
     ):
         assert run(arguments) == 0, arguments
-        assert "cli" in capsys.readouterr().out, arguments
+        shown = capsys.readouterr().out
+        assert "cli" in shown, arguments
+        # What a run took stands beside what had been foretold.
+        assert ("took: " in shown) == (arguments[:2] in (["runs", "show"], ["runs", "watch"]))
     target = tmp_path / "model"
     assert run(["models", "download", "cli-linear", "--to", str(target)]) == 0
     assert (target / "weights.safetensors").stat().st_size > 0
