@@ -157,10 +157,15 @@ def savings_of(matrix: CostMatrix, classes: Sequence[str]) -> Shares:
         matrix: A row for each class.
         classes: Labels in the order of outputs.
     """
-    rows = {row.truth: row.costs for row in matrix.rows}
-    costs = np.array([[rows[truth].get(name, 0.0) for name in classes] for truth in classes])
+    costs = costs_of(matrix, classes)
     saved: Shares = costs.max(axis=1, keepdims=True) - costs
     return saved
+
+
+def costs_of(matrix: CostMatrix, classes: Sequence[str]) -> Shares:
+    """Returns what each decision costs, shape (true classes, decisions); see `savings_of`."""
+    rows = {row.truth: row.costs for row in matrix.rows}
+    return np.array([[rows[truth].get(name, 0.0) for name in classes] for truth in classes])
 
 
 def value_criterion(loss: Loss) -> Criterion:

@@ -13,11 +13,12 @@ from services.trainer.domain.criteria import (
     Criterion,
     Shares,
     class_criterion,
+    costs_of,
     label_criterion,
     value_criterion,
 )
 from services.trainer.domain.forecasts.objective import Forecasting, forecast_criterion
-from services.trainer.domain.loss import Loss, check_labels
+from services.trainer.domain.loss import CostMatrix, Loss, check_labels
 from services.trainer.domain.plain_objectives import (
     Classification,
     MultiLabel,
@@ -136,17 +137,19 @@ def make_objectives(target: Target, loss: Loss | None, class_shares: ClassShares
     Raises:
         InvalidFieldError: The loss names classes that the target does not have, or not all.
     """
-    plain = _plain(target)
     if loss is None:
+        plain = _plain(target)
         return Objectives(plain, plain)
     if not target.has_probabilities:
         of_values = forecast_criterion if target.task == "forecasting" else value_criterion
-        chosen = ChosenLoss(plain, of_values(loss))
+        chosen = ChosenLoss(_plain(target), of_values(loss))
         return Objectives(chosen, chosen)
     check_labels(loss, target.classes, f"{FIELD}.loss")
     if target.task == "multi_label":
-        chosen = ChosenLoss(plain, label_criterion(loss, target.classes, class_shares()))
+        labels = label_criterion(loss, target.classes, class_shares())
+        chosen = ChosenLoss(_plain(target), labels)
         return Objectives(chosen, chosen)
+    plain = _plain(target, loss.cost_matrix)
     drawn, natural = class_shares(evenly=loss.balanced_sampling), class_shares()
     criterion = class_criterion(loss, target.classes, drawn)
     known = np.where(natural > 0, natural, 1.0)
@@ -155,12 +158,20 @@ def make_objectives(target: Target, loss: Loss | None, class_shares: ClassShares
     return Objectives(ChosenLoss(plain, criterion), ChosenLoss(plain, measuring))
 
 
-def _plain(target: Target) -> Objective:
-    """Returns the objective of a task as it is without a chosen loss."""
+def _plain(target: Target, matrix: CostMatrix | None = None) -> Objective:
+    """Returns the objective of a task as it is without a chosen loss.
+
+    Args:
+        target: The target.
+        matrix: What decisions for its classes cost; None where that is not told.
+    """
     if target.task == "regression":
         return Regression(target.scale)
     if target.task == "multi_label":
         return MultiLabel(target.outputs)
     if target.task == "forecasting":
         return Forecasting()
-    return Classification()
+    costs = None
+    if matrix is not None:
+        costs = torch.from_numpy(costs_of(matrix, target.classes).astype(np.float32))
+    return Classification(target.outputs, costs)

@@ -21,9 +21,19 @@ def ratio(value: float, total: float) -> float:
 
 
 class Classification:
-    """Cross-entropy; metrics `loss` and `accuracy`."""
+    """Cross-entropy; metrics `loss`, `accuracy`, `balanced_accuracy`, with costs `mean_cost`."""
 
-    sums = 3
+    def __init__(self, classes: int, costs: Tensor | None = None) -> None:
+        """Takes what decisions are measured by.
+
+        Args:
+            classes: Number of classes.
+            costs: What decisions cost, shape (true classes, decisions); None where that is not
+                told.
+        """
+        self._classes = classes
+        self._costs = costs
+        self.sums = 3 + 2 * classes + (costs is not None)
 
     def losses(self, output: Tensor, target: Tensor) -> Tensor:
         """Returns the cross-entropy of each row."""
@@ -34,18 +44,41 @@ class Classification:
         return class_distances(output, said, temperature)
 
     def add_up(self, output: Tensor, losses: Tensor, target: Tensor, weight: Tensor) -> Tensor:
-        """Returns sums of weights, weighted losses and weights of rows that are right.
+        """Returns sums of weights, losses and rows that are right; by class; costs at the end.
 
-        Of a row that is a blend the class with the largest share is right.
+        Of each class these are the weights of its rows, and of those of them that are right. Of a
+        row that is a blend the class with the largest share is its class.
         """
         truth = target if target.dim() == 1 else target.argmax(dim=1)
-        is_right = output.argmax(dim=1) == truth
-        return torch.stack([weight.sum(), weight @ losses, weight @ is_right.to(weight.dtype)])
+        found = output.argmax(dim=1)
+        right = weight * (found == truth).to(weight.dtype)
+        none = weight.new_zeros(self._classes)
+        sums = [
+            torch.stack([weight.sum(), weight @ losses, right.sum()]),
+            none.index_add(0, truth, weight),
+            none.index_add(0, truth, right),
+        ]
+        if self._costs is not None:
+            costs = self._costs.to(weight.device)[truth, found]
+            sums.append((weight @ costs).unsqueeze(0))
+        return torch.cat(sums)
 
     def metrics(self, sums: Sequence[float]) -> dict[str, float]:
-        """Returns mean loss and share of rows that are right."""
-        total, loss, right = sums
-        return {"loss": ratio(loss, total), "accuracy": ratio(right, total)}
+        """Returns mean loss, share of rows that are right, mean recall of classes, mean cost.
+
+        Classes without rows have no recall.
+        """
+        total, loss, right, *rest = sums
+        had, found = rest[: self._classes], rest[self._classes : 2 * self._classes]
+        recalls = [ratio(*each) for each in zip(found, had, strict=True) if each[1] > 0]
+        metrics = {
+            "loss": ratio(loss, total),
+            "accuracy": ratio(right, total),
+            "balanced_accuracy": ratio(sum(recalls), len(recalls)),
+        }
+        if self._costs is not None:
+            metrics["mean_cost"] = ratio(rest[-1], total)
+        return metrics
 
 
 class Regression:

@@ -252,6 +252,9 @@ def _check_training(specification: TrainingSpecification, task: Task) -> None:
     has_classes = task in ("classification", "multi_label")
     if specification.monitor == "accuracy" and not has_classes:
         raise _error("monitor", f"{task.capitalize()} has no accuracy; monitor LOSS.")
+    if specification.monitor == "balanced_accuracy" and task != "classification":
+        named = task.replace("_", "-").capitalize()
+        raise _error("monitor", f"{named} has no balanced accuracy; monitor LOSS.")
     distillation = specification.distillation
     if distillation is not None and distillation.temperature and not has_classes:
         raise _error("distillation.temperature", "Only classes have a temperature; leave it out.")

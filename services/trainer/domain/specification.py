@@ -31,7 +31,8 @@ from services.trainer.domain.text import TextSettings
 FIELD = "training_run.spec"
 DEFAULT_TEMPERATURE = 4.0
 
-Monitor = Literal["loss", "accuracy", "none", "objective"]
+Monitor = Literal["loss", "accuracy", "none", "objective", "balanced_accuracy", "mean_cost"]
+LARGER_IS_BETTER: frozenset[Monitor | None] = frozenset({"accuracy", "balanced_accuracy"})
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Priority = Literal["low", "normal", "high"]
 Use = Literal["keep", "drop", "down_weight"]
@@ -203,10 +204,14 @@ def resolved_monitor(specification: TrainingSpecification, loss: Loss | None) ->
         loss: Resolved.
 
     Raises:
-        InvalidFieldError: The objective is the plain loss.
+        InvalidFieldError: The objective is the plain loss, or there are no costs.
     """
+    has_costs = loss is not None and loss.cost_matrix is not None
     if specification.monitor == "objective" and loss is None:
         text = "Without `loss` the objective is the plain loss; monitor LOSS."
+        raise InvalidFieldError(f"{FIELD}.monitor", text)
+    if specification.monitor == "mean_cost" and not has_costs:
+        text = "No costs are known; give `loss.cost_matrix`, or monitor LOSS."
         raise InvalidFieldError(f"{FIELD}.monitor", text)
     if specification.monitor is not None:
         return specification.monitor

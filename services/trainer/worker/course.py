@@ -24,7 +24,13 @@ from services.trainer.domain.estimate import steps_per_trial, trial_count
 from services.trainer.domain.job import Job
 from services.trainer.domain.outliers.comparison import Comparison, compare
 from services.trainer.domain.outliers.marks import NO_FOLD, Marks, RowChoice, Rows
-from services.trainer.domain.specification import FIELD, USES, TrainingSpecification, Use
+from services.trainer.domain.specification import (
+    FIELD,
+    LARGER_IS_BETTER,
+    USES,
+    TrainingSpecification,
+    Use,
+)
 from services.trainer.worker.data import Examples, TrainingRows
 from services.trainer.worker.series import SeriesWindows
 from services.trainer.worker.state import StagePlace
@@ -131,8 +137,8 @@ class Course:
         if not self._trials:
             return None
         of_uses = {use: scores[index :: len(USES)] for index, use in enumerate(USES)}
-        is_accuracy = self._job.specification.monitor == "accuracy"
-        return compare(of_uses, larger_is_better=is_accuracy)
+        is_gain = self._job.specification.monitor in LARGER_IS_BETTER
+        return compare(of_uses, larger_is_better=is_gain)
 
     def _use_and_fold(self, place: StagePlace) -> tuple[Use, int]:
         if place.number < self._trials:

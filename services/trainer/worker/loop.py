@@ -10,7 +10,7 @@ from aimass.type.v1 import event_pb2
 from services.trainer.domain.objective import Objective
 from services.trainer.domain.outliers.comparison import Comparison
 from services.trainer.domain.schedule import Schedule
-from services.trainer.domain.specification import TrainingSpecification
+from services.trainer.domain.specification import LARGER_IS_BETTER, TrainingSpecification
 from services.trainer.worker.committing import Committer
 from services.trainer.worker.engine import Engine
 from services.trainer.worker.performance import WARMING_STEPS
@@ -172,8 +172,7 @@ class TrainingLoop:
         if self._schedule.finish_epoch(epoch, self._score(measured), state.progress):
             state.best_parameters, state.best_buffers = self._engine.result()
         self._note_time(epoch)
-        state.names = list(values)
-        state.history.append(list(values.values()))
+        state.add_epoch(values)
         state.sums = [0.0] * len(state.sums)
         if self._is_worth_a_report():
             self._send(values, epoch)
@@ -181,9 +180,8 @@ class TrainingLoop:
     def _score(self, measured: dict[str, float]) -> float:
         """Returns what is monitored; lower is better."""
         monitor = self._specification.monitor
-        if monitor == "accuracy":
-            return -measured["accuracy"]
-        return measured["objective" if monitor == "objective" else "loss"]
+        value = measured["loss" if monitor in (None, "none") else monitor]
+        return -value if monitor in LARGER_IS_BETTER else value
 
     def _note_time(self, epoch: int) -> None:
         """Says how long the epoch took; rank 0 counts, so that all stop at the same one."""

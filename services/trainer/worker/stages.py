@@ -82,7 +82,7 @@ class Trainee:
 
     def restore(self, snapshot: Snapshot) -> None:
         """Goes on where a snapshot was taken."""
-        self.state = restore(self.engine, snapshot)
+        self.state = restore(self.engine, snapshot).with_sums(self.objective.sums)
 
 
 class StagedTraining:

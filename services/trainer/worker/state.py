@@ -2,9 +2,10 @@
 
 import io
 import json
+import math
 import struct
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -76,6 +77,19 @@ class RunState:
             return {}
         values = zip(self.names, self.history[self.progress.best_epoch - 1], strict=True)
         return {name: value for name, value in values if "/" in name}
+
+    def add_epoch(self, values: Mapping[str, float]) -> None:
+        """Notes the metrics of an epoch; epochs before it may lack some, of an older version."""
+        names = list(values)
+        if names != self.names:
+            rows = [dict(zip(self.names, row, strict=True)) for row in self.history]
+            self.history = [[row.get(name, math.nan) for name in names] for row in rows]
+            self.names = names
+        self.history.append(list(values.values()))
+
+    def with_sums(self, count: int) -> "RunState":
+        """Returns the state with so many sums: those of an older version begin anew."""
+        return self if len(self.sums) == count else replace(self, sums=[0.0] * count)
 
 
 @dataclass(frozen=True)

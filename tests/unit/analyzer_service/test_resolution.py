@@ -145,6 +145,10 @@ def _forecaster(question: Question) -> None:
     question.versions[0].task = dataset_pb2.TASK_FORECASTING
 
 
+def _forecasting_network(question: Question) -> None:
+    question.versions[0].task = dataset_pb2.TASK_FORECASTING
+
+
 def _unknown_layer(question: Question) -> None:
     question.spec.layers.append("layers.7")
 
@@ -213,6 +217,7 @@ def _text_for_the_target_of_a_regression(question: Question) -> None:
         (_no_validation, "analysis.spec.evaluated_rows", "it has 120 train"),
         (_detector, "analysis.spec.model_version", "detector"),
         (_forecaster, "analysis.spec.model_version", "the task forecasting"),
+        (_forecasting_network, "analysis.spec.model_version", "name a model for classification"),
         (_unknown_layer, "analysis.spec.layers[0]", "it has layers.0"),
         (_unknown_feature, "analysis.spec.features[0]", "it takes length, width, height"),
         (_row_too_far, "analysis.spec.what_if_row", "0 to 119"),

@@ -146,8 +146,10 @@ def test_too_few_rows_to_tell_are_refused() -> None:
     assert "15 to choose by and 15 to judge on, of 20 each at least" in why
 
 
-def test_other_tasks_are_refused() -> None:
-    field, why = refusal({}, replace(MODEL, task=Task.FORECASTING))
+@pytest.mark.parametrize("kind", ModelFormat)
+def test_other_tasks_are_refused(kind: ModelFormat) -> None:
+    """Protects networks, own code and searches for forecasts from a pruning that fails late."""
+    field, why = refusal({}, replace(MODEL, format=kind, task=Task.FORECASTING))
     assert (field, "is for the task forecasting" in why) == ("model_version", True)
 
 

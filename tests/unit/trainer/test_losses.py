@@ -18,6 +18,7 @@ from services.trainer.domain.distillation import Teacher
 from services.trainer.domain.loss import Loss
 from services.trainer.domain.objective import ChosenLoss, Objective, make_objectives
 from services.trainer.worker.commits import read_commit
+from services.trainer.worker.state import RunState
 from tests.support.training import Array, Desk, split_parts
 from tests.unit.trainer.test_training import history_of, train_until
 
@@ -48,9 +49,21 @@ def rows(count: int = 40) -> tuple[Tensor, Tensor]:
 
 
 def test_without_a_loss_there_is_no_objective_beside_the_loss() -> None:
-    """Protects commits of runs that were begun before there was a choice: the sums are the same."""
-    target = Target(name="y", task="classification", classes=CLASSES)
-    assert make_objective(target, None).sums == 3
+    """Protects what is reported where nothing was chosen."""
+    objective = make_objective(Target(name="y", task="classification", classes=CLASSES), None)
+    metrics = objective.metrics([1.0] * objective.sums)
+    assert [*metrics] == ["loss", "accuracy", "balanced_accuracy"]
+
+
+def test_commits_of_versions_with_fewer_metrics_go_on() -> None:
+    """Protects runs that are updated under way: the history stays a table, sums begin anew."""
+    state = RunState(step=3, sums=[1.0, 2.0, 3.0], names=["train/loss"], history=[[0.5], [0.4]])
+    state = state.with_sums(9)
+    assert state.sums == [0.0] * 9 and state.with_sums(9) is state
+    state.add_epoch({"train/loss": 0.3, "train/balanced_accuracy": 0.7})
+    state.add_epoch({"train/loss": 0.2, "train/balanced_accuracy": 0.8})
+    expected = [[0.5, np.nan], [0.4, np.nan], [0.3, 0.7], [0.2, 0.8]]
+    np.testing.assert_array_equal(np.array(state.history), expected)
 
 
 def test_smoothing_is_that_of_torch() -> None:

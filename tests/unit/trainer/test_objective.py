@@ -1,7 +1,13 @@
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import log_loss, mean_absolute_error, mean_squared_error, r2_score
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    log_loss,
+    mean_absolute_error,
+    mean_squared_error,
+    r2_score,
+)
 
 from services.trainer.domain.objective import Objective
 from services.trainer.domain.plain_objectives import Classification, Regression
@@ -24,12 +30,31 @@ def test_classification_agrees_with_scikit_learn_on_weighted_rows() -> None:
     torch.manual_seed(0)
     output, target = torch.randn(20, 4), torch.randint(0, 4, (20,))
     weight = torch.rand(20)
-    metrics = metrics_of(Classification(), output, target, weight)
+    metrics = metrics_of(Classification(4), output, target, weight)
     probabilities = output.double().softmax(dim=1)
     expected = log_loss(target, probabilities, sample_weight=weight, labels=range(4))
     assert metrics["loss"] == pytest.approx(expected, rel=1e-5)
     right = (output.argmax(dim=1) == target).float()
     assert metrics["accuracy"] == pytest.approx(float(right @ weight / weight.sum()), rel=1e-5)
+    found = balanced_accuracy_score(target, output.argmax(dim=1), sample_weight=weight)
+    assert metrics["balanced_accuracy"] == pytest.approx(found, rel=1e-5)
+    assert "mean_cost" not in metrics
+
+
+def test_a_class_without_rows_has_no_recall() -> None:
+    """Protects balanced accuracy of small validation parts."""
+    output = torch.eye(3)[[0, 1, 1, 0]]
+    metrics = metrics_of(Classification(3), output, torch.tensor([0, 1, 0, 0]), torch.ones(4))
+    assert metrics["balanced_accuracy"] == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_decisions_cost_what_the_matrix_says() -> None:
+    """Protects the mean cost: of the most likely class, in the matrix's own units, weighted."""
+    costs = torch.tensor([[0.0, 2.0], [70.0, -1.0]])
+    output = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]])
+    target, weight = torch.tensor([0, 0, 1, 1]), torch.tensor([1.0, 1.0, 1.0, 3.0])
+    metrics = metrics_of(Classification(2, costs), output, target, weight)
+    assert metrics["mean_cost"] == pytest.approx((0 + 2 + 70 - 3) / 6)
 
 
 def test_regression_agrees_with_scikit_learn_in_the_targets_units() -> None:

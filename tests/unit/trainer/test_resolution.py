@@ -118,6 +118,9 @@ def test_what_is_made_small_is_monitored_where_there_is_a_loss() -> None:
     assert resolve({**TABLE, "loss": {"focal_gamma": 2.0}}).monitor == "objective"
     assert resolve({**TABLE, "loss": {"balanced_sampling": True}}).monitor == "objective"
     assert resolve({**TABLE, "loss": {"focal_gamma": 2.0}, "monitor": "loss"}).monitor == "loss"
+    assert resolve({**TABLE, "loss": COSTS}).monitor == "objective"
+    assert resolve({**TABLE, "loss": COSTS, "monitor": "mean_cost"}).monitor == "mean_cost"
+    assert resolve({**TABLE, "monitor": "balanced_accuracy"}).monitor == "balanced_accuracy"
     for asked in ({}, {"regression": "squared"}):
         plain = resolve({**VALUES, "loss": asked})
         assert (plain.loss, plain.monitor) == (None, "loss"), "the plain loss, asked for or not"
@@ -352,6 +355,8 @@ def test_a_resolved_specification_resolves_to_itself(spec: dict[str, object]) ->
             "Not with `balanced_sampling`",
         ),
         ({**TABLE, "monitor": "objective"}, "monitor", "monitor LOSS"),
+        ({**TABLE, "monitor": "mean_cost"}, "monitor", "give `loss.cost_matrix`"),
+        ({**VALUES, "monitor": "balanced_accuracy"}, "monitor", "Regression has no balanced"),
         (
             {
                 **TABLE,

@@ -304,7 +304,8 @@ def test_reports_give_every_epoch_in_order(desk: Desk) -> None:
     desk.train(job)
     metrics = [report.metrics for report in desk.reports if report.HasField("metrics")]
     assert [item.epoch for item in metrics if "validation/loss" in item.values] == [*range(1, 7)]
-    names = {"train/loss", "train/accuracy", "validation/loss", "validation/accuracy"}
+    kinds = ("loss", "accuracy", "balanced_accuracy")
+    names = {f"{part}/{kind}" for part in ("train", "validation") for kind in kinds}
     assert set(metrics[-1].values) == names | {"learning_rate", "rows_per_second"}
 
 

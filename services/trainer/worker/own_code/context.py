@@ -3,7 +3,7 @@
 import io
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import horovod.torch as hvd
@@ -15,6 +15,7 @@ from aimass.trainer.v1 import agents_pb2
 from aimass.type.v1 import event_pb2
 from common.artifacts.protocol import ObjectStore
 from common.networks.specification import NetworkInput
+from services.trainer.domain.forecasts.objective import WANTED
 from services.trainer.domain.job import Job
 from services.trainer.domain.sampling import global_batch, rank_slice
 from services.trainer.worker.committing import Committer
@@ -37,7 +38,9 @@ class Step:
         epoch: Epoch that it lies in, from 1.
         ends_epoch: Whether it is the last of its epoch.
         inputs: Tensors in the order of `WorkerContext.inputs.names`, standardised.
-        target: int64 class codes, or float32 standardised values; shape (rows,).
+        target: int64 class codes, or float32 standardised values, shape (rows,); of labels float32
+            0 or 1, shape (rows, labels); of forecasts how far each step is off the seasonal naive
+            forecast, in deviations of the window, shape (rows, horizon).
         weight: float32 weight of each row, shape (rows,).
     """
 
@@ -60,7 +63,7 @@ class WorkerContext:
         size: Number of workers.
         seed: The run's seed.
         inputs: What a network takes in.
-        outputs: Number of its outputs: classes, or 1 for a value.
+        outputs: Number of its outputs: classes, labels, steps to forecast, or 1 for a value.
         arguments: Of the code, by name.
     """
 
@@ -158,7 +161,7 @@ class WorkerContext:
         rows, at_once = self._rows.validation[share], self._specification.batch_size
         for start in range(0, len(rows), at_once):
             self._worker.progress.beat()
-            yield self._rows.batch(rows[start : start + at_once])
+            yield _plain(self._rows.batch(rows[start : start + at_once]))
 
     def commit(self) -> None:
         """Says that the step is done, and keeps the state of the objects where a commit is due.
@@ -224,7 +227,7 @@ class WorkerContext:
         share = chosen[rank_slice(len(chosen), self.rank, self.size)]
         if len(share) == 0:  # fewer rows than workers: an optimizer needs one of each
             share = chosen[:1]
-        return self._rows.batch(np.asarray(training[share]))
+        return _plain(self._rows.batch(np.asarray(training[share])))
 
     def _snapshot(self) -> Snapshot:
         content = io.BytesIO()
@@ -232,3 +235,10 @@ class WorkerContext:
         state = torch.frombuffer(bytearray(content.getvalue()), dtype=torch.uint8)
         metadata = {"step": str(self._step), "epoch": str(self.epoch)}
         return Snapshot({_STATE: state}, {**metadata, "metrics": json.dumps(self._metrics)})
+
+
+def _plain(batch: Batch) -> Batch:
+    """Returns rows whose target is what outputs should be, without what else metrics take."""
+    if batch.target.dim() < 3:
+        return batch
+    return replace(batch, target=batch.target[:, WANTED])

@@ -63,5 +63,7 @@ def example(inputs: NetworkInput) -> tuple[Tensor, ...]:
         "numeric": torch.zeros(_ROWS, inputs.numeric_columns),
         "categories": torch.zeros(_ROWS, len(inputs.category_sizes), dtype=torch.int64),
         "image": torch.zeros(_ROWS, *inputs.image_shape),
+        "series": torch.zeros(_ROWS, inputs.window),
+        "tokens": torch.zeros(_ROWS, inputs.text_length, dtype=torch.int64),
     }
     return tuple(rows[name] for name in inputs.names)

@@ -362,6 +362,14 @@ class _MonitoredMetricEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Monit
     """
     MONITORED_METRIC_OBJECTIVE: _MonitoredMetric.ValueType  # 4
     """What training makes small; smaller is better. Only with `loss`, not with `outliers.prove`."""
+    MONITORED_METRIC_BALANCED_ACCURACY: _MonitoredMetric.ValueType  # 5
+    """Mean over classes of the share of their rows classified right, that is of their recalls; larger is
+    better. Classes without validation rows are left out. Classification only.
+    """
+    MONITORED_METRIC_MEAN_COST: _MonitoredMetric.ValueType  # 6
+    """Mean over rows of what the decision for the most likely class costs by `loss.cost_matrix`; smaller is
+    better. Only with that matrix.
+    """
 
 class MonitoredMetric(_MonitoredMetric, metaclass=_MonitoredMetricEnumTypeWrapper):
     """A metric to look at."""
@@ -380,6 +388,14 @@ early stopping, reduce-on-plateau or `outliers.prove`.
 """
 MONITORED_METRIC_OBJECTIVE: MonitoredMetric.ValueType  # 4
 """What training makes small; smaller is better. Only with `loss`, not with `outliers.prove`."""
+MONITORED_METRIC_BALANCED_ACCURACY: MonitoredMetric.ValueType  # 5
+"""Mean over classes of the share of their rows classified right, that is of their recalls; larger is
+better. Classes without validation rows are left out. Classification only.
+"""
+MONITORED_METRIC_MEAN_COST: MonitoredMetric.ValueType  # 6
+"""Mean over rows of what the decision for the most likely class costs by `loss.cost_matrix`; smaller is
+better. Only with that matrix.
+"""
 Global___MonitoredMetric: _TypeAlias = MonitoredMetric  # noqa: Y015
 
 class _OptimizerKind:
@@ -2174,8 +2190,8 @@ class ForecastSpec(_message.Message):
     validation part, at least the last `horizon` before the test part; no training window reaches into
     it. Where the data set is not split in order of time its parts do not count: the last `horizon` of
     each series is the test part. Metrics are `mae`, `rmse`, `smape` (0 to 2) and `mase` in the target's units,
-    over all windows, and `loss` in deviations of each window. Not with `features`, `weight_column`,
-    `outliers` or `augmentation`.
+    over all windows, and `loss` in deviations of each window. Not with `features`, `weight_column` or
+    `outliers`.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -2326,7 +2342,8 @@ class LossSpec(_message.Message):
         the training rows. Then the class with the largest probability is the decision of least
         expected cost, and the probability is that decision's share in what can be saved, not how likely
         the class is. With two classes that is the same as weighing rows by what mistaking them costs
-        (Elkan, 2001); with all mistakes equally dear it is the cross-entropy.
+        (Elkan, 2001); with all mistakes equally dear it is the cross-entropy. There is one more metric,
+        `mean_cost`: what the most likely classes cost in the mean, in the units of the matrix.
         """
 
     def __init__(
