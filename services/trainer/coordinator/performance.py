@@ -37,6 +37,7 @@ def performance_report(
             _ratio(each.wait_seconds, each.steady_seconds) for each in workers.values()
         ),
         commit_share=_ratio(first.commit_seconds, first.seconds),
+        transport=first.transport,
     )
     report.training_duration.FromMicroseconds(round(first.seconds * _MICRO))
     _judge_estimate(report, run, steps)

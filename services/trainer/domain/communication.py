@@ -19,6 +19,12 @@ class Communication(Specification):
     cycle_time: float | None = Field(None, ge=0.0001, le=1)
     fusion_threshold: int | None = Field(None, ge=0, le=2**30)
     autotune: bool = False
+    transport: Literal["auto", "horovod"] = "auto"
+
+    @property
+    def may_share_memory(self) -> bool:
+        """Whether workers of one host may add up without Horovod."""
+        return self.transport == "auto" and not self.environment
 
     @property
     def environment(self) -> dict[str, str]:

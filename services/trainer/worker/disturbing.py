@@ -25,6 +25,7 @@ class DisturbedReducer:
         """
         self._reducer = reducer
         self._disturbance = disturbance
+        self.transport = reducer.transport
         self.wait = reducer.wait
         self.scatter = reducer.scatter
         self.gather = reducer.gather

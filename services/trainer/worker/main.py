@@ -25,6 +25,7 @@ from services.trainer.worker.arithmetic import CPU
 from services.trainer.worker.course import Course
 from services.trainer.worker.disturbing import DisturbedReducer
 from services.trainer.worker.engine import DivergedError
+from services.trainer.worker.host_reduction import reducer_on_one_host
 from services.trainer.worker.loop import Outcome
 from services.trainer.worker.process import (
     EXIT_FINISHED,
@@ -157,9 +158,23 @@ def _begin(
     """Makes all ready that a new run needs, and goes to where the newest state stands."""
     stage = course.stage(StagePlace())
     pupil = make_pupil(stage.job, store, context.rank)
-    reducer = DisturbedReducer(joining.wait(), context.progress.disturbance)
+    world = _world(joining, stage.job, context, device)
+    reducer = DisturbedReducer(world, context.progress.disturbance)
     first = Trainee(stage, pupil, context, reducer, device)
     return StagedTraining(context, store, reducer, course, first)
+
+
+def _world(joining: "_Joining", job: Job, context: WorkerPlace, device: torch.device) -> Reducer:
+    """Returns what adds up over the world: memory that all workers share, where they can."""
+    reducer = joining.wait()
+    if context.size == 1 or device != CPU or not job.specification.communication.may_share_memory:
+        return reducer
+    on_one_host = reducer_on_one_host(reducer, context.rank, context.size)
+    if on_one_host is None:
+        return reducer
+    # Its background thread would go on to take a twentieth of a core from the steps.
+    threading.Thread(target=hvd.shutdown, name="shutdown", daemon=True).start()
+    return on_one_host
 
 
 def _device(context: WorkerPlace, settings: WorkerSettings) -> torch.device:

@@ -7,6 +7,7 @@ import torch
 from aimass.trainer.v1 import agents_pb2, trainer_pb2
 from services.trainer.worker.arithmetic import Arithmetic
 from services.trainer.worker.memory import peak_resident_bytes
+from services.trainer.worker.reduction import Transport
 
 WARMING_STEPS = 5
 """First steps of a world, in which memory is taken and kernels are chosen: no steady ones."""
@@ -41,13 +42,14 @@ class Performance:
 
 
 def performance_message(
-    performance: Performance, arithmetic: Arithmetic, began_bytes: int
+    performance: Performance, arithmetic: Arithmetic, transport: Transport, began_bytes: int
 ) -> agents_pb2.WorkerPerformance:
     """Returns what a worker says at its end.
 
     Args:
         performance: What was counted.
         arithmetic: How it computed.
+        transport: What its sums went by.
         began_bytes: Memory of the process when it began.
     """
     device = arithmetic.device
@@ -65,4 +67,5 @@ def performance_message(
         memory_bytes=peak,
         own_memory_bytes=peak - began_bytes,
         device_memory_bytes=on_device,
+        transport=trainer_pb2.Transport.Value(f"TRANSPORT_{transport.upper()}"),
     )

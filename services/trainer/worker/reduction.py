@@ -1,7 +1,7 @@
 """Adds tensors up over the workers of a world."""
 
 import time
-from typing import Any, Protocol, cast
+from typing import Any, Literal, Protocol, cast
 
 import horovod.torch as hvd
 import torch
@@ -9,9 +9,17 @@ from torch import Tensor
 
 POLL_SECONDS = 0.0002
 
+Transport = Literal["unspecified", "horovod", "shared_memory"]
+
 
 class Reducer(Protocol):
-    """Sums over workers. All workers make the same calls in the same order."""
+    """Sums over workers. All workers make the same calls in the same order.
+
+    Attributes:
+        transport: What they go by.
+    """
+
+    transport: Transport
 
     def start(self, tensor: Tensor) -> None:
         """Begins to add up a tensor in place; several at a time differ in size or type."""
@@ -44,6 +52,8 @@ class Reducer(Protocol):
 class SingleReducer:
     """A world of one: there is nobody to add up with."""
 
+    transport: Transport = "unspecified"
+
     def start(self, tensor: Tensor) -> None:
         """Does nothing."""
 
@@ -65,6 +75,8 @@ class SingleReducer:
 
 class HorovodReducer:
     """Sums by Horovod, in the world that `hvd.init` has joined."""
+
+    transport: Transport = "horovod"
 
     def __init__(self) -> None:
         self._handles: list[int] = []

@@ -132,7 +132,10 @@ class StagedTraining:
         outcome = self._train(self._metrics_report())
         trainee = self._trainee
         performance = performance_message(
-            trainee.state.performance, trainee.engine.arithmetic, self._context.began_bytes
+            trainee.state.performance,
+            trainee.engine.arithmetic,
+            self._reducer.transport,
+            self._context.began_bytes,
         )
         return replace(outcome, comparison=comparison, performance=performance)
 

@@ -316,6 +316,23 @@ def test_gradients_in_half_precision_train_as_whole_ones_do(worlds: Worlds) -> N
     np.testing.assert_allclose(found, expected, rtol=0.05)
 
 
+def test_what_sums_go_by_changes_no_bit(worlds: Worlds) -> None:
+    """Protects runs that move: a sum of two is the same in shared memory and by Horovod."""
+    data = worlds.desk.dataset(columns(203), split_parts(203), "y", Task.REGRESSION)
+    near, far = {**SPEC}, {**SPEC, "communication": {"transport": "horovod"}}
+    jobs = [worlds.desk.job(data, near, run="near"), worlds.desk.job(data, far, run="far")]
+    endings = worlds.run(*(worlds.world(job) for job in jobs))
+    said = [performance_of(ending).transport for ending in endings]
+    assert said == [trainer_pb2.TRANSPORT_SHARED_MEMORY, trainer_pb2.TRANSPORT_HOROVOD]
+    np.testing.assert_array_equal(worlds.history(jobs[0]), worlds.history(jobs[1]))
+
+
+def performance_of(ending: Ending) -> agents_pb2.WorkerPerformance:
+    """Returns what rank 0 says of its steps."""
+    said = next(report["performance"] for report in ending.reports[0] if "performance" in report)
+    return json_format.Parse(json.dumps(said), agents_pb2.WorkerPerformance())
+
+
 def test_adasum_does_what_its_formula_says(worlds: Worlds) -> None:
     """Protects the combination of two workers' gradients, and that it survives a kill."""
     desk = worlds.desk

@@ -1,9 +1,5 @@
 """How workers add up gradients."""
 
-import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-
 import numpy as np
 import pytest
 import torch
@@ -17,60 +13,16 @@ from common.protobuf import from_plain
 from services.trainer.domain.communication import Communication
 from services.trainer.domain.specification import read_specification
 from services.trainer.worker.adasum import adasum
+from tests.unit.trainer.host_world import on_all, world
 
 NAMES = {"dataset_version": "datasets/d/versions/1", "model": "models/m"}
-
-
-class Meeting:
-    """Workers that are threads of this process."""
-
-    def __init__(self, size: int) -> None:
-        self._barrier = threading.Barrier(size)
-        self._given: list[Tensor] = [torch.empty(0)] * size
-        self.size = size
-
-    def run(self, work: Callable[["ThreadReducer"], Tensor]) -> list[Tensor]:
-        """Returns what each worker returns."""
-        with ThreadPoolExecutor(self.size) as pool:
-            return list(pool.map(work, [ThreadReducer(self, rank) for rank in range(self.size)]))
-
-    def exchange(self, rank: int, tensor: Tensor) -> list[Tensor]:
-        """Returns what all have given."""
-        self._given[rank] = tensor.clone()
-        self._barrier.wait()
-        found = list(self._given)
-        self._barrier.wait()
-        return found
-
-
-class ThreadReducer:
-    """The `Reducer` of one thread."""
-
-    def __init__(self, meeting: Meeting, rank: int) -> None:
-        self._meeting = meeting
-        self.rank = rank
-
-    def start(self, tensor: Tensor) -> None:
-        tensor.copy_(torch.stack(self._meeting.exchange(self.rank, tensor)).sum(dim=0))
-
-    def wait(self) -> None:
-        pass
-
-    def scatter(self, tensor: Tensor) -> Tensor:
-        given = self._meeting.exchange(self.rank, tensor)
-        return torch.cat([each.view(self._meeting.size, -1)[self.rank] for each in given])
-
-    def gather(self, tensor: Tensor) -> Tensor:
-        return torch.cat(self._meeting.exchange(self.rank, tensor))
-
-    def broadcast(self, content: bytes) -> bytes:
-        raise NotImplementedError
 
 
 def combined(contributions: Tensor) -> Tensor:
     """Returns what workers with these contributions, a row each, agree on."""
     size = len(contributions)
-    found = Meeting(size).run(lambda each: adasum(contributions[each.rank], each, size))
+    reducers = world(size)
+    found = on_all(size, lambda rank: adasum(contributions[rank], reducers[rank], size))
     assert all(torch.equal(each, found[0]) for each in found), "all workers do the same step"
     return found[0]
 
@@ -123,6 +75,7 @@ def test_a_worker_without_rows_has_no_say() -> None:
 def test_horovod_is_told_what_is_set_and_nothing_else() -> None:
     """Protects the agent's settings where the run has none."""
     assert Communication().environment == {}
+    assert Communication().may_share_memory
     spec = {
         **NAMES,
         "communication": {"cycle_time": 0.0005, "fusion_threshold": 0, "autotune": True},
@@ -136,12 +89,20 @@ def test_horovod_is_told_what_is_set_and_nothing_else() -> None:
     }
 
 
+@pytest.mark.parametrize("setting", [{"cycle_time": 0.01}, {"transport": "horovod"}])
+def test_who_wants_horovod_gets_it(setting: dict[str, object]) -> None:
+    """Protects settings of Horovod's from being without effect on one host."""
+    message = from_plain({**NAMES, "communication": setting}, trainer_pb2.TrainingSpec)
+    assert not read_specification(message).communication.may_share_memory
+
+
 @pytest.mark.parametrize(
     ("communication", "field"),
     [
         ({"reduction": "adasum", "compression": "fp16"}, "compression"),
         ({"cycle_time": 2.0}, "cycle_time"),
         ({"fusion_threshold": -1}, "fusion_threshold"),
+        ({"transport": "shared_memory"}, "transport"),
     ],
 )
 def test_what_makes_no_sense_is_refused_by_name(

@@ -628,6 +628,7 @@ class WorkerPerformance(_message.Message):
     MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     OWN_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
     DEVICE_MEMORY_BYTES_FIELD_NUMBER: _builtins.int
+    TRANSPORT_FIELD_NUMBER: _builtins.int
     precision: _trainer_pb2.Precision.ValueType
     """Precision it computed in; never AUTO."""
     skipped_steps: _builtins.int
@@ -650,6 +651,8 @@ class WorkerPerformance(_message.Message):
     """What it had more than when it was forked, in bytes."""
     device_memory_bytes: _builtins.int
     """Most memory that tensors took on its accelerator, in bytes; 0 without one."""
+    transport: _trainer_pb2.Transport.ValueType
+    """What its sums went by; UNSPECIFIED for a single worker, never AUTO."""
     def __init__(
         self,
         *,
@@ -664,10 +667,11 @@ class WorkerPerformance(_message.Message):
         memory_bytes: _builtins.int = ...,
         own_memory_bytes: _builtins.int = ...,
         device_memory_bytes: _builtins.int = ...,
+        transport: _trainer_pb2.Transport.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_seconds", b"commit_seconds", "device_memory_bytes", b"device_memory_bytes", "memory_bytes", b"memory_bytes", "own_memory_bytes", b"own_memory_bytes", "precision", b"precision", "rows", b"rows", "seconds", b"seconds", "skipped_steps", b"skipped_steps", "steady_seconds", b"steady_seconds", "wait_seconds", b"wait_seconds", "worker_seconds", b"worker_seconds"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_seconds", b"commit_seconds", "device_memory_bytes", b"device_memory_bytes", "memory_bytes", b"memory_bytes", "own_memory_bytes", b"own_memory_bytes", "precision", b"precision", "rows", b"rows", "seconds", b"seconds", "skipped_steps", b"skipped_steps", "steady_seconds", b"steady_seconds", "transport", b"transport", "wait_seconds", b"wait_seconds", "worker_seconds", b"worker_seconds"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -90,6 +90,40 @@ PRIORITY_HIGH: Priority.ValueType  # 3
 """Comes before all others."""
 Global___Priority: _TypeAlias = Priority  # noqa: Y015
 
+class _Transport:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TransportEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Transport.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TRANSPORT_UNSPECIFIED: _Transport.ValueType  # 0
+    """Means AUTO."""
+    TRANSPORT_AUTO: _Transport.ValueType  # 1
+    """Memory that the workers share where all of them are on one host and compute on its processor, else
+    Horovod. Also Horovod where one of its settings is given (`cycle_time`, `fusion_threshold`,
+    `autotune`).
+    """
+    TRANSPORT_HOROVOD: _Transport.ValueType  # 2
+    """Horovod, over Gloo or NCCL."""
+    TRANSPORT_SHARED_MEMORY: _Transport.ValueType  # 3
+    """Memory that the workers of one host share: said of a run that has used it. Ask for AUTO."""
+
+class Transport(_Transport, metaclass=_TransportEnumTypeWrapper):
+    """What the workers' sums go by."""
+
+TRANSPORT_UNSPECIFIED: Transport.ValueType  # 0
+"""Means AUTO."""
+TRANSPORT_AUTO: Transport.ValueType  # 1
+"""Memory that the workers share where all of them are on one host and compute on its processor, else
+Horovod. Also Horovod where one of its settings is given (`cycle_time`, `fusion_threshold`,
+`autotune`).
+"""
+TRANSPORT_HOROVOD: Transport.ValueType  # 2
+"""Horovod, over Gloo or NCCL."""
+TRANSPORT_SHARED_MEMORY: Transport.ValueType  # 3
+"""Memory that the workers of one host share: said of a run that has used it. Ask for AUTO."""
+Global___Transport: _TypeAlias = Transport  # noqa: Y015
+
 class _GradientReduction:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -639,6 +673,7 @@ class TrainingPerformance(_message.Message):
     WAIT_SHARE_FIELD_NUMBER: _builtins.int
     TRAINING_DURATION_FIELD_NUMBER: _builtins.int
     ESTIMATE_ERROR_FIELD_NUMBER: _builtins.int
+    TRANSPORT_FIELD_NUMBER: _builtins.int
     precision: Global___Precision.ValueType
     """Precision it was trained in; never AUTO."""
     skipped_steps: _builtins.int
@@ -661,6 +696,8 @@ class TrainingPerformance(_message.Message):
     """Share of `training_duration` that commits held up the steps."""
     wait_share: _builtins.float
     """Share of the steady steps' time that workers waited for the sum over all, their mean."""
+    transport: Global___Transport.ValueType
+    """What the sums of the last world went by; UNSPECIFIED where it had one worker, never AUTO."""
     @_builtins.property
     def training_duration(self) -> _duration_pb2.Duration:
         """From the first step to the last, validation and commits included."""
@@ -683,10 +720,11 @@ class TrainingPerformance(_message.Message):
         wait_share: _builtins.float = ...,
         training_duration: _duration_pb2.Duration | None = ...,
         estimate_error: Global___EstimateError | None = ...,
+        transport: Global___Transport.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["estimate_error", b"estimate_error", "training_duration", b"training_duration"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_share", b"commit_share", "device_memory_bytes", b"device_memory_bytes", "estimate_error", b"estimate_error", "precision", b"precision", "rows_per_second", b"rows_per_second", "rows_per_second_per_worker", b"rows_per_second_per_worker", "skipped_steps", b"skipped_steps", "training_duration", b"training_duration", "wait_share", b"wait_share", "worker_memory_bytes", b"worker_memory_bytes", "worker_own_memory_bytes", b"worker_own_memory_bytes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commit_share", b"commit_share", "device_memory_bytes", b"device_memory_bytes", "estimate_error", b"estimate_error", "precision", b"precision", "rows_per_second", b"rows_per_second", "rows_per_second_per_worker", b"rows_per_second_per_worker", "skipped_steps", b"skipped_steps", "training_duration", b"training_duration", "transport", b"transport", "wait_share", b"wait_share", "worker_memory_bytes", b"worker_memory_bytes", "worker_own_memory_bytes", b"worker_own_memory_bytes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1143,6 +1181,7 @@ class CommunicationSpec(_message.Message):
     CYCLE_TIME_FIELD_NUMBER: _builtins.int
     FUSION_THRESHOLD_FIELD_NUMBER: _builtins.int
     AUTOTUNE_FIELD_NUMBER: _builtins.int
+    TRANSPORT_FIELD_NUMBER: _builtins.int
     reduction: Global___GradientReduction.ValueType
     """What becomes of the workers' gradients. Default: AVERAGE."""
     compression: Global___GradientCompression.ValueType
@@ -1155,6 +1194,8 @@ class CommunicationSpec(_message.Message):
     """Whether Horovod looks for a cycle time and fusion threshold of its own while it trains; what is set
     above is where it begins. Default: false.
     """
+    transport: Global___Transport.ValueType
+    """What sums go by. Default: AUTO."""
     @_builtins.property
     def cycle_time(self) -> _duration_pb2.Duration:
         """Time between the looks of Horovod's background thread, 0.1 ms to 1 s: a sum waits for one, and each
@@ -1169,10 +1210,11 @@ class CommunicationSpec(_message.Message):
         cycle_time: _duration_pb2.Duration | None = ...,
         fusion_threshold: _builtins.int | None = ...,
         autotune: _builtins.bool = ...,
+        transport: Global___Transport.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_fusion_threshold", b"_fusion_threshold", "cycle_time", b"cycle_time", "fusion_threshold", b"fusion_threshold"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fusion_threshold", b"_fusion_threshold", "autotune", b"autotune", "compression", b"compression", "cycle_time", b"cycle_time", "fusion_threshold", b"fusion_threshold", "reduction", b"reduction"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_fusion_threshold", b"_fusion_threshold", "autotune", b"autotune", "compression", b"compression", "cycle_time", b"cycle_time", "fusion_threshold", b"fusion_threshold", "reduction", b"reduction", "transport", b"transport"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__fusion_threshold: _TypeAlias = _typing.Literal["fusion_threshold"]  # noqa: Y015
     _WhichOneofArgType__fusion_threshold: _TypeAlias = _typing.Literal["_fusion_threshold", b"_fusion_threshold"]  # noqa: Y015
