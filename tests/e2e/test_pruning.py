@@ -229,6 +229,16 @@ def trainings_of(suite: RunningSuite, pruning: str) -> list[trainer_pb2.Training
     return list(reversed(suite.training.ListTrainingRuns(request).training_runs))
 
 
+def kills_worker(suite: RunningSuite, training: str) -> bool:
+    """Kills a worker as soon as a training has done its first epochs; whether it came in time."""
+    for event in suite.watch_run(training):
+        workers = suite.workers("agent-1") if event.HasField("metrics") else []
+        if workers:
+            workers[0].kill()
+            return True
+    return False
+
+
 @pytest.mark.timeout(600)
 def test_a_network_becomes_narrower(suite: RunningSuite, data: str) -> None:
     """A package of the trainer stays one: the trainer can go on from it, everybody can load it."""
@@ -357,11 +367,9 @@ def test_a_worker_that_dies_costs_a_pruning_nothing(suite: RunningSuite, data: s
     spec.fine_tuning.epochs = 40
     spec.kept_layers.append("layers.0")
     name, killed = suite.create_pruning(spec), False
-    for _ in suite.watch_pruning(name):
-        workers = suite.workers("agent-1")
-        if not killed and workers and trainings_of(suite, name):
-            workers[0].kill()
-            killed = True
+    for event in suite.watch_pruning(name):
+        if not killed and event.log_line.source == "training":
+            killed = kills_worker(suite, event.log_line.text.partition(" ")[0])
     run = suite.get_pruning(name)
     assert killed and run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status.error
     first = trainings_of(suite, name)[0]
