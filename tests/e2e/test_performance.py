@@ -39,7 +39,7 @@ def test_a_run_tells_how_fast_it_was_and_the_next_estimate_learns(
     assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run
     found = run.performance
     assert found.precision == trainer_pb2.PRECISION_FP32
-    assert found.transport == trainer_pb2.TRANSPORT_SHARED_MEMORY
+    assert found.transport == trainer_pb2.TRANSPORT_HOROVOD
     assert found.rows_per_second == pytest.approx(2 * found.rows_per_second_per_worker)
     assert 0 < found.wait_share < 1
     assert 0 < found.commit_share < 1
