@@ -41,7 +41,7 @@ _KINDS = {
     "store killed": 3,
     "store away": 3,
 }
-# An epoch takes about 0.1 s.
+# An epoch takes about 0.2 s.
 _EPOCHS_PER_FAULT = 5
 _FIRST_EPOCH = 5
 _LAST_EPOCHS = 30
@@ -117,7 +117,7 @@ def specification(version: str, epochs: int) -> trainer_pb2.TrainingSpec:
         model="models/chaos",
         network=network_pb2.NetworkSpec(mlp=network_pb2.MlpNetwork(hidden_widths=[64, 64])),
         epochs=epochs,
-        batch_size=32,
+        batch_size=8,
         workers=trainer_pb2.WorkerRange(min=2, wanted=2),
     )
 
