@@ -13,7 +13,8 @@ from common.runs.job import run_job
 from common.runs.owner import RunOwner
 from common.scratch import scratch_folder
 from services.analyzer.convert import outcomes_to_proto, results_to_proto, specification_from_proto
-from services.analyzer.domain.part import PartName, PartState, UnusableModelError
+from services.analyzer.domain.errors import UnusableModelError
+from services.analyzer.domain.part import PartName, PartState
 from services.analyzer.kind import ANALYSES
 from services.analyzer.loading import load_subjects
 from services.analyzer.outcome import Outcome, analysed, compared

@@ -20,6 +20,7 @@ from common.models.store import read_preprocessing
 from common.networks.modules import build_network
 from common.networks.specification import from_proto
 from common.protobuf import enum_short_name
+from services.analyzer.domain.errors import UnusableModelError
 from services.analyzer.domain.metrics import METRICS
 from services.analyzer.domain.models.foreign import (
     ForeignAnalysed,
@@ -29,7 +30,6 @@ from services.analyzer.domain.models.foreign import (
 )
 from services.analyzer.domain.models.model import AnalysedModel, Check
 from services.analyzer.domain.models.torch_package import TorchPackage
-from services.analyzer.domain.part import UnusableModelError
 
 _TORCH = (model_pb2.MODEL_FORMAT_UNSPECIFIED, model_pb2.MODEL_FORMAT_TORCH_PACKAGE)
 _FOREIGN = (model_pb2.MODEL_FORMAT_ONNX, model_pb2.MODEL_FORMAT_SKOPS)

@@ -7,17 +7,12 @@ from typing import Any
 from services.analyzer.domain.analysis import Findings, Progress, analyse
 from services.analyzer.domain.comparison.comparison import compare
 from services.analyzer.domain.comparison.page import show_comparison
+from services.analyzer.domain.errors import NotApplicableError, UnusableModelError
 from services.analyzer.domain.health.page import show_health
 from services.analyzer.domain.health.rules import Finding
 from services.analyzer.domain.metrics import NEED_PROBABILITIES, standard_metrics
 from services.analyzer.domain.page.report import ReportHead, report_page, sections_of
-from services.analyzer.domain.part import (
-    ROWLESS,
-    NotApplicableError,
-    PartName,
-    PartOutcome,
-    UnusableModelError,
-)
+from services.analyzer.domain.part import ROWLESS, PartName, PartOutcome
 from services.analyzer.domain.registry import PARTS
 from services.analyzer.domain.specification import AnalysisSpecification
 from services.analyzer.domain.structure.words import bytes_told

@@ -7,16 +7,9 @@ from dataclasses import dataclass, field
 from functools import partial
 
 from services.analyzer.domain.budget import Budget
+from services.analyzer.domain.errors import NotApplicableError, UnusableModelError
 from services.analyzer.domain.health.checking import check_health
-from services.analyzer.domain.part import (
-    NotApplicableError,
-    Part,
-    PartName,
-    PartOutcome,
-    PartResult,
-    PartState,
-    UnusableModelError,
-)
+from services.analyzer.domain.part import Part, PartName, PartOutcome, PartResult, PartState
 from services.analyzer.domain.registry import PARTS
 from services.analyzer.domain.subject import Subject
 

@@ -8,10 +8,10 @@ import onnx
 import onnx.inliner
 from torch import nn
 
+from services.analyzer.domain.errors import UnusableModelError
 from services.analyzer.domain.models.foreign import OnnxAnalysed
 from services.analyzer.domain.models.model import AnalysedModel
 from services.analyzer.domain.models.torch_package import TorchPackage
-from services.analyzer.domain.part import UnusableModelError
 
 NETWORK = "network"
 """Name of the network itself, where it has weights that are no layer's."""

@@ -38,14 +38,6 @@ class PartState(StrEnum):
     FAILED = "failed"
 
 
-class NotApplicableError(Exception):
-    """There is no such thing for this model and data; the message says why, one sentence."""
-
-
-class UnusableModelError(Exception):
-    """The model cannot be used for what a part needs; the message says why, one sentence."""
-
-
 @dataclass(frozen=True)
 class PartOutcome:
     """How a part went.

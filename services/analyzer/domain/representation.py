@@ -7,6 +7,7 @@ import numpy.typing as npt
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 
 from common.data.rows import RawRows
+from services.analyzer.domain.errors import UnusableModelError
 from services.analyzer.domain.hidden.columns import COLUMNS, ColumnsAsNumbers
 from services.analyzer.domain.hidden.onnx_layers import OnnxLayers
 from services.analyzer.domain.hidden.sklearn_layers import PerceptronLayers, StepLayers, chain_of
@@ -15,7 +16,6 @@ from services.analyzer.domain.hidden.torch_layers import TorchLayers
 from services.analyzer.domain.models.foreign import OnnxAnalysed, SklearnAnalysed
 from services.analyzer.domain.models.model import AnalysedModel
 from services.analyzer.domain.models.torch_package import TorchPackage
-from services.analyzer.domain.part import UnusableModelError
 from services.analyzer.domain.subject import Subject
 
 Activations = npt.NDArray[np.float32]

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from common.data.rows import RawRows, Values
 from common.data.schema import Schema
+from services.analyzer.domain.errors import NotApplicableError, UnusableModelError
 from services.analyzer.domain.metrics import RowScores, Scorer
 from services.analyzer.domain.models.model import AnalysedModel, Outputs
-from services.analyzer.domain.part import NotApplicableError, UnusableModelError
 from services.analyzer.domain.sample import Sample
 from services.analyzer.domain.settings import AnalysisSettings
 

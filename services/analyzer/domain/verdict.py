@@ -7,9 +7,10 @@ import numpy as np
 from common.data.schema import Task
 from common.reports.text import number, shortened
 from services.analyzer.domain.comparison.statistics import share_interval
+from services.analyzer.domain.errors import NotApplicableError
 from services.analyzer.domain.health.rules import Finding, Grade
 from services.analyzer.domain.metrics import Metric, Scorer, mean_interval, variance_of
-from services.analyzer.domain.part import NotApplicableError, PartName, PartResult
+from services.analyzer.domain.part import PartName, PartResult
 from services.analyzer.domain.subject import Subject
 
 _MOST_NAMED = 3

@@ -9,9 +9,9 @@ from common.data.messages import schema_from_proto
 from common.data.schema import KnownDataset, SplitCounts
 from common.errors import InvalidFieldError
 from services.analyzer.convert import specification_from_proto, specification_to_proto
+from services.analyzer.domain.errors import UnusableModelError
 from services.analyzer.domain.estimate import estimate
 from services.analyzer.domain.layers import named_layers
-from services.analyzer.domain.part import UnusableModelError
 from services.analyzer.domain.paths import Paths
 from services.analyzer.domain.resolution import CheckedModel, resolve_against
 from services.analyzer.opening import check_format, describe_model

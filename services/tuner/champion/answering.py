@@ -9,7 +9,7 @@ from common.models.skops_model import open_skops
 from common.models.vectors import decode, replay
 from common.scoring.arrays import Outputs
 from common.scoring.kinds import ProblemKind
-from services.tuner.champion.prediction import Order
+from services.tuner.champion.order import Order
 
 
 def outputs_of(

@@ -28,8 +28,8 @@ from services.tuner.champion.learned import (
     learned_digests,
     row_digests,
 )
+from services.tuner.champion.order import Order
 from services.tuner.champion.prediction import (
-    Order,
     Predicted,
     Prediction,
     begin_prediction,

@@ -20,6 +20,7 @@ from common.artifacts import ObjectStore
 from common.errors import AimassError, FailedPreconditionError
 from common.models.sample_rows import SampleRows
 from common.models.store import TEST_VECTORS, read_part
+from services.tuner.champion.order import Order
 from services.tuner.domain.problem import Outputs
 
 _log = logging.getLogger(__name__)
@@ -27,25 +28,6 @@ _log = logging.getLogger(__name__)
 _VERSION, _MODEL, _VECTORS, _ROWS = "version.binpb", "model", "vectors", "rows.npz"
 _ORDER, _ANSWER, _OUTPUTS, _ERRORS = "order.json", "answer.json", "outputs.npy", "errors.txt"
 _LONGEST = 300
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is asked.
-
-    Attributes:
-        outputs: Classes or labels in the order that is wanted; of a regression its target.
-        kind: Kind of the problem.
-        are_decisions: Whether the metric looks at decisions: then the model's own count.
-        memory_bytes: What the process may hold.
-        seconds: Of a processor, how many the process may take: nobody else may be left to end it.
-    """
-
-    outputs: tuple[str, ...]
-    kind: str
-    are_decisions: bool
-    memory_bytes: int
-    seconds: float
 
 
 @dataclass(frozen=True)

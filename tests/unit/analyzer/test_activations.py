@@ -28,9 +28,9 @@ from services.analyzer.domain.activations.findings import (
 from services.analyzer.domain.activations.page import show_activations
 from services.analyzer.domain.activations.pictures import MOST_BYTES
 from services.analyzer.domain.budget import Budget
+from services.analyzer.domain.errors import UnusableModelError
 from services.analyzer.domain.layers import onnx_file
 from services.analyzer.domain.models.torch_package import TorchPackage
-from services.analyzer.domain.part import UnusableModelError
 from services.analyzer.domain.representation import hidden_activations
 from services.analyzer.domain.settings import AnalysisSettings
 from services.analyzer.domain.subject import Subject

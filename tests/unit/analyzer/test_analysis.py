@@ -9,13 +9,8 @@ from common.data.schema import Task
 from common.reports.report import Section
 from services.analyzer.domain.analysis import analyse
 from services.analyzer.domain.budget import Budget
-from services.analyzer.domain.part import (
-    NotApplicableError,
-    Part,
-    PartName,
-    PartState,
-    UnusableModelError,
-)
+from services.analyzer.domain.errors import NotApplicableError, UnusableModelError
+from services.analyzer.domain.part import Part, PartName, PartState
 from services.analyzer.domain.subject import Subject
 from services.analyzer.domain.verdict import verdict_of
 from tests.support.analysis import iris

@@ -18,8 +18,8 @@ from common.reports.report import Gallery, Plot, Report, Section
 from services.analyzer.domain.behaviour import PART
 from services.analyzer.domain.behaviour.analysis import BehaviourFindings
 from services.analyzer.domain.budget import Budget
+from services.analyzer.domain.errors import NotApplicableError, UnusableModelError
 from services.analyzer.domain.models.foreign import OnnxAnalysed
-from services.analyzer.domain.part import NotApplicableError, UnusableModelError
 from services.analyzer.domain.subject import Subject
 from tests.support.analysis import (
     breast_cancer,

@@ -12,9 +12,10 @@ from common.data.schema import Task
 from common.protobuf import from_plain
 from services.analyzer.domain.comparison.comparison import ComparisonFindings
 from services.analyzer.domain.comparison.summary import ChallengerSummary, Outcome
+from services.analyzer.domain.errors import UnusableModelError
 from services.analyzer.domain.metrics import Metric
 from services.analyzer.domain.models.model import Outputs
-from services.analyzer.domain.part import PartName, PartState, UnusableModelError
+from services.analyzer.domain.part import PartName, PartState
 from services.analyzer.domain.subject import Subject
 from tests.support.analysis import subject_of
 from tests.unit.analyzer.behaviour_support import noise_sample, numbers_sample

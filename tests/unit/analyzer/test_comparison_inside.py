@@ -26,8 +26,8 @@ from services.analyzer.domain.comparison.summary import Costs, Ratios, WeightCha
 from services.analyzer.domain.comparison.verdict import price_of
 from services.analyzer.domain.comparison.versions import Versions, versions_of
 from services.analyzer.domain.comparison.weights import compare_weights
+from services.analyzer.domain.errors import NotApplicableError
 from services.analyzer.domain.models.torch_package import TorchPackage
-from services.analyzer.domain.part import NotApplicableError
 from services.analyzer.domain.subject import History, Subject
 from tests.support.analysis import breast_cancer, trained_cnn, trained_mlp
 from tests.unit.analyzer.activations_support import onnx_twin

@@ -35,7 +35,7 @@ from services.analyzer.domain.curves.findings import (
 )
 from services.analyzer.domain.curves.page import show_curves
 from services.analyzer.domain.curves.verdicts import verdicts
-from services.analyzer.domain.part import NotApplicableError
+from services.analyzer.domain.errors import NotApplicableError
 from services.analyzer.domain.subject import History, Subject
 from tests.support.analysis import breast_cancer, diabetes, iris, sklearn_model, trained_mlp
 from tests.unit.analyzer.activations_support import images, onnx_convolution

@@ -9,8 +9,8 @@ from sklearn.svm import LinearSVC
 from common.data.rows import RawRows
 from common.data.schema import Column, ColumnType, Task
 from common.models.onnx_model import open_onnx
+from services.analyzer.domain.errors import UnusableModelError
 from services.analyzer.domain.models.foreign import OnnxAnalysed
-from services.analyzer.domain.part import UnusableModelError
 from tests.support.analysis import sklearn_model
 from tests.support.foreign_models import linear_onnx
 

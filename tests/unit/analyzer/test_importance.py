@@ -15,11 +15,11 @@ from common.protobuf import from_plain
 from common.reports.rendering import render
 from common.reports.report import Gallery, Plot, Report, Section, Table
 from services.analyzer.domain.budget import Budget
+from services.analyzer.domain.errors import NotApplicableError, UnusableModelError
 from services.analyzer.domain.importance import PART
 from services.analyzer.domain.importance.agreement import agreements, correlated_columns
 from services.analyzer.domain.importance.findings import ImportanceFindings
 from services.analyzer.domain.importance.texts import text_importance
-from services.analyzer.domain.part import NotApplicableError, UnusableModelError
 from services.analyzer.domain.series import series_of
 from services.analyzer.domain.subject import Subject
 from tests.support.analysis import breast_cancer, diabetes, iris, trained_cnn, trained_mlp

@@ -27,13 +27,13 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from common.data.schema import Task
 from services.analyzer.domain.budget import Budget
+from services.analyzer.domain.errors import NotApplicableError
 from services.analyzer.domain.importance.fed import Item, fed
 from services.analyzer.domain.importance.forest import forest_of
 from services.analyzer.domain.importance.permutation import permutation_importance
 from services.analyzer.domain.importance.plan import Importance, planned
 from services.analyzer.domain.importance.walked import Walking, walking
 from services.analyzer.domain.metrics import METRICS, Metric
-from services.analyzer.domain.part import NotApplicableError
 from services.analyzer.domain.sample import with_column
 from services.analyzer.domain.settings import AnalysisSettings
 from services.analyzer.domain.subject import Subject

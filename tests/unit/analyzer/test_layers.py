@@ -11,6 +11,7 @@ from common.data.schema import Task
 from common.models.onnx_model import open_onnx
 from common.networks.modules import build_network
 from common.networks.specification import NetworkInput, NetworkSpecification, complete
+from services.analyzer.domain.errors import UnusableModelError
 from services.analyzer.domain.layers import (
     NETWORK,
     chosen_layers,
@@ -19,7 +20,6 @@ from services.analyzer.domain.layers import (
     onnx_file,
 )
 from services.analyzer.domain.models.foreign import OnnxAnalysed
-from services.analyzer.domain.part import UnusableModelError
 from tests.support.analysis import iris, trained_cnn, trained_mlp
 from tests.support.foreign_models import linear_onnx
 

@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
+from services.analyzer.domain.errors import UnusableModelError
 from services.analyzer.domain.models.outputs import (
     are_logits,
     class_outputs,
     label_outputs,
     regression_outputs,
 )
-from services.analyzer.domain.part import UnusableModelError
 
 CLASSES = ("a", "b", "c")
 

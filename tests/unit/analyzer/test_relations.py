@@ -23,9 +23,9 @@ from common.protobuf import from_plain
 from common.reports.rendering import render
 from common.reports.report import Plot, Report, Section
 from services.analyzer.domain.budget import Budget
+from services.analyzer.domain.errors import NotApplicableError, UnusableModelError
 from services.analyzer.domain.models.foreign import SklearnAnalysed
 from services.analyzer.domain.models.model import Outputs
-from services.analyzer.domain.part import NotApplicableError, UnusableModelError
 from services.analyzer.domain.relations import PART
 from services.analyzer.domain.relations.analysis import RelationsFindings
 from services.analyzer.domain.relations.probing import Prober

@@ -16,9 +16,9 @@ from torch import nn
 from common.data.rows import RawRows
 from common.data.schema import Column, ColumnType, Task
 from common.networks.torch_kinds.resnet import ResidualBlock
+from services.analyzer.domain.errors import UnusableModelError
 from services.analyzer.domain.models.foreign import OnnxAnalysed
 from services.analyzer.domain.models.torch_package import TorchPackage
-from services.analyzer.domain.part import UnusableModelError
 from services.analyzer.domain.representation import (
     averaged,
     hidden_activations,

@@ -15,9 +15,9 @@ from common.data.rows import Values
 from common.data.schema import Task
 from common.protobuf import from_plain
 from services.analyzer.domain.budget import Budget
+from services.analyzer.domain.errors import NotApplicableError, UnusableModelError
 from services.analyzer.domain.metrics import Metric
 from services.analyzer.domain.models.torch_package import TorchPackage
-from services.analyzer.domain.part import NotApplicableError, UnusableModelError
 from services.analyzer.domain.robustness.analysis import analyse_robustness
 from services.analyzer.domain.robustness.findings import (
     AttackKind,

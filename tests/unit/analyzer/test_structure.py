@@ -29,9 +29,9 @@ from common.protobuf import from_plain
 from common.reports.rendering import render
 from common.reports.report import Report
 from services.analyzer.domain.budget import Budget
+from services.analyzer.domain.errors import NotApplicableError
 from services.analyzer.domain.models.foreign import OnnxAnalysed
 from services.analyzer.domain.models.torch_package import TorchPackage
-from services.analyzer.domain.part import NotApplicableError
 from services.analyzer.domain.structure import PART
 from services.analyzer.domain.structure.analysis import analyse_structure, peak_bytes
 from services.analyzer.domain.structure.drawing import drawing

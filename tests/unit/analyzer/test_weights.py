@@ -26,9 +26,9 @@ from common.protobuf import from_plain
 from common.reports.rendering import render
 from common.reports.report import Report
 from services.analyzer.domain.budget import Budget
+from services.analyzer.domain.errors import NotApplicableError, UnusableModelError
 from services.analyzer.domain.models.foreign import OnnxAnalysed
 from services.analyzer.domain.models.torch_package import TorchPackage
-from services.analyzer.domain.part import NotApplicableError, UnusableModelError
 from services.analyzer.domain.subject import Subject
 from services.analyzer.domain.weights import PART, sensitivity
 from services.analyzer.domain.weights import spectrum as spectra

@@ -40,7 +40,8 @@ from services.tuner.champion.answering import outputs_of
 from services.tuner.champion.checking import Champions
 from services.tuner.champion.contest import Contest, Known, Place, open_contest
 from services.tuner.champion.learned import row_digests
-from services.tuner.champion.prediction import Order, Predicted
+from services.tuner.champion.order import Order
+from services.tuner.champion.prediction import Predicted
 from services.tuner.champion.words import comparison_words
 from services.tuner.domain.page.beside import beside
 from services.tuner.domain.problem import Outputs

@@ -28,8 +28,8 @@ from services.analyzer.domain.activations.projection import (
 from services.analyzer.domain.activations.statistics import LayerWatch
 from services.analyzer.domain.activations.units import class_means, layer_activations
 from services.analyzer.domain.budget import Budget
+from services.analyzer.domain.errors import NotApplicableError
 from services.analyzer.domain.hidden.source import HiddenSource, HiddenValues
-from services.analyzer.domain.part import NotApplicableError
 from services.analyzer.domain.representation import chosen_layers, hidden_source
 from services.analyzer.domain.sample import Sample
 from services.analyzer.domain.subject import Subject

@@ -22,7 +22,7 @@ from services.analyzer.domain.behaviour.summary import BehaviourSummary
 from services.analyzer.domain.behaviour.thresholds import Curve, threshold_curves
 from services.analyzer.domain.behaviour.wrong_rows import WrongRows, wrong_rows
 from services.analyzer.domain.budget import Budget
-from services.analyzer.domain.part import NotApplicableError
+from services.analyzer.domain.errors import NotApplicableError
 from services.analyzer.domain.subject import Subject
 
 _SLICES_SHARE = 0.8

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from services.analyzer.domain.budget import Budget
 from services.analyzer.domain.comparison.summary import Representation
 from services.analyzer.domain.comparison.versions import Version, Versions, beginning
-from services.analyzer.domain.part import NotApplicableError
+from services.analyzer.domain.errors import NotApplicableError
 from services.analyzer.domain.representation import (
     Activations,
     hidden_activations,

@@ -34,12 +34,8 @@ from services.analyzer.domain.comparison.summary import (
 from services.analyzer.domain.comparison.verdict import verdict_of
 from services.analyzer.domain.comparison.versions import Version, Versions, versions_of
 from services.analyzer.domain.comparison.weights import WeightComparison, compare_weights
-from services.analyzer.domain.part import (
-    NotApplicableError,
-    PartName,
-    PartOutcome,
-    PartResult,
-)
+from services.analyzer.domain.errors import NotApplicableError
+from services.analyzer.domain.part import PartName, PartOutcome, PartResult
 from services.analyzer.domain.subject import Subject
 from services.analyzer.domain.thinning import thinned
 

@@ -8,7 +8,7 @@ import numpy as np
 from services.analyzer.domain.budget import Budget
 from services.analyzer.domain.comparison.summary import Curve, TrainingCurves
 from services.analyzer.domain.comparison.versions import Version, Versions, beginning
-from services.analyzer.domain.part import NotApplicableError
+from services.analyzer.domain.errors import NotApplicableError
 from services.analyzer.domain.subject import History
 
 _MOST_EPOCHS = 200

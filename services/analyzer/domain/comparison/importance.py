@@ -11,10 +11,10 @@ from services.analyzer.domain.comparison.differences import ALPHA
 from services.analyzer.domain.comparison.statistics import adjusted
 from services.analyzer.domain.comparison.summary import ImportanceShift
 from services.analyzer.domain.comparison.versions import Version, Versions, beginning
+from services.analyzer.domain.errors import NotApplicableError
 from services.analyzer.domain.importance.permutation import permutation_importance
 from services.analyzer.domain.importance.plan import Importance
 from services.analyzer.domain.metrics import Z95
-from services.analyzer.domain.part import NotApplicableError
 
 MOST_COLUMNS = 50
 

@@ -10,8 +10,8 @@ from services.analyzer.domain.comparison.differences import ALPHA
 from services.analyzer.domain.comparison.statistics import adjusted, mean_difference, means_test
 from services.analyzer.domain.comparison.summary import Curve, Fall, RobustnessCurves
 from services.analyzer.domain.comparison.versions import Version, Versions
+from services.analyzer.domain.errors import NotApplicableError
 from services.analyzer.domain.metrics import Metric, RowScores
-from services.analyzer.domain.part import NotApplicableError
 from services.analyzer.domain.robustness.columns import Columns, columns_of
 from services.analyzer.domain.robustness.disturbance import Disturbance, disturbed_scores
 from services.analyzer.domain.robustness.images import image_disturbances

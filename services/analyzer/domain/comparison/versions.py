@@ -8,7 +8,7 @@ import numpy as np
 
 from common.data.rows import Values
 from common.data.schema import Task
-from services.analyzer.domain.part import UnusableModelError
+from services.analyzer.domain.errors import UnusableModelError
 from services.analyzer.domain.paths import MOST_CHALLENGERS
 from services.analyzer.domain.sample import Sample
 from services.analyzer.domain.subject import Subject

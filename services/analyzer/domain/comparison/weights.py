@@ -12,7 +12,7 @@ from services.analyzer.domain.comparison.summary import (
     WeightChanges,
 )
 from services.analyzer.domain.comparison.versions import Version, Versions, beginning
-from services.analyzer.domain.part import NotApplicableError
+from services.analyzer.domain.errors import NotApplicableError
 from services.analyzer.domain.weights.findings import WeightKind
 from services.analyzer.domain.weights.sources import sources_of
 from services.analyzer.domain.weights.tensors import StoredTensor

@@ -20,9 +20,9 @@ from services.analyzer.domain.curves.findings import (
 )
 from services.analyzer.domain.curves.stand_ins import stand_in
 from services.analyzer.domain.curves.verdicts import verdicts
+from services.analyzer.domain.errors import NotApplicableError
 from services.analyzer.domain.hidden.sklearn_layers import chain_of
 from services.analyzer.domain.models.foreign import OnnxAnalysed, SklearnAnalysed
-from services.analyzer.domain.part import NotApplicableError
 from services.analyzer.domain.subject import History, Subject
 
 _MOST_RUNS = 8

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from common.reports.text import shortened
 from services.analyzer.domain.budget import Budget
+from services.analyzer.domain.errors import NotApplicableError, UnusableModelError
 from services.analyzer.domain.health import data_rules, inside_rules, output_rules
 from services.analyzer.domain.health.rules import (
     Finding,
@@ -15,14 +16,7 @@ from services.analyzer.domain.health.rules import (
     UncheckedRule,
     missing,
 )
-from services.analyzer.domain.part import (
-    NotApplicableError,
-    PartName,
-    PartOutcome,
-    PartResult,
-    PartState,
-    UnusableModelError,
-)
+from services.analyzer.domain.part import PartName, PartOutcome, PartResult, PartState
 from services.analyzer.domain.subject import Subject
 
 _log = logging.getLogger(__name__)

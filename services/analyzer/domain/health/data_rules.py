@@ -11,9 +11,9 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from common.data.rows import RawRows, Values
 from common.data.schema import Column, ColumnType, Schema, Task
+from services.analyzer.domain.errors import NotApplicableError
 from services.analyzer.domain.health.rules import Finding, Grade, Results, Rule
 from services.analyzer.domain.metrics import Metric, Scorer
-from services.analyzer.domain.part import NotApplicableError
 from services.analyzer.domain.sample import Sample
 from services.analyzer.domain.subject import Subject
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
+from services.analyzer.domain.errors import NotApplicableError
 from services.analyzer.domain.health.rules import Finding, Grade, Results, Rule, summary_of
-from services.analyzer.domain.part import NotApplicableError, PartName
+from services.analyzer.domain.part import PartName
 from services.analyzer.domain.subject import Subject
 
 _LEAST_DEAD, _MANY_DEAD = 0.05, 0.3

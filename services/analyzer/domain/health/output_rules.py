@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import numpy as np
 
 from common.data.schema import Task
+from services.analyzer.domain.errors import NotApplicableError
 from services.analyzer.domain.health.rules import Finding, Grade, Results, Rule
 from services.analyzer.domain.metrics import Metric, Scorer
-from services.analyzer.domain.part import NotApplicableError
 from services.analyzer.domain.sample import UNKNOWN_CLASS
 from services.analyzer.domain.subject import Subject
 

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from services.analyzer.domain.part import NotApplicableError, PartName, PartResult
+from services.analyzer.domain.errors import NotApplicableError
+from services.analyzer.domain.part import PartName, PartResult
 from services.analyzer.domain.subject import Subject
 
 

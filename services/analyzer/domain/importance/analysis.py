@@ -7,6 +7,7 @@ import numpy as np
 
 from common.data.schema import Task
 from services.analyzer.domain.budget import Budget
+from services.analyzer.domain.errors import NotApplicableError
 from services.analyzer.domain.importance.agreement import (
     CorrelatedColumns,
     agreements,
@@ -42,7 +43,6 @@ from services.analyzer.domain.importance.shapley import Shapley, shapley_values
 from services.analyzer.domain.importance.texts import TextImportance as TextFindings
 from services.analyzer.domain.importance.texts import text_columns, text_importance
 from services.analyzer.domain.models.torch_package import TorchPackage
-from services.analyzer.domain.part import NotApplicableError
 from services.analyzer.domain.series import series_of
 from services.analyzer.domain.subject import Subject
 

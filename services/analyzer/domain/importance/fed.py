@@ -11,6 +11,7 @@ import torch
 from common.data.rows import RawRows, Values
 from common.data.schema import ColumnType, Task
 from common.models.sample_rows import sample_rows
+from services.analyzer.domain.errors import NotApplicableError, UnusableModelError
 from services.analyzer.domain.models.foreign import ForeignAnalysed
 from services.analyzer.domain.models.model import AnalysedModel, Outputs
 from services.analyzer.domain.models.outputs import (
@@ -19,7 +20,6 @@ from services.analyzer.domain.models.outputs import (
     regression_outputs,
 )
 from services.analyzer.domain.models.torch_package import TorchPackage
-from services.analyzer.domain.part import NotApplicableError, UnusableModelError
 from services.analyzer.domain.subject import Subject
 
 Inputs = Mapping[str, Values]

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from services.analyzer.domain.budget import Budget
+from services.analyzer.domain.errors import NotApplicableError
 from services.analyzer.domain.importance.additive import additive
 from services.analyzer.domain.importance.fed import Fed, Item, fed, permutable_columns
 from services.analyzer.domain.importance.plan import Importance, Job, Losses, Positions, planned
@@ -11,7 +12,6 @@ from services.analyzer.domain.importance.predicting import Predicting
 from services.analyzer.domain.importance.threads import mapped
 from services.analyzer.domain.importance.walked import walking
 from services.analyzer.domain.metrics import RowScores
-from services.analyzer.domain.part import NotApplicableError
 from services.analyzer.domain.subject import Subject
 
 REPEATS = 5

@@ -15,6 +15,7 @@ from common.models.onnx_model import OnnxModel
 from common.models.sample_rows import sample_rows
 from common.models.skops_model import SkopsModel
 from common.models.vectors import Tensors
+from services.analyzer.domain.errors import UnusableModelError
 from services.analyzer.domain.models.model import Check, ModelFormat, Outputs
 from services.analyzer.domain.models.outputs import (
     are_logits,
@@ -22,7 +23,6 @@ from services.analyzer.domain.models.outputs import (
     label_outputs,
     regression_outputs,
 )
-from services.analyzer.domain.part import UnusableModelError
 
 _BATCH = 65_536
 _IMAGE_BATCH = 250

@@ -10,8 +10,8 @@ from common.models.outputs import (
 )
 from common.models.outputs import class_outputs as known_outputs
 from common.models.vectors import Tensors
+from services.analyzer.domain.errors import UnusableModelError
 from services.analyzer.domain.models.model import Outputs
-from services.analyzer.domain.part import UnusableModelError
 
 __all__ = ["are_logits", "class_outputs", "label_outputs", "regression_outputs"]
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from common.data.schema import Column, ColumnType
 from services.analyzer.domain.budget import Budget
-from services.analyzer.domain.part import NotApplicableError, UnusableModelError
+from services.analyzer.domain.errors import NotApplicableError, UnusableModelError
 from services.analyzer.domain.relations.grid import grid_of
 from services.analyzer.domain.relations.probing import Prober
 from services.analyzer.domain.sample import with_column

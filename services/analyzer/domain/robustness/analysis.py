@@ -5,7 +5,7 @@ from itertools import groupby
 
 from common.reports.text import shortened
 from services.analyzer.domain.budget import Budget
-from services.analyzer.domain.part import NotApplicableError, UnusableModelError
+from services.analyzer.domain.errors import NotApplicableError, UnusableModelError
 from services.analyzer.domain.robustness.attacks import Attacks, attacked
 from services.analyzer.domain.robustness.columns import Columns, columns_of
 from services.analyzer.domain.robustness.disturbance import Disturbance, curve_of

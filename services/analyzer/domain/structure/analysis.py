@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from common.data.rows import RawRows
 from services.analyzer.domain.budget import Budget
+from services.analyzer.domain.errors import NotApplicableError
 from services.analyzer.domain.models.foreign import OnnxAnalysed, SklearnAnalysed
 from services.analyzer.domain.models.torch_package import TorchPackage
-from services.analyzer.domain.part import NotApplicableError
 from services.analyzer.domain.structure.findings import (
     Anatomy,
     LatencyMeasure,

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from services.analyzer.domain.budget import Budget
+from services.analyzer.domain.errors import NotApplicableError
 from services.analyzer.domain.models.foreign import SklearnAnalysed
 from services.analyzer.domain.models.model import AnalysedModel
 from services.analyzer.domain.models.torch_package import TorchPackage
-from services.analyzer.domain.part import NotApplicableError
 from services.analyzer.domain.subject import Subject
 from services.analyzer.domain.weights.findings import (
     WeightsFindings,

@@ -14,12 +14,12 @@ from onnx import ModelProto, helper, numpy_helper
 
 from common.data.schema import Task
 from services.analyzer.domain.budget import Budget
+from services.analyzer.domain.errors import UnusableModelError
 from services.analyzer.domain.layers import onnx_file
 from services.analyzer.domain.metrics import Scorer
 from services.analyzer.domain.models.foreign import OnnxAnalysed
 from services.analyzer.domain.models.model import AnalysedModel, Outputs
 from services.analyzer.domain.models.torch_package import TorchPackage
-from services.analyzer.domain.part import UnusableModelError
 from services.analyzer.domain.sample import Sample
 from services.analyzer.domain.subject import Subject
 from services.analyzer.domain.weights.findings import (

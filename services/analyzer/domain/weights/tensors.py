@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from services.analyzer.domain.errors import UnusableModelError
 from services.analyzer.domain.layers import NETWORK
-from services.analyzer.domain.part import UnusableModelError
 from services.analyzer.domain.weights.findings import MATRICES, WeightKind
 
 Numbers = npt.NDArray[Any]
