@@ -20,10 +20,10 @@ from services.trainer.worker.arithmetic import CPU, Arithmetic
 from services.trainer.worker.averaging import WeightAverage
 from services.trainer.worker.batches import Batches, Share
 from services.trainer.worker.data import Batch, Examples
-from services.trainer.worker.exchange import make_exchange
 from services.trainer.worker.flat import FlatNetwork
 from services.trainer.worker.pupil import Pupil
-from services.trainer.worker.reduction import Reducer
+from services.trainer.worker.reduction.exchange import make_exchange
+from services.trainer.worker.reduction.reducer import Reducer
 
 
 class DivergedError(Exception):

@@ -23,9 +23,7 @@ from common.protobuf import from_plain
 from services.trainer.domain.job import Job, read_job
 from services.trainer.worker.arithmetic import CPU
 from services.trainer.worker.course import Course
-from services.trainer.worker.disturbing import DisturbedReducer
 from services.trainer.worker.engine import DivergedError
-from services.trainer.worker.host_reduction import reducer_on_one_host
 from services.trainer.worker.loop import Outcome
 from services.trainer.worker.process import (
     EXIT_FINISHED,
@@ -35,7 +33,9 @@ from services.trainer.worker.process import (
 )
 from services.trainer.worker.publishing import CheckpointPublisher
 from services.trainer.worker.pupil import make_pupil
-from services.trainer.worker.reduction import HorovodReducer, Reducer, SingleReducer
+from services.trainer.worker.reduction.disturbing import DisturbedReducer
+from services.trainer.worker.reduction.host import reducer_on_one_host
+from services.trainer.worker.reduction.reducer import HorovodReducer, Reducer, SingleReducer
 from services.trainer.worker.reporting import ReportHandler, beating
 from services.trainer.worker.resume import saved_state
 from services.trainer.worker.settings import WorkerSettings

@@ -7,7 +7,7 @@ import torch
 from aimass.trainer.v1 import agents_pb2, trainer_pb2
 from services.trainer.worker.arithmetic import Arithmetic
 from services.trainer.worker.memory import peak_resident_bytes
-from services.trainer.worker.reduction import Transport
+from services.trainer.worker.reduction.reducer import Transport
 
 WARMING_STEPS = 5
 """First steps of a world, in which memory is taken and kernels are chosen: no steady ones."""

@@ -11,7 +11,7 @@ from common.artifacts.protocol import ObjectMissingError, ObjectStore
 from common.errors import UnavailableError
 from services.trainer.worker.commits import FILE_NAME
 from services.trainer.worker.process import WorkerPlace
-from services.trainer.worker.reduction import Reducer
+from services.trainer.worker.reduction.reducer import Reducer
 from services.trainer.worker.state import Snapshot
 
 _log = logging.getLogger(__name__)

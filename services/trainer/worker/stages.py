@@ -20,7 +20,7 @@ from services.trainer.worker.loop import Outcome, TrainingLoop
 from services.trainer.worker.performance import performance_message
 from services.trainer.worker.process import WorkerPlace
 from services.trainer.worker.pupil import Pupil, make_pupil
-from services.trainer.worker.reduction import Reducer
+from services.trainer.worker.reduction.reducer import Reducer
 from services.trainer.worker.reporting import beating
 from services.trainer.worker.resume import begin
 from services.trainer.worker.state import (

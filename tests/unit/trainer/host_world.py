@@ -6,8 +6,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from services.trainer.worker.host_reduction import HostReducer
-from services.trainer.worker.meeting import GuestMeeting, HostMeeting, Meeting
+from services.trainer.worker.reduction.host import HostReducer
+from services.trainer.worker.reduction.meeting import GuestMeeting, HostMeeting, Meeting
 
 _WAIT_SECONDS = 20.0
 

@@ -12,7 +12,7 @@ from common.errors import InvalidInputError
 from common.protobuf import from_plain
 from services.trainer.domain.communication import Communication
 from services.trainer.domain.specification import read_specification
-from services.trainer.worker.adasum import adasum
+from services.trainer.worker.reduction.adasum import adasum
 from tests.unit.trainer.host_world import on_all, world
 
 NAMES = {"dataset_version": "datasets/d/versions/1", "model": "models/m"}

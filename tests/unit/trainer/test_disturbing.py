@@ -5,9 +5,9 @@ import time
 import pytest
 import torch
 
-from services.trainer.worker.disturbing import SLOW_SECONDS, DisturbedReducer
 from services.trainer.worker.process import Disturbance
-from services.trainer.worker.reduction import SingleReducer
+from services.trainer.worker.reduction.disturbing import SLOW_SECONDS, DisturbedReducer
+from services.trainer.worker.reduction.reducer import SingleReducer
 
 
 @pytest.mark.parametrize("disturbance", Disturbance)

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from services.trainer.worker.host_reduction import HostReducer, reducer_on_one_host
+from services.trainer.worker.reduction.host import HostReducer, reducer_on_one_host
 from tests.unit.trainer.host_world import on_all, world
 
 

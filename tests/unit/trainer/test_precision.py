@@ -19,7 +19,7 @@ from services.trainer.worker.arithmetic import CPU, Arithmetic, LossScale, choos
 from services.trainer.worker.course import Course
 from services.trainer.worker.engine import DivergedError
 from services.trainer.worker.pupil import make_pupil
-from services.trainer.worker.reduction import SingleReducer
+from services.trainer.worker.reduction.reducer import SingleReducer
 from services.trainer.worker.stages import Trainee
 from services.trainer.worker.state import Snapshot, StagePlace
 from tests.support.training import Desk, resolve_spec, split_parts

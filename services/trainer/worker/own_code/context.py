@@ -22,7 +22,7 @@ from services.trainer.worker.committing import Committer
 from services.trainer.worker.data import Batch, Examples
 from services.trainer.worker.own_code.models import Models, with_version
 from services.trainer.worker.process import WorkerPlace
-from services.trainer.worker.reduction import Reducer
+from services.trainer.worker.reduction.reducer import Reducer
 from services.trainer.worker.resume import begin
 from services.trainer.worker.state import Snapshot
 

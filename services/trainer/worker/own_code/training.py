@@ -26,7 +26,7 @@ from services.trainer.worker.own_code.context import WorkerContext
 from services.trainer.worker.own_code.files import OwnCodeError, function_of, told, unpacked
 from services.trainer.worker.own_code.models import Models, with_version
 from services.trainer.worker.process import WorkerPlace
-from services.trainer.worker.reduction import Reducer
+from services.trainer.worker.reduction.reducer import Reducer
 from services.trainer.worker.reporting import beating
 from services.trainer.worker.state import Snapshot, StagePlace
 

@@ -5,9 +5,9 @@ from typing import Protocol
 import torch
 
 from services.trainer.domain.communication import Communication
-from services.trainer.worker.adasum import adasum
 from services.trainer.worker.flat import FlatNetwork
-from services.trainer.worker.reduction import Reducer
+from services.trainer.worker.reduction.adasum import adasum
+from services.trainer.worker.reduction.reducer import Reducer
 
 
 class Exchange(Protocol):

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from services.trainer.domain.sampling import rank_slice
-from services.trainer.worker.meeting import Meeting, meet_on_one_host
-from services.trainer.worker.reduction import Reducer, Transport
+from services.trainer.worker.reduction.meeting import Meeting, meet_on_one_host
+from services.trainer.worker.reduction.reducer import Reducer, Transport
 
 _ROOM_BYTES = 4 * 1024**2
 """What a worker shares at a time: large enough for few meetings, small enough for caches."""

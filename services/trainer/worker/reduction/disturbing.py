@@ -7,7 +7,7 @@ from collections.abc import Callable
 from torch import Tensor
 
 from services.trainer.worker.process import Disturbance
-from services.trainer.worker.reduction import Reducer
+from services.trainer.worker.reduction.reducer import Reducer
 
 SLOW_SECONDS = 0.1
 """How much longer each sum takes on a slow worker."""

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 import torch
 from horovod.common.exceptions import HorovodInternalError
 
-from services.trainer.worker.reduction import Reducer
+from services.trainer.worker.reduction.reducer import Reducer
 
 _PATIENCE_SECONDS = 30.0
 _ARRIVED = b"\1"
