@@ -14,6 +14,7 @@ from aimass.pruner.v1 import pruner_pb2
 from aimass.tuner.v1 import policy_pb2, study_pb2, tuner_pb2
 from common.cli.context import CliContext, context_of
 from common.cli.documents import Document, Request, RunRequest, load_documents
+from common.cli.errors import CliError
 from common.cli.follow import follow_or_leave
 from common.cli.run_kinds import Run, calls_for
 from common.cli.upload import upload_with_bar
@@ -41,15 +42,27 @@ def apply(
     `Study`, `TrainingRun`, `TuningPolicy` or `TuningRun` and the fields of that kind's create
     request. An import's `upload` may be `file:<path>`, counted from the YAML file; it is uploaded
     with --validate-only too.
+
+    A document with `as: <label>` can be referred to by later ones: `${label}` is the name of what
+    it created, `${label.field}` a name that this has once it has ended, for instance
+    `${data.dataset_version}` of an import or `${search.model_version}` of a search.
     """
     cli = context_of(context)
+    made: dict[str, Run | Standing] = {}
     for document in load_documents(file):
-        code = _apply_one(cli, document, detach=detach, validate_only=validate_only)
-        if code:
-            raise typer.Exit(code)
+        if validate_only and document.referring is not None:
+            raise CliError(
+                f"{document.place} refers to what others make; it cannot be checked before."
+            )
+        document.complete(made)
+        applied = _apply_one(cli, document, detach=detach, validate_only=validate_only)
+        made[document.label] = applied
 
 
-def _apply_one(cli: CliContext, document: Document, *, detach: bool, validate_only: bool) -> int:
+def _apply_one(
+    cli: CliContext, document: Document, *, detach: bool, validate_only: bool
+) -> Run | Standing:
+    """Returns what a document made: a run as it ended, unless it is left to itself."""
     request = document.request
     if document.upload is not None:
         document.set_upload(upload_with_bar(cli, document.upload))
@@ -57,11 +70,15 @@ def _apply_one(cli: CliContext, document: Document, *, detach: bool, validate_on
     created = _created(cli, request)
     if request.validate_only:
         cli.print_yaml(created)
-        return 0
+        return created
     cli.console.print(f"[bold]{escape(created.name)}[/] was created from {document.place}")
     if detach or isinstance(created, Standing):
-        return 0
-    return follow_or_leave(calls_for(cli.clients, created.name), created.name, cli.console)
+        return created
+    calls = calls_for(cli.clients, created.name)
+    code = follow_or_leave(calls, created.name, cli.console)
+    if code:
+        raise typer.Exit(code)
+    return calls.get(created.name)
 
 
 def _created(cli: CliContext, request: Request) -> Run | Standing:

@@ -7,6 +7,8 @@ from typing import TypeAlias
 
 import yaml
 from google.protobuf import json_format
+from google.protobuf.descriptor import Descriptor
+from google.protobuf.message import Message
 
 from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2, model_pb2
@@ -16,6 +18,7 @@ from aimass.trainer.v1 import trainer_pb2
 from aimass.tuner.v1 import policy_pb2, study_pb2, tuner_pb2
 from common.cli.errors import CliError
 from common.cli.fields import unknown_fields, wrong_value
+from common.cli.references import check_references, checked_label, has_references, resolved
 
 RunRequest: TypeAlias = (
     analyzer_pb2.CreateAnalysisRequest
@@ -49,13 +52,30 @@ class Document:
 
     Attributes:
         place: Where it is, for messages: `run.yaml, document 2`.
-        request: The request.
+        request: The request; references stand in it as they were written.
         upload: A file to upload first; its upload's name goes into the import's specification.
+        label: By which later documents refer to what it makes; empty for none.
+        referring: The request as YAML, where it refers to what other documents make; else None.
     """
 
     place: str
     request: Request
     upload: Path | None = None
+    label: str = ""
+    referring: Mapping[Hashable, object] | None = None
+
+    def complete(self, made: Mapping[str, Message]) -> None:
+        """Puts in what the documents before it have made.
+
+        Args:
+            made: By label.
+
+        Raises:
+            CliError: Something that it refers to is not there.
+        """
+        if self.referring is not None:
+            self.request.Clear()
+            _fill(self.request, resolved(self.referring, made, self.place), self.place)
 
     def set_upload(self, name: str) -> None:
         """Puts the name of an upload into the import's specification."""
@@ -88,11 +108,15 @@ def load_documents(path: Path) -> list[Document]:
     filled = [content for content in contents if content is not None]
     if not filled:
         raise CliError(f"{path} is empty.", hint=f"begin with `kind: {' | '.join(KINDS)}`")
-    many = len(filled) > 1
-    return [
-        _to_document(content, f"{path}, document {number}" if many else str(path), path.parent)
-        for number, content in enumerate(filled, start=1)
-    ]
+    known: dict[str, Descriptor] = {}
+    documents = []
+    for number, content in enumerate(filled, start=1):
+        place = f"{path}, document {number}" if len(filled) > 1 else str(path)
+        document = _to_document(content, place, path.parent, known)
+        if document.label:
+            known[document.label] = _made_by(document.request)
+        documents.append(document)
+    return documents
 
 
 class _Loader(yaml.SafeLoader):
@@ -118,21 +142,36 @@ _Loader.yaml_implicit_resolvers = {
 }
 
 
-def _to_document(content: object, place: str, folder: Path) -> Document:
+def _to_document(
+    content: object, place: str, folder: Path, known: Mapping[str, Descriptor]
+) -> Document:
     if not isinstance(content, dict):
         raise CliError(f"{place}: expected `kind: ...` and the fields of a request.")
     values = dict(content)
     request = _request_type(values.pop("kind", None), place)()
+    label = checked_label(values.pop("as"), known, place) if "as" in values else ""
     problems = tuple(unknown_fields(values, request.DESCRIPTOR))
     if problems:
         raise CliError(f"{place}: unknown field.", problems)
     upload = _take_file(values, folder, place)
+    check_references(values, known, place)
+    _fill(request, values, place)
+    return Document(place, request, upload, label, values if has_references(values) else None)
+
+
+def _fill(request: Request, values: Mapping[Hashable, object], place: str) -> None:
     try:
-        json_format.ParseDict(values, request)
+        json_format.ParseDict({str(key): each for key, each in values.items()}, request)
     except json_format.ParseError as error:
         problem = wrong_value(values, request.DESCRIPTOR) or str(error)
         raise CliError(f"{place}: {problem}") from None
-    return Document(place, request, upload)
+
+
+def _made_by(request: Request) -> Descriptor:
+    """Returns the type of what a request creates: of `CreateStudyRequest`, `Study`."""
+    kind = request.DESCRIPTOR.name.removeprefix("Create").removesuffix("Request")
+    types = (field.message_type for field in request.DESCRIPTOR.fields)
+    return next(each for each in types if each is not None and each.name == kind)
 
 
 def _request_type(kind: object, place: str) -> type[Request]:

@@ -39,13 +39,14 @@ training_run:
 """
 SCAN = """
 kind: DatasetImport
+as: data
 dataset_import: {spec: {dataset: datasets/cli-odd, upload: file:odd.csv}}
 ---
 kind: OutlierScan
 outlier_scan_id: cli-scan
 outlier_scan:
   spec:
-    dataset_version: datasets/cli-odd/versions/latest
+    dataset_version: ${data.dataset_version}
     detectors: [{hbos: {}}, {knn: {neighbours: 5}}]
     contamination: 0.01
 """

@@ -10,6 +10,7 @@ from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
 from aimass.catalog.v1 import dataset_pb2, model_pb2
+from aimass.pruner.v1 import pruner_pb2
 from aimass.trainer.v1 import trainer_pb2
 from common.cli.documents import KINDS, load_documents
 from common.cli.errors import CliError
@@ -205,3 +206,79 @@ def test_dates_stay_text(tmp_path: Path) -> None:
     [document] = load_documents(write(tmp_path, text))
     assert isinstance(document.request, trainer_pb2.CreateTrainingRunRequest)
     assert document.request.training_run.labels["day"] == "2026-11-24"
+
+
+CHAIN = """
+kind: DatasetImport
+as: data
+dataset_import: {spec: {dataset: datasets/d, target: y}}
+---
+kind: TrainingRun
+as: first
+training_run: {spec: {dataset_version: "${data.dataset_version}", model: models/m}}
+---
+kind: PruningRun
+pruning_run: {spec: {model_version: "${first.model_version}"}, labels: {of: "${first}"}}
+"""
+
+
+def test_documents_refer_to_what_those_before_made(tmp_path: Path) -> None:
+    """Protects stories in one file: names that nobody can know before come from the runs."""
+    documents = load_documents(write(tmp_path, CHAIN))
+    assert [each.label for each in documents] == ["data", "first", ""]
+    made = {
+        "data": dataset_pb2.DatasetImport(name="i/1", dataset_version="datasets/d/versions/7"),
+        "first": trainer_pb2.TrainingRun(
+            name="trainingRuns/x", model_version="models/m/versions/2"
+        ),
+    }
+    for document in documents:
+        document.complete(made)
+    training, pruning = documents[1].request, documents[2].request
+    assert isinstance(training, trainer_pb2.CreateTrainingRunRequest)
+    assert training.training_run.spec.dataset_version == "datasets/d/versions/7"
+    assert isinstance(pruning, pruner_pb2.CreatePruningRunRequest)
+    assert pruning.pruning_run.spec.model_version == "models/m/versions/2"
+    assert pruning.pruning_run.labels["of"] == "trainingRuns/x"
+
+
+def test_what_a_document_did_not_make_is_missed_by_name(tmp_path: Path) -> None:
+    """Protects from requests with empty names, where a run was not waited for."""
+    documents = load_documents(write(tmp_path, CHAIN))
+    with pytest.raises(CliError, match=r"\$\{data.dataset_version\}: i/1 has none"):
+        documents[1].complete({"data": dataset_pb2.DatasetImport(name="i/1")})
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("${data.dataset_version}", "${date.dataset_version}", "`as: date` (there are: data)"),
+        ("${data.dataset_version}", "${first.model_version}", "no document before this one"),
+        (
+            "${data.dataset_version}",
+            "${data.version}",
+            "DatasetImport has no single field 'version'",
+        ),
+        ("${data.dataset_version}", "${data.labels}", "has no single field 'labels'"),
+        ("${data.dataset_version}", "${data.spec}", "is no text"),
+        ("${data.dataset_version}", "${data.name.more}", "has no single field 'more'"),
+        ("${data.dataset_version}", "${data dataset_version}", "is no reference"),
+        ("as: first", "as: data", "another document is 'data' already"),
+        ("as: first", "as: 1st", "'1st' is no label"),
+    ],
+)
+def test_wrong_references_are_refused_before_anything_is_created(
+    tmp_path: Path, old: str, new: str, said: str
+) -> None:
+    """Protects from a file that fails in its middle."""
+    text = CHAIN.replace(old, new)
+    assert said in complaint(tmp_path, text)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_each_kind_makes_can_be_referred_to(tmp_path: Path, kind: str) -> None:
+    """Protects all kinds of documents, new ones too."""
+    text = (
+        f"kind: {kind}\nas: it\n---\nkind: PruningRun\npruning_run: {{labels: {{of: '${{it}}'}}}}"
+    )
+    assert len(load_documents(write(tmp_path, text))) == 2
