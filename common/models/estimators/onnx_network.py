@@ -12,6 +12,7 @@ from common.models.estimators.frame_values import FrameValues, text_of
 from common.models.estimators.packing import Packed
 from common.models.estimators.picture_cells import pictures_of
 from common.models.onnx_session import onnx_session
+from common.models.preprocessing import TextColumns
 
 if TYPE_CHECKING:
     import onnxruntime
@@ -26,7 +27,7 @@ class _OnnxNetwork(Packed, BaseEstimator):
     """What networks of classes and of values share.
 
     They take `numeric` float64 with NaN for missing, `categories` int64 codes (labels from 1, 0 for
-    others) and `image` uint8, each where the network has such an input.
+    others), `image` uint8 and `tokens` int64, each where the network has such an input.
 
     Attributes:
         content_: The ONNX file.
@@ -35,12 +36,13 @@ class _OnnxNetwork(Packed, BaseEstimator):
         labels_: Of each of these the labels by code, from 1.
         picture_: Name of the column of pictures; empty for none.
         shape_: Channels, height, width of a picture.
+        text_: Columns of texts with their tokenizer, JSON of `TextColumns`; empty for none.
         feature_names_in_: Names of all columns of the data frames, others included.
         n_features_in_: Their number.
     """
 
     packed = ("numbers_", "categories_", "labels_")
-    derived = ("_session",)
+    derived = ("_session", "_text")
 
     content_: bytes
     numbers_: list[str]
@@ -48,6 +50,7 @@ class _OnnxNetwork(Packed, BaseEstimator):
     labels_: list[list[str]]
     picture_: str
     shape_: list[int]
+    text_: bytes = b""  # of models that are older than this
     feature_names_in_: npt.NDArray[np.object_]
     n_features_in_: int
 
@@ -67,6 +70,8 @@ class _OnnxNetwork(Packed, BaseEstimator):
                 yield positions[name], labels
         if self.picture_:
             yield positions[self.picture_], [np.zeros(tuple(self.shape_), np.uint8)]
+        for name in self._opened_text().names if self.text_ else ():
+            yield positions[name], ["word"]
 
     def _hold(
         self,
@@ -75,6 +80,7 @@ class _OnnxNetwork(Packed, BaseEstimator):
         numbers: Sequence[str],
         categories: Mapping[str, Sequence[str]],
         picture: tuple[str, Sequence[int]] | None,
+        text: str,
     ) -> None:
         self.content_ = content
         self.numbers_ = list(numbers)
@@ -82,6 +88,7 @@ class _OnnxNetwork(Packed, BaseEstimator):
         self.labels_ = [list(each) for each in categories.values()]
         self.picture_, shape = picture or ("", ())
         self.shape_ = [int(side) for side in shape]
+        self.text_ = text.encode()
         self.feature_names_in_ = np.array(list(names), dtype=object)
         self.n_features_in_ = len(self.feature_names_in_)
 
@@ -109,7 +116,25 @@ class _OnnxNetwork(Packed, BaseEstimator):
             inputs["categories"] = self._codes(rows)
         if self.picture_:
             inputs["image"] = pictures_of(rows[self.picture_].tolist(), self.shape_)
+        if self.text_:
+            inputs["tokens"] = self._tokens(rows)
         return inputs
+
+    def _tokens(self, rows: pd.DataFrame) -> npt.NDArray[np.int64]:
+        # Here: whoever has no texts does without the library.
+        from common.models.tokenization import tokenizer_of  # noqa: PLC0415
+
+        text = self._opened_text()
+        values = FrameValues(rows, text.names)
+        found = np.empty((len(text.names), len(rows)), object)
+        for place in range(len(text.names)):
+            found[place] = [text_of(each) for each in values.texts(place)]
+        return tokenizer_of(text).tokens(list(found))
+
+    def _opened_text(self) -> TextColumns:
+        if "_text" not in self.__dict__:
+            self._text = TextColumns.model_validate_json(self.text_)
+        return self._text
 
     def _codes(self, rows: pd.DataFrame) -> npt.NDArray[np.int64]:
         values = FrameValues(rows, self.categories_)
@@ -145,6 +170,7 @@ class OnnxClassifier(ClassifierMixin, _OnnxNetwork):
         numbers: Sequence[str] = (),
         categories: Mapping[str, Sequence[str]] | None = None,
         picture: tuple[str, Sequence[int]] | None = None,
+        text: str = "",
     ) -> "OnnxClassifier":
         """Returns a classifier of a network with probabilities.
 
@@ -156,9 +182,10 @@ class OnnxClassifier(ClassifierMixin, _OnnxNetwork):
             numbers: See the class.
             categories: Labels by name of the column.
             picture: Name and shape of the column of pictures.
+            text: Columns of texts, JSON of `TextColumns`.
         """
         made = cls()
-        made._hold(content, names, numbers, categories or {}, picture)
+        made._hold(content, names, numbers, categories or {}, picture, text)
         places = {label: place for place, label in enumerate(known)}
         made.places_ = np.array([places.get(label, -1) for label in classes], np.int64)
         made.classes_ = np.arange(len(classes))
@@ -189,10 +216,11 @@ class OnnxRegressor(RegressorMixin, _OnnxNetwork):
         numbers: Sequence[str] = (),
         categories: Mapping[str, Sequence[str]] | None = None,
         picture: tuple[str, Sequence[int]] | None = None,
+        text: str = "",
     ) -> "OnnxRegressor":
         """Returns a regressor of a network; see `OnnxClassifier.of`."""
         made = cls()
-        made._hold(content, names, numbers, categories or {}, picture)
+        made._hold(content, names, numbers, categories or {}, picture, text)
         return made
 
     def predict(self, features: pd.DataFrame) -> Floats:

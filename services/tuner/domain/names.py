@@ -34,9 +34,9 @@ FAMILY_KINDS: Mapping[str, frozenset[ProblemKind]] = MappingProxyType(
 )
 """The kinds of problems that each family learns."""
 
-DEEP_IMAGE, DEEP_TABLE = "deep_image", "deep_table"
+DEEP_IMAGE, DEEP_TABLE, DEEP_TEXT = "deep_image", "deep_table", "deep_text"
 TRAINED_KINDS: Mapping[str, frozenset[ProblemKind]] = MappingProxyType(
-    {DEEP_IMAGE: _ONE_CLASS | _VALUES, DEEP_TABLE: _ONE_CLASS | _VALUES}
+    dict.fromkeys((DEEP_IMAGE, DEEP_TABLE, DEEP_TEXT), _ONE_CLASS | _VALUES)
 )
 """The kinds that families of networks learn, which the trainer trains."""
 

@@ -29,12 +29,13 @@ def opened(version: model_pb2.ModelVersion, store: ObjectStore, problem: Problem
     known = read_preprocessing(version, store)
     content = read_part(version, "onnx", store)
     names: Sequence[str] = list(problem.features.columns)
+    text = "" if known.text is None else known.text.model_dump_json()
     numbers = [each.name for each in known.numeric]
     categories: Mapping[str, Sequence[str]] = {each.name: each.labels for each in known.categorical}
     picture = None if known.image is None else (known.image.name, known.image.shape)
     if not problem.kind.has_classes:
         return OnnxRegressor.of(
-            content, names, numbers=numbers, categories=categories, picture=picture
+            content, names, numbers=numbers, categories=categories, picture=picture, text=text
         )
     return OnnxClassifier.of(
         content,
@@ -44,6 +45,7 @@ def opened(version: model_pb2.ModelVersion, store: ObjectStore, problem: Problem
         numbers=numbers,
         categories=categories,
         picture=picture,
+        text=text,
     )
 
 

@@ -6,13 +6,17 @@ from dataclasses import dataclass
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import network_pb2
 from common.data.schema import Column, ColumnType
-from services.tuner.domain.names import DEEP_IMAGE, DEEP_TABLE
+from services.tuner.domain.names import DEEP_IMAGE, DEEP_TABLE, DEEP_TEXT
 from services.tuner.domain.resolution.networks import TABLE_TYPES
 from services.tuner.domain.space.configuration import Configuration
 
 _FEW_ROWS, _SMALL_BATCH, _BATCH, _LARGE_BATCH, _MANY_ROWS = 4_000, 64, 128, 512, 50_000
 _LARGE_SIDE = 24
 _MOST_EPOCHS = 300
+_TEXT_EPOCHS, _MOST_TEXT_EPOCHS, _TEXT_STEPS = 8, 40, 160
+"""Texts are learned by heart soon: few epochs, more where these are fewer steps."""
+
+_TEXT_TYPES = TABLE_TYPES | {ColumnType.TEXT}
 _FEW_CHANNELS, _MANY_CHANNELS = (32, 64), (32, 64, 128)
 
 
@@ -21,12 +25,15 @@ class NetworkPlan:
     """A network to train.
 
     Attributes:
-        family: `deep_image` or `deep_table`.
+        family: `deep_image`, `deep_table` or `deep_text`.
         settings: What people see of it.
         network: What the trainer builds.
         features: Names of the columns that it takes.
         learning_rate: At first; it falls to 0 as a cosine.
         batch_size: Rows of a step.
+        epochs: Most passes over the rows.
+        is_augmented: Whether rows are changed at random as they are drawn, by their type.
+        chooses_epoch: Whether the epoch is kept that is best on validation rows, or the last one.
     """
 
     family: str
@@ -35,6 +42,9 @@ class NetworkPlan:
     features: tuple[str, ...]
     learning_rate: float
     batch_size: int
+    epochs: int = _MOST_EPOCHS
+    is_augmented: bool = False
+    chooses_epoch: bool = True
 
     def spec(self, seconds: float) -> trainer_pb2.TrainingSpec:
         """Returns what the trainer is asked for, without data and model.
@@ -50,9 +60,13 @@ class NetworkPlan:
                 learning_rate=self.learning_rate,
             ),
             schedule=trainer_pb2.ScheduleSpec(cosine_decay=True),
-            epochs=_MOST_EPOCHS,
+            epochs=self.epochs,
             batch_size=self.batch_size,
         )
+        if self.is_augmented:
+            spec.augmentation.auto = True
+        if not self.chooses_epoch:
+            spec.monitor = trainer_pb2.MONITORED_METRIC_NONE
         spec.max_duration.FromMilliseconds(round(1000 * max(seconds, 1.0)))
         return spec
 
@@ -61,7 +75,7 @@ def plans_for(family: str, columns: Sequence[Column], rows: int) -> list[Network
     """Returns what a family trains, the quickest first.
 
     Args:
-        family: `deep_image` or `deep_table`.
+        family: `deep_image`, `deep_table` or `deep_text`.
         columns: That may be learned from.
         rows: How many are learned from.
     """
@@ -72,6 +86,10 @@ def plans_for(family: str, columns: Sequence[Column], rows: int) -> list[Network
         is_large = min(picture.shape[1:]) >= _LARGE_SIDE
         convolutions = [_convolutions(picture, each, batch) for each in (small, large)]
         return [*convolutions[: 1 + is_large], _residual(picture, batch)]
+    if family == DEEP_TEXT:
+        epochs = -(-_TEXT_STEPS * batch // max(rows, 1))
+        epochs = min(max(epochs, _TEXT_EPOCHS), _MOST_TEXT_EPOCHS)
+        return [_bag(columns, batch, epochs), _encoder(columns, batch, epochs)]
     return [_perceptron(columns, batch)]
 
 
@@ -113,4 +131,49 @@ def _perceptron(columns: Sequence[Column], batch: int) -> NetworkPlan:
         tuple(each.name for each in columns if each.type in TABLE_TYPES),
         2e-3,
         batch,
+    )
+
+
+def _bag(columns: Sequence[Column], batch: int, epochs: int) -> NetworkPlan:
+    return _of_texts(
+        columns,
+        {"network": "embedding_bag"},
+        network_pb2.NetworkSpec(embedding_bag=network_pb2.EmbeddingBagNetwork()),
+        1e-2,
+        batch,
+        epochs,
+    )
+
+
+def _encoder(columns: Sequence[Column], batch: int, epochs: int) -> NetworkPlan:
+    return _of_texts(
+        columns,
+        {"network": "text_transformer"},
+        network_pb2.NetworkSpec(text_transformer=network_pb2.TextTransformerNetwork()),
+        2e-3,
+        batch,
+        2 * epochs,
+    )
+
+
+def _of_texts(
+    columns: Sequence[Column],
+    settings: Configuration,
+    network: network_pb2.NetworkSpec,
+    learning_rate: float,
+    batch: int,
+    epochs: int,
+) -> NetworkPlan:
+    names = tuple(each.name for each in columns if each.type in _TEXT_TYPES)
+    return NetworkPlan(
+        DEEP_TEXT,
+        {**settings, "augmentation": "auto"},
+        network,
+        names,
+        learning_rate,
+        batch,
+        epochs,
+        is_augmented=True,
+        # The rate falls to 0 in a few epochs: the last is as good, and validation rows stay honest.
+        chooses_epoch=False,
     )

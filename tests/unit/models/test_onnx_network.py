@@ -12,7 +12,9 @@ from onnx import TensorProto, helper
 from common.models.estimators.blending import BlendedClassifier, BlendGroup
 from common.models.estimators.onnx_network import OnnxClassifier, OnnxRegressor
 from common.models.estimators.picture_cells import cells_of
+from common.models.preprocessing import TextColumns
 from common.models.skops_model import open_skops
+from common.models.tokenization import TextTokenizer, trained_tokenizer
 
 
 def network(node_type: str, inputs: Mapping[str, tuple[int, list[int]]], width: int) -> bytes:
@@ -90,3 +92,24 @@ def test_pictures_go_in_as_they_are() -> None:
     assert made.predict(frame).sum() == 28
     [(place, known)] = made.known_values()
     assert place == 0 and np.shape(np.asarray(known[0])) == (1, 2, 2)
+
+
+def test_texts_go_in_as_tokens() -> None:
+    """The tokenizer is part of what is kept; missing texts are empty ones."""
+    texts, length = ["a red house", "a blue house", "the sea"], 8
+    tokenizer = trained_tokenizer(texts, 300, length)
+    columns = TextColumns(
+        names=("note",), max_length=length, vocabulary_size=300, tokenizer=tokenizer
+    )
+    content = network("Softmax", {"tokens": (TensorProto.INT64, [length])}, length)
+    classes = [str(each) for each in range(length)]
+    made = OnnxClassifier.of(content, ["note"], classes, classes, text=columns.model_dump_json())
+    told = np.array([*texts, None], object)
+    shares = np.exp(TextTokenizer(columns).tokens([told]).astype(float))
+    expected = shares / shares.sum(axis=1, keepdims=True)
+    frame = pd.DataFrame({"note": pd.Series([*texts, np.nan], dtype=object)})
+    assert np.allclose(made.predict_proba(frame), expected, atol=1e-6)
+    blend = BlendedClassifier.of([BlendGroup([made], 1.0)], ["note"], classes)
+    model = open_skops(skops.io.dumps(blend), "model")
+    assert {each.name: each.dtype for each in model.signature.inputs} == {"note": "object"}
+    assert np.allclose(model.predict({"note": told})["probabilities"], expected, atol=1e-6)

@@ -38,8 +38,8 @@ def networks(evidence: Evidence) -> Iterator[Section]:
     name, shown = metric_words(metric), counted(joined.row_count, "validation row")
     caption = (
         f"Networks that the trainer trained on the training rows, judged on {shown}; each goes on "
-        "from the one before. The epoch that is kept was chosen by these rows too, so that a "
-        "network may look a little better than it is."
+        "from the one before. But of texts the epoch that is kept was chosen by these rows too, so "
+        "that a network may look a little better than it is."
     )
     alone = score_words(metric, joined.alone.loss, joined.alone.error)
     told = f"On {shown} the {name} of the search's own blend is {alone}"

@@ -10,12 +10,13 @@ import pandas as pd
 import pytest
 
 from aimass.catalog.v1 import dataset_pb2
+from aimass.trainer.v1 import trainer_pb2
 from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import run_pb2
 from common.data.schema import Column, ColumnType
 from common.scoring.kinds import ProblemKind
 from common.trainings import networks_model
-from services.tuner.domain.names import DEEP_IMAGE, DEEP_TABLE
+from services.tuner.domain.names import DEEP_IMAGE, DEEP_TABLE, DEEP_TEXT
 from services.tuner.domain.problem import Problem
 from services.tuner.trainings import arm as arm_module
 from services.tuner.trainings.arm import Arm, Lesson
@@ -140,6 +141,19 @@ def test_pictures_get_networks_by_their_size() -> None:
         *plain, last = plans_for(DEEP_IMAGE, columns, 1000)
         assert [len(each.network.cnn.blocks) for each in plain] == layers
         assert last.network.HasField("resnet") and last.features == ("photo",)
+
+
+def test_texts_get_the_small_network_first() -> None:
+    """Both read text and table; few rows come more often; no epoch is chosen by validation rows."""
+    columns = problem().columns
+    for rows, epochs in ((100, 40), (500, 21), (3000, 8), (100_000, 8)):
+        bag, encoder = plans_for(DEEP_TEXT, columns, rows)
+        assert bag.network.HasField("embedding_bag") and bag.features == ("x", "note")
+        assert encoder.network.HasField("text_transformer") and encoder.epochs == 2 * epochs
+        spec = bag.spec(10)
+        assert (spec.epochs, spec.max_duration.seconds) == (epochs, 10)
+        assert spec.augmentation.auto and spec.schedule.cosine_decay
+        assert spec.monitor == trainer_pb2.MONITORED_METRIC_NONE
 
 
 def test_names_of_models_stay_within_their_length() -> None:

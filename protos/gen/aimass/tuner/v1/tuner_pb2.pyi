@@ -386,9 +386,10 @@ class TuningSpec(_message.Message):
 
     @_builtins.property
     def families(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Families to try; see ListFamilies. `deep_image` and `deep_table` are networks that the trainer
-        trains beside the others, of which at least one must be named too. Default: all that learn the
-        kind; networks where there is one column of images, or many rows and time.
+        """Families to try; see ListFamilies. `deep_image`, `deep_text` and `deep_table` are networks that the
+        trainer trains beside the others, of which at least one must be named too. Default: all that learn
+        the kind; networks where there is one column of images, where half of the columns or more are
+        texts, or where there are many rows and time.
         """
 
     @_builtins.property
