@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
+from xml.etree.ElementTree import ParseError
 
 import urllib3
 from minio.credentials.providers import AssumeRoleProvider
@@ -18,7 +19,8 @@ _SECONDS = 10.0
 _READ = ("s3:GetObject",)
 _WRITE = ("s3:PutObject", "s3:AbortMultipartUpload", "s3:ListMultipartUploadParts")
 _VERSION = "2012-10-17"
-_NOT_NOW = re.compile(r"status code 5\d\d")
+# 501 is the answer of stores that know no such service.
+_NOT_NOW = re.compile(r"status code 5(?!01)\d\d")
 # What the service takes at most, in characters.
 _LONGEST_POLICY = 2_048
 # `runs/<kind>/<id>/`: a prefix of fewer segments holds what belongs to others.
@@ -132,7 +134,7 @@ def temporary_keys(
         found = provider.retrieve()
     except HTTPError as error:
         raise UnavailableError(f"The store at {settings.endpoint} cannot be reached.") from error
-    except (ValueError, AttributeError) as error:  # another answer than one with keys
+    except (ValueError, AttributeError, ParseError) as error:  # another answer than one with keys
         if _NOT_NOW.search(str(error)):
             raise UnavailableError(f"The store at {settings.endpoint} is busy.") from error
         raise KeysRefusedError(

@@ -27,6 +27,7 @@ from services.trainer.coordinator.checkpoints import Checkpoints
 from services.trainer.coordinator.conductor import Conductor
 from services.trainer.coordinator.crew import CrewSize
 from services.trainer.coordinator.journal import Journal
+from services.trainer.coordinator.keys import WorkerKeys
 from services.trainer.coordinator.rendezvous import Rendezvous
 from services.trainer.coordinator.session import conduct
 from services.trainer.coordinator.settings import CoordinatorSettings
@@ -64,6 +65,11 @@ class Record:
     def memberships(self) -> list[event_pb2.MembershipChange]:
         """The changes of membership."""
         return [kind for _, kind in self.events if isinstance(kind, event_pb2.MembershipChange)]
+
+    @property
+    def worlds(self) -> list[event_pb2.MembershipChange]:
+        """The changes to a new world; on a busy host a run says before that it waits."""
+        return [each for each in self.memberships if each.workers]
 
     @property
     def lines(self) -> list[str]:
@@ -177,11 +183,11 @@ class Rig:
         self.agents.remove(self.agent(agent_id))
         return self.start_agent(agent_id)
 
-    async def until_ready(self, *agent_ids: str, seconds: float = 60.0) -> None:
+    async def until_ready(self, *agent_ids: str, seconds: float = 100.0) -> None:
         """Waits until these agents have joined and can fork."""
         await self._until(agent_ids, lambda agent: agent.slots > 0, seconds)
 
-    async def until_idle(self, *agent_ids: str, seconds: float = 60.0) -> None:
+    async def until_idle(self, *agent_ids: str, seconds: float = 100.0) -> None:
         """Waits until these agents can fork and work for nobody."""
         await self._until(
             agent_ids, lambda agent: agent.slots > 0 and not agent.training_run, seconds
@@ -231,12 +237,13 @@ class Rig:
         name: str = "trainingRuns/toy",
         attempt: int = 1,
         priority: trainer_pb2.Priority.ValueType = trainer_pb2.PRIORITY_NORMAL,
+        keys: WorkerKeys | None = None,
         watch: Callable[[], Coroutine[None, None, None]] | None = None,
     ) -> agents_pb2.TrainingFinished:
         """Conducts a toy run, as a run's process does."""
         rendezvous = Rendezvous(self.host)
         conductor = Conductor(rendezvous, Journal(record, job.steps), Checkpoints(MemoryStore()))
-        conductor.begin(job.key)
+        conductor.begin(job.key, keys=keys)
         spec = trainer_pb2.TrainingSpec(workers=workers, priority=priority)
         run = trainer_pb2.TrainingRun(name=name, spec=spec)
         run.status.create_time.GetCurrentTime()

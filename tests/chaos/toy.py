@@ -15,6 +15,7 @@ import torch
 from horovod.common.exceptions import HorovodInternalError
 
 from aimass.trainer.v1 import agents_pb2
+from aimass.type.v1.event_pb2 import LogLine
 from services.trainer.worker.commits import FILE_NAME, read_commit
 from services.trainer.worker.process import (
     EXIT_FINISHED,
@@ -39,6 +40,7 @@ class ToyJob:
         crash_after: Steps that it does in each world before.
         fail_step: Step at which training says that it cannot go on; 0 for none.
         pause_before: Seconds, with signs of life, before the first step.
+        tells_keys: Whether workers say which keys to the store they have.
     """
 
     steps: int = 1_000_000
@@ -48,6 +50,7 @@ class ToyJob:
     crash_after: int = 0
     fail_step: int = 0
     pause_before: float = 0.0
+    tells_keys: bool = False
 
     @property
     def key(self) -> str:
@@ -115,6 +118,9 @@ class _Training:
 def _train(context: WorkerPlace, job: ToyJob) -> int:
     hvd.init()
     context.progress.beat()
+    if job.tells_keys:
+        said = LogLine(text=f"keys {os.environ['AIMASS_S3_ACCESS_KEY']}")
+        context.report(agents_pb2.WorkerReport(log_line=said))
     training = _Training()
     path = context.commit_dir / FILE_NAME
     begin = training.load(Path(context.checkpoint_key or path)) if context.rank == 0 else 0

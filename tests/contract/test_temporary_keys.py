@@ -1,15 +1,32 @@
 """Temporary keys open what they are given for, and nothing else."""
 
+from http import HTTPStatus
+
 import pytest
 
+from common.artifacts import ObjectStore
 from common.artifacts.opening import open_store
+from common.artifacts.settings import StoreSettings
 from common.artifacts.temporary_keys import Grant, KeysRefusedError, temporary_keys
 from common.errors import AimassError, UnavailableError
 from common.testing.minio import MinioServer
+from tests.support.plain_store import store_without_keys
 
 OWN, DATA, OTHER = "runs/trainingRuns/own/", "runs/datasetImports/data/", "runs/trainingRuns/other/"
 REFUSED = r"AccessDenied|refused|denied"
 SHARD = f"{DATA}attempts/1/shards/0.parquet"
+ERROR = "<?xml version='1.0'?><Error><Code>{code}</Code><Message>no</Message></Error>"
+
+
+def opened_with_keys(settings: StoreSettings, grant: Grant) -> ObjectStore:
+    """Returns the store as it is to whoever has the grant's keys."""
+    keys = temporary_keys(settings, grant)
+    found = {
+        "access_key": keys.access_key,
+        "secret_key": keys.secret_key,
+        "session_token": keys.session_token,
+    }
+    return open_store(settings.model_copy(update=found))
 
 
 def test_keys_of_a_run_open_its_own_prefix_and_its_data(minio_server: MinioServer) -> None:
@@ -19,16 +36,7 @@ def test_keys_of_a_run_open_its_own_prefix_and_its_data(minio_server: MinioServe
         full.write(key, b"full")
     settings = minio_server.settings.model_copy(update={"bucket": full.bucket})
     grant = Grant.of_files([f"s3://{full.bucket}/{SHARD}"], [OWN], [f"{OWN}attempts/1/"])
-    keys = temporary_keys(settings, grant)
-    narrow = open_store(
-        settings.model_copy(
-            update={
-                "access_key": keys.access_key,
-                "secret_key": keys.secret_key,
-                "session_token": keys.session_token,
-            }
-        )
-    )
+    narrow = opened_with_keys(settings, grant)
     assert narrow.read(SHARD)[0] == b"full"
     assert narrow.read(f"{OWN}lease.json")[0] == b"full"
     narrow.write(f"{OWN}attempts/1/out", b"own")
@@ -42,6 +50,27 @@ def test_keys_of_a_run_open_its_own_prefix_and_its_data(minio_server: MinioServe
     with pytest.raises(AimassError, match=REFUSED):
         list(narrow.list(""))
     assert full.read(SHARD)[0] == b"full"
+
+
+def test_keys_to_data_of_many_imports_are_cut_to_these_imports(minio_server: MinioServer) -> None:
+    """Two dozen imports with many folders each: whatever is cut, no other import is opened."""
+    full = minio_server.new_store()
+    folders = [
+        f"runs/datasetImports/import-{n:010d}/attempts/1/part-{p}"
+        for n in range(20)
+        for p in (0, 1)
+    ]
+    shards = [f"{folder}/shard.parquet" for folder in folders]
+    foreign = "runs/datasetImports/import-0000000020/attempts/1/part-0/shard.parquet"
+    for key in (*shards, foreign):
+        full.write(key, b"rows")
+    settings = minio_server.settings.model_copy(update={"bucket": full.bucket})
+    grant = Grant.of_files([f"s3://{full.bucket}/{key}" for key in shards], [OWN], [OWN])
+    assert "part-0" not in grant.policy(full.bucket), "it had to be cut"
+    narrow = opened_with_keys(settings, grant)
+    assert all(narrow.read(key)[0] == b"rows" for key in shards)
+    with pytest.raises(AimassError, match=REFUSED):
+        narrow.read(foreign)
 
 
 def test_policies_stay_within_what_the_service_takes() -> None:
@@ -65,3 +94,34 @@ def test_who_cannot_give_keys_is_told_from_who_is_away(minio_server: MinioServer
     away = minio_server.settings.model_copy(update={"endpoint": "127.0.0.1:9"})
     with pytest.raises(UnavailableError):
         temporary_keys(away, grant)
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (HTTPStatus.METHOD_NOT_ALLOWED, ERROR.format(code="MethodNotAllowed")),
+        (HTTPStatus.NOT_IMPLEMENTED, ERROR.format(code="NotImplemented")),
+        (HTTPStatus.FORBIDDEN, ERROR.format(code="AccessDenied")),
+        (HTTPStatus.NOT_FOUND, ""),
+        (HTTPStatus.OK, "<html>Welcome</html>"),
+        (HTTPStatus.OK, "welcome"),
+        (HTTPStatus.OK, ""),
+    ],
+)
+def test_a_store_without_such_a_service_is_named_as_that(
+    minio_server: MinioServer, status: HTTPStatus, body: str
+) -> None:
+    """However it says no: nobody waits for what will never come."""
+    with store_without_keys(status, body) as endpoint:
+        settings = minio_server.settings.model_copy(update={"endpoint": endpoint})
+        with pytest.raises(KeysRefusedError, match="gives no temporary keys"):
+            temporary_keys(settings, Grant((OWN,), (OWN,)))
+
+
+@pytest.mark.parametrize("status", [HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.BAD_GATEWAY])
+def test_a_store_that_is_busy_is_waited_for(minio_server: MinioServer, status: HTTPStatus) -> None:
+    """What may pass by itself is no refusal."""
+    with store_without_keys(status, "") as endpoint:
+        settings = minio_server.settings.model_copy(update={"endpoint": endpoint})
+        with pytest.raises(UnavailableError):
+            temporary_keys(settings, Grant((OWN,), (OWN,)))

@@ -209,6 +209,7 @@ class Conductor:
         except UnavailableError:
             return None
         world = self._new_world(crews.seats(hosts), crew)
+        self._orders.begin_world()
         with telemetry.span("coordinator.start_world", attributes={"world": world.number}):
             for member in crew:
                 member.world = world.number
@@ -259,22 +260,11 @@ class Conductor:
                 self._announce(world, world.first_step_at)
             now = time.monotonic()
             reason = crews.planned_change(world, list(self.members), size, now) if size else ""
-            if not reason and size and await self._has_new_keys():
+            if not reason and size and self._orders.want_world():
                 reason = "its workers get new keys to the store"
             if reason:
                 return await self._commit_first(world, size, reason)
             await self._changes.next(_LOOK_SECONDS)
-
-    async def _has_new_keys(self) -> bool:
-        """Returns whether the keys were old, and are renewed now."""
-        keys = self._orders.keys
-        if keys is None or not keys.are_old:
-            return False
-        try:
-            await asyncio.to_thread(keys.renew)
-        except UnavailableError:
-            return False  # they are good for days yet
-        return True
 
     def _judge(self, world: World, size: CrewSize | None) -> Verdict | None:
         now = time.monotonic()

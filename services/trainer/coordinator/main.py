@@ -122,7 +122,8 @@ class Coordinator:
     ) -> tuple[agents_pb2.TrainingFinished, agents_pb2.PackagePublished]:
         self._tell_wait()
         job = await self._prepare(catalog)
-        keys = await asyncio.to_thread(WorkerKeys, StoreSettings(), job)
+        lifetime = self._settings.worker_keys_seconds
+        keys = await asyncio.to_thread(WorkerKeys.of_job, StoreSettings(), job, lifetime)
         is_first = self._owner.attempt == 1
         lost = None if is_first else await asyncio.to_thread(self._remember)
         communication = Communication.model_validate(to_plain(self._run.spec.communication))

@@ -63,6 +63,15 @@ class Orders:
         )
         return agents_pb2.Order(build_package=build)
 
+    def begin_world(self) -> None:
+        """Notes that a world begins with the keys as they are. Call it before `start`."""
+        if self.keys is not None:
+            self.keys.begin_world()
+
+    def want_world(self) -> bool:
+        """Returns whether workers should begin anew, with newer keys to the store than theirs."""
+        return self.keys is not None and self.keys.want_world()
+
     def _environment(self) -> dict[str, str]:
         keys = self.keys.environment() if self.keys is not None else {}
         return {**keys, **self.variables}

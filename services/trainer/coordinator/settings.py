@@ -2,6 +2,7 @@
 
 from pydantic import Field
 
+from common.artifacts.temporary_keys import LONGEST_SECONDS
 from common.config import ClientSettings
 
 
@@ -12,4 +13,11 @@ class CoordinatorSettings(ClientSettings):
         "127.0.0.1",
         description="Address or name that agents and workers reach the coordinator by; it listens "
         "there.",
+    )
+    worker_keys_seconds: float = Field(
+        LONGEST_SECONDS,
+        ge=3_600,
+        le=LONGEST_SECONDS,
+        description="How long the temporary keys of workers to the store are good. They are "
+        "renewed after half of that, which costs a run no step.",
     )

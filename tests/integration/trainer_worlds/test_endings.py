@@ -30,7 +30,7 @@ async def test_complete_run(rig: Rig, record: Record, run_name: str) -> None:
     job = ToyJob(steps=50)
     finished = await rig.train(record, job, worker_range(2, 2), name=run_name)
     assert finished.step == job.steps
-    assert [change.workers for change in record.memberships] == [2]
+    assert [change.workers for change in record.worlds] == [2]
     await rig.until_idle("agent-1", "agent-2")
     assert not list(rig.commits.glob("*/*")), "commits of a run that ended are removed"
 
@@ -41,7 +41,7 @@ async def test_next_run_has_all_agents_at_once(rig: Rig, run_name: str) -> None:
         record = Record()
         name = f"{run_name}-{number}"
         await rig.train(record, ToyJob(steps=10), worker_range(1, 2), name=name)
-        assert [change.workers for change in record.memberships] == [2]
+        assert [change.workers for change in record.worlds] == [2]
 
 
 async def test_cancelled_run_leaves_no_worker(rig: Rig, record: Record, run_name: str) -> None:
@@ -71,7 +71,7 @@ async def test_training_that_cannot_go_on_fails_at_once(
     with pytest.raises(TrainingFailedError, match="NaN at step 7") as caught:
         await rig.train(record, ToyJob(fail_step=7), worker_range(2, 2), name=run_name)
     assert caught.value.reason == "DIVERGED"
-    assert len(record.memberships) == 1
+    assert len(record.worlds) == 1
 
 
 async def test_workers_that_always_crash_fail_the_run(
@@ -112,7 +112,7 @@ async def test_fewer_than_wanted_start_after_two_seconds(
     """With at least `min` slots a run does not wait for those it would like to have."""
     started = time.monotonic()
     await rig.train(record, ToyJob(steps=5), worker_range(1, 3), name=run_name)
-    assert record.memberships[0].workers == 2
+    assert record.worlds[0].workers == 2
     assert time.monotonic() - started > 2
 
 
@@ -170,7 +170,7 @@ async def test_run_outlives_the_pool(rig: Rig, record: Record, run_name: str) ->
     await rig.until_ready("agent-1", "agent-2")
     assert [agent.training_run for agent in rig.hub.agents()] == [run_name, run_name]
     await record.until_steps(50)
-    assert len(record.memberships) == 1, "nobody was sent away"
+    assert len(record.worlds) == 1, "nobody was sent away"
     training.cancel()
     await asyncio.gather(training, return_exceptions=True)
 

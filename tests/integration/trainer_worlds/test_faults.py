@@ -48,8 +48,8 @@ async def test_worker_is_replaced(
     async with training(rig, record, run_name):
         (worker,) = rig.agent("agent-2").workers()
         worker.send_signal(number)
-        await record.until(lambda: len(record.memberships) == 2)
-    change = record.memberships[1]
+        await record.until(lambda: len(record.worlds) == 2)
+    change = record.worlds[1]
     assert sorted(change.agents) == ["agent-1", "agent-2"]
     assert 0 < change.recovery_time.ToTimedelta().total_seconds() < 10
     assert change.pause.ToTimedelta() >= change.recovery_time.ToTimedelta()

@@ -27,12 +27,12 @@ async def test_stopped_run_waits_visibly_and_loses_no_step(
         name=f"{run_name}-urgent",
         priority=trainer_pb2.PRIORITY_HIGH,
     )
-    assert [change.workers for change in urgent.memberships if change.workers] == [2]
+    assert [change.workers for change in urgent.worlds] == [2]
     assert (await usual).step == job.steps
     waits = [each for each in record.memberships if each.cause == event_pb2.CHANGE_CAUSE_WAITING]
     assert all("other runs have the slots; place 1 in the queue" in each.reason for each in waits)
     assert sum(each.steps_lost for each in record.memberships) == 0
-    assert [each.workers for each in record.memberships if each.workers] == [2, 2]
+    assert [each.workers for each in record.worlds] == [2, 2]
 
 
 async def test_run_shrinks_and_grows_again(rig: Rig, record: Record, run_name: str) -> None:
@@ -48,7 +48,7 @@ async def test_run_shrinks_and_grows_again(rig: Rig, record: Record, run_name: s
     )
     assert (await urgent).step == 50
     await wide
-    changes = record.memberships
+    changes = record.worlds
     assert [each.workers for each in changes] == [2, 1, 2]
     assert sum(each.steps_lost for each in changes) == 0
 
