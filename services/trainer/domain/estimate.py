@@ -7,6 +7,7 @@ from common.data.schema import SplitCounts
 from common.networks.cost import network_cost
 from common.networks.kinds.costs import NOTHING, NetworkCost
 from common.networks.specification import NetworkSpecification
+from services.trainer.domain.augmentation.cost import augmentation_seconds
 from services.trainer.domain.precision import processor_precision
 from services.trainer.domain.specification import USES, TrainingSpecification
 
@@ -37,8 +38,9 @@ _RATES = {
 }
 _FORWARD = _Rates(6.4e-4, 0.0, 2.2e-11, 4.6e-10)
 _UPDATE_SECONDS = 2e-9  # of a parameter
-_EXCHANGE_SECONDS = 3e-9
-_COLLECTIVE_SECONDS = 0.003
+# Of a step of several workers, and of each parameter: by Horovod, and in memory that they share.
+_BY_HOROVOD = (3e-3, 3e-9)
+_IN_MEMORY = (2e-4, 0.9e-9)
 _PIECE_SECONDS = 0.0003
 _PROCESS_BYTES = 525_000_000  # with the libraries that workers share
 _RESIDENT_BYTES = 512 * 1024**2
@@ -184,7 +186,11 @@ def _step_seconds(
     if taught is not NOTHING:
         seconds += _forward_seconds(taught, mine)
     if workers > 1:
-        seconds += _COLLECTIVE_SECONDS + _EXCHANGE_SECONDS * cost.parameters
+        # Whether they will be on one host is not known; runs teach it where they are not.
+        is_near = specification.communication.may_share_memory
+        collective, exchange = _IN_MEMORY if is_near else _BY_HOROVOD
+        seconds += collective + exchange * cost.parameters
+    seconds += augmentation_seconds(specification.augmentation, network.input, mine)
     return seconds + (specification.optimizer.accumulation_steps - 1) * _PIECE_SECONDS
 
 

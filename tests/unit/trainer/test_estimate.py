@@ -1,6 +1,7 @@
 """What is foretold of a run, and what is learned from how wrong that was."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,16 @@ from google.protobuf import duration_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import network_pb2
 from common.data.schema import SplitCounts, Task
+from common.networks.specification import NetworkInput
+from services.trainer.domain.augmentation.cost import augmentation_seconds
+from services.trainer.domain.augmentation.policies import KINDS
+from services.trainer.domain.augmentation.specification import Augmentation
 from services.trainer.domain.calibration import calibration
-from services.trainer.domain.estimate import estimate
+from services.trainer.domain.estimate import estimate, evaluation_rows
+from services.trainer.domain.resolution import example_counts
 from tests.support.training import Desk, split_parts
 from tests.unit.trainer.test_precision import trainee_of
-from tests.unit.trainer.test_resolution import TABLE, resolve
+from tests.unit.trainer.test_resolution import DATA, SCHEMA, TABLE, resolve
 
 MLP = network_pb2.NetworkSpec(mlp=network_pb2.MlpNetwork())
 CNN = network_pb2.NetworkSpec(cnn=network_pb2.CnnNetwork())
@@ -70,6 +76,68 @@ def test_a_calibrated_estimate_is_so_many_times_as_long() -> None:
     assert slow.seconds == pytest.approx(3 * plain.seconds)
     assert (plain.calibration, slow.calibration) == (1.0, 3.0)
     assert slow.worker_memory_bytes == plain.worker_memory_bytes
+
+
+def test_the_estimate_counts_steps_and_grows_with_the_work() -> None:
+    """Protects `validate_only`: steps are exact, time and memory grow with the network."""
+    small = estimate(resolve({**TABLE, "batch_size": 30}), DATA.counts)
+    large = estimate(
+        resolve({**TABLE, "batch_size": 30, "network": {"mlp": {"hidden_widths": [4096, 4096]}}}),
+        DATA.counts,
+    )
+    assert small.steps == 100 * 4
+    assert (small.slots, large.slots) == (1, 1)
+    assert large.seconds > 2 * small.seconds > 0
+    assert large.worker_memory_bytes > small.worker_memory_bytes + 4 * 4096**2
+
+
+def test_validation_takes_fewer_rows_at_once_where_each_needs_much_memory() -> None:
+    """Protects a worker's memory: 1,000 photos in a residual network would need several GB."""
+    shape = (3, 224, 224)
+    columns = tuple(
+        replace(column, shape=shape) if column.name == "photo" else column
+        for column in SCHEMA.columns
+    )
+    large = replace(DATA, schema=replace(SCHEMA, columns=columns))
+    spec = {"features": ["photo"], "network": {"resnet": {}}}
+    assert evaluation_rows(resolve(TABLE)) == 1024
+    assert evaluation_rows(resolve({"features": ["photo"]})) == 1024
+    assert 1 < evaluation_rows(resolve(spec, large)) < 32
+
+
+def test_the_estimate_of_forecasts_counts_windows() -> None:
+    """Protects the predicted time: an epoch of a short series has more windows than rows."""
+    data = replace(DATA, schema=replace(SCHEMA, task=Task.FORECASTING, target="weight"))
+    resolved = resolve({"forecast": {"horizon": 4, "window": 10}, "epochs": 2}, data)
+    counts = example_counts(resolved, data)
+    assert (counts.train, counts.validation) == (4_176, 17)
+    assert estimate(resolved, counts).steps == 2 * 33
+
+
+def test_changing_rows_takes_its_time() -> None:
+    """Protects the estimate of augmented runs: more for more policies, rows and numbers."""
+
+    def seconds(*policies: dict[str, object], **more: object) -> float:
+        augmentation = {"policies": list(policies)}
+        spec = {"features": ["photo"], "precision": "fp32", "augmentation": augmentation, **more}
+        return estimate(resolve(spec), DATA.counts).seconds
+
+    plain, noisy = seconds(), seconds({"erasing": {}})
+    assert plain < noisy < seconds({"erasing": {}}, {"color": {}})
+    assert noisy < seconds({"erasing": {}}, {"mixup": {}}), "partners are changed as well"
+    rare = seconds({"rand_augment": {}, "probability": 0.1})
+    assert plain < rare < seconds({"rand_augment": {}, "probability": 1.0})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_policy_has_a_price(kind: str) -> None:
+    """Protects from a policy that the estimate does not know."""
+    settings = {"words": {"a": {"words": ["b"]}}} if kind == "synonyms" else {}
+    augmentation = Augmentation.model_validate({"policies": [{kind: settings}]})
+    image = NetworkInput(image_shape=(3, 32, 32))
+    few, many = (augmentation_seconds(augmentation, image, rows) for rows in (1, 1_000))
+    assert 0 < few < many
+    assert augmentation_seconds(None, image, 1_000) == 0
 
 
 @pytest.mark.slow
