@@ -9,6 +9,24 @@ from common.artifacts.opening import open_store
 from common.testing.minio import MinioServer
 
 _SUITES = ("e2e", "integration/local")
+# These start suites of their own, beside the one that the others share.
+_OWN_SUITES = frozenset(
+    {
+        "test_analyses",
+        "test_chaos",
+        "test_forecasts",
+        "test_frozen_parts",
+        "test_full_memory",
+        "test_injected_faults",
+        "test_mtls",
+        "test_own_code",
+        "test_policies",
+        "test_pruning",
+        "test_pruning_faults",
+        "test_tracing",
+        "test_tuning",
+    }
+)
 
 pytest.register_assert_rewrite(
     "common.testing.store_contract",
@@ -20,14 +38,17 @@ pytest.register_assert_rewrite(
 class FolderScheduling(LoadScopeScheduling):  # type: ignore[misc]  # it has no types
     """Keeps tests of one folder in one process: they share a suite, a store, agents.
 
-    Those that start whole suites also keep to one: two at a time would take each other's ports.
+    Those that start whole suites keep to two, one of them for the suite that most share: a few
+    cores bear no more suites at a time.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         """Returns the group of a test."""
         path, _, _ = nodeid.partition("::")
-        folder = path.removeprefix("tests/").rpartition("/")[0]
-        return "suites" if folder in _SUITES else folder
+        folder, _, name = path.removeprefix("tests/").rpartition("/")
+        if folder not in _SUITES:
+            return folder
+        return "own suites" if name.removesuffix(".py") in _OWN_SUITES else "suites"
 
 
 @pytest.hookimpl(optionalhook=True)

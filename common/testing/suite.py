@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ from common.runs.kind import lease_key
 from common.runs.lease import read_lease
 
 CHUNK_BYTES = 256 * 1024
+_AGENTS_SECONDS = 100.0
 
 # Most tests start no run of these services: imports ahead of that would only take their time.
 _QUICK_START = {
@@ -278,6 +280,22 @@ class RunningSuite:
         lease = read_lease(self.store, lease_key(run))
         assert lease is not None, f"nobody has begun {run}"
         return psutil.Process(lease.record.process.pid)
+
+    def await_agents(self, slots: int = 2) -> None:
+        """Waits until so many slots are idle. Raises `TimeoutError`.
+
+        An agent that a test has killed is back only when it has imported everything again, and a
+        run that begins before has fewer workers.
+        """
+        deadline = time.monotonic() + _AGENTS_SECONDS
+        while self._idle_slots() < slots:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"only {self._idle_slots()} of {slots} slots are idle")
+            time.sleep(0.05)  # the pool tells nobody when an agent changes
+
+    def _idle_slots(self) -> int:
+        agents = self.training.ListAgents(trainer_pb2.ListAgentsRequest()).agents
+        return sum(each.slots for each in agents if not each.training_run)
 
     def workers(self, agent: str) -> list[psutil.Process]:
         """Returns an agent's workers: the children of its warm process."""

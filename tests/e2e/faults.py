@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 
 import psutil
 import pytest
@@ -9,6 +10,7 @@ from google.protobuf import duration_pb2
 
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import event_pb2, network_pb2, run_pb2
+from common.testing.suite import RunningSuite
 
 EPOCHS = 30
 AFTERMATH = (event_pb2.CHANGE_CAUSE_WORKER_DIED, event_pb2.CHANGE_CAUSE_SILENCE)
@@ -26,6 +28,34 @@ def specification(version: str, workers: int = 2) -> trainer_pb2.TrainingSpec:
         batch_size=128,
         workers=trainer_pb2.WorkerRange(min=1, wanted=workers),
     )
+
+
+@dataclass
+class Begun:
+    """A run at work on two workers, with nearly all of its steps still to do.
+
+    Attributes:
+        name: Its resource name.
+        events: What it has told so far.
+        stream: What it goes on to tell.
+    """
+
+    name: str
+    events: list[event_pb2.Event]
+    stream: Iterator[event_pb2.Event]
+
+
+def begun(suite: RunningSuite, spec: trainer_pb2.TrainingSpec) -> Begun:
+    """Begins a run, once both agents are back from what was done to them before.
+
+    Events come up to half a second late: whoever waits for more than the first epoch of a run of
+    seconds may find it done.
+    """
+    suite.await_agents()
+    name = suite.create_run(spec)
+    stream = suite.watch_run(name)
+    events = follow_until(stream, lambda event: event.membership_change.workers == 2)
+    return Begun(name, events + follow_until_epoch(stream, 1), stream)
 
 
 def follow_until(

@@ -23,6 +23,8 @@ PAGES = [
     "services/tuner/README.md",
     "services/tuner/STUDIES.md",
 ]
+# A page has searches and trainings in it, each with a budget of its own.
+_MOST_SECONDS = 300
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
 
@@ -57,7 +59,7 @@ def run_as_user(suite: RunningSuite, command: list[str], folder: Path) -> str:
         cwd=folder,
         capture_output=True,
         text=True,
-        timeout=100,
+        timeout=_MOST_SECONDS,
         check=False,
     )
     assert done.returncode == 0, f"{done.stdout[-2000:]}\n{done.stderr[-2000:]}"
@@ -65,6 +67,7 @@ def run_as_user(suite: RunningSuite, command: list[str], folder: Path) -> str:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(_MOST_SECONDS + 20)
 @pytest.mark.parametrize("page", PAGES)
 def test_examples_run(suite: RunningSuite, page: str, tmp_path: Path) -> None:
     """Every example call of a page succeeds against a running suite."""

@@ -17,8 +17,8 @@ from common.testing.suite import RunningSuite
 from tests.e2e.faults import (
     assert_accounted,
     assert_whole,
+    begun,
     follow_until,
-    follow_until_epoch,
     freeze,
     is_alive,
     kill,
@@ -28,7 +28,7 @@ from tests.e2e.faults import (
 pytestmark = pytest.mark.slow
 
 STORE_OUTAGE_SECONDS = 20.0
-SEARCH_SECONDS = 40
+SEARCH_SECONDS = 30
 
 
 FAULTS: dict[str, Callable[[RunningSuite, str], None]] = {
@@ -62,27 +62,23 @@ def take_store_away(suite: RunningSuite) -> None:
 @pytest.mark.parametrize("fault", FAULTS)
 def test_run_survives(suite: RunningSuite, table_version: str, fault: str) -> None:
     """A run goes on after the death of any part, with every epoch and event accounted for."""
-    name = suite.create_run(specification(table_version))
-    stream = suite.watch_run(name)
-    events = follow_until_epoch(stream, 5)
-    FAULTS[fault](suite, name)
-    events += stream
-    run = suite.get_run(name)
-    assert_whole(events, run)
-    assert_accounted(events, run, CAUSES.get(fault))
+    run = begun(suite, specification(table_version))
+    FAULTS[fault](suite, run.name)
+    events = run.events + list(run.stream)
+    ended = suite.get_run(run.name)
+    assert_whole(events, ended)
+    assert_accounted(events, ended, CAUSES.get(fault))
 
 
 def test_store_away_for_twenty_seconds(suite: RunningSuite, table_version: str) -> None:
     """An object store that is away for a while stops no training and loses no event."""
-    name = suite.create_run(specification(table_version))
-    stream = suite.watch_run(name)
-    events = follow_until_epoch(stream, 5)
+    run = begun(suite, specification(table_version))
     take_store_away(suite)
-    events += stream
-    run = suite.get_run(name)
-    assert_whole(events, run)
-    assert_accounted(events, run, None)
-    assert run.status.attempt == 1, "the owner outlives the outage, nobody takes over"
+    events = run.events + list(run.stream)
+    ended = suite.get_run(run.name)
+    assert_whole(events, ended)
+    assert_accounted(events, ended, None)
+    assert ended.status.attempt == 1, "the owner outlives the outage, nobody takes over"
 
 
 def test_search_with_the_store_away_for_twenty_seconds(
@@ -111,13 +107,11 @@ def test_cancelled_run_leaves_no_process(suite: RunningSuite, table_version: str
     """Cancel frees the slots: no worker and no coordinator of the run is left."""
     spec = specification(table_version)
     spec.epochs = 100_000
-    name = suite.create_run(spec)
-    stream = suite.watch_run(name)
-    follow_until_epoch(stream, 1)
-    processes = [suite.job(name), *suite.workers("agent-1"), *suite.workers("agent-2")]
+    run = begun(suite, spec)
+    processes = [suite.job(run.name), *suite.workers("agent-1"), *suite.workers("agent-2")]
     assert len(processes) >= 3
-    suite.training.CancelTrainingRun(trainer_pb2.CancelTrainingRunRequest(name=name))
-    last = list(stream)[-1]
+    suite.training.CancelTrainingRun(trainer_pb2.CancelTrainingRunRequest(name=run.name))
+    last = list(run.stream)[-1]
     assert last.state_change.state == run_pb2.RUN_STATE_CANCELLED
     assert not [process for process in processes if is_alive(process)]
 

@@ -13,10 +13,12 @@ from aimass.type.v1 import event_pb2
 from common.runs.kind import attempt_prefix
 from common.testing.suite import RunningSuite, running_suite
 from tests.e2e.faults import (
+    AFTERMATH,
+    MOST_RECOVERIES,
     assert_accounted,
     assert_whole,
+    begun,
     follow_until,
-    follow_until_epoch,
     freeze,
     kill,
     specification,
@@ -49,16 +51,14 @@ def version(brittle: RunningSuite, table: bytes) -> str:
 @pytest.mark.parametrize("part", CAUSES)
 def test_run_survives_a_frozen_part(brittle: RunningSuite, version: str, part: str) -> None:
     """What stands still for ever is replaced or done without."""
-    name = brittle.create_run(specification(version))
-    stream = brittle.watch_run(name)
-    events = follow_until_epoch(stream, 5)
-    frozen = brittle.job(name) if part == "coordinator" else brittle.supervised(part)
+    run = begun(brittle, specification(version))
+    frozen = brittle.job(run.name) if part == "coordinator" else brittle.supervised(part)
     freeze(frozen)
     try:
-        events += stream
-        run = brittle.get_run(name)
-        assert_whole(events, run)
-        assert_accounted(events, run, CAUSES[part])
+        events = run.events + list(run.stream)
+        ended = brittle.get_run(run.name)
+        assert_whole(events, ended)
+        assert_accounted(events, ended, CAUSES[part])
     finally:
         with suppress(psutil.NoSuchProcess):
             frozen.resume()
@@ -76,11 +76,9 @@ def until_checkpoint(suite: RunningSuite, run: str) -> None:
 def test_run_survives_the_death_of_everything(brittle: RunningSuite, version: str) -> None:
     """As when the power fails: hosts lose their memory, and the run goes on from its checkpoint."""
     spec = specification(version)
-    spec.epochs, spec.batch_size = 200, 32
+    spec.epochs, spec.batch_size = 100, 32
     spec.checkpoint_interval.FromSeconds(1)
-    name = brittle.create_run(spec)
-    stream = brittle.watch_run(name)
-    follow_until_epoch(stream, 2)
+    name = begun(brittle, spec).name
     until_checkpoint(brittle, name)
     for process in brittle.processes():
         with suppress(psutil.NoSuchProcess):
@@ -89,28 +87,30 @@ def test_run_survives_the_death_of_everything(brittle: RunningSuite, version: st
     events = list(brittle.watch_run(name))
     run = brittle.get_run(name)
     assert_whole(events, run, spec.epochs)
-    begun = [event.log_line.text for event in events if "from step" in event.log_line.text]
-    assert begun[0].endswith("from step 0") and not begun[-1].endswith("from step 0")
+    starts = [event.log_line.text for event in events if "from step" in event.log_line.text]
+    assert starts[0].endswith("from step 0") and not starts[-1].endswith("from step 0")
     assert run.status.attempt > 1
     total = run.recoveries.total
     assert total.count >= 1
-    assert total.steps_lost < 60 * 50, "not from the beginning"
+    assert total.steps_lost < 50 * 50, "not from the beginning"
     assert total.worst_pause.ToMilliseconds() > 0
 
 
 def test_account_of_faults_survives_the_coordinator(brittle: RunningSuite, version: str) -> None:
     """What the first attempt went through is in the result that the second one publishes."""
-    name = brittle.create_run(specification(version))
-    stream = brittle.watch_run(name)
-    events = follow_until_epoch(stream, 3)
+    spec = specification(version)
+    spec.epochs *= 3  # two faults, one after the other, have to find it at work
+    run = begun(brittle, spec)
     kill(brittle.workers("agent-1")[0])
-    events += follow_until(stream, lambda event: event.membership_change.faults == 1)
-    kill(brittle.job(name))
-    events += stream
-    run = brittle.get_run(name)
-    assert_whole(events, run)
-    assert run.recoveries.total.count == 2
-    assert {each.cause for each in run.recoveries.by_cause} == {
-        event_pb2.CHANGE_CAUSE_WORKER_DIED,
-        event_pb2.CHANGE_CAUSE_COORDINATOR_LOST,
-    }
+    events = run.events + follow_until(
+        run.stream, lambda event: event.membership_change.faults >= 1
+    )
+    kill(brittle.job(run.name))
+    events += run.stream
+    ended = brittle.get_run(run.name)
+    assert_whole(events, ended, spec.epochs)
+    causes = {each.cause for each in ended.recoveries.by_cause}
+    expected = {event_pb2.CHANGE_CAUSE_WORKER_DIED, event_pb2.CHANGE_CAUSE_COORDINATOR_LOST}
+    # On a busy host the world after a fault may be lost as well.
+    assert expected <= causes <= {*expected, *AFTERMATH}
+    assert 2 <= ended.recoveries.total.count <= MOST_RECOVERIES + 1

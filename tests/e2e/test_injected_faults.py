@@ -8,13 +8,7 @@ import pytest
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import event_pb2, run_pb2
 from common.testing.suite import RunningSuite, running_suite
-from tests.e2e.faults import (
-    assert_accounted,
-    assert_whole,
-    follow_until,
-    follow_until_epoch,
-    specification,
-)
+from tests.e2e.faults import assert_accounted, assert_whole, begun, specification
 
 pytestmark = pytest.mark.slow
 
@@ -56,15 +50,13 @@ def fault(run: str, kind: str) -> trainer_pb2.InjectFaultRequest:
 @pytest.mark.parametrize("kind", SURVIVED)
 def test_run_survives_an_injected_fault(breakable: RunningSuite, version: str, kind: str) -> None:
     """The run ends well, and its events say what it cost and who wanted it."""
-    name = breakable.create_run(specification(version))
-    stream = breakable.watch_run(name)
-    events = follow_until_epoch(stream, 5)
-    done = breakable.training.InjectFault(fault(name, kind)).done
+    run = begun(breakable, specification(version))
+    done = breakable.training.InjectFault(fault(run.name, kind)).done
     assert done
-    events += stream
-    run = breakable.get_run(name)
-    assert_whole(events, run)
-    assert_accounted(events, run, SURVIVED[kind])
+    events = run.events + list(run.stream)
+    ended = breakable.get_run(run.name)
+    assert_whole(events, ended)
+    assert_accounted(events, ended, SURVIVED[kind])
     (line,) = [event.log_line for event in events if "injected" in event.log_line.text]
     assert line.text == f"fault injected by local: {done}"
     assert line.severity == event_pb2.SEVERITY_WARNING
@@ -72,28 +64,25 @@ def test_run_survives_an_injected_fault(breakable: RunningSuite, version: str, k
 
 def test_batch_of_nan_ends_the_run(breakable: RunningSuite, version: str) -> None:
     """A loss that is no number is no bad luck: the run fails at once, and names the step."""
-    name = breakable.create_run(specification(version))
-    stream = breakable.watch_run(name)
-    events = follow_until_epoch(stream, 5)
-    breakable.training.InjectFault(fault(name, "NAN_BATCH"))
-    events += stream
-    run = breakable.get_run(name)
-    assert run.status.state == run_pb2.RUN_STATE_FAILED
-    assert "became nan at step" in run.status.error.message
-    assert not run.recoveries.total.count, "it is not tried again"
+    run = begun(breakable, specification(version))
+    breakable.training.InjectFault(fault(run.name, "NAN_BATCH"))
+    for _ in run.stream:
+        pass
+    ended = breakable.get_run(run.name)
+    assert ended.status.state == run_pb2.RUN_STATE_FAILED
+    assert "became nan at step" in ended.status.error.message
+    assert not ended.recoveries.total.count, "it is not tried again"
 
 
 def test_who_is_not_there_cannot_be_broken(breakable: RunningSuite, version: str) -> None:
     """A fault that hits nobody says so, and the run that ended is left alone."""
-    name = breakable.create_run(specification(version))
-    stream = breakable.watch_run(name)
-    follow_until(stream, lambda event: event.membership_change.workers == 2)
-    request = fault(name, "KILL_WORKER")
+    run = begun(breakable, specification(version))
+    request = fault(run.name, "KILL_WORKER")
     request.rank = 5
     with pytest.raises(grpc.RpcError, match="no worker 5"):
         breakable.training.InjectFault(request)
-    for _ in stream:
+    for _ in run.stream:
         pass
-    assert not breakable.get_run(name).recoveries.total.count
+    assert not breakable.get_run(run.name).recoveries.total.count
     with pytest.raises(grpc.RpcError, match="no coordinator"):
-        breakable.training.InjectFault(fault(name, "KILL_WORKER"))
+        breakable.training.InjectFault(fault(run.name, "KILL_WORKER"))

@@ -109,10 +109,12 @@ def test_a_network_of_ones_own_is_trained_as_any_other(suite: RunningSuite, digi
 def test_a_training_of_ones_own_goes_on_after_a_kill(suite: RunningSuite, digits: str) -> None:
     """Commits keep model and optimizer; the steps done are those of an undisturbed training."""
     code = code_of("looping.py", training="looping:train", arguments={"rate": "0.05"})
-    spec = spec_of(digits, code, epochs=40, commit_steps=5)
+    # Steps of a millisecond: it has to be at work still when its first epochs are heard of.
+    spec = spec_of(digits, code, epochs=150, commit_steps=5)
+    suite.await_agents()
     name = suite.create_run(spec)
     for event in suite.watch_run(name):
-        if event.metrics.epoch >= 10:
+        if event.metrics.epoch >= 2:
             break
     suite.workers("agent-1")[0].send_signal(signal.SIGKILL)
     run = succeeded(suite.finish_run(name))

@@ -30,7 +30,8 @@ class World:
         job_key: Key of the job file.
         commit_dir: Directory of the host's commits.
         size: Number of workers.
-        kill_at: Kill all workers once each has done this step; 0 to let them finish.
+        kill_at: Kill all workers once each has done this step, where it waits for that; 0 to let
+            them finish.
     """
 
     job_key: str
@@ -50,6 +51,26 @@ class Ending:
 
     exit_codes: list[int]
     reports: list[list[dict[str, object]]]
+
+
+class WaitingBoard(ProgressBoard):
+    """Keeps a worker from going on after a step: on a busy host it might be done before the kill.
+
+    Args:
+        descriptor: See `ProgressBoard`.
+        world: The world.
+        rank: The worker.
+    """
+
+    def __init__(self, descriptor: int, world: World, rank: int) -> None:
+        super().__init__(descriptor, world.size, rank)
+        self._last = world.kill_at
+
+    def finish_step(self, step: int) -> None:
+        """Says that a step is done, and returns unless it is the last one."""
+        super().finish_step(step)
+        while 0 < self._last <= step:
+            time.sleep(0.01)
 
 
 def run_world(world: World, number: int) -> Ending:
@@ -73,7 +94,7 @@ def run_world(world: World, number: int) -> Ending:
     ]
     if world.kill_at:
         _kill_at(ProgressBoard(board, world.size), world.kill_at, pids)
-    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in pids]
+    codes = [_wait(pid) for pid in pids]
     rendezvous.stop()
     return Ending(codes, [[json.loads(line) for line in file.open()] for file in files])
 
@@ -102,7 +123,7 @@ def _context(world: World, board: int, rank: int, file: Path) -> WorkerPlace:
         checkpoint_key="",
         commit_dir=Path(world.commit_dir),
         report=report,
-        progress=ProgressBoard(board, world.size, rank),
+        progress=WaitingBoard(board, world, rank),
         world=1,
         rank=rank,
         size=world.size,
@@ -112,8 +133,18 @@ def _context(world: World, board: int, rank: int, file: Path) -> WorkerPlace:
     )
 
 
+def _wait(pid: int) -> int:
+    """Returns the exit code of a worker."""
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _has_ended(pid: int) -> bool:
+    """Whether a worker has ended; it can still be waited for."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
 def _kill_at(board: ProgressBoard, step: int, pids: list[int]) -> None:
-    while min(board.read().steps) < step:
+    while min(board.read().steps) < step and not any(_has_ended(pid) for pid in pids):
         time.sleep(0.001)
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
