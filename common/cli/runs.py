@@ -126,8 +126,9 @@ def inject(
     if duration is not None:
         request.duration.FromMilliseconds(round(duration * 1000))
     done = cli.clients.training.InjectFault(request).done
-    cli.console.print(text.harmless(done), markup=False)
-    cli.console.print(f"What becomes of it: aimass runs watch {request.name}", markup=False)
+    follow = f"What becomes of it: aimass runs watch {request.name}"
+    for line in (done, follow):
+        cli.console.print(text.harmless(line), soft_wrap=True, markup=False)
 
 
 def _fault_kind(word: str) -> trainer_pb2.FaultKind.ValueType:

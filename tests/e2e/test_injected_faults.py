@@ -7,6 +7,8 @@ import pytest
 
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import event_pb2, run_pb2
+from common.cli import program
+from common.cli.connection import variables
 from common.testing.suite import RunningSuite, running_suite
 from tests.e2e.faults import assert_accounted, assert_whole, begun, specification
 
@@ -47,11 +49,29 @@ def fault(run: str, kind: str) -> trainer_pb2.InjectFaultRequest:
     return request
 
 
+def by_command(suite: RunningSuite, fault: trainer_pb2.InjectFaultRequest) -> list[str]:
+    """Returns the command line that asks for a fault."""
+    kind = trainer_pb2.FaultKind.Name(fault.kind).removeprefix("FAULT_KIND_").lower()
+    words = ["--home", str(suite.suite.home.path), "runs", "inject", fault.name, kind]
+    if fault.HasField("rank"):
+        words += ["--rank", str(fault.rank)]
+    return [*words, "--duration", "1"] if fault.HasField("duration") else words
+
+
 @pytest.mark.parametrize("kind", SURVIVED)
-def test_run_survives_an_injected_fault(breakable: RunningSuite, version: str, kind: str) -> None:
-    """The run ends well, and its events say what it cost and who wanted it."""
+def test_run_survives_an_injected_fault(
+    breakable: RunningSuite,
+    version: str,
+    kind: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """The run ends well, and its events say what it cost and who wanted it, by which command."""
+    for name in variables().values():
+        monkeypatch.delenv(name, raising=False)
     run = begun(breakable, specification(version))
-    done = breakable.training.InjectFault(fault(run.name, kind)).done
+    assert program.run(by_command(breakable, fault(run.name, kind))) == 0
+    done, _ = capsys.readouterr().out.splitlines()
     assert done
     events = run.events + list(run.stream)
     ended = breakable.get_run(run.name)

@@ -13,6 +13,7 @@ from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import network_pb2, run_pb2
 from common.models.skops_model import load_skops
 from common.testing.suite import RunningSuite
+from tests.e2e.faults import is_alive
 from tests.e2e.pruning_data import (
     BUDGET,
     import_colours,
@@ -171,7 +172,7 @@ def test_a_frozen_pruning_goes_on(suite: RunningSuite, forest: str) -> None:
     run = suite.finish_pruning(name)
     assert run.status.state == run_pb2.RUN_STATE_SUCCEEDED, run.status.error
     assert run.status.attempt == 2
-    assert not frozen.is_running()
+    assert not is_alive(frozen)
 
 
 def test_a_cancelled_pruning_keeps_points_that_can_be_applied(

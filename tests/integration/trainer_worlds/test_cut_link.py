@@ -40,7 +40,8 @@ async def apart(cables: Switch) -> AsyncIterator[Rig]:
 async def test_link_that_is_cut_for_fifteen_seconds(apart: Rig, cables: Switch) -> None:
     """The run goes on with the worker that can be reached, then with both again, to its end."""
     record = Record()
-    job = ToyJob(steps=3_000, commit_steps=10)
+    # One worker does 200 steps a second at most: it must not be done before the other is back.
+    job = ToyJob(steps=4_500, commit_steps=10)
     run = asyncio.create_task(apart.train(record, job, worker_range(1, 2), name="trainingRuns/cut"))
     await record.until_steps(30)
     cables.cut(cables.hosts[1])
