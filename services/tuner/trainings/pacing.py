@@ -22,7 +22,7 @@ def affordable(epoch_seconds: Sequence[float], left: float) -> int:
     One network that has seen the rows often is worth more than several that hardly have.
 
     Args:
-        epoch_seconds: What an epoch of each takes by an estimate, the quickest first.
+        epoch_seconds: What an epoch of each takes by an estimate, in their order.
         left: Seconds until everything is to be done.
     """
     for count in range(len(epoch_seconds), 1, -1):

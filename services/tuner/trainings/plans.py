@@ -1,7 +1,7 @@
 """Which networks are trained, and how: by what the data are."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import network_pb2
@@ -72,7 +72,7 @@ class NetworkPlan:
 
 
 def plans_for(family: str, columns: Sequence[Column], rows: int) -> list[NetworkPlan]:
-    """Returns what a family trains, the quickest first.
+    """Returns what a family trains, first what is good in a short time.
 
     Args:
         family: `deep_image`, `deep_table` or `deep_text`.
@@ -82,15 +82,20 @@ def plans_for(family: str, columns: Sequence[Column], rows: int) -> list[Network
     batch = _SMALL_BATCH if rows < _FEW_ROWS else _BATCH if rows < _MANY_ROWS else _LARGE_BATCH
     if family == DEEP_IMAGE:
         [picture] = [each for each in columns if each.type is ColumnType.IMAGE]
-        small, large = _FEW_CHANNELS, _MANY_CHANNELS
+        small = _convolutions(picture, _FEW_CHANNELS, batch)
         is_large = min(picture.shape[1:]) >= _LARGE_SIDE
-        convolutions = [_convolutions(picture, each, batch) for each in (small, large)]
-        return [*convolutions[: 1 + is_large], _residual(picture, batch)]
+        large = [_convolutions(picture, _MANY_CHANNELS, batch)] if is_large else []
+        return [small, *large, _augmented(small), _residual(picture, batch)]
     if family == DEEP_TEXT:
         epochs = -(-_TEXT_STEPS * batch // max(rows, 1))
         epochs = min(max(epochs, _TEXT_EPOCHS), _MOST_TEXT_EPOCHS)
         return [_bag(columns, batch, epochs), _encoder(columns, batch, epochs)]
-    return [_perceptron(columns, batch)]
+    return [_perceptron(columns, batch), _residual_perceptron(columns, batch)]
+
+
+def _augmented(plan: NetworkPlan) -> NetworkPlan:
+    """Returns a plan whose rows are changed at random. Pictures need many epochs then."""
+    return replace(plan, settings={**plan.settings, "augmentation": "auto"}, is_augmented=True)
 
 
 def _convolutions(picture: Column, channels: tuple[int, ...], batch: int) -> NetworkPlan:
@@ -128,10 +133,25 @@ def _perceptron(columns: Sequence[Column], batch: int) -> NetworkPlan:
         DEEP_TABLE,
         {"network": "mlp", "widths": "256, 128", "dropout": 0.1},
         network_pb2.NetworkSpec(mlp=mlp),
-        tuple(each.name for each in columns if each.type in TABLE_TYPES),
+        _table_names(columns),
         2e-3,
         batch,
     )
+
+
+def _residual_perceptron(columns: Sequence[Column], batch: int) -> NetworkPlan:
+    return NetworkPlan(
+        DEEP_TABLE,
+        {"network": "residual_mlp"},
+        network_pb2.NetworkSpec(residual_mlp=network_pb2.ResidualMlpNetwork()),
+        _table_names(columns),
+        2e-3,
+        batch,
+    )
+
+
+def _table_names(columns: Sequence[Column]) -> tuple[str, ...]:
+    return tuple(each.name for each in columns if each.type in TABLE_TYPES)
 
 
 def _bag(columns: Sequence[Column], batch: int, epochs: int) -> NetworkPlan:
@@ -165,15 +185,15 @@ def _of_texts(
     epochs: int,
 ) -> NetworkPlan:
     names = tuple(each.name for each in columns if each.type in _TEXT_TYPES)
-    return NetworkPlan(
+    plan = NetworkPlan(
         DEEP_TEXT,
-        {**settings, "augmentation": "auto"},
+        settings,
         network,
         names,
         learning_rate,
         batch,
         epochs,
-        is_augmented=True,
         # The rate falls to 0 in a few epochs: the last is as good, and validation rows stay honest.
         chooses_epoch=False,
     )
+    return _augmented(plan)

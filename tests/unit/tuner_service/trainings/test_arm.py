@@ -50,7 +50,7 @@ def lesson(seconds: float = ENOUGH) -> Lesson:
         model="models/m",
         workers=2,
         seed=3,
-        plans=plans_for(DEEP_TABLE, problem().columns, 4),
+        plans=plans_for(DEEP_TABLE, problem().columns, 4)[:1],
         end=time.monotonic() + seconds,
     )
 
@@ -136,11 +136,20 @@ def test_a_trainer_that_cannot_costs_the_arm_alone(
 
 
 def test_pictures_get_networks_by_their_size() -> None:
-    for side, layers in ((16, [2]), (32, [2, 3])):
+    """Augmented ones come later: in a short time they are worse."""
+    for side, layers in ((16, [2, 2]), (32, [2, 3, 2])):
         columns = [Column("photo", ColumnType.IMAGE, shape=(3, side, side))]
         *plain, last = plans_for(DEEP_IMAGE, columns, 1000)
         assert [len(each.network.cnn.blocks) for each in plain] == layers
+        is_augmented = [each.spec(9).augmentation.auto for each in (*plain, last)]
+        assert is_augmented == [*[False] * (len(plain) - 1), True, False]
         assert last.network.HasField("resnet") and last.features == ("photo",)
+
+
+def test_tables_get_a_network_with_shortcuts_after_the_plain_one() -> None:
+    plain, residual = plans_for(DEEP_TABLE, problem().columns, 4)
+    assert plain.network.HasField("mlp") and residual.network.HasField("residual_mlp")
+    assert plain.features == residual.features == ("x",)
 
 
 def test_texts_get_the_small_network_first() -> None:
