@@ -1,6 +1,7 @@
-"""Settings of the C library's memory allocator for processes that live long."""
+"""Settings of memory for processes that live long: the C library's allocator, the collector."""
 
 import ctypes
+import gc
 
 _M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8  # as glibc's malloc.h has them
 _MMAP_BYTES = 1024 * 1024
@@ -18,3 +19,13 @@ def limit_fragmentation() -> None:
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _MMAP_BYTES)
         mallopt(_M_ARENA_MAX, _ARENAS)
+
+
+def spare_collector() -> None:
+    """Takes all that the process has built so far out of the garbage collector's rounds.
+
+    To be called once a service is built. A full round over its modules and classes, none of which
+    is ever garbage, held the interpreter for 35 ms, and thereby every call at work.
+    """
+    gc.collect()
+    gc.freeze()

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import cast
@@ -15,7 +16,7 @@ from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
 from common import metrics, telemetry
-from common.allocator import limit_fragmentation
+from common.allocator import limit_fragmentation, spare_collector
 from common.config import ServerSettings
 from common.interceptors import CallerSource, TokenTable, standard_interceptors
 from common.reflection import MethodFindingPool
@@ -23,6 +24,8 @@ from common.tls import TlsFiles
 
 _log = logging.getLogger(__name__)
 
+# Calls wait for the store in threads: by default there are as many as processors and four more.
+_THREADS = 32
 # Pings of clients at most every 10 s are welcome also between calls: agents and watchers live long.
 KEEPALIVE_OPTIONS = [
     ("grpc.keepalive_time_ms", 20_000),
@@ -145,9 +148,11 @@ async def serve(
         _log.info("metrics on port %d", _serve_metrics(settings.host, settings.metrics_port))
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
+    loop.set_default_executor(ThreadPoolExecutor(_THREADS, "calls"))
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     async with app() as services:
+        spare_collector()
         server = await start_server(services, settings, tokens, tls, issuer)
         _log.info("%s listens on %s", name, server.address)
         await stopped.wait()

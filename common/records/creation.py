@@ -26,33 +26,36 @@ class Creation:
         self._deletion = deletion
 
     def create(
-        self, resource: M, request: RequestId | None, references: Sequence[str]
+        self, resource: M, request: RequestId | None, references: Sequence[str], *, is_new: bool
     ) -> Record[M]:
         """Stores a new resource. See `RecordStore.create`."""
-        name = validate_name(name_of(resource))
-        reservation = self._reserve(name, request) if request is not None else None
+        name = wanted = validate_name(name_of(resource))
+        # What the first write expects under the name: it tells where there is something else.
+        current = None if is_new else self._vacant(name)
+        reservation = self._reserve(name, current, request) if request is not None else None
         if reservation is not None:
             name = reservation.name
+        if name != wanted:
+            current = self._vacant(name)
         tag = request.key if request is not None else ""
         draft = Envelope(
             0, to_json(renamed(resource, name)), request=tag, references=tuple(references)
         )
         while True:
-            current = self._vacant(name)
             if current is not None and _is_result(current, tag, reservation):
                 return current.record(type(resource))
             try:
                 return self._write(name, current, draft).record(type(resource))
             except ObjectChangedError:
-                continue
+                current = self._vacant(name)
 
-    def _reserve(self, name: str, request: RequestId) -> Reservation:
-        known = find_reservation(self._objects.store, request)
-        if known is not None:
-            return known
-        current = self._vacant(name)
+    def _reserve(self, name: str, current: Stored | None, request: RequestId) -> Reservation:
+        """Binds the request to a name; returns what it is bound to, maybe by an earlier call."""
         if current is not None and current.exists and current.envelope.request != request.key:
-            raise _taken(name)
+            known = find_reservation(self._objects.store, request)
+            if known is None:
+                raise _taken(name)
+            return known
         base = 0 if current is None else current.envelope.revision
         return reserve(self._objects.store, request, name, base)
 

@@ -1,11 +1,12 @@
 """A collection's records in memory, kept up with the store by the etags of LIST."""
 
 import logging
+import math
 import threading
 import time
 import weakref
-from bisect import bisect_right
-from collections.abc import Callable, Iterator
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, Protocol, cast
@@ -30,7 +31,7 @@ _MAX_LAG = 10.0
 # An index whose LIST is long is refreshed so often, for so long after it was last asked for.
 _KEEP_INTERVAL = 6.0
 _KEEP_SECONDS = 600.0
-# So many reads at a time are worth a snapshot; more where the collection is larger.
+# So many reads of a new process are worth a snapshot; more where the collection is larger.
 _SNAPSHOT_READS = 200
 _SNAPSHOT_SHARE = 0.1
 
@@ -79,28 +80,35 @@ class Index(Generic[M]):
         self._type = message_type
         self._created = _creation_time(descriptor_of(message_type))
         self._entries: dict[str, _Entry[M]] = {}
+        # The records in order; those that were replaced since are replaced in place.
         self._sorted: tuple[list[Position], list[Record[M]]] | None = None
         self._lock = threading.Lock()
         self._refreshing = threading.Lock()
         self._begun = 0
         self._done = 0
-        self._loaded = 0.0
+        self._loaded = -math.inf
         self._cost = 0.0
         self._cheap = cheap
         self._snapshots = Snapshots(objects.store, collection, message_type)
-        # Entries that the snapshot does not have.
-        self._drift = 0
+        # Names of what the snapshot does not have.
+        self._drift: set[str] = set()
+        self._writing = threading.Lock()
         self._asked = 0.0
         self._keeper: threading.Thread | None = None
 
-    def refresh(self) -> None:
+    def refresh(self, max_age: float = 0.0) -> None:
         """Brings the index up to what the store holds now.
 
         Where that takes long, at about 2,000 records and more, the index lags behind other
         processes instead: by some times the duration of a LIST, at most `_MAX_LAG` seconds. It is
         kept up in the background then, so that a caller after a pause need not wait either.
+
+        Args:
+            max_age: What other processes did within so many seconds may be missing.
         """
         self._asked = time.monotonic()
+        if self._asked - self._loaded <= max_age:
+            return
         if self._cost <= self._cheap:
             self._refresh_now()
             return
@@ -149,9 +157,13 @@ class Index(Generic[M]):
 
     def note(self, stored: Stored) -> None:
         """Takes over a record that was read or written."""
+        with self._lock:
+            known = self._entries.get(stored.name)
+        if known is not None and known.etag == stored.etag:
+            return
         record = stored.record(self._type) if stored.exists else None
         if self._put(stored.name, stored.etag, stored.envelope.revision, record):
-            self._drift += 1
+            self._drift.add(stored.name)
 
     def _put(self, name: str, etag: str, revision: int, record: Record[M] | None) -> bool:
         position = 0 if record is None else -self._created(record.resource), name
@@ -159,9 +171,21 @@ class Index(Generic[M]):
             known = self._entries.get(name)
             if known is not None and known.revision > revision:
                 return False
-            self._entries[name] = _Entry(etag, revision, self._begun, position, record)
-            self._sorted = None
+            entry = _Entry(etag, revision, self._begun, position, record)
+            self._entries[name] = entry
+            if known is None or not self._has_replaced(known, entry):
+                self._sorted = None
             return True
+
+    def _has_replaced(self, known: _Entry[M], entry: _Entry[M]) -> bool:
+        """Puts an entry where another stood in the order. Returns whether there is such a place."""
+        if self._sorted is None or entry.record is None or known.record is None:
+            return False
+        if entry.position != known.position:
+            return False
+        positions, records = self._sorted
+        records[bisect_left(positions, entry.position)] = entry.record
+        return True
 
     def after(self, position: Position | None) -> Iterator[tuple[Position, Record[M]]]:
         """Yields the records behind a position, all for None, as they are now.
@@ -187,12 +211,11 @@ class Index(Generic[M]):
         if len(changed) >= _SNAPSHOT_READS:
             self._take_snapshot(etags)
             changed = self._changed(etags)
-        if changed:
-            with ThreadPoolExecutor(min(_THREADS, len(changed)), "index") as pool:
-                list(pool.map(self._reload, changed))
+        self._reload_all(changed)
         self._forget(etags)
-        if self._drift >= max(_SNAPSHOT_READS, _SNAPSHOT_SHARE * len(etags)):
-            self._write_snapshot()
+        if len(self._drift) >= max(_SNAPSHOT_READS, _SNAPSHOT_SHARE * len(etags)):
+            # Nobody waits for it: of thousands it takes a second of the processor.
+            threading.Thread(target=self._write_snapshot, name="snapshot", daemon=True).start()
 
     def _changed(self, etags: dict[str, str]) -> list[str]:
         with self._lock:
@@ -206,17 +229,28 @@ class Index(Generic[M]):
                 self._put(name, record.etag, record.revision, record if exists else None)
 
     def _write_snapshot(self) -> None:
-        with self._lock:
-            entries = list(self._entries.items())
-            self._drift = 0
-        gone = self._type()
+        if not self._writing.acquire(blocking=False):
+            return
         try:
+            with self._lock:
+                entries = list(self._entries.items())
+                self._drift = set()
+            gone = self._type()
             self._snapshots.write(
                 entry.record or Record(name, gone, entry.revision, entry.etag, RecordState.DELETED)
                 for name, entry in entries
             )
         except UnavailableError as error:
             _logger.warning("no snapshot of %s: %s", self._collection, error.private)
+        finally:
+            self._writing.release()
+
+    def _reload_all(self, names: Sequence[str]) -> None:
+        if len(names) == 1:
+            self._reload(names[0])
+        elif names:
+            with ThreadPoolExecutor(min(_THREADS, len(names)), "index") as pool:
+                list(pool.map(self._reload, names))
 
     def _reload(self, name: str) -> None:
         try:

@@ -37,12 +37,14 @@ class Query(Generic[M]):
         message_type: Type of the resources.
         filter: See `compile_filter`.
         order_by: See `compile_order`.
+        max_age: What other processes did within so many seconds may be missing.
     """
 
     collection: str
     message_type: type[M]
     filter: str = ""
     order_by: str = ""
+    max_age: float = 0.0
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -114,7 +116,7 @@ class Lists:
         self._index(collection, message_type).refresh()
 
     def note(self, stored: Stored) -> None:
-        """Takes over a record that was written."""
+        """Takes over a record that was read or written."""
         collection = stored.name.rpartition("/")[0]
         with self._lock:
             indexes = [index for key, index in self._indexes.items() if key[0] == collection]
@@ -126,7 +128,7 @@ class Lists:
     ) -> Iterator[_Entry[M]]:
         matches = compile_filter(query.filter, descriptor_of(query.message_type))
         index = self._index(query.collection, query.message_type)
-        index.refresh()
+        index.refresh(query.max_age)
         for place, record in index.after(position):
             whole = record
             if complete is not None:

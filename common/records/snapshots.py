@@ -3,6 +3,9 @@
 A snapshot only saves reads. Each entry carries the etag of its record, and whoever loads it takes
 an entry only where LIST still shows that etag; the records stay the one truth. Etags are never
 given twice, for every write of a record differs.
+
+It is a line of JSON for each record, behind one that names the contract: a single document of
+thousands would hold the interpreter, and thereby whoever answers calls, until it is done.
 """
 
 import base64
@@ -20,6 +23,8 @@ from common.artifacts import ObjectMissingError, ObjectStore
 from common.records.envelope import M, Record, RecordState, descriptor_of
 
 _MAX_BYTES = 64 * 1024 * 1024
+# Changes with the form of a snapshot, so that one of another form is not used.
+_FORM = b"lines"
 
 _logger = logging.getLogger(__name__)
 
@@ -42,10 +47,10 @@ class Snapshots(Generic[M]):
         """
         try:
             data, _ = self._store.read(self._key)
-            body = json.loads(zlib.decompress(data))
-            if body["contract"] != self._contract:
+            head, *lines = zlib.decompress(data).splitlines()
+            if json.loads(head)["contract"] != self._contract:
                 return {}
-            return {record.name: record for record in self._records(body["records"])}
+            return {record.name: record for record in self._records(map(json.loads, lines))}
         except ObjectMissingError:
             return {}
         except (ValueError, KeyError, TypeError, zlib.error, DecodeError) as error:
@@ -54,18 +59,8 @@ class Snapshots(Generic[M]):
 
     def write(self, records: Iterable[Record[M]]) -> None:
         """Stores records; leaves it where they are too large for that to be quick."""
-        rows = [
-            [
-                record.name,
-                record.etag,
-                record.revision,
-                record.state.value,
-                record.references,
-                base64.b64encode(record.resource.SerializeToString()).decode(),
-            ]
-            for record in records
-        ]
-        body = json.dumps({"contract": self._contract, "records": rows}).encode()
+        lines = [json.dumps({"contract": self._contract}), *map(_line, records)]
+        body = "\n".join(lines).encode()
         if len(body) <= _MAX_BYTES:
             self._store.write(self._key, zlib.compress(body, level=1))
 
@@ -74,6 +69,19 @@ class Snapshots(Generic[M]):
             resource = self._type()
             resource.ParseFromString(base64.b64decode(message))
             yield Record(name, resource, int(revision), etag, RecordState(state), tuple(references))
+
+
+def _line(record: Record[M]) -> str:
+    return json.dumps(
+        [
+            record.name,
+            record.etag,
+            record.revision,
+            record.state.value,
+            record.references,
+            base64.b64encode(record.resource.SerializeToString()).decode(),
+        ]
+    )
 
 
 def _digest(file: FileDescriptor) -> str:
@@ -87,5 +95,5 @@ def _digest(file: FileDescriptor) -> str:
                 add(imported)
 
     add(file)
-    joined = b"".join(files[name] for name in sorted(files))
+    joined = _FORM + b"".join(files[name] for name in sorted(files))
     return hashlib.sha256(joined).hexdigest()

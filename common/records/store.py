@@ -43,7 +43,9 @@ class RecordStore:
             NotFoundError: If there is none.
             InvalidFieldError: If `name` is no resource name.
         """
-        return self._objects.require(name).record(message_type)
+        stored = self._objects.require(name)
+        self._note(stored)
+        return stored.record(message_type)
 
     def create(
         self,
@@ -51,6 +53,7 @@ class RecordStore:
         *,
         request: RequestId | None = None,
         references: Sequence[str] = (),
+        is_new: bool = False,
     ) -> Record[M]:
         """Stores a new resource.
 
@@ -59,6 +62,8 @@ class RecordStore:
             request: Identity of the call. A repeat returns the first result, under the name that
                 the first call gave; also after a crash between any two of its steps.
             references: Names of resources that this one needs; they cannot be deleted before it.
+            is_new: Whether the name was made by chance for this call: nobody looks whether it is
+                taken before it is written. Where it is after all, the call fails.
 
         Raises:
             AlreadyExistsError: If there is a resource with that name, or the request id was used
@@ -68,7 +73,7 @@ class RecordStore:
             FailedPreconditionError: If a reference, or the former resource of that name, is being
                 deleted.
         """
-        return self._creation.create(resource, request, references)
+        return self._creation.create(resource, request, references, is_new=is_new)
 
     def update(
         self,
@@ -170,6 +175,7 @@ class RecordStore:
         page_token: str = "",
         complete: Callable[[M], M] | None = None,
         summary: Callable[[M], M] | None = None,
+        max_age: float = 0.0,
     ) -> Page[M]:
         """Returns a page of a collection as it is in the store now, newest first.
 
@@ -182,20 +188,35 @@ class RecordStore:
             page_token: `next_page_token` of the previous page with the same filter and order.
             complete: Adds what is not stored, before the filter sees it; gets a copy.
             summary: Shortens a resource for the list; gets a copy.
+            max_age: What other processes did within so many seconds may be missing: a list that
+                was read since spares another. What this store did is there.
 
         Raises:
             InvalidFieldError: Naming `filter`, `order_by`, `page_size` or `page_token`.
         """
-        query = Query(collection, message_type, filter, order_by)
+        query = Query(collection, message_type, filter, order_by, max_age)
         return self._lists.page(query, page_size, page_token, complete, summary)
 
-    def find(self, collection: str, message_type: type[M], filter: str = "") -> Sequence[Record[M]]:
+    def find(
+        self,
+        collection: str,
+        message_type: type[M],
+        filter: str = "",
+        *,
+        max_age: float = 0.0,
+    ) -> Sequence[Record[M]]:
         """Returns all records of a collection that match, newest first.
+
+        Args:
+            collection: See `list`.
+            message_type: Type of the resources.
+            filter: See `filters.compile_filter`.
+            max_age: See `list`. What `get` returned is there too.
 
         Raises:
             InvalidFieldError: Naming `filter`.
         """
-        return self._lists.all(Query(collection, message_type, filter))
+        return self._lists.all(Query(collection, message_type, filter, max_age=max_age))
 
     def warm(self, collection: str, message_type: type[M]) -> None:
         """Reads a collection, so that the first list of it need not wait for that."""

@@ -13,8 +13,14 @@ from typing import Generic
 from aimass.type.v1 import run_pb2
 from common import metrics
 from common.artifacts import ObjectStore
-from common.errors import AimassError, FencedError, UnavailableError
-from common.records import RecordStore
+from common.errors import (
+    AimassError,
+    DataLossError,
+    FencedError,
+    NotFoundError,
+    UnavailableError,
+)
+from common.records import Record, RecordStore
 from common.runs.admission import Admission, EveryRun
 from common.runs.errors import RunEndedError
 from common.runs.hosts import kill_job
@@ -137,7 +143,7 @@ class LocalExecutor(Generic[M]):
 
     def by_state(self) -> Mapping[str, int]:
         """Returns the number of runs by state, for metrics."""
-        found = self._records.find(self._kind.collection, self._kind.message)
+        found = self._find("")
         states = (status_of(record.resource).state for record in found)
         return Counter(run_pb2.RunState.Name(state).removeprefix("RUN_STATE_") for state in states)
 
@@ -187,9 +193,7 @@ class LocalExecutor(Generic[M]):
 
     async def _look(self) -> None:
         await self._collect_ended()
-        runs = await asyncio.to_thread(
-            self._records.find, self._kind.collection, self._kind.message, _ACTIVE
-        )
+        runs = await asyncio.to_thread(self._find, _ACTIVE)
         oldest_first = (record.resource for record in reversed(runs))
         active = sorted(oldest_first, key=self._admission.rank)
         names = {name_of(run) for run in active}
@@ -206,6 +210,16 @@ class LocalExecutor(Generic[M]):
         if not waiting:
             await asyncio.to_thread(self._standby.refill)
 
+    def _find(self, filter: str) -> Sequence[Record[M]]:
+        """Returns the runs that match, as they were within the last interval.
+
+        What this service did, and what jobs that ended here did, is there: news of that has the
+        executor look more often than it must read a list of all runs.
+        """
+        return self._records.find(
+            self._kind.collection, self._kind.message, filter, max_age=self._times.interval
+        )
+
     async def _start_due(self, due: Sequence[M]) -> list[M]:
         """Starts processes of runs that may have one. Returns the others."""
         admitted = self._admission.admit(due, self._jobs)
@@ -214,10 +228,21 @@ class LocalExecutor(Generic[M]):
             if name_of(run) not in admitted or not self._has_room(run):
                 waiting.append(run)
                 continue
+            if not await asyncio.to_thread(self._is_as_known, run):
+                continue
             if status_of(run).attempt:
                 metrics.lease_takeovers.add(1, {"kind": self._kind.collection})
             await self._start(run)
         return waiting
+
+    def _is_as_known(self, run: M) -> bool:
+        """Whether nobody else has begun or ended a run since it was listed."""
+        try:
+            now = status_of(self._records.get(name_of(run), self._kind.message).resource)
+        except (NotFoundError, DataLossError):
+            return False
+        known = status_of(run)
+        return (now.state, now.attempt) == (known.state, known.attempt)
 
     async def _collect_ended(self) -> None:
         for name, job in list(self._jobs.items()):
@@ -232,13 +257,19 @@ class LocalExecutor(Generic[M]):
             await self._note_end(name, job)
 
     async def _note_end(self, name: str, job: JobProcess) -> None:
-        view = await asyncio.to_thread(read_lease, self._store, lease_key(name))
+        view = await asyncio.to_thread(self._read_left, name)
         if job.exit_code == EXIT_TRY_LATER:
             self._restarts.note_later(name)
         elif view is not None and view.record.owner == job.job:
             self._restarts.note_faults(name, view.record.faults)
         else:
             self._restarts.note_failure(name)
+
+    def _read_left(self, name: str) -> LeaseView | None:
+        """Reads what a job has left: the run, for the next look at all, and its lease."""
+        with contextlib.suppress(NotFoundError):
+            self._records.get(name, self._kind.message)
+        return read_lease(self._store, lease_key(name))
 
     async def _kill_leftovers(self, active: set[str]) -> None:
         """Kills jobs that live on although their run has ended."""

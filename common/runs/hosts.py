@@ -93,16 +93,16 @@ def job_processes(job: str, leader: int) -> list[psutil.Process]:
     # The leader's number may have gone to somebody else: its kin count only if it bears the mark.
     is_led = _is_marked(leader, job)
     kin = _descendants(leader) if is_led else set()
+
+    def is_of_job(pid: int) -> bool:
+        return _is_marked(pid, job) or pid in kin or (is_led and _session(pid) == leader)
+
+    # A number may be given anew until somebody holds the process: it is looked at once more then.
     return [
         process
-        for process in psutil.process_iter()
-        if process.pid != os.getpid()
-        and _state(process.pid) not in {"", *_ENDED}
-        and (
-            _is_marked(process.pid, job)
-            or process.pid in kin
-            or (is_led and _session(process.pid) == leader)
-        )
+        for pid in psutil.pids()
+        if pid != os.getpid() and is_of_job(pid) and (process := _process(pid)) is not None
+        if _state(pid) not in {"", *_ENDED} and is_of_job(pid)
     ]
 
 
@@ -131,6 +131,13 @@ def _kill(processes: Iterable[psutil.Process]) -> None:
             process.kill()
 
 
+def _process(pid: int) -> psutil.Process | None:
+    try:
+        return psutil.Process(pid)
+    except psutil.Error:
+        return None
+
+
 def _descendants(leader: int) -> set[int]:
     try:
         process = psutil.Process(leader)
@@ -148,10 +155,11 @@ def _session(pid: int) -> int:
 
 def _is_marked(pid: int, job: str) -> bool:
     try:
-        variables = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+        with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123 - all processes are read
+            variables = b"\0" + file.read()
     except OSError:
         return False
-    return f"{JOB_VARIABLE}={job}".encode() in variables
+    return f"\0{JOB_VARIABLE}={job}\0".encode() in variables
 
 
 def _stat(pid: int) -> list[str]:

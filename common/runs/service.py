@@ -92,7 +92,11 @@ class RunService(Generic[M]):
             return created
         set_name(created, self._kind.name_of(run_id or new_id(self._kind.prefix)))
         record = await asyncio.to_thread(
-            self._records.create, created, request=request, references=references
+            self._records.create,
+            created,
+            request=request,
+            references=references,
+            is_new=not run_id,
         )
         self._executor.kick(record.resource)
         return record.resource
@@ -104,9 +108,19 @@ class RunService(Generic[M]):
         return record.resource
 
     async def list(
-        self, *, filter: str = "", order_by: str = "", page_size: int = 0, page_token: str = ""
+        self,
+        *,
+        filter: str = "",
+        order_by: str = "",
+        page_size: int = 0,
+        page_token: str = "",
+        max_age: float = 0.0,
     ) -> Page[M]:
-        """Returns a page of runs, newest first. Raises `InvalidFieldError`."""
+        """Returns a page of runs, newest first; see `RecordStore.list`.
+
+        Raises:
+            InvalidFieldError: Names what is wrong with filter, order or page.
+        """
         return await asyncio.to_thread(
             self._records.list,
             self._kind.collection,
@@ -115,6 +129,7 @@ class RunService(Generic[M]):
             order_by=order_by,
             page_size=page_size,
             page_token=page_token,
+            max_age=max_age,
         )
 
     async def watch(

@@ -16,7 +16,9 @@ from services.trainer.pool.hub import PoolHub
 from services.trainer.pool.injection import Injections
 from services.trainer.validation import Validator
 
+# What an estimate learns from need not be the newest.
 _EARLIER_RUNS = 50
+_EARLIER_AGE_SECONDS = 60.0
 _METHOD = "/aimass.trainer.v1.TrainingService/CreateTrainingRun"
 
 
@@ -52,7 +54,9 @@ class TrainingServicer(trainer_pb2_grpc.TrainingServiceServicer):
         """Resolves the specification and accepts the run."""
         if not request.training_run.HasField("spec"):
             raise InvalidFieldError("training_run.spec", "Is required.")
-        earlier = await self._runs.list(filter="state=SUCCEEDED", page_size=_EARLIER_RUNS)
+        earlier = await self._runs.list(
+            filter="state=SUCCEEDED", page_size=_EARLIER_RUNS, max_age=_EARLIER_AGE_SECONDS
+        )
         run = await self._validator.resolve(request.training_run.spec, earlier.resources)
         run.labels.update(request.training_run.labels)
         references = [

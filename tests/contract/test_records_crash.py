@@ -3,6 +3,7 @@
 Each loop plays dozens of cases: before, after, ambiguous and lost, for every operation.
 """
 
+import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
@@ -97,6 +98,14 @@ def create_referring(store: ObjectStore) -> object:
     return RecordStore(store).create(run(), request=REQUEST, references=references)
 
 
+def create_named_by_chance(store: ObjectStore) -> object:
+    """Idempotent create under a name that the server made, which differs with each call."""
+    made = f"trainingRuns/made-{secrets.token_hex(8)}"
+    return RecordStore(store).create(
+        run(made), request=REQUEST, references=[VERSION, SECOND_VERSION], is_new=True
+    )
+
+
 def update(store: ObjectStore) -> object:
     """An update that is not idempotent."""
     return RecordStore(store).update(RUN, TrainingRun, start)
@@ -179,6 +188,15 @@ def test_a_referring_create_is_completed_by_its_repeat() -> None:
             assert holds_its_data(crash.store), crash
         create_referring(crash.store)
         assert holds_its_data(crash.store), crash
+
+
+def test_a_create_under_a_name_by_chance_happens_once() -> None:
+    """Protects repeats where nobody looks whether a name is taken before it is written."""
+    for crash in crashes(prepare_versions, create_named_by_chance):
+        assert_honest(crash)
+        first = create_named_by_chance(crash.store)
+        assert create_named_by_chance(crash.store) == first, crash
+        assert len(RecordStore(crash.store).find("trainingRuns", TrainingRun)) == 1, crash
 
 
 def holds_its_data(store: ObjectStore) -> bool:
@@ -286,6 +304,7 @@ PROTOCOLS: list[tuple[Protocol, Protocol]] = [
     (prepare_nothing, create_idempotent),
     (prepare_tombstone, create_idempotent),
     (prepare_versions, create_referring),
+    (prepare_versions, create_named_by_chance),
     (prepare_run, update),
     (prepare_run, refer),
     (prepare_run, delete_run),
@@ -343,12 +362,19 @@ def create_idempotent_elsewhere(store: ObjectStore) -> object:
     return RecordStore(store).create(run("trainingRuns/other"), request=REQUEST)
 
 
+@pytest.mark.parametrize("first", [create_referring, create_named_by_chance])
 @pytest.mark.parametrize(
-    "second", [create_idempotent, create_referring, create_idempotent_elsewhere]
+    "second",
+    [
+        create_idempotent,
+        create_referring,
+        create_idempotent_elsewhere,
+        create_named_by_chance,
+    ],
 )
-def test_two_repeats_in_every_order(second: Protocol) -> None:
+def test_two_repeats_in_every_order(first: Protocol, second: Protocol) -> None:
     """Protects idempotence when a repeat overtakes the first call at any point."""
-    for store in interleave(prepare_versions, create_referring, second):
+    for store in interleave(prepare_versions, first, second):
         found = RecordStore(store).find("trainingRuns", TrainingRun)
         assert [record.revision for record in found] == [1]
 

@@ -11,6 +11,8 @@ from services.trainer.pool.holding import Holding
 from services.trainer.pool.pool import Pool
 
 _TICK_SECONDS = 1.0
+# News of agents come in crowds, of all those of a run: one plan answers to so many seconds of them.
+_GATHER_SECONDS = 0.005
 AssignmentQueue = asyncio.Queue[agents_pb2.Assignment | None]
 RosterQueue = asyncio.Queue[agents_pb2.RecruitResponse | None]
 
@@ -28,6 +30,7 @@ class PoolHub:
         self._agents: dict[str, AssignmentQueue] = {}
         self._runs: dict[str, RosterQueue] = {}
         self._told: dict[str, agents_pb2.RecruitResponse] = {}
+        self._due: asyncio.TimerHandle | None = None
 
     async def run(self, holding: Holding) -> None:
         """Looks for agents that fell silent, until cancelled.
@@ -87,13 +90,13 @@ class PoolHub:
             if self._agents.get(agent) is queue:
                 del self._agents[agent]
                 self._pool.leave(agent)
-                self._publish()
+                self._publish_soon()
 
     def hear(self, state: agents_pb2.JoinRequest) -> None:
         """Takes an agent's message."""
         state.agent.last_heartbeat.GetCurrentTime()
         if self._pool.hear(state, time.monotonic()):
-            self._publish()
+            self._publish_soon()
 
     @contextmanager
     def run_stream(self, demand: Demand) -> Iterator[RosterQueue]:
@@ -121,7 +124,7 @@ class PoolHub:
             self._pool.withdraw(demand)
             if self._runs.get(demand.run) is queue:
                 del self._runs[demand.run]
-            self._publish()
+            self._publish_soon()
 
     def tell_run(self, run: str, message: agents_pb2.RecruitResponse) -> bool:
         """Tells a run's coordinator something. Returns whether there is one."""
@@ -137,7 +140,15 @@ class PoolHub:
         for rosters in self._runs.values():
             rosters.put_nowait(None)
 
+    def _publish_soon(self) -> None:
+        if self._due is None:
+            loop = asyncio.get_running_loop()
+            self._due = loop.call_later(_GATHER_SECONDS, self._publish)
+
     def _publish(self) -> None:
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
         plan = self._pool.plan(time.monotonic())
         for agent, assignment in plan.assignments.items():
             self._agents[agent].put_nowait(assignment)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from aimass.trainer.v1 import trainer_pb2
+from common.allocator import spare_collector
 from common.config import ServerSettings
 from common.server import start_server
 from common.testing.server import token_table
@@ -88,6 +89,7 @@ async def main(folder: Path) -> None:
     setattr(app, "TrainingServicer", Timed)  # noqa: B010
     app.JOB = client_command(folder)
     async with app.trainer_app() as services:
+        spare_collector()
         server = await start_server(services, ServerSettings(drain_seconds=0), token_table())
         hold = LongestHold()
         print(server.address, flush=True)

@@ -42,7 +42,7 @@ def hub_of(agents: int) -> Iterator[PoolHub]:
         yield hub
 
 
-def test_run_begins_when_its_minimum_can_be_had() -> None:
+async def test_run_begins_when_its_minimum_can_be_had() -> None:
     """The others wait without a process, and know why."""
     due = [run("a", 2, 1), run("b", 2, 2), run("c", 1, 3)]
     with hub_of(3) as hub:
