@@ -76,19 +76,19 @@ class Record:
         """The log lines."""
         return [kind.text for _, kind in self.events if isinstance(kind, event_pb2.LogLine)]
 
-    async def until(self, condition: Callable[[], bool], seconds: float = 30.0) -> None:
+    async def until(self, condition: Callable[[], bool], seconds: float = 60.0) -> None:
         """Waits until a condition holds. Raises `TimeoutError`."""
         async with asyncio.timeout(seconds):
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()
 
-    async def until_steps(self, count: int, seconds: float = 30.0) -> None:
+    async def until_steps(self, count: int, seconds: float = 60.0) -> None:
         """Waits for so many more steps."""
         goal = self.steps + count
         await self.until(lambda: self.steps >= goal, seconds)
 
-    async def until_workers(self, count: int, seconds: float = 30.0) -> event_pb2.MembershipChange:
+    async def until_workers(self, count: int, seconds: float = 60.0) -> event_pb2.MembershipChange:
         """Waits until the newest membership has so many workers, and returns it."""
         await self.until(
             lambda: bool(self.memberships) and self.memberships[-1].workers == count, seconds
