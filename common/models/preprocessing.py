@@ -84,11 +84,15 @@ class SeriesColumn(Specification):
         name: Column name.
         window: Values before the first one to forecast.
         season: Steps after which the pattern comes again; 1 for none.
+        past: Columns that are known along the window, in the order of the network's input `past`.
+        known: Columns that are known along window and horizon, in the order of `known`.
     """
 
     name: str
     window: int = Field(ge=1)
     season: int = Field(1, ge=1)
+    past: tuple[NumericColumn, ...] = ()
+    known: tuple[NumericColumn, ...] = ()
 
 
 class Target(Specification):
@@ -144,13 +148,17 @@ class Preprocessing(Specification):
     @property
     def network_input(self) -> NetworkInput:
         """What the network takes in."""
+        series = self.series
         return NetworkInput(
             numeric_columns=len(self.numeric),
             category_sizes=tuple(column.size for column in self.categorical),
             image_shape=self.image.shape if self.image else (),
             text_length=self.text.max_length if self.text else 0,
             vocabulary_size=self.text.vocabulary_size if self.text else 0,
-            window=self.series.window if self.series else 0,
+            window=series.window if series else 0,
+            past_columns=len(series.past) if series else 0,
+            known_columns=len(series.known) if series else 0,
+            season=series.season if series and series.known else 0,
         )
 
     @property

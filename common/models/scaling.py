@@ -1,9 +1,29 @@
 """What a network of series takes in and gives: values around each window's own level."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from common.models.preprocessing import SeriesColumn
+from common.models.preprocessing import NumericColumn, SeriesColumn
+
+
+def column_scales(columns: Sequence[NumericColumn]) -> tuple[Tensor, Tensor]:
+    """Returns means and deviations of columns, float64 [columns]."""
+    means = torch.tensor([column.mean for column in columns], dtype=torch.float64)
+    return means, torch.tensor([column.scale for column in columns], dtype=torch.float64)
+
+
+def standardised(values: Tensor, means: Tensor, scales: Tensor) -> Tensor:
+    """Returns raw values as a network takes them.
+
+    Args:
+        values: NaN for missing, which becomes the mean; float64 [..., columns].
+        means: See `column_scales`.
+        scales: See `column_scales`.
+    """
+    known = torch.where(torch.isnan(values), means, values)
+    return ((known - means) / scales).float()
 
 
 def scaled(windows: Tensor, series: SeriesColumn, horizon: int) -> tuple[Tensor, Tensor, Tensor]:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from aimass.catalog.v1 import model_pb2
 from common.models.onnx_session import onnx_session
 from common.models.preprocessing import Preprocessing
-from common.models.scaling import scaled
+from common.models.scaling import column_scales, scaled, standardised
 
 PROBABILITIES = "probabilities"
 PREDICTION = "prediction"
@@ -42,9 +42,7 @@ class Twin(nn.Module):
             means = 255 * torch.tensor(image.mean).view(-1, 1, 1)
             scales = 255 * torch.tensor(image.scale).view(-1, 1, 1)
         else:
-            numeric = preprocessing.numeric
-            means = torch.tensor([column.mean for column in numeric], dtype=torch.float64)
-            scales = torch.tensor([column.scale for column in numeric], dtype=torch.float64)
+            means, scales = column_scales(preprocessing.numeric)
         self.register_buffer("means", means)
         self.register_buffer("scales", scales)
         self.eval()
@@ -65,16 +63,19 @@ class Twin(nn.Module):
             return value
         if name == "image":
             return (value.float() - self.means) / self.scales
-        known = torch.where(torch.isnan(value), self.means, value)
-        return ((known - self.means) / self.scales).float()
+        return standardised(value, self.means, self.scales)
 
 
 class SeriesTwin(nn.Module):
     """A network of series with its scaling in front and the target's units behind.
 
-    It takes `series`, raw values float64 [rows, window], oldest first, NaN for missing. It gives
-    the values that follow, float32 [rows, horizon].
+    It takes `series`, raw values float64 [rows, window], oldest first, NaN for missing; where there
+    are such columns, `past` float64 [rows, window, columns] and `known` float64 [rows, window +
+    horizon, columns]. It gives the values that follow, float32 [rows, horizon].
     """
+
+    means: Tensor
+    scales: Tensor
 
     def __init__(self, network: nn.Module, preprocessing: Preprocessing) -> None:
         """Wraps a network, which is put into evaluation mode."""
@@ -83,13 +84,23 @@ class SeriesTwin(nn.Module):
         self.network = network
         self._series = preprocessing.series
         self._horizon = preprocessing.target.outputs
+        past, known = self._series.past, self._series.known
+        both = (slice(0, len(past)), slice(len(past), len(past) + len(known)))
+        self._parts = [part for part in both if part.start < part.stop]
+        means, scales = column_scales((*past, *known))
+        self.register_buffer("means", means)
+        self.register_buffer("scales", scales)
         self.eval()
 
     def forward(self, *raw: Tensor) -> Tensor:
         """Returns the forecasts."""
-        (series,) = raw
+        series, *others = raw
         inputs, baseline, scale = scaled(series, self._series, self._horizon)
-        output: Tensor = self.network(inputs)
+        beside = [
+            standardised(values, self.means[part], self.scales[part])
+            for values, part in zip(others, self._parts, strict=True)
+        ]
+        output: Tensor = self.network(inputs, *beside)
         return (output.double() * scale + baseline).float()
 
 
@@ -172,6 +183,19 @@ def output_name(preprocessing: Preprocessing) -> str:
     return PROBABILITIES if preprocessing.target.has_probabilities else PREDICTION
 
 
+def _series_shapes(preprocessing: Preprocessing) -> dict[str, tuple[str, list[int]]]:
+    """Returns types and shapes of a row's inputs where there is a series."""
+    series = preprocessing.series
+    if series is None:
+        return {}
+    horizon = preprocessing.target.outputs
+    return {
+        "series": ("float64", [series.window]),
+        "past": ("float64", [series.window, len(series.past)]),
+        "known": ("float64", [series.window + horizon, len(series.known)]),
+    }
+
+
 def signature(preprocessing: Preprocessing) -> model_pb2.Signature:
     """Returns inputs and outputs of the twin."""
     shapes: dict[str, tuple[str, list[int]]] = {
@@ -179,7 +203,7 @@ def signature(preprocessing: Preprocessing) -> model_pb2.Signature:
         "categories": ("int64", [len(preprocessing.categorical)]),
         "image": ("uint8", list(preprocessing.image.shape) if preprocessing.image else []),
         "tokens": ("int64", [preprocessing.text.max_length] if preprocessing.text else []),
-        "series": ("float64", [preprocessing.series.window] if preprocessing.series else []),
+        **_series_shapes(preprocessing),
     }
     inputs = [
         model_pb2.TensorSpec(name=name, dtype=shapes[name][0], shape=[-1, *shapes[name][1]])

@@ -12,7 +12,8 @@ def build_network(network: network_pb2.NetworkSpec | NetworkSpecification) -> nn
 
     Its `forward` takes the tensors that `NetworkInput.names` lists, in that order: `numeric`
     float [rows, columns], `categories` int64 codes [rows, columns], `image` float [rows,
-    channels, height, width], `series` float [rows, window], all standardised, `tokens` int64
+    channels, height, width], `series` float [rows, window], `past` float [rows, window,
+    columns], `known` float [rows, window + outputs, columns], all standardised, `tokens` int64
     numbers [rows, at most `text_length`], 0 behind the end; it returns [rows, outputs]: logits, or
     values.
 

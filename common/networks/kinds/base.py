@@ -31,6 +31,9 @@ class NetworkInput(Specification):
     window: int = Field(0, ge=0)
     text_length: int = Field(0, ge=0)
     vocabulary_size: int = Field(0, ge=0)
+    past_columns: int = Field(0, ge=0)
+    known_columns: int = Field(0, ge=0)
+    season: int = Field(0, ge=0)
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -40,6 +43,8 @@ class NetworkInput(Specification):
             "categories": len(self.category_sizes) > 0,
             "image": len(self.image_shape) > 0,
             "series": self.window > 0,
+            "past": self.past_columns > 0,
+            "known": self.known_columns > 0,
             "tokens": self.text_length > 0,
         }
         return tuple(name for name, is_present in present.items() if is_present)

@@ -19,5 +19,7 @@ class CustomNetwork(NetworkKind):
         """Returns a guess at what it keeps; its weights are not known before it runs."""
         row = network_input.numeric_columns + len(network_input.category_sizes)
         row += prod(network_input.image_shape) if network_input.image_shape else 0
-        row += network_input.window + network_input.text_length
+        steps = network_input.window * (1 + network_input.past_columns)
+        steps += (network_input.window + outputs) * network_input.known_columns
+        row += steps + network_input.text_length
         return NetworkCost(0, 0, _KEPT * row + outputs)

@@ -10,7 +10,8 @@ from typing import ClassVar, Self
 from pydantic import Field
 
 from common.networks.kinds.base import Data, NetworkInput, NetworkKind, Specification, Width
-from common.networks.kinds.costs import NOTHING, NetworkCost, dense_cost
+from common.networks.kinds.costs import NetworkCost, dense_cost
+from common.networks.kinds.covariates import beside_width, effects_cost
 
 _WIDTHS = (128, 128)
 _BLOCKS = 3
@@ -43,10 +44,13 @@ class NBeatsNetwork(NetworkKind):
     def cost(self, network_input: NetworkInput, outputs: int) -> NetworkCost:
         """See `NetworkKind`."""
         window = network_input.window
-        total = NOTHING
+        beside = beside_width(network_input, outputs)
+        total = effects_cost(network_input, outputs)
         for place, block in enumerate(self.blocks):
             width = block.hidden_widths[-1]
-            total += dense_cost([window, *block.hidden_widths]) + dense_cost([width, outputs])
+            total += dense_cost([window + beside, *block.hidden_widths]) + dense_cost(
+                [width, outputs]
+            )
             if place + 1 < len(self.blocks):
                 total += dense_cost([width, window])
         return total

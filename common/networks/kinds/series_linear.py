@@ -11,6 +11,7 @@ from pydantic import Field, field_validator
 
 from common.networks.kinds.base import Data, NetworkInput, NetworkKind
 from common.networks.kinds.costs import NetworkCost
+from common.networks.kinds.covariates import beside_width, effects_cost
 
 
 class SeriesLinearNetwork(NetworkKind):
@@ -39,7 +40,10 @@ class SeriesLinearNetwork(NetworkKind):
         weights = (1 + has_trend) * window * outputs
         smoothing = has_trend * window * self.moving_average
         kept = (1 + has_trend) * (window + outputs)
-        return NetworkCost(weights + outputs, weights + smoothing, kept)
+        beside = beside_width(network_input, outputs)
+        weights += beside * outputs
+        cost = NetworkCost(weights + outputs, weights + smoothing, kept + beside)
+        return cost + effects_cost(network_input, outputs)
 
     def layer_names(self) -> Iterator[str]:
         """See `NetworkKind`."""

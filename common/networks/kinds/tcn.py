@@ -12,7 +12,8 @@ from pydantic import Field
 
 from common.errors import InvalidFieldError
 from common.networks.kinds.base import Data, NetworkInput, NetworkKind
-from common.networks.kinds.costs import NOTHING, NetworkCost, dense_cost, kept
+from common.networks.kinds.costs import NetworkCost, dense_cost, kept
+from common.networks.kinds.covariates import effects_cost
 
 Channels = Annotated[int, Field(ge=1, le=4_096)]
 
@@ -45,27 +46,29 @@ class TcnNetwork(NetworkKind):
     def cost(self, network_input: NetworkInput, outputs: int) -> NetworkCost:
         """See `NetworkKind`."""
         window = network_input.window
-        total = NOTHING
-        for (before, after), inner in zip(self._steps, self.inner_channels, strict=True):
+        total = effects_cost(network_input, outputs)
+        for (before, after), inner in zip(
+            self._steps(network_input.past_columns), self.inner_channels, strict=True
+        ):
             total += _convolution_cost(before, inner, self.kernel_size, window)
             total += _convolution_cost(inner, after, self.kernel_size, window)
             if before != after:
                 total += _convolution_cost(before, after, 1, window)
             total += kept((inner + 2 * after) * window)
-        return total + dense_cost([self.channels[-1], outputs])
+        ahead = outputs * network_input.known_columns
+        return total + dense_cost([self.channels[-1] + ahead, outputs])
 
     def layer_names(self) -> Iterator[str]:
         """See `NetworkKind`."""
-        for place, (before, after) in enumerate(self._steps):
+        for place, (before, after) in enumerate(self._steps()):
             yield from (f"levels.{place}.conv1", f"levels.{place}.conv2")
             if before != after:
                 yield f"levels.{place}.shortcut"
         yield "head"
 
-    @property
-    def _steps(self) -> Iterator[tuple[int, int]]:
-        """Channels before and behind each level."""
-        return pairwise((1, *self.channels))
+    def _steps(self, beside: int = 0) -> Iterator[tuple[int, int]]:
+        """Channels before and behind each level, with so many columns beside the series."""
+        return pairwise((1 + beside, *self.channels))
 
     def _levels_to_see(self, window: int) -> int:
         """Returns how many levels there must be so that the last value sees the first."""

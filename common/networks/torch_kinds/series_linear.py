@@ -1,10 +1,13 @@
 """Linear maps of series as torch modules; see `common.networks.kinds.series_linear`."""
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from common.networks.kinds.base import NetworkInput
+from common.networks.kinds.covariates import beside_width
 from common.networks.kinds.series_linear import SeriesLinearNetwork
+from common.networks.torch_kinds.covariates import Covariates
 
 
 class SeriesLinearModel(nn.Module):
@@ -22,12 +25,25 @@ class SeriesLinearModel(nn.Module):
         if self._half > 0:
             self.trend = nn.Linear(network_input.window, outputs, bias=False)
             layers.append(self.trend)
+        self.covariates = Covariates(network_input, outputs)
+        beside = beside_width(network_input, outputs)
+        self.beside: nn.Linear | None = None
+        if beside > 0:
+            self.beside = nn.Linear(beside, outputs, bias=False)
+            layers.append(self.beside)
         for layer in layers:
             for parameter in layer.parameters():
                 nn.init.zeros_(parameter)
 
-    def forward(self, series: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor) -> Tensor:
         """Returns [rows, outputs]; see `common.networks.modules.build_network`."""
+        beside = self.covariates(inputs)
+        output: Tensor = self._of_series(beside.rest) + beside.effects
+        if self.beside is not None:
+            output = output + self.beside(torch.cat(beside.numbers, dim=1))
+        return output
+
+    def _of_series(self, series: Tensor) -> Tensor:
         if self.trend is None:
             rest: Tensor = self.rest(series)
             return rest

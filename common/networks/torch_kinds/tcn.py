@@ -2,12 +2,14 @@
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from common.networks.kinds.base import NetworkInput
 from common.networks.kinds.tcn import TcnNetwork
 from common.networks.torch_kinds.base import State, widths
+from common.networks.torch_kinds.covariates import Covariates
 
 
 class TcnModel(nn.Module):
@@ -16,20 +18,33 @@ class TcnModel(nn.Module):
     def __init__(self, settings: TcnNetwork, network_input: NetworkInput, outputs: int) -> None:
         """Makes the levels; forecasts begin at 0."""
         super().__init__()
-        channels = zip(pairwise((1, *settings.channels)), settings.inner_channels, strict=True)
+        channels = zip(
+            pairwise((1 + network_input.past_columns, *settings.channels)),
+            settings.inner_channels,
+            strict=True,
+        )
         self.levels = nn.Sequential(
             *(
                 _Level(settings, before, inner, after, 2**place)
                 for place, ((before, after), inner) in enumerate(channels)
             )
         )
-        self.head = nn.Linear(settings.channels[-1], outputs)
+        self.covariates = Covariates(network_input, outputs)
+        ahead = outputs * network_input.known_columns
+        self.head = nn.Linear(settings.channels[-1] + ahead, outputs)
         for parameter in self.head.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, series: Tensor) -> Tensor:
+    def forward(self, *inputs: Tensor) -> Tensor:
         """Returns [rows, outputs]; see `common.networks.modules.build_network`."""
-        output: Tensor = self.head(self.levels(series[:, None])[:, :, -1])
+        seen = self.covariates(inputs)
+        channels = seen.rest[:, None]
+        if seen.past is not None:
+            channels = torch.cat([channels, seen.past.transpose(1, 2)], dim=1)
+        last = self.levels(channels)[:, :, -1]
+        if seen.ahead is not None:
+            last = torch.cat([last, seen.ahead.flatten(1)], dim=1)
+        output: Tensor = self.head(last) + seen.effects
         return output
 
 

@@ -283,7 +283,8 @@ def columns_needed(specification: TrainingSpecification) -> Sequence[str]:
     """Returns the columns that a run reads."""
     if specification.forecast is not None:
         forecast = specification.forecast
-        return [specification.target, forecast.time_column, *forecast.series_columns]
+        known = (specification.target, forecast.time_column, *forecast.series_columns)
+        return [*known, *forecast.covariates]
     weight = [specification.weight_column] if specification.weight_column else []
     return [*specification.features, *specification.target_columns, *weight]
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from common.errors import InvalidFieldError
 from common.models.preprocessing import Preprocessing
 from common.networks.specification import NetworkSpecification
+from services.trainer.domain.forecasts.specification import Forecast
 from services.trainer.domain.goals import Goal
 from services.trainer.domain.specification import FIELD, TrainingSpecification
 
@@ -95,12 +96,24 @@ def _check_data(
         raise _error(
             field, f"{trained.name} goes on from a season of {series.season}; set it in `forecast`."
         )
+    if series is not None and forecast is not None:
+        _check_covariates(forecast, trained, field)
     unknown = sorted(set(goal.classes) - set(expected.target.classes))
     if unknown:
         raise _error(field, f"{trained.name} does not know the class `{unknown[0]}`.")
     if goal.task == "multi_label" and goal.classes != expected.target.classes:
         names = ", ".join(expected.target.classes[:_MOST_NAMES])
         raise _error(field, f"{trained.name} was trained on the targets {names}, in this order.")
+
+
+def _check_covariates(forecast: Forecast, trained: TrainedNetwork, field: str) -> None:
+    series = trained.preprocessing.series
+    assert series is not None
+    for name, columns in (("past_columns", series.past), ("known_columns", series.known)):
+        expected = tuple(column.name for column in columns)
+        if getattr(forecast, name) != expected:
+            told = ", ".join(expected[:_MOST_NAMES]) or "none"
+            raise _error(field, f"{trained.name} was trained with the `{name}` {told}; give these.")
 
 
 def _check_preprocessing(parent: TrainedNetwork, teacher: TrainedNetwork) -> None:

@@ -7,9 +7,10 @@ from aimass.trainer.v1 import trainer_pb2
 from common.artifacts.protocol import ObjectStore
 from common.data.messages import schema_from_proto
 from common.data.reader import stream_columns
-from common.models.preprocessing import Preprocessing
+from common.models.preprocessing import NumericColumn, Preprocessing
 from common.models.store import read_preprocessing
 from services.trainer.domain.fitting import columns_needed, fit_preprocessing
+from services.trainer.domain.forecasts.fitting import fit_covariates
 from services.trainer.domain.forecasts.specification import forecast_preprocessing
 from services.trainer.domain.job import Job, write_job
 from services.trainer.domain.outliers.preparation import prepare_outliers
@@ -74,6 +75,21 @@ def _preprocessing(
     if known is not None:
         return read_preprocessing(known, store)
     if specification.forecast is not None:
-        return forecast_preprocessing(specification.target, specification.forecast)
+        return _forecast_preprocessing(specification, dataset_version, store)
     batches = stream_columns(dataset_version, store, columns_needed(specification))
     return fit_preprocessing(specification, schema_from_proto(dataset_version.schema), batches)
+
+
+def _forecast_preprocessing(
+    specification: TrainingSpecification,
+    dataset_version: dataset_pb2.DatasetVersion,
+    store: ObjectStore,
+) -> Preprocessing:
+    forecast = specification.forecast
+    assert forecast is not None
+    fitted: dict[str, NumericColumn] = {}
+    if forecast.covariates:
+        needed = [forecast.time_column, *forecast.series_columns, *forecast.covariates]
+        batches = stream_columns(dataset_version, store, needed)
+        fitted = fit_covariates(forecast, schema_from_proto(dataset_version.schema), batches)
+    return forecast_preprocessing(specification.target, forecast, fitted)

@@ -81,7 +81,7 @@ def resolve_against_data(
     text = resolved_text(
         specification.text, columns, known.preprocessing if known else None, f"{FIELD}.text"
     )
-    taken = _taken(columns, text) if forecast is None else NetworkInput(window=forecast.window or 1)
+    taken = _taken(columns, text) if forecast is None else forecast.network_input
     network = _network(specification, taken, goal.outputs)
     _check_training(specification, goal.task)
     loss = resolved_loss(specification.loss, goal.task, f"{FIELD}.loss")

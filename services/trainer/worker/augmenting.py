@@ -133,7 +133,7 @@ class Augmenter:
         )
         target = batch.target.clone()
         target[:, WANTED] = wanted
-        return replace(batch, inputs=(window,), target=target)
+        return replace(batch, inputs=(window, *batch.inputs[1:]), target=target)
 
     def _interpolated(
         self,

@@ -1,13 +1,16 @@
 """The windows of series that a worker trains and validates on, as tensors."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from common.data.cache import CachedDataset
-from common.models.preprocessing import Preprocessing
-from common.models.scaling import scaled
+from common.models.preprocessing import NumericColumn, Preprocessing
+from common.models.scaling import column_scales, scaled, standardised
+from services.trainer.domain.forecasts.fitting import numbers, stacked
 from services.trainer.domain.forecasts.specification import passes
 from services.trainer.domain.forecasts.windows import Windows, cut
 from services.trainer.domain.specification import TrainingSpecification
@@ -49,22 +52,36 @@ class SeriesWindows:
             forecast,
         )
         self._windows: Windows = windows
+        self._past = _Columns(dataset, windows.order, preprocessing.series.past)
+        self._known = _Columns(dataset, windows.order, preprocessing.series.known)
         self.training: Places = np.tile(windows.training, passes(len(windows.training)))
         self.validation = windows.validation
         self.test = windows.test
 
     def batch(self, rows: Places) -> Batch:
         """Returns windows by number."""
-        inputs, baseline, scale = scaled(self._past(rows), self._series, self._horizon)
+        raw = self.raw(rows)
+        inputs, baseline, scale = scaled(raw["series"], self._series, self._horizon)
+        beside = [
+            columns.standardised(raw[name])
+            for name, columns in (("past", self._past), ("known", self._known))
+            if name in raw
+        ]
         future = torch.from_numpy(self._windows.values[_spans(rows, 0, self._horizon)])
         errors = torch.from_numpy(self._windows.scales[rows])[:, None]
         parts = [(future - baseline) / scale, future, scale, errors]
         target = torch.stack([each.expand_as(future) for each in parts], dim=1).float()
-        return Batch(inputs=(inputs,), target=target, weight=torch.ones(len(rows)))
+        return Batch(inputs=(inputs, *beside), target=target, weight=torch.ones(len(rows)))
 
     def raw(self, rows: Places) -> dict[str, Tensor]:
         """Returns windows as the ONNX twin takes them."""
-        return {name: self._past(rows) for name in self.names}
+        window = self._series.window
+        found = {"series": torch.from_numpy(self._windows.values[_spans(rows, -window, 0)])}
+        if self._series.past:
+            found["past"] = self._past.at(_spans(rows, -window, 0))
+        if self._series.known:
+            found["known"] = self._known.at(_spans(rows, -window, self._horizon))
+        return found
 
     def weights(self, rows: Places) -> Weights:
         """Returns the weight of each of these windows: all weigh 1."""
@@ -82,8 +99,26 @@ class SeriesWindows:
         """Returns the share of the only class."""
         return np.ones(1)
 
-    def _past(self, rows: Places) -> Tensor:
-        return torch.from_numpy(self._windows.values[_spans(rows, -self._series.window, 0)])
+
+class _Columns:
+    """Columns beside the series, in the order of windows."""
+
+    def __init__(
+        self, dataset: CachedDataset, order: Places, columns: Sequence[NumericColumn]
+    ) -> None:
+        raw = [
+            numbers(dataset.schema, each.name, dataset.column(each.name))[order] for each in columns
+        ]
+        self._values = stacked(raw, len(order))
+        self._means, self._scales = column_scales(columns)
+
+    def at(self, places: Places) -> Tensor:
+        """Returns raw values, shape (rows, steps, columns)."""
+        return torch.from_numpy(self._values[places])
+
+    def standardised(self, raw: Tensor) -> Tensor:
+        """Returns raw values as a network takes them."""
+        return standardised(raw, self._means, self._scales)
 
 
 def _spans(rows: Places, start: int, end: int) -> Places:

@@ -30,6 +30,7 @@ from common.networks.torch_kinds.cnn import GridPool
 TABLE = NetworkInput(numeric_columns=3, category_sizes=(4, 7))
 IMAGE = NetworkInput(image_shape=(3, 14, 10))
 SERIES = NetworkInput(window=21)
+COVARIATES = NetworkInput(window=21, past_columns=2, known_columns=3, season=4)
 TEXT = NetworkInput(text_length=9, vocabulary_size=20)
 TEXT_AND_TABLE = TEXT.model_copy(update={"numeric_columns": 3, "category_sizes": (4, 7)})
 PRUNED_BLOCKS = (
@@ -138,6 +139,15 @@ SPECIFICATIONS = {
         ),
         SERIES,
     ),
+    **{
+        f"{kind} with {told}": (NetworkSpecification.model_validate({kind: {}}), network_input)
+        for kind in ("series_linear", "nbeats", "tcn")
+        for told, network_input in (
+            ("covariates", COVARIATES),
+            ("past columns", NetworkInput(window=21, past_columns=2)),
+            ("known columns", NetworkInput(window=21, known_columns=2, season=7)),
+        )
+    },
 }
 RESNETS = [key for key in SPECIFICATIONS if "resnet" in key]
 
@@ -154,6 +164,8 @@ def sample(network_input: NetworkInput, rows: int = 6) -> tuple[Tensor, ...]:
         "categories": torch.randint(0, 4, (rows, len(network_input.category_sizes))),
         "image": torch.randn(rows, *(network_input.image_shape or (1,)), generator=generator),
         "series": torch.randn(rows, network_input.window, generator=generator),
+        "past": torch.randn(rows, network_input.window, network_input.past_columns),
+        "known": torch.randn(rows, network_input.window + 5, network_input.known_columns),
         "tokens": torch.randint(1, 20, (rows, network_input.text_length), generator=generator),
     }
     return tuple(tensors[name] for name in network_input.names)

@@ -182,5 +182,7 @@ DATA: dict[str, frozenset[Data]] = {
 }
 """What each kind of policy changes."""
 KINDS = tuple(DATA)
+MOVING = frozenset({"time_warp", "window_slice", "permutation"})
+"""Kinds that move the values of a series to other points in time."""
 HALF = frozenset({"flip", "erasing", "cut_mix"})
 """Kinds that change every other row unless told otherwise; the rest change every row."""

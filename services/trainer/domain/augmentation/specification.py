@@ -11,6 +11,7 @@ from services.trainer.domain.augmentation.policies import (
     DATA,
     HALF,
     KINDS,
+    MOVING,
     Affine,
     Border,
     CategoryDropout,
@@ -209,6 +210,8 @@ def _data_of(network_input: NetworkInput) -> frozenset[Data]:
         "image": "images",
         "tokens": "texts",
         "series": "series",
+        "past": "series",
+        "known": "series",
     }
     return frozenset(types[name] for name in network_input.names)
 
@@ -217,6 +220,10 @@ def _check_columns(policy: Policy, network_input: NetworkInput, field: str) -> N
     """Refuses what would change nothing, or what cannot be changed."""
     if policy.kind == "mixup" and "tokens" in network_input.names:
         raise InvalidFieldError(field, "Texts cannot be blended; leave it out.")
+    beside = network_input.past_columns + network_input.known_columns
+    if policy.kind in MOVING and beside:
+        text = "Moves a series away from the columns beside it; use jitter or scaling."
+        raise InvalidFieldError(field, text, reason="POLICY_DOES_NOT_FIT")
     if policy.kind == "category_dropout" and not network_input.category_sizes:
         raise InvalidFieldError(field, "There is no categorical column; leave it out.")
     if policy.kind in ("noise", "interpolation") and not network_input.numeric_columns:

@@ -17,7 +17,7 @@ from services.trainer.domain.specification import FIELD, TrainingSpecification
 
 _SERIES_TYPES = LABEL_TYPES | {ColumnType.NUMERIC}
 _NOT_FOR_FORECASTS = {
-    "features": "forecasts are made from the past of the target alone",
+    "features": "columns beside the target are `forecast.past_columns` or `forecast.known_columns`",
     "weight_column": "all steps of a forecast count alike",
     "outliers": "an outlier is part of the windows around it",
 }
@@ -44,6 +44,7 @@ def resolved_forecast(specification: TrainingSpecification, data: KnownDataset) 
         if taken in names:
             raise _error(f"forecast.{field}", f"`{taken}` is the target; name another column.")
     length = _Length.of(schema, data.counts, series)
+    _check_covariates(asked, schema, {taken: "the target", time: "the time"}, series)
     found = _filled(asked, schema, length)
     _check_length(found, length)
     return found.model_copy(update={"time_column": time, "series_columns": series})
@@ -148,6 +149,29 @@ def _series_columns(asked: Forecast, schema: Schema, time: str) -> tuple[str, ..
                 field, f"`{name}` has no value in {column.missing_count} rows; fill them in."
             )
     return tuple(names)
+
+
+def _check_covariates(
+    asked: Forecast, schema: Schema, taken: dict[str, str], series: tuple[str, ...]
+) -> None:
+    """Checks columns beside the target."""
+    taken = taken | dict.fromkeys(series, "the name of a series")
+    for kind in ("past_columns", "known_columns"):
+        for place, name in enumerate(getattr(asked, kind)):
+            field = f"forecast.{kind}[{place}]"
+            column = require_column(schema, name, f"{FIELD}.{field}")
+            if name in taken:
+                raise _error(field, f"`{name}` is {taken[name]} already; leave it out.")
+            taken[name] = f"in `{kind}`"
+            if column.type not in (ColumnType.NUMERIC, ColumnType.BOOLEAN):
+                raise _error(
+                    field,
+                    f"`{name}` is {column.type}, and columns beside a series are numbers or "
+                    "booleans; write a column of 0 and 1 for each value, or leave it out.",
+                    "COLUMN_TYPE_NOT_SUPPORTED",
+                )
+            if column.type is ColumnType.NUMERIC and column.numeric is None:
+                raise _error(field, f"`{name}` has no value at all; leave it out.")
 
 
 def _filled(asked: Forecast, schema: Schema, length: _Length) -> Forecast:

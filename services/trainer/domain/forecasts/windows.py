@@ -29,6 +29,7 @@ class Windows:
     A window is known by the place of the first value that is forecast from it.
 
     Attributes:
+        order: Numbers of the rows in the data, shape (rows,).
         values: Of all series, shape (rows,).
         scales: What errors around each value are divided by in MASE, shape (rows,).
         training: Windows whose forecasts end before the validation part.
@@ -36,6 +37,7 @@ class Windows:
         test: Windows whose forecasts lie in the test part.
     """
 
+    order: Places
     values: Floats
     scales: Floats
     training: Places
@@ -47,7 +49,7 @@ class Windows:
 class _Ordered:
     """Rows in order of series and time; `begin` and `end` are places for each row's series."""
 
-    values: Floats
+    order: Places
     parts: Parts
     series: Places
     begin: Places
@@ -81,7 +83,8 @@ def cut(
     """
     assert forecast.horizon is not None and forecast.window is not None
     assert forecast.season is not None
-    rows = _ordered(values, times, names, parts)
+    rows = _ordered(times, names, parts)
+    values = values[rows.order]
     validation, test = _boundaries(rows, forecast.horizon)
     places = np.arange(len(values))
     last = places + forecast.horizon
@@ -93,16 +96,29 @@ def cut(
     if len(training) == 0 or len(validating) == 0:
         raise _too_short(forecast, int((test - rows.begin).max(initial=0)))
     return Windows(
-        values=rows.values,
-        scales=_scales(rows, validation, forecast.season),
+        order=rows.order,
+        values=values,
+        scales=_scales(values, rows, validation, forecast.season),
         training=training,
         validation=validating,
         test=np.flatnonzero(inside & (places >= test)),
     )
 
 
-def _ordered(values: Floats, times: Values, names: Sequence[Values], parts: Parts) -> _Ordered:
-    series = np.zeros(len(values), np.int64)
+def training_rows(
+    times: Values, names: Sequence[Values], parts: Parts, forecast: Forecast
+) -> npt.NDArray[np.bool_]:
+    """Returns which rows come before the validation part; see `cut` for the arguments."""
+    assert forecast.horizon is not None
+    rows = _ordered(times, names, parts)
+    validation, _ = _boundaries(rows, forecast.horizon)
+    trains = np.zeros(len(times), np.bool_)
+    trains[rows.order] = np.arange(len(times)) < validation
+    return trains
+
+
+def _ordered(times: Values, names: Sequence[Values], parts: Parts) -> _Ordered:
+    series = np.zeros(len(times), np.int64)
     for column in names:
         codes = np.unique(column, return_inverse=True)[1]
         series = series * (int(codes.max(initial=0)) + 1) + codes
@@ -126,7 +142,7 @@ def _ordered(values: Floats, times: Values, names: Sequence[Values], parts: Part
     ends = np.append(starts[1:], len(series))
     lengths = ends - starts
     return _Ordered(
-        values=values[order],
+        order=order,
         parts=parts[order],
         series=series,
         begin=np.repeat(starts, lengths),
@@ -154,12 +170,12 @@ def _counted(rows: _Ordered, chosen: npt.NDArray[np.bool_]) -> Places:
     return counts
 
 
-def _scales(rows: _Ordered, validation: Places, season: int) -> Floats:
+def _scales(values: Floats, rows: _Ordered, validation: Places, season: int) -> Floats:
     """Returns the mean change from season to season before the validation part, by row."""
-    found = np.ones(len(rows.values))
+    found = np.ones(len(values))
     metric = Mase(season)
     for start in np.unique(rows.begin):
-        known = rows.values[start : max(int(validation[start]), int(start) + 1)]
+        known = values[start : max(int(validation[start]), int(start) + 1)]
         found[start : rows.end[start]] = metric.scale(known)
     return found
 

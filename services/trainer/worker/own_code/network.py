@@ -47,7 +47,7 @@ def _try_out(network: nn.Module, inputs: NetworkInput, outputs: int, entry: str)
     """Checks what a network gives for two rows, so that training does not end at its first step."""
     was_training = network.training
     with told(), torch.no_grad():
-        found = network.eval()(*example(inputs))
+        found = network.eval()(*example(inputs, outputs))
     network.train(was_training)
     shape = tuple(found.shape) if isinstance(found, Tensor) else type(found).__name__
     if shape != (_ROWS, outputs):
@@ -57,13 +57,15 @@ def _try_out(network: nn.Module, inputs: NetworkInput, outputs: int, entry: str)
         )
 
 
-def example(inputs: NetworkInput) -> tuple[Tensor, ...]:
-    """Returns two rows of zeros as a network takes them."""
+def example(inputs: NetworkInput, outputs: int) -> tuple[Tensor, ...]:
+    """Returns two rows of zeros as a network with so many outputs takes them."""
     rows = {
         "numeric": torch.zeros(_ROWS, inputs.numeric_columns),
         "categories": torch.zeros(_ROWS, len(inputs.category_sizes), dtype=torch.int64),
         "image": torch.zeros(_ROWS, *inputs.image_shape),
         "series": torch.zeros(_ROWS, inputs.window),
+        "past": torch.zeros(_ROWS, inputs.window, inputs.past_columns),
+        "known": torch.zeros(_ROWS, inputs.window + outputs, inputs.known_columns),
         "tokens": torch.zeros(_ROWS, inputs.text_length, dtype=torch.int64),
     }
     return tuple(rows[name] for name in inputs.names)

@@ -214,7 +214,7 @@ def test_wrong_forecasts_are_named(desk: Desk) -> None:
             "named twice",
         ),
         (data, {"target": "shop", "task": "forecasting"}, "target", "numbers"),
-        (data, {"features": ["shop"]}, "features", "own|alone"),
+        (data, {"features": ["shop"]}, "features", "past_columns"),
         (data, {"task": "regression", "forecast": {}}, "forecast", "FORECASTING"),
         (data, {"monitor": "accuracy"}, "monitor", "no accuracy"),
         (data, {"loss": {"label_smoothing": 0.1}}, "loss.label_smoothing", "forecasting"),

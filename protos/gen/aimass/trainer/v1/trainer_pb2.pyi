@@ -2243,6 +2243,8 @@ class ForecastSpec(_message.Message):
     HORIZON_FIELD_NUMBER: _builtins.int
     WINDOW_FIELD_NUMBER: _builtins.int
     SEASON_FIELD_NUMBER: _builtins.int
+    PAST_COLUMNS_FIELD_NUMBER: _builtins.int
+    KNOWN_COLUMNS_FIELD_NUMBER: _builtins.int
     time_column: _builtins.str
     """Column with the time of each row: a timestamp, or a number of steps. Default: that of the data set, or
     its only timestamp.
@@ -2267,6 +2269,19 @@ class ForecastSpec(_message.Message):
         the data set; where it names none, there is one series.
         """
 
+    @_builtins.property
+    def past_columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Columns beside the target that are known of the past alone, at most 64: numbers or booleans. A network
+        sees their values along the window. Values are standardised by mean and deviation of the rows
+        before the validation part; a missing one counts as the mean. Default: none.
+        """
+
+    @_builtins.property
+    def known_columns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The same for columns whose values are known for the steps to forecast as well: a calendar, prices, planned
+        numbers. Whoever asks the model for a forecast gives them for the window and for the horizon.
+        """
+
     def __init__(
         self,
         *,
@@ -2275,10 +2290,12 @@ class ForecastSpec(_message.Message):
         horizon: _builtins.int | None = ...,
         window: _builtins.int | None = ...,
         season: _builtins.int | None = ...,
+        past_columns: _abc.Iterable[_builtins.str] | None = ...,
+        known_columns: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_horizon", b"_horizon", "_season", b"_season", "_window", b"_window", "horizon", b"horizon", "season", b"season", "window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_horizon", b"_horizon", "_season", b"_season", "_window", b"_window", "horizon", b"horizon", "season", b"season", "series_columns", b"series_columns", "time_column", b"time_column", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_horizon", b"_horizon", "_season", b"_season", "_window", b"_window", "horizon", b"horizon", "known_columns", b"known_columns", "past_columns", b"past_columns", "season", b"season", "series_columns", b"series_columns", "time_column", b"time_column", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__horizon: _TypeAlias = _typing.Literal["horizon"]  # noqa: Y015
     _WhichOneofArgType__horizon: _TypeAlias = _typing.Literal["_horizon", b"_horizon"]  # noqa: Y015

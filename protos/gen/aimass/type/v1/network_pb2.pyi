@@ -190,12 +190,21 @@ class NetworkInput(_message.Message):
     CATEGORY_SIZES_FIELD_NUMBER: _builtins.int
     IMAGE_SHAPE_FIELD_NUMBER: _builtins.int
     WINDOW_FIELD_NUMBER: _builtins.int
+    PAST_COLUMNS_FIELD_NUMBER: _builtins.int
+    KNOWN_COLUMNS_FIELD_NUMBER: _builtins.int
+    SEASON_FIELD_NUMBER: _builtins.int
     TEXT_LENGTH_FIELD_NUMBER: _builtins.int
     VOCABULARY_SIZE_FIELD_NUMBER: _builtins.int
     numeric_columns: _builtins.int
     """Number of numeric columns. 0 for images."""
     window: _builtins.int
     """Values of a series before the first one to forecast. 0 for tables and images."""
+    past_columns: _builtins.int
+    """Columns beside a series that are known of the window alone. 0 without a series."""
+    known_columns: _builtins.int
+    """Columns beside a series that are known of the window and of the steps to forecast."""
+    season: _builtins.int
+    """Steps after which the series' pattern comes again, where there are `known_columns`; else 0."""
     text_length: _builtins.int
     """Most tokens of a text; 0 where there are no texts. Beside texts there may be a table."""
     vocabulary_size: _builtins.int
@@ -215,12 +224,15 @@ class NetworkInput(_message.Message):
         category_sizes: _abc.Iterable[_builtins.int] | None = ...,
         image_shape: _abc.Iterable[_builtins.int] | None = ...,
         window: _builtins.int = ...,
+        past_columns: _builtins.int = ...,
+        known_columns: _builtins.int = ...,
+        season: _builtins.int = ...,
         text_length: _builtins.int = ...,
         vocabulary_size: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["category_sizes", b"category_sizes", "image_shape", b"image_shape", "numeric_columns", b"numeric_columns", "text_length", b"text_length", "vocabulary_size", b"vocabulary_size", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["category_sizes", b"category_sizes", "image_shape", b"image_shape", "known_columns", b"known_columns", "numeric_columns", b"numeric_columns", "past_columns", b"past_columns", "season", b"season", "text_length", b"text_length", "vocabulary_size", b"vocabulary_size", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
