@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from common.artifacts.protocol import (
+    Chunk,
     ObjectChangedError,
     ObjectInfo,
     ObjectMissingError,
@@ -95,7 +96,7 @@ class MemoryStore:
         with self._lock:
             self._objects.pop(key, None)
 
-    def upload(self, key: str, chunks: Iterable[bytes]) -> int:
+    def upload(self, key: str, chunks: Iterable[Chunk]) -> int:
         """See `ObjectStore`."""
         check_key(key)
         data = b"".join(chunks)

@@ -9,8 +9,10 @@ from typing import Protocol
 
 import urllib3
 
+from common.artifacts.protocol import Chunk
 from common.errors import UnavailableError
 
+Body = bytes | bytearray | memoryview
 # At most 10,000 parts, so at most 160 GB.
 PART_BYTES = 16 * 1024 * 1024
 # With the one that is being read, three parts are in memory.
@@ -23,13 +25,13 @@ class Send(Protocol):
     """Sends a request about one object."""
 
     def __call__(
-        self, method: str, query: Mapping[str, str], body: bytes | bytearray = b""
+        self, method: str, query: Mapping[str, str], body: Body = b""
     ) -> urllib3.BaseHTTPResponse:
         """Returns the answer. Raises what the store's methods do where it is no success."""
         ...
 
 
-def upload(send: Send, chunks: Iterable[bytes]) -> int:
+def upload(send: Send, chunks: Iterable[Chunk]) -> int:
     """Writes an object: in one request where it is small, else in parts; whole or not at all.
 
     Args:
@@ -69,7 +71,7 @@ class _Upload:
         self._sending: deque[Future[str]] = deque()
         self._pool = ThreadPoolExecutor(_PARALLEL, "upload")
 
-    def add(self, part: bytearray) -> None:
+    def add(self, part: Body) -> None:
         """Sends a part beside the others; waits for the oldest one where there are too many."""
         if len(self._sending) == _PARALLEL:
             self._etags.append(self._sending.popleft().result())
@@ -93,7 +95,7 @@ class _Upload:
         with contextlib.suppress(Exception):  # another error is the one to tell
             self._send("DELETE", {"uploadId": self._id})
 
-    def _send_part(self, number: int, part: bytearray) -> str:
+    def _send_part(self, number: int, part: Body) -> str:
         answer = self._send("PUT", {"partNumber": str(number), "uploadId": self._id}, part)
         return str(answer.headers["ETag"])
 
@@ -106,10 +108,17 @@ def _manifest(etags: Iterable[str]) -> bytes:
     return f"<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>".encode()
 
 
-def _parts(chunks: Iterable[bytes]) -> Iterator[bytearray]:
-    """Yields the bytes in parts of equal size, the last one smaller; one where there are none."""
+def _parts(chunks: Iterable[Chunk]) -> Iterator[Body]:
+    """Yields the bytes in parts of equal size, the last one smaller; one where there are none.
+
+    Chunks of that size are not copied.
+    """
     part, is_first = bytearray(), True
     for chunk in chunks:
+        if len(chunk) == PART_BYTES and not part:
+            is_first = False
+            yield chunk
+            continue
         rest = memoryview(chunk)
         while len(part) + len(rest) >= PART_BYTES:
             taken = PART_BYTES - len(part)

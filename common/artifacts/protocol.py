@@ -9,6 +9,9 @@ from typing import Protocol
 MAX_KEY_BYTES = 1024
 MAX_SEGMENT_BYTES = 255
 
+Chunk = bytes | memoryview
+"""A piece of what is uploaded."""
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\\]")
 
 
@@ -88,7 +91,7 @@ class ObjectStore(Protocol):
         """Deletes an object; one that is missing is no error."""
         ...
 
-    def upload(self, key: str, chunks: Iterable[bytes]) -> int:
+    def upload(self, key: str, chunks: Iterable[Chunk]) -> int:
         """Writes an object of any size in bounded memory. Returns its size in bytes.
 
         The object appears once all chunks are in; an error raised by `chunks` leaves nothing.

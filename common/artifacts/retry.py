@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 from common import metrics
-from common.artifacts.protocol import ObjectChangedError, ObjectInfo, ObjectStore
+from common.artifacts.protocol import Chunk, ObjectChangedError, ObjectInfo, ObjectStore
 from common.errors import StoreFullError, UnavailableError
 
 _T = TypeVar("_T")
@@ -90,7 +90,7 @@ class RetryingStore:
         """See `ObjectStore`."""
         self._repeat(lambda: self._store.delete(key))
 
-    def upload(self, key: str, chunks: Iterable[bytes]) -> int:
+    def upload(self, key: str, chunks: Iterable[Chunk]) -> int:
         """See `ObjectStore`.
 
         What can be iterated only once is first copied, to disk where it is larger than 8 MiB.

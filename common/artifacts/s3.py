@@ -24,6 +24,7 @@ from urllib3.exceptions import HTTPError
 from common import metrics
 from common.artifacts import multipart
 from common.artifacts.protocol import (
+    Chunk,
     ObjectChangedError,
     ObjectInfo,
     ObjectMissingError,
@@ -185,11 +186,11 @@ class S3Store:
         with self._translated(key):
             self._client.remove_object(self._bucket, check_key(key))
 
-    def upload(self, key: str, chunks: Iterable[bytes]) -> int:
+    def upload(self, key: str, chunks: Iterable[Chunk]) -> int:
         """See `ObjectStore`."""
 
         def send(
-            method: str, query: Mapping[str, str], body: bytes | bytearray = b""
+            method: str, query: Mapping[str, str], body: multipart.Body = b""
         ) -> urllib3.BaseHTTPResponse:
             with self._translated(key):
                 return self._send(method, key, query, body, {})
@@ -235,7 +236,7 @@ class S3Store:
         method: str,
         key: str,
         query: Mapping[str, str],
-        body: bytes | bytearray,
+        body: multipart.Body,
         headers: Mapping[str, str],
     ) -> urllib3.BaseHTTPResponse:
         """Sends a request about an object. Returns the answer, which is a success.
@@ -259,7 +260,7 @@ class S3Store:
             code = "PreconditionFailed"
         raise self._error(code, response.status, key)
 
-    def _guard(self, body: bytes | bytearray) -> dict[str, str]:
+    def _guard(self, body: multipart.Body) -> dict[str, str]:
         """Returns what guards a large body on an open network; elsewhere hashing costs for nothing.
 
         TLS guards bytes itself, and no network lies between the processes of one machine.
@@ -390,7 +391,7 @@ def _code(response: urllib3.BaseHTTPResponse) -> str:
     return found[1].decode() if found else f"HTTP {response.status}"
 
 
-def _md5(data: bytes | bytearray) -> dict[str, str]:
+def _md5(data: multipart.Body) -> dict[str, str]:
     digest = hashlib.md5(data, usedforsecurity=False).digest()
     return {"Content-MD5": base64.b64encode(digest).decode()}
 

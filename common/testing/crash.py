@@ -17,6 +17,7 @@ from typing import TypeVar
 
 from common.artifacts import ObjectInfo, ObjectStore
 from common.artifacts.memory import MemoryStore
+from common.artifacts.protocol import Chunk
 from common.errors import UnavailableError
 
 _T = TypeVar("_T")
@@ -121,7 +122,7 @@ class CrashingStore:
         """See `ObjectStore`."""
         self._do("delete", key, lambda: self._store.delete(key))
 
-    def upload(self, key: str, chunks: Iterable[bytes]) -> int:
+    def upload(self, key: str, chunks: Iterable[Chunk]) -> int:
         """See `ObjectStore`."""
         return self._do("upload", key, lambda: self._store.upload(key, chunks))
 

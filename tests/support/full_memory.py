@@ -4,6 +4,8 @@ To be run in a mount namespace of its own: it puts a small file system in place 
 the run and its log lines as JSON.
 """
 
+import contextlib
+import fcntl
 import json
 import subprocess
 import sys
@@ -13,6 +15,7 @@ import numpy as np
 from google.protobuf import json_format
 
 from common.testing.suite import running_suite
+from services.trainer.worker.commits import SPARE_NAME
 from tests.e2e.faults import follow_until_epoch, specification
 
 _MEMORY = Path("/dev/shm")
@@ -29,6 +32,13 @@ def _fill() -> None:
             return
 
 
+def _hold(stack: contextlib.ExitStack) -> None:
+    """Holds on to the old commits as readers do: the next ones need new room then."""
+    for spare in _MEMORY.rglob(SPARE_NAME):
+        file = stack.enter_context(spare.open("rb"))
+        fcntl.flock(file, fcntl.LOCK_SH)
+
+
 def main() -> None:
     """Fills the memory in the middle of a run, for good."""
     folder = Path(sys.argv[1])
@@ -36,11 +46,12 @@ def main() -> None:
     subprocess.run(mount, check=True)
     values = np.random.default_rng(7).uniform(size=(2000, 2))
     rows = "\n".join(["a,b,y", *(f"{a},{b},{a - b}" for a, b in values)])
-    with running_suite(folder) as suite:
+    with running_suite(folder) as suite, contextlib.ExitStack() as stack:
         name = suite.create_run(specification(suite.import_dataset("t", "t.csv", rows.encode())))
         stream = suite.watch_run(name)
         events = follow_until_epoch(stream, 5)
         _fill()
+        _hold(stack)
         events += stream
         run = json_format.MessageToDict(suite.get_run(name))
     print(json.dumps({"run": run, "lines": [event.log_line.text for event in events]}))

@@ -117,7 +117,7 @@ class TrainingSpecification(Specification):
     parent_model_version: str = ""
     monitor: Monitor | None = None
     commit_steps: int | None = Field(None, ge=1, le=1_000_000)
-    checkpoint_interval: float = Field(30.0, ge=1, le=86_400)
+    checkpoint_interval: float | None = Field(None, ge=1, le=86_400)
     outliers: OutlierTreatment | None = None
     distillation: Distillation | None = None
     starting_weights: ArtifactReference | None = None

@@ -48,6 +48,9 @@ class Engine:
         average: Of its weights, which becomes the model; None where the weights themselves do.
         arithmetic: How it computes.
         waited: Seconds that the last step waited for the other workers.
+        wants_commit: Whether this worker would have all commit after the next step.
+        is_commit_wanted: Whether a worker would have had all commit after the last step; the same
+            on all of them.
         workers: Workers in the world.
         steps_per_epoch: Optimizer steps of an epoch.
     """
@@ -78,6 +81,7 @@ class Engine:
         self.arithmetic = arithmetic or Arithmetic()
         self._device = self.arithmetic.device
         self.waited = 0.0
+        self.wants_commit = self.is_commit_wanted = False
         self.flat = FlatNetwork(pupil.network, objectives.learning.sums, self._device)
         self.optimizer = make_optimizer(specification.optimizer, self.flat.parameters)
         decay = specification.optimizer.ema_decay
@@ -101,6 +105,11 @@ class Engine:
             isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d)
             for module in self.flat.network.modules()
         )
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the world's first worker."""
+        return self._rank == 0
 
     @property
     def has_validation(self) -> bool:
@@ -132,7 +141,8 @@ class Engine:
         begun = time.perf_counter()
         self._exchange.wait()
         self.waited = time.perf_counter() - begun
-        sums: list[float] = self.flat.sums.tolist()
+        *sums, wish = self.flat.words.tolist()
+        self.is_commit_wanted = wish > 0
         if not math.isfinite(sums[1]):
             raise DivergedError(number + 1, sums[1])
         if self.arithmetic.unscale(self.flat.gradient):
@@ -188,7 +198,9 @@ class Engine:
     def _backward(self, number: int, share: Share) -> None:
         """Leaves this worker's part of gradients, buffers and sums in the exchange."""
         self.flat.zero_gradients()
-        self.flat.sums.zero_()
+        self.flat.words.zero_()
+        if self.wants_commit:
+            self.flat.wish.fill_(1)
         self._seed(number)
         for batch in share.batches():
             self._add_gradients(batch.to(self._device), share.weight)

@@ -23,8 +23,11 @@ class FlatNetwork:
         buffers: All floating-point buffers that are part of the state (batch norm's running
             statistics), shape (buffers,); a view of `exchange`.
         sums: Room for sums over rows, to be added up over workers; a view of `exchange`.
-        others: Buffers and sums; a view of `exchange`.
-        exchange: Gradients, buffers and sums: what workers add up in each step.
+        wish: More than 0 where a worker wants a commit after the step, shape (1,); a view of
+            `exchange`.
+        words: Sums and wish; a view of `exchange`.
+        others: Buffers and words; a view of `exchange`.
+        exchange: Gradients, buffers and words: what workers add up in each step.
     """
 
     def __init__(self, network: nn.Module, sums: int, device: torch.device | None = None) -> None:
@@ -40,10 +43,11 @@ class FlatNetwork:
         moved = _state_buffers(network)
         counts = sum(map(Tensor.numel, self._tensors)), sum(map(Tensor.numel, moved))
         self.parameters = nn.Parameter(torch.empty(counts[0], device=device))
-        self.exchange = torch.zeros(sum(counts) + sums, device=device)
+        self.exchange = torch.zeros(sum(counts) + sums + 1, device=device)
         self.gradient = self.exchange[: counts[0]]
         self.buffers = self.exchange[counts[0] : sum(counts)]
-        self.sums = self.exchange[sum(counts) :]
+        self.words = self.exchange[sum(counts) :]
+        self.sums, self.wish = self.words[:sums], self.words[sums:]
         self.others = self.exchange[counts[0] :]
         self.parameters.grad = self.gradient
         with torch.no_grad():

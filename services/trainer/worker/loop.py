@@ -113,7 +113,7 @@ class TrainingLoop:
         uncommitted = None
         if self._committer is not None:
             snapshot = take_snapshot(self._engine, state)
-            if not self._committer.commit(snapshot, wait=True):
+            if not self._committer.commit(snapshot):
                 uncommitted = snapshot
         return Outcome(
             step=state.total_step,
@@ -141,6 +141,7 @@ class TrainingLoop:
         begun = time.perf_counter()
         state = self._state
         rate = self._schedule.learning_rate(state.step, state.progress)
+        self._engine.wants_commit = self._is_commit_due()
         sums = self._engine.step(state.step, rate)
         state.sums = [total + value for total, value in zip(state.sums, sums, strict=True)]
         state.step += 1
@@ -209,10 +210,18 @@ class TrainingLoop:
         if self._report is not None:
             self._report(event_pb2.Metrics(epoch=epoch, step=self._state.step, values=values))
 
+    def _is_commit_due(self) -> bool:
+        """Returns whether all are to commit after the next step.
+
+        One worker decides: hosts that commit at the same step hold up the world once, not each.
+        """
+        committer = self._committer if self._engine.is_first else None
+        return committer is not None and committer.is_due(self._state.total_step + 1)
+
     def _commit_if_due(self) -> None:
         if self._committer is None:
             return
-        if self._committer.is_due(self._state.total_step) or self._board.commit_requested():
+        if self._engine.is_commit_wanted or self._board.commit_requested():
             begun = time.perf_counter()
             self._committer.commit(take_snapshot(self._engine, self._state))
             self._state.performance.commit_seconds += time.perf_counter() - begun

@@ -1,20 +1,56 @@
 """Publishes commits to the object store as checkpoints, beside the training."""
 
+import contextlib
 import logging
+import mmap
+import os
 import threading
+import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
 from aimass.trainer.v1 import agents_pb2
-from common.artifacts.protocol import ObjectStore
+from common.artifacts.multipart import PART_BYTES
+from common.artifacts.protocol import Chunk, ObjectStore
 from common.errors import AimassError
-from services.trainer.worker.commits import FILE_NAME
+from services.trainer.worker.commits import newest_commit
 from services.trainer.worker.state import Snapshot, read_metadata
 
 _log = logging.getLogger(__name__)
 
-_CHUNK_BYTES = 1024**2
+COST_SHARE = 0.02
+"""Share of the time in which a checkpoint may be under way, where nobody chose an interval."""
+FIRST_SECONDS, MOST_SECONDS = 30.0, 900.0
+"""Least and most seconds between checkpoints, where nobody chose."""
+_REMEMBERED = 3
+_NICENESS = 19
+
+
+class CheckpointPace:
+    """Chooses the seconds between two checkpoints: those asked for, or such that they cost little.
+
+    An upload takes the processor time of about one core while it lasts, most of it from the store.
+    """
+
+    def __init__(self, chosen: float | None) -> None:
+        """Begins.
+
+        Args:
+            chosen: Seconds that were asked for; None to go by what uploads take.
+        """
+        self._chosen = chosen
+        # The least of a few: a store that was away for a while says nothing of its speed.
+        self._taken: deque[float] = deque(maxlen=_REMEMBERED)
+        self.seconds = chosen or FIRST_SECONDS
+
+    def note(self, taken: float) -> None:
+        """Takes the seconds of an upload. The interval at most doubles at once."""
+        self._taken.append(taken)
+        if self._chosen is None:
+            wanted = max(min(self._taken) / COST_SHARE, FIRST_SECONDS)
+            self.seconds = min(wanted, 2 * self.seconds, MOST_SECONDS)
 
 
 class CheckpointPublisher:
@@ -29,7 +65,7 @@ class CheckpointPublisher:
         store: ObjectStore,
         prefix: str,
         directory: Path,
-        interval: float,
+        interval: float | None,
         published: Callable[[agents_pb2.CheckpointPublished], None],
     ) -> None:
         """Prepares; `start` begins.
@@ -38,13 +74,13 @@ class CheckpointPublisher:
             store: Where checkpoints go.
             prefix: Prefix of their keys.
             directory: Where the host's commit lies.
-            interval: Seconds between checkpoints.
+            interval: Seconds between checkpoints; None to choose by their cost.
             published: Called for each checkpoint that is stored.
         """
         self._store = store
         self._prefix = prefix
         self._directory = directory
-        self._interval = interval
+        self._pace = CheckpointPace(interval)
         self._published = published
         self._step = -1
         self._ending = threading.Event()
@@ -68,8 +104,7 @@ class CheckpointPublisher:
             UnavailableError: The store is away.
             OSError: There is no commit yet.
         """
-        with (self._directory / FILE_NAME).open("rb") as file:
-            # The file that was opened stays what it is when a newer commit takes its name.
+        with newest_commit(self._directory) as file:
             metadata = read_metadata(file)
             commit = agents_pb2.Commit(step=int(metadata["step"]), epoch=int(metadata["epoch"]))
             if commit.step <= self._step:
@@ -86,14 +121,17 @@ class CheckpointPublisher:
         commit = agents_pb2.Commit(step=snapshot.step, epoch=snapshot.epoch)
         self._upload(commit, [snapshot.to_bytes()])
 
-    def _upload(self, commit: agents_pb2.Commit, content: Iterable[bytes]) -> None:
+    def _upload(self, commit: agents_pb2.Commit, content: Iterable[Chunk]) -> None:
         key = f"{self._prefix}checkpoints/{commit.step:012d}.safetensors"
+        begun = time.monotonic()
         self._store.upload(key, content)
+        self._pace.note(time.monotonic() - begun)
         self._step = commit.step
         self._published(agents_pb2.CheckpointPublished(commit=commit, key=key))
 
     def _run(self) -> None:
-        while not self._ending.wait(self._interval):
+        _give_way()
+        while not self._ending.wait(self._pace.seconds):
             try:
                 self.publish()
             except FileNotFoundError:
@@ -102,13 +140,19 @@ class CheckpointPublisher:
                 _log.warning("checkpoint not published, trying again later: %s", error)
 
 
+def _give_way() -> None:
+    """Lets this thread, and those it starts, run in the pauses of the training."""
+    with contextlib.suppress(OSError):  # the checkpoints are no worse for it
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+
+
 class _Chunks:
-    """The bytes of an open file in chunks, from its beginning whenever it is iterated."""
+    """The bytes of an open file in chunks that are not copied, from its beginning each time."""
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
 
-    def __iter__(self) -> Iterator[bytes]:
-        self._file.seek(0)
-        while chunk := self._file.read(_CHUNK_BYTES):
-            yield chunk
+    def __iter__(self) -> Iterator[memoryview]:
+        content = memoryview(mmap.mmap(self._file.fileno(), 0, access=mmap.ACCESS_READ))
+        for start in range(0, len(content), PART_BYTES):
+            yield content[start : start + PART_BYTES]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from common.artifacts.protocol import ObjectMissingError, ObjectStore
 from common.errors import UnavailableError
-from services.trainer.worker.commits import FILE_NAME
+from services.trainer.worker.commits import FILE_NAME, newest_commit
 from services.trainer.worker.process import WorkerPlace
 from services.trainer.worker.reduction.reducer import Reducer
 from services.trainer.worker.state import Snapshot
@@ -47,17 +47,18 @@ def saved_state(context: WorkerPlace, store: ObjectStore) -> bytes:
             return content
         except (UnavailableError, ObjectMissingError, ValueError) as error:
             _log.warning("the checkpoint %s is left out: %s", context.checkpoint_key, error)
-    return _host_commit(context.commit_dir / FILE_NAME)
+    return _host_commit(context.commit_dir)
 
 
-def _host_commit(path: Path) -> bytes:
+def _host_commit(directory: Path) -> bytes:
     try:
-        content = path.read_bytes()
+        with newest_commit(directory) as file:
+            content = file.read()
         Snapshot.from_bytes(content)
     except FileNotFoundError:
         return b""
     except ValueError as error:
         _log.warning("the commit of this host is damaged and left out: %s", error)
-        path.unlink(missing_ok=True)
+        (directory / FILE_NAME).unlink(missing_ok=True)
         return b""
     return content

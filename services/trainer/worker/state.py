@@ -6,7 +6,6 @@ import math
 import struct
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import safetensors.torch
@@ -17,6 +16,7 @@ from services.trainer.domain.optimizers import optimizer_tensors, restore_optimi
 from services.trainer.domain.precision import Kind
 from services.trainer.domain.schedule import Progress
 from services.trainer.worker.arithmetic import Arithmetic, LossScale
+from services.trainer.worker.encoding import encoded
 from services.trainer.worker.engine import Engine
 from services.trainer.worker.performance import Performance
 
@@ -114,30 +114,13 @@ class Snapshot:
         """Epoch it lies in, from 1."""
         return int(self.metadata["epoch"])
 
-    @property
-    def size_bytes(self) -> int:
-        """Bytes of all tensors."""
-        return sum(tensor.numel() * tensor.element_size() for tensor in self.tensors.values())
-
-    def copy(self) -> "Snapshot":
-        """Returns the same with tensors of its own."""
-        tensors = {name: tensor.clone() for name, tensor in self.tensors.items()}
-        return Snapshot(tensors, self.metadata)
+    def encoded(self) -> list[memoryview]:
+        """Returns the parts of the snapshot as a safetensors file; they change with its tensors."""
+        return encoded(self.tensors, self.metadata)
 
     def to_bytes(self) -> bytes:
         """Returns the snapshot as a safetensors file."""
-        return safetensors.torch.save(self.tensors, self.metadata)
-
-    def save(self, path: Path) -> None:
-        """Writes the snapshot as a safetensors file.
-
-        Raises:
-            OSError: There is no room, or no right to write there.
-        """
-        try:
-            safetensors.torch.save_file(self.tensors, path, self.metadata)
-        except safetensors.SafetensorError as error:
-            raise OSError(f"{path}: {error}") from error
+        return b"".join(self.encoded())
 
     @classmethod
     def from_bytes(cls, content: bytes) -> "Snapshot":

@@ -33,7 +33,7 @@ class Server:
         self._lock = threading.Lock()
 
     def __call__(
-        self, method: str, query: Mapping[str, str], body: bytes | bytearray = b""
+        self, method: str, query: Mapping[str, str], body: multipart.Body = b""
     ) -> urllib3.HTTPResponse:
         with self._lock:
             if query.get("partNumber") == self._broken:

@@ -9,6 +9,7 @@ import pytest
 
 from common.artifacts import ObjectChangedError, ObjectInfo, ObjectStore
 from common.artifacts.memory import MemoryStore
+from common.artifacts.protocol import Chunk
 from common.artifacts.retry import RetryingStore
 from common.errors import StoreFullError, UnavailableError
 from common.testing.crash import CrashingStore, Moment, once
@@ -185,7 +186,7 @@ class _Eating(MemoryStore):
 
     failed = False
 
-    def upload(self, key: str, chunks: Iterable[bytes]) -> int:
+    def upload(self, key: str, chunks: Iterable[Chunk]) -> int:
         """Takes one chunk and fails, the first time."""
         if self.failed:
             return super().upload(key, chunks)

@@ -14,6 +14,7 @@ import pytest
 from aimass.catalog.v1 import dataset_pb2, transfer_pb2
 from aimass.type.v1 import run_pb2
 from common.artifacts.memory import MemoryStore
+from common.artifacts.protocol import Chunk
 from common.data import shards
 from common.errors import InvalidFieldError, NotFoundError
 from common.names import DatasetVersionName
@@ -225,7 +226,7 @@ def test_failure_while_writing_leaves_no_shards(monkeypatch: pytest.MonkeyPatch)
     written: list[str] = []
 
     class Recording(MemoryStore):
-        def upload(self, key: str, chunks: Iterable[bytes]) -> int:
+        def upload(self, key: str, chunks: Iterable[Chunk]) -> int:
             written.append(key)
             return super().upload(key, chunks)
 

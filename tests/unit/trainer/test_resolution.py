@@ -82,7 +82,7 @@ def test_defaults_are_filled_in_from_the_data() -> None:
     assert resolved.network.outputs == 2
     assert resolved.optimizer.learning_rate == 0.001
     assert (resolved.workers.min, resolved.workers.wanted, resolved.workers.max) == (1, 1, 1)
-    assert (resolved.epochs, resolved.batch_size, resolved.checkpoint_interval) == (100, 128, 30)
+    assert (resolved.epochs, resolved.batch_size) == (100, 128)
 
 
 def test_an_image_gets_a_cnn() -> None:

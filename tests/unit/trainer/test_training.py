@@ -199,7 +199,7 @@ def test_a_run_of_the_former_version_goes_on(desk: Desk) -> None:
     commit = Snapshot.from_bytes(path.read_bytes())
     words = {name: text for name, text in commit.metadata.items() if name != "stage"}
     assert words != commit.metadata
-    Snapshot(commit.tensors, words).save(path)
+    path.write_bytes(Snapshot(commit.tensors, words).to_bytes())
     desk.train(upgraded)
     expected = history_of(desk, undisturbed)
     np.testing.assert_allclose(history_of(desk, upgraded), expected, rtol=1e-5)

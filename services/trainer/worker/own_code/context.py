@@ -210,7 +210,7 @@ class WorkerContext:
         """
         version = self._reducer.broadcast(self._models.version(self._metrics).encode())
         if self._committer is not None:
-            self._committer.commit(with_version(self._snapshot(), version.decode()), wait=True)
+            self._committer.commit(with_version(self._snapshot(), version.decode()))
         return self._metrics
 
     def _finish_step(self) -> None:

@@ -94,7 +94,7 @@ def _run_script(
     if worker.local_rank == 0:
         last = Snapshot({"none": torch.zeros(1)}, {"step": "1", "epoch": "1"})
         committer = Committer(worker.commit_dir, None, worker.progress.committed)
-        committer.commit(with_version(last, version), wait=True)
+        committer.commit(with_version(last, version))
     worker.progress.finish_step(1)
     return _outcome(1, 1, {})
 
