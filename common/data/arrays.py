@@ -1,7 +1,7 @@
 """The files of one cache entry: numpy arrays with a table of contents."""
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +10,16 @@ import numpy as np
 from aimass.catalog.v1 import dataset_pb2
 from common.artifacts.protocol import ObjectStore
 from common.data.messages import schema_from_proto
-from common.data.reader import ColumnBatch, read_shard
+from common.data.reader import OpenShard
 from common.data.split import Parts
 from common.data.storage import Values
 
 _CONTENTS = "contents.json"
 _PARTS = "parts.npy"
+_AT_ONCE = 32
+"""Columns of a shard that are decoded at a time: all of them may be as large as the shard."""
+Columns = Mapping[str, Values]
+Make = Callable[[Columns], Columns]
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ def write_arrays(
     version: dataset_pb2.DatasetVersion,
     store: ObjectStore,
     names: Sequence[str],
-    make: Callable[[Mapping[str, Values]], Mapping[str, Values]] = dict,
+    make: Make | None = None,
 ) -> None:
     """Downloads the shards of a version and writes its columns, or what is made of these.
 
@@ -64,15 +68,33 @@ def write_arrays(
         version: The version.
         store: Where the shards are.
         names: The columns to read.
-        make: Returns what to write of a piece, by name, rows first.
+        make: Returns what to write of a piece, by name, rows first; None for the columns.
     """
     schema = schema_from_proto(version.schema)
     # The numbers of an appended piece may need a wider type than those before.
     writer = _Writer(entry, version.row_count, wide=bool(version.base_version))
     for shard in version.shards:
-        batch = read_shard(shard, schema, store, names)
-        writer.write(ColumnBatch(dict(make(batch.columns)), batch.parts))
+        opened = OpenShard(shard, schema, store)
+        writer.write(_pieces(opened, names, make), opened.parts)
+        del opened  # it must not stay in memory while the next one is read
     writer.finish()
+
+
+class _Decoded:
+    """The columns of a shard, a few at a time, whenever they are iterated."""
+
+    def __init__(self, shard: OpenShard, names: Sequence[str]) -> None:
+        self._shard = shard
+        self._names = names
+
+    def __iter__(self) -> Iterator[Columns]:
+        for start in range(0, len(self._names), _AT_ONCE):
+            yield self._shard.columns(self._names[start : start + _AT_ONCE])
+
+
+def _pieces(shard: OpenShard, names: Sequence[str], make: Make | None) -> Iterable[Columns]:
+    """Returns what to write of a shard, some columns at a time."""
+    return _Decoded(shard, names) if make is None else [make(shard.columns(names))]
 
 
 class _Writer:
@@ -84,14 +106,15 @@ class _Writer:
         self._maps: dict[str, Values] = {}
         self._places: dict[str, tuple[str, int | None]] = {}
 
-    def write(self, batch: ColumnBatch) -> None:
+    def write(self, pieces: Iterable[Columns], parts: Parts) -> None:
         if not self._maps:
-            self._make_maps(batch)
-        rows = slice(self._filled, self._filled + batch.row_count)
-        self._maps[_PARTS][rows] = batch.parts
-        for name, values in batch.columns.items():
-            file, index = self._places[name]
-            _view(self._maps[file], index)[rows] = values
+            self._make_maps(pieces)
+        rows = slice(self._filled, self._filled + len(parts))
+        self._maps[_PARTS][rows] = parts
+        for columns in pieces:
+            for name, values in columns.items():
+                file, index = self._places[name]
+                _view(self._maps[file], index)[rows] = values
         self._filled = rows.stop
 
     def finish(self) -> None:
@@ -99,9 +122,9 @@ class _Writer:
         contents = {"boot": _boot_id(), "files": files, "columns": self._places}
         (self._entry / _CONTENTS).write_text(json.dumps(contents))
 
-    def _make_maps(self, batch: ColumnBatch) -> None:
+    def _make_maps(self, pieces: Iterable[Columns]) -> None:
         counts: dict[str, int] = {}
-        for name, values in batch.columns.items():
+        for name, values in (item for columns in pieces for item in columns.items()):
             is_number = values.dtype.kind == "f"
             dtype = np.dtype(np.float64) if self._wide and is_number else values.dtype
             if values.ndim > 1:

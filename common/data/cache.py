@@ -7,7 +7,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from aimass.catalog.v1 import dataset_pb2
 from common.artifacts.protocol import ObjectStore
-from common.data.arrays import Arrays, open_arrays, write_arrays
+from common.data.arrays import Arrays, Make, open_arrays, write_arrays
 from common.data.messages import schema_from_proto
 from common.data.schema import ColumnType, Part, Schema
 from common.data.split import Parts
@@ -72,13 +72,12 @@ class Derivation:
     Attributes:
         names: The columns that it is made of.
         key: Tells it from others that are made of the same columns.
-        make: Returns what is made of a piece's columns, by name, rows first; the columns by
-            default.
+        make: Returns what is made of a piece's columns, by name, rows first; None for the columns.
     """
 
     names: tuple[str, ...]
     key: str = ""
-    make: Callable[[Mapping[str, Values]], Mapping[str, Values]] = dict
+    make: Make | None = None
 
 
 class HostCache:

@@ -100,9 +100,36 @@ def read_shard(
     Raises:
         DataLossError: The shard does not match its digest.
     """
-    data = _read_table(shard.data, store, names)
-    columns = {name: decode(schema.column(name), data.column(name)) for name in names}
-    return ColumnBatch(columns, _read_parts(shard, store))
+    opened = OpenShard(shard, schema, store)
+    return ColumnBatch(opened.columns(names), opened.parts)
+
+
+class OpenShard:
+    """A shard that was read, as it is stored: its columns are decoded when they are asked for.
+
+    Attributes:
+        parts: Part of the split of each row, shape (rows,), see `Part`.
+    """
+
+    def __init__(self, shard: dataset_pb2.Shard, schema: Schema, store: ObjectStore) -> None:
+        """Reads a shard.
+
+        Args:
+            shard: The shard.
+            schema: The data set's schema.
+            store: Where the shard is.
+
+        Raises:
+            DataLossError: The shard does not match its digest.
+        """
+        self._schema = schema
+        self._file = _read_file(shard.data, store)
+        self.parts = _read_parts(shard, store)
+
+    def columns(self, names: Sequence[str]) -> dict[str, Values]:
+        """Returns some columns, as `common.data.storage.decode` gives them."""
+        table = self._file.read(list(names))
+        return {name: decode(self._schema.column(name), table.column(name)) for name in names}
 
 
 def _read_parts(shard: dataset_pb2.Shard, store: ObjectStore) -> Parts:
@@ -113,11 +140,15 @@ def _read_parts(shard: dataset_pb2.Shard, store: ObjectStore) -> Parts:
 def _read_table(
     ref: artifact_pb2.ArtifactRef, store: ObjectStore, names: Sequence[str]
 ) -> pa.Table:
+    return _read_file(ref, store).read(list(names))
+
+
+def _read_file(ref: artifact_pb2.ArtifactRef, store: ObjectStore) -> pq.ParquetFile:
     content, filled = bytearray(ref.size_bytes), 0  # joining chunks would hold all of it twice
     for chunk in read_artifact(store, ref):
         content[filled : filled + len(chunk)] = chunk
         filled += len(chunk)
-    return pq.ParquetFile(pa.BufferReader(pa.py_buffer(content))).read(list(names))
+    return pq.ParquetFile(pa.BufferReader(pa.py_buffer(content)))
 
 
 def _one_ahead(load: Callable[[Item], Result], items: Sequence[Item]) -> Iterator[Result]:
