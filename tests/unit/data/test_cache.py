@@ -64,6 +64,16 @@ def test_columns_parts_and_labels(tmp_path: Path) -> None:
         cached.column("note")
 
 
+def test_all_columns_of_a_wide_table_are_there(tmp_path: Path) -> None:
+    """Shards are decoded a few columns at a time: none of them is lost or takes another's place."""
+    store = MemoryStore()
+    values = np.arange(40 * 100, dtype=np.float64).reshape(40, 100)
+    version = numbers_version(store, values, np.zeros(40, np.uint8))
+    cached = HostCache(tmp_path).table(version, store)
+    for index, column in enumerate(cached.schema.columns):
+        assert cached.column(column.name).tolist() == values[:, index].tolist()
+
+
 def test_numbers_of_an_appended_piece_keep_their_precision(tmp_path: Path) -> None:
     """Single numbers and vectors alike: those before them may need a narrower type."""
     number, vector = Column("n", ColumnType.NUMERIC), Column("v", ColumnType.EMBEDDING, shape=(2,))

@@ -12,7 +12,9 @@ from common.errors import InvalidInputError
 from common.protobuf import from_plain
 from services.trainer.domain.communication import Communication
 from services.trainer.domain.specification import read_specification
+from services.trainer.worker.flat import FlatNetwork
 from services.trainer.worker.reduction.adasum import adasum
+from services.trainer.worker.reduction.exchange import make_exchange
 from tests.unit.trainer.host_world import on_all, world
 
 NAMES = {"dataset_version": "datasets/d/versions/1", "model": "models/m"}
@@ -119,3 +121,27 @@ def test_sums_of_products_are_of_double_precision() -> None:
     gradient = torch.full((1_000_000,), 1e-3)
     found = combined(torch.stack([gradient, gradient]) / 2)
     np.testing.assert_allclose(found.numpy(), 1e-3, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "communication",
+    [Communication(), Communication(compression="fp16"), Communication(reduction="adasum")],
+    ids=["summed", "halved", "adasum"],
+)
+@pytest.mark.parametrize("wishes", [0, 1])
+def test_all_hear_that_one_wants_a_commit(communication: Communication, wishes: int) -> None:
+    """Protects the pace: hosts commit after the same step, so that the world waits once."""
+    reducers = world(2, room_bytes=1024)
+
+    def wish(rank: int) -> tuple[float, list[float]]:
+        flat = FlatNetwork(torch.nn.Linear(3, 2), sums=2)
+        flat.gradient.fill_(1)
+        flat.sums.fill_(rank + 1)
+        if rank == 0:
+            flat.wish.fill_(wishes)
+        exchange = make_exchange(communication, flat, reducers[rank], 2)
+        exchange.start()
+        exchange.wait()
+        return float(flat.wish), flat.sums.tolist()
+
+    assert on_all(2, wish) == [(wishes, [3.0, 3.0])] * 2
