@@ -206,6 +206,6 @@ def test_a_data_set_of_series_can_be_regressed_where_that_is_asked_for() -> None
     data = replace(DATA, schema=replace(SCHEMA, task=Task.FORECASTING, target="weight"))
     asked = {"features": ["age"], "task": "REGRESSION"}
     assert resolve(asked, data).task == "regression"
-    with pytest.raises(InvalidInputError, match="forecast.known_columns") as caught:
+    with pytest.raises(InvalidInputError, match="past_columns` or") as caught:
         resolve({"features": ["age"]}, data)
     assert caught.value.violations[0].field == "training_run.spec.features"
