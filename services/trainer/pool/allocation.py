@@ -151,7 +151,12 @@ class _Allocator:
         for demand in self._ordered:
             if demand.run not in at_work:
                 self._table.loosen(demand.run)
+        for demand in self._standing:
+            self._table.drop(demand.run, demand.max)
         waits = [wait for demand in self._ordered if (wait := self._serve(demand)) is not None]
+        # What a run was stopped for may be more than enough: those before get what they want first.
+        for demand in self._standing:
+            self._fill(demand, demand.wanted, is_overdue=False)
         self._table.restore()
         self._lend()
         return Allocation(self._table.runs(), tuple(waits))
