@@ -2,15 +2,14 @@
 
 import base64
 import contextlib
-import email.utils
 import hashlib
 import re
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import cast
-from urllib.parse import SplitResult, quote, unquote_plus, urlencode
+from urllib.parse import SplitResult, quote, urlencode
 from xml.etree import ElementTree
 
 import minio
@@ -23,6 +22,7 @@ from urllib3.exceptions import HTTPError
 
 from common import metrics
 from common.artifacts import multipart
+from common.artifacts.answers import bare, from_http, info_of, listed, next_page
 from common.artifacts.protocol import (
     Chunk,
     ObjectChangedError,
@@ -64,11 +64,6 @@ _FULL = frozenset({"XMinioStorageFull", "XMinioAdminBucketQuotaExceeded", "Quota
 _INSUFFICIENT_STORAGE, _FORBIDDEN = 507, 403
 # From how far apart a refusal is put down to the clocks; servers bear 15 minutes.
 _SKEW = timedelta(minutes=5)
-_XML = "{http://s3.amazonaws.com/doc/2006-03-01/}"
-_CONTENTS, _KEY, _ETAG, _SIZE, _MODIFIED = (
-    f"{_XML}{tag}" for tag in ("Contents", "Key", "ETag", "Size", "LastModified")
-)
-_WHOLE_SECONDS = len("2026-11-24T00:00:00")
 _CODE = re.compile(rb"<Code>([A-Za-z]+)</Code>")
 
 
@@ -100,7 +95,7 @@ class _Pool(urllib3.PoolManager):
 
     def answered(self) -> datetime:
         """Returns the Date of the calling thread's last answer."""
-        return _from_http(self._answers.date)
+        return from_http(self._answers.date)
 
 
 class S3Store:
@@ -146,13 +141,13 @@ class S3Store:
         """See `ObjectStore`."""
         with self._translated(key), self._opened(key) as response:
             data = response.read()
-            return data, _info(key, response.headers, len(data))
+            return data, info_of(key, response.headers, len(data))
 
     def stat(self, key: str) -> ObjectInfo:
         """See `ObjectStore`."""
         with self._translated(key):
             found = self._client.stat_object(self._bucket, check_key(key))
-            return _info(key, cast(Mapping[str, str], found.metadata), found.size or 0)
+            return info_of(key, cast(Mapping[str, str], found.metadata), found.size or 0)
 
     def write(self, key: str, data: bytes) -> str:
         """See `ObjectStore`."""
@@ -175,8 +170,8 @@ class S3Store:
             with self._translated():
                 page = self._list_page(query | token)
                 now = self._pool.answered()
-            yield from _listed(page, now)
-            next_token = page.findtext(f"{_XML}NextContinuationToken")
+            yield from listed(page, now)
+            next_token = next_page(page)
             if not next_token:
                 return
             token = {"continuation-token": next_token}
@@ -229,7 +224,7 @@ class S3Store:
         """Writes an object in one request. Returns its etag."""
         with self._translated(key):
             response = self._send("PUT", key, {}, data, {**_md5(data), **condition})
-        return _bare(response.headers.get("ETag", ""))
+        return bare(response.headers.get("ETag", ""))
 
     def _send(
         self,
@@ -354,31 +349,6 @@ class S3Store:
         )
 
 
-def _info(key: str, headers: Mapping[str, str], size: int) -> ObjectInfo:
-    return ObjectInfo(
-        key=key,
-        etag=_bare(headers.get("ETag", "")),
-        size=size,
-        modified=_from_http(headers["Last-Modified"]),
-        now=_from_http(headers["Date"]),
-    )
-
-
-def _listed(page: ElementTree.Element, now: datetime) -> Iterator[ObjectInfo]:
-    # Thousands of times: hence no names made anew, and no time read that is cut afterwards.
-    for item in page.iterfind(_CONTENTS):
-        key = unquote_plus(item.findtext(_KEY, ""))
-        if key.endswith("/"):
-            continue
-        yield ObjectInfo(
-            key=key,
-            etag=_bare(item.findtext(_ETAG, "")),
-            size=int(item.findtext(_SIZE, "0")),
-            modified=datetime.fromisoformat(f"{item.findtext(_MODIFIED, '')[:_WHOLE_SECONDS]}Z"),
-            now=now,
-        )
-
-
 def _told_full(text: str) -> str:
     """Returns the code of a full store where MinIO tells of it as an internal error."""
     return "XMinioStorageFull" if "no space left on device" in text else ""
@@ -394,11 +364,3 @@ def _code(response: urllib3.BaseHTTPResponse) -> str:
 def _md5(data: multipart.Body) -> dict[str, str]:
     digest = hashlib.md5(data, usedforsecurity=False).digest()
     return {"Content-MD5": base64.b64encode(digest).decode()}
-
-
-def _bare(etag: str) -> str:
-    return etag.removeprefix("W/").strip('"')
-
-
-def _from_http(text: str) -> datetime:
-    return email.utils.parsedate_to_datetime(text).astimezone(UTC)

@@ -3,8 +3,6 @@
 Each loop plays dozens of cases: before, after, ambiguous and lost, for every operation.
 """
 
-import secrets
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -15,7 +13,6 @@ from common.artifacts import ObjectStore
 from common.artifacts.memory import MemoryStore
 from common.artifacts.retry import RetryingStore
 from common.errors import (
-    AimassError,
     AlreadyExistsError,
     FailedPreconditionError,
     NotFoundError,
@@ -25,18 +22,32 @@ from common.records import RecordState, RecordStore
 from common.testing.crash import (
     FAILURES,
     Crash,
-    CrashingStore,
-    Moment,
     SimulatedCrash,
     crashes,
 )
-from common.testing.sample_records import RUN, VERSION, request, run, start
-
-SECOND_VERSION = "datasets/digits/versions/2"
-OUTPUT = "runs/trainingRuns/a/"
-REQUEST = request(run())
-
-Protocol = Callable[[ObjectStore], object]
+from common.testing.sample_records import RUN, VERSION, run
+from tests.contract.record_protocols import (
+    OUTPUT,
+    REQUEST,
+    SECOND_VERSION,
+    Protocol,
+    create,
+    create_idempotent,
+    create_named_by_chance,
+    create_referring,
+    delete_run,
+    delete_second_version,
+    delete_version,
+    exists,
+    keys,
+    prepare_nothing,
+    prepare_run,
+    prepare_tombstone,
+    prepare_versions,
+    refer,
+    succeeds,
+    update,
+)
 
 
 class Clock:
@@ -55,99 +66,6 @@ class Clock:
 @pytest.fixture
 def clock() -> Clock:
     return Clock()
-
-
-def prepare_nothing(store: ObjectStore) -> None:
-    """An empty store."""
-
-
-def prepare_run(store: ObjectStore) -> None:
-    """A run with output that refers to a data set version."""
-    prepare_versions(store)
-    RecordStore(store).create(run(), references=[VERSION])
-    store.write(f"{OUTPUT}events/1", b"x")
-    store.write(f"{OUTPUT}attempts/1/model", b"x")
-
-
-def prepare_versions(store: ObjectStore) -> None:
-    """Two data set versions."""
-    for name in (VERSION, SECOND_VERSION):
-        RecordStore(store).create(DatasetVersion(name=name))
-
-
-def prepare_tombstone(store: ObjectStore) -> None:
-    """A run that was deleted."""
-    records = RecordStore(store)
-    records.create(run(team="old"))
-    records.delete(RUN, TrainingRun)
-
-
-def create(store: ObjectStore) -> object:
-    """Create without a request id."""
-    return RecordStore(store).create(run())
-
-
-def create_idempotent(store: ObjectStore) -> object:
-    """Create with a request id."""
-    return RecordStore(store).create(run(), request=REQUEST)
-
-
-def create_referring(store: ObjectStore) -> object:
-    """Idempotent create with two references."""
-    references = [VERSION, SECOND_VERSION]
-    return RecordStore(store).create(run(), request=REQUEST, references=references)
-
-
-def create_named_by_chance(store: ObjectStore) -> object:
-    """Idempotent create under a name that the server made, which differs with each call."""
-    made = f"trainingRuns/made-{secrets.token_hex(8)}"
-    return RecordStore(store).create(
-        run(made), request=REQUEST, references=[VERSION, SECOND_VERSION], is_new=True
-    )
-
-
-def update(store: ObjectStore) -> object:
-    """An update that is not idempotent."""
-    return RecordStore(store).update(RUN, TrainingRun, start)
-
-
-def refer(store: ObjectStore) -> None:
-    """A reference that comes after the referrer's creation."""
-    RecordStore(store).add_reference(RUN, SECOND_VERSION)
-
-
-def delete_run(store: ObjectStore) -> None:
-    """Delete of a run with output and a reference."""
-    RecordStore(store).delete(RUN, TrainingRun, purge=[OUTPUT])
-
-
-def delete_version(store: ObjectStore) -> None:
-    """Delete of a data set version."""
-    RecordStore(store).delete(VERSION, DatasetVersion)
-
-
-def delete_second_version(store: ObjectStore) -> None:
-    """Delete of the other one."""
-    RecordStore(store).delete(SECOND_VERSION, DatasetVersion)
-
-
-def succeeds(protocol: Protocol, store: ObjectStore, *refusals: type[AimassError]) -> bool:
-    """Whether a protocol succeeds, as opposed to being refused in one of these ways."""
-    try:
-        protocol(store)
-    except refusals:
-        return False
-    return True
-
-
-def exists(store: ObjectStore, name: str) -> bool:
-    """Whether there is a resource, seen by a fresh process."""
-    return succeeds(lambda some: RecordStore(some).get(name, TrainingRun), store, NotFoundError)
-
-
-def keys(store: ObjectStore, prefix: str) -> list[str]:
-    """The keys under a prefix."""
-    return [info.key for info in store.list(prefix)]
 
 
 def assert_honest(crash: Crash) -> None:
@@ -322,89 +240,6 @@ def test_retries_hide_every_single_failure(prepare: Protocol, protocol: Protocol
         if protocol is update:
             attempt = RecordStore(crash.store).get(RUN, TrainingRun).resource.status.attempt
             assert attempt == 1, crash
-
-
-def interleave(prepare: Protocol, first: Protocol, second: Protocol) -> list[MemoryStore]:
-    """Plays `second` whole before each operation of `first`. Returns what each play left."""
-    prepared = MemoryStore()
-    prepare(prepared)
-    counted = CrashingStore(prepared.copy())
-    succeeds(first, counted, AimassError)
-    left: list[MemoryStore] = []
-    for at in range(1, len(counted.operations) + 1):
-        store = prepared.copy()
-
-        def plan(number: int, at: int = at, store: MemoryStore = store) -> Moment | None:
-            if number == at:
-                succeeds(second, store, FailedPreconditionError, NotFoundError)
-            return None
-
-        shaken = CrashingStore(store, plan)
-        succeeds(first, shaken, FailedPreconditionError, NotFoundError)
-        left.append(store)
-    return left
-
-
-@pytest.mark.parametrize(
-    ("first", "second"), [(delete_version, create_referring), (create_referring, delete_version)]
-)
-def test_delete_and_create_in_every_order(first: Protocol, second: Protocol) -> None:
-    """Protects safe delete's one promise: no run exists whose data is gone."""
-    left = interleave(prepare_versions, first, second)
-    outcomes = {(exists(store, RUN), exists(store, VERSION)) for store in left}
-    assert len(left) > 4
-    assert (True, False) not in outcomes
-    assert outcomes <= {(True, True), (False, False), (False, True)}
-
-
-def create_idempotent_elsewhere(store: ObjectStore) -> object:
-    """A repeat for which the server made another id."""
-    return RecordStore(store).create(run("trainingRuns/other"), request=REQUEST)
-
-
-@pytest.mark.parametrize("first", [create_referring, create_named_by_chance])
-@pytest.mark.parametrize(
-    "second",
-    [
-        create_idempotent,
-        create_referring,
-        create_idempotent_elsewhere,
-        create_named_by_chance,
-    ],
-)
-def test_two_repeats_in_every_order(first: Protocol, second: Protocol) -> None:
-    """Protects idempotence when a repeat overtakes the first call at any point."""
-    for store in interleave(prepare_versions, first, second):
-        found = RecordStore(store).find("trainingRuns", TrainingRun)
-        assert [record.revision for record in found] == [1]
-
-
-def test_equal_changes_by_two_writers_are_two_changes() -> None:
-    """Protects counters: after a lost write nobody takes another's equal write for its own."""
-    store = MemoryStore()
-    prepare_run(store)
-
-    def lose_the_race(number: int) -> Moment | None:
-        if not counted.operations[-1].startswith("replace") or update_count(store):
-            return None
-        update(store)
-        return Moment.LOST
-
-    counted = CrashingStore(store, lose_the_race)
-    update(RetryingStore(counted, patience=60))
-    assert update_count(store) == 2
-
-
-def update_count(store: ObjectStore) -> int:
-    """How often the run was updated."""
-    return RecordStore(store).get(RUN, TrainingRun).resource.status.attempt
-
-
-def test_two_deletes_in_every_order() -> None:
-    """Protects against two deleters that undo each other's work."""
-    for store in interleave(prepare_run, delete_run, delete_run):
-        assert not exists(store, RUN)
-        assert keys(store, "runs/") == keys(store, "references/") == []
 
 
 def test_hundreds_of_cases() -> None:
