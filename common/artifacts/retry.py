@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
-from common import metrics
 from common.artifacts.protocol import Chunk, ObjectChangedError, ObjectInfo, ObjectStore
 from common.errors import StoreFullError, UnavailableError
+from common.telemetry import metrics
 
 _T = TypeVar("_T")
 

@@ -20,7 +20,6 @@ from minio.error import InvalidResponseError, S3Error, ServerError
 from minio.signer import presign_v4
 from urllib3.exceptions import HTTPError
 
-from common import metrics
 from common.artifacts import multipart
 from common.artifacts.answers import bare, from_http, info_of, listed, next_page
 from common.artifacts.protocol import (
@@ -32,6 +31,7 @@ from common.artifacts.protocol import (
 )
 from common.artifacts.settings import StoreSettings
 from common.errors import AimassError, FailedPreconditionError, StoreFullError, UnavailableError
+from common.telemetry import metrics
 
 _CONNECT_SECONDS = 2.0
 _MIN_READ_SECONDS = 2.0

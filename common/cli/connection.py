@@ -14,8 +14,8 @@ from aimass.outlier.v1 import outlier_pb2_grpc
 from aimass.pruner.v1 import pruner_pb2_grpc
 from aimass.trainer.v1 import trainer_pb2_grpc
 from aimass.tuner.v1 import policy_pb2_grpc, study_pb2_grpc, tuner_pb2_grpc
+from common.calls.client import connect_sync
 from common.cli.errors import CliError
-from common.client import connect_sync
 from common.local.home import Phase, SuiteHome
 
 

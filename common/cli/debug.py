@@ -19,7 +19,7 @@ from common.cli import text
 from common.cli.context import CliContext, context_of
 from common.cli.log_lines import last_bytes
 from common.cli.run_kinds import NAMES, calls_for, full_name
-from common.disk import telling_full_disk
+from common.host.disk import telling_full_disk
 from common.local.home import SuiteHome
 from common.secrets import is_secret
 

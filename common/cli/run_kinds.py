@@ -14,10 +14,10 @@ from aimass.pruner.v1 import pruner_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import event_pb2, run_pb2
+from common.calls.client import watch
 from common.cli.connection import Clients
 from common.cli.errors import CliError
 from common.cli.paging import pages
-from common.client import watch
 
 _SO_FAR_SECONDS = 5.0
 Run: TypeAlias = (

@@ -11,7 +11,7 @@ from aimass.catalog.v1 import transfer_pb2
 from aimass.catalog.v1.transfer_pb2_grpc import TransferServiceStub
 from aimass.type.v1 import artifact_pb2
 from common.cli.errors import CliError
-from common.disk import telling_full_disk
+from common.host.disk import telling_full_disk
 
 CHUNK_BYTES = 256 * 1024
 _GIVE_UP_SECONDS = 60.0

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from common.disk import telling_full_disk
+from common.host.disk import telling_full_disk
 from common.local import processes
 from common.local.__main__ import EXIT_LOCKED
 from common.local.home import Phase, ProcessState, SuiteHome, SuiteState

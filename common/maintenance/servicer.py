@@ -10,7 +10,7 @@ from aimass.maintenance.v1 import maintenance_pb2, maintenance_pb2_grpc
 from common.errors import InvalidFieldError
 from common.maintenance.sweeping import Garbage, Sweeps
 from common.protobuf import timedelta_of
-from common.server import Service
+from common.serving.server import Service
 
 _MAX_ITEMS = 1_000
 _LEAST = timedelta(minutes=1)

@@ -11,7 +11,6 @@ from functools import partial
 from typing import Generic
 
 from aimass.type.v1 import run_pb2
-from common import metrics
 from common.artifacts import ObjectStore
 from common.errors import (
     AimassError,
@@ -31,6 +30,7 @@ from common.runs.lineage_writer import LineageWriter
 from common.runs.owner import RunOwner
 from common.runs.processes import JobProcess, Standby
 from common.runs.restarts import Restarts
+from common.telemetry import metrics
 
 _log = logging.getLogger(__name__)
 

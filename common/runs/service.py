@@ -5,9 +5,7 @@ from collections.abc import AsyncGenerator, Sequence
 from typing import Generic, Protocol
 
 from aimass.type.v1 import event_pb2, run_pb2
-from common import tracecontext
 from common.errors import InvalidFieldError
-from common.interceptors.auth import caller
 from common.names import new_id, validate_id
 from common.records import Page, RecordStore, RequestId
 from common.runs.admission import M_contra
@@ -24,6 +22,8 @@ from common.runs.kind import (
     status_of,
 )
 from common.runs.tail import Tails
+from common.serving.interceptors.auth import caller
+from common.telemetry import tracecontext
 
 
 class Executor(Protocol[M_contra]):

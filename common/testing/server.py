@@ -5,12 +5,12 @@ from contextlib import asynccontextmanager
 
 import grpc
 
-from common import client
+from common.calls import client
 from common.config import ServerSettings
-from common.interceptors import TokenTable
-from common.interceptors.auth import Caller
-from common.interceptors.roles import Role
-from common.server import Service, start_server
+from common.serving.interceptors import TokenTable
+from common.serving.interceptors.auth import Caller
+from common.serving.interceptors.roles import Role
+from common.serving.server import Service, start_server
 
 TOKENS = {role: f"test-token-of-{role.value}" for role in Role}
 

@@ -23,9 +23,9 @@ from aimass.pruner.v1 import pruner_pb2, pruner_pb2_grpc
 from aimass.trainer.v1 import trainer_pb2, trainer_pb2_grpc
 from aimass.tuner.v1 import policy_pb2_grpc, study_pb2_grpc, tuner_pb2, tuner_pb2_grpc
 from aimass.type.v1 import event_pb2, run_pb2
-from common import client
 from common.artifacts.opening import open_store
 from common.artifacts.settings import StoreSettings
+from common.calls import client
 from common.local.home import SuiteHome
 from common.local.plan import SuiteOptions
 from common.local.processes import suite_processes

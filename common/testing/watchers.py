@@ -7,7 +7,7 @@ import asyncio
 import sys
 
 from aimass.trainer.v1 import trainer_pb2, trainer_pb2_grpc
-from common import client
+from common.calls import client
 
 _CONNECTIONS = 5
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from common.config import ServerSettings
-from common.server import serve
+from common.serving.server import serve
 from services.analyzer.app import analyzer_app
 
 if __name__ == "__main__":

@@ -10,18 +10,18 @@ from functools import partial
 from aimass.analyzer.v1 import analyzer_pb2_grpc, resolver_pb2
 from aimass.catalog.v1 import dataset_pb2_grpc, model_pb2_grpc
 from aimass.outlier.v1 import outlier_pb2_grpc
-from common import client
 from common.artifacts.opening import open_store
 from common.artifacts.settings import StoreSettings
+from common.calls import client
 from common.config import ClientSettings
 from common.errors import UnavailableError
-from common.helper import HelperProcess
+from common.host.helper import HelperProcess
+from common.maintenance.leftovers import RunLeftovers
 from common.maintenance.servicer import maintenance_service
 from common.maintenance.sweeping import Sweeps, SweepSettings
 from common.records import RecordStore
 from common.runs.hosting import hosted_runs
-from common.runs.leftovers import RunLeftovers
-from common.server import Service
+from common.serving.server import Service
 from services.analyzer.config import AnalyzerSettings
 from services.analyzer.kind import ANALYSES
 from services.analyzer.servicer import AnalyzerServicer

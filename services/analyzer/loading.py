@@ -12,7 +12,7 @@ from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.type.v1 import artifact_pb2
 from common.artifacts import ObjectStore
 from common.artifacts.blobs import read_artifact
-from common.catalog import ask_catalog
+from common.calls.catalog import ask_catalog
 from common.data.messages import schema_from_proto
 from common.data.schema import Schema
 from common.errors import DataLossError, FailedPreconditionError

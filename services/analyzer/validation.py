@@ -10,7 +10,7 @@ from aimass.catalog.v1 import dataset_pb2, dataset_pb2_grpc, model_pb2, model_pb
 from aimass.outlier.v1 import outlier_pb2, outlier_pb2_grpc
 from aimass.type.v1 import run_pb2
 from common.errors import InvalidFieldError, UnavailableError
-from common.helper import HelperProcess
+from common.host.helper import HelperProcess
 from common.models.origin import dataset_of
 from common.names import DatasetVersionName, ModelVersionName, OutlierScanName
 from services.analyzer.domain.paths import MOST_CHALLENGERS, Paths

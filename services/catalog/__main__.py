@@ -4,7 +4,7 @@ import asyncio
 
 from common.artifacts.opening import open_store
 from common.artifacts.settings import StoreSettings
-from common.server import serve
+from common.serving.server import serve
 from services.catalog.app import catalog
 from services.catalog.config import CatalogSettings
 

@@ -20,13 +20,13 @@ from common.artifacts import ObjectStore
 from common.artifacts.settings import StoreSettings
 from common.artifacts.urls import presigned_url
 from common.errors import UnavailableError
-from common.helper import HelperProcess
+from common.host.helper import HelperProcess
+from common.maintenance.leftovers import RunLeftovers
 from common.maintenance.servicer import maintenance_service
 from common.maintenance.sweeping import Sweeps, SweepSettings
 from common.records import RecordStore
 from common.runs.hosting import hosted_runs
-from common.runs.leftovers import RunLeftovers
-from common.server import Service
+from common.serving.server import Service
 from services.catalog.buckets import import_objects
 from services.catalog.config import CatalogSettings, ImportSettings
 from services.catalog.domain.models import Models

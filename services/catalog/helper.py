@@ -3,9 +3,9 @@
 The service itself carries neither pyarrow nor numpy.
 """
 
-from common import helper
 from common.artifacts.opening import open_store
 from common.artifacts.settings import StoreSettings
+from common.host import helper
 from services.catalog.domain.preview import RowRange
 from services.catalog.domain.rows import ShardFiles, read_rows
 

@@ -3,7 +3,7 @@
 import asyncio
 
 from common.config import ServerSettings
-from common.server import serve
+from common.serving.server import serve
 from services.outlier.app import outlier_app
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import numpy.typing as npt
 from aimass.catalog.v1 import dataset_pb2
 from aimass.outlier.v1 import outlier_pb2, scorer_pb2
 from common.artifacts import ObjectStore
-from common.catalog import ask_catalog
+from common.calls.catalog import ask_catalog
 from common.data.messages import schema_from_proto
 from common.data.reader import stream_columns
 from common.data.rows import RawRows, Values

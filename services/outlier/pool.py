@@ -7,7 +7,7 @@ from typing import Self, TypeVar
 from google.protobuf.message import Message
 
 from aimass.outlier.v1 import scorer_pb2
-from common.helper import HelperProcess
+from common.host.helper import HelperProcess
 
 M = TypeVar("M", bound=Message)
 

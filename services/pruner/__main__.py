@@ -3,7 +3,7 @@
 import asyncio
 
 from common.config import ServerSettings
-from common.server import serve
+from common.serving.server import serve
 from services.pruner.app import pruner_app
 
 if __name__ == "__main__":

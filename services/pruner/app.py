@@ -8,18 +8,18 @@ from functools import partial
 
 from aimass.catalog.v1 import dataset_pb2_grpc, model_pb2_grpc
 from aimass.pruner.v1 import pruner_pb2_grpc
-from common import client
 from common.artifacts.opening import open_store
 from common.artifacts.settings import StoreSettings
+from common.calls import client
 from common.config import ClientSettings
+from common.host.single_threaded import SINGLE_THREADED
+from common.maintenance.leftovers import RunLeftovers
 from common.maintenance.servicer import maintenance_service
 from common.maintenance.sweeping import Sweeps, SweepSettings
 from common.records import RecordStore
 from common.runs.executor import ExecutorTimes
 from common.runs.hosting import hosted_runs
-from common.runs.leftovers import RunLeftovers
-from common.server import Service
-from common.single_threaded import SINGLE_THREADED
+from common.serving.server import Service
 from services.pruner.applying import Applying
 from services.pruner.config import PrunerSettings
 from services.pruner.kind import PRUNING_RUNS

@@ -7,9 +7,9 @@ import grpc
 
 from aimass.analyzer.v1 import analyzer_pb2, analyzer_pb2_grpc
 from aimass.pruner.v1 import pruner_pb2
-from common import client
+from common.calls import client
+from common.calls.patience import AwayError, patiently
 from common.config import ClientSettings
-from common.patience import AwayError, patiently
 from common.runs.owner import RunOwner
 from services.pruner.trainings.tutor import LABEL
 

@@ -13,7 +13,7 @@ from aimass.pruner.v1 import pruner_pb2
 from aimass.type.v1 import artifact_pb2, event_pb2
 from common.artifacts.blobs import put_artifact
 from common.artifacts.purge import purge_prefix
-from common.catalog import ask_catalog
+from common.calls.catalog import ask_catalog
 from common.errors import UnavailableError
 from common.runs.errors import RunCancelledError
 from common.runs.owner import RunOwner

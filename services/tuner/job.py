@@ -8,8 +8,9 @@ from pathlib import Path
 from aimass.catalog.v1 import dataset_pb2
 from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import event_pb2
-from common.catalog import ask_catalog
+from common.calls.catalog import ask_catalog
 from common.errors import FailedPreconditionError
+from common.host.scratch import scratch_folder
 from common.models.packaging import packaged, store_package
 from common.reports.report import Notice, Severity
 from common.runs.errors import RunCancelledError
@@ -19,7 +20,6 @@ from common.scoring.costs import cost_matrix_of
 from common.scoring.kinds import ProblemKind
 from common.scoring.metric import Metric
 from common.scoring.registry import metric_for
-from common.scratch import scratch_folder
 from services.tuner.budget import Budget
 from services.tuner.champion.entering import contest_of
 from services.tuner.convert import specification_from_proto

@@ -9,7 +9,7 @@ from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import artifact_pb2
 from common.artifacts.blobs import put_artifact
 from common.artifacts.purge import purge_prefix
-from common.catalog import Catalog
+from common.calls.catalog import Catalog
 from common.errors import UnavailableError
 from common.runs.owner import RunOwner
 from common.scoring.metric import Metric

@@ -19,7 +19,7 @@ from aimass.pruner.v1 import pruner_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import artifact_pb2, network_pb2, run_pb2
-from common import client
+from common.calls import client
 from common.testing.suite import RunningSuite
 
 T = TypeVar("T")

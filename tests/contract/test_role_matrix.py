@@ -15,8 +15,8 @@ from google.protobuf.message_factory import GetMessageClass
 
 from aimass.catalog.v1 import transfer_pb2
 from common.config import ServerSettings
-from common.interceptors.roles import REQUIRED, Role, allows
-from common.server import Service, start_server
+from common.serving.interceptors.roles import REQUIRED, Role, allows
+from common.serving.server import Service, start_server
 from common.testing.server import TOKENS, token_table
 
 # The contracts must be loaded to be found by name.

@@ -15,8 +15,8 @@ from aimass.outlier.v1 import outlier_pb2
 from aimass.pruner.v1 import pruner_pb2
 from aimass.trainer.v1 import agents_pb2, trainer_pb2
 from aimass.tuner.v1 import policy_pb2, study_pb2, tuner_pb2
-from common import client
-from common.interceptors.roles import REQUIRED, Role, allows
+from common.calls import client
+from common.serving.interceptors.roles import REQUIRED, Role, allows
 
 FILES: list[FileDescriptor] = [
     analyzer_pb2.DESCRIPTOR,

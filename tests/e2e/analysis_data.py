@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import network_pb2, run_pb2
-from common import client
+from common.calls import client
 from common.testing.suite import RunningSuite
 from tests.support.foreign_models import onnx_model, skops_file
 

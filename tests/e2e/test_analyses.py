@@ -10,8 +10,8 @@ from aimass.analyzer.v1 import analyzer_pb2, health_pb2
 from aimass.catalog.v1 import transfer_pb2
 from aimass.outlier.v1 import detector_pb2, outlier_pb2
 from aimass.type.v1 import run_pb2
-from common import client
 from common.artifacts.blobs import artifact_key
+from common.calls import client
 from common.local.plan import SuiteOptions
 from common.testing.suite import RunningSuite, running_suite
 from tests.e2e.analysis_data import (

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from common.interceptors.roles import REQUIRED, Role
+from common.serving.interceptors.roles import REQUIRED, Role
 from common.testing.suite import RunningSuite
 
 ROOT = Path(__file__).parents[2]

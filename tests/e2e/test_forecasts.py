@@ -11,8 +11,8 @@ import pytest
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import run_pb2
-from common import client
 from common.artifacts.blobs import read_artifact
+from common.calls import client
 from common.local.plan import SuiteOptions
 from common.models.skops_model import load_skops
 from common.testing.suite import RunningSuite, running_suite

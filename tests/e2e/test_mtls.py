@@ -11,7 +11,7 @@ import pytest
 from aimass.outlier.v1 import outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import run_pb2
-from common import client
+from common.calls import client
 from common.local.plan import SuiteOptions
 from common.testing.certificates import Authority, environment
 from common.testing.suite import running_suite

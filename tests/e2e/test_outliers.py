@@ -11,8 +11,8 @@ import pytest
 from aimass.catalog.v1 import model_pb2
 from aimass.outlier.v1 import detector_pb2, outlier_pb2
 from aimass.type.v1 import run_pb2, table_pb2
-from common import client
 from common.artifacts.blobs import read_artifact
+from common.calls import client
 from common.testing.suite import RunningSuite
 from tests.e2e.outlier_data import (
     COLUMNS,

@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from aimass.tuner.v1 import study_pb2, study_pb2_grpc, tuner_pb2
-from common.client import connect
+from common.calls.client import connect
 from common.testing.minio import MinioServer
 from common.testing.processes import ServiceProcess, service_process
 

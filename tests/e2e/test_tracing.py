@@ -12,8 +12,8 @@ import pytest
 from opentelemetry.proto.collector.trace.v1 import trace_service_pb2, trace_service_pb2_grpc
 
 from aimass.trainer.v1 import trainer_pb2
-from common import tracecontext
 from common.local.plan import SuiteOptions
+from common.telemetry import tracecontext
 from common.testing.suite import running_suite
 
 pytestmark = pytest.mark.slow

@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
 
-from common import client
+from common.calls import client
 from tests.fuzz.messages import MessageGenerator
 
 _DEADLINE_SECONDS = 20.0

@@ -5,7 +5,7 @@ from typing import Any
 
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import run_pb2
-from common.trainings import TrainerError
+from common.calls.trainings import TrainerError
 
 
 @dataclass

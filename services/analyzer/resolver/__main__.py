@@ -3,9 +3,9 @@
 The service itself carries neither torch nor scikit-learn.
 """
 
-from common import helper
 from common.artifacts.opening import open_store
 from common.artifacts.settings import StoreSettings
+from common.host import helper
 from services.analyzer.resolver.resolving import Resolving
 
 if __name__ == "__main__":

@@ -5,9 +5,9 @@ The service itself carries neither numpy nor scikit-learn.
 
 from threadpoolctl import threadpool_limits
 
-from common import helper
 from common.artifacts.opening import open_store
 from common.artifacts.settings import StoreSettings
+from common.host import helper
 from common.records import RecordStore
 from services.outlier.scorer.answering import Answering
 

@@ -5,8 +5,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from aimass.pruner.v1 import pruner_pb2
+from common.calls.trainings import RemoteTrainer, TrainerError
 from common.runs.owner import RunOwner
-from common.trainings import RemoteTrainer, TrainerError
 from services.pruner.domain.methods import ModelFormat
 from services.pruner.domain.specification import FineTuning, Importance, PruningSpecification
 from services.pruner.loading import Loaded

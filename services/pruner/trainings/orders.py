@@ -8,9 +8,9 @@ from typing import Any
 from aimass.catalog.v1 import dataset_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import artifact_pb2
+from common.calls.trainings import networks_model
 from common.models.preprocessing import Preprocessing, preprocessing_of
 from common.networks.specification import NetworkSpecification, to_proto
-from common.trainings import networks_model
 from services.pruner.domain.tuning import CLIP_NORM, TAUGHT, TEMPERATURE, WEIGHT_DECAY, Examples
 from services.pruner.domain.variants import SPECIFICATION, Built
 

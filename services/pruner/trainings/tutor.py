@@ -11,11 +11,11 @@ from aimass.pruner.v1 import pruner_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import artifact_pb2, run_pb2
 from common.artifacts.blobs import put_artifact
-from common.catalog import ask_catalog
+from common.calls.catalog import ask_catalog
+from common.calls.trainings import ENDED, Trainer, TrainerError, Trainings
 from common.models.weights import load_weights
 from common.networks.specification import NetworkSpecification
 from common.runs.owner import RunOwner
-from common.trainings import ENDED, Trainer, TrainerError, Trainings
 from services.pruner.domain.tuning import OwnTutor, Plan, strength_of
 from services.pruner.trainings.orders import Order
 

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator
 import grpc
 
 from aimass.trainer.v1 import agents_pb2, agents_pb2_grpc, trainer_pb2
-from common import client
+from common.calls import client
 from services.trainer.agent import messages
 from services.trainer.agent.attachment import Attachment, cancelled
 from services.trainer.agent.link import Link

@@ -11,7 +11,8 @@ from pathlib import Path
 import grpc
 
 from aimass.trainer.v1 import agents_pb2, agents_pb2_grpc, trainer_pb2
-from common import client, telemetry
+from common import telemetry
+from common.calls import client
 from services.trainer.agent import faults, orders
 from services.trainer.agent.link import Link
 from services.trainer.agent.settings import AgentSettings, interface_of

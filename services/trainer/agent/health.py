@@ -3,8 +3,8 @@
 import asyncio
 
 from common.config import ServerSettings
-from common.interceptors import TokenTable
-from common.server import start_server
+from common.serving.interceptors import TokenTable
+from common.serving.server import start_server
 
 
 async def serve_health(settings: ServerSettings, ready: asyncio.Event) -> None:

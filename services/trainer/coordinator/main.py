@@ -10,7 +10,7 @@ from aimass.catalog.v1 import model_pb2
 from aimass.trainer.v1 import agents_pb2, trainer_pb2
 from aimass.type.v1 import event_pb2, run_pb2
 from common.artifacts.settings import StoreSettings
-from common.catalog import Catalog, open_catalog
+from common.calls.catalog import Catalog, open_catalog
 from common.errors import AimassError
 from common.protobuf import to_plain
 from common.runs.owner import RunOwner

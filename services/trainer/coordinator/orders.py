@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from aimass.trainer.v1 import agents_pb2
-from common import tracecontext
+from common.telemetry import tracecontext
 from services.trainer.coordinator.keys import WorkerKeys
 from services.trainer.coordinator.world import World
 

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 import grpc
 
 from aimass.trainer.v1 import agents_pb2, agents_pb2_grpc
-from common import client
+from common.calls import client
 from common.errors import FencedError
 from services.trainer.coordinator.conductor import Conductor
 

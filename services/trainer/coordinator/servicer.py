@@ -9,10 +9,10 @@ import grpc
 from aimass.trainer.v1 import agents_pb2, agents_pb2_grpc
 from common.config import ServerSettings
 from common.errors import InvalidFieldError
-from common.interceptors import TokenTable
-from common.interceptors.auth import Caller
-from common.interceptors.roles import Role
-from common.server import RunningServer, Service, start_server
+from common.serving.interceptors import TokenTable
+from common.serving.interceptors.auth import Caller
+from common.serving.interceptors.roles import Role
+from common.serving.server import RunningServer, Service, start_server
 from services.trainer.coordinator.members import Member, Members
 
 _SERVICE = "aimass.trainer.v1.WorkerControlService"

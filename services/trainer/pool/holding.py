@@ -5,10 +5,10 @@ import socket
 import threading
 from typing import Protocol
 
-from common import metrics
 from common.artifacts.protocol import ObjectStore
 from common.errors import FencedError, UnavailableError
 from common.runs.lease import Lease, LeaseHeldError, LeaseKeeper, read_lease
+from common.telemetry import metrics
 
 _log = logging.getLogger(__name__)
 LEASE_KEY = "pool/lease.json"

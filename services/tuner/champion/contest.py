@@ -11,7 +11,7 @@ import pandas as pd
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.tuner.v1 import tuner_pb2
 from common.artifacts import ObjectStore
-from common.catalog import Catalog
+from common.calls.catalog import Catalog
 from common.data.messages import schema_from_proto
 from common.data.reader import stream_columns
 from common.data.rows import RawRows, concatenated

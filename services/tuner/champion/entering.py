@@ -5,7 +5,7 @@ from pathlib import Path
 from aimass.catalog.v1 import dataset_pb2
 from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import event_pb2
-from common.catalog import ask_catalog
+from common.calls.catalog import ask_catalog
 from common.runs.owner import RunOwner
 from common.scoring.metric import Metric
 from services.tuner.budget import Budget

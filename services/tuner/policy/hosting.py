@@ -11,7 +11,7 @@ from aimass.outlier.v1 import outlier_pb2_grpc
 from aimass.tuner.v1 import policy_pb2_grpc, tuner_pb2
 from common.records import RecordStore
 from common.runs.service import RunService
-from common.server import Service
+from common.serving.server import Service
 from services.tuner.policy.acting import Actor
 from services.tuner.policy.book import PolicyBook
 from services.tuner.policy.checking import PolicyCheck

@@ -7,9 +7,9 @@ from functools import partial
 
 from aimass.tuner.v1 import study_pb2_grpc
 from common.artifacts import ObjectStore
-from common.helper import HelperProcess
+from common.host.helper import HelperProcess
 from common.records import RecordStore
-from common.server import Service
+from common.serving.server import Service
 from services.tuner.study.desks import Desks
 from services.tuner.study.servicer import StudyServicer
 

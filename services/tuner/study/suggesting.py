@@ -14,7 +14,7 @@ _TRIES = 3
 
 
 class Process(Protocol):
-    """The suggester's process; see `common.helper.HelperProcess`."""
+    """The suggester's process; see `common.host.helper.HelperProcess`."""
 
     async def ask(self, question: bytes) -> bytes:
         """Returns the answer to a question."""

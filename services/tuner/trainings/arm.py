@@ -10,10 +10,17 @@ from aimass.catalog.v1 import dataset_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import run_pb2
-from common.catalog import ask_catalog
+from common.calls.catalog import ask_catalog
+from common.calls.trainings import (
+    ENDED,
+    RemoteTrainer,
+    Trainer,
+    TrainerError,
+    Trainings,
+    networks_model,
+)
 from common.errors import AimassError
 from common.runs.owner import RunOwner
-from common.trainings import ENDED, RemoteTrainer, Trainer, TrainerError, Trainings, networks_model
 from services.tuner.domain.problem import Problem
 from services.tuner.trainings.opening import Network, opened
 from services.tuner.trainings.pacing import LEAST_SECONDS, affordable, training_seconds

@@ -19,12 +19,12 @@ import grpc
 
 from aimass.catalog.v1 import dataset_pb2, dataset_pb2_grpc, model_pb2, model_pb2_grpc
 from aimass.type.v1 import run_pb2
-from common import client
 from common.artifacts import ObjectStore
 from common.artifacts.opening import open_store
 from common.artifacts.settings import StoreSettings
-from common.interceptors.roles import Role
+from common.calls import client
 from common.records import RecordStore
+from common.serving.interceptors.roles import Role
 from common.testing.minio import MinioServer
 from common.testing.server import TOKENS, running_server
 from services.catalog.app import catalog

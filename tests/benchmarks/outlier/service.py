@@ -17,7 +17,7 @@ from river.anomaly import HalfSpaceTrees
 
 from aimass.outlier.v1 import outlier_pb2
 from aimass.type.v1 import run_pb2, table_pb2
-from common import client
+from common.calls import client
 from common.testing.suite import RunningSuite, running_suite
 from tests.benchmarks.harness import (
     Aim,

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from common.interceptors.roles import Role
+from common.serving.interceptors.roles import Role
 from common.testing.minio import MinioServer
 from common.testing.server import TOKENS
 from tests.benchmarks.harness import Aim, Measure, publish, repeats, say

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from aimass.trainer.v1 import trainer_pb2
-from common.allocator import spare_collector
 from common.config import ServerSettings
-from common.server import start_server
+from common.host.allocator import spare_collector
+from common.serving.server import start_server
 from common.testing.server import token_table
 from services.trainer import app
 from services.trainer.servicer import TrainingServicer

@@ -19,8 +19,8 @@ import pandas as pd
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import f1_score
 
+from common.host.single_threaded import SINGLE_THREADED
 from common.scoring.kinds import ProblemKind
-from common.single_threaded import SINGLE_THREADED
 from services.tuner.domain.reading import problem_from_frame
 from services.tuner.domain.search.tuning import Settings, tune
 from services.tuner.domain.trials.hosting import prepare_host

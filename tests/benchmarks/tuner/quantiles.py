@@ -19,7 +19,7 @@ from lightgbm import LGBMRegressor
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.metrics import mean_pinball_loss
 
-from common.single_threaded import SINGLE_THREADED
+from common.host.single_threaded import SINGLE_THREADED
 from services.tuner.domain.portfolio.shipped import shipped_sets
 from services.tuner.domain.problem import ProblemKind
 from services.tuner.domain.reading import problem_from_frame

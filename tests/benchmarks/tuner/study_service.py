@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import TypeVar
 
 from aimass.tuner.v1 import study_pb2, study_pb2_grpc, tuner_pb2
-from common.client import connect
+from common.calls.client import connect
 from common.testing.minio import MinioServer
 from common.testing.processes import service_process
 from tests.benchmarks.harness import Aim, Measure, publish, repeats, say

@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from common.single_threaded import SINGLE_THREADED
+from common.host.single_threaded import SINGLE_THREADED
 from tests.benchmarks.tuner.environments import ENVIRONMENTS, Environment, interpreter
 from tests.benchmarks.tuner.table_running import Outcome, run
 from tests.benchmarks.tuner.table_sets import TableSet

@@ -27,7 +27,7 @@ async def test_agent_is_healthy_once_it_is_ready() -> None:
         port = probe.getsockname()[1]
     ready = asyncio.Event()
     health = asyncio.create_task(serve_health(ServerSettings(port=port), ready))
-    command = [sys.executable, "-m", "common.healthcheck", f"127.0.0.1:{port}"]
+    command = [sys.executable, "-m", "common.local.healthcheck", f"127.0.0.1:{port}"]
     before = await asyncio.to_thread(subprocess.run, command, check=False)
     ready.set()
     after = await asyncio.to_thread(subprocess.run, command, check=False)

@@ -9,9 +9,9 @@ import pytest
 
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.trainer.v1 import trainer_pb2
-from common import catalog, patience
 from common.artifacts.memory import MemoryStore
-from common.catalog import ask_catalog
+from common.calls import catalog, patience
+from common.calls.catalog import ask_catalog
 from common.errors import FailedPreconditionError, UnavailableError
 from common.runs.errors import RunCancelledError
 from common.runs.owner import RunOwner

@@ -10,11 +10,11 @@ import psutil
 import pytest
 
 from common.errors import AimassError, UnavailableError
-from common.helper import HelperProcess
+from common.host.helper import HelperProcess
 
 ANSWERS = textwrap.dedent("""
     import os, time
-    from common import helper
+    from common.host import helper
     from common.errors import NotFoundError
 
     def answer(question):

@@ -19,13 +19,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from jwt.algorithms import ECAlgorithm, RSAAlgorithm
 
 from aimass.trainer.v1 import trainer_pb2, trainer_pb2_grpc
-from common import client
+from common.calls import client
 from common.config import JwtSettings, ServerSettings
 from common.errors import UnavailableError
-from common.interceptors import TokenTable
-from common.interceptors.auth import caller
-from common.interceptors.issuer import Issuer, KeySet, parse_keys, source_of
-from common.server import Service, start_server
+from common.serving.interceptors import TokenTable
+from common.serving.interceptors.auth import caller
+from common.serving.interceptors.issuer import Issuer, KeySet, parse_keys, source_of
+from common.serving.server import Service, start_server
 
 ISSUER, AUDIENCE = "https://issuer.test", "aimass"
 NAME = "aimass.trainer.v1.TrainingService"

@@ -17,7 +17,7 @@ from common.testing.processes import service_process
 DASHBOARD = Path(__file__).parents[3] / "deploy" / "grafana" / "aimass.json"
 SCRAPE = """
 import sys, urllib.request
-from common import metrics
+from common.telemetry import metrics
 
 class Counts:
     def by_state(self): return {"RUNNING": 2}

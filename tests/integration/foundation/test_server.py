@@ -19,13 +19,14 @@ from grpc_status import rpc_status
 
 from aimass.trainer.v1 import trainer_pb2, trainer_pb2_grpc
 from aimass.type.v1 import event_pb2
-from common import client, tracecontext
+from common.calls import client
 from common.config import ServerSettings
 from common.errors import FailedPreconditionError, InvalidFieldError, NotFoundError
-from common.interceptors import TokenTable
-from common.interceptors.auth import caller
-from common.interceptors.roles import Role
-from common.server import Service, start_server
+from common.serving.interceptors import TokenTable
+from common.serving.interceptors.auth import caller
+from common.serving.interceptors.roles import Role
+from common.serving.server import Service, start_server
+from common.telemetry import tracecontext
 from common.testing.server import TOKENS, channel_to, running_server, token_table
 
 NAME = "aimass.trainer.v1.TrainingService"

@@ -12,10 +12,10 @@ import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from common import client
+from common.calls import client
 from common.config import ServerSettings
-from common.interceptors.roles import Role
-from common.server import start_server
+from common.serving.interceptors.roles import Role
+from common.serving.server import start_server
 from common.testing.certificates import Authority, environment
 from common.testing.server import TOKENS, token_table
 from common.tls import TlsError, TlsFiles

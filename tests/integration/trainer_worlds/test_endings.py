@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 from aimass.trainer.v1 import agents_pb2, agents_pb2_grpc
-from common import client
+from common.calls import client
 from common.errors import FencedError
 from common.runs.errors import RunCancelledError
 from services.trainer.coordinator.changes import Changes

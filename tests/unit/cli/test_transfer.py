@@ -12,9 +12,9 @@ import pytest
 
 from aimass.catalog.v1 import transfer_pb2, transfer_pb2_grpc
 from aimass.type.v1 import artifact_pb2
+from common.calls.client import connect_sync
 from common.cli.errors import CliError
 from common.cli.transfer import CHUNK_BYTES, download_artifact, upload_file
-from common.client import connect_sync
 
 DATA = bytes(range(256)) * 4096  # 1 MiB: four chunks
 

@@ -8,7 +8,7 @@ import pytest
 
 from common.artifacts.settings import StoreSettings
 from common.config import SECRETS_DIR_VARIABLE, ClientSettings
-from common.interceptors import TokenTable
+from common.serving.interceptors import TokenTable
 from services.trainer.agent.settings import interface_of
 
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from google.rpc import code_pb2
 
-from common.disk import telling_full_disk
 from common.errors import DiskFullError, to_status
+from common.host.disk import telling_full_disk
 
 
 def full() -> OSError:

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from common.errors import DiskFullError
-from common.interceptors.auth import TokenTable
 from common.local.home import HomeLockedError, Phase, ProcessState, SuiteHome, SuiteState
 from common.local.suite import Suite
+from common.serving.interceptors.auth import TokenTable
 
 
 @pytest.fixture

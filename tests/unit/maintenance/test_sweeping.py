@@ -10,11 +10,11 @@ from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import run_pb2
 from common.artifacts.memory import MemoryStore
 from common.errors import FailedPreconditionError
+from common.maintenance.leftovers import RunLeftovers
 from common.maintenance.sweeping import Sweeps
 from common.records import RecordStore
 from common.runs.kind import RunKind
 from common.runs.lease import Lease
-from common.runs.leftovers import RunLeftovers
 
 KIND = RunKind("trainingRuns", trainer_pb2.TrainingRun, "train")
 RUN = "runs/trainingRuns/r/attempts"

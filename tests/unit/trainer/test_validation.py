@@ -21,7 +21,7 @@ from common.errors import (
     NotFoundError,
     UnavailableError,
 )
-from common.server import Service
+from common.serving.server import Service
 from common.testing.server import channel_to, running_server
 from services.trainer.validation import Validator
 from tests.unit.trainer.test_resolution import DATA

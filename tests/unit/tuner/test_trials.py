@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from common.data.schema import Column, ColumnType
-from common.single_threaded import SINGLE_THREADED
+from common.host.single_threaded import SINGLE_THREADED
 from services.tuner.domain.families.family import Fold, TimeLeft
 from services.tuner.domain.folds import fold_splits
 from services.tuner.domain.problem import Problem, ProblemKind

@@ -9,7 +9,7 @@ import pytest
 from google.protobuf import field_mask_pb2, json_format
 
 from aimass.tuner.v1 import policy_pb2, policy_pb2_grpc
-from common.server import Service
+from common.serving.server import Service
 from common.testing.server import channel_to, running_server
 from services.tuner.policy.checking import PolicyCheck
 from services.tuner.policy.servicer import PolicyServicer

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from common.compiling import compiled
+from common.host.compiling import compiled
 
 Matrix = npt.NDArray[np.float64]
 Numbers = npt.NDArray[np.int32]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from common.compiling import compiled
+from common.host.compiling import compiled
 from services.outlier.domain.detector import Matrix, Scores
 
 Leaves = npt.NDArray[np.uint16]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from common.compiling import compiled
+from common.host.compiling import compiled
 from services.outlier.domain.detector import Matrix, Scores
 
 Arrays = dict[str, npt.NDArray[np.generic]]

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from common.compiling import compiled
+from common.host.compiling import compiled
 from services.outlier.domain.detector import Generator, Matrix, Scores, UnfitError
 
 Arrays = dict[str, npt.NDArray[np.generic]]

@@ -3,7 +3,7 @@
 import numpy as np
 import numpy.typing as npt
 
-from common.compiling import compiled_freely
+from common.host.compiling import compiled_freely
 
 State = npt.NDArray[np.uint64]
 

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from common.compiling import compiled_freely
+from common.host.compiling import compiled_freely
 from services.tuner.domain.surrogate.chance import State, chance
 
 Matrix = npt.NDArray[np.float64]

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from common.compiling import compiled_freely
+from common.host.compiling import compiled_freely
 from services.tuner.domain.surrogate.chance import State, chance
 from services.tuner.domain.surrogate.nodes import (
     LEAF,

@@ -9,7 +9,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NoReturn, Protocol
 
-from common.single_threaded import SINGLE_THREADED
+from common.host.single_threaded import SINGLE_THREADED
 from services.tuner.domain.trials.host import serve
 
 _MODULE = "services.tuner.domain.trials.host"

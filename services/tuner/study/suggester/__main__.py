@@ -2,7 +2,7 @@
 
 import threading
 
-from common import helper
+from common.host import helper
 from services.tuner.domain.study.suggesting import warmed
 from services.tuner.study.suggester.answering import Answering
 

@@ -13,9 +13,9 @@ from aimass.catalog.v1 import dataset_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import run_pb2
+from common.calls.trainings import networks_model
 from common.data.schema import Column, ColumnType
 from common.scoring.kinds import ProblemKind
-from common.trainings import networks_model
 from services.tuner.domain.names import DEEP_IMAGE, DEEP_TABLE, DEEP_TEXT
 from services.tuner.domain.problem import Problem
 from services.tuner.trainings import arm as arm_module

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Protocol
 
 from common.errors import PermissionDeniedError, UnauthenticatedError
-from common.interceptors.base import Call, CallInterceptor, Context
-from common.interceptors.roles import OPEN, Role, allows, required_role
+from common.serving.interceptors.base import Call, CallInterceptor, Context
+from common.serving.interceptors.roles import OPEN, Role, allows, required_role
 
 _SCHEME = "bearer "
 _JWT_DOTS = 2

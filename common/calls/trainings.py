@@ -10,10 +10,10 @@ import grpc
 
 from aimass.trainer.v1 import trainer_pb2, trainer_pb2_grpc
 from aimass.type.v1 import run_pb2
-from common import client
+from common.calls import client
+from common.calls.patience import AwayError, patiently
 from common.config import ClientSettings
 from common.names import ModelName
-from common.patience import AwayError, patiently
 
 ENDED = (run_pb2.RUN_STATE_SUCCEEDED, run_pb2.RUN_STATE_FAILED, run_pb2.RUN_STATE_CANCELLED)
 """States of a training that is over."""

@@ -1,10 +1,10 @@
 """What every call passes on its way to a servicer, in this order."""
 
-from common.interceptors.auth import AuthInterceptor, CallerSource, TokenTable
-from common.interceptors.base import Chain
-from common.interceptors.errors import ErrorsInterceptor
-from common.interceptors.logs import LoggingInterceptor
-from common.interceptors.tracing import TracingInterceptor
+from common.serving.interceptors.auth import AuthInterceptor, CallerSource, TokenTable
+from common.serving.interceptors.base import Chain
+from common.serving.interceptors.errors import ErrorsInterceptor
+from common.serving.interceptors.logs import LoggingInterceptor
+from common.serving.interceptors.tracing import TracingInterceptor
 
 __all__ = ["CallerSource", "TokenTable", "standard_interceptors"]
 

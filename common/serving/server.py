@@ -15,11 +15,12 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_health.v1._async import HealthServicer
 from grpc_reflection.v1alpha import reflection
 
-from common import metrics, telemetry
-from common.allocator import limit_fragmentation, spare_collector
+from common import telemetry
 from common.config import ServerSettings
-from common.interceptors import CallerSource, TokenTable, standard_interceptors
-from common.reflection import MethodFindingPool
+from common.host.allocator import limit_fragmentation, spare_collector
+from common.serving.interceptors import CallerSource, TokenTable, standard_interceptors
+from common.serving.reflection import MethodFindingPool
+from common.telemetry import metrics
 from common.tls import TlsFiles
 
 _log = logging.getLogger(__name__)
@@ -184,6 +185,6 @@ def _issuer(settings: ServerSettings) -> CallerSource | None:
     if not settings.jwt_issuer:
         return None
     # Imported here: its cryptography costs memory that services without an issuer need not pay.
-    from common.interceptors.issuer import Issuer  # noqa: PLC0415
+    from common.serving.interceptors.issuer import Issuer  # noqa: PLC0415
 
     return Issuer(settings)

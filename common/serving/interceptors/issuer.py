@@ -13,8 +13,8 @@ import jwt
 
 from common.config import JwtSettings
 from common.errors import PermissionDeniedError, UnauthenticatedError, UnavailableError
-from common.interceptors.auth import Caller
-from common.interceptors.roles import Role
+from common.serving.interceptors.auth import Caller
+from common.serving.interceptors.roles import Role
 
 _log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from common import tracecontext
+from common.telemetry import tracecontext
 
 _propagator = TraceContextTextMapPropagator()
 

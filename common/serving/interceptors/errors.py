@@ -9,7 +9,7 @@ import grpc
 from google.rpc import status_pb2
 
 from common import errors
-from common.interceptors.base import Call, CallInterceptor, Context
+from common.serving.interceptors.base import Call, CallInterceptor, Context
 
 DETAILS_KEY = "grpc-status-details-bin"
 _log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ import grpc
 from google.protobuf.message import Message
 
 from aimass.type.v1 import event_pb2
-from common import tracecontext
+from common.telemetry import tracecontext
 from common.tls import TlsFiles
 
 DEADLINE_SECONDS = 30.0

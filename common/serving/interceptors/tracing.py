@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from common import telemetry, tracecontext
-from common.interceptors.base import Call, CallInterceptor, Context
+from common import telemetry
+from common.serving.interceptors.base import Call, CallInterceptor, Context
+from common.telemetry import tracecontext
 
 
 class TracingInterceptor(CallInterceptor):

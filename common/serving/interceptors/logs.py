@@ -8,8 +8,8 @@ from contextlib import asynccontextmanager
 
 import grpc
 
-from common import metrics
-from common.interceptors.base import Call, CallInterceptor, Context
+from common.serving.interceptors.base import Call, CallInterceptor, Context
+from common.telemetry import metrics
 
 _log = logging.getLogger(__name__)
 _QUIET = ("/grpc.health.", "/grpc.reflection.", "/grpc.channelz.")

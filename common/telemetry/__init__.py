@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TypeAlias
 
-from common import tracecontext
+from common.telemetry import tracecontext
 
 Attributes: TypeAlias = Mapping[str, str | int | float | bool]
 
@@ -33,14 +33,14 @@ def configure(service: str, level: int = logging.INFO) -> None:
     logging.basicConfig(level=level, handlers=[handler], force=True)
     if os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         # Imported here: it costs time and memory that processes without an endpoint need not pay.
-        from common import spans  # noqa: PLC0415
+        from common.telemetry import spans  # noqa: PLC0415
 
         spans.configure(service)
 
 
 def flush() -> None:
     """Sends the spans that wait. Call before a process ends by `os._exit`."""
-    exporter = sys.modules.get("common.spans")
+    exporter = sys.modules.get("common.telemetry.spans")
     if exporter is not None:
         exporter.flush()
 
@@ -64,7 +64,7 @@ def span(name: str, traceparent: str = "", attributes: Attributes | None = None)
     """
     outer = tracecontext.current_traceparent()
     parent = traceparent or outer
-    exporter = sys.modules.get("common.spans")
+    exporter = sys.modules.get("common.telemetry.spans")
     try:
         if exporter is None:
             tracecontext.set_traceparent(tracecontext.child_of(parent))

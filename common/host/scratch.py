@@ -11,7 +11,7 @@ from pathlib import Path
 
 from google.protobuf.message import Message
 
-from common.disk import telling_full_disk
+from common.host.disk import telling_full_disk
 from common.runs.publishing import run_uuid
 
 # A folder is made first and locked then.

@@ -8,10 +8,10 @@ from typing import TypeVar
 import grpc
 
 from aimass.catalog.v1 import dataset_pb2, dataset_pb2_grpc, model_pb2, model_pb2_grpc
-from common import client
+from common.calls import client
+from common.calls.patience import AwayError, patiently
 from common.config import ClientSettings
 from common.errors import FailedPreconditionError, UnavailableError
-from common.patience import AwayError, patiently
 from common.runs.kind import M
 from common.runs.owner import RunOwner
 from common.runs.publishing import settle_request

@@ -1,4 +1,4 @@
-"""`python -m common.healthcheck [HOST:PORT]`: ends with 0 where a gRPC server says SERVING.
+"""`python -m common.local.healthcheck [HOST:PORT]`: ends with 0 where a gRPC server says SERVING.
 
 Without an address it asks the server that the environment describes, on this host.
 """

@@ -1,0 +1,1 @@
+"""What a process takes of its host: memory, threads, disk, helper processes."""
