@@ -9,7 +9,7 @@ PYTEST = $(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscop
 CODE := common services tests deploy protos/generate.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check format lint types layers protos proto-drift bench portfolio chaos fuzz manifests lock clean
+.PHONY: help setup demo test test-slow check format format-check lint types layers rooms rooms-check protos proto-drift bench portfolio chaos fuzz manifests lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -35,7 +35,7 @@ test: .venv/aimass-ready ## Run the tests
 test-slow: .venv/aimass-ready ## Run the tests that take minutes: faults, campaigns, the suite from end to end
 	@$(PYTEST) -m slow $(ARGS)
 
-check: format-check lint types layers proto-drift ## Run all checks: format, lint, types, layers, protos
+check: format-check lint types layers rooms-check proto-drift ## Run all checks: format, lint, types, layers, protos
 
 format: .venv/aimass-ready ## Format the code and mend what the linter can
 	@$(BIN)/ruff format $(CODE)
@@ -52,6 +52,12 @@ types: .venv/aimass-ready ## Check types
 
 layers: .venv/aimass-ready ## Check who may import whom
 	@$(BIN)/lint-imports
+
+rooms: .venv/aimass-ready ## Draw the rooms of the code into ARCHITECTURE.md
+	@$(BIN)/python -m deploy.rooms
+
+rooms-check: .venv/aimass-ready
+	@$(BIN)/python -m deploy.rooms --check
 
 protos: .venv/aimass-ready ## Generate the stubs
 	@$(BIN)/python protos/generate.py build/image.binpb 2>/dev/null

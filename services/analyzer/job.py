@@ -9,9 +9,9 @@ from aimass.type.v1 import artifact_pb2
 from common.artifacts.blobs import put_artifact
 from common.artifacts.purge import purge_prefix
 from common.errors import FailedPreconditionError, UnavailableError
-from common.host.scratch import scratch_folder
 from common.runs.job import run_job
 from common.runs.owner import RunOwner
+from common.runs.scratch import scratch_folder
 from services.analyzer.convert import outcomes_to_proto, results_to_proto, specification_from_proto
 from services.analyzer.domain.errors import UnusableModelError
 from services.analyzer.domain.part import PartName, PartState

@@ -8,7 +8,7 @@ from pathlib import Path
 from google.protobuf.message import Message
 
 from common.errors import UnavailableError
-from common.host import scratch
+from common.runs import scratch
 from common.runs.kind import M
 from common.runs.lease import Lease, LeaseHeldError, LeaseKeeper
 from common.runs.owner import RunOwner
@@ -18,7 +18,7 @@ _CURE = "make room there, or set AIMASS_IMPORT_SCRATCH_DIR to a folder with room
 
 
 def scratch_folder(run: Message, root: Path | None) -> AbstractContextManager[Path]:
-    """Opens a folder for one attempt of an import; see `common.host.scratch`."""
+    """Opens a folder for one attempt of an import; see `common.runs.scratch`."""
     return scratch.scratch_folder("import", run, root, _CURE)
 
 

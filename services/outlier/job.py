@@ -12,10 +12,10 @@ from common.artifacts.blobs import put_artifact
 from common.artifacts.purge import purge_prefix
 from common.calls.catalog import ask_catalog
 from common.errors import FailedPreconditionError, UnavailableError
-from common.host.scratch import scratch_folder
 from common.names import DatasetVersionName
 from common.runs.job import run_job
 from common.runs.owner import RunOwner
+from common.runs.scratch import scratch_folder
 from services.outlier.anomalies import MOST_LISTED
 from services.outlier.convert import (
     anomalies_to_proto,

@@ -11,12 +11,12 @@ from aimass.pruner.v1 import pruner_pb2
 from aimass.type.v1 import event_pb2
 from common.calls.catalog import ask_catalog
 from common.errors import DataLossError, FailedPreconditionError, InvalidFieldError
-from common.host.scratch import scratch_folder
 from common.models.inputs import MisfitError
 from common.models.outputs import UnknownOutputsError
 from common.runs.errors import RunCancelledError
 from common.runs.job import run_job
 from common.runs.owner import RunOwner
+from common.runs.scratch import scratch_folder
 from common.scoring.registry import metric_for
 from services.pruner.convert import specification_from_proto
 from services.pruner.domain.front import recommended

@@ -10,12 +10,12 @@ from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import event_pb2
 from common.calls.catalog import ask_catalog
 from common.errors import FailedPreconditionError
-from common.host.scratch import scratch_folder
 from common.models.packaging import packaged, store_package
 from common.reports.report import Notice, Severity
 from common.runs.errors import RunCancelledError
 from common.runs.job import run_job
 from common.runs.owner import RunOwner
+from common.runs.scratch import scratch_folder
 from common.scoring.costs import cost_matrix_of
 from common.scoring.kinds import ProblemKind
 from common.scoring.metric import Metric

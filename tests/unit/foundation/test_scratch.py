@@ -8,8 +8,8 @@ import pytest
 
 from aimass.trainer.v1 import trainer_pb2
 from common.errors import DiskFullError
-from common.host.scratch import scratch_folder
 from common.runs.publishing import run_uuid
+from common.runs.scratch import scratch_folder
 
 
 def run(name: str) -> trainer_pb2.TrainingRun:
