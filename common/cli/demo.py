@@ -25,8 +25,10 @@ from common.cli import demo_data, text
 from common.cli.apply import create
 from common.cli.connection import Clients, local_endpoint
 from common.cli.context import CliContext
+from common.cli.documents import RunRequest
 from common.cli.errors import CliError, CommandInterruptedError
 from common.cli.follow import follow, print_outcome
+from common.cli.grpcurl import grpcurl_line
 from common.cli.progress import RunProgress
 from common.cli.run_kinds import Run, calls_for
 from common.cli.scan_views import show_anomalies
@@ -154,7 +156,7 @@ def _import_data(cli: CliContext) -> tuple[str, str]:
 def _import(cli: CliContext, path: Path, spec: dataset_pb2.DatasetImportSpec) -> str:
     spec.upload = upload_with_bar(cli, path)
     import_ = dataset_pb2.DatasetImport(spec=spec)
-    created = create(cli, dataset_pb2.CreateDatasetImportRequest(dataset_import=import_))
+    created = _create(cli, dataset_pb2.CreateDatasetImportRequest(dataset_import=import_))
     run, _ = _finish(cli, created)
     assert isinstance(run, dataset_pb2.DatasetImport)
     return run.dataset_version
@@ -163,7 +165,7 @@ def _import(cli: CliContext, path: Path, spec: dataset_pb2.DatasetImportSpec) ->
 def _scan(cli: CliContext, dataset_version: str) -> None:
     spec = outlier_pb2.OutlierScanSpec(dataset_version=dataset_version)
     scan = outlier_pb2.OutlierScan(spec=spec, labels={"made-by": "demo"})
-    created = create(cli, outlier_pb2.CreateOutlierScanRequest(outlier_scan=scan))
+    created = _create(cli, outlier_pb2.CreateOutlierScanRequest(outlier_scan=scan))
     _finish(cli, created)
     request = outlier_pb2.ListAnomaliesRequest(parent=created.name, page_size=_SHOWN_ANOMALIES)
     show_anomalies(cli.clients.outliers.ListAnomalies(request).anomalies, cli.console)
@@ -187,7 +189,7 @@ def _train(
 ) -> Trained:
     began = time.monotonic()
     run = trainer_pb2.TrainingRun(spec=spec, labels={"made-by": "demo"})
-    created = create(cli, trainer_pb2.CreateTrainingRunRequest(training_run=run))
+    created = _create(cli, trainer_pb2.CreateTrainingRunRequest(training_run=run))
     ended, progress = _finish(cli, created, killer.notice if killer else _take_no_notice)
     assert isinstance(ended, trainer_pb2.TrainingRun)
     return Trained(ended, progress, time.monotonic() - began)
@@ -198,7 +200,7 @@ def _analyse(cli: CliContext, model_version: str) -> str:
     spec = analyzer_pb2.AnalysisSpec(model_version=model_version)
     spec.budget.FromSeconds(_ANALYSIS_SECONDS)
     analysis = analyzer_pb2.Analysis(spec=spec, labels={"made-by": "demo"})
-    created = create(cli, analyzer_pb2.CreateAnalysisRequest(analysis=analysis))
+    created = _create(cli, analyzer_pb2.CreateAnalysisRequest(analysis=analysis))
     ended, _ = _finish(cli, created)
     assert isinstance(ended, analyzer_pb2.Analysis)
     report = cli.home.path / "report.html"
@@ -214,7 +216,7 @@ def _tune(cli: CliContext, dataset_version: str) -> str:
     spec = tuner_pb2.TuningSpec(dataset_version=dataset_version, model="models/breast-cancer")
     spec.budget.FromSeconds(_TUNING_SECONDS)
     tuning = tuner_pb2.TuningRun(spec=spec, labels={"made-by": "demo"})
-    created = create(cli, tuner_pb2.CreateTuningRunRequest(tuning_run=tuning))
+    created = _create(cli, tuner_pb2.CreateTuningRunRequest(tuning_run=tuning))
     ended, _ = _finish(cli, created)
     assert isinstance(ended, tuner_pb2.TuningRun)
     return ended.model_version
@@ -224,7 +226,14 @@ def _prune(cli: CliContext, model_version: str) -> None:
     spec = pruner_pb2.PruningSpec(model_version=model_version, max_loss=_ACCEPTED_LOSS)
     spec.budget.FromSeconds(_PRUNING_SECONDS)
     pruning = pruner_pb2.PruningRun(spec=spec, labels={"made-by": "demo"})
-    _finish(cli, create(cli, pruner_pb2.CreatePruningRunRequest(pruning_run=pruning)))
+    _finish(cli, _create(cli, pruner_pb2.CreatePruningRunRequest(pruning_run=pruning)))
+
+
+def _create(cli: CliContext, request: RunRequest) -> Run:
+    """Creates a run, and shows the call."""
+    line = grpcurl_line(request, _binary("grpcurl"))
+    cli.console.print(f"  [dim]{escape(line)}[/]", soft_wrap=True, highlight=False)
+    return create(cli, request)
 
 
 def _take_no_notice(event: event_pb2.Event, progress: RunProgress) -> None:
@@ -315,16 +324,15 @@ def _summary(cli: CliContext, trained: list[Trained]) -> None:
 
 
 def _next_steps(cli: CliContext, run: str, analysis: str) -> None:
-    binaries = _shown(Path(sys.executable).parent)
-    aimass = f"{binaries}/aimass --home {_shown(cli.home.path)}"
-    grpcurl = f'{binaries}/grpcurl -plaintext -H "authorization: Bearer $AIMASS_TOKEN"'
+    aimass = f"{_binary('aimass')} --home {_shown(cli.home.path)}"
+    grpcurl = f'{_binary("grpcurl")} -plaintext -H "authorization: Bearer $AIMASS_TOKEN"'
+    got = grpcurl_line(trainer_pb2.GetTrainingRunRequest(name=run), _binary("grpcurl"))
     _heading(cli.console, "Keep a suite running and look further")
     lines = (
         f"{aimass} up",
         f'eval "$({aimass} env)"',
         f"{grpcurl} $AIMASS_CATALOG_ADDRESS aimass.catalog.v1.ModelService/ListModels",
-        f'{grpcurl} -d \'{{"name": "{run}"}}\' $AIMASS_TRAINER_ADDRESS '
-        "aimass.trainer.v1.TrainingService/GetTrainingRun",
+        got,
         f"{grpcurl} $AIMASS_TRAINER_ADDRESS describe aimass.trainer.v1.TrainingSpec",
         f"{aimass} analyses show {analysis}",
         f"{aimass} down",
@@ -332,6 +340,11 @@ def _next_steps(cli: CliContext, run: str, analysis: str) -> None:
     for line in lines:
         cli.console.print(f"  {escape(line)}", soft_wrap=True)
     cli.console.print()
+
+
+def _binary(name: str) -> str:
+    """Returns the path of a program of this installation."""
+    return _shown(Path(sys.executable).parent / name)
 
 
 def _shown(path: Path) -> str:

@@ -70,10 +70,12 @@ def test_the_demonstration_shows_what_it_promises(tmp_path: Path) -> None:
 
 
 def _check_hints(shown: str) -> None:
-    """Types the printed lines into a shell: start again, three calls, stop."""
+    """Types the printed lines into a shell: start again, three calls and one of before, stop."""
+    pasted = next(line.strip() for line in shown.splitlines() if line.endswith("CreateTuningRun"))
     lines = shown.partition("look further")[2].splitlines()
     commands = [line.strip() for line in lines if line.startswith("  ")]
     assert sum("grpcurl" in line for line in commands) == 3
+    commands.insert(-1, pasted)
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", "\n".join(commands)],
         cwd=ROOT,
@@ -84,6 +86,7 @@ def _check_hints(shown: str) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "models/digits-cnn" in done.stdout
+    assert '"name": "tuningRuns/' in done.stdout
     assert "RUN_STATE_SUCCEEDED" in done.stdout
 
 
