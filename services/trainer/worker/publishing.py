@@ -1,9 +1,7 @@
 """Publishes commits to the object store as checkpoints, beside the training."""
 
-import contextlib
 import logging
 import mmap
-import os
 import threading
 import time
 from collections import deque
@@ -25,7 +23,6 @@ COST_SHARE = 0.02
 FIRST_SECONDS, MOST_SECONDS = 30.0, 900.0
 """Least and most seconds between checkpoints, where nobody chose."""
 _REMEMBERED = 3
-_NICENESS = 19
 
 
 class CheckpointPace:
@@ -130,7 +127,6 @@ class CheckpointPublisher:
         self._published(agents_pb2.CheckpointPublished(commit=commit, key=key))
 
     def _run(self) -> None:
-        _give_way()
         while not self._ending.wait(self._pace.seconds):
             try:
                 self.publish()
@@ -138,12 +134,6 @@ class CheckpointPublisher:
                 continue
             except (AimassError, OSError, ValueError) as error:
                 _log.warning("checkpoint not published, trying again later: %s", error)
-
-
-def _give_way() -> None:
-    """Lets this thread, and those it starts, run in the pauses of the training."""
-    with contextlib.suppress(OSError):  # the checkpoints are no worse for it
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
 
 
 class _Chunks:
