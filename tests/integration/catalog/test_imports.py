@@ -249,7 +249,7 @@ async def test_deletion_is_safe(running: Catalog) -> None:
 async def test_cancel(running: Catalog) -> None:
     """A running import stops, its processes are gone, and no version is left."""
     dataset = fresh("cancel")
-    created = await running.create(csv(200_000), "t.csv", dataset)
+    created = await running.create(csv(1_500_000), "t.csv", dataset)
     await running.wait_for_stage(created.name, "reading")
     pids = await _processes(running, created.name)
     await running.datasets.CancelDatasetImport(
