@@ -52,11 +52,13 @@ def apply(
     for document in load_documents(file):
         if validate_only and document.referring is not None:
             raise CliError(
-                f"{document.place} refers to what others make; it cannot be checked before."
+                f"{document.place} refers to what others make; leave --validate-only out, or "
+                "give names that are there."
             )
         document.complete(made)
         applied = _apply_one(cli, document, detach=detach, validate_only=validate_only)
-        made[document.label] = applied
+        if document.label:
+            made[document.label] = applied
 
 
 def _apply_one(

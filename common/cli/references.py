@@ -78,7 +78,8 @@ def resolved(
         for field in path:
             value = getattr(value, field)
         if not value:
-            raise CliError(f"{place}: ${{{text}}}: {made[label].name} has none.")  # type: ignore[attr-defined]
+            name = getattr(made[label], _NAME)
+            raise CliError(f"{place}: ${{{text}}}: {name} has none (yet); see how it ended.")
         return str(value)
 
     found = _replaced(values, value_of)

@@ -10,7 +10,7 @@ import safetensors.torch
 import torch
 from google.protobuf import json_format
 
-from aimass.catalog.v1 import dataset_pb2
+from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.trainer.v1 import agents_pb2, trainer_pb2
 from common.models.store import read_part
 from services.trainer.domain.job import Job
@@ -76,15 +76,32 @@ class Worlds:
 
 
 def assert_the_world_does_not_matter(
-    worlds: Worlds, data: dataset_pb2.DatasetVersion, spec: dict[str, object]
-) -> None:
-    """Trains with one worker, and with three, one and two; checks that the weights are the same."""
+    worlds: Worlds,
+    data: dataset_pb2.DatasetVersion,
+    spec: dict[str, object],
+    kills: tuple[int, int] = (7, 17),
+    origin: model_pb2.ModelVersion | None = None,
+) -> dict[str, torch.Tensor]:
+    """Trains with one worker, and with three, one and two; checks that the weights are the same.
+
+    Args:
+        worlds: Where.
+        data: To train on.
+        spec: What to train.
+        kills: Steps at which the first two of the changing worlds are killed.
+        origin: Parent and teacher; none by default.
+
+    Returns:
+        The weights, by name.
+    """
     desk = worlds.desk
-    alone, changing = (desk.job(data, spec, run=run) for run in ("one", "more"))
+    alone, changing = (
+        desk.job(data, spec, run=run, parent=origin, teacher=origin) for run in ("one", "more")
+    )
     endings = worlds.run(
         worlds.world(alone, size=1),
-        worlds.world(changing, size=3, kill_at=7),
-        worlds.world(changing, size=1, kill_at=17),
+        worlds.world(changing, size=3, kill_at=kills[0]),
+        worlds.world(changing, size=1, kill_at=kills[1]),
         worlds.world(changing, size=2),
     )
     assert [ending.exit_codes for ending in endings] == [[0], [-9] * 3, [-9], [0, 0]]
@@ -94,3 +111,4 @@ def assert_the_world_does_not_matter(
     one, more = (safetensors.torch.load(read_part(each, "weights", desk.store)) for each in made)
     for name, each in one.items():
         torch.testing.assert_close(more[name], each, rtol=1e-2, atol=1e-4)
+    return one

@@ -2,11 +2,8 @@
 
 import numpy as np
 import pytest
-import safetensors.torch
-import torch
 
 from common.data.schema import TimeSeries
-from common.models.store import read_part
 from common.testing.datasets import text_array
 from tests.support.training import split_parts
 from tests.support.worlds import SPEC, Worlds, assert_the_world_does_not_matter, columns
@@ -55,20 +52,7 @@ def test_augmented_rows_survive_changes_of_the_world(worlds: Worlds) -> None:
         "augmentation": {"policies": [{"probability": 0.7, kind: {}} for kind in kinds]},
         "epochs": 4,
     }
-    alone, changing = (desk.job(data, spec, run=run) for run in ("one", "more"))
-    endings = worlds.run(
-        worlds.world(alone, size=1),
-        worlds.world(changing, size=3, kill_at=5),
-        worlds.world(changing, size=1, kill_at=11),
-        worlds.world(changing, size=2),
-    )
-    assert [ending.exit_codes for ending in endings] == [[0], [-9] * 3, [-9], [0, 0]]
-    assert "from step 0" not in str(endings[2].reports) + str(endings[3].reports)
-    np.testing.assert_allclose(worlds.history(changing), worlds.history(alone), rtol=2e-3)
-    made = [desk.package(each) for each in (alone, changing)]
-    one, more = (safetensors.torch.load(read_part(each, "weights", desk.store)) for each in made)
-    for name, each in one.items():
-        torch.testing.assert_close(more[name], each, rtol=1e-2, atol=1e-4)
+    assert_the_world_does_not_matter(worlds, data, spec, (5, 11))
 
 
 def test_several_labels_survive_changes_of_the_world(worlds: Worlds) -> None:

@@ -10,6 +10,7 @@ import os
 import secrets
 import socket
 import struct
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -24,7 +25,7 @@ _RANK = struct.Struct("<i")
 _CREDENTIALS = struct.Struct("iII")  # process, user, group
 
 
-class Meeting:
+class Meeting(ABC):
     """Shared memory, and a barrier by which all go through rank 0.
 
     The death of a worker closes its sockets: nobody waits for it.
@@ -43,13 +44,13 @@ class Meeting:
         self.memory = memory
         self._others = others
 
+    @abstractmethod
     def meet(self) -> None:
         """Returns when all workers are here.
 
         Raises:
             HorovodInternalError: One of them is gone.
         """
-        raise NotImplementedError
 
     def close(self) -> None:
         """Leaves: for the others, this worker is gone."""
