@@ -48,7 +48,7 @@ def without_detours(found: Iterable[Arrow]) -> set[Arrow]:
     direct: dict[str, set[str]] = {}
     for start, end in found:
         direct.setdefault(start, set()).add(end)
-    far = {room: _reached(room, direct, ()) for room in direct}
+    far = {room: _reached(room, direct, ()) for room in sorted(direct)}
     return {
         (start, end)
         for start, ends in direct.items()
@@ -61,7 +61,7 @@ def _reached(room: str, direct: dict[str, set[str]], way: tuple[str, ...]) -> se
     if room in way:
         raise ValueError(f"Rooms in a circle: {' -> '.join((*way, room))}.")
     nearest = direct.get(room, set())
-    further = (_reached(each, direct, (*way, room)) for each in nearest)
+    further = (_reached(each, direct, (*way, room)) for each in sorted(nearest))
     return nearest.union(*further)
 
 
