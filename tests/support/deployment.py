@@ -38,8 +38,8 @@ def containers(pod: Manifest) -> list[dict[str, Any]]:
 
 
 def documented_settings() -> set[str]:
-    """Returns the variables of the README's table, which another test holds complete and true."""
-    return set(_ROW.findall((ROOT / "README.md").read_text()))
+    """Returns the variables of SETTINGS.md, which another test holds complete and true."""
+    return set(_ROW.findall((ROOT / "SETTINGS.md").read_text()))
 
 
 def missing_modules(commands: Iterable[list[str]]) -> Iterator[str]:
