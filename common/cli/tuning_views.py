@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
 
+from aimass.trainer.v1 import trainer_pb2
 from aimass.tuner.v1 import tuner_pb2
 from common.cli import text
 from common.cli.context import make_table, print_trimmed
@@ -93,6 +94,8 @@ def _lines(summary: tuner_pb2.TuningSummary) -> Iterator[str]:
         yield f"floors: {_listed(summary.floor_scores.items())}"
     if summary.HasField("comparison"):
         yield comparison_line(summary.comparison)
+    if summary.HasField("outliers"):
+        yield _outliers(summary)
     yield _effort(summary)
     if summary.blend:
         yield f"blend: {summary.blend}"
@@ -115,6 +118,26 @@ def _score(score: tuner_pb2.Score) -> str:
     if not score.standard_error:
         return value
     return f"{value} ± {text.number(score.standard_error, digits=2)}"
+
+
+def _outliers(summary: tuner_pb2.TuningSummary) -> str:
+    """Returns what the marks of an outlier scan were worth, use by use."""
+    outcome = summary.outliers
+    told = [
+        f"{_use(each.use)} {text.number(each.difference, digits=2)} "
+        f"({text.number(each.lower_bound, digits=2)} to {text.number(each.upper_bound, digits=2)})"
+        for each in outcome.comparison.results
+        if each.use != trainer_pb2.OUTLIER_USE_KEEP
+    ]
+    gains = f"; gain in {summary.metric}: {', '.join(told)}" if told else "; nothing was compared"
+    kept = _use(outcome.adopted)
+    if outcome.adopted != trainer_pb2.OUTLIER_USE_KEEP:
+        kept += f", {100 * outcome.share:.0f} % of the model"
+    return f"outliers: {outcome.scan}, adopted {kept}{gains}"
+
+
+def _use(use: trainer_pb2.OutlierUse.ValueType) -> str:
+    return trainer_pb2.OutlierUse.Name(use).removeprefix("OUTLIER_USE_")
 
 
 def _effort(summary: tuner_pb2.TuningSummary) -> str:
@@ -147,8 +170,13 @@ def _candidate_row(candidate: tuner_pb2.Candidate) -> tuple[str, ...]:
         text.number(candidate.weight, digits=3) if candidate.weight else "",
         text.seconds(text.span(candidate.duration)),
         text.enum_word(origin, "CANDIDATE_ORIGIN_"),
-        text.cut(candidate.failure, _LONGEST_SENTENCE) or _settings(candidate),
+        text.cut(candidate.failure, _LONGEST_SENTENCE) or _told_settings(candidate),
     )
+
+
+def _told_settings(candidate: tuner_pb2.Candidate) -> str:
+    use = f"outliers {_use(candidate.outlier_use)}" if candidate.outlier_use else ""
+    return ", ".join(filter(None, (use, _settings(candidate))))
 
 
 def _settings(candidate: tuner_pb2.Candidate | tuner_pb2.PortfolioScore) -> str:

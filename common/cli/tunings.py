@@ -67,6 +67,9 @@ def tune(
     champion: Annotated[
         str, typer.Option(help="Model to compare with: models/iris@champion. Default: none.")
     ] = "",
+    outliers: Annotated[
+        str, typer.Option(help="Outlier scan whose marks are tried as weights. Default: none.")
+    ] = "",
     seed: Annotated[int | None, typer.Option(min=0, help="Of everything random.")] = None,
     horizon: Annotated[
         int | None, typer.Option(min=1, max=10_000, help="Forecast so many steps of series.")
@@ -107,6 +110,8 @@ def tune(
         continue_from=full_name(continue_from) if continue_from else "",
         portfolio=tuner_pb2.PortfolioUse.ValueType(choice("--portfolio", portfolio, USES)),
     )
+    if outliers:
+        spec.outliers.scan = outliers if "/" in outliers else f"outlierScans/{outliers}"
     if budget is not None:
         spec.budget.FromMilliseconds(round(budget * 1000))
     if horizon or time or series or known or season:

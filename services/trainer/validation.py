@@ -3,26 +3,24 @@
 import asyncio
 from collections.abc import Iterable
 
-import grpc
-
 from aimass.catalog.v1 import dataset_pb2, dataset_pb2_grpc, model_pb2, model_pb2_grpc
-from aimass.outlier.v1 import outlier_pb2, outlier_pb2_grpc
+from aimass.outlier.v1 import outlier_pb2_grpc
 from aimass.trainer.v1 import trainer_pb2
-from aimass.type.v1 import run_pb2
 from common import names
 from common.artifacts.blobs import artifact_key
 from common.artifacts.protocol import ObjectMissingError, ObjectStore
 from common.artifacts.reference import ArtifactReference
+from common.calls.scans import get_scan
 from common.data.messages import schema_from_proto
+from common.data.scans import Scan
 from common.data.schema import KnownDataset, SplitCounts
-from common.errors import FailedPreconditionError, InvalidFieldError, UnavailableError
+from common.errors import FailedPreconditionError, InvalidFieldError
 from common.models.store import read_preprocessing
 from common.networks import specification as networks
-from common.protobuf import enum_short_name, to_plain
 from services.trainer.domain.calibration import calibration
 from services.trainer.domain.estimate import Estimate, estimate
 from services.trainer.domain.origins import PARENT, TEACHER, TrainedNetwork
-from services.trainer.domain.outliers.resolution import Scan, resolve_outliers, unknown_scan
+from services.trainer.domain.outliers.resolution import resolve_outliers
 from services.trainer.domain.own_code import keep_files
 from services.trainer.domain.resolution import example_counts, resolve_against_data
 from services.trainer.domain.specification import (
@@ -32,8 +30,6 @@ from services.trainer.domain.specification import (
     read_specification,
     write_specification,
 )
-
-_AWAY = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
 
 
 class Validator:
@@ -166,31 +162,7 @@ class Validator:
     async def _scan(self, outliers: OutlierTreatment | None) -> Scan | None:
         if outliers is None:
             return None
-        name = names.OutlierScanName.from_name(outliers.scan, f"{FIELD}.outliers.scan").name
-        try:
-            found = await self._scans.GetOutlierScan(outlier_pb2.GetOutlierScanRequest(name=name))
-        except grpc.aio.AioRpcError as error:
-            raise _scan_error(error, outliers) from None
-        return _scan(found)
-
-
-def _scan(found: outlier_pb2.OutlierScan) -> Scan:
-    state = enum_short_name(run_pb2.RunState.DESCRIPTOR, found.status.state)
-    scores = None
-    if found.HasField("scores"):
-        scores = ArtifactReference.model_validate(to_plain(found.scores))
-    return Scan(found.name, found.spec.dataset_version, state, scores)
-
-
-def _scan_error(error: grpc.aio.AioRpcError, outliers: OutlierTreatment) -> Exception:
-    if error.code() is grpc.StatusCode.NOT_FOUND:
-        return unknown_scan(outliers)
-    if error.code() in _AWAY:
-        return UnavailableError(
-            f"The outlier service, which knows {outliers.scan}, cannot be reached now; try again, "
-            "or train without `outliers`."
-        )
-    return error
+        return await get_scan(self._scans, outliers.scan, f"{FIELD}.outliers.scan")
 
 
 def _estimate_message(needs: Estimate) -> trainer_pb2.Estimate:

@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 from aimass.catalog.v1 import dataset_pb2_grpc, model_pb2_grpc
+from aimass.outlier.v1 import outlier_pb2_grpc
 from aimass.tuner.v1 import tuner_pb2_grpc
 from common.artifacts.opening import open_store
 from common.artifacts.settings import StoreSettings
@@ -60,7 +61,8 @@ async def tuner_app() -> AsyncIterator[Sequence[Service]]:
     ):
         champions = Champions(model_pb2_grpc.ModelServiceStub(catalog), store, records)
         datasets = dataset_pb2_grpc.DatasetServiceStub(catalog)
-        validator = Validator(datasets, champions, runs.get)
+        scans = outlier_pb2_grpc.OutlierServiceStub(outlier)
+        validator = Validator(datasets, scans, champions, runs.get)
         servicer = TunerServicer(runs, validator, CandidatePages(store), OwnPortfolio(store))
         seconds = settings.tuner_policy_seconds
         async with hosted_policies(catalog, outlier, records, runs, validator, seconds) as policies:

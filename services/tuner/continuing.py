@@ -17,7 +17,7 @@ from services.tuner.kind import TUNING_RUNS
 _FIELD = "continue_from"
 _SAME = (
     *("dataset_version", "targets", "kind", "metric", "costs", "left_out"),
-    *("weight_column", "group_column", "seed", "forecast"),
+    *("weight_column", "group_column", "seed", "forecast", "outliers"),
 )
 """What trials depend on: where these are equal, nothing has to be fitted again."""
 

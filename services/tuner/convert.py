@@ -1,8 +1,10 @@
 """Between messages and the domain."""
 
+from aimass.trainer.v1 import trainer_pb2
 from aimass.tuner.v1 import tuner_pb2
-from common.protobuf import enum_number, from_plain, resolve
+from common.protobuf import enum_number, enum_short_name, from_plain, resolve
 from common.scoring.kinds import ProblemKind
+from common.scoring.outlier_uses import BASELINE, USES, Use
 from services.tuner.domain.estimate import Estimate
 from services.tuner.domain.names import FAMILY_KINDS, TRAINED_KINDS
 from services.tuner.domain.portfolio.known_set import KnownScore, KnownSet
@@ -52,6 +54,17 @@ def families_to_proto() -> tuner_pb2.ListFamiliesResponse:
 def kind_to_proto(kind: ProblemKind) -> tuner_pb2.ProblemKind.ValueType:
     """Returns the number of a kind of problem."""
     return tuner_pb2.ProblemKind.ValueType(enum_number(_KIND, kind))
+
+
+def use_to_proto(use: Use) -> trainer_pb2.OutlierUse.ValueType:
+    """Returns the number of a use of an outlier scan's marks."""
+    return trainer_pb2.OutlierUse.ValueType(enum_number(trainer_pb2.OutlierUse.DESCRIPTOR, use))
+
+
+def use_from_proto(use: trainer_pb2.OutlierUse.ValueType) -> Use:
+    """Returns the use of an outlier scan's marks that a training run names, or names none."""
+    short = enum_short_name(trainer_pb2.OutlierUse.DESCRIPTOR, use)
+    return next((each for each in USES if each == short), BASELINE)
 
 
 def settings_to_proto(settings: Configuration) -> dict[str, tuner_pb2.Setting]:

@@ -89,11 +89,16 @@ class _Tuning:
         history = memory.history(self._budget.spent)
         settings = self._settings(loaded)
         result = self._searched(loaded, settings, memory, history, warnings)
-        result = replace(result, contest=contest)
+        result = replace(result, contest=contest, scan=self._scan)
         history.end()
         found = self._published(result)
         remember(owner.store, owner.name, result)
         self._succeed(found)
+
+    @property
+    def _scan(self) -> str:
+        outliers = self._specification.outliers
+        return "" if outliers is None else outliers.scan
 
     def _succeed(self, found: tuner_pb2.TuningRun) -> None:
         try:
@@ -151,7 +156,7 @@ class _Tuning:
         trials.mkdir()
         try:
             arm = trainings(self._owner, self._specification, loaded, settings)
-            with arm as trained, memory.kept(reporter.watch) as watch:
+            with arm as trained, memory.kept(trained.heard(reporter.watch)) as watch:
                 own, stop = trained.search_settings(), reporter.is_stopped
                 tuned = tune(problem, own, trials, watch, stop, memory.earlier)
                 trained.wait(stop)
@@ -224,7 +229,8 @@ class _Tuning:
         parts = (tuned.library, tuned.metric, tuned.ensemble, tuned.joined)
         found = self._publication.listed(*parts)
         found.summary.CopyFrom(summary_of(result))
-        found.status.lineage.inputs.extend(sources_of(tuned.joined))
+        sources = [*filter(None, (self._scan,)), *sources_of(tuned.joined)]
+        found.status.lineage.inputs.extend(sources)
         self._publication.add_page(found, self._page(result, found.summary))
         return found
 
@@ -237,12 +243,14 @@ class _Tuning:
             lineage=[
                 ("Search", self._owner.name),
                 ("Data", self._specification.dataset_version),
+                *([("Outlier scan", self._scan)] if self._scan else []),
                 ("Model", self._specification.model),
             ],
             notices=[Notice(Severity.WARNING, _ODD, each, "") for each in result.warnings],
             note=result.note,
             test_score=summary.test_score.value if summary.HasField("test_score") else None,
             comparison=summary.comparison if summary.HasField("comparison") else None,
+            outliers=summary.outliers if summary.HasField("outliers") else None,
         )
         try:
             return tuning_page(result.tuned, result.history, result.tuned.problem, facts)

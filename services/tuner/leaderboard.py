@@ -8,12 +8,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from aimass.trainer.v1 import trainer_pb2
 from aimass.tuner.v1 import tuner_pb2
+from common.protobuf import enum_short_name
 from common.scoring.metric import Metric
-from services.tuner.convert import settings_to_proto
+from common.scoring.outlier_uses import BASELINE
+from services.tuner.convert import settings_to_proto, use_to_proto
 from services.tuner.domain.search.library import (
     CONTINUED,
     FLOOR,
+    OUTLIERS,
     PORTFOLIO,
     REPEATED,
     STACKING,
@@ -29,6 +33,7 @@ _ORIGINS = {
     CONTINUED: tuner_pb2.CANDIDATE_ORIGIN_CONTINUED,
     STACKING: tuner_pb2.CANDIDATE_ORIGIN_STACKING,
     REPEATED: tuner_pb2.CANDIDATE_ORIGIN_REPEATED,
+    OUTLIERS: tuner_pb2.CANDIDATE_ORIGIN_OUTLIERS,
 }
 _COLUMNS = pa.schema(
     {
@@ -45,6 +50,7 @@ _COLUMNS = pa.schema(
         "failure": pa.string(),
         "bases": pa.list_(pa.int32()),
         "lesson": pa.string(),
+        "outlier_use": pa.string(),
     }
 )
 
@@ -98,6 +104,8 @@ def _candidate(entry: Entry, metric: Metric, weight: float) -> tuner_pb2.Candida
     )
     if entry.candidate.bases:
         made.lesson = tuner_pb2.Lesson.Value(f"LESSON_{entry.candidate.lesson.upper()}")
+    if entry.candidate.use != BASELINE:
+        made.outlier_use = use_to_proto(entry.candidate.use)
     if entry.folds:
         made.score = metric.shown(_loss(entry))
     seconds = sum(each.fit_seconds + each.predict_seconds for each in trials)
@@ -136,5 +144,8 @@ def _row(candidate: tuner_pb2.Candidate) -> dict[str, object]:
         "bases": list(candidate.bases),
         "lesson": tuner_pb2.Lesson.Name(candidate.lesson).removeprefix("LESSON_").lower()
         if candidate.lesson
+        else None,
+        "outlier_use": enum_short_name(trainer_pb2.OutlierUse.DESCRIPTOR, candidate.outlier_use)
+        if candidate.outlier_use
         else None,
     }

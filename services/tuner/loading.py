@@ -1,6 +1,6 @@
 """From a search in the store to what is to be learned: rows of a data set version."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -9,8 +9,9 @@ import numpy.typing as npt
 from aimass.catalog.v1 import dataset_pb2
 from common.artifacts import ObjectStore
 from common.data.messages import schema_from_proto
-from common.data.reader import ColumnBatch, stream_columns
+from common.data.reader import stream_columns
 from common.data.rows import RawRows, concatenated
+from common.data.scan_scores import read_scores
 from common.data.schema import LABEL_TYPES, Column, ColumnType, Part, Schema, Task
 from common.errors import FailedPreconditionError, InvalidFieldError
 from services.tuner.domain.problem import Positions, Problem
@@ -19,8 +20,8 @@ from services.tuner.domain.specification import TuningSpecification
 
 LEAST_ROWS = 10
 
-_PART = ""
-"""Name of the part of the split among the columns, which all have a longer one."""
+_PLACE = ""
+"""Name among the columns, which all have a longer one, of part of the split and row number."""
 
 _NO_TIME = np.iinfo(np.int64).min
 
@@ -77,8 +78,10 @@ def load_problem(
     _check_features(problem)
     _check_weights(problem, weights)
     _check_groups(problem, groups)
+    part, number = learned.columns[_PLACE].T
+    problem = _with_marks(problem, number, specification, version, store)
     test = more_rows(problem, tested, schema, weights) if tested.count else None
-    validation = np.flatnonzero(learned.columns[_PART] == Part.VALIDATION)
+    validation = np.flatnonzero(part == Part.VALIDATION)
     known_test = test if test is not None and test.row_count else None
     return Loaded(problem, known_test, dropped, validation)
 
@@ -104,19 +107,32 @@ def _read(
     labels = {each.name: each.labels for each in columns if each.labels}
     learned: list[RawRows] = []
     tested: list[RawRows] = []
+    first = 0
     for batch in stream_columns(version, store, [each.name for each in columns]):
         check()
-        learned.append(_some(batch, labels, batch.parts != Part.TEST))
-        tested.append(_some(batch, labels, batch.parts == Part.TEST))
+        place = np.column_stack([batch.parts, first + np.arange(len(batch.parts))])
+        first += len(batch.parts)
+        rows = RawRows({**batch.columns, _PLACE: place}, labels)
+        learned.append(rows.take(batch.parts != Part.TEST))
+        tested.append(rows.take(batch.parts == Part.TEST))
     if not learned:
         raise _unfit(f"{version.name} has no rows")
     return concatenated(learned), concatenated(tested)
 
 
-def _some(
-    batch: ColumnBatch, labels: Mapping[str, Sequence[str]], chosen: npt.NDArray[np.bool_]
-) -> RawRows:
-    return RawRows({**batch.columns, _PART: batch.parts}, labels).take(chosen)
+def _with_marks(
+    problem: Problem,
+    numbers: Positions,
+    specification: TuningSpecification,
+    version: dataset_pb2.DatasetVersion,
+    store: ObjectStore,
+) -> Problem:
+    """Returns the problem with what a scan says of its rows; these have numbers in the data."""
+    outliers = specification.outliers
+    if outliers is None or outliers.scores is None:
+        return problem
+    marks = read_scores(outliers.scores, version.row_count, store)
+    return replace(problem, marks=marks.take(numbers))
 
 
 def with_truth(raw: RawRows, schema: Schema) -> RawRows:

@@ -9,7 +9,9 @@ from common.scoring.metric import Metric
 from services.tuner.budget import Budget
 from services.tuner.domain.history import History
 from services.tuner.domain.search.library import Library
+from services.tuner.domain.search.marks import MarksProof
 from services.tuner.domain.trials.trial import TrialResult
+from services.tuner.outliers import proof_words
 
 MOST_SHARE = 0.99
 """Most of the progress before the end."""
@@ -48,6 +50,7 @@ class Reporter:
         self._message = "the trials' process starts"
         self._told = -_METRICS_SECONDS
         self._publishing = 0.0
+        self._told_proof: MarksProof | None = None
 
     def is_stopped(self) -> bool:
         """Whether the run was cancelled, or what is found takes the time left to be published.
@@ -65,6 +68,7 @@ class Reporter:
         self._history.watch(library, result)
         if result.failure is not None:
             self._tell_failure(result)
+        self._tell_proof(library)
         best = library.best
         if best is None:
             return
@@ -89,6 +93,11 @@ class Reporter:
         """Returns how many trials failed, for a sentence."""
         told = ", ".join(f"{count} {name}" for name, count in self._failures.items())
         return f" ({told.replace('_', ' ')})" if told else ""
+
+    def _tell_proof(self, library: Library) -> None:
+        if library.proof != self._told_proof:
+            self._told_proof = library.proof
+            self._owner.log(proof_words(library, self._metric), source="outliers")
 
     def _tell_failure(self, result: TrialResult) -> None:
         candidate, failure = result.task.candidate, str(result.failure)

@@ -57,7 +57,7 @@ class TunerServicer(tuner_pb2_grpc.TunerServiceServicer):
             run_id=request.tuning_run_id,
             request=identity,
             validate_only=request.validate_only,
-            references=list(filter(None, (run.spec.dataset_version, run.spec.continue_from))),
+            references=_references(run.spec),
             field="tuning_run_id",
         )
 
@@ -120,3 +120,8 @@ class TunerServicer(tuner_pb2_grpc.TunerServiceServicer):
     ) -> tuner_pb2.ListPortfolioResponse:
         """Returns a page of what is known of other data."""
         return await asyncio.to_thread(self._portfolio.page, request)
+
+
+def _references(spec: tuner_pb2.TuningSpec) -> list[str]:
+    """Returns what must stay as long as a search does."""
+    return list(filter(None, (spec.dataset_version, spec.continue_from, spec.outliers.scan)))

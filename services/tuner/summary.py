@@ -19,6 +19,7 @@ from services.tuner.domain.problem import Outputs, Problem, ProblemKind
 from services.tuner.domain.search.library import FLOOR, Entry
 from services.tuner.domain.search.tuning import Settings, Tuned
 from services.tuner.loading import Loaded
+from services.tuner.outliers import outcome_of
 from services.tuner.trainings.listing import add_guests
 
 _MEANS = {
@@ -42,6 +43,7 @@ class Result:
         warnings: What is odd about the data.
         note: Why it ended before its time, a sentence; empty where it did not.
         contest: What the champion says of the test rows; None where none was named.
+        scan: The outlier scan whose marks were tried; empty for none.
     """
 
     loaded: Loaded
@@ -51,6 +53,7 @@ class Result:
     warnings: Sequence[str]
     note: str
     contest: Contest | None = None
+    scan: str = ""
 
 
 def summary_of(result: Result) -> tuner_pb2.TuningSummary:
@@ -76,6 +79,9 @@ def summary_of(result: Result) -> tuner_pb2.TuningSummary:
         blend=_blend(tuned.ensemble),
     )
     add_guests(summary, tuned)
+    if result.scan:
+        summary.outliers.CopyFrom(outcome_of(result.scan, tuned, result.loaded.problem))
+        summary.verdict += f" {summary.outliers.verdict}"
     if result.loaded.test is not None:
         _add_tests(summary, result, result.loaded.test)
     summary.first_model_after.FromNanoseconds(round(result.history.first_model * 1e9))

@@ -3,8 +3,11 @@
 from collections.abc import Awaitable, Callable
 
 from aimass.catalog.v1 import dataset_pb2, dataset_pb2_grpc
+from aimass.outlier.v1 import outlier_pb2_grpc
 from aimass.tuner.v1 import tuner_pb2
+from common.calls.scans import get_scan
 from common.data.messages import schema_from_proto
+from common.data.scans import Scan
 from common.data.schema import SplitCounts
 from common.errors import InvalidFieldError, NotFoundError
 from common.names import DatasetVersionName, ModelName
@@ -16,16 +19,18 @@ from services.tuner.convert import (
     specification_to_proto,
 )
 from services.tuner.domain.resolution.data import TuningData
+from services.tuner.domain.resolution.outliers import SCAN_FIELD
 from services.tuner.domain.resolution.resolution import resolve_against_data
 from services.tuner.domain.specification import FIELD, TuningSpecification
 from services.tuner.splits import temporal_column
 
 
 class Validator:
-    """Resolves specifications with what the catalog knows.
+    """Resolves specifications with what the catalog and the outlier service know.
 
     Args:
         datasets: Stub of the catalog's data sets.
+        scans: Stub of the outlier service.
         champions: Knows the models that searches are compared with.
         find: Returns a search; raises `NotFoundError`.
     """
@@ -33,10 +38,12 @@ class Validator:
     def __init__(
         self,
         datasets: "dataset_pb2_grpc.DatasetServiceAsyncStub",
+        scans: "outlier_pb2_grpc.OutlierServiceAsyncStub",
         champions: Champions,
         find: Callable[[str], Awaitable[tuner_pb2.TuningRun]],
     ) -> None:
         self._datasets = datasets
+        self._scans = scans
         self._champions = champions
         self._find = find
 
@@ -45,6 +52,7 @@ class Validator:
 
         Raises:
             InvalidInputError: Names every field that is wrong, and the cure.
+            UnavailableError: The outlier service is away, and the specification names a scan.
             NotFoundError: The data set version does not exist.
         """
         specification = specification_from_proto(spec)
@@ -55,7 +63,8 @@ class Validator:
         if specification.champion:
             version_name(specification.champion)
         data = await self._data(specification.dataset_version)
-        resolved = resolve_against_data(specification, data)
+        scan = await self._scan(specification)
+        resolved = resolve_against_data(specification, data, scan)
         await self._check_continued(resolved.specification)
         spec = specification_to_proto(resolved.specification)
         spec.champion = await self._champions.resolved(resolved.specification, data)
@@ -73,6 +82,11 @@ class Validator:
         except NotFoundError:
             raise unknown(name) from None
         check_continued(specification, run)
+
+    async def _scan(self, specification: TuningSpecification) -> Scan | None:
+        if specification.outliers is None:
+            return None
+        return await get_scan(self._scans, specification.outliers.scan, SCAN_FIELD)
 
     async def _data(self, name: str) -> TuningData:
         field = f"{FIELD}.dataset_version"

@@ -20,6 +20,7 @@ from common.artifacts.protocol import ObjectStore
 from common.artifacts.reference import ArtifactReference
 from common.data.cache import HostCache
 from common.data.messages import schema_from_proto
+from common.data.scans import Scan
 from common.data.schema import KnownDataset, SplitCounts, Task, TimeSeries
 from common.data.shards import PARQUET_MEDIA_TYPE
 from common.models.store import read_preprocessing
@@ -28,7 +29,7 @@ from common.protobuf import from_plain, to_plain
 from common.testing.datasets import store_dataset
 from services.trainer.domain.job import Job
 from services.trainer.domain.origins import TrainedNetwork
-from services.trainer.domain.outliers.resolution import Scan, resolve_outliers
+from services.trainer.domain.outliers.resolution import resolve_outliers
 from services.trainer.domain.preparation import prepare
 from services.trainer.domain.resolution import resolve_against_data
 from services.trainer.domain.specification import (

@@ -7,9 +7,10 @@ from common.data.schema import SplitCounts
 from common.networks.cost import network_cost
 from common.networks.kinds.costs import NOTHING, NetworkCost
 from common.networks.specification import NetworkSpecification
+from common.scoring.outlier_uses import USES
 from services.trainer.domain.augmentation.cost import augmentation_seconds
 from services.trainer.domain.precision import processor_precision
-from services.trainer.domain.specification import USES, TrainingSpecification
+from services.trainer.domain.specification import TrainingSpecification
 
 
 @dataclass(frozen=True)

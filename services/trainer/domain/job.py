@@ -7,7 +7,8 @@ from aimass.catalog.v1 import dataset_pb2, model_pb2
 from common.artifacts.protocol import ObjectStore
 from common.models.preprocessing import Preprocessing
 from common.networks.specification import Specification
-from services.trainer.domain.specification import TrainingSpecification, Use
+from common.scoring.outlier_uses import Use
+from services.trainer.domain.specification import TrainingSpecification
 
 FILE_NAME = "job.json"
 

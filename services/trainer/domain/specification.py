@@ -14,6 +14,7 @@ from common.errors import FieldViolation, InvalidFieldError, InvalidInputError
 from common.models.preprocessing import Task
 from common.networks.specification import NetworkSpecification, Specification
 from common.protobuf import from_plain, resolve
+from common.scoring.outlier_uses import Use
 from services.trainer.domain.augmentation.specification import Augmentation, augmentation_problems
 from services.trainer.domain.communication import Communication, communication_problems
 from services.trainer.domain.forecasts.specification import Forecast
@@ -35,8 +36,6 @@ Monitor = Literal["loss", "accuracy", "none", "objective", "balanced_accuracy", 
 LARGER_IS_BETTER: frozenset[Monitor | None] = frozenset({"accuracy", "balanced_accuracy"})
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
 Priority = Literal["low", "normal", "high"]
-Use = Literal["keep", "drop", "down_weight"]
-USES: tuple[Use, ...] = ("keep", "drop", "down_weight")
 
 
 class WorkerRange(Specification):

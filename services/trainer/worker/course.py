@@ -20,16 +20,14 @@ from common.data.schema import Part
 from common.data.storage import Values
 from common.errors import InvalidFieldError
 from common.models.preprocessing import TextColumns
+from common.scoring.outlier_uses import USES, Comparison, Use, compare
 from services.trainer.domain.estimate import steps_per_trial, trial_count
 from services.trainer.domain.job import Job
-from services.trainer.domain.outliers.comparison import Comparison, compare
 from services.trainer.domain.outliers.marks import NO_FOLD, Marks, RowChoice, Rows
 from services.trainer.domain.specification import (
     FIELD,
     LARGER_IS_BETTER,
-    USES,
     TrainingSpecification,
-    Use,
 )
 from services.trainer.worker.data import Examples, TrainingRows
 from services.trainer.worker.series import SeriesWindows

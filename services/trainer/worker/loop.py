@@ -7,8 +7,8 @@ from typing import Protocol
 
 from aimass.trainer.v1 import agents_pb2
 from aimass.type.v1 import event_pb2
+from common.scoring.outlier_uses import Comparison
 from services.trainer.domain.objective import Objective
-from services.trainer.domain.outliers.comparison import Comparison
 from services.trainer.domain.schedule import Schedule
 from services.trainer.domain.specification import LARGER_IS_BETTER, TrainingSpecification
 from services.trainer.worker.committing import Committer

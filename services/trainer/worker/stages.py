@@ -10,8 +10,8 @@ import torch
 from aimass.trainer.v1 import agents_pb2
 from aimass.type.v1 import event_pb2
 from common.artifacts.protocol import ObjectStore
+from common.scoring.outlier_uses import Comparison
 from services.trainer.domain.objective import Objective, make_objectives
-from services.trainer.domain.outliers.comparison import Comparison
 from services.trainer.worker.arithmetic import CPU, Arithmetic, choose_precision
 from services.trainer.worker.committing import Committer
 from services.trainer.worker.course import Course, Stage

@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from common.data.marks import RowMarks
 from common.data.schema import Column, ColumnType
 from common.scoring.arrays import Outputs, Positions, Truth
 from common.scoring.kinds import ProblemKind
@@ -32,6 +33,7 @@ class Problem:
         groups: Rows with the same number stay on one side of every fold, int64 [rows]; None where
             each row is a group.
         level: Of a regression, the quantile that is wanted; None for the mean.
+        marks: What an outlier scan says of the rows; None where none was asked for.
     """
 
     kind: ProblemKind
@@ -42,6 +44,7 @@ class Problem:
     weights: npt.NDArray[np.float64] | None = field(default=None)
     groups: Positions | None = field(default=None)
     level: float | None = None
+    marks: RowMarks | None = None
 
     @property
     def row_count(self) -> int:
@@ -67,6 +70,7 @@ class Problem:
             truth=self.truth[rows],
             weights=None if self.weights is None else self.weights[rows],
             groups=None if self.groups is None else self.groups[rows],
+            marks=None if self.marks is None else self.marks.take(rows),
         )
 
     def with_columns(self, names: Sequence[str]) -> "Problem":

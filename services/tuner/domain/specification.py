@@ -7,6 +7,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
+from common.artifacts.reference import ArtifactReference
 from common.scoring.kinds import ProblemKind
 from services.tuner.domain.portfolio.use import PortfolioUse
 
@@ -61,6 +62,13 @@ class ForecastSpecification(_Specification):
     known_columns: tuple[Name, ...] = Field((), max_length=_MOST_COLUMNS)
 
 
+class OutlierMarks(_Specification):
+    """An `OutlierMarks`."""
+
+    scan: Name = ""
+    scores: ArtifactReference | None = None
+
+
 class TuningSpecification(_Specification):
     """A `TuningSpec`; None or empty where the default depends on the data."""
 
@@ -84,6 +92,7 @@ class TuningSpecification(_Specification):
     continue_from: Name = ""
     forecast: ForecastSpecification | None = None
     portfolio: PortfolioUse = PortfolioUse.ALL
+    outliers: OutlierMarks | None = None
 
     @field_validator("costs")
     @classmethod

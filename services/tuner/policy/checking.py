@@ -66,6 +66,12 @@ class PolicyCheck:
                 raise InvalidFieldError(
                     f"{_SPEC}.{name}", "must be left out: the policy sets it for each search."
                 )
+        if given.HasField("outliers"):
+            raise InvalidFieldError(
+                f"{_SPEC}.outliers",
+                "must be left out: a scan is of one version of the data, and a policy searches in "
+                "each new one.",
+            )
         spec = tuner_pb2.TuningSpec()
         spec.CopyFrom(given)
         spec.model = spec.model or ModelName(dataset.id).name

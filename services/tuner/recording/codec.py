@@ -100,6 +100,7 @@ def _result(plain: Plain, outputs: npt.NDArray[Any] | None) -> TrialResult:
     task, failure = dict(told.pop("task")), told.pop("failure")
     task["candidate"] = _candidate(task["candidate"])
     told["outputs"] = outputs
+    told["block_losses"] = tuple(told.get("block_losses", ()))
     told["failure"] = failure and TrialFailure(failure)
     return TrialResult(task=TrialTask(**task), **told)
 

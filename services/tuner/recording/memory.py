@@ -106,7 +106,9 @@ def _found(owner: Owner, run: tuner_pb2.TuningRun) -> Sequence[tuple[str, Config
     """Returns the best candidates of a search, those of its model before all."""
     content = b"".join(read_artifact(owner.store, run.candidates))
     listed = tuner_pb2.ListCandidatesResponse.FromString(content).candidates
-    tried = [each for each in listed if each.HasField("score") and not each.bases]
+    tried = [
+        each for each in listed if each.HasField("score") and not (each.bases or each.outlier_use)
+    ]
     order = sorted(tried, key=lambda each: -each.weight)
     return [(each.family, _configuration(each)) for each in order[:_MOST_FIRST]]
 

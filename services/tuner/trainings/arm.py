@@ -21,6 +21,8 @@ from common.calls.trainings import (
 )
 from common.errors import AimassError
 from common.runs.owner import RunOwner
+from common.scoring.outlier_uses import BASELINE, Use
+from services.tuner.convert import use_from_proto, use_to_proto
 from services.tuner.domain.problem import Problem
 from services.tuner.trainings.opening import Network, opened
 from services.tuner.trainings.pacing import LEAST_SECONDS, affordable, training_seconds
@@ -43,6 +45,7 @@ class Trained:
         network: Its estimator.
         model_version: Where it is in the catalog.
         seconds: What it took.
+        use: What it made of the marks of an outlier scan.
     """
 
     plan: NetworkPlan
@@ -50,6 +53,7 @@ class Trained:
     network: Network
     model_version: str
     seconds: float
+    use: Use = BASELINE
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,7 @@ class Lesson:
         seed: Of all chance.
         plans: What to train, the most promising first.
         end: When everything is to be done, on the monotonic clock.
+        scan: Outlier scan whose marks may become weights; empty for none.
     """
 
     owner: RunOwner[tuner_pb2.TuningRun]
@@ -81,6 +86,7 @@ class Lesson:
     seed: int
     plans: Sequence[NetworkPlan]
     end: float
+    scan: str = ""
 
 
 @dataclass
@@ -92,12 +98,14 @@ class Arm:
         trainer: Who trains.
         found: What was trained, in the order of becoming ready.
         warnings: What went wrong, one sentence each.
+        use: What those that begin now make of the scan's marks, as the search has proven it.
     """
 
     lesson: Lesson
     trainer: Trainer = field(default_factory=RemoteTrainer)
     found: list[Trained] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    use: Use = BASELINE
 
     def __post_init__(self) -> None:
         """Has not begun."""
@@ -193,7 +201,8 @@ class Arm:
         name = run.model_version
         version = ask_catalog(lambda catalog: catalog.model_version(name))
         network = opened(version, self.lesson.owner.store, self.lesson.problem)
-        self.found.append(Trained(plan, run.best_epoch, network, name, seconds))
+        use = use_from_proto(run.spec.outliers.use)
+        self.found.append(Trained(plan, run.best_epoch, network, name, seconds, use))
         told = ", ".join(f"{key} {value:.4g}" for key, value in sorted(run.metrics.items())[:4])
         words = f"{run.name}: {run.best_epoch} epochs of {plan.family}; {told}"
         self.lesson.owner.log(words, source="arm")
@@ -207,6 +216,9 @@ class Arm:
         spec.task = lesson.task
         spec.weight_column = lesson.weight_column
         spec.seed = lesson.seed
+        if lesson.scan and self.use != BASELINE:
+            spec.outliers.scan = lesson.scan
+            spec.outliers.use = use_to_proto(self.use)
         spec.workers.min = spec.workers.wanted = 1
         spec.workers.max = max(lesson.workers, 1)
         spec.workers.wait_timeout.FromSeconds(60)

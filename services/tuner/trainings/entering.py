@@ -10,6 +10,7 @@ from aimass.catalog.v1 import dataset_pb2
 from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import event_pb2
 from common.runs.owner import RunOwner
+from common.scoring.outlier_uses import BASELINE
 from services.tuner.domain.ensemble.joining import (
     Guest,
     guest_loss,
@@ -20,8 +21,12 @@ from services.tuner.domain.ensemble.joining import (
 from services.tuner.domain.ensemble.pool import Cost
 from services.tuner.domain.names import DEEP_IMAGE, TRAINED_KINDS
 from services.tuner.domain.problem import Positions, ProblemKind
+from services.tuner.domain.search.library import Library
+from services.tuner.domain.search.trial_loop import Watch
 from services.tuner.domain.search.tuning import Settings, Tuned
+from services.tuner.domain.space.configuration import Configuration
 from services.tuner.domain.specification import TuningSpecification
+from services.tuner.domain.trials.trial import TrialResult
 from services.tuner.loading import Loaded
 from services.tuner.trainings.arm import Arm, Lesson, Trained
 from services.tuner.trainings.opening import outputs_for
@@ -87,6 +92,20 @@ class Trainings:
         if self.arm is not None and self._learns_pictures:
             self.arm.wait(is_stopped)
 
+    def heard(self, watch: Watch) -> Watch:
+        """Returns a watch of the search by which networks hear what is proven of outliers' marks.
+
+        Args:
+            watch: Is told of each trial, too.
+        """
+
+        def told(library: Library, result: TrialResult) -> None:
+            if self.arm is not None:
+                self.arm.use = library.adopted
+            watch(library, result)
+
+        return told
+
     @property
     def _learns_pictures(self) -> bool:
         plans = () if self.arm is None else self.arm.lesson.plans
@@ -111,7 +130,7 @@ class Trainings:
         return Guest(
             number=number,
             family=trained.plan.family,
-            configuration={**trained.plan.settings, "epochs": trained.epochs},
+            configuration=_told_settings(trained),
             estimator=trained.network,
             outputs=outputs,
             seconds=trained.seconds,
@@ -119,6 +138,12 @@ class Trainings:
             loss=guest_loss(problem, tuned.metric, rows, outputs),
             source=trained.model_version,
         )
+
+
+def _told_settings(trained: Trained) -> Configuration:
+    """Returns what people see of a network."""
+    marks: Configuration = {} if trained.use == BASELINE else {"outliers": trained.use}
+    return {**trained.plan.settings, "epochs": trained.epochs, **marks}
 
 
 @contextmanager
@@ -170,4 +195,5 @@ def _lesson(
         seed=specification.seed,
         plans=plans,
         end=time.monotonic() + settings.seconds - end,
+        scan="" if specification.outliers is None else specification.outliers.scan,
     )

@@ -46,6 +46,13 @@ TUNING = text_format.Parse(
       row_count: 1200
       warnings: "The column id equals the target."
       blend: "arithmetic mean"
+      outliers {
+        scan: "outlierScans/s" adopted: OUTLIER_USE_DROP share: 0.375
+        comparison {
+          results { use: OUTLIER_USE_KEEP }
+          results { use: OUTLIER_USE_DROP difference: 0.02 lower_bound: 0.01 upper_bound: 0.03 }
+        }
+      }
     }
     report { uri: "s3://aimass/report.html" size_bytes: 4096 sha256: "a" }
     leaderboard { uri: "s3://aimass/leaderboard" size_bytes: 2048 sha256: "b" }
@@ -140,6 +147,13 @@ def test_a_cancelled_search_shows_the_best_so_far(cli: CliContext) -> None:
     assert shown_by(cli).startswith("CANCELLED after 42 s: models/iris/versions/1\nIt is clearly")
 
 
+def test_what_marks_were_worth_is_shown(cli: CliContext) -> None:
+    """The decision, its share of the model, and the gain with its interval."""
+    call(tunings.show, cli, "t1")
+    line = "outliers: outlierScans/s, adopted DROP, 38 % of the model; gain in log_loss: DROP 0.02"
+    assert f"{line} (0.01 to 0.03)" in " ".join(shown_by(cli).split())
+
+
 def test_a_search_that_failed_says_why(cli: CliContext, suite: MagicMock) -> None:
     """Whoever looks for what was found learns why nothing was."""
     status = run_pb2.RunStatus(state=run_pb2.RUN_STATE_FAILED)
@@ -167,6 +181,7 @@ def test_a_search_is_started_with_short_names(cli: CliContext, suite: MagicMock)
             left_out=["id"],
             portfolio="none",
             continue_from="t0",
+            outliers="iris-scan",
         )
     assert ended.value.exit_code == 0
     request = suite.tuning.CreateTuningRun.call_args.args[0]
@@ -176,6 +191,7 @@ def test_a_search_is_started_with_short_names(cli: CliContext, suite: MagicMock)
         targets: "species" kind: PROBLEM_KIND_MULTICLASS metric: "accuracy"
         budget { seconds: 7 nanos: 500000000 } concurrency: 2 families: "linear" left_out: "id"
         portfolio: PORTFOLIO_USE_NONE continue_from: "tuningRuns/t0"
+        outliers { scan: "outlierScans/iris-scan" }
         """,
         tuner_pb2.TuningSpec(),
     )

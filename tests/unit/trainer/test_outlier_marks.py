@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from common.data.marks import WEIGHT_FLOOR
 from services.trainer.domain.outliers.marks import (
     NO_FOLD,
-    WEIGHT_FLOOR,
     Marks,
     deal_folds,
     deal_groups,

@@ -7,11 +7,12 @@ import pytest
 
 from aimass.trainer.v1 import trainer_pb2
 from common.artifacts.reference import ArtifactReference
+from common.data.scans import Scan
 from common.data.schema import KnownDataset, SplitCounts
 from common.errors import InvalidInputError
 from common.protobuf import from_plain
 from services.trainer.domain.estimate import estimate
-from services.trainer.domain.outliers.resolution import Scan, resolve_outliers
+from services.trainer.domain.outliers.resolution import resolve_outliers
 from services.trainer.domain.resolution import resolve_against_data
 from services.trainer.domain.specification import (
     Distillation,

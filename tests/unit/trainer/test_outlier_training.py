@@ -10,11 +10,12 @@ import numpy.typing as npt
 import pytest
 
 from aimass.catalog.v1 import dataset_pb2
+from common.data.marks import WEIGHT_FLOOR
+from common.data.scans import Scan
 from common.data.schema import Task
 from common.errors import DataLossError, InvalidFieldError
 from services.trainer.domain.job import Job
-from services.trainer.domain.outliers.marks import WEIGHT_FLOOR, Marks
-from services.trainer.domain.outliers.resolution import Scan
+from services.trainer.domain.outliers.marks import Marks
 from services.trainer.worker.commits import read_commit
 from services.trainer.worker.course import Course, Stage
 from services.trainer.worker.data import Examples

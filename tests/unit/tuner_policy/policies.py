@@ -137,7 +137,7 @@ class Bench:
         stub: Any = self.catalog
         feedback: Any = self.outliers
         champions = Champions(stub, self.store, self.records)
-        self.validator = Validator(stub, champions, self.runs.get)
+        self.validator = Validator(stub, stub, champions, self.runs.get)
         self.lookout = Lookout(stub, stub, feedback)
         self.book = PolicyBook(self.records)
         self.actor = Actor(self.book, self.lookout, self.validator, self.runs, stub)

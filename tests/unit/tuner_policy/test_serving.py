@@ -78,6 +78,7 @@ async def test_a_policy_lives_from_its_creation_to_its_deletion(bench: Bench) ->
         ({"dataset": DATA, "triggers": {"drift": 0}}, "triggers.drift"),
         ({"dataset": DATA, "triggers": {"feedback_rows": 0}}, "triggers.feedback_rows"),
         ({"dataset": DATA, "spec": {"champion": "models/m@x"}}, "spec.champion"),
+        ({"dataset": DATA, "spec": {"outliers": {"scan": "outlierScans/s"}}}, "spec.outliers"),
         ({"dataset": DATA, "spec": {"families": ["forest"]}}, "spec.families[0]"),
     ],
 )

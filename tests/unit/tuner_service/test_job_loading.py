@@ -12,11 +12,13 @@ import pytest
 from aimass.catalog.v1 import dataset_pb2
 from common.artifacts.blobs import put_artifact
 from common.artifacts.memory import MemoryStore
+from common.artifacts.reference import ArtifactReference
 from common.data.messages import schema_to_proto
 from common.data.schema import Column, ColumnType, Schema, Task
-from common.errors import FailedPreconditionError
+from common.errors import DataLossError, FailedPreconditionError
+from common.protobuf import to_plain
 from common.scoring.kinds import ProblemKind
-from services.tuner.domain.specification import TuningSpecification
+from services.tuner.domain.specification import OutlierMarks, TuningSpecification
 from services.tuner.loading import Loaded, load_problem
 
 ROWS = 30
@@ -35,9 +37,11 @@ def columns() -> dict[str, Any]:
     }
 
 
-def loaded(columns: dict[str, Any], parts: Any = None, **more: Any) -> Loaded:
-    """Stores rows, of which the last six are for tests, and loads them."""
+def loaded(columns: dict[str, Any], parts: Any = None, marks: Any = None, **more: Any) -> Loaded:
+    """Stores rows, of which the last six are for tests, and what a scan says; loads them."""
     store = MemoryStore()
+    if marks is not None:
+        more["outliers"] = scan_of(store, marks)
     split = np.repeat([0, 1, 2], [20, 4, 6]).astype(np.int8) if parts is None else parts
     shard = dataset_pb2.Shard(row_count=ROWS)
     for part, values in ((shard.data, columns), (shard.split, {"split": split})):
@@ -61,6 +65,36 @@ def loaded(columns: dict[str, Any], parts: Any = None, **more: Any) -> Loaded:
     )
     specification = TuningSpecification(dataset_version=version.name, **more)
     return load_problem(specification, version, store, lambda: None)
+
+
+def scan_of(store: MemoryStore, probability: Any) -> OutlierMarks:
+    """Stores what a scan says of rows: those above one half are marked."""
+    buffer = io.BytesIO()
+    scores = {"marked": pa.array(probability > 0.5), "probability": pa.array(probability)}
+    pq.write_table(pa.table(scores), buffer)
+    stored = put_artifact(store, "scores.parquet", buffer.getvalue(), "application/octet-stream")
+    return OutlierMarks(
+        scan="outlierScans/s", scores=ArtifactReference.model_validate(to_plain(stored))
+    )
+
+
+def test_marks_stay_with_their_rows(columns: dict[str, Any]) -> None:
+    """Protects the weights: rows for tests, and those without a target, are left out before."""
+    columns["y"][3] = None
+    parts = np.arange(ROWS) % 3
+    probability = np.linspace(0, 1, ROWS, dtype=np.float32)
+    found = loaded(columns, parts.astype(np.int8), probability)
+    rows = [row for row in range(ROWS) if parts[row] < 2 and row != 3]
+    assert found.problem.marks is not None
+    assert found.problem.marks.probability.tolist() == probability[rows].tolist()
+    assert found.problem.features["a"].tolist() == columns["a"][rows].tolist()
+    assert found.test is not None and found.test.marks is None
+
+
+def test_scores_of_other_rows_are_refused(columns: dict[str, Any]) -> None:
+    """Protects from weights that belong to other rows."""
+    with pytest.raises(DataLossError, match="has 29 rows"):
+        loaded(columns, marks=np.zeros(ROWS - 1, np.float32))
 
 
 def test_test_rows_are_kept_apart(columns: dict[str, Any]) -> None:

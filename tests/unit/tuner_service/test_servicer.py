@@ -61,7 +61,7 @@ async def tuner(
     records.create(catalog.version)
     tails = Tails(TUNING_RUNS, store, records)
     runs = RunService(TUNING_RUNS, records, tails, kicks)
-    validator = Validator(stub, Champions(stub, store, records), runs.get)
+    validator = Validator(stub, stub, Champions(stub, store, records), runs.get)
     servicer = TunerServicer(runs, validator, CandidatePages(store), OwnPortfolio(store))
     service = Service(
         "aimass.tuner.v1.TunerService",

@@ -7,18 +7,15 @@ import numpy as np
 import numpy.typing as npt
 import safetensors.numpy
 
+from common.data.marks import Bools, Floats, RowMarks, weight_factors
 from common.data.schema import Part
 from common.data.split import Parts
-from services.trainer.domain.specification import Use
+from common.scoring.outlier_uses import Use
 
-WEIGHT_FLOOR = 0.05
-"""What the weight of a row is multiplied by at least, however likely it is an outlier."""
 NO_FOLD = -1
 
 Rows = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 Folds = npt.NDArray[np.int8]
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -35,6 +32,11 @@ class Marks:
     marked: Bools
     probability: Floats
     fold: Folds
+
+    @classmethod
+    def without_folds(cls, marks: RowMarks) -> "Marks":
+        """Returns what a scan says of each row, where no row is held out."""
+        return cls(marks.marked, marks.probability, np.full(len(marks.marked), NO_FOLD, np.int8))
 
     def to_bytes(self) -> bytes:
         """Returns the marks as a safetensors file."""
@@ -73,8 +75,7 @@ class Marks:
         held_out = np.flatnonzero(self.fold == fold) if fold != NO_FOLD else np.zeros(0, np.int64)
         factors = None
         if use == "down_weight":
-            factors = np.where(trains, np.maximum(1 - self.probability, WEIGHT_FLOOR), 1)
-            factors = factors.astype(np.float32)
+            factors = np.where(trains, weight_factors(self.probability), 1).astype(np.float32)
         return RowChoice(np.flatnonzero(trains), held_out, factors)
 
 

@@ -11,11 +11,13 @@ from aimass.catalog.v1 import dataset_pb2, model_pb2
 from common.artifacts.protocol import ObjectStore
 from common.data.messages import schema_from_proto
 from common.data.reader import stream_columns, stream_stored
+from common.data.scan_scores import read_scores
 from common.data.schema import Part
 from common.data.split import Parts
 from common.errors import InvalidFieldError
 from common.models.preprocessing import Preprocessing
 from common.models.store import read_preprocessing
+from common.scoring.outlier_uses import Use
 from services.trainer.domain.fitting import columns_needed, fit_selections
 from services.trainer.domain.job import Fits, JobOutliers
 from services.trainer.domain.outliers.marks import (
@@ -27,8 +29,7 @@ from services.trainer.domain.outliers.marks import (
     deal_groups,
 )
 from services.trainer.domain.outliers.resolution import LEAST_FOLD_ROWS, too_few_rows
-from services.trainer.domain.outliers.scores import read_scores
-from services.trainer.domain.specification import FIELD, TrainingSpecification, Use
+from services.trainer.domain.specification import FIELD, TrainingSpecification
 
 FILE_NAME = "marks.safetensors"
 _ONE_CLASS = "ONE_CLASS"
@@ -55,7 +56,8 @@ def prepare_outliers(
         DataLossError: The scores or a shard do not match their digest.
     """
     assert specification.outliers is not None and specification.outliers.scores is not None
-    marks = read_scores(specification.outliers.scores, version.row_count, store)
+    scores = read_scores(specification.outliers.scores, version.row_count, store)
+    marks = Marks.without_folds(scores)
     if specification.proof is not None:
         marks = _with_folds(marks, specification, version, store)
     key = prefix + FILE_NAME

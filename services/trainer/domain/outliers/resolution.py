@@ -3,40 +3,18 @@
 Needs neither scores nor data: it runs before a run is created.
 """
 
-from dataclasses import dataclass
-
-from common.artifacts.reference import ArtifactReference
+from common.data.scans import Scan, check_scan
 from common.data.schema import KnownDataset
 from common.errors import InvalidFieldError
 from services.trainer.domain.specification import (
     FIELD,
     OutlierProof,
-    OutlierTreatment,
     TrainingSpecification,
 )
 
 DEFAULT_USE = "down_weight"
 LEAST_FOLD_ROWS = 10
 MOST_DEFAULT_EPOCHS = 50
-_SUCCEEDED = "succeeded"
-_UNDER_WAY = frozenset({"pending", "running"})
-
-
-@dataclass(frozen=True)
-class Scan:
-    """An outlier scan.
-
-    Attributes:
-        name: Its resource name.
-        dataset_version: The data set version that it scanned, by number.
-        state: Its state, in lower case.
-        scores: Its scores; None where it has none.
-    """
-
-    name: str
-    dataset_version: str
-    state: str
-    scores: ArtifactReference | None
 
 
 def resolve_outliers(
@@ -58,7 +36,7 @@ def resolve_outliers(
     outliers = specification.outliers
     if outliers is None or scan is None:
         return specification
-    _check_scan(scan, data)
+    check_scan(scan, data.name, f"{FIELD}.outliers.scan")
     changes: dict[str, object] = {"scan": scan.name, "scores": scan.scores}
     if outliers.prove is None:
         changes["use"] = outliers.use or DEFAULT_USE
@@ -66,15 +44,6 @@ def resolve_outliers(
         changes["prove"] = _proof(outliers.prove, specification, data)
     resolved = outliers.model_copy(update=changes)
     return specification.model_copy(update={"outliers": resolved})
-
-
-def unknown_scan(outliers: OutlierTreatment) -> InvalidFieldError:
-    """Returns the error for a scan that does not exist."""
-    return _error(
-        "scan",
-        f"{outliers.scan} does not exist; list the scans with `aimass runs list`, or start one.",
-        "NO_SUCH_SCAN",
-    )
 
 
 def too_few_rows(why: str) -> InvalidFieldError:
@@ -85,26 +54,6 @@ def too_few_rows(why: str) -> InvalidFieldError:
 
 def _error(name: str, description: str, reason: str = "") -> InvalidFieldError:
     return InvalidFieldError(f"{FIELD}.outliers.{name}", description, reason=reason)
-
-
-def _check_scan(scan: Scan, data: KnownDataset) -> None:
-    if scan.state in _UNDER_WAY:
-        raise _error(
-            "scan", f"{scan.name} is {scan.state.upper()}; wait for its end.", "SCAN_NOT_ENDED"
-        )
-    if scan.state != _SUCCEEDED or scan.scores is None:
-        raise _error(
-            "scan",
-            f"{scan.name} is {scan.state.upper()} and has no scores; take one that SUCCEEDED.",
-            "SCAN_WITHOUT_SCORES",
-        )
-    if scan.dataset_version != data.name:
-        raise _error(
-            "scan",
-            f"{scan.name} is of {scan.dataset_version} and this run trains on {data.name}; take a "
-            "scan of that version, or train on the version that was scanned.",
-            "SCAN_OF_OTHER_DATA",
-        )
 
 
 def _proof(

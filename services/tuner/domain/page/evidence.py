@@ -38,6 +38,7 @@ class Facts:
         note: What else is to be said of the search, in sentences; may be empty.
         test_score: Of rows put aside from the start, as people know the metric; None for none.
         comparison: With the champion on these rows; None where there was none.
+        outliers: What the marks of an outlier scan were worth; None where there was none.
     """
 
     title: str
@@ -48,6 +49,7 @@ class Facts:
     note: str = ""
     test_score: float | None = None
     comparison: tuner_pb2.Comparison | None = None
+    outliers: tuner_pb2.OutlierOutcome | None = None
 
 
 @dataclass(frozen=True)

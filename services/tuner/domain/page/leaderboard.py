@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from common.reports.report import Cell, Part, Section, Table
 from common.reports.text import number
+from common.scoring.outlier_uses import BASELINE
 from services.tuner.domain.page.evidence import Evidence
 from services.tuner.domain.page.words import (
     changes_words,
@@ -12,6 +13,7 @@ from services.tuner.domain.page.words import (
     lesson_words,
     metric_words,
     origin_words,
+    use_words,
 )
 from services.tuner.domain.search.library import CONTINUED, Entry
 
@@ -31,9 +33,9 @@ def settings_words(evidence: Evidence, entry: Entry) -> str:
     candidate = entry.candidate
     space = evidence.spaces.get(candidate.family)
     told = changes_words(space, candidate.configuration) if space else "not known"
-    if not candidate.bases:
-        return told
-    return f"{told}; {lesson_words(candidate)}"
+    if candidate.bases:
+        told += f"; {lesson_words(candidate)}"
+    return told if candidate.use == BASELINE else f"{told}; {use_words(candidate)}"
 
 
 def _compared(evidence: Evidence) -> Part:
@@ -56,8 +58,8 @@ def _compared(evidence: Evidence) -> Part:
         "the rows that they did not learn from. Weight: share in the final model. Settings: "
         "those that differ from the default. Seconds: of fitting a fold and predicting it. MB: "
         "all fits. Origin: what anybody would try, what is known to do well, what the search "
-        "found, what learns from others, or what an earlier search found that this one goes on "
-        "from."
+        "found, what learns from others, what learns by the marks of an outlier scan, or what an "
+        "earlier search found that this one goes on from."
     )
     return Table(columns, rows, caption)
 

@@ -15,6 +15,7 @@ from services.tuner.domain.page.evidence import Evidence, Facts, gathered
 from services.tuner.domain.page.importance import importance
 from services.tuner.domain.page.leaderboard import leaderboard
 from services.tuner.domain.page.networks import networks
+from services.tuner.domain.page.outliers import outliers
 from services.tuner.domain.page.progress import progress
 from services.tuner.domain.page.values import residuals
 from services.tuner.domain.page.verdict import notices, tiles, verdict
@@ -41,6 +42,7 @@ def tuning_page(tuned: Tuned, history: History, problem: Problem, facts: Facts) 
         section("Score over time", lambda: Section("Score over time", progress(evidence))),
         section("What the model is made of", lambda: blend(evidence)),
         *networks(evidence),
+        *_outliers(evidence),
         section("How well it predicts", lambda: _predictions(evidence)),
         *_beside(evidence),
         section("Leaderboard", lambda: leaderboard(evidence)),
@@ -63,6 +65,13 @@ def _beside(evidence: Evidence) -> list[Section]:
     if comparison is None:
         return []
     return [section("Beside the champion", lambda: beside(evidence, comparison))]
+
+
+def _outliers(evidence: Evidence) -> list[Section]:
+    outcome = evidence.facts.outliers
+    if outcome is None:
+        return []
+    return [section("With the marks of an outlier scan", lambda: outliers(evidence, outcome))]
 
 
 def section(title: str, made: Callable[[], Section]) -> Section:

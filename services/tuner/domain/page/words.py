@@ -66,6 +66,7 @@ _ORIGINS: Mapping[str, str] = MappingProxyType(
         "stacking": "others",
         "continued": "earlier search",
         "repeated": "again",
+        "outliers": "outliers",
     }
 )
 
@@ -99,6 +100,12 @@ def lesson_words(candidate: Candidate) -> str:
     models = "model" if len(candidate.bases) == 1 else "models"
     numbers = ", ".join(str(each.number) for each in candidate.bases)
     return f"{_LESSONS[candidate.lesson]} the {models} {numbers}"
+
+
+def use_words(candidate: Candidate) -> str:
+    """Returns what a candidate makes of the marks of an outlier scan, beside its settings."""
+    words = "left out" if candidate.use == "drop" else "weigh less"
+    return f"rows {words} that an outlier scan marks"
 
 
 def origin_words(origin: str) -> str:

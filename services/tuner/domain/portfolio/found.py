@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from common.scoring.outlier_uses import BASELINE
 from services.tuner.domain.families.registry import FAMILIES
 from services.tuner.domain.portfolio.known_set import KnownScore, KnownSet
 from services.tuner.domain.portfolio.meta_features import meta_features
@@ -50,7 +51,11 @@ def known_set(source: str, problem: Problem, metric: str, library: Library) -> K
 
 def _compared(library: Library, folds: int) -> Iterable[tuple[Entry, float]]:
     """Returns candidates with so many folds, each with its regret on these."""
-    rivals = [each for each in library.reached(folds) if not each.candidate.bases]
+    rivals = [
+        each
+        for each in library.reached(folds)
+        if each.candidate.use == BASELINE and not each.candidate.bases
+    ]
     return zip(rivals, regrets([each.loss(folds) for each in rivals]), strict=True)
 
 

@@ -19,6 +19,7 @@ _NOT_FOR_FORECASTS = {
     "row_latency": "forecasts are made for a whole series at once",
     "model_bytes": "models keep the series that they go on from",
     "champion": "forecasts are not compared with other models",
+    "outliers": "an outlier is part of the windows around it",
 }
 
 

@@ -6,6 +6,7 @@ Needs the schema only, no data: it runs before a search is created.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from common.data.scans import Scan
 from common.data.schema import Column
 from common.names import DatasetVersionName, ModelName
 from common.scoring.kinds import ProblemKind
@@ -20,6 +21,7 @@ from services.tuner.domain.resolution.forecasts import (
 )
 from services.tuner.domain.resolution.goals import check_costs, resolved_families, resolved_metric
 from services.tuner.domain.resolution.networks import with_networks
+from services.tuner.domain.resolution.outliers import resolved_outliers
 from services.tuner.domain.resolution.targets import resolved_kind, resolved_targets
 from services.tuner.domain.specification import TuningSpecification
 
@@ -39,12 +41,15 @@ class Resolved:
     estimate: Estimate
 
 
-def resolve_against_data(specification: TuningSpecification, data: TuningData) -> Resolved:
+def resolve_against_data(
+    specification: TuningSpecification, data: TuningData, scan: Scan | None = None
+) -> Resolved:
     """Fills in every default that depends on the data and checks that all fits together.
 
     Args:
         specification: What the caller asked for.
         data: The data set version it names.
+        scan: The outlier scan it names; None where it names none.
 
     Raises:
         InvalidFieldError: Names the field and the cure.
@@ -71,6 +76,7 @@ def resolve_against_data(specification: TuningSpecification, data: TuningData) -
             "metric": resolved_metric(specification, kind),
             "families": resolved_families(specification, kind),
             "left_out": left_out_of(specification, data, targets),
+            "outliers": resolved_outliers(specification, data, scan),
         }
     )
     features = features_of(resolved, data, targets)

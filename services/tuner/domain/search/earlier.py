@@ -48,6 +48,7 @@ class Earlier:
         for each in self.entries:
             if each.candidate.family in families or each.origin == always:
                 library.entries[each.candidate.number] = each
+        library.prove()
 
 
 NOTHING_EARLIER = Earlier()

@@ -7,10 +7,12 @@ from functools import cached_property
 
 import numpy as np
 
+from common.scoring.outlier_uses import BASELINE, FEWEST_FOLDS, USES, Use
+from services.tuner.domain.search.marks import MarksProof, proof_of
 from services.tuner.domain.trials.trial import Candidate, Split, TrialFailure, TrialResult
 
 FLOOR, PORTFOLIO, SURROGATE, STACKING = "floor", "portfolio", "surrogate", "stacking"
-CONTINUED, REPEATED = "continued", "repeated"
+CONTINUED, REPEATED, OUTLIERS = "continued", "repeated", "outliers"
 """Where candidates come from."""
 
 _THINNED, _LEAST_ROWS = 0.25, 1_000
@@ -50,6 +52,13 @@ class Entry:
         spent = [each.fit_seconds + each.predict_seconds for each in self.results]
         return sum(spent) / len(spent) if spent else 0.0
 
+    @property
+    def losses(self) -> Sequence[float]:
+        """Of its folds; where these are very few, of blocks of the rows that they judge."""
+        if len(self.results) >= FEWEST_FOLDS:
+            return [each.loss for each in self.results]
+        return [loss for each in self.results for loss in each.block_losses]
+
     def loss(self, folds: int) -> float:
         """Returns the mean loss of the first folds."""
         return float(np.mean([each.loss for each in self.results[:folds]]))
@@ -62,6 +71,7 @@ class Library:
         splits: The folds.
         parts: Into how many the rows were to be split; of few rows there are fewer.
         entries: The candidates by number.
+        proof: What is known of the marks of an outlier scan; None where nothing is.
     """
 
     def __init__(self, splits: Sequence[Split], parts: int = 0) -> None:
@@ -74,6 +84,7 @@ class Library:
         self.splits = splits
         self.parts = parts or len(splits)
         self.entries: dict[int, Entry] = {}
+        self.proof: MarksProof | None = None
 
     @property
     def fold_count(self) -> int:
@@ -110,14 +121,41 @@ class Library:
             entry.results.append(result)
         else:
             entry.failure = result
+        if entry.candidate.counterpart is not None:
+            self.prove()
+
+    @property
+    def adopted(self) -> Use:
+        """What candidates may make of the marks of an outlier scan, as far as that is proven."""
+        return BASELINE if self.proof is None else self.proof.comparison.adopted
+
+    def prove(self) -> None:
+        """Looks anew at what marks are worth: at candidates that are complete by each use."""
+        complete = [each for each in self.entries.values() if each.folds == self.fold_count]
+        by_number: dict[int, dict[Use, Sequence[float]]] = {}
+        for each in complete:
+            candidate = each.candidate
+            number = candidate.number if candidate.use == BASELINE else candidate.counterpart
+            if number is not None:
+                by_number.setdefault(number, {})[candidate.use] = each.losses
+        found = [each for each in by_number.values() if len(each) == len(USES)]
+        self.proof = proof_of(found)
 
     def alike(self, entry: Entry) -> list[Entry]:
         """Returns the candidates with the same settings, itself included."""
         return [each for each in self.entries.values() if each.candidate.is_like(entry.candidate)]
 
     def reached(self, folds: int) -> list[Entry]:
-        """Returns the candidates that have at least so many folds, the best first."""
-        found = [each for each in self.entries.values() if each.folds >= folds]
+        """Returns the candidates that have at least so many folds, the best first.
+
+        What learns by marks that nothing is proven of is none of them.
+        """
+        allowed = {BASELINE, self.adopted}
+        found = [
+            each
+            for each in self.entries.values()
+            if each.folds >= folds and each.candidate.uses <= allowed
+        ]
         return sorted(found, key=lambda each: each.loss(folds))
 
     @property

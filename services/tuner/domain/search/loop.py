@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from services.tuner.domain.families.family import Family
 from services.tuner.domain.problem import Problem
-from services.tuner.domain.search.library import FLOOR, Entry
+from services.tuner.domain.search.library import FLOOR, OUTLIERS, Entry
 from services.tuner.domain.search.mixing import Mixing
 from services.tuner.domain.search.pacing import Guesses, Pace, open_entries, predicting_seconds
 from services.tuner.domain.search.racing import is_beaten, is_promising
@@ -92,7 +92,7 @@ class Search(TrialLoop):
         return self._new() or _best(begun) or self._again()
 
     def _is_urgent(self, entry: Entry) -> bool:
-        return entry.origin == FLOOR and not self._may_wait(entry)
+        return entry.origin == OUTLIERS or (entry.origin == FLOOR and not self._may_wait(entry))
 
     def _may_wait(self, entry: Entry) -> bool:
         """Whether a candidate is clearly beaten and adds nothing to what beats it."""

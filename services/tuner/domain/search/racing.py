@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from services.tuner.domain.search.library import FLOOR, REPEATED, Entry, Library
+from services.tuner.domain.search.library import FLOOR, OUTLIERS, REPEATED, Entry, Library
 
 _ALWAYS = 4
 _SHARE = 0.3
@@ -18,11 +18,13 @@ def is_promising(library: Library, entry: Entry) -> bool:
     Those do that are among the best after as many folds (successive halving; Jamieson and
     Talwalkar, 2016), and the best of each family, because blends gain by models that err
     differently, even by worse ones; none that is far behind. What anybody would try first is
-    completed unless it is, and what repeats another one if chance makes it another one.
+    completed unless it is, and what repeats another one if chance makes it another one. What is
+    compared with another one is always completed: were it given up where it is worse, the rest
+    would seem better than it is.
     """
     if entry.failure is not None:
         return False
-    if entry.folds == 0:
+    if entry.folds == 0 or entry.origin == OUTLIERS:
         return True
     rivals = library.reached(entry.folds)
     is_best_of_family = entry is _best_of_family(rivals, entry)

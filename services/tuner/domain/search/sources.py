@@ -6,6 +6,7 @@ from itertools import count
 
 import numpy as np
 
+from common.scoring.outlier_uses import BASELINE
 from services.tuner.domain.families.family import Family
 from services.tuner.domain.portfolio.adapting import adapted
 from services.tuner.domain.portfolio.defaults import (
@@ -16,6 +17,7 @@ from services.tuner.domain.portfolio.defaults import (
     is_table,
 )
 from services.tuner.domain.problem import Problem
+from services.tuner.domain.search.counterparts import Counterparts
 from services.tuner.domain.search.joint import (
     joined_configuration,
     joint_space,
@@ -24,6 +26,7 @@ from services.tuner.domain.search.joint import (
 from services.tuner.domain.search.library import (
     CONTINUED,
     FLOOR,
+    OUTLIERS,
     PORTFOLIO,
     REPEATED,
     STACKING,
@@ -70,6 +73,8 @@ class Sources:
         self._proposed: list[Configuration] = []
         self._second_level = SecondLevel(problem, self._spaces)
         self._stacked: list[Made] = []
+        self._counterparts = Counterparts(problem)
+        self._by_marks: list[Candidate] = []
 
     def go_on(self, library: Library, found: Sequence[tuple[str, Configuration]]) -> None:
         """Goes on after candidates that are known already.
@@ -106,8 +111,11 @@ class Sources:
 
     def next(self, library: Library) -> tuple[Candidate, str]:
         """Returns a candidate and where it comes from."""
+        if self._by_marks:
+            return replace(self._by_marks.pop(0), number=next(self._numbers)), OUTLIERS
         if self._stacked:
-            return Candidate(next(self._numbers), *self._stacked.pop(0)), STACKING
+            made = Candidate(next(self._numbers), *self._stacked.pop(0), use=library.adopted)
+            return made, STACKING
         if self._known:
             family, some, origin = self._known.pop(0)
             return Candidate(next(self._numbers), family, some), origin
@@ -120,7 +128,7 @@ class Sources:
         """Returns the best candidates again, which chance makes others: their mean is steadier."""
         best = [each for each in library.complete if not each.candidate.bases][:_BEST]
         return [
-            (replace(each.candidate, number=next(self._numbers)), REPEATED)
+            (replace(each.candidate, number=next(self._numbers), counterpart=None), REPEATED)
             for each in sorted(best, key=lambda each: _times(library, each))
             if _times(library, each) <= _MOST_TIMES and not _is_repeated_in_vain(library, each)
         ]
@@ -128,7 +136,8 @@ class Sources:
     def has_first(self, library: Library, share: float, seconds: float) -> bool:
         """Whether there are candidates to begin before any that was begun goes on.
 
-        First is all that is known, until a share of the time is spent, and what learns from others.
+        First is all that is known, until a share of the time is spent, what learns from others,
+        and what learns by the marks of an outlier scan.
 
         Args:
             library: What is known.
@@ -136,7 +145,10 @@ class Sources:
             seconds: What a trial may take.
         """
         self._stacked += self._second_level.suggested(library, share, seconds)
-        return bool(self._stacked) or (bool(self._known) and share < _BREADTH_SHARE)
+        self._by_marks += self._counterparts.suggested(library, share, seconds)
+        return bool(self._stacked or self._by_marks) or (
+            bool(self._known) and share < _BREADTH_SHARE
+        )
 
     def _portfolio(
         self, quickest: Sequence[Known], floors: Sequence[Known], first: Sequence[Known]
@@ -162,7 +174,7 @@ class Sources:
 
         told, pending = [], []
         for entry in library.entries.values():
-            if entry.candidate.bases:
+            if entry.candidate.bases or entry.candidate.use != BASELINE:
                 continue
             configuration = joined_configuration(
                 entry.candidate.family, entry.candidate.configuration

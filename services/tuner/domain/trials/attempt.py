@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from common.scoring.outlier_uses import FEWEST_FOLDS
 from services.tuner.domain.ensemble.scaling import sharpened_loss
 from services.tuner.domain.families.family import Family, OutOfTimeError, TimeLeft, outputs_of
 from services.tuner.domain.folds import thinned
-from services.tuner.domain.problem import Outputs, Problem
+from services.tuner.domain.problem import Outputs, Positions, Problem
 from services.tuner.domain.trials.lessons import Lessons
 from services.tuner.domain.trials.messages import Order, TrialFiles, TrialSetup
 from services.tuner.domain.trials.trial import Split, TrialFailure, TrialResult, TrialTask
@@ -22,6 +23,8 @@ from services.tuner.domain.trials.trial import Split, TrialFailure, TrialResult,
 _LONGEST_MESSAGE = 200
 _REST = 0.1
 """Share of a trial's time that is left for predicting and keeping."""
+_BLOCKS = 10
+"""Of the judged rows, where folds are too few."""
 _PATH = re.compile(r"(?:~|\.{1,2})?(?:/[\w.+-]+){2,}/?")
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 _OF_CODE = (AttributeError, ImportError, NameError)
@@ -126,22 +129,48 @@ def _attempt(desk: Desk, order: Order, time_left: TimeLeft) -> TrialResult:
     path = desk.files.model(order.number)
     size = _kept(fitted.estimator, path)
     return replace(
-        result, loss=loss, model_path=str(path), model_bytes=size, failure=None, message=""
+        result,
+        loss=loss,
+        model_path=str(path),
+        model_bytes=size,
+        failure=None,
+        message="",
+        block_losses=_block_losses(desk, split, outputs),
     )
 
 
 def _seed(seed: int, task: TrialTask) -> int:
-    sequence = np.random.SeedSequence([seed, task.candidate.number, task.fold])
+    candidate = task.candidate
+    number = candidate.number if candidate.counterpart is None else candidate.counterpart
+    sequence = np.random.SeedSequence([seed, number, task.fold])
     return int(sequence.generate_state(1)[0] >> 1)
 
 
 def _loss(desk: Desk, split: Split, outputs: Outputs) -> float:
-    problem, rows = desk.problem, split.judged
-    expected = (len(rows), len(problem.outputs))
+    expected = (len(split.judged), len(desk.problem.outputs))
     if outputs.shape != expected:
         raise ValueError(f"outputs have the shape {outputs.shape}, not {expected}")
+    return _loss_of(desk, split.judged, outputs)
+
+
+def _loss_of(desk: Desk, rows: Positions, outputs: Outputs) -> float:
+    problem = desk.problem
     weights = None if problem.weights is None else problem.weights[rows]
     return sharpened_loss(desk.setup.metric, problem.truth[rows], outputs, weights)
+
+
+def _block_losses(desk: Desk, split: Split, outputs: Outputs) -> tuple[float, ...]:
+    """Returns the losses of blocks of the judged rows; see `TrialResult.block_losses`."""
+    problem, rows = desk.problem, split.judged
+    if problem.marks is None or len(desk.setup.splits) >= FEWEST_FOLDS:
+        return ()
+    units = np.arange(len(rows)) if problem.groups is None else problem.groups[rows]
+    blocks = np.unique(units, return_inverse=True)[1].reshape(-1) % _BLOCKS
+    parts = [np.flatnonzero(blocks == each) for each in range(_BLOCKS)]
+    try:
+        return tuple(_loss_of(desk, rows[part], outputs[part]) for part in parts)
+    except ValueError:  # The metric is not defined on one of them.
+        return ()
 
 
 def _kept(estimator: Any, path: Path) -> int:

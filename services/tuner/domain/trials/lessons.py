@@ -19,6 +19,7 @@ from common.models.estimators.stacking import StackedClassifier, StackedRegresso
 from services.tuner.domain.families.family import Family, Fitted, Fold, TimeLeft, outputs_of
 from services.tuner.domain.folds import fold_splits
 from services.tuner.domain.problem import Outputs, Problem, ProblemKind
+from services.tuner.domain.trials.marked_rows import by_marks
 from services.tuner.domain.trials.trial import Candidate, Lesson
 
 INNER_FOLDS = 4
@@ -115,6 +116,7 @@ class Lessons:
         """Fits with an equal share of the time that is left for so many fits."""
         start = self.time_left()
         kept = start * (1 - 1 / fits_left)
+        train = by_marks(train, candidate.use)
         fold = Fold(train.features, train.truth, train.weights, judged.features, judged.truth)
         return self.families[candidate.family].fit(
             train, fold, candidate.configuration, self.seed, lambda: self.time_left() - kept

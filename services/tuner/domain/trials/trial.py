@@ -1,8 +1,10 @@
 """Trials: a candidate, learned on one fold."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from common.scoring.outlier_uses import BASELINE, Use
 from services.tuner.domain.problem import Outputs, Positions
 from services.tuner.domain.space.configuration import Configuration
 
@@ -28,6 +30,9 @@ class Candidate:
         configuration: Its settings.
         bases: Candidates that it learns from, too; empty for none.
         lesson: What it learns from them.
+        use: What the marks of an outlier scan change about the rows that it learns from.
+        counterpart: Number of the candidate that differs from it in its use only, and has the same
+            chance; None for most.
     """
 
     number: int
@@ -35,6 +40,13 @@ class Candidate:
     configuration: Configuration
     bases: tuple["Candidate", ...] = ()
     lesson: Lesson = Lesson.OUTPUTS
+    use: Use = BASELINE
+    counterpart: int | None = None
+
+    @property
+    def uses(self) -> frozenset[Use]:
+        """How it and those that it learns from use marks."""
+        return frozenset((self.use,)).union(*(each.uses for each in self.bases))
 
     def is_like(self, other: "Candidate") -> bool:
         """Whether it learns the same in the same way, only perhaps with other chance."""
@@ -101,6 +113,8 @@ class TrialResult:
         is_cut_short: See `Fitted.is_cut_short`.
         failure: Why it has no score; None if it has.
         message: What went wrong, one line.
+        block_losses: Of some blocks of the judged rows, where there are marks to be proven and too
+            few folds to do it by; empty elsewhere.
     """
 
     task: TrialTask
@@ -116,3 +130,4 @@ class TrialResult:
     is_cut_short: bool = False
     failure: TrialFailure | None = None
     message: str = ""
+    block_losses: Sequence[float] = ()

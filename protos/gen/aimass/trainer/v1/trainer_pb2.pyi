@@ -2728,6 +2728,7 @@ class OutlierUseResult(_message.Message):
     LOWER_BOUND_FIELD_NUMBER: _builtins.int
     ADOPTED_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    UPPER_BOUND_FIELD_NUMBER: _builtins.int
     use: Global___OutlierUse.ValueType
     """The use."""
     mean: _builtins.float
@@ -2744,6 +2745,8 @@ class OutlierUseResult(_message.Message):
     """Whether the model was trained with it."""
     reason: _builtins.str
     """Why, one sentence."""
+    upper_bound: _builtins.float
+    """The true difference lies below this with 97.5 % confidence. 0 for KEEP."""
     @_builtins.property
     def scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
         """The monitored metric on each held-out fold, by fold; a loss in the target's own units."""
@@ -2759,10 +2762,11 @@ class OutlierUseResult(_message.Message):
         lower_bound: _builtins.float = ...,
         adopted: _builtins.bool = ...,
         reason: _builtins.str = ...,
+        upper_bound: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adopted", b"adopted", "difference", b"difference", "lower_bound", b"lower_bound", "mean", b"mean", "reason", b"reason", "scores", b"scores", "standard_error", b"standard_error", "use", b"use"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adopted", b"adopted", "difference", b"difference", "lower_bound", b"lower_bound", "mean", b"mean", "reason", b"reason", "scores", b"scores", "standard_error", b"standard_error", "upper_bound", b"upper_bound", "use", b"use"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -3,6 +3,7 @@
 isort:skip_file
 """
 
+from aimass.trainer.v1 import trainer_pb2 as _trainer_pb2
 from aimass.type.v1 import artifact_pb2 as _artifact_pb2
 from aimass.type.v1 import run_pb2 as _run_pb2
 from collections import abc as _abc
@@ -132,6 +133,8 @@ class _CandidateOriginEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Candi
     """It learns from the best candidates before; see `Candidate.bases`."""
     CANDIDATE_ORIGIN_REPEATED: _CandidateOrigin.ValueType  # 5
     """One of the best once more with other chance: with time left over, their mean is steadier."""
+    CANDIDATE_ORIGIN_OUTLIERS: _CandidateOrigin.ValueType  # 6
+    """Another one with the marks of an outlier scan as weights; see `Candidate.outlier_use`."""
 
 class CandidateOrigin(_CandidateOrigin, metaclass=_CandidateOriginEnumTypeWrapper):
     """Where a candidate comes from."""
@@ -148,6 +151,8 @@ CANDIDATE_ORIGIN_STACKING: CandidateOrigin.ValueType  # 4
 """It learns from the best candidates before; see `Candidate.bases`."""
 CANDIDATE_ORIGIN_REPEATED: CandidateOrigin.ValueType  # 5
 """One of the best once more with other chance: with time left over, their mean is steadier."""
+CANDIDATE_ORIGIN_OUTLIERS: CandidateOrigin.ValueType  # 6
+"""Another one with the marks of an outlier scan as weights; see `Candidate.outlier_use`."""
 Global___CandidateOrigin: _TypeAlias = CandidateOrigin  # noqa: Y015
 
 @_typing.final
@@ -314,6 +319,7 @@ class TuningSpec(_message.Message):
     PORTFOLIO_FIELD_NUMBER: _builtins.int
     FORECAST_FIELD_NUMBER: _builtins.int
     CHAMPION_FIELD_NUMBER: _builtins.int
+    OUTLIERS_FIELD_NUMBER: _builtins.int
     dataset_version: _builtins.str
     """The data: `datasets/{dataset}/versions/{version}`; `latest` is replaced by its number. Training and
     validation rows are learned from, test rows are left for the final score. Of forecasts whose data
@@ -407,6 +413,13 @@ class TuningSpec(_message.Message):
         not go with it.
         """
 
+    @_builtins.property
+    def outliers(self) -> Global___OutlierMarks:
+        """What an outlier scan says of the rows: the best candidates are tried with its marks as weights, too,
+        and what has learned so becomes part of the model only where that is proven to be better. Not for
+        FORECASTING, nor in the `spec` of a policy, whose data have other versions. Default: none.
+        """
+
     def __init__(
         self,
         *,
@@ -430,10 +443,11 @@ class TuningSpec(_message.Message):
         portfolio: Global___PortfolioUse.ValueType = ...,
         forecast: Global___ForecastSpec | None = ...,
         champion: _builtins.str = ...,
+        outliers: Global___OutlierMarks | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_concurrency", b"_concurrency", "_model_bytes", b"_model_bytes", "_seed", b"_seed", "_trial_memory_bytes", b"_trial_memory_bytes", "budget", b"budget", "concurrency", b"concurrency", "costs", b"costs", "forecast", b"forecast", "model_bytes", b"model_bytes", "row_latency", b"row_latency", "seed", b"seed", "trial_memory_bytes", b"trial_memory_bytes"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_concurrency", b"_concurrency", "_model_bytes", b"_model_bytes", "_seed", b"_seed", "_trial_memory_bytes", b"_trial_memory_bytes", "budget", b"budget", "concurrency", b"concurrency", "costs", b"costs", "forecast", b"forecast", "model_bytes", b"model_bytes", "outliers", b"outliers", "row_latency", b"row_latency", "seed", b"seed", "trial_memory_bytes", b"trial_memory_bytes"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_concurrency", b"_concurrency", "_model_bytes", b"_model_bytes", "_seed", b"_seed", "_trial_memory_bytes", b"_trial_memory_bytes", "budget", b"budget", "champion", b"champion", "concurrency", b"concurrency", "continue_from", b"continue_from", "costs", b"costs", "dataset_version", b"dataset_version", "families", b"families", "forecast", b"forecast", "group_column", b"group_column", "kind", b"kind", "left_out", b"left_out", "metric", b"metric", "model", b"model", "model_bytes", b"model_bytes", "portfolio", b"portfolio", "row_latency", b"row_latency", "seed", b"seed", "targets", b"targets", "trial_memory_bytes", b"trial_memory_bytes", "weight_column", b"weight_column"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_concurrency", b"_concurrency", "_model_bytes", b"_model_bytes", "_seed", b"_seed", "_trial_memory_bytes", b"_trial_memory_bytes", "budget", b"budget", "champion", b"champion", "concurrency", b"concurrency", "continue_from", b"continue_from", "costs", b"costs", "dataset_version", b"dataset_version", "families", b"families", "forecast", b"forecast", "group_column", b"group_column", "kind", b"kind", "left_out", b"left_out", "metric", b"metric", "model", b"model", "model_bytes", b"model_bytes", "outliers", b"outliers", "portfolio", b"portfolio", "row_latency", b"row_latency", "seed", b"seed", "targets", b"targets", "trial_memory_bytes", b"trial_memory_bytes", "weight_column", b"weight_column"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__concurrency: _TypeAlias = _typing.Literal["concurrency"]  # noqa: Y015
     _WhichOneofArgType__concurrency: _TypeAlias = _typing.Literal["_concurrency", b"_concurrency"]  # noqa: Y015
@@ -453,6 +467,47 @@ class TuningSpec(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__trial_memory_bytes) -> _WhichOneofReturnType__trial_memory_bytes | None: ...
 
 Global___TuningSpec: _TypeAlias = TuningSpec  # noqa: Y015
+
+@_typing.final
+class OutlierMarks(_message.Message):
+    """What an outlier scan says of the rows of a search.
+
+    Once the first candidates have all their folds, the best of up to three families are fitted again on
+    the same folds, with the same chance: without the rows that the scan marks (DROP), and with weights
+    that are multiplied by 1 - probability, and by at least 0.05 (DOWN_WEIGHT). Only rows that are learned
+    from are weighed; the rows of a fold that they are judged on count as they are, outliers included, and
+    so do test rows. A use of the marks is adopted where its mean gain over these candidates is above zero
+    with confidence: the lower bound of the corrected resampled t-test over folds (Nadeau and Bengio,
+    2003), one-sided, at 5 % for both uses together (2.5 % each, Bonferroni). Then the best of the
+    candidates that follow are tried with it too, networks that begin later are trained with it, and the
+    blend chooses among all. Otherwise nothing that has learned by the marks is part of the model.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCAN_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
+    scan: _builtins.str
+    """The scan: `outlierScans/{outlier_scan}`. It must have SUCCEEDED, on the same data set version; it
+    cannot be deleted before this search. Required.
+    """
+    @_builtins.property
+    def scores(self) -> _artifact_pb2.ArtifactRef:
+        """The scan's scores that the search goes by. Output only; filled in when it is created."""
+
+    def __init__(
+        self,
+        *,
+        scan: _builtins.str = ...,
+        scores: _artifact_pb2.ArtifactRef | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["scores", b"scores"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["scan", b"scan", "scores", b"scores"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OutlierMarks: _TypeAlias = OutlierMarks  # noqa: Y015
 
 @_typing.final
 class ForecastSpec(_message.Message):
@@ -640,6 +695,7 @@ class TuningSummary(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     BLEND_FIELD_NUMBER: _builtins.int
     COMPARISON_FIELD_NUMBER: _builtins.int
+    OUTLIERS_FIELD_NUMBER: _builtins.int
     verdict: _builtins.str
     """The verdict, one or two sentences for people."""
     metric: _builtins.str
@@ -688,6 +744,10 @@ class TuningSummary(_message.Message):
     def comparison(self) -> Global___Comparison:
         """The model beside the champion; unset where none was given."""
 
+    @_builtins.property
+    def outliers(self) -> Global___OutlierOutcome:
+        """What the marks of `spec.outliers` were worth; unset where no scan was given."""
+
     def __init__(
         self,
         *,
@@ -705,14 +765,68 @@ class TuningSummary(_message.Message):
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         blend: _builtins.str = ...,
         comparison: Global___Comparison | None = ...,
+        outliers: Global___OutlierOutcome | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["comparison", b"comparison", "first_model_after", b"first_model_after", "score", b"score", "test_score", b"test_score"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["comparison", b"comparison", "first_model_after", b"first_model_after", "outliers", b"outliers", "score", b"score", "test_score", b"test_score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blend", b"blend", "candidate_count", b"candidate_count", "comparison", b"comparison", "failures", b"failures", "first_model_after", b"first_model_after", "floor_scores", b"floor_scores", "members", b"members", "metric", b"metric", "row_count", b"row_count", "score", b"score", "test_score", b"test_score", "trial_count", b"trial_count", "verdict", b"verdict", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blend", b"blend", "candidate_count", b"candidate_count", "comparison", b"comparison", "failures", b"failures", "first_model_after", b"first_model_after", "floor_scores", b"floor_scores", "members", b"members", "metric", b"metric", "outliers", b"outliers", "row_count", b"row_count", "score", b"score", "test_score", b"test_score", "trial_count", b"trial_count", "verdict", b"verdict", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TuningSummary: _TypeAlias = TuningSummary  # noqa: Y015
+
+@_typing.final
+class OutlierOutcome(_message.Message):
+    """What the marks of an outlier scan were worth."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCAN_FIELD_NUMBER: _builtins.int
+    ADOPTED_FIELD_NUMBER: _builtins.int
+    COMPARISON_FIELD_NUMBER: _builtins.int
+    CANDIDATE_COUNT_FIELD_NUMBER: _builtins.int
+    MARKED_COUNT_FIELD_NUMBER: _builtins.int
+    SHARE_FIELD_NUMBER: _builtins.int
+    VERDICT_FIELD_NUMBER: _builtins.int
+    scan: _builtins.str
+    """The scan: `outlierScans/{outlier_scan}`."""
+    adopted: _trainer_pb2.OutlierUse.ValueType
+    """What was proven of the marks. KEEP: nothing was, and no part of the model has learned by them."""
+    candidate_count: _builtins.int
+    """Candidates that have all their folds without the marks and with each use of them."""
+    marked_count: _builtins.int
+    """Of the rows that were learned from, those that the scan marks."""
+    share: _builtins.float
+    """Share of the model's parts that have learned by the marks, 0 to 1; it may be 0 though a use was
+    adopted, where the blend is no better for them.
+    """
+    verdict: _builtins.str
+    """All this for people, one or two sentences."""
+    @_builtins.property
+    def comparison(self) -> _trainer_pb2.OutlierComparison:
+        """The metric of the compared candidates, in the mean over these, without the marks (KEEP) and with each
+        use of them, by fold: gain (`difference`), its interval with 95 % confidence (`lower_bound` to
+        `upper_bound`), and why it was adopted or not. Unset where there was no time to compare anything.
+        """
+
+    def __init__(
+        self,
+        *,
+        scan: _builtins.str = ...,
+        adopted: _trainer_pb2.OutlierUse.ValueType = ...,
+        comparison: _trainer_pb2.OutlierComparison | None = ...,
+        candidate_count: _builtins.int = ...,
+        marked_count: _builtins.int = ...,
+        share: _builtins.float = ...,
+        verdict: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["comparison", b"comparison"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adopted", b"adopted", "candidate_count", b"candidate_count", "comparison", b"comparison", "marked_count", b"marked_count", "scan", b"scan", "share", b"share", "verdict", b"verdict"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OutlierOutcome: _TypeAlias = OutlierOutcome  # noqa: Y015
 
 @_typing.final
 class Comparison(_message.Message):
@@ -872,6 +986,7 @@ class Candidate(_message.Message):
     FAILURE_FIELD_NUMBER: _builtins.int
     BASES_FIELD_NUMBER: _builtins.int
     LESSON_FIELD_NUMBER: _builtins.int
+    OUTLIER_USE_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """Unique in its search, in the order of beginning, from 0."""
     family: _builtins.str
@@ -896,6 +1011,8 @@ class Candidate(_message.Message):
     """Why a fit of it failed; empty if none did."""
     lesson: Global___Lesson.ValueType
     """What it learns from them."""
+    outlier_use: _trainer_pb2.OutlierUse.ValueType
+    """What the marks of an outlier scan change about the rows that it learns from; unset for nothing."""
     @_builtins.property
     def settings(self) -> _containers.MessageMap[_builtins.str, Global___Setting]:
         """Its settings, by name."""
@@ -926,10 +1043,11 @@ class Candidate(_message.Message):
         failure: _builtins.str = ...,
         bases: _abc.Iterable[_builtins.int] | None = ...,
         lesson: Global___Lesson.ValueType = ...,
+        outlier_use: _trainer_pb2.OutlierUse.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "duration", b"duration", "score", b"score"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "bases", b"bases", "duration", b"duration", "failure", b"failure", "family", b"family", "fold_count", b"fold_count", "lesson", b"lesson", "memory_bytes", b"memory_bytes", "model_bytes", b"model_bytes", "number", b"number", "origin", b"origin", "score", b"score", "settings", b"settings", "weight", b"weight"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_score", b"_score", "bases", b"bases", "duration", b"duration", "failure", b"failure", "family", b"family", "fold_count", b"fold_count", "lesson", b"lesson", "memory_bytes", b"memory_bytes", "model_bytes", b"model_bytes", "number", b"number", "origin", b"origin", "outlier_use", b"outlier_use", "score", b"score", "settings", b"settings", "weight", b"weight"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__score: _TypeAlias = _typing.Literal["score"]  # noqa: Y015
     _WhichOneofArgType__score: _TypeAlias = _typing.Literal["_score", b"_score"]  # noqa: Y015

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from services.trainer.domain.outliers.comparison import compare, corrected_difference
+from common.scoring.outlier_uses import compare, corrected_difference
 
 SCORES = st.floats(-1e6, 1e6, allow_subnormal=False)
 KEEP = [0.50, 0.52, 0.49, 0.51, 0.50]

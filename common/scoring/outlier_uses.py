@@ -1,4 +1,4 @@
-"""Which use of an outlier scan helps: a paired comparison over held-out folds.
+"""Which use of an outlier scan's marks helps: a paired comparison over held-out folds.
 
 Models of different folds share most of their training rows, so that their scores vary less than
 those of models of fresh data would. Nadeau and Bengio, "Inference for the Generalization Error"
@@ -10,12 +10,16 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import variance
+from typing import Literal
 
-from services.trainer.domain.specification import USES, Use
+Use = Literal["keep", "drop", "down_weight"]
+USES: tuple[Use, ...] = ("keep", "drop", "down_weight")
+"""What a scan's marks change about the rows of training; see `aimass.trainer.v1.OutlierUse`."""
 
 BASELINE: Use = "keep"
+FEWEST_FOLDS, MOST_FOLDS = 3, 20
 # One-sided quantiles of Student's t at 97.5 %, for 2 to 19 degrees of freedom: 5 % over two
-# comparisons. SciPy has them too, but a worker does without.
+# comparisons. SciPy has them too, but workers do without.
 _T_QUANTILES = (
     4.3026527, 3.1824463, 2.7764451, 2.5705818, 2.4469119, 2.3646243, 2.3060041, 2.2621572,
     2.2281389, 2.2009852, 2.1788128, 2.1603687, 2.1447867, 2.1314495, 2.1199053, 2.1098156,
@@ -34,6 +38,7 @@ class UseResult:
         difference: Mean difference to the baseline; above 0 is better.
         standard_error: Of the difference, corrected.
         lower_bound: The true difference lies above this with 97.5 % confidence.
+        upper_bound: It lies below this with the same confidence.
         adopted: Whether the use is adopted.
         reason: Why, one sentence.
     """
@@ -44,6 +49,7 @@ class UseResult:
     difference: float
     standard_error: float
     lower_bound: float
+    upper_bound: float
     adopted: bool
     reason: str
 
@@ -63,6 +69,11 @@ class Difference:
     mean: float
     standard_error: float
     lower_bound: float
+
+    @property
+    def upper_bound(self) -> float:
+        """How high it may truly be."""
+        return self.mean + (self.mean - self.lower_bound)
 
 
 def compare(scores: Mapping[Use, Sequence[float]], *, larger_is_better: bool) -> Comparison:
@@ -84,6 +95,7 @@ def compare(scores: Mapping[Use, Sequence[float]], *, larger_is_better: bool) ->
             difference=differences[use].mean,
             standard_error=differences[use].standard_error,
             lower_bound=differences[use].lower_bound,
+            upper_bound=differences[use].upper_bound,
             adopted=use == adopted,
             reason=_reason(use, adopted, differences),
         )

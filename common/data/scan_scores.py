@@ -10,14 +10,14 @@ import pyarrow.parquet as pq
 from common.artifacts.blobs import fetch_artifact
 from common.artifacts.protocol import ObjectStore
 from common.artifacts.reference import ArtifactReference
+from common.data.marks import RowMarks
 from common.errors import DataLossError
-from services.trainer.domain.outliers.marks import NO_FOLD, Marks
 
 _TYPES = {"marked": pa.bool_(), "probability": pa.float32()}
 
 
-def read_scores(reference: ArtifactReference, rows: int, store: ObjectStore) -> Marks:
-    """Returns what a scan says of each row, without folds.
+def read_scores(reference: ArtifactReference, rows: int, store: ObjectStore) -> RowMarks:
+    """Returns what a scan says of each row.
 
     Args:
         reference: Where its scores lie.
@@ -37,7 +37,7 @@ def read_scores(reference: ArtifactReference, rows: int, store: ObjectStore) -> 
     marked, probability = (table.column(name).to_numpy() for name in _TYPES)
     if not np.all((probability >= 0) & (probability <= 1)):
         raise DataLossError(f"{reference.uri} has probabilities that are not between 0 and 1.")
-    return Marks(marked, probability, np.full(rows, NO_FOLD, np.int8))
+    return RowMarks(marked, probability)
 
 
 def _read(path: Path, uri: str) -> pa.Table:
