@@ -18,6 +18,7 @@ from services.tuner.domain.families.registry import FAMILIES
 from services.tuner.domain.folds import fold_splits
 from services.tuner.domain.problem import Problem, ProblemKind
 from services.tuner.domain.search.counterparts import Counterparts
+from services.tuner.domain.search.earlier import Earlier
 from services.tuner.domain.search.library import OUTLIERS, Library
 from services.tuner.domain.search.racing import is_promising
 from services.tuner.domain.search.sources import Sources
@@ -169,6 +170,22 @@ def test_one_candidate_is_compared_by_all_uses_and_others_follow_what_is_proven(
     assert known.adopted == "drop"
     more = source.suggested(known, 0.6, 9.0)
     assert [(each.counterpart, each.use) for each in more] == [(1, "drop")]
+
+
+def test_another_attempt_completes_what_was_begun_and_knows_what_is_proven() -> None:
+    """Protects searches whose process is killed: nothing is compared twice, or forgotten."""
+    before = library()
+    add(before, Candidate(0, "linear", {}), [0.5, 0.52, 0.49, 0.51])
+    add(before, Candidate(1, "bayes", {}), [0.4] * FOLDS)
+    add(before, counterpart(2, 0, "drop"), [0.3, 0.33, 0.3, 0.31])
+    after = library()
+    earlier = Earlier(FOLDS, before.digest, tuple(before.entries.values()))
+    earlier.fill(after, ["linear", "bayes"])
+    assert after.proof is None
+    made = Counterparts(problem()).suggested(after, 0.4, 9.0)
+    assert [(each.counterpart, each.use) for each in made] == [(0, "down_weight")]
+    add(after, replace(made[0], number=9), [0.5] * FOLDS)
+    assert after.adopted == "drop"
 
 
 def test_little_time_compares_one_candidate_and_no_marks_none() -> None:

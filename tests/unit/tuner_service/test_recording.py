@@ -3,6 +3,7 @@
 import pickle
 import threading
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -115,12 +116,13 @@ def known(store: MemoryStore, folder: Path) -> Recalled:
 
 
 def test_trials_come_back_as_they_were() -> None:
-    """With bases, settings of every type, failures, and where a large estimator is."""
-    learned = Candidate(3, "linear", {"depth": 4}, (BASE,), Lesson.HARD_ROWS)
+    """With bases, uses of marks, settings, failures, and where a large estimator is."""
+    learned = Candidate(3, "linear", {"depth": 4}, (BASE,), Lesson.HARD_ROWS, "drop", 2)
     outputs = np.array([[0.25, 0.75]])
     done = TrialResult(
         TrialTask(learned, 1, 1.0, 2.0), 0.5, outputs, {"rounds": 7}, 1.0, 0.1, 1, 2, ""
     )
+    done = replace(done, block_losses=(0.25, 0.5))
     failure = TrialFailure.OUT_OF_MEMORY
     lost = TrialResult(
         TrialTask(BASE, 0, 1.0, 2.0), np.inf, None, {}, 1, 0, 0, 0, "", failure=failure
@@ -131,6 +133,7 @@ def test_trials_come_back_as_they_were() -> None:
     found = first.result.outputs
     assert found is not None and np.array_equal(found, outputs)
     assert second.result.outputs is None
+    assert first.result.block_losses == (0.25, 0.5) and second.result.block_losses == ()
     assert (first.model, first.origin, first.seconds) == (b"model", SURROGATE, 3.5)
     assert second.result.failure is failure and second.result.loss == np.inf
     with pytest.raises(ValueError, match="no recorded trials"):

@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from common.artifacts.protocol import ObjectStore
+from common.data.marks import Bools
 from common.data.messages import schema_from_proto
 from common.data.reader import stream_columns, stream_stored
 from common.data.scan_scores import read_scores
@@ -22,7 +23,6 @@ from services.trainer.domain.fitting import columns_needed, fit_selections
 from services.trainer.domain.job import Fits, JobOutliers
 from services.trainer.domain.outliers.marks import (
     NO_FOLD,
-    Bools,
     Marks,
     Rows,
     deal_folds,
