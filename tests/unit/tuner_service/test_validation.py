@@ -136,7 +136,7 @@ class Scans:
             "failed": run_pb2.RUN_STATE_FAILED,
         }
         if id_ not in states:
-            raise AioRpcError(StatusCode.NOT_FOUND, Metadata(), Metadata(), "None.")
+            raise AioRpcError(StatusCode.NOT_FOUND, Metadata(), Metadata(), "None.", "")
         found = outlier_pb2.OutlierScan(name=request.name)
         found.status.state = states[id_]
         found.spec.dataset_version = f"datasets/d/versions/{2 if id_ == 'old' else 3}"
@@ -153,7 +153,7 @@ class NoScans:
         self, request: object
     ) -> outlier_pb2.OutlierScan:
         """Does not answer."""
-        raise AioRpcError(StatusCode.UNAVAILABLE, Metadata(), Metadata(), "Away.")
+        raise AioRpcError(StatusCode.UNAVAILABLE, Metadata(), Metadata(), "Away.", "")
 
 
 def resolve_with_scan(scan: str, scans: object, **spec: Any) -> tuner_pb2.TuningRun:
@@ -163,7 +163,9 @@ def resolve_with_scan(scan: str, scans: object, **spec: Any) -> tuner_pb2.Tuning
     champions = Champions(stub, store, RecordStore(store))
     validator = Validator(stub, outliers, champions, found)
     asked = tuner_pb2.TuningSpec(
-        dataset_version="datasets/d/versions/latest", outliers={"scan": scan}, **spec
+        dataset_version="datasets/d/versions/latest",
+        outliers=tuner_pb2.OutlierMarks(scan=scan),
+        **spec,
     )
     return asyncio.run(validator.resolve(asked))
 
