@@ -12,6 +12,8 @@ import grpc
 from google.protobuf.message import Message
 
 from aimass.type.v1 import event_pb2
+from common.identity import ON_BEHALF_OF, asking
+from common.peers import PeerError
 from common.telemetry import tracecontext
 from common.tls import TlsFiles
 
@@ -96,9 +98,14 @@ class _CallDetails(grpc.ClientCallDetails):
 
 
 def call_metadata(token: str) -> list[tuple[str, str | bytes]]:
-    """Returns what every call carries: the token and the trace it belongs to."""
+    """Returns what every call carries: the token, its trace and, of services, who asked."""
     traceparent = tracecontext.current_traceparent() or tracecontext.new_traceparent()
-    return [("authorization", f"Bearer {token}"), (tracecontext.HEADER, traceparent)]
+    who = asking()
+    return [
+        ("authorization", f"Bearer {token}"),
+        (tracecontext.HEADER, traceparent),
+        *([(ON_BEHALF_OF, who.header)] if who is not None else []),
+    ]
 
 
 def _repeatable(request: Any) -> Any:
@@ -178,7 +185,12 @@ class _AioUnaryUnary(grpc.aio.UnaryUnaryClientInterceptor):
         self, continuation: Any, client_call_details: Any, request: Any
     ) -> Any:
         details = _aio_details(client_call_details, self._token, DEADLINE_SECONDS)
-        return await continuation(details, _repeatable(request))
+        call = await continuation(details, _repeatable(request))
+        try:
+            await call  # its answer is kept for the caller
+        except grpc.aio.AioRpcError as error:
+            raise PeerError(error, details.method) from None
+        return call
 
 
 class _AioUnaryStream(grpc.aio.UnaryStreamClientInterceptor):

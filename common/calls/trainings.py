@@ -1,6 +1,7 @@
 """Trainings that another run has made. A trainer that is away for long is done without."""
 
 import asyncio
+import time
 import uuid
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
@@ -72,16 +73,21 @@ class RemoteTrainer:
     """
 
     def __init__(
-        self, reach: ClientSettings | None = None, patience: float = _PATIENCE_SECONDS
+        self,
+        reach: ClientSettings | None = None,
+        patience: float = _PATIENCE_SECONDS,
+        until: float = 0.0,
     ) -> None:
         """Connects to nothing yet.
 
         Args:
             reach: Where the trainer is, and the token to show; by default as in the environment.
             patience: Seconds that a trainer which is away is waited for.
+            until: Until when it is, on the monotonic clock, where that is later.
         """
         self._reach = reach or ClientSettings()
         self._patience = patience
+        self._until = until
 
     def idle_slots(self) -> int:
         """Returns how many workers could begin at once."""
@@ -130,7 +136,8 @@ class RemoteTrainer:
         async def ask() -> _Answer:
             async with client.connect(self._reach.trainer_address, self._reach.token) as channel:
                 stub = trainer_pb2_grpc.TrainingServiceStub(channel)
-                return await patiently(lambda: call(stub), patience or self._patience)
+                longest = max(self._patience, self._until - time.monotonic())
+                return await patiently(lambda: call(stub), patience or longest)
 
         try:
             return asyncio.run(ask())

@@ -19,7 +19,7 @@ from typing import IO
 
 _LOCK_PATIENCE_SECONDS = 1.0
 _LEAST_BYTES = 64 * 1024
-_SUBJECTS = {"local": "admin", "service": "admin", "agent": "agent"}
+_SUBJECTS = {"local": "admin", "service": "service", "agent": "agent"}
 
 
 class Phase(StrEnum):
@@ -170,7 +170,7 @@ class SuiteHome:
         self.write_private(self.state_file.name, state.to_json())
 
     def tokens(self) -> dict[str, str]:
-        """Returns the tokens by subject: `local` (admin), `service` (admin), `agent`."""
+        """Returns the tokens by subject: `local` (admin), `service`, `agent`."""
         entries = json.loads(self.token_file.read_text())["tokens"]
         return {entry["subject"]: entry["token"] for entry in entries}
 
@@ -183,7 +183,16 @@ class SuiteHome:
             ]
             text = json.dumps({"tokens": entries}, indent=2) + "\n"
             self.write_private(self.token_file.name, text)
+        self._make_service_a_service()
         return self.tokens()
+
+    def _make_service_a_service(self) -> None:
+        """Gives the services of an older suite, which were admins, their own role."""
+        content = json.loads(self.token_file.read_text())
+        for entry in content["tokens"]:
+            if (entry["subject"], entry["role"]) == ("service", "admin"):
+                entry["role"] = _SUBJECTS["service"]
+                self.write_private(self.token_file.name, json.dumps(content, indent=2) + "\n")
 
     def ensure_store_credentials(self) -> tuple[str, str]:
         """Makes a random access and secret key for the store at the first start. Returns them."""

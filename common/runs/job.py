@@ -15,7 +15,7 @@ from typing import Generic
 from pydantic import Field
 
 from aimass.type.v1 import event_pb2, run_pb2
-from common import telemetry
+from common import identity, telemetry
 from common.artifacts.opening import FULL_PATIENCE, RUN_PATIENCE, open_store
 from common.artifacts.settings import StoreSettings
 from common.config import Settings
@@ -27,9 +27,10 @@ from common.errors import (
     UnavailableError,
 )
 from common.records import RecordStore
+from common.runs import waiting
 from common.runs.errors import RunCancelledError, RunEndedError
 from common.runs.hosts import JOB_VARIABLE, RUN_VARIABLE, kill_job
-from common.runs.kind import M, RunKind
+from common.runs.kind import M, RunKind, status_of
 from common.runs.lease import LeaseHeldError
 from common.runs.owner import RunOwner
 
@@ -167,6 +168,8 @@ class _Job(Generic[M]):
             _log.info("not now: %s", error)
             return EXIT_TRY_LATER
         telemetry.bind_run(self._name, owner.attempt)
+        identity.work_for(status_of(owner.run).creator)
+        waiting.tell_to(lambda it: owner.log(it, event_pb2.SEVERITY_WARNING, source="calls"))
         # Lease and events retry by themselves; the work should not have to.
         full_patience = RUN_PATIENCE if self._resumes else FULL_PATIENCE
         owner.store = open_store(self._store, RUN_PATIENCE, full_patience)
@@ -197,7 +200,7 @@ class _Job(Generic[M]):
             if owner.faults >= JobSettings().max_faults:
                 raise _keeps_dying(self._name, owner.faults)
             owner.check_cancelled()
-            with telemetry.span(self._name.partition("/")[0], owner.traceparent):
+            with telemetry.process_span(self._name.partition("/")[0], owner.traceparent):
                 self._main(owner)
             if not owner.ended:
                 owner.check_cancelled()

@@ -6,6 +6,7 @@ from typing import Generic, Protocol
 
 from aimass.type.v1 import event_pb2, run_pb2
 from common.errors import InvalidFieldError
+from common.identity import caller
 from common.names import new_id, validate_id
 from common.records import Page, RecordStore, RequestId
 from common.runs.admission import M_contra
@@ -22,7 +23,6 @@ from common.runs.kind import (
     status_of,
 )
 from common.runs.tail import Tails
-from common.serving.interceptors.auth import caller
 from common.telemetry import tracecontext
 
 

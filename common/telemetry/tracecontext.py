@@ -10,6 +10,7 @@ from contextvars import ContextVar
 HEADER = "traceparent"
 _PATTERN = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _current: ContextVar[str] = ContextVar("traceparent", default="")
+_process = ""
 
 
 def new_traceparent() -> str:
@@ -26,7 +27,13 @@ def child_of(parent: str) -> str:
 
 def current_traceparent() -> str:
     """Returns the context of the work at hand; empty when there is none."""
-    return _current.get()
+    return _current.get() or _process
+
+
+def set_process(traceparent: str) -> None:
+    """Makes this the context of all threads of this process that have none of their own."""
+    global _process  # noqa: PLW0603  (context variables do not reach into new threads)
+    _process = traceparent
 
 
 def set_traceparent(traceparent: str) -> None:

@@ -8,11 +8,11 @@ from google.protobuf.message import Message
 
 from aimass.trainer.v1 import trainer_pb2, trainer_pb2_grpc
 from aimass.type.v1 import event_pb2
+from common.identity import caller
 from common.records import RecordStore, RequestId
 from common.runs.kind import name_of
 from common.runs.service import RunService
 from common.runs.tail import Tails
-from common.serving.interceptors.auth import caller
 from common.serving.server import Service
 from common.testing.runs_contract import Runs
 from common.testing.sample_job import KIND

@@ -7,9 +7,8 @@ import grpc
 
 from common.calls import client
 from common.config import ServerSettings
+from common.identity import Caller, Role
 from common.serving.interceptors import TokenTable
-from common.serving.interceptors.auth import Caller
-from common.serving.interceptors.roles import Role
 from common.serving.server import Service, start_server
 
 TOKENS = {role: f"test-token-of-{role.value}" for role in Role}

@@ -10,9 +10,9 @@ from aimass.analyzer.v1 import analyzer_pb2, analyzer_pb2_grpc
 from aimass.type.v1 import event_pb2
 from common.artifacts import ObjectStore
 from common.errors import InvalidFieldError
+from common.identity import caller
 from common.records import RequestId
 from common.runs.service import RunService
-from common.serving.interceptors.auth import caller
 from services.analyzer.results import read_results
 from services.analyzer.validation import Validator
 

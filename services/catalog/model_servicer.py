@@ -10,10 +10,10 @@ from aimass.catalog.v1 import model_pb2, model_pb2_grpc
 from aimass.type.v1 import event_pb2
 from common.artifacts import ObjectStore
 from common.errors import InvalidFieldError
+from common.identity import caller
 from common.names import DatasetVersionName, ModelName, ModelVersionName
 from common.records import RecordStore, RequestId
 from common.runs.service import RunService
-from common.serving.interceptors.auth import caller
 from services.catalog.convert import model_spec_from_proto, model_spec_to_proto
 from services.catalog.domain.existence import require_resource
 from services.catalog.domain.model_spec import (

@@ -21,11 +21,11 @@ from common.errors import (
     NotFoundError,
 )
 from common.host.helper import HelperProcess
+from common.identity import caller
 from common.names import DatasetName, DatasetVersionName, UploadName
 from common.protobuf import timedelta_of
 from common.records import RecordStore, RequestId
 from common.runs.service import RunService
-from common.serving.interceptors.auth import caller
 from services.catalog.convert import (
     data_prefixes,
     spec_from_proto,

@@ -9,10 +9,10 @@ from google.protobuf import empty_pb2
 from aimass.outlier.v1 import outlier_pb2, outlier_pb2_grpc, scorer_pb2
 from aimass.type.v1 import event_pb2
 from common.errors import InvalidFieldError
+from common.identity import caller
 from common.names import OutlierFeedbackName, OutlierStreamName
 from common.records import RecordStore, RequestId
 from common.runs.service import RunService
-from common.serving.interceptors.auth import caller
 from services.outlier.anomalies import AnomalyPages
 from services.outlier.feedback import FeedbackBox
 from services.outlier.pool import ScorerPool

@@ -8,9 +8,9 @@ from google.protobuf import empty_pb2
 from aimass.pruner.v1 import pruner_pb2, pruner_pb2_grpc
 from aimass.type.v1 import event_pb2
 from common.errors import InvalidFieldError
+from common.identity import caller
 from common.records import RequestId
 from common.runs.service import RunService
-from common.serving.interceptors.auth import caller
 from services.pruner.applying import Applying
 from services.pruner.convert import methods_to_proto
 from services.pruner.points import PointPages

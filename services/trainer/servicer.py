@@ -8,10 +8,10 @@ from google.protobuf import empty_pb2
 from aimass.trainer.v1 import trainer_pb2, trainer_pb2_grpc
 from aimass.type.v1 import event_pb2
 from common.errors import InvalidFieldError
+from common.identity import caller
 from common.records import RequestId
 from common.runs.kind import is_terminal
 from common.runs.service import RunService
-from common.serving.interceptors.auth import caller
 from services.trainer.pool.hub import PoolHub
 from services.trainer.pool.injection import Injections
 from services.trainer.validation import Validator

@@ -8,9 +8,9 @@ from google.protobuf import empty_pb2
 from aimass.tuner.v1 import tuner_pb2, tuner_pb2_grpc
 from aimass.type.v1 import event_pb2
 from common.errors import InvalidFieldError
+from common.identity import caller
 from common.records import RequestId
 from common.runs.service import RunService
-from common.serving.interceptors.auth import caller
 from services.tuner.convert import families_to_proto
 from services.tuner.portfolio import OwnPortfolio
 from services.tuner.portfolio_pages import PortfolioPages

@@ -19,8 +19,8 @@ from aimass.trainer.v1 import agents_pb2, agents_pb2_grpc, trainer_pb2
 from aimass.type.v1 import event_pb2
 from common.artifacts.memory import MemoryStore
 from common.config import ServerSettings
+from common.identity import Role
 from common.runs.events import EventKind
-from common.serving.interceptors.roles import Role
 from common.serving.server import RunningServer, Service, start_server
 from common.testing.server import TOKENS, token_table
 from services.trainer.coordinator.checkpoints import Checkpoints

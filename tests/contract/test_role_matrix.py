@@ -15,11 +15,13 @@ from google.protobuf.message_factory import GetMessageClass
 
 from aimass.catalog.v1 import transfer_pb2
 from common.config import ServerSettings
-from common.serving.interceptors.roles import REQUIRED, Role, allows
+from common.identity import ON_BEHALF_OF, Caller, Role
+from common.serving.interceptors.roles import REQUIRED, allows
 from common.serving.server import Service, start_server
 from common.testing.server import TOKENS, token_table
 
 # The contracts must be loaded to be found by name.
+importlib.import_module("grpc_channelz.v1.channelz_pb2")
 for stub in Path(transfer_pb2.__file__).parents[2].glob("*/v*/*_pb2.py"):
     importlib.import_module(".".join(("aimass", *stub.with_suffix("").parts[-3:])))
 
@@ -71,9 +73,10 @@ class Matrix:
 
     channel: grpc.aio.Channel
 
-    async def code(self, name: str, kind: str, token: str) -> grpc.StatusCode:
-        """Calls a method with an empty request. Returns the code."""
-        metadata = (("authorization", f"Bearer {token}"),) if token else ()
+    async def code(self, name: str, kind: str, token: str, behalf: str = "") -> grpc.StatusCode:
+        """Calls a method with an empty request, perhaps for somebody. Returns the code."""
+        given = {"authorization": f"Bearer {token}" if token else "", ON_BEHALF_OF: behalf}
+        metadata = tuple((key, value) for key, value in given.items() if value)
         call = getattr(self.channel, kind)(name)
         request = iter([b""]) if kind.startswith("stream") else b""
         try:
@@ -119,6 +122,16 @@ async def test_every_rpc_lets_in_whom_the_table_says(matrix: Matrix) -> None:
             else:
                 expected = grpc.StatusCode.PERMISSION_DENIED
             assert code is expected, (name, role, token)
+
+
+@pytest.mark.parametrize("role", Role)
+async def test_a_service_opens_no_rpc_to_whom_it_asks_for(matrix: Matrix, role: Role) -> None:
+    """Of every RPC: what somebody may not do is not done for them, and nothing that admins do."""
+    behalf = Caller("somebody", role).header
+    for name, needed in REQUIRED.items():
+        code = await matrix.code(name, kind_of(method_of(name)), TOKENS[Role.SERVICE], behalf)
+        is_open = needed is Role.AGENT or (needed is not Role.ADMIN and allows(role, needed))
+        assert code is (grpc.StatusCode.OK if is_open else grpc.StatusCode.PERMISSION_DENIED), name
 
 
 async def test_what_is_not_in_the_table_is_closed_to_all(matrix: Matrix) -> None:

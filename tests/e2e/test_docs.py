@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from common.serving.interceptors.roles import REQUIRED, Role
+from common.identity import Role
+from common.serving.interceptors.roles import REQUIRED
 from common.testing.suite import RunningSuite
 
 ROOT = Path(__file__).parents[2]

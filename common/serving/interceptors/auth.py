@@ -3,52 +3,19 @@
 import hashlib
 import json
 import stat
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
-from contextvars import ContextVar
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
 from common.errors import PermissionDeniedError, UnauthenticatedError
+from common.identity import ON_BEHALF_OF, Caller, Role, set_caller
 from common.serving.interceptors.base import Call, CallInterceptor, Context
-from common.serving.interceptors.roles import OPEN, Role, allows, required_role
+from common.serving.interceptors.roles import OPEN, allows_caller, required_role
 
 _SCHEME = "bearer "
 _JWT_DOTS = 2
 _SHOW_TOKEN = 'eval "$(aimass env)"'
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Whose token came with the call.
-
-    Attributes:
-        subject: Name of the person or process.
-        role: What it may do.
-    """
-
-    subject: str
-    role: Role
-
-
-_NOBODY = Caller("nobody", Role.VIEWER)
-_caller: ContextVar[Caller] = ContextVar("caller", default=_NOBODY)
-
-
-def caller() -> Caller:
-    """Returns who made the call that is being served."""
-    return _caller.get()
-
-
-@contextmanager
-def acting_as(subject: str) -> Iterator[None]:
-    """Makes a part of a service itself the caller of what is done inside, with an editor's role."""
-    former = _caller.set(Caller(subject, Role.EDITOR))
-    try:
-        yield
-    finally:
-        _caller.reset(former)
 
 
 class TokenTable:
@@ -89,6 +56,27 @@ class CallerSource(Protocol):
         ...
 
 
+def _asked_for(owner: Caller, header: str) -> Caller:
+    """Returns who is behind a call: the token's owner, or whom a service asks for."""
+    if not header:
+        return owner
+    if owner.role is not Role.SERVICE:
+        raise PermissionDeniedError(
+            f"{owner.subject} has the role {owner.role.value}; only a service may ask for others. "
+            f"Leave the metadata `{ON_BEHALF_OF}` out; where this is the token of a service, give "
+            "it the role `service`.",
+            reason="NO_SERVICE",
+        )
+    try:
+        return Caller.from_header(header, owner.subject)
+    except ValueError:
+        raise PermissionDeniedError(
+            f"The metadata `{ON_BEHALF_OF}` must be a role and a subject, percent-encoded: "
+            "`editor:alice%40example.com`.",
+            reason="MALFORMED_CALLER",
+        ) from None
+
+
 def _digest(token: str) -> bytes:
     return hashlib.sha256(token.encode()).digest()
 
@@ -115,15 +103,18 @@ class AuthInterceptor(CallInterceptor):
     async def _check(self, call: Call) -> None:
         if call.method.startswith(OPEN):
             return
-        found = await self._authenticate(call.metadata.get("authorization", ""))
+        owner = await self._authenticate(call.metadata.get("authorization", ""))
+        # Known from here on, so that the log names also those who are refused.
+        set_caller(owner)
+        found = _asked_for(owner, call.metadata.get(ON_BEHALF_OF, ""))
+        set_caller(found)
         needed = required_role(call.method)
-        if needed is None or not allows(found.role, needed):
+        if needed is None or not allows_caller(found, needed):
             raise PermissionDeniedError(
                 f"{found.subject} has the role {found.role.value}; {call.method} needs "
                 f"{needed.value if needed else 'a role that nobody has'}.",
                 reason="ROLE_TOO_LOW",
             )
-        _caller.set(found)
 
     async def _authenticate(self, header: str) -> Caller:
         if not header:

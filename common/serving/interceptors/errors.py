@@ -9,6 +9,7 @@ import grpc
 from google.rpc import status_pb2
 
 from common import errors
+from common.peers import PeerError
 from common.serving.interceptors.base import Call, CallInterceptor, Context
 
 DETAILS_KEY = "grpc-status-details-bin"
@@ -47,8 +48,9 @@ def _of_other_service(call: Call, error: grpc.aio.AioRpcError) -> status_pb2.Sta
     """Passes the answer of a service that this one called on; a missing one is UNAVAILABLE."""
     _log.warning("%s: a call it made failed: %s %s", call.method, error.code(), error.details())
     if error.code() in _PASSING:
+        peer = error.peer if isinstance(error, PeerError) else "a service"
         unavailable = errors.UnavailableError(
-            "A service this call needs cannot be reached now; try again.",
+            f"This call needs {peer}, which cannot be reached now; try again.",
         )
         return errors.to_status(unavailable)
     details = dict(cast(Iterable[tuple[str, str | bytes]], error.trailing_metadata() or ()))

@@ -13,8 +13,7 @@ import jwt
 
 from common.config import JwtSettings
 from common.errors import PermissionDeniedError, UnauthenticatedError, UnavailableError
-from common.serving.interceptors.auth import Caller
-from common.serving.interceptors.roles import Role
+from common.identity import Caller, Role
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +26,7 @@ _FETCH_SECONDS = 5.0
 _MAX_BYTES = 1024 * 1024
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 # The strongest first: a caller with several roles gets the first of these.
-_RANKED = (Role.ADMIN, Role.EDITOR, Role.VIEWER, Role.AGENT)
+_RANKED = (Role.ADMIN, Role.SERVICE, Role.EDITOR, Role.VIEWER, Role.AGENT)
 
 
 class Issuer:

@@ -1,4 +1,4 @@
-"""One log line a call, and its duration as a metric."""
+"""One log line a call that says who asked for what, and its duration as a metric."""
 
 import asyncio
 import logging
@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import grpc
 
+from common.identity import NOBODY, Caller, caller
 from common.serving.interceptors.base import Call, CallInterceptor, Context
 from common.telemetry import metrics
 
@@ -41,5 +42,15 @@ class LoggingInterceptor(CallInterceptor):
     def _record(self, call: Call, status: str, milliseconds: float) -> None:
         metrics.rpc_duration.record(milliseconds / 1000, {"method": call.method, "code": status})
         level = logging.DEBUG if call.method.startswith(_QUIET) else logging.INFO
-        fields = {"method": call.method, "status": status, "ms": round(milliseconds, 2)}
+        told = {"method": call.method, "status": status, "ms": round(milliseconds, 2)}
+        fields = {**told, **_who(caller())}
         _log.log(level, "%s %s", call.method, status, extra={"fields": fields})
+
+
+def _who(found: Caller) -> dict[str, str]:
+    """Returns whose token came with a call and, where that is a service's, who asked."""
+    if found is NOBODY:
+        return {}
+    if found.service:
+        return {"subject": found.service, "on_behalf_of": found.subject}
+    return {"subject": found.subject}

@@ -1,16 +1,6 @@
 """The one table that says which role each method needs."""
 
-from enum import Enum
-
-
-class Role(Enum):
-    """What a caller may do. Viewer, editor and admin include each other in this order."""
-
-    VIEWER = "viewer"
-    EDITOR = "editor"
-    ADMIN = "admin"
-    AGENT = "agent"
-
+from common.identity import Caller, Role
 
 # Answered without a token: probes of the platform have none.
 OPEN = ("/grpc.health.v1.Health/",)
@@ -20,6 +10,7 @@ _INCLUDES = {
     Role.EDITOR: {Role.VIEWER, Role.EDITOR},
     Role.ADMIN: {Role.VIEWER, Role.EDITOR, Role.ADMIN, Role.AGENT},
     Role.AGENT: {Role.AGENT},
+    Role.SERVICE: {Role.VIEWER, Role.EDITOR, Role.AGENT},
 }
 
 _VIEWER = (
@@ -169,3 +160,15 @@ def required_role(method: str) -> Role | None:
 def allows(role: Role, needed: Role) -> bool:
     """Whether a role includes another."""
     return needed in _INCLUDES[role]
+
+
+def allows_caller(found: Caller, needed: Role) -> bool:
+    """Whether a caller may do what needs a role.
+
+    Who is not allowed something is not allowed it by way of a service either. Keeping workers is
+    the service's own business, whoever the run is for.
+    """
+    if not found.service:
+        return allows(found.role, needed)
+    is_for_caller = needed is not Role.AGENT
+    return allows(Role.SERVICE, needed) and (not is_for_caller or allows(found.role, needed))

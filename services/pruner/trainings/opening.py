@@ -14,7 +14,8 @@ from services.pruner.networks import Retraining
 from services.pruner.trainings.orders import Order
 from services.pruner.trainings.tutor import School
 
-_PATIENCE_SECONDS = 5.0
+# One that was killed is back by then; else the pruning trains its networks itself for a while.
+_PATIENCE_SECONDS = 10.0
 
 
 def retraining_for(

@@ -24,6 +24,7 @@ LABEL = "pruning-run"
 
 _LOOK_SECONDS = 0.3
 _FREE_SECONDS = 5.0
+_AWAY_SECONDS = 60.0
 _OVERHEAD_SECONDS = 5.0
 _DOUBT = 4.0  # estimates are of a machine with nothing else to do
 _TENSORS = "application/vnd.safetensors"
@@ -42,14 +43,15 @@ class School:
         trainer: Who trains.
         order: What all trainings have in common.
         note: Hears why workers did not train, a sentence.
-        is_away: Whether the trainer could not be asked: it is done without from then on.
+        away_until: A trainer that could not be asked is done without until then, on the monotonic
+            clock.
     """
 
     owner: RunOwner[pruner_pb2.PruningRun]
     trainer: Trainer
     order: Order
     note: Callable[[str], None]
-    is_away: bool = False
+    away_until: float = 0.0
 
     def __post_init__(self) -> None:
         """Has not trained yet."""
@@ -91,7 +93,7 @@ class School:
             self._add_decay(spec, plan, own)
             return self._followed(self._trainings.create(spec), end)
         except TrainerError as error:
-            self.is_away = True
+            self.away_until = time.monotonic() + _AWAY_SECONDS
             raise NoTrainingError(str(error)) from None
         finally:
             self._trainings.cancel()
@@ -185,7 +187,7 @@ class WorkersTutor:
     def _taught(
         self, network: nn.Module, specification: NetworkSpecification, what: str, plan: Plan
     ) -> trainer_pb2.TrainingRun | None:
-        if self.school.is_away:
+        if time.monotonic() < self.school.away_until:
             return None
         try:
             return self.school.taught(network, specification, plan, self.own)

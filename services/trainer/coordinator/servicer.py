@@ -9,9 +9,8 @@ import grpc
 from aimass.trainer.v1 import agents_pb2, agents_pb2_grpc
 from common.config import ServerSettings
 from common.errors import InvalidFieldError
+from common.identity import Caller, Role
 from common.serving.interceptors import TokenTable
-from common.serving.interceptors.auth import Caller
-from common.serving.interceptors.roles import Role
 from common.serving.server import RunningServer, Service, start_server
 from services.trainer.coordinator.members import Member, Members
 

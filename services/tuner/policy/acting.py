@@ -13,10 +13,10 @@ from common.errors import (
     InvalidInputError,
     NotFoundError,
 )
+from common.identity import acting_as
 from common.names import ModelVersionName
 from common.runs.kind import is_terminal
 from common.runs.service import RunService
-from common.serving.interceptors.auth import acting_as
 from services.tuner.kind import TUNING_RUNS
 from services.tuner.policy.book import PolicyBook, run_id
 from services.tuner.policy.looking import Lookout

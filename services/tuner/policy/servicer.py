@@ -6,10 +6,10 @@ from google.protobuf import empty_pb2
 
 from aimass.tuner.v1 import policy_pb2, policy_pb2_grpc
 from common.errors import ConflictError, InvalidFieldError
+from common.identity import caller
 from common.names import DatasetName, TuningPolicyName, new_id, validate_id
 from common.records import RequestId
 from common.runs.kind import check_labels
-from common.serving.interceptors.auth import caller
 from services.tuner.policy.acting import Actor
 from services.tuner.policy.book import PolicyBook
 from services.tuner.policy.checking import FIELD, PolicyCheck, checked_triggers, new_etag

@@ -8,11 +8,11 @@ from google.protobuf import empty_pb2
 
 from aimass.tuner.v1 import study_pb2, study_pb2_grpc
 from common.errors import InvalidFieldError
+from common.identity import caller
 from common.names import StudyName, TrialName, new_id, validate_id
 from common.records import RecordStore, RequestId
 from common.records.objects import not_found
 from common.runs.kind import check_labels
-from common.serving.interceptors.auth import caller
 from services.tuner.study.convert import problem_of
 from services.tuner.study.desks import Desks
 from services.tuner.study.given import given_trials

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from aimass.catalog.v1 import dataset_pb2
 from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import event_pb2
+from common.calls.trainings import RemoteTrainer
 from common.runs.owner import RunOwner
 from common.scoring.outlier_uses import BASELINE
 from services.tuner.domain.ensemble.joining import (
@@ -165,7 +166,9 @@ def trainings(
     if not families or loaded.problem.kind is ProblemKind.MULTI_LABEL:
         yield Trainings(loaded, settings)
         return
-    arm = Arm(_lesson(owner, specification, loaded, settings, families))
+    lesson = _lesson(owner, specification, loaded, settings, families)
+    # A trainer that is away may be back before the time is over: the search goes on meanwhile.
+    arm = Arm(lesson, RemoteTrainer(until=lesson.end))
     with arm.at_work():
         yield Trainings(loaded, settings, arm)
     for each in arm.warnings:

@@ -23,7 +23,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from aimass.trainer.v1 import trainer_pb2, trainer_pb2_grpc
 from common import telemetry
 from common.artifacts.blobs import fetch_artifact, put_artifact
-from common.serving.interceptors.roles import Role
+from common.identity import Role
 from common.serving.server import Service
 from common.telemetry import tracecontext
 from common.testing.minio import MinioServer

@@ -23,8 +23,8 @@ from common.artifacts import ObjectStore
 from common.artifacts.opening import open_store
 from common.artifacts.settings import StoreSettings
 from common.calls import client
+from common.identity import Role
 from common.records import RecordStore
-from common.serving.interceptors.roles import Role
 from common.testing.minio import MinioServer
 from common.testing.server import TOKENS, running_server
 from services.catalog.app import catalog

@@ -13,7 +13,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, Any
 
-from common.serving.interceptors.roles import Role
+from common.identity import Role
 from common.testing.minio import MinioServer
 from common.testing.server import TOKENS
 from tests.benchmarks.harness import Aim, Measure, publish, repeats, say
@@ -69,7 +69,7 @@ def measure(runs: int, folder: Path) -> tuple[dict[str, Any], dict[str, Any]]:
         "AIMASS_S3_ACCESS_KEY": settings.access_key,
         "AIMASS_S3_SECRET_KEY": settings.secret_key,
         "AIMASS_LOG_DIR": str(folder / "logs"),
-        "AIMASS_TOKEN": TOKENS[Role.AGENT],
+        "AIMASS_TOKEN": TOKENS[Role.SERVICE],
         "AIMASS_TRAINER_MAX_RUNS": "32",
         "AIMASS_SUITE": folder.name,
         "GRPC_VERBOSITY": "NONE",

@@ -15,8 +15,8 @@ import pytest
 from aimass.trainer.v1 import trainer_pb2, trainer_pb2_grpc
 from aimass.type.v1 import event_pb2, run_pb2
 from common.calls import client
+from common.identity import Role
 from common.runs.owner import RunOwner
-from common.serving.interceptors.roles import Role
 from common.testing.run_server import RunServer, run_server
 from common.testing.runs_contract import Run, Runs
 from common.testing.sample_job import KIND

@@ -13,6 +13,7 @@ from common.artifacts.memory import MemoryStore
 from common.calls import catalog, patience
 from common.calls.catalog import ask_catalog
 from common.errors import FailedPreconditionError, UnavailableError
+from common.runs import waiting
 from common.runs.errors import RunCancelledError
 from common.runs.owner import RunOwner
 from common.testing.runs_contract import Runs
@@ -27,12 +28,16 @@ class FakeCatalog:
     def __init__(self) -> None:
         """Answers at once."""
         self.busy = 0
+        self.away = 0
         self.created: list[model_pb2.CreateModelVersionRequest] = []
 
     def get(
         self, request: dataset_pb2.GetDatasetVersionRequest, context: grpc.ServicerContext
     ) -> dataset_pb2.DatasetVersion:
-        """Answers once it was asked more often than it is busy."""
+        """Answers once it was asked more often than it is busy or away."""
+        if self.away:
+            self.away -= 1
+            context.abort(grpc.StatusCode.UNAVAILABLE, "away")
         if self.busy:
             self.busy -= 1
             context.abort(grpc.StatusCode.ABORTED, "busy")
@@ -103,6 +108,17 @@ def test_busy_catalog_is_waited_for(fake: FakeCatalog) -> None:
     """A run does not fail because the catalog restarts, or is asked too much."""
     fake.busy = 3
     assert ask_catalog(lambda it: it.dataset_version(VERSION)).name == VERSION
+
+
+def test_a_run_says_what_it_waits_for(fake: FakeCatalog, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who watches a run that stands still hears once which service is away, and that it is back."""
+    told: list[str] = []
+    monkeypatch.setattr(waiting, "_tell", told.append)
+    fake.away = 11  # the channel asks five times a call
+    assert ask_catalog(lambda it: it.dataset_version(VERSION)).name == VERSION
+    waits, back = told
+    assert waits == "This run waits for the catalog, which cannot be reached."
+    assert back.startswith("The catalog is back after ")
 
 
 def test_patience_ends(fake: FakeCatalog, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -22,8 +22,8 @@ from aimass.trainer.v1 import trainer_pb2, trainer_pb2_grpc
 from common.calls import client
 from common.config import JwtSettings, ServerSettings
 from common.errors import UnavailableError
+from common.identity import caller
 from common.serving.interceptors import TokenTable
-from common.serving.interceptors.auth import caller
 from common.serving.interceptors.issuer import Issuer, KeySet, parse_keys, source_of
 from common.serving.server import Service, start_server
 

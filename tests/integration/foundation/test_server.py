@@ -22,9 +22,8 @@ from aimass.type.v1 import event_pb2
 from common.calls import client
 from common.config import ServerSettings
 from common.errors import FailedPreconditionError, InvalidFieldError, NotFoundError
+from common.identity import Role, caller
 from common.serving.interceptors import TokenTable
-from common.serving.interceptors.auth import caller
-from common.serving.interceptors.roles import Role
 from common.serving.server import Service, start_server
 from common.telemetry import tracecontext
 from common.testing.server import TOKENS, channel_to, running_server, token_table

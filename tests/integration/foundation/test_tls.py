@@ -14,7 +14,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from common.calls import client
 from common.config import ServerSettings
-from common.serving.interceptors.roles import Role
+from common.identity import Role
 from common.serving.server import start_server
 from common.testing.certificates import Authority, environment
 from common.testing.server import TOKENS, token_table

@@ -54,7 +54,20 @@ def test_the_services_accept_the_token_file(home: SuiteHome) -> None:
     table = TokenTable.from_file(home.token_file)
     found = {subject: table.find(token) for subject, token in tokens.items()}
     roles = {subject: caller.role.value for subject, caller in found.items() if caller}
-    assert roles == {"local": "admin", "service": "admin", "agent": "agent"}
+    assert roles == {"local": "admin", "service": "service", "agent": "agent"}
+
+
+def test_services_of_an_older_suite_get_their_role(home: SuiteHome) -> None:
+    """They were admins, and would now be refused to ask for others; tokens and people stay."""
+    tokens = home.ensure_tokens()
+    content = json.loads(home.token_file.read_text())
+    content["tokens"][1]["role"] = "admin"
+    content["tokens"].append({"token": "t", "subject": "ada", "role": "editor"})
+    home.write_private(home.token_file.name, json.dumps(content))
+    assert home.ensure_tokens() == {**tokens, "ada": "t"}
+    kept = json.loads(home.token_file.read_text())["tokens"]
+    assert [each["role"] for each in kept] == ["admin", "service", "agent", "editor"]
+    assert home.token_file.stat().st_mode & 0o077 == 0
 
 
 def test_one_folder_has_one_supervisor(home: SuiteHome) -> None:

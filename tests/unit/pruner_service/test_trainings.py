@@ -188,12 +188,15 @@ def test_without_workers_the_pruning_trains_itself_and_says_so(
     assert made.trainer.cancelled == (["trainingRuns/p-net-1"] if running else [])
 
 
-def test_a_trainer_that_is_away_is_not_asked_again(scene: Callable[..., Scene]) -> None:
-    """Each question would cost seconds of the budget; one note is enough."""
+def test_a_trainer_that_is_away_is_asked_again_after_a_while(scene: Callable[..., Scene]) -> None:
+    """Each question costs seconds of the budget; but one that is back can train again."""
     made = scene(error="The trainer cannot be reached.")
     made.train()
     made.train()
     assert len(made.notes) == 1 and len(made.trainer.filters) == 1
+    made.school.away_until = 0.0
+    made.train()
+    assert len(made.notes) == 2
 
 
 def test_what_an_earlier_attempt_left_running_is_cancelled(scene: Callable[..., Scene]) -> None:

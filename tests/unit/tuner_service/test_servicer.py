@@ -14,10 +14,10 @@ from aimass.catalog.v1 import dataset_pb2
 from aimass.tuner.v1 import tuner_pb2, tuner_pb2_grpc
 from aimass.type.v1 import run_pb2
 from common.artifacts.memory import MemoryStore
+from common.identity import Role
 from common.records import RecordStore
 from common.runs.service import RunService
 from common.runs.tail import Tails
-from common.serving.interceptors.roles import Role
 from common.serving.server import Service
 from common.testing.run_server import Kicks
 from common.testing.server import channel_to, running_server

@@ -11,8 +11,8 @@ from google.protobuf import json_format
 from aimass.tuner.v1 import study_pb2, study_pb2_grpc, suggester_pb2
 from common.artifacts import ObjectStore
 from common.artifacts.memory import MemoryStore
+from common.identity import Role
 from common.records import RecordStore
-from common.serving.interceptors.roles import Role
 from common.testing.server import channel_to, running_server
 from services.tuner.study.desks import Desks
 from services.tuner.study.hosting import study_service

@@ -10,7 +10,7 @@ import pytest
 
 from aimass.tuner.v1 import study_pb2
 from common.artifacts.memory import MemoryStore
-from common.serving.interceptors.roles import Role
+from common.identity import Role
 from tests.unit.tuner_study.studies import asking, creation, few, serving, telling
 
 STUDY = "studies/s"
