@@ -4,7 +4,7 @@ from torch import nn
 
 from aimass.type.v1 import network_pb2
 from common.networks.specification import NetworkSpecification, from_proto
-from common.networks.torch_kinds.registry import TORCH_KINDS
+from common.networks.torch_kinds.registry import torch_kind
 
 
 def build_network(network: network_pb2.NetworkSpec | NetworkSpecification) -> nn.Module:
@@ -25,5 +25,5 @@ def build_network(network: network_pb2.NetworkSpec | NetworkSpecification) -> nn
         specification gives the same parameter names and shapes, always.
     """
     specification = network if isinstance(network, NetworkSpecification) else from_proto(network)
-    kind = TORCH_KINDS[specification.kind]
+    kind = torch_kind(specification.kind)
     return kind.build(specification.settings, specification.input, specification.outputs)

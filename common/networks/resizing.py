@@ -5,7 +5,7 @@ from torch import Tensor
 from common.networks.modules import build_network
 from common.networks.specification import NetworkSpecification
 from common.networks.torch_kinds.base import State
-from common.networks.torch_kinds.registry import TORCH_KINDS
+from common.networks.torch_kinds.registry import torch_kind
 
 _COUNTS = ".num_batches_tracked"
 
@@ -30,7 +30,7 @@ def resized(
         NotResizableError: No network of the kind has these: a tensor is missing, or too small.
     """
     try:
-        kind = TORCH_KINDS[specification.kind]
+        kind = torch_kind(specification.kind)
         settings, left = kind.resized(specification.settings, state)
         found = specification.with_settings(settings)
         network = build_network(found)

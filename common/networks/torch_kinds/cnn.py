@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from common.networks.kinds.base import ActivationName, NetworkInput
 from common.networks.kinds.cnn import CnnNetwork
-from common.networks.torch_kinds.base import State, activation, widths
+from common.networks.torch_kinds.base import State, TorchKind, activation, widths
 
 _MONOTONE: frozenset[ActivationName] = frozenset({"relu", "tanh"})
 
@@ -112,3 +112,6 @@ def resized_cnn(cnn: CnnNetwork, state: State) -> tuple[CnnNetwork, State]:
         for block, width in zip(cnn.blocks, channels, strict=True)
     )
     return cnn.model_copy(update={"blocks": blocks, "head_widths": tuple(heads) or (0,)}), state
+
+
+KIND = TorchKind(CnnModel, resized_cnn)

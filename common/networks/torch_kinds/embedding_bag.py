@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from common.networks.kinds.base import NetworkInput
 from common.networks.kinds.embedding_bag import EmbeddingBagNetwork
-from common.networks.torch_kinds.base import State
+from common.networks.torch_kinds.base import State, TorchKind
 from common.networks.torch_kinds.text import TextHeadModel, mean_of_tokens, resized_head
 
 _SPREAD = 0.1
@@ -49,3 +49,6 @@ def resized_embedding_bag(
     """See `TorchKind.resized`."""
     width = int(state["embedding.weight"].shape[1])
     return settings.model_copy(update={"width": width, **resized_head(settings, state)}), state
+
+
+KIND = TorchKind(EmbeddingBagModel, resized_embedding_bag)

@@ -8,9 +8,9 @@ from torch.nn import functional
 
 from common.networks.kinds.base import NetworkInput
 from common.networks.kinds.ft_transformer import FtTransformerNetwork
-from common.networks.torch_kinds.base import activation
+from common.networks.torch_kinds.base import TorchKind, activation
 from common.networks.torch_kinds.columns import split_inputs
-from common.networks.torch_kinds.transformer import EncoderBlocks
+from common.networks.torch_kinds.transformer import EncoderBlocks, resized_transformer
 
 
 class FtTransformerModel(nn.Module):
@@ -80,3 +80,6 @@ class ColumnTokens(nn.Module):
 def _drawn(count: int, width: int) -> Tensor:
     """Returns vectors with numbers as of linear layers whose input is as wide as a token."""
     return nn.init.uniform_(torch.empty(count, width), -(width**-0.5), width**-0.5)
+
+
+KIND = TorchKind(FtTransformerModel, resized_transformer)

@@ -6,6 +6,7 @@ from torch.nn import functional
 
 from common.networks.kinds.base import NetworkInput
 from common.networks.kinds.linear import LinearNetwork
+from common.networks.torch_kinds.base import TorchKind
 from common.networks.torch_kinds.columns import split_inputs
 
 
@@ -32,3 +33,6 @@ class LinearModel(nn.Module):
         for index, table in enumerate(self.categories):
             output = output + table(codes[:, index])
         return output
+
+
+KIND = TorchKind(LinearModel)

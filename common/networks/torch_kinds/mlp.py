@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from common.networks.kinds.base import NetworkInput
 from common.networks.kinds.mlp import MlpNetwork
-from common.networks.torch_kinds.base import State, activation, weights, widths
+from common.networks.torch_kinds.base import State, TorchKind, activation, weights, widths
 from common.networks.torch_kinds.columns import category_embeddings, joined_columns
 
 
@@ -42,3 +42,6 @@ def resized_mlp(mlp: MlpNetwork, state: State) -> tuple[MlpNetwork, State]:
     embedded = tuple(int(each.shape[1]) for each in weights(state, "embeddings.", 2))
     changes = {"hidden_widths": tuple(hidden), "embedding_widths": embedded}
     return mlp.model_copy(update=changes), state
+
+
+KIND = TorchKind(MlpModel, resized_mlp)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from common.networks.kinds.base import NetworkInput
 from common.networks.kinds.covariates import beside_width
 from common.networks.kinds.nbeats import NBeatsBlock, NBeatsNetwork
-from common.networks.torch_kinds.base import State, renumbered, widths
+from common.networks.torch_kinds.base import State, TorchKind, renumbered, widths
 from common.networks.torch_kinds.covariates import Beside, Covariates, joined
 
 
@@ -78,3 +78,6 @@ def resized_nbeats(settings: NBeatsNetwork, state: State) -> tuple[NBeatsNetwork
         for place in range(count)
     )
     return settings.model_copy(update={"blocks": blocks}), state
+
+
+KIND = TorchKind(NBeatsModel, resized_nbeats)

@@ -6,6 +6,7 @@ from common.networks.kinds.base import NetworkInput
 from common.networks.kinds.residual_mlp import ResidualMlpNetwork
 from common.networks.torch_kinds.base import (
     State,
+    TorchKind,
     activation,
     renumbered,
     weights,
@@ -67,3 +68,6 @@ def resized_residual_mlp(
         "embedding_widths": tuple(int(each.shape[1]) for each in weights(state, "embeddings.", 2)),
     }
     return settings.model_copy(update=changes), state
+
+
+KIND = TorchKind(ResidualMlpModel, resized_residual_mlp)

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from common.networks.kinds.base import NetworkInput
 from common.networks.kinds.resnet import ResNetNetwork, ResNetStage
-from common.networks.torch_kinds.base import State, renumbered, widths
+from common.networks.torch_kinds.base import State, TorchKind, renumbered, widths
 
 
 class ResNetModel(nn.Module):
@@ -125,3 +125,6 @@ def resized_resnet(resnet: ResNetNetwork, state: State) -> tuple[ResNetNetwork, 
             ResNetStage(blocks=len(inner), channels=channels, inner_channels=tuple(inner))
         )
     return resnet.model_copy(update={"stages": tuple(stages)}), state
+
+
+KIND = TorchKind(ResNetModel, resized_resnet)

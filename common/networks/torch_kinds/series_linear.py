@@ -7,6 +7,7 @@ from torch.nn import functional
 from common.networks.kinds.base import NetworkInput
 from common.networks.kinds.covariates import beside_width
 from common.networks.kinds.series_linear import SeriesLinearNetwork
+from common.networks.torch_kinds.base import TorchKind
 from common.networks.torch_kinds.covariates import Covariates
 
 
@@ -51,3 +52,6 @@ class SeriesLinearModel(nn.Module):
         smooth = functional.avg_pool1d(padded, 2 * self._half + 1, stride=1)[:, 0]
         both: Tensor = self.trend(smooth) + self.rest(series - smooth)
         return both
+
+
+KIND = TorchKind(SeriesLinearModel)

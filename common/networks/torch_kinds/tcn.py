@@ -8,7 +8,7 @@ from torch.nn import functional
 
 from common.networks.kinds.base import NetworkInput
 from common.networks.kinds.tcn import TcnNetwork
-from common.networks.torch_kinds.base import State, widths
+from common.networks.torch_kinds.base import State, TorchKind, widths
 from common.networks.torch_kinds.covariates import Covariates
 
 
@@ -78,3 +78,6 @@ def resized_tcn(settings: TcnNetwork, state: State) -> tuple[TcnNetwork, State]:
         "inner_channels": tuple(widths(state, "levels.", 3, "conv1.weight")),
     }
     return settings.model_copy(update=changes), state
+
+
+KIND = TorchKind(TcnModel, resized_tcn)

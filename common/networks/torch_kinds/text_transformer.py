@@ -5,7 +5,7 @@ from torch import Tensor, nn
 
 from common.networks.kinds.base import NetworkInput
 from common.networks.kinds.text_transformer import TextTransformerNetwork
-from common.networks.torch_kinds.base import State
+from common.networks.torch_kinds.base import State, TorchKind
 from common.networks.torch_kinds.text import (
     TextHeadModel,
     is_token,
@@ -49,3 +49,6 @@ def resized_text_transformer(
     """See `TorchKind.resized`."""
     settings, state = resized_transformer(settings, state)
     return settings.model_copy(update=resized_head(settings, state)), state
+
+
+KIND = TorchKind(TextTransformerModel, resized_text_transformer)

@@ -27,6 +27,7 @@ from common.networks.specification import (
     TransformerBlock,
     complete,
 )
+from tests.support.networks import EXAMPLES
 
 TABLE = NetworkInput(numeric_columns=5, category_sizes=(4, 9))
 TEXT = TABLE.model_copy(update={"text_length": 7, "vocabulary_size": 11})
@@ -38,6 +39,8 @@ PRUNED_BLOCKS = (
     TransformerBlock(heads=0, inner_width=5),
     TransformerBlock(heads=1, inner_width=0),
 )
+# Those of a linear network are its own tables; columns beside a series are looked at elsewhere.
+NAMED = [key for key in EXAMPLES if "linear" not in key and " with " not in key]
 NETWORKS: tuple[tuple[NetworkInput, dict[str, Any]], ...] = (
     (TABLE, {"mlp": MlpNetwork(hidden_widths=(12, 8))}),
     (TABLE, {"mlp": MlpNetwork(hidden_widths=(12, 8), batch_norm=True, dropout=0.1)}),
@@ -64,7 +67,18 @@ def test_names_are_those_of_the_modules(
     network_input: NetworkInput, fields: dict[str, Any]
 ) -> None:
     """So that a name can be refused before anything is built."""
-    specification = complete(NetworkSpecification(**fields), network_input, 3, "network")
+    check_names(NetworkSpecification(**fields), network_input)
+
+
+@pytest.mark.parametrize("key", NAMED)
+def test_names_of_all_kinds_are_those_of_the_modules(key: str) -> None:
+    """The same for every kind that there is."""
+    check_names(*EXAMPLES[key])
+
+
+def check_names(asked: NetworkSpecification, network_input: NetworkInput) -> None:
+    """Compares names with those of the network that is built."""
+    specification = complete(asked, network_input, 3, "network")
     modules = dict(build_network(specification).named_modules())
     layers = [
         name

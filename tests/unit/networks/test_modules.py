@@ -5,155 +5,20 @@ from torch import Tensor, nn
 from common.networks.cost import network_cost
 from common.networks.modules import build_network
 from common.networks.specification import (
-    CnnNetwork,
-    ConvBlock,
-    EmbeddingBagNetwork,
-    FtTransformerNetwork,
-    LinearNetwork,
-    MlpNetwork,
-    NBeatsBlock,
-    NBeatsNetwork,
+    KINDS,
     NetworkInput,
     NetworkSpecification,
-    ResidualMlpNetwork,
-    ResNetNetwork,
-    ResNetStage,
-    SeriesLinearNetwork,
-    TcnNetwork,
-    TextTransformerNetwork,
-    TransformerBlock,
     complete,
     to_proto,
 )
 from common.networks.torch_kinds.cnn import GridPool
+from tests.support.networks import EXAMPLES, IMAGE
 
-TABLE = NetworkInput(numeric_columns=3, category_sizes=(4, 7))
-IMAGE = NetworkInput(image_shape=(3, 14, 10))
-SERIES = NetworkInput(window=21)
-COVARIATES = NetworkInput(window=21, past_columns=2, known_columns=3, season=4)
-TEXT = NetworkInput(text_length=9, vocabulary_size=20)
-TEXT_AND_TABLE = TEXT.model_copy(update={"numeric_columns": 3, "category_sizes": (4, 7)})
-PRUNED_BLOCKS = (
-    TransformerBlock(heads=0, inner_width=5),
-    TransformerBlock(heads=3, inner_width=0),
-    TransformerBlock(heads=1, inner_width=7),
-)
-SPECIFICATIONS = {
-    "linear": (NetworkSpecification(linear=LinearNetwork()), TABLE),
-    "linear without bias": (NetworkSpecification(linear=LinearNetwork(bias=False)), TABLE),
-    "numbers only": (
-        NetworkSpecification(mlp=MlpNetwork(batch_norm=True, dropout=0.2)),
-        NetworkInput(numeric_columns=5),
-    ),
-    "categories only": (
-        NetworkSpecification(mlp=MlpNetwork(activation="silu")),
-        NetworkInput(category_sizes=(4, 7)),
-    ),
-    "linear of categories": (
-        NetworkSpecification(linear=LinearNetwork()),
-        NetworkInput(category_sizes=(4,)),
-    ),
-    "mlp": (NetworkSpecification(mlp=MlpNetwork(hidden_widths=(16, 8, 4))), TABLE),
-    "residual mlp": (
-        NetworkSpecification(residual_mlp=ResidualMlpNetwork(width=6, inner_widths=(9, 4))),
-        TABLE,
-    ),
-    "residual mlp of numbers": (
-        NetworkSpecification(residual_mlp=ResidualMlpNetwork(dropout=0, activation="silu")),
-        NetworkInput(numeric_columns=5),
-    ),
-    "ft transformer": (NetworkSpecification(ft_transformer=FtTransformerNetwork()), TABLE),
-    "ft transformer of numbers": (
-        NetworkSpecification(
-            ft_transformer=FtTransformerNetwork(width=10, head_width=3, activation="relu")
-        ),
-        NetworkInput(numeric_columns=5),
-    ),
-    "pruned ft transformer": (
-        NetworkSpecification(ft_transformer=FtTransformerNetwork(width=8, blocks=PRUNED_BLOCKS)),
-        NetworkInput(category_sizes=(4, 7)),
-    ),
-    "embedding bag": (NetworkSpecification(embedding_bag=EmbeddingBagNetwork()), TEXT),
-    "embedding bag without head": (
-        NetworkSpecification(embedding_bag=EmbeddingBagNetwork(width=5, pairs=0, head_widths=(0,))),
-        TEXT_AND_TABLE,
-    ),
-    "text transformer": (NetworkSpecification(text_transformer=TextTransformerNetwork()), TEXT),
-    "pruned text transformer": (
-        NetworkSpecification(
-            text_transformer=TextTransformerNetwork(
-                width=8, blocks=PRUNED_BLOCKS, head_widths=(6, 5)
-            )
-        ),
-        TEXT_AND_TABLE,
-    ),
-    "cnn": (NetworkSpecification(cnn=CnnNetwork(dropout=0.1)), IMAGE),
-    "cnn without extras": (
-        NetworkSpecification(
-            cnn=CnnNetwork(
-                blocks=(ConvBlock(channels=4, pool=1), ConvBlock(channels=6, kernel_size=5)),
-                batch_norm=False,
-                head_widths=(0,),
-                activation="tanh",
-                pool_grid=1,
-            )
-        ),
-        IMAGE,
-    ),
-    "resnet": (NetworkSpecification(resnet=ResNetNetwork(width=4, dropout=0.1)), IMAGE),
-    "deep resnet": (
-        NetworkSpecification(resnet=ResNetNetwork(depth=34, width=2, stem="large")),
-        NetworkInput(image_shape=(1, 70, 65)),
-    ),
-    "pruned resnet": (
-        NetworkSpecification(
-            resnet=ResNetNetwork(
-                stages=(
-                    ResNetStage(blocks=2, channels=5, inner_channels=(3, 1)),
-                    ResNetStage(blocks=1, channels=5, inner_channels=(7,)),
-                    ResNetStage(blocks=3, channels=4),
-                )
-            )
-        ),
-        IMAGE,
-    ),
-    "series linear": (NetworkSpecification(series_linear=SeriesLinearNetwork()), SERIES),
-    "series linear without trend": (
-        NetworkSpecification(series_linear=SeriesLinearNetwork(moving_average=1)),
-        SERIES,
-    ),
-    "nbeats": (NetworkSpecification(nbeats=NBeatsNetwork()), SERIES),
-    "pruned nbeats": (
-        NetworkSpecification(
-            nbeats=NBeatsNetwork(
-                blocks=(NBeatsBlock(hidden_widths=(9, 4)), NBeatsBlock(hidden_widths=(3,))),
-                dropout=0.1,
-            )
-        ),
-        SERIES,
-    ),
-    "tcn": (NetworkSpecification(tcn=TcnNetwork(dropout=0.1)), SERIES),
-    "pruned tcn": (
-        NetworkSpecification(
-            tcn=TcnNetwork(channels=(4, 4, 3), inner_channels=(2, 7, 1), kernel_size=2)
-        ),
-        SERIES,
-    ),
-    **{
-        f"{kind} with {told}": (NetworkSpecification.model_validate({kind: {}}), network_input)
-        for kind in ("series_linear", "nbeats", "tcn")
-        for told, network_input in (
-            ("covariates", COVARIATES),
-            ("past columns", NetworkInput(window=21, past_columns=2)),
-            ("known columns", NetworkInput(window=21, known_columns=2, season=7)),
-        )
-    },
-}
-RESNETS = [key for key in SPECIFICATIONS if "resnet" in key]
+RESNETS = [key for key in EXAMPLES if "resnet" in key]
 
 
 def completed(key: str) -> NetworkSpecification:
-    specification, network_input = SPECIFICATIONS[key]
+    specification, network_input = EXAMPLES[key]
     return complete(specification, network_input, 5, "network")
 
 
@@ -171,7 +36,12 @@ def sample(network_input: NetworkInput, rows: int = 6) -> tuple[Tensor, ...]:
     return tuple(tensors[name] for name in network_input.names)
 
 
-@pytest.mark.parametrize("key", SPECIFICATIONS)
+def test_every_kind_has_an_example() -> None:
+    """What is not among them is not tested at all."""
+    assert {network.kind for network, _ in EXAMPLES.values()} == {*KINDS} - {"custom"}
+
+
+@pytest.mark.parametrize("key", EXAMPLES)
 def test_a_network_rebuilt_from_its_message_gives_the_same_output(key: str) -> None:
     """Protects packages: specification and weights are all that is needed to rebuild."""
     specification = completed(key)
@@ -185,7 +55,7 @@ def test_a_network_rebuilt_from_its_message_gives_the_same_output(key: str) -> N
     assert torch.equal(original(*inputs), rebuilt(*inputs))
 
 
-@pytest.mark.parametrize("key", SPECIFICATIONS)
+@pytest.mark.parametrize("key", EXAMPLES)
 def test_the_cost_counts_the_parameters_exactly(key: str) -> None:
     """Protects the estimate, which counts without building the network."""
     specification = completed(key)
@@ -194,7 +64,7 @@ def test_the_cost_counts_the_parameters_exactly(key: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", [key for key, (_, network_input) in SPECIFICATIONS.items() if network_input.image_shape]
+    "key", [key for key, (_, network_input) in EXAMPLES.items() if network_input.image_shape]
 )
 def test_the_cost_counts_the_multiplications_exactly(key: str) -> None:
     """Protects the estimate and pruners, which compare networks by what a row costs."""
@@ -238,7 +108,7 @@ def test_the_cost_counts_what_the_backward_pass_keeps(key: str) -> None:
     assert outputs.shape == (len(images), specification.outputs)
 
 
-@pytest.mark.parametrize("key", [key for key in SPECIFICATIONS if "transformer" in key])
+@pytest.mark.parametrize("key", [key for key in EXAMPLES if "transformer" in key])
 def test_the_cost_is_near_what_the_backward_pass_of_a_transformer_keeps(key: str) -> None:
     """Protects the estimate of memory, which grows with the tokens: not less, and not far more."""
     specification = completed(key)
@@ -256,7 +126,7 @@ def test_the_cost_is_near_what_the_backward_pass_of_a_transformer_keeps(key: str
     assert 0.95 * found < network_cost(specification).activations < 1.5 * found
 
 
-@pytest.mark.parametrize("key", [key for key in SPECIFICATIONS if "text" in key or "bag" in key])
+@pytest.mark.parametrize("key", [key for key in EXAMPLES if "text" in key or "bag" in key])
 def test_padding_changes_nothing(key: str) -> None:
     """Protects batches, which are as long as their longest text only."""
     specification = completed(key)

@@ -6,24 +6,17 @@ from common.errors import InvalidFieldError
 from common.networks.specification import (
     CnnNetwork,
     ConvBlock,
-    EmbeddingBagNetwork,
-    FtTransformerNetwork,
     LinearNetwork,
     MlpNetwork,
-    NBeatsNetwork,
     NetworkInput,
     NetworkSpecification,
-    ResidualMlpNetwork,
     ResNetNetwork,
-    ResNetStage,
-    SeriesLinearNetwork,
     TcnNetwork,
-    TextTransformerNetwork,
-    TransformerBlock,
     complete,
     from_proto,
     to_proto,
 )
+from tests.support.networks import EXAMPLES
 
 TABLE = NetworkInput(numeric_columns=3, category_sizes=(4, 100))
 TEXT = TABLE.model_copy(update={"text_length": 30, "vocabulary_size": 300})
@@ -49,42 +42,10 @@ def test_empty_lists_of_a_message_mean_the_defaults() -> None:
     assert network.cnn.pool_grid == 4
 
 
-@pytest.mark.parametrize(
-    ("specification", "network_input"),
-    [
-        (NetworkSpecification(linear=LinearNetwork(bias=False)), TABLE),
-        (NetworkSpecification(mlp=MlpNetwork(dropout=0.5, activation="gelu")), TABLE),
-        (NetworkSpecification(residual_mlp=ResidualMlpNetwork(inner_widths=(3,))), TABLE),
-        (
-            NetworkSpecification(
-                ft_transformer=FtTransformerNetwork(
-                    blocks=(TransformerBlock(heads=0), TransformerBlock(inner_width=0))
-                )
-            ),
-            TABLE,
-        ),
-        (NetworkSpecification(embedding_bag=EmbeddingBagNetwork(head_widths=(0,))), TEXT),
-        (NetworkSpecification(text_transformer=TextTransformerNetwork(width=30)), TEXT),
-        (NetworkSpecification(cnn=CnnNetwork(head_widths=(0,))), IMAGE),
-        (NetworkSpecification(series_linear=SeriesLinearNetwork()), SERIES),
-        (NetworkSpecification(nbeats=NBeatsNetwork(dropout=0.1)), SERIES),
-        (NetworkSpecification(tcn=TcnNetwork(channels=(4, 3))), SERIES),
-        (NetworkSpecification(resnet=ResNetNetwork(depth=34, width=16, dropout=0.1)), IMAGE),
-        (
-            NetworkSpecification(
-                resnet=ResNetNetwork(
-                    stages=(ResNetStage(blocks=2, channels=9, inner_channels=(4, 7)),),
-                    stem="large",
-                )
-            ),
-            IMAGE,
-        ),
-    ],
-)
-def test_a_completed_network_survives_the_message_and_completing_again(
-    specification: NetworkSpecification, network_input: NetworkInput
-) -> None:
+@pytest.mark.parametrize("key", EXAMPLES)
+def test_a_completed_network_survives_the_message_and_completing_again(key: str) -> None:
     """Protects rebuilding: what is stored in a model version is what was trained."""
+    specification, network_input = EXAMPLES[key]
     network = complete(specification, network_input, 3, "network")
     assert from_proto(to_proto(network)) == network
     assert complete(network, network_input, 3, "network") == network
