@@ -26,6 +26,7 @@ from services.catalog.convert import data_prefixes, spec_from_proto, spec_to_pro
 from services.catalog.domain import fields
 from services.catalog.domain.append import appended, check_columns, grown_from
 from services.catalog.domain.append_spec import like_base
+from services.catalog.domain.formats import DataFormat
 from services.catalog.domain.groups import RowsBefore
 from services.catalog.domain.importer import READING, ImportedData, import_source
 from services.catalog.domain.objects import shared_format
@@ -33,7 +34,7 @@ from services.catalog.domain.resources import Datasets
 from services.catalog.domain.sources.archive import ArchiveLimits
 from services.catalog.domain.sources.encoding import is_guess
 from services.catalog.domain.sources.several import open_files
-from services.catalog.domain.spec import CsvOptions, DataFormat, ImportSpec, resolve_format
+from services.catalog.domain.spec import CsvOptions, ImportSpec, resolve_format
 from services.catalog.domain.uploads import Uploads, fetch_upload
 from services.catalog.domain.versions import Versions
 from services.catalog.kind import DATASET_IMPORTS, DATASETS

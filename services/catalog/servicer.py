@@ -37,10 +37,11 @@ from services.catalog.domain import fields
 from services.catalog.domain.append_spec import like_base
 from services.catalog.domain.artifacts import Sign, describe, download_address, read_from
 from services.catalog.domain.diff import diff_versions
+from services.catalog.domain.formats import DataFormat
 from services.catalog.domain.objects import ImportObjects, shared_format
 from services.catalog.domain.preview import choose_rows
 from services.catalog.domain.resources import Datasets
-from services.catalog.domain.spec import DataFormat, ImportSpec, check_spec, resolve_format
+from services.catalog.domain.spec import ImportSpec, check_spec, resolve_format
 from services.catalog.domain.uploads import Uploads, UploadWriter
 
 T = TypeVar("T")

@@ -7,7 +7,8 @@ from common.artifacts import ObjectInfo, ObjectMissingError, ObjectStore
 from common.artifacts.protocol import check_key
 from common.errors import AimassError, FieldViolation, InvalidFieldError, NotFoundError
 from services.catalog.domain import fields
-from services.catalog.domain.spec import DataFormat, ImportSpec, resolve_format
+from services.catalog.domain.formats import DataFormat
+from services.catalog.domain.spec import ImportSpec, resolve_format
 
 # What the suite keeps elsewhere in its own bucket is nobody's data.
 OPEN_PREFIXES = ("imports/", "runs/")

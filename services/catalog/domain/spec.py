@@ -10,21 +10,7 @@ from common.data.schema import ColumnType, Task
 from common.errors import InvalidFieldError
 from common.names import DatasetName, UploadName
 from services.catalog.domain import fields
-
-
-class DataFormat(StrEnum):
-    """File format of an upload, named as in `aimass.catalog.v1.DataFormat`."""
-
-    CSV = "csv"
-    NPZ = "npz"
-    IMAGE_ZIP = "image_zip"
-    IMAGE_TAR = "image_tar"
-    TEXT_ARCHIVE = "text_archive"
-    PARQUET = "parquet"
-    JSON_LINES = "json_lines"
-    ARROW = "arrow"
-    ARFF = "arff"
-    LIBSVM = "libsvm"
+from services.catalog.domain.formats import LOOKS, DataFormat
 
 
 class SplitMethod(StrEnum):
@@ -36,20 +22,7 @@ class SplitMethod(StrEnum):
     TEMPORAL = "temporal"
 
 
-_ENDINGS = {
-    ".csv": DataFormat.CSV,
-    ".tsv": DataFormat.CSV,
-    ".npz": DataFormat.NPZ,
-    ".parquet": DataFormat.PARQUET,
-    ".jsonl": DataFormat.JSON_LINES,
-    ".ndjson": DataFormat.JSON_LINES,
-    ".arrow": DataFormat.ARROW,
-    ".arrows": DataFormat.ARROW,
-    ".feather": DataFormat.ARROW,
-    ".arff": DataFormat.ARFF,
-    ".libsvm": DataFormat.LIBSVM,
-    ".svm": DataFormat.LIBSVM,
-}
+_ENDINGS = {ending: name for name, looks in LOOKS.items() for ending in looks.endings}
 _COMPRESSED = (".gz", ".zst")
 # What is in them decides.
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.zst")

@@ -16,9 +16,10 @@ import pyarrow as pa
 import pyarrow.csv
 
 from aimass.type.v1 import artifact_pb2
+from services.catalog.domain.formats import DataFormat
 from services.catalog.domain.importer import import_source
 from services.catalog.domain.sources.opening import open_source
-from services.catalog.domain.spec import DataFormat, ImportSpec
+from services.catalog.domain.spec import ImportSpec
 from tests.benchmarks.harness import Aim, Measure, interleave, is_quick, middle, repeats, say
 from tests.support.bounds import IMPORT_MEMORY_MB
 

@@ -22,11 +22,12 @@ from common.data.reader import stream_columns
 from common.data.schema import ColumnType, Part, Schema, Task
 from common.data.storage import Values
 from common.errors import InvalidFieldError
+from services.catalog.domain.formats import DataFormat
 from services.catalog.domain.groups import RowsBefore
 from services.catalog.domain.importer import ImportedData, import_source
 from services.catalog.domain.sources.archive import ArchiveLimits
 from services.catalog.domain.sources.opening import open_source
-from services.catalog.domain.spec import DataFormat, ImportSpec, SplitSpec
+from services.catalog.domain.spec import ImportSpec, SplitSpec
 
 
 @dataclass(frozen=True)

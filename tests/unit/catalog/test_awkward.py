@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from common.data.schema import Column, ColumnType
 from common.errors import InvalidFieldError
-from services.catalog.domain.spec import DataFormat, SplitSpec
+from services.catalog.domain.formats import DataFormat
+from services.catalog.domain.spec import SplitSpec
 from tests.unit.catalog.support import Imported, import_bytes
 
 ALL = SplitSpec(validation_fraction=0)

@@ -12,7 +12,8 @@ from sklearn.datasets import load_digits
 
 from common.data.schema import ColumnType, Part, Task
 from common.errors import InvalidFieldError
-from services.catalog.domain.spec import DataFormat, SplitSpec
+from services.catalog.domain.formats import DataFormat
+from services.catalog.domain.spec import SplitSpec
 from tests.unit.catalog.support import Imported, field_of, import_bytes, picture, zip_of
 from tests.unit.catalog.test_tar import tar_of
 

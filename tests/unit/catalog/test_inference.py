@@ -7,8 +7,9 @@ import pytest
 
 from common.data.schema import ColumnType, Part, Task
 from common.errors import InvalidFieldError
+from services.catalog.domain.formats import DataFormat
 from services.catalog.domain.importer import READING, WRITING
-from services.catalog.domain.spec import DataFormat, SplitMethod, SplitSpec
+from services.catalog.domain.spec import SplitMethod, SplitSpec
 from tests.unit.catalog.support import field_of, import_bytes, npz_of
 
 NO_SPLIT = SplitSpec(validation_fraction=0)

@@ -17,7 +17,8 @@ from pathlib import Path
 from aimass.type.v1 import artifact_pb2
 from services.catalog.domain.importer import import_source
 from services.catalog.domain.sources.opening import open_source
-from services.catalog.domain.spec import DataFormat, ImportSpec
+from services.catalog.domain.formats import DataFormat
+from services.catalog.domain.spec import ImportSpec
 path = Path(sys.argv[1])
 spec = ImportSpec(dataset="datasets/d", upload="uploads/u")
 publish = lambda file, name: artifact_pb2.ArtifactRef(uri=name, size_bytes=file.stat().st_size)

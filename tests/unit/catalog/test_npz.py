@@ -13,8 +13,9 @@ from hypothesis.extra import numpy as hnp
 
 from common.data.schema import ColumnType, Task
 from common.errors import InvalidFieldError
+from services.catalog.domain.formats import DataFormat
 from services.catalog.domain.sources.archive import ArchiveLimits
-from services.catalog.domain.spec import DataFormat, SplitSpec
+from services.catalog.domain.spec import SplitSpec
 from tests.unit.catalog.support import Imported, field_of, import_bytes, npz_of, zip_of
 
 NO_SPLIT = SplitSpec(validation_fraction=0)

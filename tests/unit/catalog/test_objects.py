@@ -11,10 +11,11 @@ import pytest
 from common.artifacts.memory import MemoryStore
 from common.errors import AimassError, InvalidFieldError
 from services.catalog.domain import objects
+from services.catalog.domain.formats import DataFormat
 from services.catalog.domain.objects import ImportObjects, shared_format
 from services.catalog.domain.sources.archive import ArchiveLimits
 from services.catalog.domain.sources.several import open_files
-from services.catalog.domain.spec import CsvOptions, DataFormat, ImportSpec
+from services.catalog.domain.spec import CsvOptions, ImportSpec
 from tests.unit.catalog.support import npz_of
 
 SPEC = ImportSpec(dataset="datasets/d", uri="s3://x/y")

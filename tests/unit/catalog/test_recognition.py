@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from common.errors import InvalidFieldError
-from services.catalog.domain.spec import DataFormat
+from services.catalog.domain.formats import DataFormat
 from tests.unit.catalog.support import field_of, import_bytes, npz_of, picture, zip_of
 from tests.unit.catalog.test_tar import tar_of
 

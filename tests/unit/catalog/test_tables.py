@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 
 from common.data.schema import ColumnType, Task
 from common.errors import InvalidFieldError
+from services.catalog.domain.formats import DataFormat
 from services.catalog.domain.sources import arff_file
 from services.catalog.domain.sources.archive import ArchiveLimits
 from services.catalog.domain.sources.opening import open_source
-from services.catalog.domain.spec import DataFormat, ImportSpec, SplitSpec
+from services.catalog.domain.spec import ImportSpec, SplitSpec
 from tests.unit.catalog.support import field_of, import_bytes
 
 NO_SPLIT = SplitSpec(validation_fraction=0)

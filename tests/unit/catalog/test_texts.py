@@ -6,8 +6,9 @@ import pytest
 
 from common.data.schema import ColumnType, Task
 from common.errors import InvalidFieldError
+from services.catalog.domain.formats import DataFormat
 from services.catalog.domain.sources import base
-from services.catalog.domain.spec import DataFormat, ImportSpec, resolve_format
+from services.catalog.domain.spec import ImportSpec, resolve_format
 from tests.unit.catalog.support import Imported, field_of, import_bytes, picture, zip_of
 from tests.unit.catalog.test_tar import compressed, tar_of
 

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from services.catalog.domain.formats import DataFormat
 from services.catalog.domain.sources.archive import ArchiveLimits, open_archive
 from services.catalog.domain.sources.base import Source
 from services.catalog.domain.sources.image_archive import ImageArchiveSource, is_image
 from services.catalog.domain.sources.text_archive import TextArchiveSource
-from services.catalog.domain.spec import DataFormat
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from services.catalog.domain.formats import DataFormat
 from services.catalog.domain.sources.archive import ArchiveLimits, open_archive
 from services.catalog.domain.sources.arff_file import ArffSource
 from services.catalog.domain.sources.arrow_file import ArrowSource, IpcBatches, ParquetBatches
@@ -16,7 +17,7 @@ from services.catalog.domain.sources.npz_file import NpzSource
 from services.catalog.domain.sources.recognition import check_kind
 from services.catalog.domain.sources.spool import Spooled
 from services.catalog.domain.sources.unpack import unpacked
-from services.catalog.domain.spec import DataFormat, ImportSpec
+from services.catalog.domain.spec import ImportSpec
 
 
 @contextmanager

@@ -6,8 +6,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from services.catalog.domain.fields import bad_file
+from services.catalog.domain.formats import LOOKS, DataFormat
 from services.catalog.domain.sources.unpack import compression_of
-from services.catalog.domain.spec import DataFormat
 
 _START_BYTES = 512
 _TAR_AT = 257
@@ -29,12 +29,6 @@ _KINDS = {
 }
 # Column names may begin so, too; texts have no zero bytes.
 _WORDS = (b"PAR1", b"ARROW1")
-_OWN = {
-    DataFormat.PARQUET: b"PAR1",
-    DataFormat.ARROW: b"ARROW1",
-    DataFormat.NPZ: b"PK\x03\x04",
-}
-_TEXTS = (DataFormat.CSV, DataFormat.JSON_LINES, DataFormat.ARFF, DataFormat.LIBSVM)
 
 
 def check_kind(path: Path, file_format: DataFormat) -> None:
@@ -47,10 +41,11 @@ def check_kind(path: Path, file_format: DataFormat) -> None:
     Raises:
         InvalidFieldError: It says what the file is, and what to do.
     """
-    if file_format not in (*_TEXTS, *_OWN):
+    looks = LOOKS.get(file_format)
+    if looks is None:
         return  # archives of class folders have a check of their own
-    start = _start(path, may_be_compressed=file_format in _TEXTS)
-    if start.startswith(_OWN.get(file_format, b"\0\0")):
+    start = _start(path, may_be_compressed=looks.is_text)
+    if looks.start and start.startswith(looks.start):
         return
     found = _kind_of(start)
     if found is None and file_format is DataFormat.CSV and start.lstrip().startswith(b'{"'):

@@ -8,13 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from services.catalog.domain.fields import bad_file
+from services.catalog.domain.formats import LOOKS, DataFormat
 from services.catalog.domain.sources.archive import ArchiveLimits
 from services.catalog.domain.sources.base import Found, RawColumn, Source
 from services.catalog.domain.sources.opening import open_source
 from services.catalog.domain.sources.unpack import unpacked
-from services.catalog.domain.spec import DataFormat, ImportSpec
+from services.catalog.domain.spec import ImportSpec
 
-_LINES = (DataFormat.CSV, DataFormat.JSON_LINES, DataFormat.LIBSVM)
 _CHUNK_BYTES = 1 << 20
 
 
@@ -38,7 +38,8 @@ def open_files(
     Raises:
         InvalidFieldError: Names the file that cannot be imported, or does not fit the first.
     """
-    if len(files) > 1 and file_format in _LINES:
+    looks = LOOKS.get(file_format) if file_format else None
+    if len(files) > 1 and looks and looks.is_of_lines:
         headed = file_format is DataFormat.CSV and spec.csv.header is not False
         files = [(_joined(files, scratch, limits, headed), files[0][1])]
     with ExitStack() as stack:
