@@ -32,29 +32,19 @@ _OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 1_000),
 ]
 
-# Reads, and writes that are safe to repeat: a Create without a request id is given one below.
-RETRIED = {
-    "aimass.analyzer.v1.AnalyzerService": [],
-    "aimass.catalog.v1.DatasetService": [],
-    "aimass.catalog.v1.LineageService": [],
-    "aimass.catalog.v1.ModelService": [],
-    "aimass.catalog.v1.TransferService": ["CreateArtifactUrl", "GetUpload"],
-    "aimass.outlier.v1.OutlierService": [],
-    "aimass.pruner.v1.PrunerService": [],
-    "aimass.trainer.v1.TrainingService": [],
-    "aimass.tuner.v1.PolicyService": [],
-    "aimass.tuner.v1.StudyService": [],
-    "aimass.tuner.v1.TunerService": [],
-}
-# Streams are taken up again by `watch`, or by whoever feeds them, who know where they broke off;
-# gRPC's own retries would buffer what is sent and begin anew. A fault must not be injected twice.
+# All else is safe to repeat: a Create without a request id is given one below. Streams are taken
+# up again by `watch`, or by whoever feeds them, who know where they broke off; gRPC's own retries
+# would buffer what is sent and begin anew. A fault must not be injected twice.
 NOT_RETRIED = {
     "aimass.analyzer.v1.AnalyzerService": ["WatchAnalysis"],
     "aimass.catalog.v1.DatasetService": ["WatchDatasetImport"],
     "aimass.catalog.v1.ModelService": ["WatchModelImport"],
+    "aimass.catalog.v1.TransferService": ["ReadArtifact", "WriteUpload"],
     "aimass.outlier.v1.OutlierService": ["ScoreStream", "WatchOutlierScan"],
     "aimass.pruner.v1.PrunerService": ["WatchPruningRun"],
+    "aimass.trainer.v1.AgentPoolService": ["Join", "Recruit"],
     "aimass.trainer.v1.TrainingService": ["InjectFault", "WatchTrainingRun"],
+    "aimass.trainer.v1.WorkerControlService": ["Attach"],
     "aimass.tuner.v1.TunerService": ["WatchTuningRun"],
 }
 _RETRY_POLICY = {
@@ -68,18 +58,13 @@ _RETRY_POLICY = {
 
 def service_config() -> str:
     """Returns the service config: retries of UNAVAILABLE, five attempts in about three seconds."""
-    names: list[dict[str, str]] = []
-    for service, methods in RETRIED.items():
-        names += [{"service": service, "method": method} for method in methods] or [
-            {"service": service}
-        ]
-    streams = [
+    once = [
         {"service": service, "method": method}
         for service, methods in NOT_RETRIED.items()
         for method in methods
     ]
-    retried = {"name": names, "retryPolicy": _RETRY_POLICY}
-    return json.dumps({"methodConfig": [retried, {"name": streams}]})
+    retried = {"name": [{}], "retryPolicy": _RETRY_POLICY}
+    return json.dumps({"methodConfig": [retried, {"name": once}]})
 
 
 def options() -> list[tuple[str, str | int]]:
