@@ -12,6 +12,8 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from common.services import usual_address
+
 SECRETS_DIR_VARIABLE = "AIMASS_SECRETS_DIR"
 
 
@@ -86,10 +88,14 @@ class ServerSettings(JwtSettings):
 class ClientSettings(Settings):
     """How to reach the other services."""
 
-    catalog_address: str = Field("127.0.0.1:7700", description="host:port of the catalog.")
-    trainer_address: str = Field("127.0.0.1:7701", description="host:port of the trainer.")
-    outlier_address: str = Field("127.0.0.1:7704", description="host:port of the outlier service.")
-    analyzer_address: str = Field("127.0.0.1:7705", description="host:port of the analyzer.")
-    tuner_address: str = Field("127.0.0.1:7706", description="host:port of the tuner.")
-    pruner_address: str = Field("127.0.0.1:7707", description="host:port of the pruner.")
+    catalog_address: str = Field(usual_address("catalog"), description="host:port of the catalog.")
+    trainer_address: str = Field(usual_address("trainer"), description="host:port of the trainer.")
+    outlier_address: str = Field(
+        usual_address("outlier"), description="host:port of the outlier service."
+    )
+    analyzer_address: str = Field(
+        usual_address("analyzer"), description="host:port of the analyzer."
+    )
+    tuner_address: str = Field(usual_address("tuner"), description="host:port of the tuner.")
+    pruner_address: str = Field(usual_address("pruner"), description="host:port of the pruner.")
     token: str = Field("", description="Bearer token that this process shows.", repr=False)

@@ -30,7 +30,8 @@ from common.cli.context import CliContext
 from common.cli.debug import versions
 from common.cli.errors import CliError, from_rpc
 from common.local.home import Phase, SuiteState
-from common.local.ports import HOST, SERVICE_PORTS, STORE_PORT
+from common.local.ports import HOST, STORE_PORT
+from common.services import SERVICE_PORTS
 from common.tls import TlsError, TlsFiles
 
 _GIB = 1024**3
@@ -293,21 +294,21 @@ def check_services(cli: CliContext, state: SuiteState | None) -> Iterator[Findin
 
 def _answering(clients: Clients) -> Iterator[tuple[str, str]]:
     """Asks one service after the other for little, and yields who has answered, and where."""
-    at = clients.endpoint
+    at = clients.endpoint.addresses
     clients.datasets.ListDatasets(dataset_pb2.ListDatasetsRequest(page_size=1), timeout=5)
-    yield "the catalog", at.catalog_address
+    yield "the catalog", at["catalog"]
     trainings = trainer_pb2.ListTrainingRunsRequest(page_size=1)
     clients.training.ListTrainingRuns(trainings, timeout=5)
-    yield "the trainer", at.trainer_address
+    yield "the trainer", at["trainer"]
     scans = outlier_pb2.ListOutlierScansRequest(page_size=1)
     clients.outliers.ListOutlierScans(scans, timeout=5)
-    yield "the outlier service", at.outlier_address
+    yield "the outlier service", at["outlier"]
     clients.analyses.ListAnalyses(analyzer_pb2.ListAnalysesRequest(page_size=1), timeout=5)
-    yield "the analyzer", at.analyzer_address
+    yield "the analyzer", at["analyzer"]
     clients.tuning.ListTuningRuns(tuner_pb2.ListTuningRunsRequest(page_size=1), timeout=5)
-    yield "the tuner", at.tuner_address
+    yield "the tuner", at["tuner"]
     clients.pruning.ListPruningRuns(pruner_pb2.ListPruningRunsRequest(page_size=1), timeout=5)
-    yield "the pruner", at.pruner_address
+    yield "the pruner", at["pruner"]
 
 
 def _nearest(path: Path) -> Path:

@@ -10,11 +10,12 @@ from rich.markup import escape
 from rich.text import Text
 
 from common.cli import text
-from common.cli.connection import local_endpoint, variables
+from common.cli.connection import TOKEN_VARIABLE, local_endpoint
 from common.cli.context import CliContext, context_of
 from common.cli.errors import CliError, CommandInterruptedError
 from common.cli.log_lines import added_lines, last_lines, readable
 from common.local.home import Phase, ProcessState, SuiteHome, SuiteState
+from common.services import ADDRESS_VARIABLES, SERVICE_PORTS
 
 if TYPE_CHECKING:
     from common.local.suite import Suite, SuiteReport
@@ -57,9 +58,8 @@ def up(
     state = start(cli, suite, agents, slots)
     how = "runs already; nothing was changed" if ran_before else "runs"
     cli.console.print(f"The suite {how}; its state is in {cli.home.path}.")
-    cli.console.print(f"  catalog  {state.catalog_address}\n  trainer  {state.trainer_address}")
-    cli.console.print(f"  outlier  {state.outlier_address}\n  analyzer {state.analyzer_address}")
-    cli.console.print(f"  tuner    {state.tuner_address}\n  pruner   {state.pruner_address}")
+    for service, address in state.addresses.items():
+        cli.console.print(f"  {service:<8} {address}")
     cli.console.print(f"  store    {state.store_endpoint} ({state.store})")
     home = "" if cli.home.path == SuiteHome.default().path else f" --home {cli.home.path}"
     cli.console.print(f"Look at it: aimass{home} status   Stop it: aimass{home} down")
@@ -117,8 +117,7 @@ def logs(
     service: Annotated[
         str,
         typer.Argument(
-            help="catalog, trainer, outlier, analyzer, tuner, pruner, store, agent-1, "
-            "supervisor, or a run's name."
+            help=f"{', '.join(SERVICE_PORTS)}, store, agent-1, supervisor, or a run's name."
         ),
     ],
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on as lines come.")] = False,
@@ -140,9 +139,10 @@ def env(context: typer.Context) -> None:
     """Print shell lines that name the suite and its token: eval "$(aimass env)"."""
     cli = context_of(context)
     endpoint = local_endpoint(cli.home)
-    for name, variable in variables().items():
-        value = shlex.quote(getattr(endpoint, name))
-        cli.console.print(f"export {variable}={value}", soft_wrap=True, markup=False)
+    given = {ADDRESS_VARIABLES[name]: each for name, each in endpoint.addresses.items()}
+    for variable, value in {**given, TOKEN_VARIABLE: endpoint.token}.items():
+        line = f"export {variable}={shlex.quote(value)}"
+        cli.console.print(line, soft_wrap=True, markup=False)
 
 
 def _waiting_for(state: SuiteState) -> str:

@@ -10,7 +10,7 @@ import secrets
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
@@ -64,12 +64,7 @@ class SuiteState:
         supervisor_pid: Process id of the supervisor that wrote this.
         store: Kind of the object store, for example `minio`.
         store_endpoint: `host:port` of the object store.
-        catalog_address: `host:port` of the catalog.
-        trainer_address: `host:port` of the trainer.
-        outlier_address: `host:port` of the outlier service.
-        analyzer_address: `host:port` of the analyzer.
-        tuner_address: `host:port` of the tuner.
-        pruner_address: `host:port` of the pruner.
+        addresses: `host:port` of each service.
         message: Why the suite failed; else empty.
         processes: The supervised processes, in the order of their start.
     """
@@ -79,12 +74,7 @@ class SuiteState:
     supervisor_pid: int
     store: str = ""
     store_endpoint: str = ""
-    catalog_address: str = ""
-    trainer_address: str = ""
-    outlier_address: str = ""
-    analyzer_address: str = ""
-    tuner_address: str = ""
-    pruner_address: str = ""
+    addresses: Mapping[str, str] = field(default_factory=dict)
     message: str = ""
     processes: tuple[ProcessState, ...] = field(default_factory=tuple)
 
@@ -96,7 +86,9 @@ class SuiteState:
             ProcessState(**(entry | {"phase": Phase(entry["phase"])}))
             for entry in values.pop("processes")
         )
-        return cls(**(values | {"phase": Phase(values["phase"]), "processes": processes}))
+        # What an older release has written may have other fields.
+        known = {name: values[name] for name in cls.__dataclass_fields__ if name in values}
+        return cls(**(known | {"phase": Phase(values["phase"]), "processes": processes}))
 
     def to_json(self) -> str:
         """Returns the state as readable JSON."""

@@ -9,10 +9,10 @@ from pathlib import Path
 from common.local import readiness
 from common.local.child import Program
 from common.local.home import SuiteHome
-from common.local.ports import HOST, LAST_PORT, SERVICE_PORTS, PortReservations
+from common.local.ports import HOST, LAST_PORT, PortReservations
 from common.local.store import Store
+from common.services import ADDRESS_VARIABLES, SERVICE_PORTS
 
-# By service: the port that it takes where that is free.
 _FIRST_OPEN_PORT = 1024
 _STORE_KEYS = ("AIMASS_S3_ACCESS_KEY", "AIMASS_S3_SECRET_KEY", "AIMASS_S3_SESSION_TOKEN")
 # A run's own variables would make services believe that they belong to it.
@@ -46,24 +46,14 @@ class SuitePlan:
     Attributes:
         suite: Id of the suite.
         store: The object store.
-        catalog_address: `host:port` of the catalog.
-        trainer_address: `host:port` of the trainer.
-        outlier_address: `host:port` of the outlier service.
-        analyzer_address: `host:port` of the analyzer.
-        tuner_address: `host:port` of the tuner.
-        pruner_address: `host:port` of the pruner.
+        addresses: `host:port` of each service.
         services: The gRPC services.
         agents: The worker agents.
     """
 
     suite: str
     store: Store
-    catalog_address: str
-    trainer_address: str
-    outlier_address: str
-    analyzer_address: str
-    tuner_address: str
-    pruner_address: str
+    addresses: Mapping[str, str]
     services: tuple[Program, ...]
     agents: tuple[Program, ...]
 
@@ -119,18 +109,13 @@ def make_plan(
     base = {
         **inherited_environment(suite, home),
         **store.environment,
-        **{f"AIMASS_{name.upper()}_ADDRESS": address for name, address in addresses.items()},
+        **{ADDRESS_VARIABLES[name]: address for name, address in addresses.items()},
     }
     parts = _Parts(base, home.ensure_tokens(), addresses["trainer"])
     return SuitePlan(
         suite=suite,
         store=store,
-        catalog_address=addresses["catalog"],
-        trainer_address=addresses["trainer"],
-        outlier_address=addresses["outlier"],
-        analyzer_address=addresses["analyzer"],
-        tuner_address=addresses["tuner"],
-        pruner_address=addresses["pruner"],
+        addresses=addresses,
         services=tuple(
             _service(name, address, parts, home.token_file, _metrics(number, ports))
             for number, (name, address) in enumerate(addresses.items())

@@ -9,15 +9,6 @@ from pathlib import Path
 from typing import IO
 
 HOST = "127.0.0.1"
-# The usual ports; a suite takes the next free one where one is taken.
-SERVICE_PORTS = {
-    "catalog": 7700,
-    "trainer": 7701,
-    "outlier": 7704,
-    "analyzer": 7705,
-    "tuner": 7706,
-    "pruner": 7707,
-}
 STORE_PORT = 7702
 LAST_PORT = 65535
 _STEP = 10

@@ -49,12 +49,7 @@ class Supervisor:
             supervisor_pid=os.getpid(),
             store=plan.store.kind,
             store_endpoint=plan.store.endpoint,
-            catalog_address=plan.catalog_address,
-            trainer_address=plan.trainer_address,
-            outlier_address=plan.outlier_address,
-            analyzer_address=plan.analyzer_address,
-            tuner_address=plan.tuner_address,
-            pruner_address=plan.pruner_address,
+            addresses=plan.addresses,
         )
 
     def _child_factory(self, policy: RestartPolicy | None) -> Callable[[Program], Child]:

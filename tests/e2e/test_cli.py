@@ -14,7 +14,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
 from aimass.catalog.v1 import dataset_pb2, transfer_pb2
-from common.cli.connection import variables
+from common.cli.connection import VARIABLES
 from common.cli.program import run
 from common.testing.suite import RunningSuite
 from tests.support.foreign_models import skops_file
@@ -54,7 +54,7 @@ outlier_scan:
 
 @pytest.fixture(autouse=True)
 def at_suite(suite: RunningSuite, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in variables().values():
+    for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AIMASS_HOME", str(suite.suite.home.path))
 

@@ -9,25 +9,20 @@ from pathlib import Path
 import pytest
 
 from common.identity import Role
+from common.services import ADDRESS_VARIABLES
 from common.serving.interceptors.roles import REQUIRED
 from common.testing.suite import RunningSuite
 
 ROOT = Path(__file__).parents[2]
-PAGES = [
-    "README.md",
-    "services/analyzer/README.md",
-    "services/catalog/README.md",
-    "services/outlier/README.md",
-    "services/pruner/README.md",
-    "services/trainer/README.md",
-    "services/tuner/FORECASTS.md",
-    "services/tuner/README.md",
-    "services/tuner/STUDIES.md",
-]
 # A page has searches and trainings in it, each with a budget of its own.
 _MOST_SECONDS = 300
 PYTHON = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
+PAGES = [
+    str(path.relative_to(ROOT))
+    for path in (ROOT / "README.md", *sorted(ROOT.glob("services/*/*.md")))
+    if BLOCK.search(path.read_text())
+]
 
 
 def commands(page: str) -> str:
@@ -46,12 +41,7 @@ def run_as_user(suite: RunningSuite, command: list[str], folder: Path) -> str:
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "AIMASS_TOKEN": suite.token,
-        "AIMASS_CATALOG_ADDRESS": suite.state.catalog_address,
-        "AIMASS_TRAINER_ADDRESS": suite.state.trainer_address,
-        "AIMASS_OUTLIER_ADDRESS": suite.state.outlier_address,
-        "AIMASS_ANALYZER_ADDRESS": suite.state.analyzer_address,
-        "AIMASS_TUNER_ADDRESS": suite.state.tuner_address,
-        "AIMASS_PRUNER_ADDRESS": suite.state.pruner_address,
+        **{ADDRESS_VARIABLES[name]: each for name, each in suite.state.addresses.items()},
         "AIMASS_HOME": str(suite.suite.home.path),
     }
     done = subprocess.run(

@@ -8,7 +8,7 @@ import pytest
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import event_pb2, run_pb2
 from common.cli import program
-from common.cli.connection import variables
+from common.cli.connection import VARIABLES
 from common.testing.suite import RunningSuite, running_suite
 from tests.e2e.faults import assert_accounted, assert_whole, begun, specification
 
@@ -67,7 +67,7 @@ def test_run_survives_an_injected_fault(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """The run ends well, and its events say what it cost and who wanted it, by which command."""
-    for name in variables().values():
+    for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     run = begun(breakable, specification(version))
     assert program.run(by_command(breakable, fault(run.name, kind))) == 0

@@ -42,11 +42,11 @@ def test_the_suite_works_with_mutual_tls(tmp_path: Path) -> None:
         assert scan.status.state == run_pb2.RUN_STATE_SUCCEEDED, scan.status
         assert scan.model_version == "models/secure-outliers/versions/1"
         bare = TlsFiles(ca_file=authority.path)
-        with client.connect_sync(suite.state.trainer_address, suite.token, bare) as channel:
+        with client.connect_sync(suite.state.addresses["trainer"], suite.token, bare) as channel:
             stub = suite.training.__class__(channel)
             with pytest.raises(grpc.RpcError):
                 stub.GetTrainingRun(trainer_pb2.GetTrainingRunRequest(name=run.name), timeout=3)
-        listed = _grpcurl(files, suite.token, suite.state.trainer_address, "list")
+        listed = _grpcurl(files, suite.token, suite.state.addresses["trainer"], "list")
         assert "aimass.trainer.v1.TrainingService" in listed
 
 

@@ -9,23 +9,22 @@ import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from common.services import SERVICE_PORTS
+from common.serving.interceptors.roles import REQUIRED, Role
 from common.testing.minio import MinioServer
 from common.testing.processes import service_process
 
 HEAVY = ("numpy", "pyarrow", "duckdb", "PIL", "pandas", "torch", "sklearn", "lightgbm")
 
 
-SERVICES = {
-    "analyzer": "aimass.analyzer.v1.AnalyzerService",
-    "catalog": "aimass.catalog.v1.DatasetService",
-    "trainer": "aimass.trainer.v1.TrainingService",
-    "outlier": "aimass.outlier.v1.OutlierService",
-    "pruner": "aimass.pruner.v1.PrunerService",
-    "tuner": "aimass.tuner.v1.TunerService",
-}
+def served_by(service: str) -> list[str]:
+    """Returns the gRPC services that people call in a process."""
+    people = (each for each, role in REQUIRED.items() if role is not Role.AGENT)
+    names = {method.split("/")[1] for method in people}
+    return sorted(name for name in names if name.startswith(f"aimass.{service}.v1."))
 
 
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", SERVICE_PORTS)
 def test_service_imports_nothing_heavy(service: str) -> None:
     """What needs numpy or pyarrow runs in job processes, not in the service."""
     code = (
@@ -37,7 +36,7 @@ def test_service_imports_nothing_heavy(service: str) -> None:
 
 
 @pytest.mark.timeout(60)
-@pytest.mark.parametrize("service", SERVICES)
+@pytest.mark.parametrize("service", SERVICE_PORTS)
 def test_process_starts_serves_and_drains(
     service: str, minio_server: MinioServer, tmp_path: Path
 ) -> None:
@@ -46,7 +45,7 @@ def test_process_starts_serves_and_drains(
         address = running.said(f"{service} listens on ")
         with grpc.insecure_channel(address) as channel:
             health = health_pb2_grpc.HealthStub(channel)
-            for name in ("", SERVICES[service]):
+            for name in ("", *served_by(service)):
                 answer = health.Check(health_pb2.HealthCheckRequest(service=name), timeout=5)
                 assert answer.status == health_pb2.HealthCheckResponse.SERVING
         assert psutil.Process(running.process.pid).memory_info().rss < 120 * 2**20

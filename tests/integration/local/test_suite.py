@@ -13,9 +13,9 @@ from common.cli.program import run
 from common.local import processes
 from common.local.home import Phase, SuiteHome, SuiteState
 from common.local.plan import SuiteOptions
-from common.local.ports import SERVICE_PORTS
 from common.local.suite import Suite, SuiteError
 from common.local.supervisor import remove_commits
+from common.services import SERVICE_PORTS
 
 pytestmark = pytest.mark.slow
 
@@ -50,9 +50,9 @@ def test_two_suites_live_side_by_side(suite: Suite, tmp_path: Path) -> None:
     first = suite.up(SERVICES_ONLY)
     with other.running(SERVICES_ONLY) as second:
         addresses = {
-            getattr(state, name)
+            address
             for state in (first, second)
-            for name in (*(f"{each}_address" for each in SERVICE_PORTS), "store_endpoint")
+            for address in (*state.addresses.values(), state.store_endpoint)
         }
         assert len(addresses) == 2 * (len(SERVICE_PORTS) + 1)
         assert first.suite != second.suite
@@ -149,7 +149,7 @@ def test_the_command_starts_shows_and_stops_a_suite(
         state = SuiteHome.default().read_state()
         assert state is not None
         shown = capsys.readouterr().out
-        assert f"export AIMASS_CATALOG_ADDRESS={state.catalog_address}" in shown
+        assert f"export AIMASS_CATALOG_ADDRESS={state.addresses['catalog']}" in shown
         catalog = next(each for each in state.processes if each.name == "catalog")
         os.kill(catalog.pid, signal.SIGSTOP)
         assert run(["status"]) == 0

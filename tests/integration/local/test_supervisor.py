@@ -19,10 +19,11 @@ from common.local import processes
 from common.local.child import Program, RestartPolicy
 from common.local.home import Phase, SuiteHome, SuiteState
 from common.local.plan import SuitePlan, inherited_environment
-from common.local.ports import SERVICE_PORTS, PortReservations
+from common.local.ports import PortReservations
 from common.local.readiness import answers_at
 from common.local.store import BUCKET, Store, StoreMissingError, choose_store, find_weed
 from common.local.supervisor import Supervisor
+from common.services import SERVICE_PORTS
 from common.testing.minio import MinioServer
 from common.testing.processes import service_process
 
@@ -51,8 +52,8 @@ class Bench:
 
     def plan(self, store: Store, *services: Program) -> SuitePlan:
         agent = self.program("agent-1", IDLE)
-        addresses = {f"{name}_address": "" for name in SERVICE_PORTS}
-        return SuitePlan(self.suite, store, services=services, agents=(agent,), **addresses)
+        addresses = dict.fromkeys(SERVICE_PORTS, "")
+        return SuitePlan(self.suite, store, services=services, agents=(agent,), addresses=addresses)
 
     def state(self) -> SuiteState:
         state = self.home.read_state()

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from common import errors
 from common.cli import suite, text
-from common.cli.connection import variables
+from common.cli.connection import VARIABLES
 from common.cli.errors import from_status, said_by, show
 from common.cli.program import run
 from common.local.home import Phase, ProcessState, SuiteHome, SuiteState
@@ -22,7 +22,7 @@ HEAVY = ("psutil", "minio", "pydantic", "torch", "numpy", "opentelemetry", "skle
 
 @pytest.fixture(autouse=True)
 def no_suite(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    for name in variables().values():
+    for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AIMASS_HOME", str(tmp_path / "home"))
     return tmp_path
@@ -100,7 +100,7 @@ def test_a_suite_that_stopped_is_not_called(no_suite: Path) -> None:
     home = SuiteHome(no_suite / "home")
     home.create()
     home.ensure_tokens()
-    home.write_state(SuiteState("a", Phase.RUNNING, 1, catalog_address="127.0.0.1:1"))
+    home.write_state(SuiteState("a", Phase.RUNNING, 1, addresses={"catalog": "127.0.0.1:1"}))
     assert run(["datasets", "list"]) == 1
 
 
@@ -108,7 +108,7 @@ def test_an_unreachable_suite_is_one_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A refused connection is no traceback."""
-    for name in variables().values():
+    for name in VARIABLES:
         monkeypatch.setenv(name, "127.0.0.1:1")
     assert run(["agents", "list"]) == 1
     shown = capsys.readouterr().err

@@ -9,7 +9,7 @@ import pytest
 
 from common.cli import checks, debug
 from common.cli.checks import Level
-from common.cli.connection import variables
+from common.cli.connection import VARIABLES
 from common.cli.context import CliContext
 from common.cli.program import run
 from common.local.home import SuiteHome
@@ -19,7 +19,7 @@ from common.secrets import is_secret
 
 @pytest.fixture
 def cli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> CliContext:
-    for name in variables().values():
+    for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("AIMASS_HOME", str(tmp_path / "home"))
     return CliContext(SuiteHome(tmp_path / "home"))

@@ -5,7 +5,7 @@ from unittest.mock import MagicMock
 import pytest
 
 from aimass.trainer.v1 import trainer_pb2
-from common.cli.connection import Clients, Endpoint, variables
+from common.cli.connection import Clients, Endpoint
 from common.cli.documents import KINDS
 from common.cli.errors import CliError
 from common.cli.run_kinds import (
@@ -17,12 +17,13 @@ from common.cli.run_kinds import (
     plural_of,
     waits_for,
 )
+from common.services import SERVICE_PORTS
 
 
 @pytest.fixture
 def clients() -> Clients:
     """Clients that call nobody: opening a channel dials nothing."""
-    return Clients(Endpoint(**dict.fromkeys(variables(), "127.0.0.1:1")))
+    return Clients(Endpoint(dict.fromkeys(SERVICE_PORTS, "127.0.0.1:1"), "token"))
 
 
 def test_every_kind_has_every_method(clients: Clients) -> None:

@@ -13,7 +13,7 @@ from aimass.outlier.v1 import outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import run_pb2
 from common.cli import models, run_files, scans
-from common.cli.connection import find_endpoint, variables
+from common.cli.connection import VARIABLES, find_endpoint
 from common.cli.context import CliContext, make_console
 from common.cli.errors import CliError
 from common.cli.follow import print_outcome
@@ -262,9 +262,9 @@ def test_a_detector_among_the_models_reads_as_one(cli: CliContext, suite: MagicM
 
 def test_a_forgotten_address_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Who names some services of a remote suite learns which one is missing."""
-    for variable in variables().values():
+    for variable in VARIABLES:
         monkeypatch.setenv(variable, "a:1")
-    assert find_endpoint(SuiteHome(tmp_path)).outlier_address == "a:1"
+    assert find_endpoint(SuiteHome(tmp_path)).addresses["outlier"] == "a:1"
     monkeypatch.delenv("AIMASS_OUTLIER_ADDRESS")
     with pytest.raises(CliError) as caught:
         find_endpoint(SuiteHome(tmp_path))

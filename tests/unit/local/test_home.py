@@ -25,11 +25,18 @@ def test_state_survives_a_round_trip(home: SuiteHome) -> None:
         "abc",
         Phase.RUNNING,
         12,
-        catalog_address="127.0.0.1:7700",
+        addresses={"catalog": "127.0.0.1:7700"},
         processes=(ProcessState("catalog", Phase.RESTARTING, 13, restarts=2, message="died"),),
     )
     home.write_state(state)
     assert home.read_state() == state
+
+
+def test_states_of_older_releases_are_read(home: SuiteHome) -> None:
+    """An upgrade is no reason for a traceback: what is not known any more is left out."""
+    written = json.loads(SuiteState("abc", Phase.STOPPED, 12).to_json())
+    home.state_file.write_text(json.dumps({**written, "catalog_address": "127.0.0.1:7700"}))
+    assert home.read_state() == SuiteState("abc", Phase.STOPPED, 12)
 
 
 def test_no_state_before_the_first_start(home: SuiteHome) -> None:

@@ -7,8 +7,9 @@ import pytest
 
 from common.local.home import SuiteHome
 from common.local.plan import SuiteOptions, SuitePlan, make_plan
-from common.local.ports import SERVICE_PORTS, PortReservations
+from common.local.ports import PortReservations
 from common.local.store import Store
+from common.services import SERVICE_PORTS
 
 
 def plan_in(folder: Path) -> SuitePlan:
