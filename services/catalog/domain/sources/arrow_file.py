@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Protocol
@@ -85,7 +85,7 @@ class ArrowSource:
 
     def __init__(
         self,
-        kind: type[ParquetBatches] | type[IpcBatches],
+        kind: Callable[[Path], Batches],
         path: Path,
         types: Mapping[str, ColumnType],
     ) -> None:
@@ -100,7 +100,7 @@ class ArrowSource:
             InvalidFieldError: It is no such file, or has a column that cannot be imported.
         """
         with _damage_told():
-            self._batches: Batches = kind(path)
+            self._batches = kind(path)
             schema = self._batches.schema
             columns = plan_columns(schema, self._widths(schema), types)
         self._columns = {column.raw.name: column for column in columns}
