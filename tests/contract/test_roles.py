@@ -10,18 +10,18 @@ from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from grpc_channelz.v1 import channelz_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
-import aimass
 from common.calls import client
 from common.identity import Role
 from common.serving.interceptors.roles import REQUIRED, allows
 
+STUBS = Path(__file__).parents[2] / "protos" / "gen"
+
 
 def files() -> Iterator[FileDescriptor]:
     """Yields all contracts of the suite, and those of others that it serves."""
-    for folder in aimass.__path__:
-        for path in sorted(Path(folder).rglob("*_pb2.py")):
-            name = ".".join(path.relative_to(folder).with_suffix("").parts)
-            yield importlib.import_module(f"aimass.{name}").DESCRIPTOR
+    for path in sorted(STUBS.rglob("*_pb2.py")):
+        name = ".".join(path.relative_to(STUBS).with_suffix("").parts)
+        yield importlib.import_module(name).DESCRIPTOR
     yield channelz_pb2.DESCRIPTOR
     yield reflection_pb2.DESCRIPTOR
 
