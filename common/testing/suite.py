@@ -32,6 +32,7 @@ from common.local.processes import suite_processes
 from common.local.suite import Suite
 from common.runs.kind import lease_key
 from common.runs.lease import read_lease
+from common.services import ADDRESS_VARIABLES
 
 CHUNK_BYTES = 256 * 1024
 _AGENTS_SECONDS = 100.0
@@ -100,6 +101,15 @@ class RunningSuite:
         self._analyzer.close()
         self._tuner.close()
         self._pruner.close()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What `aimass env` prints."""
+        addresses = self.state.addresses.items()
+        return {
+            **{ADDRESS_VARIABLES[name]: each for name, each in addresses},
+            "AIMASS_TOKEN": self.token,
+        }
 
     def upload(self, filename: str, data: bytes) -> str:
         """Uploads bytes. Returns the upload's name."""

@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from common.identity import Role
-from common.services import ADDRESS_VARIABLES
 from common.serving.interceptors.roles import REQUIRED
 from common.testing.suite import RunningSuite
 
@@ -40,8 +39,7 @@ def run_as_user(suite: RunningSuite, command: list[str], folder: Path) -> str:
     environment = {
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "AIMASS_TOKEN": suite.token,
-        **{ADDRESS_VARIABLES[name]: each for name, each in suite.state.addresses.items()},
+        **suite.environment,
         "AIMASS_HOME": str(suite.suite.home.path),
     }
     done = subprocess.run(
