@@ -150,7 +150,7 @@ def attack(
         seed: Seed of everything random.
         told: Hears how many are done.
     """
-    address = getattr(suite.state, f"{service}_address")
+    address = suite.state.addresses[service]
     chance = random.Random(seed)
     process = suite.supervised(service)
     with _tidied(suite):

@@ -58,7 +58,7 @@ def test_every_process_knows_where_the_services_are(tmp_path: Path) -> None:
     assert [each.name for each in plan.services] == list(SERVICE_PORTS)
     for service in plan.services:
         variable = f"AIMASS_{service.name.upper()}_ADDRESS"
-        assert getattr(plan, f"{service.name}_address") == service.address
+        assert plan.addresses[service.name] == service.address
         for program in (*plan.services, *plan.agents):
             assert program.environment[variable] == service.address
 
