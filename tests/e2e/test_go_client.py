@@ -95,7 +95,7 @@ def test_the_story_is_told_over_a_killed_service(
             if is_first_of_training(lines):
                 suite.supervised("trainer").kill()
         said = process.stderr.read()
-    assert process.wait() == 0, (said, lines)
+    assert process.wait() == 0, "\n".join([*lines, said])
     assert_told_once(lines)
     found = version_of(suite, "models/go-story/versions/1")
     assert found.format == model_pb2.MODEL_FORMAT_SKOPS

@@ -10,9 +10,11 @@ import (
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
@@ -131,5 +133,9 @@ func withDefaults(ctx context.Context, method string, request, reply any, channe
 	if id := fields.Descriptor().Fields().ByName("request_id"); id != nil && !fields.Has(id) {
 		fields.Set(id, protoreflect.ValueOfString(uuid.NewString()))
 	}
-	return invoke(ctx, method, request, reply, channel, options...)
+	err := invoke(ctx, method, request, reply, channel, options...)
+	if status.Code(err) == codes.DeadlineExceeded {
+		return status.Errorf(codes.DeadlineExceeded, "%s gave no answer within %s", method, deadline)
+	}
+	return err
 }
