@@ -6,13 +6,8 @@ import pytest
 
 from common.data.schema import ColumnType, Part, Task, TimeSeries
 from common.errors import InvalidFieldError
-from services.catalog.domain.spec import (
-    DataFormat,
-    ImportSpec,
-    SplitMethod,
-    TimeSeriesSpec,
-    check_spec,
-)
+from services.catalog.domain.formats import DataFormat
+from services.catalog.domain.spec import ImportSpec, SplitMethod, TimeSeriesSpec, check_spec
 from tests.unit.catalog.support import field_of, import_bytes
 
 LONG = TimeSeriesSpec(time_column="when", series_column="shop")
