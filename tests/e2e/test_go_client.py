@@ -25,8 +25,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(2 * _MOST_SECONDS)]
 
 @pytest.fixture(scope="module")
 def suite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningSuite]:
-    """A suite whose trainer may be killed."""
-    with running_suite(tmp_path_factory.mktemp("go-suite"), SuiteOptions(agents=1)) as running:
+    """A suite whose trainer may be killed, with processes ready as its users have them."""
+    home, ready = tmp_path_factory.mktemp("go-suite"), {"AIMASS_ANALYZER_WARM": "true"}
+    with running_suite(home, SuiteOptions(agents=1), ready) as running:
         yield running
 
 

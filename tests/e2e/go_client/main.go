@@ -154,7 +154,7 @@ func (s *suite) prune(ctx context.Context, model string) (string, error) {
 	run, err := s.pruner.CreatePruningRun(ctx, &prunerv1.CreatePruningRunRequest{
 		PruningRun: &prunerv1.PruningRun{Spec: &prunerv1.PruningSpec{
 			ModelVersion: model, Budget: durationpb.New(20 * time.Second), Compare: proto.Bool(false),
-			Metric: "accuracy", MaxLoss: proto.Float64(0.05),
+			Gain: prunerv1.Gain_GAIN_SIZE, Metric: "accuracy", MaxLoss: proto.Float64(0.05),
 		}},
 	})
 	if err != nil {

@@ -9,8 +9,9 @@ import psutil
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
+from common.identity import Role
 from common.services import SERVICE_PORTS
-from common.serving.interceptors.roles import REQUIRED, Role
+from common.serving.interceptors.roles import REQUIRED
 from common.testing.minio import MinioServer
 from common.testing.processes import service_process
 
