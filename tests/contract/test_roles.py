@@ -1,46 +1,29 @@
 """The table of roles is complete, and holds."""
 
-import importlib
 from collections.abc import Iterator
-from pathlib import Path
 
 import grpc
 import pytest
-from google.protobuf.descriptor import FileDescriptor, MethodDescriptor
 from grpc_channelz.v1 import channelz_pb2
 from grpc_reflection.v1alpha import reflection_pb2
 
 from common.calls import client
 from common.identity import Role
 from common.serving.interceptors.roles import REQUIRED, allows
-
-STUBS = Path(__file__).parents[2] / "protos" / "gen"
-
-
-def files() -> Iterator[FileDescriptor]:
-    """Yields all contracts of the suite, and those of others that it serves."""
-    for path in sorted(STUBS.rglob("*_pb2.py")):
-        name = ".".join(path.relative_to(STUBS).with_suffix("").parts)
-        yield importlib.import_module(name).DESCRIPTOR
-    yield channelz_pb2.DESCRIPTOR
-    yield reflection_pb2.DESCRIPTOR
+from tests.support.contracts import methods, path_of
 
 
-def methods() -> Iterator[MethodDescriptor]:
+def served() -> Iterator[str]:
     """Yields every method that the suite serves behind a token."""
-    for file in files():
-        for service in file.services_by_name.values():
-            yield from service.methods
-
-
-def path_of(method: MethodDescriptor) -> str:
-    """Returns the full name of a method, as a call has it."""
-    return f"/{method.containing_service.full_name}/{method.name}"
+    yield from map(path_of, methods())
+    for foreign in (channelz_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR):
+        for service in foreign.services_by_name.values():
+            yield from map(path_of, service.methods)
 
 
 def test_every_method_has_a_role_and_every_entry_a_method() -> None:
     """A new RPC without a role is denied to all: this says so before a user finds out."""
-    assert set(REQUIRED) == set(map(path_of, methods()))
+    assert set(REQUIRED) == set(served())
 
 
 @pytest.mark.parametrize("role", Role)
@@ -72,11 +55,8 @@ def test_no_reading_role_changes_anything() -> None:
 def test_streams_are_not_retried() -> None:
     """A stream is taken up where it broke off; a retry of its call begins anew, or never ends."""
     once = {f"/{service}/{name}" for service, names in client.NOT_RETRIED.items() for name in names}
-    streams = {
-        path_of(each)
-        for each in methods()
-        if (each.client_streaming or each.server_streaming) and each.full_name.startswith("aimass.")
-    }
+    streaming = (each for each in methods() if each.client_streaming or each.server_streaming)
+    streams = set(map(path_of, streaming))
     # A fault that was injected and not answered is not to be injected twice.
     assert once == {*streams, "/aimass.trainer.v1.TrainingService/InjectFault"}
     assert grpc.StatusCode.UNAVAILABLE.name in client.service_config()

@@ -1,15 +1,14 @@
 """Calls between services have one way: by the public contracts, bounded in time, safe to repeat."""
 
-import importlib
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from google.protobuf.descriptor import MethodDescriptor
-from google.protobuf.descriptor_pool import Default
 
 from common.calls import client
+from tests.support.contracts import methods
 
 ROOT = Path(client.__file__).parents[2]
 OPENERS = {
@@ -33,14 +32,9 @@ def test_channels_are_opened_in_one_place() -> None:
 
 def retried() -> Iterator[MethodDescriptor]:
     """Yields the methods that a channel calls again by itself."""
-    for service, methods in client.RETRIED.items():
-        folder = ".".join(service.split(".")[:-1])
-        for stub in sorted((ROOT / "protos/gen" / folder.replace(".", "/")).glob("*_pb2.py")):
-            importlib.import_module(f"{folder}.{stub.stem}")
-        kept_apart = client.NOT_RETRIED.get(service, [])
-        for method in Default().FindServiceByName(service).methods:
-            if method.name not in kept_apart and (not methods or method.name in methods):
-                yield method
+    for method in methods():
+        if method.name not in client.NOT_RETRIED.get(method.containing_service.full_name, []):
+            yield method
 
 
 @pytest.mark.parametrize("method", retried(), ids=lambda it: it.full_name)
