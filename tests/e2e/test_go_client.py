@@ -112,15 +112,17 @@ def test_the_story_is_told_over_a_killed_service(
 def test_wrong_fields_are_named(program: Path, suite: RunningSuite, table: Path) -> None:
     """What google.rpc.BadRequest carries reaches a user of Go: the field and the cure."""
     said = refused(program, suite, table, "-name", "No Name")
-    assert said.startswith("InvalidArgument: ")
-    assert "  field dataset_import.spec.dataset: " in said
+    assert said.startswith(
+        "InvalidArgument\n  field dataset_import.spec.dataset: must have the form"
+    )
 
 
 def test_failed_runs_say_why(program: Path, suite: RunningSuite, table: Path) -> None:
     """The error of a run is the same as that of a call."""
     said = refused(program, suite, table, "-target", "no_such_column")
-    assert said.startswith("InvalidArgument: ")
-    assert "no_such_column" in said
+    assert said.startswith(
+        "InvalidArgument\n  field dataset_import.spec.target: there is no column"
+    )
 
 
 def test_wrong_tokens_are_told(program: Path, suite: RunningSuite, table: Path) -> None:

@@ -20,7 +20,11 @@ func explain(err error) string {
 		switch detail := detail.(type) {
 		case *errdetails.BadRequest:
 			for _, each := range detail.FieldViolations {
-				lines = append(lines, "  field "+each.Field+": "+each.Description)
+				line := each.Field + ": " + each.Description
+				if line == said.Message() {
+					lines[0] = said.Code().String() // what follows says the same
+				}
+				lines = append(lines, "  field "+line)
 			}
 		case *errdetails.Help:
 			for _, link := range detail.Links {
