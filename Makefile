@@ -6,7 +6,7 @@ PYTHONPATH :=
 SETUP_FILES := $(wildcard deploy/setup/*) requirements.lock pyproject.toml
 # Half of the time tests wait for processes: three keep two cores busy.
 PYTEST = $(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder
-CODE := common services tests deploy protos/generate.py
+CODE := common services tests deploy examples protos/generate.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-slow check format format-check lint types layers rooms rooms-check protos proto-drift bench portfolio chaos fuzz manifests lock clean
@@ -26,7 +26,7 @@ setup: .venv/aimass-ready ## Set everything up, once: .venv, Horovod, MinIO
 	@$(BIN)/python -m deploy.setup.build_store
 	@touch $@
 
-demo: .venv/aimass-ready ## Start the suite, scan, train on and analyse real data, kill a worker
+demo: .venv/aimass-ready ## Start the suite, tell its whole story on real data, write reports/story.html
 	@$(BIN)/python -m common.cli demo
 
 test: .venv/aimass-ready ## Run the tests

@@ -45,7 +45,8 @@ def apply(
 
     A document with `as: <label>` can be referred to by later ones: `${label}` is the name of what
     it created, `${label.field}` a name that this has once it has ended, for instance
-    `${data.dataset_version}` of an import or `${search.model_version}` of a search.
+    `${data.dataset_version}` of an import or `${search.model_version}` of a search. With `?` at its
+    end, `${smaller.model_version?}`, it is left out where there is none.
     """
     cli = context_of(context)
     made: dict[str, Run | Standing] = {}

@@ -81,16 +81,17 @@ def root(
 def demo(
     context: typer.Context,
     home: Annotated[Path, typer.Option(help="State folder of its suite.")] = Path("build/demo"),
+    reports: Annotated[Path, typer.Option(help="Folder for the pages.")] = Path("reports"),
     keep: Annotated[bool, typer.Option("--keep", help="Leave the suite running.")] = False,
 ) -> None:
-    """Scan, train and analyse on real data with two elastic workers, and kill one of them."""
+    """Tell the whole story on real data: from a table with faults to a small, explained model."""
     try:
-        # It needs the services and scikit-learn, which a client has not.
+        # It needs the services and what makes pages, which a client has not.
         from common.cli.demo import run_demo  # noqa: PLC0415
     except ImportError as error:
         missing = f"The demonstration needs {error.name}, which is not installed."
         raise CliError(missing, hint="make demo, in a checkout") from None
-    run_demo(SuiteHome(home), context_of(context).console, keep=keep)
+    run_demo(SuiteHome(home), context_of(context).console, reports, keep=keep)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -24,12 +24,14 @@ class Change:
         reason: Why.
         recovery: Seconds to the next finished step; None where it does not apply.
         steps_lost: Steps that were done again.
+        epoch: Epoch of the newest metrics before it.
     """
 
     workers: int
     reason: str
     recovery: float | None
     steps_lost: int
+    epoch: int
 
 
 @dataclass
@@ -150,7 +152,9 @@ class RunProgress:
         self.workers = change.workers
         has_time = change.HasField("recovery_time")
         recovery = text.span(change.recovery_time) if has_time else None
-        self.changes.append(Change(change.workers, change.reason, recovery, change.steps_lost))
+        self.changes.append(
+            Change(change.workers, change.reason, recovery, change.steps_lost, self.epoch)
+        )
         line = text.count(change.workers, "worker")
         if change.reason:
             line += f": {change.reason}"

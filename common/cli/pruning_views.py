@@ -11,6 +11,7 @@ from common.cli.context import make_table, print_trimmed
 
 _LONGEST_SENTENCE = 240
 _MILLISECONDS = 1e3
+POINT_COLUMNS = ("point", ">score", ">loss", ">latency", ">size", ">memory", "is")
 _GAINS = (
     ("latency_gain", "faster"),
     ("size_gain", "smaller"),
@@ -23,10 +24,7 @@ def show_pruning(run: pruner_pb2.PruningRun, console: Console) -> None:
     """Prints what a pruning found and where the rest of it is; last, what is recommended."""
     summary = run.summary
     _print_lines(_lines(summary), console)
-    points = [summary.original]
-    if summary.recommended != summary.original.name:
-        points.append(summary.point)
-    show_points(points, console, summary.metric)
+    show_points(best_points(summary), console, summary.metric)
     _print_lines([*_places(run), recommendation(summary)], console)
 
 
@@ -46,12 +44,18 @@ def recommendation(summary: pruner_pb2.PruningSummary) -> str:
     return f"recommended: {told}" if summary.is_within else f"nothing is within; nearest: {told}"
 
 
+def best_points(summary: pruner_pb2.PruningSummary) -> list[pruner_pb2.Point]:
+    """Returns the original, and beside it what is recommended, where that is another."""
+    is_kept = summary.recommended == summary.original.name
+    return [summary.original] if is_kept else [summary.original, summary.point]
+
+
 def show_points(
     points: Iterable[pruner_pb2.Point], console: Console, metric: str = "score"
 ) -> None:
     """Prints what was measured: quality and costs."""
-    columns = ("point", f">{metric}", ">loss", ">latency", ">size", ">memory", "is")
-    rows = [_point_row(each) for each in points]
+    columns = ["point", f">{metric}", *POINT_COLUMNS[2:]]
+    rows = [point_row(each) for each in points]
     title = "in brackets: where the loss surely is; how many times less it is than of the original"
     print_trimmed(console, make_table(columns, rows, title))
 
@@ -84,7 +88,8 @@ def _lines(summary: pruner_pb2.PruningSummary) -> Iterator[str]:
         yield f"note: {text.cut(note, _LONGEST_SENTENCE)}"
 
 
-def _point_row(point: pruner_pb2.Point) -> tuple[str, ...]:
+def point_row(point: pruner_pb2.Point) -> tuple[str, ...]:
+    """Returns the cells of `POINT_COLUMNS`."""
     low, high = (text.number(each, digits=2) for each in (point.loss_low, point.loss_high))
     standing = ("on the front" if point.is_on_front else "", "within" if point.is_within else "")
     return (

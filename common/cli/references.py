@@ -11,9 +11,10 @@ from common.cli.errors import CliError
 
 # Only a whole value is a reference: texts such as code may have dollars and braces.
 _REFERENCE = re.compile(r"\$\{([^{}]*)\}")
-_FORM = re.compile(r"([A-Za-z][\w-]*)(?:\.(\w+(?:\.\w+)*))?")
+_FORM = re.compile(r"([A-Za-z][\w-]*)(?:\.(\w+(?:\.\w+)*))?(\?)?")
 _LABEL = re.compile(r"[A-Za-z][\w-]*")
 _NAME = "name"
+_NOTHING = object()
 
 
 def checked_label(label: object, known: Mapping[str, Descriptor], place: str) -> str:
@@ -48,7 +49,7 @@ def check_references(
         CliError: A label or a field is unknown; names the value and what there is.
     """
     for text in _references(values):
-        label, path = _parts(text, place)
+        label, path, _ = _parts(text, place)
         if label not in known:
             labels = ", ".join(known) or "none"
             raise CliError(
@@ -63,6 +64,8 @@ def resolved(
 ) -> dict[Hashable, object]:
     """Returns a document with values in place of its references.
 
+    What `${label.field?}` stands for is left out where it is not there.
+
     Args:
         values: The document, checked.
         made: What documents before it made, by label.
@@ -73,11 +76,11 @@ def resolved(
     """
 
     def value_of(text: str) -> str:
-        label, path = _parts(text, place)
+        label, path, is_optional = _parts(text, place)
         value: Any = made[label]
         for field in path:
             value = getattr(value, field)
-        if not value:
+        if not value and not is_optional:
             name = getattr(made[label], _NAME)
             raise CliError(f"{place}: ${{{text}}}: {name} has none (yet); see how it ended.")
         return str(value)
@@ -92,12 +95,13 @@ def has_references(values: Mapping[Hashable, object]) -> bool:
     return next(_references(values), None) is not None
 
 
-def _parts(text: str, place: str) -> tuple[str, list[str]]:
+def _parts(text: str, place: str) -> tuple[str, list[str], bool]:
+    """Returns label, fields, and whether there may be none."""
     match = _FORM.fullmatch(text)
     if match is None:
         raise CliError(f"{place}: ${{{text}}} is no reference; write ${{label.field}}.")
-    label, path = match.groups()
-    return label, (path or _NAME).split(".")
+    label, path, mark = match.groups()
+    return label, (path or _NAME).split("."), bool(mark)
 
 
 def _check_path(text: str, path: list[str], message: Descriptor, place: str) -> None:
@@ -124,10 +128,13 @@ def _references(value: object) -> Iterator[str]:
 
 
 def _replaced(value: object, value_of: Callable[[str], str]) -> object:
+    """Returns a value with its references replaced; `_NOTHING` for what is left out."""
     if isinstance(value, Mapping):
-        return {key: _replaced(each, value_of) for key, each in value.items()}
+        found = {key: _replaced(each, value_of) for key, each in value.items()}
+        return {key: each for key, each in found.items() if each is not _NOTHING}
     if isinstance(value, list):
-        return [_replaced(each, value_of) for each in value]
+        replaced = (_replaced(each, value_of) for each in value)
+        return [each for each in replaced if each is not _NOTHING]
     if isinstance(value, str) and (match := _REFERENCE.fullmatch(value)):
-        return value_of(match.group(1))
+        return value_of(match.group(1)) or _NOTHING
     return value

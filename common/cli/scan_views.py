@@ -46,10 +46,11 @@ def show_detectors(cards: Iterable[outlier_pb2.DetectorCard], console: Console) 
 def show_comparison(comparison: trainer_pb2.OutlierComparison, console: Console) -> None:
     """Prints how the uses of a scan's marks did, and which one the model was trained with."""
     columns = ("use of outliers", ">mean", ">better by", ">at least", "adopted", "why")
-    print_trimmed(console, make_table(columns, [_use_row(each) for each in comparison.results]))
+    print_trimmed(console, make_table(columns, [use_row(each) for each in comparison.results]))
 
 
-def _use_row(result: trainer_pb2.OutlierUseResult) -> tuple[str, ...]:
+def use_row(result: trainer_pb2.OutlierUseResult) -> tuple[str, ...]:
+    """Returns how a use of marks did, as cells: use, mean, gain, its bound, adopted, why."""
     is_base = result.use == trainer_pb2.OUTLIER_USE_KEEP
     return (
         text.enum_word(trainer_pb2.OutlierUse.Name(result.use), "OUTLIER_USE_"),
@@ -117,11 +118,12 @@ def _anomaly_row(anomaly: outlier_pb2.Anomaly) -> tuple[str, ...]:
         text.number(anomaly.probability, digits=3),
         text.number(anomaly.p_value, digits=2),
         str(anomaly.group) if anomaly.HasField("group") else "",
-        "\n".join(_reasons(anomaly.explanation)),
+        "\n".join(reasons(anomaly.explanation)),
     )
 
 
-def _reasons(explanation: outlier_pb2.Explanation) -> Iterator[str]:
+def reasons(explanation: outlier_pb2.Explanation) -> Iterator[str]:
+    """Yields what makes a row odd, one column or relation each."""
     for reason in explanation.reasons[:_SHOWN_REASONS]:
         name = text.cut(reason.column, _LONGEST_NAME)
         value, usual = (text.cut(each, _LONGEST_VALUE) for each in (reason.value, reason.usual))

@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import typer
+from rich.console import Console
 from rich.markup import escape
 from rich.tree import Tree
 
 from aimass.catalog.v1 import lineage_pb2
-from common.cli.context import CliContext, context_of
+from common.cli.context import context_of
 from common.cli.text import harmless
 
 _Neighbours = Mapping[str, list[str]]
@@ -33,7 +34,15 @@ def trace(
     if cli.as_json:
         cli.print_json([found])
         return
-    _print(cli, found)
+    show_lineage(found, cli.console)
+
+
+def show_lineage(found: lineage_pb2.TraceResponse, console: Console) -> None:
+    """Prints the trees of a lineage."""
+    for tree in draw(found):
+        console.print(tree, soft_wrap=True)
+    if found.truncated:
+        console.print("[dim]There is more; ask with a larger --depth, or from nearer.[/]")
 
 
 def draw(found: lineage_pb2.TraceResponse) -> list[Tree]:
@@ -86,10 +95,3 @@ def _full(name: str) -> str:
     collection, _, rest = name.partition("/")
     is_line = collection in ("datasets", "models") and "/" not in rest
     return f"{name}/versions/latest" if is_line else name
-
-
-def _print(cli: CliContext, found: lineage_pb2.TraceResponse) -> None:
-    for tree in draw(found):
-        cli.console.print(tree, soft_wrap=True)
-    if found.truncated:
-        cli.console.print("[dim]There is more; ask with a larger --depth, or from nearer.[/]")

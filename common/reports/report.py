@@ -1,5 +1,6 @@
 """What a report is made of. All text is plain text: whatever it holds, it is shown as it is."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -7,6 +8,8 @@ from enum import StrEnum
 from plotly.graph_objects import Figure
 
 from common.reports.pictures import Pixels, png_of, size_of
+
+_FILE_NAME = re.compile(r"\w[\w.-]*", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -147,7 +150,38 @@ class Notice:
     cure: str = ""
 
 
-Part = str | Plot | Table | Picture | Gallery | Notice
+@dataclass(frozen=True)
+class Code:
+    """Lines to be copied as they are; they wrap, and are one block.
+
+    Attributes:
+        text: The lines.
+        caption: What they do.
+    """
+
+    text: str
+    caption: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """A line that leads to a file beside the page.
+
+    Attributes:
+        text: What is there.
+        file: Its name, with letters, digits, dots, hyphens and underscores.
+    """
+
+    text: str
+    file: str
+
+    def __post_init__(self) -> None:
+        """Refuses addresses: a page leads nowhere but to what lies beside it."""
+        if not _FILE_NAME.fullmatch(self.file):
+            raise ValueError(f"{self.file!r} is not the name of a file beside the page")
+
+
+Part = str | Plot | Table | Picture | Gallery | Notice | Code | Link
 
 
 @dataclass(frozen=True)

@@ -2,26 +2,43 @@
 
 import os
 import re
+import shlex
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from common.cli.story.steps import STEPS
 from common.local import processes
 from common.local.home import SuiteHome
+from tests.unit.reports.elements import Elements
 
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
 SECONDS = 600
+WITH_PAGES = {"scan", "search", "smaller", "comparison"}
 
 
-def command(home: Path, *options: str) -> list[str]:
-    return [sys.executable, "-m", "common.cli", "demo", "--home", str(home), *options]
+@dataclass(frozen=True)
+class Told:
+    """A demonstration that has ended: what it printed, and where its suite and its pages are."""
+
+    shown: str
+    home: Path
+    reports: Path
+
+
+def command(folder: Path) -> list[str]:
+    home, reports = folder / "demo", folder / "reports"
+    options = ["--home", str(home), "--reports", str(reports)]
+    return [sys.executable, "-m", "common.cli", "demo", *options]
 
 
 def suite_of(home: Path) -> str:
@@ -30,11 +47,10 @@ def suite_of(home: Path) -> str:
     return state.suite
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(SECONDS + 60)
-def test_the_demonstration_shows_what_it_promises(tmp_path: Path) -> None:
-    """Data, anomalies, models, a report, a killed worker; with default ports taken; hints work."""
-    home = tmp_path / "demo"
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+    """Runs the demonstration, while others have the default ports."""
+    folder = tmp_path_factory.mktemp("demo")
     with ExitStack() as taken:
         for port in (7700, 7701, 7702, 7704, 7705, 7706):
             holder = taken.enter_context(socket.socket())
@@ -44,38 +60,70 @@ def test_the_demonstration_shows_what_it_promises(tmp_path: Path) -> None:
                 continue  # Taken already, which serves as well.
             holder.listen()
         done = subprocess.run(
-            command(home), cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False
+            command(folder), cwd=ROOT, capture_output=True, text=True, timeout=SECONDS, check=False
         )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    yield Told(done.stdout, folder / "demo", folder / "reports")
+
+
+@pytest.mark.timeout(SECONDS + 60)
+def test_each_step_is_told_and_nothing_is_left_running(told: Told) -> None:
+    """Data, anomalies, models, a smaller one, a comparison: all have ended well."""
+    for number, step in enumerate(STEPS, 1):
+        assert f"{number} of {len(STEPS)}: {step.title}" in told.shown
     for promised in (
-        "datasets/digits/versions/1",
-        "datasets/breast-cancer/versions/1",
-        "of 569 rows marked",
-        "models/digits-cnn/versions/2",
-        "models/breast-cancer-mlp/versions/1",
-        "models/breast-cancer/versions/1",
-        "recommended: ",
-        "kill -9 ",
-        "report.html",
-        "went on after",
+        "datasets/cells/versions/1",
+        "models/cells-outliers/versions/1",
+        "models/cells/versions/1",
+        "models/cells-network/versions/1",
+        "=> Recommended: ",
         "nothing is left running",
     ):
-        assert promised in done.stdout
-    accuracies = re.findall(r"^ models/\S+ +([\d.]+) +2 ", done.stdout, re.MULTILINE)
-    assert len(accuracies) == 3
-    assert all(float(accuracy) > 0.9 for accuracy in accuracies), done.stdout
-    assert "<html" in (home / "report.html").read_text()[:500]
-    assert processes.suite_processes(suite_of(home)) == []
-    _check_hints(done.stdout)
+        assert promised in told.shown
+    assert processes.suite_processes(suite_of(told.home)) == []
 
 
-def _check_hints(shown: str) -> None:
-    """Types the printed lines into a shell: start again, three calls and one of before, stop."""
-    pasted = next(line.strip() for line in shown.splitlines() if line.endswith("CreateTuningRun"))
-    lines = shown.partition("look further")[2].splitlines()
+def test_planted_rows_are_found(told: Told) -> None:
+    """Protects what the demonstration is there to show: most of what was spoilt is marked."""
+    found = re.search(r"(\d+) of the 36 spoilt rows were found", told.shown)
+    assert found is not None
+    assert int(found[1]) >= 20
+
+
+def test_the_run_went_on_without_its_killed_worker(told: Told) -> None:
+    """Protects from a demonstration that kills nothing, or a run that does not notice."""
+    after = told.shown.partition("kill -9 ")[2]
+    assert "went on after" in after
+    assert "1 worker killed" in after
+
+
+def test_the_lineage_reaches_from_the_file_to_the_comparison(told: Told) -> None:
+    """Protects the chain over all services: the raw file, the last model, the last run."""
+    tree = told.shown.partition("aimass trace ")[2].partition("How long it took")[0]
+    assert "uploads/" in tree
+    assert "analyses/" in tree and "models/cells-network/versions/1" in tree
+    assert "outlierScans/" in tree and "tuningRuns/" in tree and "pruningRuns/" in tree
+
+
+def test_the_page_leads_to_every_report(told: Told) -> None:
+    """Protects from links into nowhere: each report lies beside the page, and is one."""
+    page = Elements((told.reports / "story.html").read_text())
+    links = [given.get("href") or "" for given in page.given("a")]
+    files = [link for link in links if not link.startswith("#")]
+    assert {Path(file).stem for file in files} == WITH_PAGES
+    for file in files:
+        assert "<html" in (told.reports / file).read_text()[:500]
+    assert "spoilt rows were found" in page.text
+
+
+@pytest.mark.timeout(SECONDS + 60)
+def test_what_it_says_to_type_works(told: Told) -> None:
+    """Types the printed lines into a shell: start again, calls, one of the story's, stop."""
+    pasted = [line for line in told.shown.splitlines() if line.endswith("CreateOutlierScan")]
+    lines = told.shown.partition("look further")[2].splitlines()
     commands = [line.strip() for line in lines if line.startswith("  ")]
-    assert sum("grpcurl" in line for line in commands) == 3
-    commands.insert(-1, pasted)
+    assert sum("grpcurl" in line for line in commands) == 2
+    commands.insert(-1, pasted[0].strip())
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", "\n".join(commands)],
         cwd=ROOT,
@@ -85,16 +133,30 @@ def _check_hints(shown: str) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "models/digits-cnn" in done.stdout
-    assert '"name": "tuningRuns/' in done.stdout
-    assert "RUN_STATE_SUCCEEDED" in done.stdout
+    assert "models/cells" in done.stdout
+    assert '"name": "outlierScans/' in done.stdout
+
+
+def test_each_request_is_a_line_for_a_shell(told: Told) -> None:
+    """Protects the promise that each step is one call that can be pasted."""
+    lines = [
+        line for line in told.shown.splitlines() if "grpcurl -plaintext" in line and "-d" in line
+    ]
+    methods = [shlex.split(line)[-1].rpartition("/")[2] for line in lines]
+    assert methods[: len(STEPS)] == [
+        "CreateDatasetImport",
+        "CreateOutlierScan",
+        "CreateTuningRun",
+        "CreateTrainingRun",
+        "CreatePruningRun",
+        "CreateAnalysis",
+    ]
 
 
 def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     """An interrupted demonstration stops its suite and says no more than that."""
-    home = tmp_path / "demo"
     started = subprocess.Popen(
-        command(home),
+        command(tmp_path),
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -104,10 +166,10 @@ def test_ctrl_c_leaves_nothing_behind(tmp_path: Path) -> None:
     )
     assert started.stdout is not None
     for line in started.stdout:
-        if "uploaded" in line or "datasetImports" in line or "Data:" in line:
+        if STEPS[0].title in line:
             break
     os.kill(started.pid, signal.SIGINT)
     rest, _ = started.communicate(timeout=90)
     assert started.returncode == 130, rest
     assert "Traceback" not in rest
-    assert processes.suite_processes(suite_of(home)) == []
+    assert processes.suite_processes(suite_of(tmp_path / "demo")) == []

@@ -1,6 +1,7 @@
 """What the command does with analyses: starts them, shows what they found, opens their report."""
 
 import io
+import sys
 import webbrowser
 from collections.abc import Callable
 from pathlib import Path
@@ -189,6 +190,28 @@ def test_the_report_opens_in_the_browser(
     assert artifact == ANALYSIS.report
     call(opening.open_, cli, "a1", url_only=True)
     assert len(opened) == 1
+
+
+def test_a_page_that_was_downloaded_opens(
+    cli: CliContext, suite: MagicMock, opened: list[str], tmp_path: Path
+) -> None:
+    """Needs no suite: what is asked for lies here."""
+    page = tmp_path / "story.html"
+    page.write_text("<html></html>")
+    call(opening.open_, cli, str(page))
+    assert opened == [page.as_uri()]
+    assert not suite.transfer.CreateArtifactUrl.called
+
+
+def test_no_browser_is_asked_where_there_is_no_screen(
+    monkeypatch: pytest.MonkeyPatch, opened: list[str], tmp_path: Path
+) -> None:
+    """Protects terminals from browsers of text that would take them over."""
+    monkeypatch.setattr(sys, "platform", "linux")
+    for variable in ("DISPLAY", "WAYLAND_DISPLAY"):
+        monkeypatch.delenv(variable, raising=False)
+    assert not opening.open_file(tmp_path / "story.html")
+    assert opened == []
 
 
 def test_only_what_has_a_page_is_opened(

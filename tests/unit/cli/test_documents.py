@@ -9,6 +9,7 @@ from google.protobuf import json_format
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
 
+from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2, model_pb2
 from aimass.pruner.v1 import pruner_pb2
 from aimass.trainer.v1 import trainer_pb2
@@ -247,6 +248,21 @@ def test_what_a_document_did_not_make_is_missed_by_name(tmp_path: Path) -> None:
     documents = load_documents(write(tmp_path, CHAIN))
     with pytest.raises(CliError, match=r"\$\{data.dataset_version\}: i/1 has none"):
         documents[1].complete({"data": dataset_pb2.DatasetImport(name="i/1")})
+
+
+def test_what_may_be_missing_is_left_out(tmp_path: Path) -> None:
+    """Protects stories with runs that may make nothing, such as prunings."""
+    text = (
+        "kind: PruningRun\nas: made\npruning_run: {}\n---\nkind: Analysis\nanalysis: {spec: "
+        '{model_version: "${made.model_version?}", challengers: ["${made.model_version?}", b]}}'
+    )
+    for made, expected in (("", ["b"]), ("a", ["a", "b"])):
+        document = load_documents(write(tmp_path, text))[1]
+        document.complete({"made": pruner_pb2.PruningRun(model_version=made)})
+        assert isinstance(document.request, analyzer_pb2.CreateAnalysisRequest)
+        spec = document.request.analysis.spec
+        assert spec.model_version == made
+        assert list(spec.challengers) == expected
 
 
 @pytest.mark.parametrize(

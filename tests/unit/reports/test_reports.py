@@ -11,7 +11,9 @@ from common.reports.rendering import render
 from common.reports.report import (
     Bar,
     Bars,
+    Code,
     Gallery,
+    Link,
     Notice,
     Part,
     Picture,
@@ -40,6 +42,7 @@ def report(text: str) -> Report:
     picture = Picture.of(np.zeros((2, 3), np.uint8), text, text)
     plot = Plot(figure(text), text, text)
     parts: list[Part] = [text, plot, table, picture, Gallery([picture], text), notice]
+    parts += [Code(text, text), Link(text, "scan.html")]
     sections = [Section(text, parts, text, [Section(text, [text])]), Section("last")]
     return Report(text, {text: text}, sections, [text, notice])
 
@@ -50,6 +53,15 @@ def test_text_is_never_markup() -> None:
     assert [tag for tag, _ in hostile.tags] == [tag for tag, _ in plain.tags]
     assert "alert(1)" in hostile.text
     assert not any(name.startswith("on") for _, given in hostile.tags for name in given)
+
+
+@pytest.mark.parametrize(
+    "file", ["javascript:alert(1)", "//elsewhere.org", "../up", "a/b", "", " a"]
+)
+def test_a_page_leads_only_to_files_beside_it(file: str) -> None:
+    """Protects from links that run something, or lead out of the folder."""
+    with pytest.raises(ValueError, match="beside the page"):
+        Link("look", file)
 
 
 def test_figures_come_through_unchanged() -> None:
@@ -66,7 +78,7 @@ def test_the_page_needs_nothing_else() -> None:
     loaded = [given[name] for _, given in page.tags for name in loading & given.keys()]
     assert all(str(each).startswith("data:image/png;base64,") for each in loaded)
     links = {given["href"] for _, given in page.tags if "href" in given}
-    assert {str(link)[0] for link in links - {"data:,"}} == {"#"}
+    assert {str(link)[0] for link in links - {"data:,", "scan.html"}} == {"#"}
     (policy,) = [given["content"] for _, given in page.tags if "http-equiv" in given]
     assert policy is not None
     assert policy.startswith("default-src 'none'; script-src 'sha256-")
