@@ -90,6 +90,8 @@ def _finished(
 def _show(console: Console, chapter: Chapter) -> None:
     """Prints what came of a step, in short: the run's own page has it all."""
     run = chapter.run
+    made = f": {result_of(run)}" if result_of(run) else ""
+    console.print(f"[bold green]{state_of(run)}[/] in {text.seconds(chapter.seconds)}{made}")
     if isinstance(run, outlier_pb2.OutlierScan):
         found = (each for each in chapter.answers if isinstance(each, outlier_pb2.Anomaly))
         show_anomalies(list(islice(found, _SHOWN_ANOMALIES)), console)
@@ -97,7 +99,5 @@ def _show(console: Console, chapter: Chapter) -> None:
         print_trimmed(console, metrics_table(chapter.progress, _SHOWN_EPOCHS))
     elif isinstance(run, pruner_pb2.PruningRun):
         show_points(best_points(run.summary), console, run.summary.metric)
-    made = f": {result_of(run)}" if result_of(run) else ""
-    console.print(f"[bold green]{state_of(run)}[/] in {text.seconds(chapter.seconds)}{made}")
     for sentence in chapter.sentences:
         console.print(f"[bold cyan]=>[/] {escape(sentence)}", soft_wrap=True)
