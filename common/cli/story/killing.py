@@ -12,7 +12,7 @@ from common.cli.connection import Clients
 from common.cli.errors import CliError
 from common.cli.progress import RunProgress
 
-_AFTER_EPOCH = 10
+_AFTER_EPOCH = 5
 
 
 class WorkerKiller:
