@@ -15,7 +15,7 @@ from common.cli.scan_views import reasons, use_row
 from common.cli.story.data import planted
 from common.cli.story.findings import comparison_of, planted_found
 from common.cli.story.step import Chapter
-from common.reports.report import Bar, Bars, Cell, Part, Plot, Table
+from common.reports.report import Cell, Part, Plot, Table
 from common.reports.theme import MUTED, SERIES
 
 _SHOWN_ANOMALIES = 12
@@ -31,12 +31,9 @@ def exhibits(chapter: Chapter) -> list[Part]:
 
 
 def _of_scan(chapter: Chapter) -> Iterator[Part]:
-    found = planted_found(chapter)
-    bars: list[Sequence[Cell]] = [
-        [what, Bars((Bar("found", hits / total, f"{hits} of {total}"),))]
-        for what, (hits, total) in found.items()
-    ]
-    yield Table(("what happened to the rows", "found"), bars, "Rows that were spoilt on purpose")
+    counts = [(what, *each) for what, each in planted_found(chapter).items()]
+    heads = ("what happened to the rows", "found", "of")
+    yield Table(heads, counts, "Rows that were spoilt on purpose")
     spoilt = {row: what for what, rows in planted().items() for row in rows}
     anomalies = [each for each in chapter.answers if isinstance(each, outlier_pb2.Anomaly)]
     rows: list[Sequence[Cell]] = [
@@ -50,10 +47,7 @@ def _of_scan(chapter: Chapter) -> Iterator[Part]:
 def _of_search(chapter: Chapter) -> Iterator[Part]:
     assert isinstance(chapter.run, tuner_pb2.TuningRun)
     summary = chapter.run.summary
-    members: list[Sequence[Cell]] = [
-        (each.family, Bars((Bar("weight", each.weight, f"{each.weight:.0%}"),)))
-        for each in summary.members
-    ]
+    members = [(each.family, each.weight) for each in summary.members]
     yield Table(("family", "weight"), members, "What the best model is made of")
     floors = sorted(summary.floor_scores.items())
     scores: list[Sequence[Cell]] = [*floors, ("the model", summary.score.value)]

@@ -19,8 +19,8 @@ from common.reports.report import Code, Link, Part, Report, Section
 
 _TITLE = "From a table with faults to a small model"
 _SUMMARY = (
-    "What `make demo` did, step by step: each is one request to one service. Their own pages lie "
-    "beside this one."
+    "One table, six services, step by step: each step is one request to one of them. Their own "
+    "pages lie beside this one."
 )
 
 
