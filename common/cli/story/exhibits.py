@@ -19,7 +19,7 @@ from common.reports.report import Cell, Part, Plot, Table
 from common.reports.theme import MUTED, SERIES
 
 _SHOWN_ANOMALIES = 12
-_SHOWN_METRICS = 6
+_SHOWN_METRICS = 3
 _LOSSES = {"train/loss": SERIES[0], "validation/loss": SERIES[1]}
 _MILLISECONDS = 1e3
 

@@ -59,7 +59,7 @@ def of_search(chapter: Chapter) -> Iterator[str]:
     score = text.number(summary.score.value)
     tested = f", {text.number(summary.test_score.value)} on the test rows"
     families = ", ".join(dict.fromkeys(each.family for each in summary.members))
-    yield f"{summary.metric} {score} out of fold{tested}: a blend of {families}."
+    yield f"{summary.metric} {score} out of fold{tested}, made of {families}."
     if summary.HasField("outliers"):
         yield summary.outliers.verdict
 
