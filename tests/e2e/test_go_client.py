@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from aimass.catalog.v1 import dataset_pb2, model_pb2
-from common.cli.demo_data import write_breast_cancer
+from common.cli.story.data import TABLE
 from common.local.plan import SuiteOptions
 from common.testing.suite import RunningSuite, running_suite
 from protos.generate import write_image
@@ -53,9 +53,9 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def table() -> Path:
     """A file as a user might have it: 569 rows of 30 numbers and a diagnosis."""
-    return write_breast_cancer(tmp_path_factory.mktemp("data") / "breast_cancer.csv")
+    return TABLE
 
 
 def started(
