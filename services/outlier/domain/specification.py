@@ -121,7 +121,7 @@ def resolve_against_data(specification: ScanSpecification, data: ScannedData) ->
         InvalidFieldError: Names the field and the cure.
     """
     if data.row_count < 2:
-        raise _error(
+        raise _refused(
             "dataset_version",
             f"{data.name} has {data.row_count} rows; what is odd among them shows from two on.",
         )
@@ -153,14 +153,14 @@ def _resolved_columns(
         left_out |= set(schema.targets)
         found = tuple(each.name for each in schema.columns if each.name not in left_out)
         if not found:
-            raise _error("columns", "The data set has targets only; name the columns to look at.")
+            raise _refused("columns", "The data set has targets only; name the columns to look at.")
         return found
     for index, name in enumerate(names):
         _column(schema, name, f"columns[{index}]")
         if name in names[:index]:
-            raise _error(f"columns[{index}]", f"names `{name}` twice; name each column once.")
+            raise _refused(f"columns[{index}]", f"names `{name}` twice; name each column once.")
         if name in left_out:
-            raise _error(
+            raise _refused(
                 f"columns[{index}]",
                 f"`{name}` holds the known labels, which explain nothing; leave it out.",
             )
@@ -170,13 +170,13 @@ def _resolved_columns(
 def _resolved_labels(known: KnownLabels, schema: Schema) -> KnownLabels:
     column = _column(schema, known.column, "known_labels.column")
     if column.type not in _KNOWN_TYPES:
-        raise _error(
+        raise _refused(
             "known_labels.column",
             f"`{column.name}` is {column.type}; labels are boolean, categorical or numeric.",
         )
     if column.type is not ColumnType.CATEGORICAL:
         if known.anomalies:
-            raise _error(
+            raise _refused(
                 "known_labels.anomalies",
                 f"`{column.name}` is {column.type}: all but 0 are anomalies; leave this empty.",
             )
@@ -185,7 +185,7 @@ def _resolved_labels(known: KnownLabels, schema: Schema) -> KnownLabels:
     if not found:
         wanted = ", ".join(known.anomalies or _ANOMALY_LABELS)
         has = ", ".join(column.categories[:20])
-        raise _error(
+        raise _refused(
             "known_labels.anomalies",
             f"None of {wanted} is a label of `{column.name}`, which has {has}; name its anomalies.",
         )
@@ -195,13 +195,13 @@ def _resolved_labels(known: KnownLabels, schema: Schema) -> KnownLabels:
 def _resolved_model(specification: ScanSpecification, dataset_version: str) -> str:
     if not specification.keep_detector:
         if specification.model:
-            raise _error("model", "keep_detector is false, so that no model is made; unset one.")
+            raise _refused("model", "keep_detector is false, so that no model is made; unset one.")
         return ""
     if specification.model:
         return ModelName.from_name(specification.model, f"{FIELD}.model").name
     dataset = DatasetVersionName.from_name(dataset_version).id
     if len(dataset) + len(_SUFFIX) > _MOST_ID:
-        raise _error("model", f"`{dataset}{_SUFFIX}` is too long for a name; give one.")
+        raise _refused("model", f"`{dataset}{_SUFFIX}` is too long for a name; give one.")
     return ModelName(validate_id(f"{dataset}{_SUFFIX}", "model")).name
 
 
@@ -209,5 +209,5 @@ def _column(schema: Schema, name: str, field: str) -> Column:
     return require_column(schema, name, f"{FIELD}.{field}")
 
 
-def _error(name: str, description: str, reason: str = "") -> InvalidFieldError:
+def _refused(name: str, description: str, reason: str = "") -> InvalidFieldError:
     return InvalidFieldError(f"{FIELD}.{name}", description, reason=reason)

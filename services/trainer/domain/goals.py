@@ -4,9 +4,8 @@ from dataclasses import dataclass
 
 from common.data.schema import LABEL_TYPES, Column, ColumnType, Schema, require_column
 from common.data.schema import Task as DataTask
-from common.errors import InvalidFieldError
 from common.models.preprocessing import Task
-from services.trainer.domain.specification import FIELD, TrainingSpecification
+from services.trainer.domain.specification import FIELD, TrainingSpecification, refused
 
 MAX_CLASSES = 1_000
 _TARGET_TYPES = LABEL_TYPES | {ColumnType.NUMERIC}
@@ -69,24 +68,20 @@ def goal_of(specification: TrainingSpecification, schema: Schema) -> Goal:
     target = _target(specification, schema)
     if _wants_forecasts(specification, schema):
         if target.type is not ColumnType.NUMERIC:
-            raise _error(
+            raise refused(
                 "target", f"Forecasts are of numbers and `{target.name}` is {target.type}."
             )
         return Goal("forecasting", (target,))
     return Goal(_task(specification, schema, target), (target,))
 
 
-def _error(name: str, description: str, reason: str = "") -> InvalidFieldError:
-    return InvalidFieldError(f"{FIELD}.{name}", description, reason=reason)
-
-
 def _wants_labels(specification: TrainingSpecification, schema: Schema) -> bool:
     """Whether labels that do not exclude each other are to be predicted."""
     task = specification.task
     if specification.targets and task not in (None, "multi_label"):
-        raise _error("targets", f"Are for MULTI_LABEL; name one `target` for {task.upper()}.")
+        raise refused("targets", f"Are for MULTI_LABEL; name one `target` for {task.upper()}.")
     if specification.target and task == "multi_label":
-        raise _error("target", "MULTI_LABEL has `targets`; name the columns of all labels there.")
+        raise refused("target", "MULTI_LABEL has `targets`; name the columns of all labels there.")
     if task is not None:
         return task == "multi_label"
     is_own = not specification.target and schema.task is DataTask.MULTI_LABEL
@@ -97,7 +92,7 @@ def _wants_forecasts(specification: TrainingSpecification, schema: Schema) -> bo
     """Whether the future of series is to be found."""
     task = specification.task
     if specification.forecast is not None and task not in (None, "forecasting"):
-        raise _error("forecast", f"Is for FORECASTING, not for {task.upper()}; leave it out.")
+        raise refused("forecast", f"Is for FORECASTING, not for {task.upper()}; leave it out.")
     if task is not None or specification.forecast is not None:
         return task in (None, "forecasting")
     is_own = specification.target in ("", schema.target)
@@ -108,13 +103,13 @@ def _labels(specification: TrainingSpecification, schema: Schema) -> tuple[Colum
     own = schema.targets or tuple(filter(None, (schema.target,)))
     names = specification.targets or own
     if not names:
-        raise _error("targets", "The data set names no targets; give the columns of the labels.")
+        raise refused("targets", "The data set names no targets; give the columns of the labels.")
     columns = []
     for index, name in enumerate(names):
         field = f"targets[{index}]" if specification.targets else "targets"
         column = _checked(require_column(schema, name, f"{FIELD}.{field}"), field)
         if name in names[:index]:
-            raise _error(field, f"`{name}` is listed twice.")
+            raise refused(field, f"`{name}` is listed twice.")
         _check_marks(column, field)
         columns.append(column)
     return tuple(columns)
@@ -125,14 +120,14 @@ def _check_marks(column: Column, field: str) -> None:
     told = column.numeric
     is_marked = told is not None and told.min in _MARKS and told.max in _MARKS
     if column.type is not ColumnType.BOOLEAN and not (is_marked and column.distinct_count <= 2):
-        raise _error(
+        raise refused(
             field,
             f"`{column.name}` holds other values than true and false, or 0 and 1; leave it out, or "
             "write a column for each label.",
             reason="NO_LABEL",
         )
     if column.distinct_count == 1:
-        raise _error(
+        raise refused(
             field,
             f"`{column.name}` is the same in all rows; there is nothing to learn, leave it out.",
             reason="ONE_CLASS",
@@ -142,16 +137,16 @@ def _check_marks(column: Column, field: str) -> None:
 def _target(specification: TrainingSpecification, schema: Schema) -> Column:
     name = specification.target or schema.target
     if not name:
-        raise _error("target", "The data set names no target; give the column to predict.")
+        raise refused("target", "The data set names no target; give the column to predict.")
     return _checked(require_column(schema, name, f"{FIELD}.target"), "target")
 
 
 def _checked(target: Column, field: str) -> Column:
     """Returns a column that can be predicted at all."""
     if target.type not in _TARGET_TYPES:
-        raise _error(field, f"`{target.name}` is a column of type {target.type}; choose another.")
+        raise refused(field, f"`{target.name}` is a column of type {target.type}; choose another.")
     if target.missing_count:
-        raise _error(
+        raise refused(
             field,
             f"`{target.name}` has no value in {target.missing_count} rows; leave those rows out of "
             "the data or choose another target.",
@@ -164,19 +159,19 @@ def _task(specification: TrainingSpecification, schema: Schema, target: Column) 
     task = specification.task or _default_task(schema, target)
     if task == "regression":
         if target.type is not ColumnType.NUMERIC:
-            raise _error(
+            raise refused(
                 "task", f"Regression needs a numeric target and `{target.name}` is {target.type}."
             )
         return task
     classes = _class_count(target)
     if classes < 2:
-        raise _error(
+        raise refused(
             "target",
             f"`{target.name}` has only one class; there is nothing to learn.",
             reason="ONE_CLASS",
         )
     if classes > MAX_CLASSES:
-        raise _error(
+        raise refused(
             "task",
             f"`{target.name}` has about {classes} distinct values; classification takes at most "
             f"{MAX_CLASSES} classes. Use REGRESSION or another target.",

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 
-from common.errors import InvalidFieldError
 from common.models.preprocessing import Preprocessing
 from common.networks.specification import NetworkSpecification
 from services.trainer.domain.forecasts.specification import Forecast
 from services.trainer.domain.goals import Goal
-from services.trainer.domain.specification import FIELD, TrainingSpecification
+from services.trainer.domain.specification import TrainingSpecification, refused
 
 PARENT = "parent_model_version"
 TEACHER = "distillation.teacher_model_version"
@@ -56,15 +55,11 @@ def check_origins(
         _check_preprocessing(parent, teacher)
 
 
-def _error(field: str, description: str) -> InvalidFieldError:
-    return InvalidFieldError(f"{FIELD}.{field}", description)
-
-
 def _check_network(resolved: TrainingSpecification, parent: TrainedNetwork) -> None:
     if resolved.starting_weights is not None:
         _check_ends(resolved, parent, PARENT)
     elif resolved.network != parent.network:
-        raise _error(
+        raise refused(
             PARENT,
             f"The network of {parent.name} is another one (kind, widths, inputs or outputs differ);"
             " give its `network` and `features`, or another parent.",
@@ -75,7 +70,7 @@ def _check_ends(resolved: TrainingSpecification, trained: TrainedNetwork, field:
     network = resolved.network
     assert network is not None
     if (network.input, network.outputs) != (trained.network.input, trained.network.outputs):
-        raise _error(
+        raise refused(
             field,
             f"The network of {trained.name} has other inputs or outputs; give its `features` and "
             "`target`, or another version.",
@@ -88,22 +83,22 @@ def _check_data(
     expected = trained.preprocessing
     if sorted(resolved.features) != sorted(expected.features):
         names = ", ".join(expected.features[:_MOST_NAMES])
-        raise _error(field, f"{trained.name} was trained on the features {names}.")
+        raise refused(field, f"{trained.name} was trained on the features {names}.")
     if resolved.task != expected.target.task:
-        raise _error(field, f"{trained.name} does {expected.target.task}, not {resolved.task}.")
+        raise refused(field, f"{trained.name} does {expected.target.task}, not {resolved.task}.")
     series, forecast = expected.series, resolved.forecast
     if series is not None and forecast is not None and series.season != forecast.season:
-        raise _error(
+        raise refused(
             field, f"{trained.name} goes on from a season of {series.season}; set it in `forecast`."
         )
     if series is not None and forecast is not None:
         _check_covariates(forecast, trained, field)
     unknown = sorted(set(goal.classes) - set(expected.target.classes))
     if unknown:
-        raise _error(field, f"{trained.name} does not know the class `{unknown[0]}`.")
+        raise refused(field, f"{trained.name} does not know the class `{unknown[0]}`.")
     if goal.task == "multi_label" and goal.classes != expected.target.classes:
         names = ", ".join(expected.target.classes[:_MOST_NAMES])
-        raise _error(field, f"{trained.name} was trained on the targets {names}, in this order.")
+        raise refused(field, f"{trained.name} was trained on the targets {names}, in this order.")
 
 
 def _check_covariates(forecast: Forecast, trained: TrainedNetwork, field: str) -> None:
@@ -113,13 +108,15 @@ def _check_covariates(forecast: Forecast, trained: TrainedNetwork, field: str) -
         expected = tuple(column.name for column in columns)
         if getattr(forecast, name) != expected:
             told = ", ".join(expected[:_MOST_NAMES]) or "none"
-            raise _error(field, f"{trained.name} was trained with the `{name}` {told}; give these.")
+            raise refused(
+                field, f"{trained.name} was trained with the `{name}` {told}; give these."
+            )
 
 
 def _check_preprocessing(parent: TrainedNetwork, teacher: TrainedNetwork) -> None:
     """The teacher must see what the network sees, scaled alike."""
     if teacher.preprocessing != parent.preprocessing:
-        raise _error(
+        raise refused(
             TEACHER,
             f"{teacher.name} was trained with another preprocessing than {parent.name}, which the "
             "run keeps; name the parent itself or a version that was trained from it.",

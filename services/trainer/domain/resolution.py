@@ -15,21 +15,22 @@ from common.data.schema import (
     SplitCounts,
     require_column,
 )
-from common.errors import InvalidFieldError
 from common.models.preprocessing import Task
 from common.networks import specification as networks
 from common.networks.kinds.base import Data
 from common.networks.specification import CustomNetwork, NetworkInput, NetworkSpecification
 from services.trainer.domain.augmentation.specification import resolved_augmentation
 from services.trainer.domain.forecasts.resolution import resolved_forecast, window_counts
+from services.trainer.domain.forecasts.specification import Forecast
 from services.trainer.domain.goals import Goal, goal_of
 from services.trainer.domain.length import with_usual_length
-from services.trainer.domain.loss import check_labels, resolved_loss
+from services.trainer.domain.loss import Loss, check_labels, resolved_loss
 from services.trainer.domain.optimisation import resolved_optimizer, resolved_schedule
 from services.trainer.domain.origins import TrainedNetwork, check_origins
 from services.trainer.domain.specification import (
     FIELD,
     TrainingSpecification,
+    refused,
     resolved_distillation,
     resolved_monitor,
 )
@@ -67,29 +68,36 @@ def resolve_against_data(
         InvalidFieldError: Names the field and the cure.
     """
     if data.counts.train == 0:
-        raise _error("dataset_version", f"{data.name} has no training rows; split it otherwise.")
+        raise refused("dataset_version", f"{data.name} has no training rows; split it otherwise.")
     goal = goal_of(specification, data.schema)
     _check_weight_column(specification, data.schema, goal)
-    known = parent or teacher
-    forecast, features = None, tuple[str, ...]()
+    forecast = None
     if goal.task == "forecasting":
         forecast = resolved_forecast(specification, data)
         goal = replace(goal, horizon=forecast.horizon or 1)
-    else:
-        features = _features(specification, data.schema, goal)
-    columns = [data.schema.column(name) for name in features]
-    text = resolved_text(
-        specification.text, columns, known.preprocessing if known else None, f"{FIELD}.text"
-    )
-    taken = _taken(columns, text) if forecast is None else forecast.network_input
-    network = _network(specification, taken, goal.outputs)
+    resolved = _filled_in(specification, data, goal, forecast, parent, teacher)
+    if "epochs" not in specification.model_fields_set:
+        counts = example_counts(resolved, data)
+        resolved = with_usual_length(resolved, counts.train, is_validated=counts.validation > 0)
+    _check_warmup(resolved)
+    check_origins(resolved, goal, parent, teacher)
+    return resolved
+
+
+def _filled_in(
+    specification: TrainingSpecification,
+    data: KnownDataset,
+    goal: Goal,
+    forecast: Forecast | None,
+    parent: TrainedNetwork | None,
+    teacher: TrainedNetwork | None,
+) -> TrainingSpecification:
+    """Returns a specification with everything filled in but how long it trains."""
+    known, taught_by = parent or teacher, teacher.name if teacher else ""
+    features, text, network = _inputs(specification, data.schema, goal, forecast, known)
     _check_training(specification, goal.task)
-    loss = resolved_loss(specification.loss, goal.task, f"{FIELD}.loss")
-    # Of numbers that are classes only the data know all labels: workers look at those.
-    classes = _known_classes(goal, known)
-    if loss is not None and classes:
-        check_labels(loss, classes, f"{FIELD}.loss")
-    resolved = specification.model_copy(
+    loss = _loss(specification, goal, known)
+    return specification.model_copy(
         update={
             "dataset_version": data.name,
             "target": "" if goal.task == "multi_label" else goal.target.name,
@@ -108,17 +116,37 @@ def resolve_against_data(
             "monitor": resolved_monitor(specification, loss),
             "workers": specification.workers.resolved,
             "parent_model_version": parent.name if parent else "",
-            "distillation": resolved_distillation(
-                specification.distillation, goal.task, teacher.name if teacher else ""
-            ),
+            "distillation": resolved_distillation(specification.distillation, goal.task, taught_by),
         }
     )
-    if "epochs" not in specification.model_fields_set:
-        counts = example_counts(resolved, data)
-        resolved = with_usual_length(resolved, counts.train, is_validated=counts.validation > 0)
-    _check_warmup(resolved)
-    check_origins(resolved, goal, parent, teacher)
-    return resolved
+
+
+def _inputs(
+    specification: TrainingSpecification,
+    schema: Schema,
+    goal: Goal,
+    forecast: Forecast | None,
+    known: TrainedNetwork | None,
+) -> tuple[tuple[str, ...], TextSettings | None, NetworkSpecification]:
+    """Returns the features, how texts among them become tokens, and what network takes them."""
+    features = _features(specification, schema, goal) if forecast is None else ()
+    columns = [schema.column(name) for name in features]
+    text = resolved_text(
+        specification.text, columns, known.preprocessing if known else None, f"{FIELD}.text"
+    )
+    taken = _taken(columns, text) if forecast is None else forecast.network_input
+    return features, text, _network(specification, taken, goal.outputs)
+
+
+def _loss(
+    specification: TrainingSpecification, goal: Goal, known: TrainedNetwork | None
+) -> Loss | None:
+    loss = resolved_loss(specification.loss, goal.task, f"{FIELD}.loss")
+    # Of numbers that are classes only the data know all labels: workers look at those.
+    classes = goal.classes if known is None else known.preprocessing.target.classes
+    if loss is not None and classes:
+        check_labels(loss, classes, f"{FIELD}.loss")
+    return loss
 
 
 def example_counts(resolved: TrainingSpecification, data: KnownDataset) -> SplitCounts:
@@ -126,10 +154,6 @@ def example_counts(resolved: TrainingSpecification, data: KnownDataset) -> Split
     if resolved.forecast is None:
         return data.counts
     return window_counts(resolved.forecast, data)
-
-
-def _error(name: str, description: str, reason: str = "") -> InvalidFieldError:
-    return InvalidFieldError(f"{FIELD}.{name}", description, reason=reason)
 
 
 def _column(schema: Schema, name: str, field: str) -> Column:
@@ -142,15 +166,15 @@ def _check_weight_column(specification: TrainingSpecification, schema: Schema, g
         return
     column = _column(schema, name, "weight_column")
     if column.type is not ColumnType.NUMERIC or column.numeric is None:
-        raise _error("weight_column", f"`{name}` is not numeric; weights are numbers.")
+        raise refused("weight_column", f"`{name}` is not numeric; weights are numbers.")
     if name in goal.names:
-        raise _error("weight_column", f"`{name}` is the target; choose another column.")
+        raise refused("weight_column", f"`{name}` is the target; choose another column.")
     if column.missing_count:
-        raise _error(
+        raise refused(
             "weight_column", f"`{name}` has no value in {column.missing_count} rows; fill them in."
         )
     if column.numeric.min < 0 or column.numeric.max == 0:
-        raise _error(
+        raise refused(
             "weight_column",
             f"Weights are at least 0 and not all 0, but `{name}` runs from {column.numeric.min:g} "
             f"to {column.numeric.max:g}.",
@@ -165,16 +189,16 @@ def _features(specification: TrainingSpecification, schema: Schema, goal: Goal) 
         column.name for column in schema.columns if column.name not in outcomes
     )
     if not names:
-        raise _error("features", "The data set has no column beside target and weight.")
+        raise refused("features", "The data set has no column beside target and weight.")
     for index, name in enumerate(names):
         field = f"features[{index}]" if specification.features else "features"
         column = _column(schema, name, field)
         if name in taken:
-            raise _error(field, f"`{name}` is {taken[name]} already; leave it out.")
+            raise refused(field, f"`{name}` is {taken[name]} already; leave it out.")
         if name in names[:index]:
-            raise _error(field, f"`{name}` is listed twice.")
+            raise refused(field, f"`{name}` is listed twice.")
         if column.type not in _JOINED_TYPES and column.type is not ColumnType.IMAGE:
-            raise _error(
+            raise refused(
                 field,
                 f"`{name}` is a column of type {column.type}, which no network takes yet; list the "
                 f"columns to use in `features`{_usable(schema, outcomes)}.",
@@ -198,7 +222,7 @@ def _taken(columns: Sequence[Column], text: TextSettings | None) -> NetworkInput
     """Returns what a network takes in of the feature columns."""
     images = [column for column in columns if column.type is ColumnType.IMAGE]
     if images and len(columns) > 1:
-        raise _error(
+        raise refused(
             "features",
             f"A network takes one image column alone; list `{images[0].name}` only, or no image.",
         )
@@ -221,9 +245,9 @@ def _check_code(specification: TrainingSpecification) -> None:
     """Checks that a network comes from one place."""
     kind = specification.network.kind if specification.network is not None else ""
     if specification.code is not None and kind not in ("", "custom"):
-        raise _error("network", "The network comes from `code`; leave out one of the two.")
+        raise refused("network", "The network comes from `code`; leave out one of the two.")
     if specification.code is None and kind == "custom":
-        raise _error("network.custom", "Needs code; give `code`, or a network of another kind.")
+        raise refused("network.custom", "Needs code; give `code`, or a network of another kind.")
 
 
 def network_input(columns: Sequence[Column], text: TextSettings | None = None) -> NetworkInput:
@@ -244,26 +268,22 @@ def network_input(columns: Sequence[Column], text: TextSettings | None = None) -
     )
 
 
-def _known_classes(goal: Goal, trained: TrainedNetwork | None) -> tuple[str, ...]:
-    return goal.classes if trained is None else trained.preprocessing.target.classes
-
-
 def _check_training(specification: TrainingSpecification, task: Task) -> None:
     has_classes = task in ("classification", "multi_label")
     if specification.monitor == "accuracy" and not has_classes:
-        raise _error("monitor", f"{task.capitalize()} has no accuracy; monitor LOSS.")
+        raise refused("monitor", f"{task.capitalize()} has no accuracy; monitor LOSS.")
     if specification.monitor == "balanced_accuracy" and task != "classification":
         named = task.replace("_", "-").capitalize()
-        raise _error("monitor", f"{named} has no balanced accuracy; monitor LOSS.")
+        raise refused("monitor", f"{named} has no balanced accuracy; monitor LOSS.")
     distillation = specification.distillation
     if distillation is not None and distillation.temperature and not has_classes:
-        raise _error("distillation.temperature", "Only classes have a temperature; leave it out.")
+        raise refused("distillation.temperature", "Only classes have a temperature; leave it out.")
 
 
 def _check_warmup(specification: TrainingSpecification) -> None:
     warmup = specification.schedule.warmup
     if warmup is not None and warmup.epochs > specification.epochs:
-        raise _error(
+        raise refused(
             "schedule.warmup.epochs",
             f"The warm-up of {warmup.epochs:g} epochs is longer than the training of "
             f"{specification.epochs}; shorten it or train longer.",

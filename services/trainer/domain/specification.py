@@ -195,6 +195,11 @@ def write_specification(specification: TrainingSpecification) -> trainer_pb2.Tra
     return from_plain(specification.model_dump(exclude_none=True), trainer_pb2.TrainingSpec)
 
 
+def refused(field: str, description: str, reason: str = "") -> InvalidFieldError:
+    """Returns the error for a field of the specification."""
+    return InvalidFieldError(f"{FIELD}.{field}", description, reason=reason)
+
+
 def resolved_monitor(specification: TrainingSpecification, loss: Loss | None) -> Monitor:
     """Returns what is monitored: by default what is made small, where it can be compared.
 
@@ -208,10 +213,10 @@ def resolved_monitor(specification: TrainingSpecification, loss: Loss | None) ->
     has_costs = loss is not None and loss.cost_matrix is not None
     if specification.monitor == "objective" and loss is None:
         text = "Without `loss` the objective is the plain loss; monitor LOSS."
-        raise InvalidFieldError(f"{FIELD}.monitor", text)
+        raise refused("monitor", text)
     if specification.monitor == "mean_cost" and not has_costs:
         text = "No costs are known; give `loss.cost_matrix`, or monitor LOSS."
-        raise InvalidFieldError(f"{FIELD}.monitor", text)
+        raise refused("monitor", text)
     if specification.monitor is not None:
         return specification.monitor
     return "loss" if loss is None or specification.proof is not None else "objective"

@@ -9,11 +9,10 @@ from common.data.schema import (
     SplitCounts,
     require_column,
 )
-from common.errors import InvalidFieldError
 from common.networks.specification import Specification
 from services.trainer.domain.forecasts.calendar import usual_horizon, usual_seasons
 from services.trainer.domain.forecasts.specification import Forecast, passes
-from services.trainer.domain.specification import FIELD, TrainingSpecification
+from services.trainer.domain.specification import FIELD, TrainingSpecification, refused
 
 _SERIES_TYPES = LABEL_TYPES | {ColumnType.NUMERIC}
 _NOT_FOR_FORECASTS = {
@@ -35,14 +34,14 @@ def resolved_forecast(specification: TrainingSpecification, data: KnownDataset) 
     """
     for field, reason in _NOT_FOR_FORECASTS.items():
         if getattr(specification, field):
-            raise _error(field, f"Does not go with forecasts: {reason}; leave it out.")
+            raise refused(field, f"Does not go with forecasts: {reason}; leave it out.")
     asked, schema = specification.forecast or Forecast(), data.schema
     time = _time_column(asked, schema)
     series = _series_columns(asked, schema, time)
     taken = specification.target or schema.target
     for field, names in (("time_column", (time,)), ("series_columns", series)):
         if taken in names:
-            raise _error(f"forecast.{field}", f"`{taken}` is the target; name another column.")
+            raise refused(f"forecast.{field}", f"`{taken}` is the target; name another column.")
     length = _Length.of(schema, data.counts, series)
     _check_covariates(asked, schema, {taken: "the target", time: "the time"}, series)
     found = _filled(asked, schema, length)
@@ -97,10 +96,6 @@ class _Length(Specification):
         )
 
 
-def _error(name: str, description: str, reason: str = "") -> InvalidFieldError:
-    return InvalidFieldError(f"{FIELD}.{name}", description, reason=reason)
-
-
 def _value_count(column: Column) -> int:
     return len(column.categories) or column.distinct_count
 
@@ -110,9 +105,9 @@ def _time_column(asked: Forecast, schema: Schema) -> str:
     name = asked.time_column or _usual_time(schema)
     column = require_column(schema, name, f"{FIELD}.{field}")
     if column.type not in (ColumnType.TIMESTAMP, ColumnType.NUMERIC):
-        raise _error(field, f"`{name}` is {column.type}; name a timestamp, or a number of steps.")
+        raise refused(field, f"`{name}` is {column.type}; name a timestamp, or a number of steps.")
     if column.missing_count:
-        raise _error(field, f"`{name}` has no value in {column.missing_count} rows; fill them in.")
+        raise refused(field, f"`{name}` has no value in {column.missing_count} rows; fill them in.")
     return name
 
 
@@ -123,7 +118,7 @@ def _usual_time(schema: Schema) -> str:
     if len(times) == 1:
         return times[0]
     there = f"there are {', '.join(f'`{each}`' for each in times)}" if times else "there is none"
-    raise _error(
+    raise refused(
         "forecast.time_column",
         f"Name the column with the time of each row; of timestamps {there}.",
         "TIME_COLUMN_REQUIRED",
@@ -138,14 +133,14 @@ def _series_columns(asked: Forecast, schema: Schema, time: str) -> tuple[str, ..
         field = f"forecast.series_columns[{place}]"
         column = require_column(schema, name, f"{FIELD}.{field}")
         if name == time or name in names[:place]:
-            raise _error(field, f"`{name}` is named twice; name another column.")
+            raise refused(field, f"`{name}` is named twice; name another column.")
         if column.type not in _SERIES_TYPES:
-            raise _error(
+            raise refused(
                 field,
                 f"`{name}` is {column.type}; series are named by categories, booleans or numbers.",
             )
         if column.missing_count:
-            raise _error(
+            raise refused(
                 field, f"`{name}` has no value in {column.missing_count} rows; fill them in."
             )
     return tuple(names)
@@ -161,17 +156,17 @@ def _check_covariates(
             field = f"forecast.{kind}[{place}]"
             column = require_column(schema, name, f"{FIELD}.{field}")
             if name in taken:
-                raise _error(field, f"`{name}` is {taken[name]} already; leave it out.")
+                raise refused(field, f"`{name}` is {taken[name]} already; leave it out.")
             taken[name] = f"in `{kind}`"
             if column.type not in (ColumnType.NUMERIC, ColumnType.BOOLEAN):
-                raise _error(
+                raise refused(
                     field,
                     f"`{name}` is {column.type}, and columns beside a series are numbers or "
                     "booleans; write a column of 0 and 1 for each value, or leave it out.",
                     "COLUMN_TYPE_NOT_SUPPORTED",
                 )
             if column.type is ColumnType.NUMERIC and column.numeric is None:
-                raise _error(field, f"`{name}` has no value at all; leave it out.")
+                raise refused(field, f"`{name}` has no value at all; leave it out.")
 
 
 def _filled(asked: Forecast, schema: Schema, length: _Length) -> Forecast:
@@ -194,7 +189,7 @@ def _check_length(forecast: Forecast, length: _Length) -> None:
     assert forecast.horizon is not None and forecast.window is not None
     assert forecast.season is not None
     if forecast.season > forecast.window:
-        raise _error(
+        raise refused(
             "forecast.window",
             f"{forecast.window} values are less than a season of {forecast.season}, which "
             "forecasts go on from; take a window of a season at least.",
@@ -203,7 +198,7 @@ def _check_length(forecast: Forecast, length: _Length) -> None:
         return
     most = (length.longest - forecast.window) // 2
     cure = f"forecast at most {most} steps" if most > 0 else "take a shorter window"
-    raise _error(
+    raise refused(
         "forecast.horizon" if most > 0 else "forecast.window",
         f"A series has at most {max(length.longest, 0)} rows before the test part, and a window of "
         f"{forecast.window} with twice {forecast.horizon} steps is longer; {cure}, or add rows.",

@@ -10,6 +10,7 @@ from services.trainer.domain.specification import (
     FIELD,
     OutlierProof,
     TrainingSpecification,
+    refused,
 )
 
 DEFAULT_USE = "down_weight"
@@ -49,11 +50,11 @@ def resolve_outliers(
 def too_few_rows(why: str) -> InvalidFieldError:
     """Returns the error for more folds than there are rows for."""
     cure = "take fewer folds, or set `use` instead of `prove`"
-    return _error("prove.folds", f"{why}; {cure}.", "TOO_FEW_ROWS")
+    return _refused("prove.folds", f"{why}; {cure}.", "TOO_FEW_ROWS")
 
 
-def _error(name: str, description: str, reason: str = "") -> InvalidFieldError:
-    return InvalidFieldError(f"{FIELD}.outliers.{name}", description, reason=reason)
+def _refused(name: str, description: str, reason: str = "") -> InvalidFieldError:
+    return refused(f"outliers.{name}", description, reason)
 
 
 def _proof(
@@ -64,7 +65,7 @@ def _proof(
         known["distillation"] = specification.distillation.teacher_model_version
     for field, version in known.items():
         if version:
-            raise _error(
+            raise _refused(
                 "prove",
                 f"{version} may have learned from the rows that are held out; leave `{field}` or "
                 "`prove` out.",
@@ -76,13 +77,13 @@ def _proof(
         )
     epochs = proof.epochs or min(specification.epochs, MOST_DEFAULT_EPOCHS)
     if epochs > specification.epochs:
-        raise _error(
+        raise _refused(
             "prove.epochs",
             f"{epochs} epochs are more than the {specification.epochs} of the run; take fewer.",
         )
     warmup = specification.schedule.warmup
     if warmup is not None and warmup.epochs > epochs:
-        raise _error(
+        raise _refused(
             "prove.epochs",
             f"The warm-up of {warmup.epochs:g} epochs is longer than the {epochs} of a compared "
             "model; shorten it or raise `prove.epochs`.",
