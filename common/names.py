@@ -102,24 +102,10 @@ class DatasetName(_CollectionName):
 
 
 @dataclass(frozen=True)
-class DatasetImportName(_CollectionName):
-    """`datasetImports/{id}`."""
-
-    collection = "datasetImports"
-
-
-@dataclass(frozen=True)
 class ModelName(_CollectionName):
     """`models/{id}`."""
 
     collection = "models"
-
-
-@dataclass(frozen=True)
-class ModelImportName(_CollectionName):
-    """`modelImports/{id}`."""
-
-    collection = "modelImports"
 
 
 @dataclass(frozen=True)
@@ -148,13 +134,6 @@ class OutlierFeedbackName(_CollectionName):
     """`outlierFeedback/{id}`."""
 
     collection = "outlierFeedback"
-
-
-@dataclass(frozen=True)
-class AnalysisName(_CollectionName):
-    """`analyses/{id}`."""
-
-    collection = "analyses"
 
 
 @dataclass(frozen=True)

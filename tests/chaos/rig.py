@@ -31,10 +31,10 @@ from services.trainer.coordinator.keys import WorkerKeys
 from services.trainer.coordinator.rendezvous import Rendezvous
 from services.trainer.coordinator.session import conduct
 from services.trainer.coordinator.settings import CoordinatorSettings
-from services.trainer.pool.holding import AlwaysHolding
 from services.trainer.pool.hub import PoolHub
 from services.trainer.pool.servicer import AgentPoolServicer
 from tests.chaos.toy import ToyJob
+from tests.support.holding import AlwaysHolding
 
 ROOT = Path(__file__).parents[2]
 _POOL = "aimass.trainer.v1.AgentPoolService"

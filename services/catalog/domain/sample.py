@@ -14,8 +14,6 @@ MAX_BYTES = 16 * 1024 * 1024
 MAX_TOP_LENGTH = 100
 _PERCENTILES = 21
 
-Sorted = npt.NDArray[np.float64]
-
 
 class RowSample:
     """Rows chosen by a hash of their number, so that equal data has an equal sample.

@@ -23,14 +23,6 @@ class Holding(Protocol):
         ...
 
 
-class AlwaysHolding:
-    """For a single process without a store."""
-
-    def holder(self) -> str:
-        """This process holds it."""
-        return ""
-
-
 class LeasedHolding:
     """Takes the lease as soon as it is free, from a thread of its own, and renews it."""
 

@@ -36,11 +36,6 @@ class Told:
         return Pipeline([("pictures", self.columns), ("model", estimator)])
 
 
-def picture_names(problem: Problem) -> list[str]:
-    """Returns the names of the columns of pictures."""
-    return problem.names(ColumnType.IMAGE)
-
-
 def told(problem: Problem, seed: int) -> Told:
     """Returns a problem with its pictures told in numbers, the same each time.
 

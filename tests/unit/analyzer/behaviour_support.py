@@ -17,8 +17,6 @@ from services.analyzer.domain.subject import OutlierMarks, Subject
 from tests.support.analysis import numeric_columns, sample_of, subject_of
 from tests.unit.analyzer.relations_support import FunctionModel
 
-REGRESSION_NAMES = ("target",)
-
 
 def subject_giving(
     outputs: Outputs,

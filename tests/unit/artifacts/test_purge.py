@@ -1,11 +1,9 @@
 """Removal of many objects."""
 
-from datetime import UTC, datetime, timedelta
-
 import pytest
 
 from common.artifacts.memory import MemoryStore
-from common.artifacts.purge import purge_prefix, sweep_prefix
+from common.artifacts.purge import purge_prefix
 
 
 def test_purge_removes_a_folder_and_nothing_else() -> None:
@@ -30,14 +28,3 @@ def test_only_folders_are_purged(prefix: str) -> None:
     """Protects the store from an empty or clipped prefix."""
     with pytest.raises(ValueError, match=r"prefix|key"):
         purge_prefix(MemoryStore(), prefix)
-
-
-def test_sweep_removes_what_is_old() -> None:
-    """Protects what is in use from the sweeper, and the disk from what is not."""
-    now = datetime(2026, 1, 1, tzinfo=UTC)
-    store = MemoryStore(clock=lambda: now)
-    store.write("a/old", b"")
-    now += timedelta(hours=25)
-    store.write("a/new", b"")
-    sweep_prefix(store, "a/", timedelta(hours=24))
-    assert [info.key for info in store.list("")] == ["a/new"]

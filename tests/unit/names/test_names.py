@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from common import names
 from common.errors import InvalidFieldError
 from common.names import (
-    DatasetImportName,
     DatasetName,
     DatasetVersionName,
     ModelName,
@@ -19,7 +18,7 @@ from common.names import (
     UploadName,
 )
 
-COLLECTIONS = [UploadName, DatasetName, DatasetImportName, ModelName, TrainingRunName]
+COLLECTIONS = [UploadName, DatasetName, ModelName, TrainingRunName]
 VERSIONS = [DatasetVersionName, ModelVersionName]
 ID = r"[a-z]([a-z0-9-]{0,61}[a-z0-9])?"
 ids = st.from_regex(ID, fullmatch=True)

@@ -8,12 +8,20 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from services.pruner.domain.foreign.columns import needed_columns
 from services.pruner.domain.foreign.graphs import outputs
-from services.pruner.domain.foreign.inputs import unneeded_columns, without_inputs
+from services.pruner.domain.foreign.inputs import without_inputs
 from tests.support.onnx_graphs import Array, floats, graph_model
 
 node = helper.make_node
 ML = "ai.onnx.ml"
+
+
+def unneeded_columns(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
+    """Returns the columns that no output depends on, by input; of a needless input all of them."""
+    needed = needed_columns(model)
+    found = {each.name: np.flatnonzero(~needed[each.name]) for each in model.graph.input}
+    return {name: tuple(places.tolist()) for name, places in found.items() if len(places)}
 
 
 def trees(source: str) -> onnx.NodeProto:

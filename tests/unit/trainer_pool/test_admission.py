@@ -5,8 +5,8 @@ from contextlib import ExitStack, contextmanager
 
 from aimass.trainer.v1 import agents_pb2, trainer_pb2
 from services.trainer.pool.admission import PoolAdmission
-from services.trainer.pool.holding import AlwaysHolding
 from services.trainer.pool.hub import PoolHub
+from tests.support.holding import AlwaysHolding
 
 
 class _HeldElsewhere:

@@ -6,10 +6,10 @@ import pytest
 
 from aimass.trainer.v1 import agents_pb2, trainer_pb2
 from common.errors import AimassError, FailedPreconditionError, InvalidFieldError
-from services.trainer.pool.holding import AlwaysHolding
 from services.trainer.pool.hub import PoolHub
 from services.trainer.pool.injection import Injections, fault_of
 from services.trainer.pool.servicer import demand_of
+from tests.support.holding import AlwaysHolding
 from tests.unit.trainer_pool.test_checks import demand
 
 RUN = "trainingRuns/r"

@@ -22,7 +22,6 @@ from common.models.skops_model import open_skops
 from services.tuner.domain.preparation.preparing import (
     Wanted,
     category_positions,
-    is_stateless,
     preparation,
     preparation_parameters,
 )
@@ -316,17 +315,6 @@ def test_wide_tables() -> None:
     transformer = preparation(of, {"prepare.selection": 0.05}, Wanted.MATRIX, 0)
     transformer.fit(of.features, of.truth)
     assert 7 in transformer.parts[-1].kept_
-
-
-def test_folds_may_share_what_learns_nothing_of_the_target() -> None:
-    """What looks at the target is fitted anew for each fold, else it would tell the truth."""
-    plain, shops = problem("age", "city", "note"), problem("shop")
-    for wanted in Wanted:
-        assert is_stateless(plain, {}, wanted)
-        assert not is_stateless(plain, {"prepare.categories": "target"}, wanted)
-        assert not is_stateless(shops, {}, wanted)
-        assert is_stateless(shops, {"prepare.high_cardinality": "rank"}, wanted)
-    assert not is_stateless(plain, {"prepare.selection": 0.5}, Wanted.MATRIX)
 
 
 MODELS: dict[str, tuple[Wanted, BaseEstimator, dict[str, Any]]] = {

@@ -197,4 +197,3 @@ def test_enumeration_keeps_constraints() -> None:
 def test_joined_and_completed_spaces_keep_defaults() -> None:
     space = joined([KIND], [SHARE, WIDTH])
     assert space.completed({"kind": "none"}) == {"kind": "none", "width": 10}
-    assert list(space.prefixed("k")) == ["kind"]

@@ -17,20 +17,6 @@ from services.pruner.domain.foreign.graphs import (
 _NAMED = 20
 
 
-def unneeded_columns(model: onnx.ModelProto) -> dict[str, tuple[int, ...]]:
-    """Returns the columns that no output depends on, by input; of a needless input all of them.
-
-    Nothing uses them, all their weights are 0, or no tree compares them. A value without columns
-    has one, 0.
-
-    Args:
-        model: As `read_model` gives it.
-    """
-    needed = needed_columns(model)
-    found = {each.name: np.flatnonzero(~needed[each.name]) for each in model.graph.input}
-    return {name: tuple(places.tolist()) for name, places in found.items() if len(places)}
-
-
 def without_inputs(model: onnx.ModelProto) -> Changed:
     """Returns a model that does not ask for inputs that it does not need; outputs stay equal.
 

@@ -4,8 +4,6 @@ Maps are matrices of shape (rows, 3, 3) from pixels (x, y, 1) of the given image
 new one; those of several changes are multiplied.
 """
 
-from collections.abc import Callable
-
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -18,8 +16,6 @@ from services.trainer.domain.augmentation.policies import Affine, Border, Crop, 
 Maps = npt.NDArray[np.float64]
 Size = tuple[int, int]
 """Height and width."""
-MapDraw = Callable[[Draws, Size], Maps]
-"""Draws a map for each row."""
 _PADDING = {"edge": "border", "black": "zeros", "reflection": "reflection"}
 
 

@@ -20,7 +20,6 @@ from services.tuner.domain.page.words import (
 from services.tuner.domain.problem import ProblemKind
 
 _SURE, _LIKELY = 2.0, 1.0
-_LARGE_ERROR = 0.25
 _MANY_FAILED = 0.5
 _NAME = 40
 _MOST_NOTICES = 8

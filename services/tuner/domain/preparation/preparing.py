@@ -66,17 +66,6 @@ def category_positions(problem: Problem, configuration: Configuration) -> list[i
     return Columns.of(problem).few_positions
 
 
-def is_stateless(problem: Problem, configuration: Configuration, wanted: Wanted) -> bool:
-    """Whether nothing is learned from the target: then all folds may share one preparation.
-
-    It is fitted on the features of all rows; what it learns of them tells nothing of the truth of
-    those that a fold is judged on.
-    """
-    settings = names.settings_of(problem, configuration, is_matrix=wanted is Wanted.MATRIX)
-    is_selected = float(settings[names.SELECTION]) < 1
-    return not is_selected and not _targeted(Columns.of(problem), settings)
-
-
 def _table(
     problem: Problem, columns: Columns, settings: Configuration, is_matrix: bool, seed: int
 ) -> Any:

@@ -120,10 +120,6 @@ class Space:
         found: Vector = self.encoding.rows([configuration])[0]
         return found
 
-    def prefixed(self, prefix: str) -> Iterator[str]:
-        """Yields the names of the parameters that begin with something."""
-        return (each.name for each in self.parameters if each.name.startswith(prefix))
-
 
 def joined(*groups: Sequence[Parameter]) -> Space:
     """Returns a space of the parameters of several groups, in order."""
