@@ -11,7 +11,7 @@ from google.protobuf.message import DecodeError, Message
 
 from aimass.catalog.v1 import model_pb2
 from common.artifacts.protocol import ObjectStore
-from common.errors import InvalidFieldError
+from common.models.errors import bad_model
 from common.models.onnx_session import onnx_session
 from common.models.store import read_part
 from common.models.vectors import Tensors, read_vectors, replay
@@ -74,7 +74,7 @@ def open_onnx(content: bytes, field: str, threads: int = 1) -> OnnxModel:
     except ImportError:  # under a bound of memory what is imported may not be mapped
         raise
     except Exception as error:  # onnxruntime's own exceptions have no common root.
-        raise _bad(field, f"cannot be run by ONNX Runtime: {_first_line(error)}") from error
+        raise bad_model(field, f"cannot be run by ONNX Runtime: {_first_line(error)}") from error
     signature = model_pb2.Signature(
         inputs=[_tensor(value, field) for value in session.get_inputs()],
         outputs=[_tensor(value, field) for value in session.get_outputs()],
@@ -105,27 +105,27 @@ def _checked(content: bytes, field: str) -> onnx.ModelProto:
     try:
         model = onnx.ModelProto.FromString(content)
     except DecodeError as error:
-        raise _bad(field, "is no ONNX model") from error
+        raise bad_model(field, "is no ONNX model") from error
     own = {function.domain for function in model.functions}
     imports = [*model.opset_import]
     for function in model.functions:
         imports += function.opset_import
     foreign = sorted({each.domain for each in imports} - _DOMAINS - own)
     if foreign:
-        raise _bad(
+        raise bad_model(
             field,
             f"needs operators of the domain `{foreign[0]}`; export it with operators of ONNX alone",
         )
     for tensor in _tensors(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            raise _bad(
+            raise bad_model(
                 field,
                 f"keeps the tensor `{tensor.name}` in another file; save it with all data inside",
             )
     try:
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # The checker's exceptions have no common root.
-        raise _bad(field, f"is no valid ONNX model: {_first_line(error)}") from error
+        raise bad_model(field, f"is no valid ONNX model: {_first_line(error)}") from error
     return model
 
 
@@ -144,7 +144,7 @@ def _tensor(value: "onnxruntime.NodeArg", field: str) -> model_pb2.TensorSpec:
     kind = value.type.removeprefix("tensor(").removesuffix(")")
     dtype = _TYPES.get(kind, kind)
     if not value.type.startswith("tensor(") or (kind not in _TYPES and kind not in _SAME):
-        raise _bad(
+        raise bad_model(
             field,
             f"has `{value.name}` of the type {value.type}, which is no tensor of numbers or texts; "
             "export a classifier of scikit-learn with zipmap=False",
@@ -155,7 +155,3 @@ def _tensor(value: "onnxruntime.NodeArg", field: str) -> model_pb2.TensorSpec:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().partition("\n")[0][:300]
-
-
-def _bad(field: str, description: str) -> InvalidFieldError:
-    return InvalidFieldError(field, description, reason="BAD_MODEL")

@@ -16,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 from aimass.catalog.v1 import model_pb2
 from common.artifacts.protocol import ObjectStore
 from common.data.schema import Task
-from common.errors import InvalidFieldError
+from common.models.errors import bad_model
 from common.models.frames import NUMBER, TEXT, FrameColumn, columns_of, frame_of
 from common.models.skops_import import skops_io
 from common.models.store import read_part
@@ -170,10 +170,10 @@ def open_skops(content: bytes, field: str) -> SkopsModel:
     try:
         untrusted = skops_io.get_untrusted_types(data=content)
     except (ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise _bad(field, "is no skops file") from error
+        raise bad_model(field, "is no skops file") from error
     foreign = sorted(name for name in untrusted if not _is_listed(name))
     if foreign:
-        raise _bad(
+        raise bad_model(
             field,
             f"holds the type {foreign[0]}, which is not loaded; use estimators and pipelines of "
             "scikit-learn alone",
@@ -181,7 +181,7 @@ def open_skops(content: bytes, field: str) -> SkopsModel:
     try:
         estimator = skops_io.loads(content, trusted=untrusted)
     except Exception as error:  # What a damaged file makes scikit-learn raise has no common root.
-        raise _bad(field, f"cannot be loaded: {type(error).__name__}: {error}") from error
+        raise bad_model(field, f"cannot be loaded: {type(error).__name__}: {error}") from error
     return _model(estimator, field)
 
 
@@ -214,9 +214,11 @@ def _is_listed(name: str) -> bool:
 
 def _model(estimator: Any, field: str) -> SkopsModel:
     if not isinstance(estimator, BaseEstimator):
-        raise _bad(field, f"holds a {type(estimator).__name__}, which is no estimator")
+        raise bad_model(field, f"holds a {type(estimator).__name__}, which is no estimator")
     if not (is_classifier(estimator) or is_regressor(estimator)):
-        raise _bad(field, f"holds a {type(estimator).__name__}; import a classifier or a regressor")
+        raise bad_model(
+            field, f"holds a {type(estimator).__name__}; import a classifier or a regressor"
+        )
     try:
         check_is_fitted(estimator)
         width = int(estimator.n_features_in_)
@@ -224,7 +226,7 @@ def _model(estimator: Any, field: str) -> SkopsModel:
         columns = columns_of(estimator, names or [str(index) for index in range(width)])
         classes = estimator.classes_ if is_classifier(estimator) else ()
     except (NotFittedError, AttributeError, TypeError, ValueError, IndexError) as error:
-        raise _bad(field, "is not fitted to a table; fit it before saving") from error
+        raise bad_model(field, "is not fitted to a table; fit it before saving") from error
     inputs = _named_inputs(columns) if names else [_matrix_input(columns)]
     labels = [] if isinstance(classes, list) else _texts(classes)
     signature = model_pb2.Signature(inputs=inputs, classes=labels)
@@ -245,7 +247,3 @@ def _matrix_input(columns: Sequence[FrameColumn]) -> model_pb2.TensorSpec:
 
 def _texts(labels: Any) -> list[str]:
     return [str(label) for label in np.asarray(labels).tolist()]
-
-
-def _bad(field: str, description: str) -> InvalidFieldError:
-    return InvalidFieldError(field, description, reason="BAD_MODEL")

@@ -122,6 +122,10 @@ class ProgramNetwork(nn.Module):
         _set_training(operation, arguments, options, self.training)
         return function_of(operation.kind)(*arguments, **options)
 
+    def copied_states(self) -> dict[str, Tensor]:
+        """Returns copies of the parameters and buffers by name, which can be written to."""
+        return {name: each.detach().clone() for name, each in self.state_dict().items()}
+
     def changed(self, program: Program, states: Mapping[str, Tensor]) -> "ProgramNetwork":
         """Returns another network of the same parameters and buffers by name.
 

@@ -9,6 +9,7 @@ from sklearn import metrics as sklearn_metrics
 
 from common.data.rows import Values
 from common.data.schema import Task
+from common.scoring.decisions import most_likely
 from services.analyzer.domain.models.model import Outputs
 
 RowScores = npt.NDArray[np.float64]
@@ -91,7 +92,7 @@ class Scorer:
             own = outputs[np.arange(len(truth)), truth]
             own = np.where(truth < 0, 0.0, own)
             return np.asarray(np.log(np.maximum(own, _LEAST_PROBABILITY)))
-        right = np.asarray(_most_likely(outputs) == truth, np.float64)
+        right = np.asarray(most_likely(outputs) == truth, np.float64)
         if self.metric is Metric.ACCURACY:
             return right
         classes, counts = np.unique(self.truth, return_counts=True)
@@ -109,13 +110,6 @@ class Scorer:
             return np.asarray(-np.abs(truth - found), np.float64)
         variance = variance_of(self.truth.astype(np.float64)) or 1.0
         return np.asarray(1 - (truth - found) ** 2 / variance, np.float64)
-
-
-def _most_likely(outputs: Outputs) -> npt.NDArray[np.int64]:
-    if outputs.shape[1] == 2:
-        # Many times quicker than `argmax` along short rows.
-        return np.asarray(outputs[:, 1] > outputs[:, 0], np.int64)
-    return np.asarray(outputs.argmax(axis=1), np.int64)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Statistics of batch normalisation, estimated anew: those of the larger network are wrong."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,7 +28,7 @@ def estimate_statistics(network: ProgramNetwork, batches: Iterable[Sequence[Tens
     ]
     operations = tuple(map(_forgetful, network.program.operations))
     twin = network.changed(
-        replace(network.program, operations=operations), _copies(network)
+        replace(network.program, operations=operations), network.copied_states()
     ).train()
     totals: dict[str, Tensor] = {}
     count = 0
@@ -40,10 +40,6 @@ def estimate_statistics(network: ProgramNetwork, batches: Iterable[Sequence[Tens
         count += 1
     network.load_state_dict({name: each / count for name, each in totals.items()}, strict=False)
     network.eval()
-
-
-def _copies(network: ProgramNetwork) -> Mapping[str, Tensor]:
-    return {name: each.detach().clone() for name, each in network.state_dict().items()}
 
 
 def _forgetful(operation: Operation) -> Operation:

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from common.networks.program import Argument, Operation, Ref
 from common.networks.program_network import ProgramNetwork, base_name
@@ -22,7 +21,7 @@ _OPEN = -1
 
 def masked(dependencies: Dependencies, units: Collection[int]) -> ProgramNetwork:
     """Returns a network in which everything that units are made of is 0."""
-    states = _copies(dependencies.network)
+    states = dependencies.network.copied_states()
     for place in dependencies.roots:
         name, at = place
         indices = torch.from_numpy(dependencies.removed(place, frozenset(units)))
@@ -41,7 +40,7 @@ def without(dependencies: Dependencies, units: Collection[int]) -> ProgramNetwor
         if reason:
             raise ValueError(f"Unit {unit} may not go: {reason}.")
     gone = frozenset(units)
-    states = _copies(dependencies.network)
+    states = dependencies.network.copied_states()
     for place, roots in dependencies.roots.items():
         name, at = place
         kept = np.flatnonzero(~np.isin(roots, list(gone)))
@@ -52,10 +51,6 @@ def without(dependencies: Dependencies, units: Collection[int]) -> ProgramNetwor
     program = dependencies.network.program
     operations = tuple(rewriter.rewritten(each) for each in program.operations)
     return dependencies.network.changed(replace(program, operations=operations), states)
-
-
-def _copies(network: ProgramNetwork) -> dict[str, Tensor]:
-    return {name: each.detach().clone() for name, each in network.state_dict().items()}
 
 
 @dataclass(frozen=True)
