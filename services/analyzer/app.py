@@ -1,10 +1,9 @@
 """Composition root of the analyzer: the one place that wires things together."""
 
-import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 
 from aimass.analyzer.v1 import analyzer_pb2_grpc, resolver_pb2
@@ -14,7 +13,6 @@ from common.artifacts.opening import open_store
 from common.artifacts.settings import StoreSettings
 from common.calls import client
 from common.config import ClientSettings
-from common.errors import UnavailableError
 from common.host.helper import HelperProcess
 from common.maintenance.leftovers import RunLeftovers
 from common.maintenance.servicer import maintenance_service
@@ -22,6 +20,7 @@ from common.maintenance.sweeping import Sweeps, SweepSettings
 from common.records import RecordStore
 from common.runs.hosting import hosted_runs
 from common.serving.server import Service
+from common.serving.warming import warmed
 from services.analyzer.config import AnalyzerSettings
 from services.analyzer.kind import ANALYSES
 from services.analyzer.servicer import AnalyzerServicer
@@ -53,7 +52,7 @@ async def analyzer_app() -> AsyncIterator[Sequence[Service]]:
         client.connect(reach.catalog_address, reach.token) as catalog,
         client.connect(reach.outlier_address, reach.token) as outlier,
         HelperProcess(_RESOLVER, settings.analyzer_check_seconds) as resolver,
-        _warming(resolver, settings.analyzer_warm),
+        warmed(partial(_import_all, resolver), settings.analyzer_warm),
         sweeps.each_hour(),
         hosted_runs(ANALYSES, store, records, _JOB, limit, spares) as runs,
     ):
@@ -73,17 +72,6 @@ async def analyzer_app() -> AsyncIterator[Sequence[Service]]:
         ]
 
 
-@asynccontextmanager
-async def _warming(resolver: HelperProcess, is_wanted: bool) -> AsyncIterator[None]:
-    """Starts the resolver ahead, so that the first caller need not wait for its imports."""
-    task = asyncio.create_task(_warm(resolver)) if is_wanted else None
-    try:
-        yield
-    finally:
-        if task is not None:
-            task.cancel()
-
-
-async def _warm(resolver: HelperProcess) -> None:
-    with suppress(UnavailableError):
-        await resolver.ask(resolver_pb2.ResolveAnalysis().SerializeToString())
+async def _import_all(resolver: HelperProcess) -> None:
+    """Starts the resolver, whose imports take their time."""
+    await resolver.ask(resolver_pb2.ResolveAnalysis().SerializeToString())

@@ -1,20 +1,10 @@
-"""`python -m services.catalog`: serves the catalog."""
+"""Starts the catalog: `python -m services.catalog`."""
 
 import asyncio
 
-from common.artifacts.opening import open_store
-from common.artifacts.settings import StoreSettings
+from common.config import ServerSettings
 from common.serving.server import serve
-from services.catalog.app import catalog
-from services.catalog.config import CatalogSettings
-
-
-async def main() -> None:
-    """Serves until SIGTERM or SIGINT."""
-    settings = CatalogSettings()
-    store = open_store(StoreSettings())
-    await serve("catalog", settings, lambda: catalog(settings, store))
-
+from services.catalog.app import catalog_app
 
 if __name__ == "__main__":
-    asyncio.run(main())
+    asyncio.run(serve("catalog", ServerSettings(), catalog_app))

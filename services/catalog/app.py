@@ -1,7 +1,6 @@
-"""Composition root of the catalog: the one place that wires its parts together."""
+"""Composition root of the catalog: the one place that wires things together."""
 
 import asyncio
-import contextlib
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -17,9 +16,9 @@ from aimass.catalog.v1 import (
     transfer_pb2_grpc,
 )
 from common.artifacts import ObjectStore
+from common.artifacts.opening import open_store
 from common.artifacts.settings import StoreSettings
 from common.artifacts.urls import presigned_url
-from common.errors import UnavailableError
 from common.host.helper import HelperProcess
 from common.maintenance.leftovers import RunLeftovers
 from common.maintenance.servicer import maintenance_service
@@ -27,6 +26,7 @@ from common.maintenance.sweeping import Sweeps, SweepSettings
 from common.records import RecordStore
 from common.runs.hosting import hosted_runs
 from common.serving.server import Service
+from common.serving.warming import warmed
 from services.catalog.buckets import import_objects
 from services.catalog.config import CatalogSettings, ImportSettings
 from services.catalog.domain.models import Models
@@ -35,27 +35,26 @@ from services.catalog.domain.versions import Versions
 from services.catalog.kind import DATASET_IMPORTS, DATASETS, MODEL_IMPORTS
 from services.catalog.lineage_servicer import LineageServicer
 from services.catalog.model_servicer import ModelServicer
-from services.catalog.servicer import DatasetServicer, TransferServicer
+from services.catalog.servicer import DatasetServicer
+from services.catalog.transfer_servicer import TransferServicer
 
-_JOB_COMMAND = (sys.executable, "-m", "services.catalog.job")
-_MODEL_JOB_COMMAND = (sys.executable, "-m", "services.catalog.model_job")
-_HELPER_COMMAND = (sys.executable, "-m", "services.catalog.helper")
+_JOB = (sys.executable, "-m", "services.catalog.job")
+_MODEL_JOB = (sys.executable, "-m", "services.catalog.model_job")
+_READER = (sys.executable, "-m", "services.catalog.reader")
 
 
 @asynccontextmanager
-async def catalog(
-    settings: CatalogSettings, store: ObjectStore, job_command: Sequence[str] = _JOB_COMMAND
-) -> AsyncIterator[Sequence[Service]]:
-    """Builds the catalog, and takes it down at the end; running imports live on.
+async def catalog_app(job: Sequence[str] = _JOB) -> AsyncIterator[Sequence[Service]]:
+    """Opens what the catalog needs, and closes it afterwards; running imports live on.
 
     Args:
-        settings: Its settings.
-        store: The suite's store.
-        job_command: Starts an import's process.
+        job: Starts an import's process.
 
     Yields:
         The services to serve.
     """
+    settings = CatalogSettings()
+    store = open_store(StoreSettings())
     records = RecordStore(store)
     uploads = Uploads(store, records)
     versions = Versions(store, records, DATASETS)
@@ -64,11 +63,11 @@ async def catalog(
     sign = partial(presigned_url, StoreSettings())
     sweeps = _sweeps(settings, store, records, uploads)
     async with (
-        _warming(records),
+        warmed(partial(_read_lists, records)),
         sweeps.each_hour(),
-        HelperProcess(_HELPER_COMMAND) as reader,
-        hosted_runs(DATASET_IMPORTS, store, records, job_command, settings.import_limit) as imports,
-        hosted_runs(MODEL_IMPORTS, store, records, _MODEL_JOB_COMMAND, 1) as model_imports,
+        HelperProcess(_READER) as reader,
+        hosted_runs(DATASET_IMPORTS, store, records, job, settings.import_limit) as imports,
+        hosted_runs(MODEL_IMPORTS, store, records, _MODEL_JOB, 1) as model_imports,
     ):
         services = _services(
             DatasetServicer(imports, uploads, versions, records, reader, objects),
@@ -120,17 +119,7 @@ def _sweeps(
     )
 
 
-@asynccontextmanager
-async def _warming(records: RecordStore) -> AsyncIterator[None]:
-    """Reads long lists ahead, so that the first caller need not wait for that."""
-    task = asyncio.create_task(_warm(records))
-    try:
-        yield
-    finally:
-        task.cancel()
-
-
-async def _warm(records: RecordStore) -> None:
-    with contextlib.suppress(UnavailableError):
-        await asyncio.to_thread(records.warm, "models", model_pb2.Model)
-        await asyncio.to_thread(records.warm, "datasets", dataset_pb2.Dataset)
+async def _read_lists(records: RecordStore) -> None:
+    """Reads the lists that grow long."""
+    await asyncio.to_thread(records.warm, "models", model_pb2.Model)
+    await asyncio.to_thread(records.warm, "datasets", dataset_pb2.Dataset)

@@ -1,10 +1,10 @@
-"""The catalog's own settings."""
+"""Settings of the catalog."""
 
 from pathlib import Path
 
 from pydantic import Field
 
-from common.config import ServerSettings, Settings
+from common.config import Settings
 
 
 class ImportSettings(Settings):
@@ -22,8 +22,8 @@ class ImportSettings(Settings):
     import_max_files: int = Field(500_000, ge=1, description="Entries that an archive may have.")
 
 
-class CatalogSettings(ServerSettings):
-    """Settings of the catalog service."""
+class CatalogSettings(Settings):
+    """What only the catalog needs to know."""
 
     import_limit: int = Field(2, ge=1, description="Imports that work at a time; others wait.")
     upload_keep_hours: float = Field(

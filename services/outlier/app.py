@@ -1,9 +1,8 @@
 """Composition root of the outlier service: the one place that wires things together."""
 
-import asyncio
 import sys
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from functools import partial
 
 from aimass.catalog.v1 import dataset_pb2_grpc, model_pb2_grpc
@@ -12,13 +11,13 @@ from common.artifacts.opening import open_store
 from common.artifacts.settings import StoreSettings
 from common.calls import client
 from common.config import ClientSettings
-from common.errors import UnavailableError
 from common.maintenance.leftovers import RunLeftovers
 from common.maintenance.servicer import maintenance_service
 from common.maintenance.sweeping import Sweeps, SweepSettings
 from common.records import RecordStore
 from common.runs.hosting import hosted_runs
 from common.serving.server import Service
+from common.serving.warming import warmed
 from services.outlier.anomalies import AnomalyPages
 from services.outlier.config import OutlierSettings
 from services.outlier.feedback import FeedbackBox
@@ -49,7 +48,7 @@ async def outlier_app() -> AsyncIterator[Sequence[Service]]:
     async with (
         client.connect(reach.catalog_address, reach.token) as catalog,
         ScorerPool(_SCORER, settings.outlier_scorers, settings.outlier_scorer_seconds) as scorers,
-        _warming(scorers, settings.outlier_warm),
+        warmed(partial(_import_all, scorers), settings.outlier_warm),
         sweeps.each_hour(),
         hosted_runs(OUTLIER_SCANS, store, records, _JOB, limit, spares) as runs,
     ):
@@ -73,18 +72,7 @@ async def outlier_app() -> AsyncIterator[Sequence[Service]]:
         ]
 
 
-@asynccontextmanager
-async def _warming(scorers: ScorerPool, is_wanted: bool) -> AsyncIterator[None]:
-    """Starts a scorer ahead, so that the first caller need not wait for its imports."""
-    task = asyncio.create_task(_warm(scorers)) if is_wanted else None
-    try:
-        yield
-    finally:
-        if task is not None:
-            task.cancel()
-
-
-async def _warm(scorers: ScorerPool) -> None:
+async def _import_all(scorers: ScorerPool) -> None:
+    """Starts a scorer, whose imports take their time."""
     question = scorer_pb2.ScorerQuestion(list_detectors=outlier_pb2.ListDetectorsRequest())
-    with suppress(UnavailableError):
-        await scorers.ask(question, outlier_pb2.ListDetectorsResponse)
+    await scorers.ask(question, outlier_pb2.ListDetectorsResponse)

@@ -20,15 +20,12 @@ import grpc
 from aimass.catalog.v1 import dataset_pb2, dataset_pb2_grpc, model_pb2, model_pb2_grpc
 from aimass.type.v1 import run_pb2
 from common.artifacts import ObjectStore
-from common.artifacts.opening import open_store
-from common.artifacts.settings import StoreSettings
 from common.calls import client
 from common.identity import Role
 from common.records import RecordStore
 from common.testing.minio import MinioServer
 from common.testing.server import TOKENS, running_server
-from services.catalog.app import catalog
-from services.catalog.config import CatalogSettings
+from services.catalog.app import catalog_app
 from tests.benchmarks.harness import Aim, Measure, publish, repeats
 
 _MODELS = repeats(10_000, 300)
@@ -114,6 +111,7 @@ def _served(server: MinioServer, store: ObjectStore) -> Iterator[grpc.Channel]:
         "AIMASS_S3_ACCESS_KEY": server.settings.access_key,
         "AIMASS_S3_SECRET_KEY": server.settings.secret_key,
         "AIMASS_S3_BUCKET": store.bucket,
+        "AIMASS_IMPORT_LIMIT": str(_JOBS),
     }
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.benchmarks.catalog.lists", "serve"],
@@ -134,9 +132,8 @@ def _served(server: MinioServer, store: ObjectStore) -> Iterator[grpc.Channel]:
 
 async def _serve() -> None:
     """Serves a catalog until it is killed; prints its address."""
-    store = open_store(StoreSettings())
     async with (
-        catalog(CatalogSettings(import_limit=_JOBS), store, job_command=_IDLE) as services,
+        catalog_app(_IDLE) as services,
         running_server(services) as address,
     ):
         print(address, flush=True)

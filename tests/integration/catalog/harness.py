@@ -28,8 +28,7 @@ from aimass.type.v1 import event_pb2, run_pb2
 from common.artifacts import ObjectStore
 from common.testing.minio import MinioServer
 from common.testing.server import channel_to, running_server
-from services.catalog.app import catalog
-from services.catalog.config import CatalogSettings
+from services.catalog.app import catalog_app
 
 CHUNK = 256 * 1024
 D = TypeVar("D", bound=Message)
@@ -127,7 +126,7 @@ async def running_catalog(minio: MinioServer) -> AsyncIterator[Catalog]:
         }
         with patch.dict(os.environ, environment):
             async with (
-                catalog(CatalogSettings(), store) as services,
+                catalog_app() as services,
                 running_server(services) as address,
                 channel_to(address) as channel,
             ):

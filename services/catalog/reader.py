@@ -1,4 +1,4 @@
-"""The catalog's helper process: `python -m services.catalog.helper` reads rows for previews.
+"""Reads rows for previews, in a process of its own: `python -m services.catalog.reader`.
 
 The service itself carries neither pyarrow nor numpy.
 """
