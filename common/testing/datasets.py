@@ -63,17 +63,11 @@ def store_dataset(
         targets=tuple(targets),
         time_series=time_series,
     )
-    arrays = {key: _arrow(values) for key, values in columns.items()}
-    storage = pa.schema(
-        [storage_field(column, _number_type(arrays[column.name])) for column in schema.columns]
-    )
-    batch = pa.record_batch(
-        [arrays[field.name].cast(field.type) for field in storage], schema=storage
-    )
+    batch = _batch(schema, columns)
     prefix = f"data/{name}/{secrets.token_hex(4)}/"
     writer = ShardWriter(
         schema,
-        storage,
+        batch.schema,
         directory,
         lambda path, key: put_artifact(store, prefix + key, path, PARQUET_MEDIA_TYPE),
     )
@@ -87,6 +81,17 @@ def store_dataset(
         split_counts=counts_to_proto(written.counts),
         shards=written.shards,
         size_bytes=written.size_bytes,
+    )
+
+
+def _batch(schema: Schema, columns: Mapping[str, Array]) -> pa.RecordBatch:
+    """Returns columns as shards hold them."""
+    arrays = {key: _arrow(values) for key, values in columns.items()}
+    storage = pa.schema(
+        [storage_field(column, _number_type(arrays[column.name])) for column in schema.columns]
+    )
+    return pa.record_batch(
+        [arrays[field.name].cast(field.type) for field in storage], schema=storage
     )
 
 

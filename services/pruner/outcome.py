@@ -9,7 +9,7 @@ from services.pruner.domain.front import Gain, Recommended, front
 from services.pruner.domain.latency.node_times import NodeTime
 from services.pruner.domain.search import Measured
 from services.pruner.domain.specification import PruningSpecification
-from services.pruner.domain.variants import ORIGINAL
+from services.pruner.domain.variants import ORIGINAL, PartSize
 from services.pruner.loading import Loaded
 from services.pruner.measuring.order import Costs
 
@@ -129,16 +129,7 @@ def point_to_proto(
         is_on_front=variant.name in front_names,
         is_within=loss.high <= outcome.most_loss,
         notes=variant.notes,
-        parts=[
-            pruner_pb2.PartSize(
-                name=each.name,
-                reduction=each.reduction,
-                before=each.before,
-                after=each.after,
-                sensitivity=each.sensitivity,
-            )
-            for each in variant.parts
-        ],
+        parts=[_part(each) for each in variant.parts],
         dropped_columns=variant.dropped,
     )
     if costs.multiplications is not None and original.multiplications is not None:
@@ -149,3 +140,13 @@ def point_to_proto(
     message.latency.FromNanoseconds(round(costs.latency * 1e9))
     message.latency_p99.FromNanoseconds(round(costs.latency_p99 * 1e9))
     return message
+
+
+def _part(part: PartSize) -> pruner_pb2.PartSize:
+    return pruner_pb2.PartSize(
+        name=part.name,
+        reduction=part.reduction,
+        before=part.before,
+        after=part.after,
+        sensitivity=part.sensitivity,
+    )

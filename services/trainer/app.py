@@ -40,24 +40,19 @@ async def trainer_app() -> AsyncIterator[Sequence[Service]]:
     Yields:
         The services to serve.
     """
-    reach = ClientSettings()
+    reach, settings = ClientSettings(), TrainerSettings()
     store = open_store(StoreSettings())
     records = RecordStore(store)
     leftovers = RunLeftovers(TRAINING_RUNS, store, records, SweepSettings().attempt_keep)
     sweeps = Sweeps(store, "trainer", [leftovers])
-    settings = TrainerSettings()
+    limit = settings.trainer_max_runs
     async with (
         client.connect(reach.catalog_address, reach.token) as catalog,
         client.connect(reach.outlier_address, reach.token) as outlier,
-        _pool(store, settings.trainer_max_runs) as (hub, holding),
+        _pool(store, limit) as (hub, holding),
         sweeps.each_hour(),
         hosted_runs(
-            TRAINING_RUNS,
-            store,
-            records,
-            JOB,
-            settings.trainer_max_runs,
-            admission=PoolAdmission(hub, holding),
+            TRAINING_RUNS, store, records, JOB, limit, admission=PoolAdmission(hub, holding)
         ) as runs,
     ):
         validator = Validator(

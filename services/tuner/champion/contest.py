@@ -163,11 +163,7 @@ def open_contest(
     new = _new_rows(version, schema, raw, champion, place)
     kept = np.flatnonzero(new)
     if len(kept) < LEAST_ROWS:
-        raise cannot_predict(
-            champion.version.name,
-            f"{len(kept):,} of the {len(new):,} equal none that it has learned from, and "
-            f"{LEAST_ROWS} are needed; append new rows to the data that it learned from",
-        )
+        raise _too_few_new(champion, len(kept), len(new))
     raw, rows = raw.take(kept), loaded.test.take(kept)
     order = Order(
         outputs=loaded.problem.outputs,
@@ -189,6 +185,14 @@ def open_contest(
         prediction=prediction,
         left_out=len(new) - len(kept),
         notes=tuple(_notes(champion)),
+    )
+
+
+def _too_few_new(champion: Known, kept: int, count: int) -> Exception:
+    return cannot_predict(
+        champion.version.name,
+        f"{kept:,} of the {count:,} equal none that it has learned from, and {LEAST_ROWS} are "
+        "needed; append new rows to the data that it learned from",
     )
 
 

@@ -147,50 +147,57 @@ async def test_lineage_holds(running: Catalog) -> None:
     await running.models.DeleteModelVersion(model_pb2.DeleteModelVersionRequest(name=parent.name))
 
 
+def changed(good: model_pb2.CreateModelVersionRequest) -> model_pb2.CreateModelVersionRequest:
+    copy = model_pb2.CreateModelVersionRequest()
+    copy.CopyFrom(good)
+    return copy
+
+
 async def test_bad_versions(running: Catalog) -> None:
     """Each thing that is wrong is named, and no model appears."""
     good = await asyncio.to_thread(request_for, running)
-
-    def changed() -> model_pb2.CreateModelVersionRequest:
-        copy = model_pb2.CreateModelVersionRequest()
-        copy.CopyFrom(good)
-        return copy
-
-    request = changed()
+    request = changed(good)
     request.parent = "models/Bad Name"
     assert await refused(running, request) == "parent"
-    request = changed()
+    request = changed(good)
     request.model_version.ClearField("task")
     assert await refused(running, request) == "model_version.task"
-    request = changed()
-    request.model_version.ClearField("artifacts")
-    assert await refused(running, request) == "model_version.artifacts"
-    request = changed()
-    del request.model_version.artifacts["samples"]
-    assert await refused(running, request) == "model_version.artifacts"
-    request = changed()
-    request.model_version.artifacts["weights"].size_bytes = 3
-    assert await refused(running, request) == "model_version.artifacts.weights.size_bytes"
-    request = changed()
-    request.model_version.artifacts["weights"].sha256 = ""
-    assert await refused(running, request) == "model_version.artifacts.weights.sha256"
-    request = changed()
-    request.model_version.artifacts["weights"].uri = "s3://elsewhere/runs/x"
-    assert await refused(running, request) == "model_version.artifacts.weights.uri"
-    request = changed()
-    request.model_version.artifacts["weights"].uri += "x"
-    assert await refused(running, request) == "model_version.artifacts.weights"
-    request = changed()
-    request.model_version.artifacts["Bad Role"].CopyFrom(good.model_version.artifacts["weights"])
-    assert await refused(running, request) == "model_version.artifacts"
-    request = changed()
+    request = changed(good)
     request.model_version.lineage.CopyFrom(run_pb2.Lineage(inputs=["trainingRuns/none"]))
     assert await refused(running, request) == "model_version.lineage.inputs[0]"
-    request = changed()
+    request = changed(good)
     request.model_version.lineage.CopyFrom(run_pb2.Lineage(inputs=["../x"]))
     assert await refused(running, request) == "model_version.lineage.inputs[0]"
-    request = changed()
+    request = changed(good)
     request.model_version.labels["x"] = "y" * 64
     assert await refused(running, request) == "model_version.labels"
+    with pytest.raises(grpc.aio.AioRpcError):
+        await running.models.GetModel(model_pb2.GetModelRequest(name=good.parent))
+
+
+async def test_bad_artifacts(running: Catalog) -> None:
+    """A file that is missing, damaged or elsewhere is named by its role."""
+    good = await asyncio.to_thread(request_for, running)
+    request = changed(good)
+    request.model_version.ClearField("artifacts")
+    assert await refused(running, request) == "model_version.artifacts"
+    request = changed(good)
+    del request.model_version.artifacts["samples"]
+    assert await refused(running, request) == "model_version.artifacts"
+    request = changed(good)
+    request.model_version.artifacts["weights"].size_bytes = 3
+    assert await refused(running, request) == "model_version.artifacts.weights.size_bytes"
+    request = changed(good)
+    request.model_version.artifacts["weights"].sha256 = ""
+    assert await refused(running, request) == "model_version.artifacts.weights.sha256"
+    request = changed(good)
+    request.model_version.artifacts["weights"].uri = "s3://elsewhere/runs/x"
+    assert await refused(running, request) == "model_version.artifacts.weights.uri"
+    request = changed(good)
+    request.model_version.artifacts["weights"].uri += "x"
+    assert await refused(running, request) == "model_version.artifacts.weights"
+    request = changed(good)
+    request.model_version.artifacts["Bad Role"].CopyFrom(good.model_version.artifacts["weights"])
+    assert await refused(running, request) == "model_version.artifacts"
     with pytest.raises(grpc.aio.AioRpcError):
         await running.models.GetModel(model_pb2.GetModelRequest(name=good.parent))

@@ -147,6 +147,12 @@ def _classes_seen(classes: Sequence[ClassSummary], what: str) -> str:
     )
 
 
+_SHARES = "How often each is predicted."
+_PAIRED_SHARES = (
+    "How often each is predicted, and how often it is true. Bars of a pair should be alike."
+)
+
+
 def shares_plot(shares: Sequence[OutputShare]) -> Plot:
     """Returns how often each class or label is predicted, and is true."""
     places = list(range(len(shares)))
@@ -185,12 +191,8 @@ def shares_plot(shares: Sequence[OutputShare]) -> Plot:
     seen = (
         f"{shortened(first.name, _NAME_LENGTH)} is predicted most, for {percent(first.predicted)}."
     )
-    caption = (
-        "How often each is predicted, and how often it is true. Bars of a pair should be alike."
-    )
-    if first.actual is None:
-        caption = "How often each is predicted."
-    return Plot(figure, caption, seen, numbers)
+    is_known = first.actual is not None
+    return Plot(figure, _PAIRED_SHARES if is_known else _SHARES, seen, numbers)
 
 
 def answers_plot(answers: Answers, task: Task, target: str) -> Plot:

@@ -10,6 +10,7 @@ from common.reports.theme import INK, MUTED, SERIES
 from services.analyzer.domain.behaviour.residuals import Residuals
 from services.analyzer.domain.behaviour.summary import (
     BehaviourSummary,
+    ErrorSlice,
     OutlierErrors,
     ResidualBin,
 )
@@ -203,30 +204,8 @@ def _bins_table(bins: Sequence[ResidualBin], of: str) -> Table:
 def slices_plot(summary: BehaviourSummary) -> Plot:
     """Returns the error of each slice against that of all other rows."""
     slices = summary.slices
-    places = list(range(len(slices)))
-    figure = go.Figure()
-    for name, values, symbol, color in (
-        ("in the slice", [each.error for each in slices], "circle", SERIES[1]),
-        ("elsewhere", [each.error_elsewhere for each in slices], "circle-open", SERIES[0]),
-    ):
-        figure.add_scatter(
-            x=values,
-            y=places,
-            mode="markers",
-            name=name,
-            marker={"color": color, "symbol": symbol, "size": 11, "line": {"width": 2}},
-            hovertemplate="%{x:.4g}",
-        )
+    figure = _pairs_of_points(slices)
     for place, each in enumerate(slices):
-        figure.add_shape(
-            type="line",
-            x0=each.error_elsewhere,
-            x1=each.error,
-            y0=place,
-            y1=place,
-            line={"color": MUTED, "width": 2},
-            layer="below",
-        )
         figure.add_annotation(
             text=plot_text(each.condition, _CONDITION_LENGTH),
             hovertext=plot_text(each.condition, 3 * _CONDITION_LENGTH),
@@ -246,6 +225,34 @@ def slices_plot(summary: BehaviourSummary) -> Plot:
     if summary.row_error != "absolute_error":
         figure.update_xaxes(tickformat=".0%")
     return Plot(figure, _SLICES_CAPTION, slice_text(summary, slices[0]), _slices_table(summary))
+
+
+def _pairs_of_points(slices: Sequence[ErrorSlice]) -> go.Figure:
+    """Draws a line for each slice, from the error elsewhere to that within."""
+    figure = go.Figure()
+    for name, values, symbol, color in (
+        ("in the slice", [each.error for each in slices], "circle", SERIES[1]),
+        ("elsewhere", [each.error_elsewhere for each in slices], "circle-open", SERIES[0]),
+    ):
+        figure.add_scatter(
+            x=values,
+            y=list(range(len(slices))),
+            mode="markers",
+            name=name,
+            marker={"color": color, "symbol": symbol, "size": 11, "line": {"width": 2}},
+            hovertemplate="%{x:.4g}",
+        )
+    for place, each in enumerate(slices):
+        figure.add_shape(
+            type="line",
+            x0=each.error_elsewhere,
+            x1=each.error,
+            y0=place,
+            y1=place,
+            line={"color": MUTED, "width": 2},
+            layer="below",
+        )
+    return figure
 
 
 _SLICES_CAPTION = (

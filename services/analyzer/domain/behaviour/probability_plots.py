@@ -75,10 +75,6 @@ def calibration_plot(found: CalibrationSummary, second: str) -> Plot:
         yaxis={"title": {"text": "how often it came true"}, **_SHARE},
         height=480,
     )
-    rows = [
-        (each.probability, each.frequency, each.low, each.high, each.rows) for each in found.bins
-    ]
-    columns = ("Probability", "Came true", "95 % from", "to", "Rows")
     caption = (
         "What the model says against what comes true, in bins of about as many rows. On the line, "
         "it means what it says; points below the line came true less often than was said."
@@ -88,7 +84,14 @@ def calibration_plot(found: CalibrationSummary, second: str) -> Plot:
         f"{len(found.bins)} points along the diagonal; furthest from it, "
         f"{percent(worst.frequency)} came true where {percent(worst.probability)} was said."
     )
-    return Plot(figure, caption, seen, Table(columns, rows, "The bins."))
+    return Plot(figure, caption, seen, _bins_table(found))
+
+
+def _bins_table(found: CalibrationSummary) -> Table:
+    rows = [
+        (each.probability, each.frequency, each.low, each.high, each.rows) for each in found.bins
+    ]
+    return Table(("Probability", "Came true", "95 % from", "to", "Rows"), rows, "The bins.")
 
 
 def thresholds_table(curves: Sequence[Curve]) -> Table:

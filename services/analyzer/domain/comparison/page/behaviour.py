@@ -243,6 +243,10 @@ def _class_plot(label: str, changes: Sequence[ClassChange]) -> Plot:
         f"The largest change is that of {largest.label}, from {number(largest.baseline)} to "
         f"{number(largest.challenger)}."
     )
+    return Plot(figure, caption, seen, _class_table(changes, caption))
+
+
+def _class_table(changes: Sequence[ClassChange], caption: str) -> Table:
     columns = ("Class", "Rows", "Baseline", "Challenger", "Gained", "Lost", "p corrected")
     rows: list[list[Cell]] = [
         [
@@ -256,7 +260,7 @@ def _class_plot(label: str, changes: Sequence[ClassChange]) -> Plot:
         ]
         for each in changes
     ]
-    return Plot(figure, caption, seen, Table(columns, rows, caption))
+    return Table(columns, rows, caption)
 
 
 def _slices(found: BehaviourComparison) -> list[Part]:

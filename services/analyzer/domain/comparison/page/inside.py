@@ -96,6 +96,10 @@ def _tensor_plot(version: Version, tensors: Sequence[TensorChange]) -> Plot:
     largest = max(tensors, key=lambda each: each.relative_difference or 0.0)
     most = number(largest.relative_difference or 0.0)
     seen = f"The largest difference is {most}, in {largest.name}."
+    return Plot(figure, caption, seen, _tensor_table(tensors, caption))
+
+
+def _tensor_table(tensors: Sequence[TensorChange], caption: str) -> Table:
     columns = (
         "Tensor",
         "Weights",
@@ -117,7 +121,7 @@ def _tensor_plot(version: Version, tensors: Sequence[TensorChange]) -> Plot:
         ]
         for each in tensors
     ]
-    return Plot(figure, caption, seen, Table(columns, rows, caption))
+    return Table(columns, rows, caption)
 
 
 def _shape(shape: Sequence[int]) -> str:
