@@ -1,8 +1,6 @@
 """An analysis from its record to what it publishes, on a store in memory."""
 
-import asyncio
 import io
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +30,7 @@ from services.analyzer.domain.specification import (
 )
 from services.analyzer.kind import ANALYSES
 from services.analyzer.resolver.resolving import Resolving
+from tests.support.asking import AskedCatalog
 from tests.support.training import Desk
 from tests.unit.analyzer_service.models import (
     COLUMNS,
@@ -47,7 +46,7 @@ NAME = "analyses/a"
 
 
 @dataclass
-class FakeCatalog:
+class FakeCatalog(AskedCatalog):
     """Knows one data set version and some models."""
 
     data: dataset_pb2.DatasetVersion
@@ -60,14 +59,6 @@ class FakeCatalog:
     async def model_version(self, name: str) -> model_pb2.ModelVersion:
         """Returns a model."""
         return self.models[name]
-
-    def ask(self, question: Callable[["FakeCatalog"], Awaitable[object]]) -> object:
-        """Stands in for `ask_catalog`."""
-
-        async def answer() -> object:
-            return await question(self)
-
-        return asyncio.run(answer())
 
 
 @dataclass

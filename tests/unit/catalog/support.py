@@ -30,6 +30,11 @@ from services.catalog.domain.sources.opening import open_source
 from services.catalog.domain.spec import ImportSpec, SplitSpec
 
 
+def grouped_csv(groups: list[str]) -> bytes:
+    """Returns a CSV with a column `g` of groups."""
+    return ("g,x\n" + "".join(f"{group},{row}\n" for row, group in enumerate(groups))).encode()
+
+
 @dataclass(frozen=True)
 class Imported:
     """What an import made, read back.

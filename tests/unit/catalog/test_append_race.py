@@ -18,6 +18,7 @@ from common.runs.lease import Lease, LeaseHeldError
 from common.runs.owner import RunOwner
 from services.catalog.domain.versions import Versions
 from services.catalog.job import run_import
+from tests.unit.catalog.support import grouped_csv
 from tests.unit.catalog.test_job import add_run, attempt, cancelling, versions_of
 
 SECONDS = 20.0
@@ -30,11 +31,6 @@ GROUPED = dataset_pb2.SplitSpec(
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The jobs' scratch directory."""
     monkeypatch.setenv("AIMASS_IMPORT_SCRATCH_DIR", str(tmp_path))
-
-
-def table(groups: list[str]) -> bytes:
-    """Returns a CSV of a column of groups."""
-    return ("g,x\n" + "".join(f"{group},{row}\n" for row, group in enumerate(groups))).encode()
 
 
 def work(store: MemoryStore, name: str) -> None:
@@ -50,7 +46,7 @@ def base_and_runs(split: dataset_pb2.SplitSpec, runs: dict[str, tuple[bytes, boo
     """
     store = MemoryStore()
     old = [f"old {row % 10}" for row in range(40)]
-    add_run(store, "datasetImports/base", table(old), format=1, split=split)
+    add_run(store, "datasetImports/base", grouped_csv(old), format=1, split=split)
     work(store, "datasetImports/base")
     for seed, (name, (content, append)) in enumerate(runs.items()):
         own = dataset_pb2.SplitSpec(seed=seed)
@@ -101,7 +97,7 @@ def all_at_once(store: MemoryStore, names: list[str], monkeypatch: pytest.Monkey
 def test_two_appends(monkeypatch: pytest.MonkeyPatch) -> None:
     """Each of two appends has its own base: the newest version has the rows of all."""
     random = dataset_pb2.SplitSpec(method=dataset_pb2.SPLIT_METHOD_RANDOM)
-    more = {name: (table([name] * 10), True) for name in ("a", "b")}
+    more = {name: (grouped_csv([name] * 10), True) for name in ("a", "b")}
     store = base_and_runs(random, more)
     all_at_once(store, ["a", "b"], monkeypatch)
     newest, middle, _ = versions_of(store)
@@ -111,7 +107,10 @@ def test_two_appends(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_append_and_import(monkeypatch: pytest.MonkeyPatch) -> None:
     """An append whose base was replaced meanwhile reads its rows anew and appends to the newest."""
-    other = {"a": (table(["a"] * 10), True), "b": (table([f"b {row}" for row in range(30)]), False)}
+    other = {
+        "a": (grouped_csv(["a"] * 10), True),
+        "b": (grouped_csv([f"b {row}" for row in range(30)]), False),
+    }
     store = base_and_runs(GROUPED, other)
     all_at_once(store, ["a", "b"], monkeypatch)
     newest, middle, _ = versions_of(store)
@@ -124,7 +123,7 @@ def test_append_and_import(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_two_appends_of_one_new_group(monkeypatch: pytest.MonkeyPatch) -> None:
     """A group that comes new with both is in one part; no shard of a first reading is left."""
     new = [f"new {row}" for row in range(12)]
-    store = base_and_runs(GROUPED, {name: (table(new), True) for name in ("a", "b")})
+    store = base_and_runs(GROUPED, {name: (grouped_csv(new), True) for name in ("a", "b")})
     all_at_once(store, ["a", "b"], monkeypatch)
     newest = versions_of(store)[0]
     assert newest.row_count == 64
@@ -147,7 +146,7 @@ def test_two_appends_of_one_new_group(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_cancel_that_comes_last(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nothing is appended to a version that a late cancel takes away."""
     random = dataset_pb2.SplitSpec(method=dataset_pb2.SPLIT_METHOD_RANDOM)
-    store = base_and_runs(random, {name: (table([name] * 10), True) for name in ("a", "b")})
+    store = base_and_runs(random, {name: (grouped_csv([name] * 10), True) for name in ("a", "b")})
     made, waits, succeed = threading.Event(), threading.Event(), RunOwner.succeed
 
     def succeed_late(owner: Any, change: Any) -> None:
@@ -177,7 +176,7 @@ def held(store: MemoryStore, ttl: float) -> Lease:
 
 def test_turn_of_a_dead_run_is_taken_over() -> None:
     """A run that died in its turn holds up the others for no longer than its lease."""
-    store = base_and_runs(GROUPED, {"a": (table(["a"] * 10), True)})
+    store = base_and_runs(GROUPED, {"a": (grouped_csv(["a"] * 10), True)})
     held(store, ttl=0.2)
     work(store, "datasetImports/a")
     assert versions_of(store)[0].row_count == 50
@@ -185,7 +184,7 @@ def test_turn_of_a_dead_run_is_taken_over() -> None:
 
 def test_cancel_while_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that waits for its turn can be cancelled."""
-    store = base_and_runs(GROUPED, {"a": (table(["a"] * 10), True)})
+    store = base_and_runs(GROUPED, {"a": (grouped_csv(["a"] * 10), True)})
     held(store, ttl=60)
     with attempt(store, "datasetImports/a") as owner, pytest.raises(RunCancelledError):
         note_waiting(owner.cancelled.set, monkeypatch)
@@ -195,7 +194,7 @@ def test_cancel_while_it_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_take_over_completes_the_line() -> None:
     """A version whose `latest` was not raised before its run died is the newest in the end."""
-    store = base_and_runs(GROUPED, {"a": (table(["a"] * 10), True)})
+    store = base_and_runs(GROUPED, {"a": (grouped_csv(["a"] * 10), True)})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(Versions, "_raise_latest", _die)
         with pytest.raises(KeyboardInterrupt):

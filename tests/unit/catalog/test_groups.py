@@ -14,16 +14,11 @@ from services.catalog.domain.append import appended
 from services.catalog.domain.append_spec import like_base
 from services.catalog.domain.groups import RowsBefore, group_keys
 from services.catalog.domain.spec import ImportSpec, SplitMethod, SplitSpec
-from tests.unit.catalog.support import import_bytes, version_of
+from tests.unit.catalog.support import grouped_csv, import_bytes, version_of
 
 PIECE = st.lists(st.integers(0, 60), min_size=1, max_size=60)
 PLAN = SplitPlan(0.2, 0.1, 0)
 SPLIT = SplitSpec(method=SplitMethod.GROUPED, column="g", test_fraction=0.2)
-
-
-def table(groups: list[str]) -> bytes:
-    """Returns a CSV with a column of groups."""
-    return ("g,x\n" + "".join(f"{group},{row}\n" for row, group in enumerate(groups))).encode()
 
 
 def append_pieces(pieces: list[list[str]], split: SplitSpec) -> dict[str, set[int]]:
@@ -38,7 +33,7 @@ def append_pieces(pieces: list[list[str]], split: SplitSpec) -> dict[str, set[in
             types = like_base(spec, base).column_types
             before = RowsBefore(base, store)
         made = import_bytes(
-            table(groups), split=split, column_types=types, store=store, before=before
+            grouped_csv(groups), split=split, column_types=types, store=store, before=before
         )
         for group, part in zip(groups, made.parts.tolist(), strict=True):
             found.setdefault(group, set()).add(part)

@@ -1,9 +1,7 @@
 """What the command does with analyses: starts them, shows what they found, opens their report."""
 
-import io
 import sys
 import webbrowser
-from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -16,11 +14,11 @@ from aimass.catalog.v1 import model_pb2, transfer_pb2
 from aimass.outlier.v1 import outlier_pb2
 from aimass.type.v1 import run_pb2
 from common.cli import analyses, opening, run_files
-from common.cli.context import CliContext, make_console
+from common.cli.context import CliContext
 from common.cli.errors import CliError
 from common.cli.follow import print_outcome
 from common.cli.progress import RunProgress
-from common.local.home import SuiteHome
+from tests.unit.cli.support import call, shown_by
 
 ANALYSIS = text_format.Parse(
     r"""
@@ -74,30 +72,11 @@ def suite() -> MagicMock:
 
 
 @pytest.fixture
-def cli(tmp_path: Path, suite: MagicMock) -> CliContext:
-    """A command at that suite, whose words are kept."""
-    context = CliContext(SuiteHome(tmp_path), console=make_console(io.StringIO()))
-    context.clients = suite
-    return context
-
-
-@pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The addresses that a browser was given."""
     found: list[str] = []
     monkeypatch.setattr(webbrowser, "open", found.append)
     return found
-
-
-def shown_by(cli: CliContext) -> str:
-    """Returns what the command has said."""
-    assert isinstance(cli.console.file, io.StringIO)
-    return cli.console.file.getvalue()
-
-
-def call(command: Callable[..., None], cli: CliContext, *arguments: object, **more: object) -> None:
-    """Calls a command as typer does."""
-    command(MagicMock(find_object=lambda kind: cli), *arguments, **more)
 
 
 def test_what_was_found_is_shown_whole(cli: CliContext, suite: MagicMock) -> None:

@@ -19,6 +19,7 @@ from common.cli.models import _print_version
 from common.cli.suite import logs
 from common.cli.trace import draw
 from common.local.home import SuiteHome
+from tests.unit.cli.support import shown_by
 
 HOSTILE = "\x1b]0;title\x07\x9b31m\u202ename"
 STEERING = {"\x1b", "\x07", "\x9b", "\u202e"}
@@ -29,12 +30,6 @@ def cli(tmp_path: Path) -> CliContext:
     """A context whose output is kept."""
     console = Console(file=io.StringIO(), width=160, highlight=False)
     return CliContext(SuiteHome(tmp_path), console=console)
-
-
-def printed(cli: CliContext) -> str:
-    """Returns what was printed."""
-    assert isinstance(cli.console.file, io.StringIO)
-    return cli.console.file.getvalue()
 
 
 def version() -> dataset_pb2.DatasetVersion:
@@ -89,8 +84,8 @@ def test_data_does_not_steer_the_terminal(cli: CliContext) -> None:
     table = table_pb2.Table(columns=[table_pb2.Column(name=hostile)])
     table.columns[0].strings.values.append(hostile)
     show_rows(cli, dataset_pb2.PreviewDatasetResponse(table=table, parts=[0], total_rows=1), 0)
-    assert "name" in printed(cli)
-    assert not STEERING & {*printed(cli)}
+    assert "name" in shown_by(cli)
+    assert not STEERING & {*shown_by(cli)}
 
 
 def test_models_and_logs_do_not_steer_the_terminal(cli: CliContext) -> None:
@@ -106,18 +101,18 @@ def test_models_and_logs_do_not_steer_the_terminal(cli: CliContext) -> None:
         cli.console.print(tree)
     cli.home.create()
     cli.home.log_file("trainer").write_text(f"{HOSTILE}\n")
-    before = printed(cli)
+    before = shown_by(cli)
     assert before.count("name") >= 5
     cli.console = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=160)
     logs(MagicMock(find_object=lambda kind: cli), "trainer")
-    assert printed(cli).count("name") == 1
-    assert not STEERING & {*printed(cli), *before}
+    assert shown_by(cli).count("name") == 1
+    assert not STEERING & {*shown_by(cli), *before}
 
 
 def test_version(cli: CliContext) -> None:
     """Columns are shown by their statistics, names as they are."""
     show_version(cli, version(), most=60)
-    shown = printed(cli)
+    shown = shown_by(cli)
     assert "split: grouped by g" in shown
     assert "▂ █" in shown
     assert "b 67%, a 33%" in shown
@@ -128,8 +123,8 @@ def test_version(cli: CliContext) -> None:
 def test_wide_version(cli: CliContext) -> None:
     """A wide table is cut, and says so."""
     show_version(cli, version(), most=1)
-    assert "and 2 more columns" in printed(cli)
-    assert "[bold]c" not in printed(cli)
+    assert "and 2 more columns" in shown_by(cli)
+    assert "[bold]c" not in shown_by(cli)
 
 
 def test_rows(cli: CliContext) -> None:
@@ -145,7 +140,7 @@ def test_rows(cli: CliContext) -> None:
         table=table_pb2.Table(columns=columns), parts=[0, 1], total_rows=99
     )
     show_rows(cli, preview, 5)
-    shown = printed(cli)
+    shown = shown_by(cli)
     for part in (
         "x_1/a",
         "0.333333",
@@ -162,7 +157,7 @@ def test_rows(cli: CliContext) -> None:
 def test_no_rows(cli: CliContext) -> None:
     """An offset behind the end says where the end is."""
     show_rows(cli, dataset_pb2.PreviewDatasetResponse(total_rows=3), 7)
-    assert "No rows from 7 on; there are 3." in printed(cli)
+    assert "No rows from 7 on; there are 3." in shown_by(cli)
 
 
 def test_diff(cli: CliContext) -> None:
@@ -181,7 +176,7 @@ def test_diff(cli: CliContext) -> None:
         ),
     ]
     show_diff(cli, dataset_pb2.DiffDatasetVersionsResponse(columns=columns, row_count=5), 60)
-    shown = printed(cli)
+    shown = shown_by(cli)
     for part in ("(+5)", "0.50 stddev", "new: v, w, x, y, ...", "text → numeric", "0.0% → 50.0%"):
         assert part in shown
     assert "same" not in shown
@@ -191,7 +186,7 @@ def test_diff(cli: CliContext) -> None:
 def test_identical_versions(cli: CliContext) -> None:
     """Equal content is said to be equal."""
     show_diff(cli, dataset_pb2.DiffDatasetVersionsResponse(identical=True), 60)
-    assert "The content is the same." in printed(cli)
+    assert "The content is the same." in shown_by(cli)
 
 
 def test_options_of_an_import() -> None:

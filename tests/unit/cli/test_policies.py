@@ -1,6 +1,5 @@
 """What the command does with policies: creates, shows, runs, pauses and deletes them."""
 
-import io
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -9,8 +8,8 @@ from google.protobuf import text_format
 
 from aimass.tuner.v1 import policy_pb2
 from common.cli import apply, policies
-from common.cli.context import CliContext, make_console
-from common.local.home import SuiteHome
+from common.cli.context import CliContext
+from tests.unit.cli.support import shown_by, typer_context
 
 POLICY = text_format.Parse(
     r"""
@@ -57,28 +56,9 @@ def suite() -> MagicMock:
     return clients
 
 
-@pytest.fixture
-def cli(tmp_path: Path, suite: MagicMock) -> CliContext:
-    """A command at that suite, whose words are kept."""
-    context = CliContext(SuiteHome(tmp_path), console=make_console(io.StringIO()))
-    context.clients = suite
-    return context
-
-
-def context(cli: CliContext) -> MagicMock:
-    """What typer gives to a command."""
-    return MagicMock(find_object=lambda kind: cli)
-
-
-def shown_by(cli: CliContext) -> str:
-    """Returns what the command has said."""
-    assert isinstance(cli.console.file, io.StringIO)
-    return cli.console.file.getvalue()
-
-
 def test_options_become_the_policy(cli: CliContext, suite: MagicMock) -> None:
     """Bounds that are not given stay unset, so that the default holds."""
-    policies.create(context(cli), "iris", name="p", budget=60, drift=0.25)
+    policies.create(typer_context(cli), "iris", name="p", budget=60, drift=0.25)
     request = suite.policies.CreateTuningPolicy.call_args.args[0]
     policy = request.tuning_policy
     assert (request.tuning_policy_id, policy.dataset) == ("p", "datasets/iris")
@@ -93,7 +73,7 @@ def test_options_become_the_policy(cli: CliContext, suite: MagicMock) -> None:
 
 def test_decisions_are_shown_with_their_numbers(cli: CliContext, suite: MagicMock) -> None:
     """Texts of others steer nothing."""
-    policies.decisions(context(cli), "p", most=5)
+    policies.decisions(typer_context(cli), "p", most=5)
     shown = shown_by(cli)
     assert "moved" in shown and "0.1" in shown and "\033" not in shown
     assert suite.policies.ListTuningDecisions.call_args.args[0].parent == "tuningPolicies/p"
@@ -101,7 +81,7 @@ def test_decisions_are_shown_with_their_numbers(cli: CliContext, suite: MagicMoc
 
 def test_a_run_says_why_and_what(cli: CliContext, suite: MagicMock) -> None:
     """A dry run as well."""
-    policies.run(context(cli), "p", dry_run=True)
+    policies.run(typer_context(cli), "p", dry_run=True)
     assert suite.policies.RunTuningPolicy.call_args.args[0].dry_run
     shown = shown_by(cli)
     assert "moved since datasets/iris/versions/2: width 0.5" in shown
@@ -112,7 +92,7 @@ def test_a_run_says_why_and_what(cli: CliContext, suite: MagicMock) -> None:
 def test_pausing_changes_nothing_else(cli: CliContext, suite: MagicMock) -> None:
     """The mask names one field."""
     for command, is_paused in ((policies.pause, True), (policies.resume, False)):
-        command(context(cli), "p")
+        command(typer_context(cli), "p")
         request = suite.policies.UpdateTuningPolicy.call_args.args[0]
         assert request.tuning_policy.paused is is_paused
         assert list(request.update_mask.paths) == ["paused"]
@@ -120,9 +100,9 @@ def test_pausing_changes_nothing_else(cli: CliContext, suite: MagicMock) -> None
 
 def test_policies_are_listed_shown_and_deleted(cli: CliContext, suite: MagicMock) -> None:
     """By id or whole name."""
-    policies.list_(context(cli))
-    policies.show(context(cli), "tuningPolicies/p")
-    policies.delete(context(cli), "p")
+    policies.list_(typer_context(cli))
+    policies.show(typer_context(cli), "tuningPolicies/p")
+    policies.delete(typer_context(cli), "p")
     assert suite.policies.DeleteTuningPolicy.call_args.args[0].name == "tuningPolicies/p"
     assert "tuningPolicies/p was deleted" in shown_by(cli)
 
@@ -133,7 +113,7 @@ def test_a_policy_can_be_applied_from_a_file(
     """It is no run, so nothing is followed."""
     file = tmp_path / "policy.yaml"
     file.write_text("kind: TuningPolicy\ntuning_policy: {dataset: datasets/iris}\n")
-    apply.apply(context(cli), file, detach=False, validate_only=False)
+    apply.apply(typer_context(cli), file, detach=False, validate_only=False)
     request = suite.policies.CreateTuningPolicy.call_args.args[0]
     assert request.tuning_policy.dataset == "datasets/iris" and request.request_id
     assert "tuningPolicies/p was created" in shown_by(cli)

@@ -1,8 +1,6 @@
 """What the command does with prunings: starts them, shows what they found, applies points."""
 
-import io
 import webbrowser
-from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -14,12 +12,12 @@ from aimass.catalog.v1 import transfer_pb2
 from aimass.pruner.v1 import pruner_pb2
 from aimass.type.v1 import run_pb2
 from common.cli import opening, prunings, run_files
-from common.cli.context import CliContext, make_console
+from common.cli.context import CliContext
 from common.cli.errors import CliError
 from common.cli.follow import print_outcome
 from common.cli.progress import RunProgress
 from common.cli.pruning_views import recommendation
-from common.local.home import SuiteHome
+from tests.unit.cli.support import call, shown_by
 
 PRUNING = text_format.Parse(
     r"""
@@ -70,25 +68,6 @@ def suite() -> MagicMock:
     answer = transfer_pb2.CreateArtifactUrlResponse(url="http://store/x?signed")
     clients.transfer.CreateArtifactUrl.return_value = answer
     return clients
-
-
-@pytest.fixture
-def cli(tmp_path: Path, suite: MagicMock) -> CliContext:
-    """A command at that suite, whose words are kept."""
-    context = CliContext(SuiteHome(tmp_path), console=make_console(io.StringIO()))
-    context.clients = suite
-    return context
-
-
-def shown_by(cli: CliContext) -> str:
-    """Returns what the command has said."""
-    assert isinstance(cli.console.file, io.StringIO)
-    return cli.console.file.getvalue()
-
-
-def call(command: Callable[..., None], cli: CliContext, *arguments: object, **more: object) -> None:
-    """Calls a command as typer does."""
-    command(MagicMock(find_object=lambda kind: cli), *arguments, **more)
 
 
 def test_what_was_found_is_shown_whole(cli: CliContext, suite: MagicMock) -> None:

@@ -1,7 +1,5 @@
 """What the command shows of outlier scans."""
 
-import io
-from collections.abc import Callable
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -14,11 +12,12 @@ from aimass.trainer.v1 import trainer_pb2
 from aimass.type.v1 import run_pb2
 from common.cli import models, run_files, scans
 from common.cli.connection import VARIABLES, find_endpoint
-from common.cli.context import CliContext, make_console
+from common.cli.context import CliContext
 from common.cli.errors import CliError
 from common.cli.follow import print_outcome
 from common.cli.progress import RunProgress
 from common.local.home import SuiteHome
+from tests.unit.cli.support import call, shown_by
 
 SCAN = text_format.Parse(
     """
@@ -62,25 +61,6 @@ def suite() -> MagicMock:
     clients = MagicMock()
     clients.outliers.GetOutlierScan.return_value = SCAN
     return clients
-
-
-@pytest.fixture
-def cli(tmp_path: Path, suite: MagicMock) -> CliContext:
-    """A command at that suite, whose words are kept."""
-    context = CliContext(SuiteHome(tmp_path), console=make_console(io.StringIO()))
-    context.clients = suite
-    return context
-
-
-def shown_by(cli: CliContext) -> str:
-    """Returns what the command has said."""
-    assert isinstance(cli.console.file, io.StringIO)
-    return cli.console.file.getvalue()
-
-
-def call(command: Callable[..., None], cli: CliContext, *arguments: object, **more: object) -> None:
-    """Calls a command as typer does."""
-    command(MagicMock(find_object=lambda kind: cli), *arguments, **more)
 
 
 def test_what_was_found_is_shown_whole(

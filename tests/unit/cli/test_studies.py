@@ -1,6 +1,5 @@
 """What the command shows of studies: lists, the best trials, words of users that do no harm."""
 
-import io
 from pathlib import Path
 from unittest.mock import MagicMock
 
@@ -9,8 +8,8 @@ from google.protobuf import empty_pb2, text_format
 
 from aimass.tuner.v1 import study_pb2
 from common.cli import apply, studies
-from common.cli.context import CliContext, make_console
-from common.local.home import SuiteHome
+from common.cli.context import CliContext
+from tests.unit.cli.support import shown_by, typer_context
 
 STUDY = text_format.Parse(
     r"""
@@ -39,41 +38,27 @@ BEST = text_format.Parse(
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> CliContext:
-    """A command at a suite that answers, whose words are kept."""
+def suite() -> MagicMock:
+    """Stubs that know one study."""
     clients = MagicMock()
     clients.studies.ListStudies.return_value = study_pb2.ListStudiesResponse(studies=[STUDY])
     clients.studies.GetStudy.return_value = STUDY
     clients.studies.CreateStudy.return_value = STUDY
     clients.studies.ListBestTrials.return_value = study_pb2.ListBestTrialsResponse(trials=[BEST])
     clients.studies.DeleteStudy.return_value = empty_pb2.Empty()
-    context = CliContext(SuiteHome(tmp_path), console=make_console(io.StringIO()))
-    context.clients = clients
-    return context
-
-
-def context(cli: CliContext) -> MagicMock:
-    """What typer gives to a command."""
-    return MagicMock(find_object=lambda kind: cli)
-
-
-def said(cli: CliContext) -> str:
-    """What the command printed."""
-    stream = cli.console.file
-    assert isinstance(stream, io.StringIO)
-    return stream.getvalue()
+    return clients
 
 
 def test_studies_are_listed_with_what_they_make_best(cli: CliContext) -> None:
-    studies.list_(context(cli))
-    assert "studies/flags" in said(cli)
-    assert "least seconds, most speed" in said(cli)
+    studies.list_(typer_context(cli))
+    assert "studies/flags" in shown_by(cli)
+    assert "least seconds, most speed" in shown_by(cli)
 
 
 def test_a_study_is_shown_with_its_best_trials(cli: CliContext) -> None:
     """Values of users cannot steer the terminal."""
-    studies.show(context(cli), "flags")
-    words = said(cli)
+    studies.show(typer_context(cli), "flags")
+    words = shown_by(cli)
     assert "2 running, 7 completed" in words
     assert "seconds=1.5" in words
     assert "block=12 fast=True" in words and "rate=0.123457" in words
@@ -81,10 +66,10 @@ def test_a_study_is_shown_with_its_best_trials(cli: CliContext) -> None:
 
 
 def test_a_study_is_deleted_by_its_id(cli: CliContext) -> None:
-    studies.delete(context(cli), "flags")
+    studies.delete(typer_context(cli), "flags")
     (call,) = cli.clients.studies.DeleteStudy.call_args_list  # type: ignore[attr-defined]
     assert call.args[0].name == "studies/flags"
-    assert "is gone" in said(cli)
+    assert "is gone" in shown_by(cli)
 
 
 def test_a_study_is_made_from_a_file(cli: CliContext, tmp_path: Path) -> None:
@@ -95,8 +80,8 @@ def test_a_study_is_made_from_a_file(cli: CliContext, tmp_path: Path) -> None:
         "study: {spec: {parameters: [{name: x, integer: {low: 1, high: 9}}],"
         " objectives: [{name: y}]}}\n"
     )
-    apply.apply(context(cli), file)
+    apply.apply(typer_context(cli), file)
     (call,) = cli.clients.studies.CreateStudy.call_args_list  # type: ignore[attr-defined]
     assert call.args[0].study.spec.parameters[0].integer.high == 9
     assert call.args[0].request_id
-    assert "studies/flags was created" in said(cli)
+    assert "studies/flags was created" in shown_by(cli)

@@ -1,7 +1,6 @@
 """What the command does with training runs: shows how fast they were, does harm to them."""
 
 import io
-from pathlib import Path
 from unittest.mock import MagicMock
 
 import pytest
@@ -13,7 +12,7 @@ from common.cli.context import CliContext, make_console
 from common.cli.errors import CliError
 from common.cli.follow import print_outcome
 from common.cli.progress import RunProgress
-from common.local.home import SuiteHome
+from tests.unit.cli.support import shown_by, typer_context
 
 RUN = text_format.Parse(
     r"""
@@ -43,32 +42,19 @@ TOLD = (
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> CliContext:
-    """A command at stubs that answer with that run, whose words are kept."""
-    context = CliContext(SuiteHome(tmp_path), console=make_console(io.StringIO()))
+def suite() -> MagicMock:
+    """Stubs that answer with that run."""
     clients = MagicMock()
     clients.training.GetTrainingRun.return_value = RUN
     clients.training.InjectFault.return_value = trainer_pb2.InjectFaultResponse(
         done="worker 1 on agent-2 is killed"
     )
-    context.clients = clients
-    return context
-
-
-def shown_by(cli: CliContext) -> str:
-    """Returns what the command has said."""
-    assert isinstance(cli.console.file, io.StringIO)
-    return cli.console.file.getvalue()
-
-
-def at(cli: CliContext) -> MagicMock:
-    """Returns a typer context for it."""
-    return MagicMock(find_object=lambda kind: cli)
+    return clients
 
 
 def test_what_a_run_took_stands_beside_what_was_foretold(cli: CliContext) -> None:
     """Protects who looks back at a run, or waits for it: one line each, before the whole record."""
-    runs.show(at(cli), "t1")
+    runs.show(typer_context(cli), "t1")
     shown = shown_by(cli)
     assert shown.splitlines()[1:5] == list(TOLD)
     assert "model_version: models/iris/versions/1" in shown
@@ -86,21 +72,21 @@ def test_what_is_not_known_is_left_out(cli: CliContext) -> None:
         going.ClearField(field)
     going.estimate.calibration = 1
     cli.clients.training.GetTrainingRun.return_value = going  # type: ignore[attr-defined]
-    runs.show(at(cli), "t1")
+    runs.show(typer_context(cli), "t1")
     line = "estimated: 20 s, 1,200 steps, 2 slots, 600.0 MB a worker"
     assert shown_by(cli).splitlines()[1:3] == [line, "name: trainingRuns/t1"]
 
 
 def test_a_fault_is_asked_for_by_its_words(cli: CliContext) -> None:
     """Every option reaches the request; what was done is said; the id alone is enough."""
-    runs.inject(at(cli), "t1", "slow-worker", rank=1, duration=0.5)
+    runs.inject(typer_context(cli), "t1", "slow-worker", rank=1, duration=0.5)
     request = cli.clients.training.InjectFault.call_args.args[0]  # type: ignore[attr-defined]
     expected = trainer_pb2.InjectFaultRequest(
         name="trainingRuns/t1", kind=trainer_pb2.FAULT_KIND_SLOW_WORKER, rank=1
     )
     expected.duration.FromMilliseconds(500)
     assert request == expected
-    runs.inject(at(cli), "t1", "KILL_AGENT", agent="agent-2")
+    runs.inject(typer_context(cli), "t1", "KILL_AGENT", agent="agent-2")
     request = cli.clients.training.InjectFault.call_args.args[0]  # type: ignore[attr-defined]
     assert request.agent == "agent-2"
     assert not request.HasField("rank") and not request.HasField("duration")
@@ -114,8 +100,8 @@ def test_every_fault_has_a_word_and_other_words_are_refused(
     """Protects from a kind of fault that the command does not know, and from guesses."""
     for name in trainer_pb2.FaultKind.keys()[1:]:
         word = name.removeprefix("FAULT_KIND_").lower().replace("_", "-")
-        runs.inject(at(cli), "t1", word)
+        runs.inject(typer_context(cli), "t1", word)
     with pytest.raises(CliError, match="unspecified is no fault"):
-        runs.inject(at(cli), "t1", "unspecified")
+        runs.inject(typer_context(cli), "t1", "unspecified")
     assert program.run(["runs", "inject", "--help"]) == 0
     assert "kill-coordinator" in capsys.readouterr().out

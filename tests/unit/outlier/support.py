@@ -20,6 +20,12 @@ def rows_of(values: npt.ArrayLike) -> Rows:
     return Rows(matrix, np.zeros((len(matrix), 0), dtype=np.int32))
 
 
+def code_rows(codes: npt.ArrayLike) -> Rows:
+    """Returns codes as rows without numbers."""
+    matrix = np.asarray(codes, np.int32)
+    return Rows(np.zeros((len(matrix), 0)), matrix)
+
+
 def planted(count: int = 300, features: int = 4, anomalies: int = 8) -> tuple[Rows, Truth]:
     """Returns a correlated cloud with some rows far from it, and which these are."""
     generator = np.random.default_rng(3)

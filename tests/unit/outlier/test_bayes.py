@@ -9,15 +9,11 @@ from pgmpy.estimators import TreeSearch
 from pgmpy.factors.discrete import TabularCPD
 from pgmpy.models import DiscreteBayesianNetwork
 
-from services.outlier.domain.detector import Codes, Rows, UnfitError
+from services.outlier.domain.detector import Codes, UnfitError
 from services.outlier.domain.detectors.bayes import BayesianNetwork, BayesianScorer
+from tests.unit.outlier.support import code_rows
 
 CLIMBING = BayesianNetwork(structure="hill_climbing")
-
-
-def rows_of(codes: npt.ArrayLike) -> Rows:
-    whole = np.asarray(codes, np.int32)
-    return Rows(np.zeros((len(whole), 0)), whole)
 
 
 def chain(count: int, columns: int = 4, seed: int = 0) -> Codes:
@@ -31,7 +27,7 @@ def chain(count: int, columns: int = 4, seed: int = 0) -> Codes:
 
 
 def fitted(codes: npt.ArrayLike, detector: BayesianNetwork | None = None) -> BayesianScorer:
-    return (detector or BayesianNetwork()).fit(rows_of(codes), np.random.default_rng(0))
+    return (detector or BayesianNetwork()).fit(code_rows(codes), np.random.default_rng(0))
 
 
 def links(detector: BayesianScorer) -> set[frozenset[int]]:
@@ -76,7 +72,7 @@ def test_likelihood_is_that_of_pgmpy(detector: BayesianNetwork) -> None:
     for at in range(3):
         row = {str(column): int(states[at, column]) for column in range(4)}
         expected = -np.log(network.get_state_probability(row))
-        assert scorer.score(rows_of(codes[at : at + 1]))[0] == pytest.approx(expected)
+        assert scorer.score(code_rows(codes[at : at + 1]))[0] == pytest.approx(expected)
 
 
 def test_hill_climbing_finds_two_parents() -> None:
@@ -93,7 +89,7 @@ def test_a_broken_link_is_odd_and_named() -> None:
     """Protects finding the row and the column: each value alone is usual."""
     scorer = fitted(chain(2000))
     usual, broken = np.array([[1, 1, 1, 1]], np.int32), np.array([[1, 1, 1, 3]], np.int32)
-    assert scorer.score(rows_of(broken))[0] > scorer.score(rows_of(usual))[0] + 2
+    assert scorer.score(code_rows(broken))[0] > scorer.score(code_rows(usual))[0] + 2
     rise = scorer.by_column(broken) - scorer.by_column(usual)
     assert rise[0].argmax() == 3
 
@@ -102,7 +98,9 @@ def test_values_never_seen_are_odd() -> None:
     """Protects new labels and missing values, in constant columns too."""
     codes = chain(1000)
     codes[:, 3] = 5
-    scores = fitted(codes).score(rows_of([[1, 1, 1, 5], [1, 1, 1, 0], [1, 1, 1, 99], [1, 1, 1, 4]]))
+    scores = fitted(codes).score(
+        code_rows([[1, 1, 1, 5], [1, 1, 1, 0], [1, 1, 1, 99], [1, 1, 1, 4]])
+    )
     assert scores[0] + 5 < scores[1] == scores[2] == scores[3]
 
 
@@ -143,8 +141,8 @@ def test_no_column_is_its_own_ancestor() -> None:
 def test_rows_are_scored_alone() -> None:
     """Protects chunks, and that the same seed gives the same."""
     codes = chain(20_000)
-    together = fitted(codes).score(rows_of(codes))
-    assert np.array_equal(together[-1:], fitted(codes).score(rows_of(codes[-1:])))
+    together = fitted(codes).score(code_rows(codes))
+    assert np.array_equal(together[-1:], fitted(codes).score(code_rows(codes[-1:])))
 
 
 @settings(max_examples=40, deadline=None)
@@ -156,6 +154,6 @@ def test_rows_are_scored_alone() -> None:
 )
 def test_any_codes_are_scored(codes: Codes, others: Codes) -> None:
     """Protects against codes nobody thought of, few rows, constants and duplicates."""
-    scores = fitted(codes).score(rows_of(others[:, : codes.shape[1]]))
+    scores = fitted(codes).score(code_rows(others[:, : codes.shape[1]]))
     assert np.isfinite(scores).all()
     assert (scores >= 0).all()

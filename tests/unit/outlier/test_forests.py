@@ -12,7 +12,7 @@ from sklearn.datasets import load_breast_cancer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.metrics import roc_auc_score
 
-from services.outlier.domain.detector import Detector, Fitted, Matrix, Rows, UnfitError
+from services.outlier.domain.detector import Detector, Fitted, Matrix, UnfitError
 from services.outlier.domain.detectors.forests import (
     ExtendedIsolationForest,
     IsolationForest,
@@ -20,6 +20,7 @@ from services.outlier.domain.detectors.forests import (
 )
 from services.outlier.domain.detectors.growing import path_length
 from services.outlier.domain.detectors.trees import copy_trees
+from tests.unit.outlier.support import rows_of
 
 FORESTS: list[Detector] = [
     IsolationForest(trees=30),
@@ -27,11 +28,6 @@ FORESTS: list[Detector] = [
     RandomForestProximity(trees=30, known_rows=200),
 ]
 each_forest = pytest.mark.parametrize("forest", FORESTS, ids=lambda forest: type(forest).__name__)
-
-
-def rows_of(values: npt.ArrayLike) -> Rows:
-    numbers = np.asarray(values, float)
-    return Rows(numbers, np.zeros((len(numbers), 0), np.int32))
 
 
 def correlated(count: int, seed: int = 0) -> Matrix:

@@ -6,15 +6,11 @@ import numpy.typing as npt
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from services.outlier.domain.detector import Fitted, Matrix, Rows, UnfitError
+from services.outlier.domain.detector import Fitted, Matrix, UnfitError
 from services.outlier.domain.detectors.neural import AutoEncoder
+from tests.unit.outlier.support import rows_of
 
 QUICK = AutoEncoder(epochs=3)
-
-
-def rows_of(values: npt.ArrayLike) -> Rows:
-    numbers = np.asarray(values, float)
-    return Rows(numbers, np.zeros((len(numbers), 0), np.int32))
 
 
 def on_a_plane(count: int, seed: int = 0) -> Matrix:

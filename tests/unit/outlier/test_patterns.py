@@ -7,13 +7,9 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from mlxtend.frequent_patterns import fpgrowth
 
-from services.outlier.domain.detector import Codes, Rows, UnfitError
+from services.outlier.domain.detector import Codes, UnfitError
 from services.outlier.domain.detectors.patterns import Broken, FrequentPatterns, PatternScorer
-
-
-def rows_of(codes: npt.ArrayLike) -> Rows:
-    whole = np.asarray(codes, np.int32)
-    return Rows(np.zeros((len(whole), 0)), whole)
+from tests.unit.outlier.support import code_rows
 
 
 def linked(count: int, seed: int = 0) -> Codes:
@@ -25,7 +21,7 @@ def linked(count: int, seed: int = 0) -> Codes:
 
 
 def fitted(codes: npt.ArrayLike, detector: FrequentPatterns | None = None) -> PatternScorer:
-    return (detector or FrequentPatterns()).fit(rows_of(codes), np.random.default_rng(0))
+    return (detector or FrequentPatterns()).fit(code_rows(codes), np.random.default_rng(0))
 
 
 def test_score_is_the_factor_of_he_et_al() -> None:
@@ -38,12 +34,12 @@ def test_score_is_the_factor_of_he_et_al() -> None:
     for support, items in zip(patterns["support"], patterns["itemsets"], strict=True):
         expected -= support * table[list(items)].all(axis=1).to_numpy() / len(patterns)
     detector = fitted(codes, FrequentPatterns(min_support=0.05, most_patterns=1000))
-    assert detector.score(rows_of(codes)) == pytest.approx(expected, abs=1e-12)
+    assert detector.score(code_rows(codes)) == pytest.approx(expected, abs=1e-12)
 
 
 def test_a_row_that_breaks_a_pattern_is_odd() -> None:
     """Protects finding rows whose values are usual one by one, not together."""
-    scores = fitted(linked(1000)).score(rows_of([[1, 1, 1], [1, 2, 1]]))
+    scores = fitted(linked(1000)).score(code_rows([[1, 1, 1], [1, 2, 1]]))
     assert scores[1] > scores[0]
 
 
@@ -74,7 +70,7 @@ def test_missing_and_new_codes_are_in_no_pattern() -> None:
     """Protects codes of 0: that most rows lack a value makes none of them usual."""
     detector = fitted([[0, 1]] * 9 + [[0, 2]])
     assert detector.columns.tolist() == [1, 1]
-    scores = detector.score(rows_of([[0, 1], [5, 1], [0, 9]]))
+    scores = detector.score(code_rows([[0, 1], [5, 1], [0, 9]]))
     assert scores[0] == scores[1] < scores[2]
 
 
@@ -88,9 +84,9 @@ def test_rows_are_scored_alone() -> None:
     """Protects chunks, and that the same seed gives the same."""
     codes = linked(20_000)
     detector = fitted(codes)
-    together = detector.score(rows_of(codes))
-    assert np.array_equal(together[16_383:16_385], detector.score(rows_of(codes[16_383:16_385])))
-    assert np.array_equal(together, fitted(codes).score(rows_of(codes)))
+    together = detector.score(code_rows(codes))
+    assert np.array_equal(together[16_383:16_385], detector.score(code_rows(codes[16_383:16_385])))
+    assert np.array_equal(together, fitted(codes).score(code_rows(codes)))
 
 
 @settings(max_examples=30, deadline=None)
@@ -104,7 +100,7 @@ def test_any_codes_are_scored(codes: Codes) -> None:
     if not codes.any():
         codes[0, 0] = 1
     detector = fitted(codes, FrequentPatterns(min_support=0.05))
-    scores = detector.score(rows_of(codes))
+    scores = detector.score(code_rows(codes))
     assert ((scores >= 0) & (scores <= 1)).all()
     for broken in detector.broken(codes[0]):
         held = codes[0, list(broken.columns)] == broken.codes

@@ -1,8 +1,6 @@
 """A scan's attempts: what one leaves is there for the next."""
 
-import asyncio
 import io
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +21,7 @@ from common.runs.owner import RunOwner
 from common.runs.publishing import settle_request
 from services.outlier import job, known
 from services.outlier.kind import OUTLIER_SCANS
+from tests.support.asking import AskedCatalog
 
 NAME = "outlierScans/s"
 VERSION = "datasets/d/versions/1"
@@ -32,7 +31,7 @@ Scan = outlier_pb2.OutlierScan
 
 
 @dataclass
-class FakeCatalog:
+class FakeCatalog(AskedCatalog):
     """Knows one data set version; its registry can be away."""
 
     store: MemoryStore
@@ -55,14 +54,6 @@ class FakeCatalog:
         made.name = f"{model}/versions/1"
         self.registered.append(made)
         return made
-
-    def ask(self, question: Callable[["FakeCatalog"], Awaitable[object]]) -> object:
-        """Stands in for `ask_catalog`."""
-
-        async def answer() -> object:
-            return await question(self)
-
-        return asyncio.run(answer())
 
 
 def stored_version(store: MemoryStore) -> dataset_pb2.DatasetVersion:

@@ -1,8 +1,7 @@
 """A search from its record to what it publishes, on a store in memory."""
 
-import asyncio
 import io
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
@@ -33,6 +32,7 @@ from services.tuner.domain.search.tuning import NothingLearnedError, Settings, T
 from services.tuner.domain.trials.trial import TrialResult
 from services.tuner.kind import TUNING_RUNS
 from services.tuner.portfolio import OwnPortfolio
+from tests.support.asking import AskedCatalog
 
 NAME, VERSION, MODEL = "tuningRuns/t", "datasets/d/versions/1", "models/m"
 ROWS, TEST_ROWS = 160, 40
@@ -40,7 +40,7 @@ BUDGET = 12
 
 
 @dataclass
-class FakeCatalog:
+class FakeCatalog(AskedCatalog):
     """Knows one data set version."""
 
     store: MemoryStore
@@ -66,14 +66,6 @@ class FakeCatalog:
         made.name = f"{model}/versions/1"
         self.registered.append(made)
         return made
-
-    def ask(self, question: Callable[["FakeCatalog"], Awaitable[object]]) -> object:
-        """Stands in for `ask_catalog`."""
-
-        async def answer() -> object:
-            return await question(self)
-
-        return asyncio.run(answer())
 
 
 def stored_version(store: MemoryStore, classes: int = 2) -> dataset_pb2.DatasetVersion:
