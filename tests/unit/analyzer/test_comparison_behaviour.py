@@ -154,7 +154,9 @@ def test_the_best_of_several_challengers_is_named(truth: Values) -> None:
 
 def test_p_values_are_corrected_for_the_number_of_challengers(truth: Values) -> None:
     same = [outputs_of(truth, (0, 30))] + 3 * [outputs_of(truth, (0, 20))]
-    for own in compared(giving(same, truth)).summary.challengers:
+    challengers = compared(giving(same, truth)).summary.challengers
+    assert len(challengers) == 3
+    for own in challengers:
         accuracy = own.differences[0]
         assert accuracy.p_value is not None
         assert accuracy.adjusted_p_value == pytest.approx(min(1, 3 * accuracy.p_value))

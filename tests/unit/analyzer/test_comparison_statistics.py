@@ -182,7 +182,9 @@ def test_versions_are_drawn_on_the_same_rows() -> None:
     outputs = drawn_probabilities(100, 2)
     own = statistics(Task.CLASSIFICATION, drawn_classes(outputs), outputs)
     first, second = draws_of([own, own], 50, 0, Budget(60))
+    assert "log_loss" in own
     assert all(np.allclose(first[name], second[name], atol=1e-12) for name in own)
+    assert np.ptp(first["log_loss"]) > 0
 
 
 def test_draws_of_the_area_are_near_those_that_sort_again() -> None:

@@ -107,6 +107,7 @@ def test_onnx_gives_what_torch_gives(kind: str, request: pytest.FixtureRequest) 
     raw = subject.sample.raw.take(slice(0, 150))
     ours = [*hidden_activations(subject, raw).values()]
     theirs = [*hidden_activations(model, raw).values()]
+    assert ours
     for own, other in zip(ours, theirs, strict=True):
         assert np.allclose(own, other, atol=1e-4)
 

@@ -66,7 +66,9 @@ def test_noise_costs_the_share_of_its_variance(identity: RobustnessFindings) -> 
 
 
 def test_shifts_cost_their_square(identity: RobustnessFindings) -> None:
-    for point in curve(identity, Kind.SHIFT).points:
+    points = curve(identity, Kind.SHIFT).points
+    assert points
+    for point in points:
         assert point.score.value == pytest.approx(1 - point.severity**2, abs=1e-6)
 
 
@@ -126,6 +128,7 @@ def test_wrong_labels_hurt_by_their_share() -> None:
         {"a": tuple("xyz"), "b": ("only",)},
     )
     found = curve(found_for(subject), Kind.ANOTHER_LABEL)
+    assert found.points
     for point in found.points:
         assert point.score.value == pytest.approx(1 - point.severity, abs=0.03)
 

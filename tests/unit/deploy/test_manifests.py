@@ -73,7 +73,9 @@ def test_pods_are_confined(overlay: str, name: str) -> None:
 def test_processes_and_their_settings_exist(overlay: str, name: str) -> None:
     """A variable that nothing reads, or a module that is gone, breaks a deployment only."""
     maps = {each["metadata"]["name"]: each["data"] for each in of_kind(overlay, "ConfigMap")}
-    for container in containers(pods(overlay)[name]):
+    found = list(containers(pods(overlay)[name]))
+    assert found
+    for container in found:
         own = {entry["name"] for entry in container.get("env", [])}
         shared = [maps[each["configMapRef"]["name"]] for each in container.get("envFrom", [])]
         used = own.union(*shared)

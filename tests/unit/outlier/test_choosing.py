@@ -43,7 +43,9 @@ def test_none_compares_with_all_rows() -> None:
     """A row is scored without the rows that were fitted: a million take seconds, not minutes."""
     generator = np.random.default_rng(0)
     few, many = (rows_of(generator.normal(size=(count, 4))) for count in (2_000, 20_000))
-    for detector in choose_detectors(NUMBERS).values():
+    chosen = choose_detectors(NUMBERS)
+    assert chosen
+    for detector in chosen.values():
         sizes = [_numbers(detector.fit(rows, np.random.default_rng(0))) for rows in (few, many)]
         assert sizes[1] < 2 * sizes[0]
 

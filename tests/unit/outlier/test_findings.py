@@ -84,8 +84,9 @@ def test_reasons_are_for_people(result: ScanResult) -> None:
 
 def test_nearest_rows_are_usual_rows_of_the_data(result: ScanResult) -> None:
     """The numbers name unmarked rows of the table whose values are those that are shown."""
-    raw = table().raw
-    for each in find(result).anomalies:
+    raw, anomalies = table().raw, find(result).anomalies
+    assert any(reason.column == "width" for each in anomalies for reason in each.reasons)
+    for each in anomalies:
         assert len(each.nearest) == 3
         assert not result.marked[list(each.nearest)].any()
         for reason in each.reasons:

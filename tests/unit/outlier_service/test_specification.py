@@ -45,7 +45,9 @@ def test_message_of_a_detector_has_its_parameters(name: str) -> None:
 
 def test_defaults_of_all_detectors_are_messages() -> None:
     """What ListDetectors tells as defaults is taken by a scan, and means the same."""
-    for card in cards_to_proto().detectors:
+    cards = cards_to_proto().detectors
+    assert {card.name for card in cards} == set(DETECTORS)
+    for card in cards:
         spec = outlier_pb2.OutlierScanSpec(
             dataset_version=DATA.name, detectors=[card.defaults, card.defaults]
         )

@@ -109,7 +109,9 @@ def test_sizes_are_what_is_left() -> None:
     """The nodes that are told are those of the trees that are there."""
     learned, held_out, _ = parts(BINARY)
     forest = RandomForestClassifier(50, random_state=0).fit(learned.features, learned.truth)
-    for each in reduced(forest, learned, held_out):
+    found = reduced(forest, learned, held_out)
+    assert found
+    for each in found:
         assert each.size == sum(tree.tree_.node_count for tree in each.estimator.estimators_)
         shares = each.estimator.predict_proba(held_out.features)
         assert shares.min() >= 0
@@ -202,7 +204,9 @@ def test_a_forest_that_always_says_the_same() -> None:
     features = np.random.default_rng(0).normal(size=(60, 3))
     rows = Rows(features, np.ones(60))
     forest = ExtraTreesRegressor(10).fit(features, rows.truth)
-    for each in reduced(forest, rows, rows):
+    found = reduced(forest, rows, rows)
+    assert found
+    for each in found:
         assert np.allclose(each.estimator.predict(features), rows.truth)
 
 

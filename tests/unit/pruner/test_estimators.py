@@ -85,7 +85,9 @@ def test_truth_of_regressors_is_on_their_own_scale(name: str) -> None:
     frame, _ = table()
     truth = 100 * frame["a"].to_numpy() + 500
     model = REGRESSORS[name]().fit(frame, truth)
-    for each in places_of(model, print):
+    places = places_of(model, print)
+    assert places
+    for each in places:
         assert each.estimator.score(each.features(frame), each.truth(truth)) > 0.8
 
 
@@ -93,8 +95,10 @@ def test_replaced_votes_are_not_kept_under_their_names() -> None:
     """Files would be as large as before."""
     frame, truth = table()
     model = _voting().fit(frame, truth)
-    for each in places_of(model, print):
+    places = places_of(model, print)
+    for each in places:
         each.replace(_marked(each.estimator))
+    assert len(model.named_estimators_) == len(places) > 0
     assert all(each.is_marked for each in model.named_estimators_.values())
 
 

@@ -146,6 +146,7 @@ def test_foreign_settings_and_families_stop_nothing(
     sets = [known({"light_boosting": 0.0, "linear": 0.0, "kan": 0.0}, {}, settings)]
     first = first_candidates(problem, families, "roc_auc", sets)
     sources = Sources(problem, list(families.values()), 0, first)
+    assert first
     for _ in range(len(first)):
         candidate, _ = sources.next(None)  # type: ignore[arg-type]
         space = families[candidate.family].space(problem)
