@@ -111,7 +111,7 @@ def _encoding(model: Any) -> tuple[list[int], dict[int, list[float]]]:
         return list(range(width)), {}
     is_category = np.asarray(model.is_categorical_)
     # Its preprocessor puts the categories first.
-    chosen = np.flatnonzero(_original_mask(model, preprocessor, is_category))
+    chosen = np.flatnonzero(_original_mask(preprocessor, is_category))
     others = np.setdiff1d(np.arange(width), chosen)
     encoder = preprocessor.named_transformers_["encoder"]
     levels = {
@@ -120,7 +120,7 @@ def _encoding(model: Any) -> tuple[list[int], dict[int, list[float]]]:
     return [*chosen.tolist(), *others.tolist()], levels
 
 
-def _original_mask(model: Any, preprocessor: Any, is_category: Any) -> npt.NDArray[np.bool_]:
+def _original_mask(preprocessor: Any, is_category: Any) -> npt.NDArray[np.bool_]:
     mask = np.zeros(len(is_category), bool)
     for name, _, columns in preprocessor.transformers_:
         if name == "encoder":

@@ -48,7 +48,7 @@ def resized_embedding_bag(
 ) -> tuple[EmbeddingBagNetwork, State]:
     """See `TorchKind.resized`."""
     width = int(state["embedding.weight"].shape[1])
-    return settings.model_copy(update={"width": width, **resized_head(settings, state)}), state
+    return settings.model_copy(update={"width": width, **resized_head(state)}), state
 
 
 KIND = TorchKind(EmbeddingBagModel, resized_embedding_bag)

@@ -70,7 +70,7 @@ def mean_of_tokens(vectors: Tensor, tokens: Tensor) -> Tensor:
     return vectors.masked_fill(padding, 0.0).sum(dim=1) / count
 
 
-def resized_head(settings: TextHead, state: State) -> dict[str, object]:
+def resized_head(state: State) -> dict[str, object]:
     """Returns what of the settings of a head its tensors tell."""
     *hidden, _ = widths(state, "head.layers.", 2)
     embedded = weights(state, "head.embeddings.", 2)

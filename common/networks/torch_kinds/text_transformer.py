@@ -48,7 +48,7 @@ def resized_text_transformer(
 ) -> tuple[TextTransformerNetwork, State]:
     """See `TorchKind.resized`."""
     settings, state = resized_transformer(settings, state)
-    return settings.model_copy(update=resized_head(settings, state)), state
+    return settings.model_copy(update=resized_head(state)), state
 
 
 KIND = TorchKind(TextTransformerModel, resized_text_transformer)

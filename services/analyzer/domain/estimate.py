@@ -44,13 +44,13 @@ def estimate(
         data: The data.
         sizes: Bytes of each model's files.
     """
-    per_row = sum(_seconds_per_row(each.model, data) for each in models)
+    per_row = sum(_seconds_per_row(each.model) for each in models)
     work = min(specification.budget, _PASSES * specification.rows * per_row)
     rows = min(MOST_BYTES, specification.rows * row_bytes(data.schema))
     return Estimate(_STARTING_SECONDS + work, _BASE_BYTES + _COPIES * rows + 3 * sum(sizes))
 
 
-def _seconds_per_row(model: AnalysedModel, data: KnownDataset) -> float:
+def _seconds_per_row(model: AnalysedModel) -> float:
     if isinstance(model, TorchPackage):
         return network_cost(model.specification).multiplications / _MULTIPLICATIONS_PER_SECOND
     assert isinstance(model, ForeignAnalysed)

@@ -177,7 +177,7 @@ def _scan(
         fit, use = learn_labels(fit, sample.rows, sample.labelled, teaching, budget, settled)
     settle(fit.settled)
     scores = _score_all(table, fit, progress)
-    threshold = _threshold(scores, fit, options.marking)
+    threshold = _threshold(scores, options.marking)
     ensemble = Ensemble(fit.preparation, fit.members, fit.calibration, threshold, fit.learned)
     detector = KeptDetector(ensemble, _usual(sample, scores, ensemble))
     return ScanResult(detector, scores, _ranks(scores), scores > threshold, fit.left_out, use)
@@ -250,7 +250,7 @@ def _score_all(table: Table, fit: Fit, progress: Progress) -> Scores:
     return scores
 
 
-def _threshold(scores: Scores, fit: Fit, marking: Marking) -> float:
+def _threshold(scores: Scores, marking: Marking) -> float:
     if marking.contamination is not None:
         return contamination_threshold(scores, marking.contamination)
     if marking.false_discovery_rate is not None:

@@ -62,7 +62,7 @@ def verdict_of(
     prices = {each.version: price_of(each.version, costs) for each in judged}
     best = _best(judged, prices)
     first = best or max(judged, key=_gain)
-    text = [_sentence(behaviour, first, prices[first.version], len(judged)), *_advice(first, best)]
+    text = [_sentence(behaviour, first, prices[first.version], len(judged)), *_advice(best)]
     others = [each for each in judged if each is not first]
     if others:
         text.append(_others(others, behaviour))
@@ -201,7 +201,7 @@ def _calibration(challenger: ChallengerBehaviour) -> list[str]:
     ]
 
 
-def _advice(first: ChallengerBehaviour, best: ChallengerBehaviour | None) -> list[str]:
+def _advice(best: ChallengerBehaviour | None) -> list[str]:
     if best is not None and _outcome(best) is Outcome.AS_GOOD:
         return ["It costs less, so it can take the baseline's place."]
     return []

@@ -85,8 +85,8 @@ def forest_of(estimator: Any) -> Forest | None:
     if kind in _BOOSTED:
         return _boosting(estimator)
     if kind in _FORESTS:
-        return _averaged(estimator, estimator.estimators_)
-    return _averaged(estimator, [estimator]) if kind in _TREES else None
+        return _averaged(estimator.estimators_)
+    return _averaged([estimator]) if kind in _TREES else None
 
 
 def _histogram_boosting(estimator: Any) -> Forest | None:
@@ -123,7 +123,7 @@ def _boosting(estimator: Any) -> Forest | None:
     return _joined(nodes, values, targets, start, np.float32, _finish_of(estimator))
 
 
-def _averaged(estimator: Any, estimators: Sequence[Any]) -> Forest:
+def _averaged(estimators: Sequence[Any]) -> Forest:
     trees = [each.tree_ for each in estimators]
     values = [each.value[:, 0, :] for each in trees]
     nodes = [_nodes_of_tree(each) for each in trees]

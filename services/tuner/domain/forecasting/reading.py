@@ -176,7 +176,7 @@ def _rows(frame: pd.DataFrame, names: PanelColumns) -> tuple[list[_Rows], list[s
         places = np.array(own[label])
         places = places[np.argsort(times[places], kind="stable")]
         each = _Rows(label, times[places], values[places], table[places])
-        _check_once(each, frame[names.time].iloc[places], names)
+        _check_once(each, frame[names.time].iloc[places])
         known = int((~np.isnan(each.values)).sum())
         (found if known >= _LEAST_VALUES else short).append(each)
     if not found:
@@ -208,7 +208,7 @@ def _values(frame: pd.DataFrame, target: str) -> Floats:
     return values
 
 
-def _check_once(rows: _Rows, times: "pd.Series[object]", names: PanelColumns) -> None:
+def _check_once(rows: _Rows, times: "pd.Series[object]") -> None:
     same = np.flatnonzero(np.diff(rows.times) == 0)
     if not len(same):
         return
@@ -235,7 +235,7 @@ def _series(rows: _Rows, grid: Grid, names: PanelColumns) -> Series:
     values[places] = rows.values[kept]
     table = np.full((length, rows.table.shape[1]), np.nan)
     table[places] = rows.table[kept]
-    return Series(rows.label, first, values[: last - first + 1], _bridged(table, names))
+    return Series(rows.label, first, values[: last - first + 1], _bridged(table))
 
 
 def _single(steps: Steps, rows: _Rows, grid: Grid) -> Steps:
@@ -250,7 +250,7 @@ def _single(steps: Steps, rows: _Rows, grid: Grid) -> Steps:
     )
 
 
-def _bridged(table: Floats, names: PanelColumns) -> Floats:
+def _bridged(table: Floats) -> Floats:
     """Returns covariates whose gaps hold what was last known."""
     if not table.size:
         return table
