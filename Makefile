@@ -82,8 +82,8 @@ chaos: .venv/aimass-ready ## Do 100 faults to one run, 100 to workers alone, 100
 manifests: .venv/aimass-ready ## Render and validate the Kubernetes manifests
 	@$(BIN)/python -m deploy.kubernetes.render
 
-fuzz: .venv/aimass-ready ## Send malformed and extreme messages to every method: make fuzz [CALLS=100000]
-	@$(BIN)/python -m tests.fuzz $(or $(CALLS),100000)
+fuzz: .venv/aimass-ready ## Send malformed and extreme messages to every method: make fuzz [CALLS=100000] [ERRORS=file]
+	@$(BIN)/python -m tests.fuzz $(or $(CALLS),100000) 0 $(ERRORS)
 
 lock: ## Write the lock files anew (needs uv on PATH)
 	@deploy/setup/lock.sh

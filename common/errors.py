@@ -67,6 +67,13 @@ class InvalidInputError(AimassError):
     code = code_pb2.INVALID_ARGUMENT
     reason = "INVALID_INPUT"
 
+    @classmethod
+    def of(cls, violations: Sequence[FieldViolation]) -> "InvalidInputError":
+        """Returns the error of fields that are wrong; its message tells the first of them."""
+        first = violations[0]
+        text = f"{first.field}: {first.description}"
+        return InvalidInputError(text, reason="INVALID_FIELD", violations=violations)
+
 
 class InvalidFieldError(InvalidInputError):
     """One field is wrong."""

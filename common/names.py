@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Self
 
 from common.errors import InvalidFieldError
+from common.wording import quoted
 
 LATEST = "latest"
 MAX_VERSION = 2**31 - 1
@@ -37,8 +38,8 @@ def validate_id(text: str, field: str) -> str:
     if _ID.fullmatch(text) is None:
         raise InvalidFieldError(
             field,
-            "must be 1 to 63 lower-case letters, digits and hyphens, begin with a letter and not "
-            "end with a hyphen",
+            f"must be 1 to 63 lower-case letters, digits and hyphens, not {quoted(text)}; the "
+            "first a letter, the last no hyphen",
             reason="INVALID_ID",
         )
     return text
@@ -78,7 +79,7 @@ class _CollectionName:
         """
         collection, _, id_ = text.partition("/")
         if collection != cls.collection or _ID.fullmatch(id_) is None:
-            raise _wrong_name(field, f"{cls.collection}/{{id}}")
+            raise _wrong_name(field, f"{cls.collection}/{{id}}", text)
         return cls(id_)
 
     @property
@@ -166,7 +167,7 @@ class TrialName:
         parts = text.split("/")
         is_name = len(parts) == 4 and parts[0] == StudyName.collection and parts[2] == "trials"
         if not is_name or _ID.fullmatch(parts[1]) is None or not _NUMBER.fullmatch(parts[3]):
-            raise _wrong_name(field, f"{StudyName.collection}/{{id}}/trials/{{number}}")
+            raise _wrong_name(field, f"{StudyName.collection}/{{id}}/trials/{{number}}", text)
         return cls(parts[1], int(parts[3]))
 
     @property
@@ -207,7 +208,9 @@ class _VersionName:
     def __post_init__(self) -> None:
         validate_id(self.id, "id")
         if self.number is not None and not 1 <= self.number <= MAX_VERSION:
-            raise InvalidFieldError("number", f"must be 1 to {MAX_VERSION}", reason="INVALID_NAME")
+            raise InvalidFieldError(
+                "number", f"must be 1 to {MAX_VERSION}, not {self.number}", reason="INVALID_NAME"
+            )
 
     @classmethod
     def from_name(cls, text: str, field: str = "name") -> Self:
@@ -224,13 +227,13 @@ class _VersionName:
         """
         parts = text.split("/")
         if len(parts) != 4 or parts[0] != cls.collection or parts[2] != "versions":
-            raise _wrong_name(field, f"{cls.collection}/{{id}}/versions/{{number}}")
+            raise _wrong_name(field, f"{cls.collection}/{{id}}/versions/{{number}}", text)
         if _ID.fullmatch(parts[1]) is None:
-            raise _wrong_name(field, f"{cls.collection}/{{id}}/versions/{{number}}")
+            raise _wrong_name(field, f"{cls.collection}/{{id}}/versions/{{number}}", text)
         if _is_version(parts[3]):
             return cls(parts[1], None if parts[3] == LATEST else int(parts[3]))
         if not cls.has_aliases or _ID.fullmatch(parts[3]) is None:
-            raise _wrong_name(field, f"{cls.collection}/{{id}}/versions/{{number}}")
+            raise _wrong_name(field, f"{cls.collection}/{{id}}/versions/{{number}}", text)
         return cls(parts[1], alias=parts[3])
 
     @property
@@ -280,11 +283,11 @@ def validate_name(text: str, field: str = "name") -> str:
     """
     parts = text.split("/")
     if len(parts) % 2 or len(parts) > 8:
-        raise _wrong_name(field, "{collection}/{id}")
+        raise _wrong_name(field, "{collection}/{id}", text)
     if not all(map(_COLLECTION.fullmatch, parts[::2])):
-        raise _wrong_name(field, "{collection}/{id}")
+        raise _wrong_name(field, "{collection}/{id}", text)
     if not all(_ID.fullmatch(part) or _NUMBER.fullmatch(part) for part in parts[1::2]):
-        raise _wrong_name(field, "{collection}/{id}")
+        raise _wrong_name(field, "{collection}/{id}", text)
     return text
 
 
@@ -298,7 +301,7 @@ def validate_collection(text: str, field: str = "parent") -> str:
     if parent:
         validate_name(parent, field)
     if _COLLECTION.fullmatch(collection) is None:
-        raise _wrong_name(field, "{collection}")
+        raise _wrong_name(field, "{collection}", text)
     return text
 
 
@@ -308,10 +311,11 @@ def _is_version(text: str) -> bool:
     return _NUMBER.fullmatch(text) is not None and int(text) <= MAX_VERSION
 
 
-def _wrong_name(field: str, pattern: str) -> InvalidFieldError:
+def _wrong_name(field: str, pattern: str, text: str) -> InvalidFieldError:
+    given = f", not {quoted(text)}" if text else "; it is empty"
     return InvalidFieldError(
         field,
-        f"must have the form `{pattern}`, ids of lower-case letters, digits and hyphens that begin "
-        "with a letter",
+        f"must have the form `{pattern}`{given}. Ids are lower-case letters, digits and hyphens, "
+        "and begin with a letter.",
         reason="INVALID_NAME",
     )

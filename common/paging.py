@@ -23,7 +23,9 @@ def check_page_size(size: int) -> int:
         InvalidFieldError: If it is not 0 to 1000.
     """
     if not 0 <= size <= MAX_PAGE_SIZE:
-        raise InvalidFieldError("page_size", f"must be 1 to {MAX_PAGE_SIZE}, or 0 for the default")
+        raise InvalidFieldError(
+            "page_size", f"must be 1 to {MAX_PAGE_SIZE}, or 0 for the default; it is {size}"
+        )
     return size or DEFAULT_PAGE_SIZE
 
 

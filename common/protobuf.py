@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TypeVar, cast
 
-from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor
+from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
-from common.errors import FieldViolation, InvalidFieldError, InvalidInputError
+from common.complaints import enum_prefix, map_value, violations_of
+from common.errors import InvalidFieldError, InvalidInputError
 
 M = TypeVar("M", bound=Message)
 Model = TypeVar("Model", bound=BaseModel)
@@ -70,21 +70,10 @@ def resolve(message: Message, model: type[Model], field: str) -> Model:
     try:
         return model.model_validate(to_plain(message))
     except ValidationError as error:
-        invalid = invalid_input(error, field)
+        violations = violations_of(error, cast(Descriptor, message.DESCRIPTOR), field)
     # Not raised within `except`: the garbage collector does not see into pydantic's errors, so as
     # the context of this one it would keep the frames of the call, and its request, for ever.
-    raise invalid
-
-
-def invalid_input(error: ValidationError, field: str) -> InvalidInputError:
-    """Turns pydantic's complaint into the error that callers see."""
-    violations = [
-        FieldViolation(_path(field, item["loc"]), _sentence(item)) for item in error.errors()
-    ]
-    first = violations[0]
-    return InvalidInputError(
-        f"{first.field}: {first.description}", reason="INVALID_FIELD", violations=violations
-    )
+    raise InvalidInputError.of(violations)
 
 
 def enum_short_name(descriptor: EnumDescriptor, number: int) -> str:
@@ -92,46 +81,16 @@ def enum_short_name(descriptor: EnumDescriptor, number: int) -> str:
     value = descriptor.values_by_number.get(number)
     if value is None:
         return str(number)
-    return str(value.name).removeprefix(_prefix(descriptor)).lower()
+    return str(value.name).removeprefix(enum_prefix(descriptor)).lower()
 
 
 def enum_number(descriptor: EnumDescriptor, short_name: str) -> int:
     """Returns the number of the enum value with this short name. Raises `KeyError`."""
-    return int(descriptor.values_by_name[_prefix(descriptor) + short_name.upper()].number)
-
-
-def _prefix(descriptor: EnumDescriptor) -> str:
-    zero = str(descriptor.values_by_number[0].name)
-    return zero.removesuffix("UNSPECIFIED")
-
-
-def _path(field: str, location: tuple[int | str, ...]) -> str:
-    path = field
-    for part in location:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}"
-    return path
-
-
-def _sentence(item: ErrorDetails) -> str:
-    if item["type"] == "missing":
-        return "must be given."
-    if item["type"] == "too_long":
-        return f"must have at most {item['ctx']['max_length']} items."
-    text = item["msg"].removeprefix("Value error, ").replace("Input should be", "must be", 1)
-    return text if text.endswith(".") else f"{text}."
-
-
-def _map_value(field: FieldDescriptor) -> FieldDescriptor | None:
-    """Returns the value field of a map's entries; None where the field is not a map."""
-    kind = field.message_type
-    if kind is None or not kind.GetOptions().map_entry:
-        return None
-    value: FieldDescriptor = kind.fields_by_name["value"]
-    return value
+    return int(descriptor.values_by_name[enum_prefix(descriptor) + short_name.upper()].number)
 
 
 def _field_to_plain(field: FieldDescriptor, value: object) -> object:
-    entry = _map_value(field)
+    entry = map_value(field)
     if entry is not None:
         pairs = cast(Mapping[str, object], value).items()
         return {key: _scalar_to_plain(entry, item) for key, item in pairs}
@@ -154,7 +113,7 @@ def _scalar_to_plain(field: FieldDescriptor, value: object) -> object:
 
 def _set_field(message: Message, field: FieldDescriptor, value: object) -> None:
     target = getattr(message, field.name)
-    entry = _map_value(field)
+    entry = map_value(field)
     if entry is not None:
         for key, item in _mapping(value).items():
             if entry.message_type is not None:

@@ -9,6 +9,7 @@ from aimass.type.v1.artifact_pb2 import ArtifactRef
 from common.artifacts.digests import Sha256
 from common.artifacts.protocol import ObjectMissingError, ObjectStore, check_key
 from common.errors import DataLossError, InvalidFieldError
+from common.wording import quoted
 
 _SCHEME = "s3://"
 _CHUNK_BYTES = 256 * 1024
@@ -124,7 +125,9 @@ def artifact_key(store: ObjectStore, ref: ArtifactRef, field: str = "artifact.ur
     """
     prefix = artifact_uri(store, "")
     if not ref.uri.startswith(prefix):
-        raise InvalidFieldError(field, f"must begin with `{prefix}`", reason="INVALID_URI")
+        raise InvalidFieldError(
+            field, f"must begin with `{prefix}`, unlike {quoted(ref.uri)}", reason="INVALID_URI"
+        )
     try:
         return check_key(ref.uri.removeprefix(prefix))
     except ValueError as error:

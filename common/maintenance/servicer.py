@@ -45,7 +45,9 @@ def _older_than(request: maintenance_pb2.SweepRequest) -> timedelta | None:
         return None
     older_than = timedelta_of(request.older_than, "older_than")
     if older_than < _LEAST:
-        raise InvalidFieldError("older_than", "must be at least 1 minute")
+        raise InvalidFieldError(
+            "older_than", f"must be at least 60 s, not {older_than.total_seconds():g} s"
+        )
     return older_than
 
 

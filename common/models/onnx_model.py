@@ -74,7 +74,9 @@ def open_onnx(content: bytes, field: str, threads: int = 1) -> OnnxModel:
     except ImportError:  # under a bound of memory what is imported may not be mapped
         raise
     except Exception as error:  # onnxruntime's own exceptions have no common root.
-        raise bad_model(field, f"cannot be run by ONNX Runtime: {_first_line(error)}") from error
+        raise bad_model(
+            field, f"cannot be run by ONNX Runtime ({_first_line(error)}); export it again"
+        ) from error
     signature = model_pb2.Signature(
         inputs=[_tensor(value, field) for value in session.get_inputs()],
         outputs=[_tensor(value, field) for value in session.get_outputs()],
@@ -105,7 +107,9 @@ def _checked(content: bytes, field: str) -> onnx.ModelProto:
     try:
         model = onnx.ModelProto.FromString(content)
     except DecodeError as error:
-        raise bad_model(field, "is no ONNX model") from error
+        raise bad_model(
+            field, "is no ONNX model; export one, by torch.onnx or skl2onnx for example"
+        ) from error
     own = {function.domain for function in model.functions}
     imports = [*model.opset_import]
     for function in model.functions:
@@ -125,7 +129,9 @@ def _checked(content: bytes, field: str) -> onnx.ModelProto:
     try:
         onnx.checker.check_model(model, full_check=True)
     except Exception as error:  # The checker's exceptions have no common root.
-        raise bad_model(field, f"is no valid ONNX model: {_first_line(error)}") from error
+        raise bad_model(
+            field, f"is no valid ONNX model ({_first_line(error)}); export it again"
+        ) from error
     return model
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import sklearn
 from sklearn.base import BaseEstimator, is_classifier, is_regressor
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
@@ -21,6 +22,7 @@ from common.models.frames import NUMBER, TEXT, FrameColumn, columns_of, frame_of
 from common.models.skops_import import skops_io
 from common.models.store import read_part
 from common.models.vectors import Tensors, read_vectors, replay
+from common.wording import quoted
 
 INPUT = "features"
 PROBABILITIES = "probabilities"
@@ -170,7 +172,7 @@ def open_skops(content: bytes, field: str) -> SkopsModel:
     try:
         untrusted = skops_io.get_untrusted_types(data=content)
     except (ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:
-        raise bad_model(field, "is no skops file") from error
+        raise bad_model(field, "is no skops file; write one with skops.io.dump") from error
     foreign = sorted(name for name in untrusted if not _is_listed(name))
     if foreign:
         raise bad_model(
@@ -181,7 +183,9 @@ def open_skops(content: bytes, field: str) -> SkopsModel:
     try:
         estimator = skops_io.loads(content, trusted=untrusted)
     except Exception as error:  # What a damaged file makes scikit-learn raise has no common root.
-        raise bad_model(field, f"cannot be loaded: {type(error).__name__}: {error}") from error
+        told = quoted(error) if str(error) else "it is damaged"
+        text = f"cannot be loaded ({told}); save it again with scikit-learn {sklearn.__version__}"
+        raise bad_model(field, text) from error
     return _model(estimator, field)
 
 

@@ -150,7 +150,7 @@ def find_field(path: str, descriptor: Descriptor, parameter: str) -> Field:
             value = entry_field(field, "value")
             return Field(path, value, _entry_reader(attribute, key), key)
         if field.message_type is None or field.is_repeated:
-            raise wrong(parameter, f"`{attribute}` has no fields")
+            raise wrong(parameter, f"`{attribute}` has no fields below it; name it alone")
         descriptor = field.message_type
 
 

@@ -55,7 +55,7 @@ def compile_filter(text: str, descriptor: Descriptor) -> Filter:
         InvalidFieldError: Naming `filter`, if it cannot be understood.
     """
     if len(text) > _MAX_LENGTH:
-        raise wrong(_PARAMETER, f"must be at most {_MAX_LENGTH} characters")
+        raise wrong(_PARAMETER, f"must have at most {_MAX_LENGTH} characters, not {len(text)}")
     terms = [_compile_term(term, descriptor) for term in _split(text)]
     return lambda message: all(term(message) for term in terms)
 

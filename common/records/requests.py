@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 
 from common.artifacts import ObjectChangedError, ObjectMissingError, ObjectStore
 from common.errors import AlreadyExistsError, InvalidFieldError
+from common.wording import quoted
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,9 @@ class RequestId:
         try:
             canonical = str(uuid.UUID(request_id))
         except ValueError:
-            raise InvalidFieldError("request_id", "must be a UUID, or empty") from None
+            raise InvalidFieldError(
+                "request_id", f"must be a UUID, or empty; it is {quoted(request_id)}"
+            ) from None
         payload = message.SerializeToString(deterministic=True)
         return cls(caller, method, canonical, hashlib.sha256(payload).hexdigest())
 

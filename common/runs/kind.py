@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from aimass.type.v1 import event_pb2, run_pb2
 from common.errors import InvalidFieldError
 from common.names import validate_id
+from common.wording import quoted
 
 M = TypeVar("M", bound=Message)
 
@@ -56,7 +57,7 @@ class RunKind(Generic[M]):
         if collection != self.collection or not slash:
             raise InvalidFieldError(
                 field,
-                f"`{name}` does not have the form `{self.collection}/{{id}}`.",
+                f"{quoted(name)} does not have the form `{self.collection}/{{id}}`.",
                 reason="INVALID_NAME",
             )
         validate_id(run_id, field)
@@ -93,11 +94,13 @@ def check_labels(labels: Mapping[str, str], field: str) -> None:
         InvalidFieldError: There are more than 64, or one is empty or longer than 63 characters.
     """
     if len(labels) > _MAX_LABELS:
-        raise InvalidFieldError(field, f"must be at most {_MAX_LABELS} labels")
+        raise InvalidFieldError(field, f"must be at most {_MAX_LABELS} labels, not {len(labels)}")
     for key, value in labels.items():
         if not 0 < len(key) <= _MAX_LABEL_LENGTH or len(value) > _MAX_LABEL_LENGTH:
             raise InvalidFieldError(
-                field, f"keys must be 1 to {_MAX_LABEL_LENGTH} characters, values at most as many"
+                field,
+                f"keys must have 1 to {_MAX_LABEL_LENGTH} characters, values at most as many; "
+                f"{quoted(key)} with {quoted(value)} has not",
             )
 
 

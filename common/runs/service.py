@@ -138,7 +138,7 @@ class RunService(Generic[M]):
         """Yields a run's events after a sequence number; see `Tails.watch`."""
         self._kind.check_name(name)
         if after_sequence < 0:
-            raise InvalidFieldError("after_sequence", "must be at least 0")
+            raise InvalidFieldError("after_sequence", f"must be at least 0, not {after_sequence}")
         async for event in self._tails.watch(name, after_sequence):
             yield event
 

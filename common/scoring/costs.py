@@ -13,6 +13,7 @@ from common.scoring.forms import CLASSES
 from common.scoring.kinds import ProblemKind
 from common.scoring.metric import Needs
 from common.scoring.rows import RowValues, mean_of
+from common.wording import one_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,11 +139,16 @@ def cost_matrix_of(
         InvalidFieldError: They are not a square of finite numbers, or no decision matters.
     """
     size = f"{class_count} rows of {class_count} numbers each, a row for each true class"
-    if len(costs) != class_count or any(len(each) != class_count for each in costs):
-        raise InvalidFieldError(field, f"must be {size}.")
+    lengths = sorted({len(each) for each in costs})
+    if len(costs) != class_count or lengths != [class_count]:
+        found_sizes = one_of([str(each) for each in lengths] or ["0"])
+        raise InvalidFieldError(field, f"must be {size}, not {len(costs)} of {found_sizes}.")
     found = np.asarray(costs, np.float64)
     if not np.isfinite(found).all():
-        raise InvalidFieldError(field, "must be finite numbers.")
+        row, column = np.argwhere(~np.isfinite(found))[0]
+        raise InvalidFieldError(
+            field, f"must be finite numbers; in row {row} stands {found[row, column]}."
+        )
     if (found == found[:, :1]).all():
         raise InvalidFieldError(
             field, "all decisions cost the same; give wrong ones a higher cost than right ones."

@@ -10,6 +10,7 @@ from common.scoring.costs import CostColumn
 from common.scoring.forms import MeanMetric
 from common.scoring.kinds import ProblemKind
 from common.scoring.metric import Metric
+from common.wording import quoted
 
 _ALL: tuple[Metric, ...] = (
     *ranking.RANKING,
@@ -56,7 +57,7 @@ def metric_named(name: str, field: str = "metric") -> Metric:
     metric = METRICS.get(name) or _quantile(name)
     if metric is None:
         known = f"{', '.join(METRICS)}, or pinball_0.9 for another quantile"
-        raise InvalidFieldError(field, f"there is no metric {name!r}; take one of {known}.")
+        raise InvalidFieldError(field, f"there is no metric {quoted(name)}; take one of {known}.")
     return metric
 
 

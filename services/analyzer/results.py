@@ -47,8 +47,6 @@ def read_results(
 
 def _name(part: int, place: int) -> str:
     if part == analyzer_pb2.ANALYSIS_PART_UNSPECIFIED or part not in _PART.values_by_number:
-        known = ", ".join(
-            name.removeprefix("ANALYSIS_PART_") for name in _PART.values_by_name if name != _NONE
-        )
-        raise InvalidFieldError(f"parts[{place}]", f"must be a part: {known}.")
+        known = ", ".join(name for name in _PART.values_by_name if name != _NONE)
+        raise InvalidFieldError(f"parts[{place}]", f"must be one of {known}, not {part}.")
     return enum_short_name(_PART, part)

@@ -41,7 +41,7 @@ class AnalyzerServicer(analyzer_pb2_grpc.AnalyzerServiceServicer):
     ) -> analyzer_pb2.Analysis:
         """Resolves the specification and accepts the analysis."""
         if not request.analysis.HasField("spec"):
-            raise InvalidFieldError("analysis.spec", "Is required.")
+            raise InvalidFieldError("analysis.spec", "Is required; give `model_version`.")
         identity = _identity("CreateAnalysis", request.request_id, request)
         analysis = await self._validator.resolve(request.analysis.spec, is_comparison=False)
         analysis.labels.update(request.analysis.labels)

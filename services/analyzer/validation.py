@@ -81,7 +81,7 @@ class Validator:
 
     async def _version(self, name: str, field: str) -> model_pb2.ModelVersion:
         if not name:
-            raise InvalidFieldError(field, "Is required: a model version.")
+            raise InvalidFieldError(field, "Is required: models/{model}/versions/{version}.")
         name = ModelVersionName.from_name(name, field).name
         return await self._models.GetModelVersion(model_pb2.GetModelVersionRequest(name=name))
 

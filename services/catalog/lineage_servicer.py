@@ -27,10 +27,12 @@ class LineageServicer(lineage_pb2_grpc.LineageServiceServicer):
     ) -> lineage_pb2.TraceResponse:
         """Walks the graph around a resource."""
         if not 0 <= request.depth <= _MAX_DEPTH:
-            raise InvalidFieldError("depth", f"must be 1 to {_MAX_DEPTH}, or 0 for the default")
+            raise InvalidFieldError(
+                "depth", f"must be 1 to {_MAX_DEPTH}, or 0 for the default; it is {request.depth}"
+            )
         if request.direction not in lineage_pb2.TraceDirection.values():
             known = ", ".join(lineage_pb2.TraceDirection.keys())
-            raise InvalidFieldError("direction", f"must be one of {known}")
+            raise InvalidFieldError("direction", f"must be one of {known}, not {request.direction}")
         depth = request.depth or _DEFAULT_DEPTH
         name = await asyncio.to_thread(self._resolve, request.name, "name")
         trace = await asyncio.to_thread(

@@ -58,7 +58,8 @@ def run_scan(owner: Owner) -> None:
         _Scan(owner).work()
     except UnfitError as error:
         raise FailedPreconditionError(
-            f"The data cannot be scanned: {error}.", reason="DATA_CANNOT_BE_SCANNED"
+            f"The data cannot be scanned: {str(error).rstrip('.')}.",
+            reason="DATA_CANNOT_BE_SCANNED",
         ) from error
 
 

@@ -15,12 +15,17 @@ from common.data.pictures import FORMATS, to_bytes
 from common.data.rows import RawRows, Values
 from common.data.schema import LABEL_TYPES, Column, ColumnType, Schema
 from common.errors import InvalidFieldError
+from common.wording import quoted
 from services.outlier.domain.preparation.columns import MISSING_TIME
 
 MOST_ROWS = 10_000
 MOST_BYTES = 64 * 1024 * 1024
 _TRUTHS = {"true": "true", "1": "true", "false": "false", "0": "false"}
 _MICROSECOND = 1_000_000
+_FORMS = {
+    "blobs": "send each as 32-bit floats, least byte first",
+    "strings": "send each as a list in JSON, for example [0.5, 1]",
+}
 
 Cells = Sequence[object]
 
@@ -86,7 +91,9 @@ def check_table(table: table_pb2.Table, field: str) -> int:
     for place, column in enumerate(table.columns):
         path = f"{field}.columns[{place}]"
         if not column.name or column.name in seen:
-            raise InvalidFieldError(f"{path}.name", "must be given, once for each column")
+            raise InvalidFieldError(
+                f"{path}.name", f"must be given, once for each column; it is {quoted(column.name)}"
+            )
         seen.add(column.name)
         if counts[place] != counts[0]:
             raise InvalidFieldError(
@@ -94,9 +101,11 @@ def check_table(table: table_pb2.Table, field: str) -> int:
                 f"`{column.name}` has {counts[place]} values, but `{table.columns[0].name}` has "
                 f"{counts[0]}; all columns must have as many",
             )
-        if any(not 0 <= row < counts[place] for row in column.missing_rows):
+        wrong = [row for row in column.missing_rows if not 0 <= row < counts[place]]
+        if wrong:
             raise InvalidFieldError(
-                f"{path}.missing_rows", f"must be row numbers, 0 to {counts[place] - 1}"
+                f"{path}.missing_rows",
+                f"must be row numbers, 0 to {counts[place] - 1}, not {wrong[0]}",
             )
     if not 1 <= counts[0] <= MOST_ROWS:
         raise InvalidFieldError(field, f"must have 1 to {MOST_ROWS:,} rows; it has {counts[0]:,}")
@@ -222,13 +231,13 @@ def _image(content: bytes, row: int, expected: Column, field: str) -> Values:
     channels, height, width = expected.shape
     try:
         with Image.open(io.BytesIO(content), formats=FORMATS) as image:
-            if image.size != (width, height):
-                raise ValueError(f"is {image.width} x {image.height}, not {width} x {height}")
-            pixels = to_bytes(image, channels)
-    except Exception as error:  # whatever a decoder raises
-        raise InvalidFieldError(
-            f"{field}.blobs.values[{row}]", f"must be an image of the scanned size: {error}"
-        ) from None
+            size = f"{image.width} x {image.height}"
+            pixels = to_bytes(image, channels) if image.size == (width, height) else None
+    except Exception:  # whatever a decoder raises, in words for programmers
+        size, pixels = f"{len(content):,} bytes that cannot be read as one", None
+    if pixels is None:
+        wanted = f"an image of {width} x {height} pixels ({', '.join(FORMATS)})"
+        raise InvalidFieldError(f"{field}.blobs.values[{row}]", f"must be {wanted}; it is {size}")
     return pixels.reshape(height, width, channels).transpose(2, 0, 1)
 
 
@@ -245,7 +254,8 @@ def _vectors(column: table_pb2.Column, expected: Column, field: str) -> Values:
     for row, found in enumerate(rows):
         if found is None or found.shape != (length,):
             raise InvalidFieldError(
-                f"{field}.{kind}.values[{row}]", f"must be a vector of {length} numbers"
+                f"{field}.{kind}.values[{row}]",
+                f"must be a vector of {length} numbers; {_FORMS[kind]}",
             )
     return np.array(rows, np.float64)
 

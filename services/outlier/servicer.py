@@ -62,7 +62,7 @@ class OutlierServicer(outlier_pb2_grpc.OutlierServiceServicer):
     ) -> outlier_pb2.OutlierScan:
         """Resolves the specification and accepts the scan."""
         if not request.outlier_scan.HasField("spec"):
-            raise InvalidFieldError("outlier_scan.spec", "Is required.")
+            raise InvalidFieldError("outlier_scan.spec", "Is required; give `dataset_version`.")
         method = f"{_SERVICE}/CreateOutlierScan"
         identity = RequestId.of(caller().subject, method, request.request_id, request)
         scan = await self._validator.resolve(request.outlier_scan.spec)

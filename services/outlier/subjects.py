@@ -1,6 +1,7 @@
 """What calls are about: scans, detectors, streams; and whether feedback fits them."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Sequence
 
 from google.protobuf import empty_pb2
@@ -11,6 +12,7 @@ from aimass.type.v1 import run_pb2
 from common.errors import FailedPreconditionError, InvalidFieldError
 from common.names import DatasetVersionName, ModelVersionName, OutlierScanName, OutlierStreamName
 from common.records import RecordStore
+from common.wording import quoted
 from services.outlier.pool import ScorerPool
 
 _MOST_ROWS = 10_000
@@ -89,7 +91,9 @@ class Subjects:
         }.get(collection)
         if accept is None:
             raise InvalidFieldError(
-                "subject", "must be a scan, a detector's model version, or an online stream"
+                "subject",
+                "must be a scan, a detector's model version, or an online stream, not "
+                f"{quoted(request.subject)}",
             )
         feedback = await accept(request)
         rows = scorer_pb2.LabelledRows(row_numbers=request.row_numbers, anomalous=request.anomalous)
@@ -135,7 +139,11 @@ class Subjects:
             )
         if request.row_numbers:
             if len(request.row_numbers) != len(request.anomalous):
-                raise InvalidFieldError("row_numbers", "must be one for each row, or none at all")
+                raise InvalidFieldError(
+                    "row_numbers",
+                    f"must be one for each row, {len(request.anomalous)}, or none at all; there "
+                    f"are {len(request.row_numbers)}",
+                )
             _check_numbers(request, None)
         await self._check_rows(request, scorer_pb2.CheckRows(stream_columns=columns))
         return outlier_pb2.OutlierFeedback(learner=name, subject=name)
@@ -156,15 +164,18 @@ def _check_numbers(request: outlier_pb2.ReportFeedbackRequest, row_count: int | 
     """Checks the numbers of rows; of a stream nobody knows yet how many there are."""
     numbers: Sequence[int] = request.row_numbers
     if not 1 <= len(numbers) <= _MOST_ROWS:
-        raise InvalidFieldError("row_numbers", f"must be 1 to {_MOST_ROWS:,} numbers of rows")
+        raise InvalidFieldError(
+            "row_numbers", f"must be 1 to {_MOST_ROWS:,} numbers of rows, not {len(numbers):,}"
+        )
     for index, number in enumerate(numbers):
         if number < 0 or (row_count is not None and number >= row_count):
             most = "or more, a row of the stream"
             if row_count is not None:
                 most = f"to {row_count - 1}, a row of the scanned data"
-            raise InvalidFieldError(f"row_numbers[{index}]", f"must be 0 {most}")
-    if len(set(numbers)) < len(numbers):
-        raise InvalidFieldError("row_numbers", "must name each row once")
+            raise InvalidFieldError(f"row_numbers[{index}]", f"must be 0 {most}; it is {number}")
+    (twice, count), *_ = Counter(numbers).most_common(1)
+    if count > 1:
+        raise InvalidFieldError("row_numbers", f"names row {twice} twice; name each row once")
 
 
 def _check_count(request: outlier_pb2.ReportFeedbackRequest, count: int) -> None:

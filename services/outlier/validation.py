@@ -31,7 +31,7 @@ class Validator:
             NotFoundError: The data set version does not exist.
         """
         if not spec.dataset_version:
-            raise InvalidFieldError(_FIELD, "Is required.")
+            raise InvalidFieldError(_FIELD, "Is required: datasets/{dataset}/versions/{version}.")
         name = DatasetVersionName.from_name(spec.dataset_version, _FIELD).name
         request = dataset_pb2.GetDatasetVersionRequest(name=name)
         version = await self._datasets.GetDatasetVersion(request)

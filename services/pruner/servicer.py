@@ -46,7 +46,7 @@ class PrunerServicer(pruner_pb2_grpc.PrunerServiceServicer):
     ) -> pruner_pb2.PruningRun:
         """Resolves the specification and accepts the pruning."""
         if not request.pruning_run.HasField("spec"):
-            raise InvalidFieldError("pruning_run.spec", "Is required.")
+            raise InvalidFieldError("pruning_run.spec", "Is required; give `model_version`.")
         identity = RequestId.of(caller().subject, _CREATE, request.request_id, request)
         run = await self._validator.resolve(request.pruning_run.spec)
         run.labels.update(request.pruning_run.labels)

@@ -53,7 +53,9 @@ class TrainingServicer(trainer_pb2_grpc.TrainingServiceServicer):
     ) -> trainer_pb2.TrainingRun:
         """Resolves the specification and accepts the run."""
         if not request.training_run.HasField("spec"):
-            raise InvalidFieldError("training_run.spec", "Is required.")
+            raise InvalidFieldError(
+                "training_run.spec", "Is required; give `dataset_version` and `model`."
+            )
         earlier = await self._runs.list(
             filter="state=SUCCEEDED", page_size=_EARLIER_RUNS, max_age=_EARLIER_AGE_SECONDS
         )

@@ -48,7 +48,7 @@ class TunerServicer(tuner_pb2_grpc.TunerServiceServicer):
     ) -> tuner_pb2.TuningRun:
         """Resolves the specification and accepts the search."""
         if not request.tuning_run.HasField("spec"):
-            raise InvalidFieldError("tuning_run.spec", "Is required.")
+            raise InvalidFieldError("tuning_run.spec", "Is required; give `dataset_version`.")
         identity = RequestId.of(caller().subject, _CREATE, request.request_id, request)
         run = await self._validator.resolve(request.tuning_run.spec)
         run.labels.update(request.tuning_run.labels)

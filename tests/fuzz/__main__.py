@@ -1,4 +1,4 @@
-"""`make fuzz [CALLS=100000] [SEED=0]`: malformed and extreme messages to every method."""
+"""`make fuzz [CALLS=100000] [ERRORS=file]`: malformed and extreme messages to every method."""
 
 import sys
 import tempfile
@@ -16,6 +16,7 @@ def main() -> int:
     """Attacks all services; returns 1 where one did not stand it."""
     calls = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     seed = int(sys.argv[2]) if len(sys.argv) > 2 else 0
+    errors = Path(sys.argv[3]) if len(sys.argv) > 3 else None
     outcomes = []
     with (
         tempfile.TemporaryDirectory(prefix="aimass-fuzz-") as folder,
@@ -25,6 +26,9 @@ def main() -> int:
             print(f"{service}: {calls:,} calls, seed {seed}", flush=True)
             outcomes.append(attack(suite, service, calls, seed, _tell))
             _print(outcomes[-1])
+            if errors is not None:
+                with errors.open("a") as book:
+                    book.writelines(f"{line}\n" for line in outcomes[-1].report.errors.lines())
     return int(any(not _is_well(outcome) for outcome in outcomes))
 
 

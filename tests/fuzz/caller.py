@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 
 from common.calls import client
+from tests.fuzz.errors import ErrorBook
 from tests.fuzz.messages import MessageGenerator
 
 _DEADLINE_SECONDS = 20.0
@@ -56,10 +57,12 @@ class Report:
     Attributes:
         codes: How often each status was answered, by method and the status's name.
         faults: The calls that no client should be able to make.
+        errors: What was answered in words.
     """
 
     codes: Counter[tuple[str, str]] = field(default_factory=Counter)
     faults: list[Fault] = field(default_factory=list)
+    errors: ErrorBook = field(default_factory=ErrorBook)
 
     @property
     def calls(self) -> int:
@@ -130,6 +133,7 @@ class Fuzzer:
             code, details = grpc.StatusCode.OK, ""
         except grpc.aio.AioRpcError as error:
             code, details = error.code(), error.details() or ""
+            self.report.errors.add(path, error)
         if details == _WRITTEN_TOO_LATE:
             self.report.codes[path, _UNHEARD] += 1
             return

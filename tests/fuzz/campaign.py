@@ -18,6 +18,7 @@ from aimass.tuner.v1 import policy_pb2, study_pb2, tuner_pb2
 from common.testing.suite import RunningSuite
 from tests.fuzz.caller import Fuzzer, Report, methods
 from tests.fuzz.messages import MessageGenerator
+from tests.fuzz.right import right_requests
 
 SERVICES = ("catalog", "trainer", "outlier", "analyzer", "tuner", "pruner")
 _WARM_UP_SHARE = 0.2
@@ -154,7 +155,8 @@ def attack(
     chance = random.Random(seed)
     process = suite.supervised(service)
     with _tidied(suite):
-        generator = MessageGenerator(chance, victims(suite, service))
+        names = victims(suite, service)
+        generator = MessageGenerator(chance, names, right_requests(names))
         fuzzer = Fuzzer(address, suite.token, methods(address, suite.token), generator, chance)
         first = round(calls * _WARM_UP_SHARE)
         asyncio.run(fuzzer.run(first, told))

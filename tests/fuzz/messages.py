@@ -4,6 +4,7 @@ import math
 import random
 import struct
 from collections.abc import Sequence
+from typing import cast
 
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 from google.protobuf.message import Message
@@ -75,20 +76,53 @@ _INTEGER_RANGES = {
 class MessageGenerator:
     """Makes messages of any type: a few nearly right, most wrong, some huge or damaged."""
 
-    def __init__(self, chance: random.Random, names: Sequence[str]) -> None:
+    def __init__(
+        self, chance: random.Random, names: Sequence[str], right: Sequence[Message] = ()
+    ) -> None:
         """Prepares.
 
         Args:
             chance: Where everything random comes from.
             names: Names of resources that exist, so that some calls get past the door.
+            right: Requests with nothing wrong; half of those of their types are one of them with
+                one field changed, so that the last checks are come to as well as the first.
         """
         self._chance = chance
         self._names = tuple(names)
+        self._right: dict[str, list[bytes]] = {}
+        for message in right:
+            kind = message.DESCRIPTOR.full_name
+            self._right.setdefault(kind, []).append(message.SerializeToString())
 
     def encoded(self, descriptor: Descriptor) -> bytes:
         """Returns the bytes of a message, one time in twenty damaged."""
-        data = self.message(descriptor).SerializeToString()
+        data = self._request(descriptor).SerializeToString()
         return self._damaged(data) if self._chance.random() < 0.05 else data
+
+    def _request(self, descriptor: Descriptor) -> Message:
+        right = self._right.get(descriptor.full_name)
+        if right is None or self._chance.random() < 0.5:
+            return self.message(descriptor)
+        message: Message = GetMessageClass(descriptor)()
+        message.ParseFromString(self._chance.choice(right))
+        self._change(message)
+        return message
+
+    def _change(self, message: Message) -> None:
+        """Changes a field of a message, or of one in it: the deeper the likelier."""
+        fields = cast(Sequence[FieldDescriptor], message.DESCRIPTOR.fields)
+        if not fields:
+            return
+        field = self._chance.choice(fields)
+        if field.message_type is None or _is_map(field) or self._chance.random() < 0.1:
+            self._fill(message, field, depth=0)
+        elif field.is_repeated:
+            items = getattr(message, field.name)
+            self._change(self._chance.choice(items) if items else items.add())
+        else:
+            inner = getattr(message, field.name)
+            inner.SetInParent()
+            self._change(inner)
 
     def message(self, descriptor: Descriptor, depth: int = 0) -> Message:
         """Returns a message with some of its fields set."""

@@ -6,13 +6,17 @@ from contextlib import asynccontextmanager
 from typing import cast
 
 import grpc
-from google.rpc import status_pb2
+from google.rpc import error_details_pb2, status_pb2
 
 from common import errors
 from common.peers import PeerError
 from common.serving.interceptors.base import Call, CallInterceptor, Context
 
 DETAILS_KEY = "grpc-status-details-bin"
+# An error travels in the tail of an answer, of which clients take 8 KiB.
+_MOST_MESSAGE_BYTES = 1000
+_MOST_FIELD_BYTES = 300
+_MOST_FIELDS_BYTES = 2000
 _log = logging.getLogger(__name__)
 _CODES = {code.value[0]: code for code in grpc.StatusCode}
 _PASSING = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
@@ -40,6 +44,7 @@ class ErrorsInterceptor(CallInterceptor):
 
 
 async def _abort(context: Context, status: status_pb2.Status) -> None:
+    _shorten(status)
     trailing = (*context.trailing_metadata(), (DETAILS_KEY, status.SerializeToString()))
     await context.abort(_CODES[status.code], status.message, trailing)
 
@@ -58,3 +63,35 @@ def _of_other_service(call: Call, error: grpc.aio.AioRpcError) -> status_pb2.Sta
     if isinstance(packed, bytes):
         return status_pb2.Status.FromString(packed)
     return status_pb2.Status(code=error.code().value[0], message=error.details() or "")
+
+
+def _shorten(status: status_pb2.Status) -> None:
+    """Cuts what is too much for the tail; a last field says how many are left out."""
+    status.message = _cut(status.message, _MOST_MESSAGE_BYTES)
+    bad = error_details_pb2.BadRequest()
+    for detail in status.details:
+        if detail.Unpack(bad):
+            detail.Pack(_first(bad))
+
+
+def _first(bad: error_details_pb2.BadRequest) -> error_details_pb2.BadRequest:
+    short, told = error_details_pb2.BadRequest(), 0
+    for violation in bad.field_violations:
+        field = _cut(violation.field, _MOST_FIELD_BYTES)
+        description = _cut(violation.description, _MOST_MESSAGE_BYTES)
+        told += len(field.encode()) + len(description.encode())
+        if short.field_violations and told > _MOST_FIELDS_BYTES:
+            left = len(bad.field_violations) - len(short.field_violations)
+            text = f"{left:,} more fields are wrong; mend the others first."
+            short.field_violations.add(field="request", description=text)
+            break
+        short.field_violations.add(field=field, description=description)
+    return short
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    """Shortens a text that takes more bytes."""
+    data = text.encode()
+    if len(data) <= most_bytes:
+        return text
+    return f"{data[: most_bytes - 3].decode(errors='ignore')}..."

@@ -10,9 +10,11 @@ from aimass.type.v1 import artifact_pb2
 from common.artifacts import ObjectMissingError, ObjectStore
 from common.artifacts.blobs import artifact_key
 from common.errors import DataLossError, FieldViolation, InvalidFieldError, NotFoundError
+from common.wording import quoted
 
 _OPEN_PREFIX = "runs/"
 _SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_DIGITS = "must be 64 lower-case hexadecimal digits"
 _LIFETIME = timedelta(hours=1)
 _SHORTEST, _LONGEST = timedelta(seconds=1), timedelta(days=7)
 
@@ -48,7 +50,7 @@ def describe(
     """
     key = _open_key(store, ref, field)
     if ref.sha256 and _SHA256.fullmatch(ref.sha256) is None:
-        raise InvalidFieldError(f"{field}.sha256", "must be 64 lower-case hexadecimal digits")
+        raise InvalidFieldError(f"{field}.sha256", f"{_DIGITS}, not {quoted(ref.sha256)}")
     size = _size(store, key, ref, field)
     if ref.size_bytes not in (0, size):
         raise InvalidFieldError(
@@ -74,9 +76,11 @@ def require_stored(store: ObjectStore, ref: artifact_pb2.ArtifactRef, field: str
         NotFoundError: There is no such object.
     """
     if _SHA256.fullmatch(ref.sha256) is None:
-        raise InvalidFieldError(f"{field}.sha256", "must be 64 lower-case hexadecimal digits")
+        raise InvalidFieldError(f"{field}.sha256", f"{_DIGITS}, not {quoted(ref.sha256)}")
     if ref.size_bytes < 1:
-        raise InvalidFieldError(f"{field}.size_bytes", "must be the size of the artifact")
+        raise InvalidFieldError(
+            f"{field}.size_bytes", f"must be the artifact's size, not {ref.size_bytes}"
+        )
     describe(store, ref, field)
 
 
@@ -96,7 +100,9 @@ def read_from(store: ObjectStore, ref: artifact_pb2.ArtifactRef, offset: int) ->
         DataLossError: The bytes do not match the digest, or are gone.
     """
     if not 0 <= offset <= ref.size_bytes:
-        raise InvalidFieldError("offset", f"must be 0 to {ref.size_bytes}, the artifact's size")
+        raise InvalidFieldError(
+            "offset", f"must be 0 to {ref.size_bytes}, the artifact's size; it is {offset}"
+        )
     sha256 = hashlib.sha256()
     position, held = 0, b""
     try:
@@ -133,7 +139,9 @@ def download_address(
     """
     lasting = _LIFETIME if lifetime is None else lifetime
     if not _SHORTEST <= lasting <= _LONGEST:
-        raise InvalidFieldError("lifetime", "must be 1 second to 7 days")
+        raise InvalidFieldError(
+            "lifetime", f"must be 1 s to 7 days, not {lasting.total_seconds():g} s"
+        )
     key = _open_key(store, ref, "artifact")
     _size(store, key, ref, "artifact")
     return Address(sign(key, lasting), datetime.now(UTC) + lasting)
@@ -144,7 +152,7 @@ def _open_key(store: ObjectStore, ref: artifact_pb2.ArtifactRef, field: str) -> 
     if not key.startswith(_OPEN_PREFIX):
         raise InvalidFieldError(
             f"{field}.uri",
-            f"must lie under `s3://{store.bucket}/{_OPEN_PREFIX}`",
+            f"must lie under `s3://{store.bucket}/{_OPEN_PREFIX}`, unlike {quoted(ref.uri)}",
             reason="INVALID_URI",
         )
     return key
@@ -154,7 +162,7 @@ def _size(store: ObjectStore, key: str, ref: artifact_pb2.ArtifactRef, field: st
     try:
         return store.stat(key).size
     except ObjectMissingError:
-        problem = f"there is no artifact {ref.uri}"
+        problem = f"there is no artifact {quoted(ref.uri)}; see what its run or version lists"
         raise NotFoundError(
             f"{field}: {problem}.", violations=[FieldViolation(field, problem)]
         ) from None

@@ -18,7 +18,7 @@ from common.models.sample_rows import SampleRows
 from common.models.skops_model import SkopsModel, open_skops
 from common.models.vectors import Tensors, Vectors, replay
 from services.catalog.domain.model_inputs import VECTOR_ROWS, sample_inputs
-from services.catalog.domain.model_spec import CLASSES, TASK, UPLOAD, ModelFormat
+from services.catalog.domain.model_spec import CLASSES, DATASET_VERSION, TASK, UPLOAD, ModelFormat
 
 
 @dataclass(frozen=True)
@@ -107,8 +107,9 @@ def _run(model: ForeignModel, inputs: Tensors) -> dict[str, Values]:
         return dict(model.predict(inputs))
     except Exception as error:  # What a model from elsewhere raises has no common root.
         text = str(error).strip().partition("\n")[0][:300]
+        cure = f"name data that it takes in `{DATASET_VERSION}`, or mend the model"
         raise InvalidFieldError(
-            UPLOAD, f"cannot be run on sample rows: {text}", reason="BAD_MODEL"
+            UPLOAD, f"cannot be run on sample rows ({text}); {cure}", reason="BAD_MODEL"
         ) from error
 
 

@@ -1,5 +1,6 @@
 """The one declaration of what a model import can be asked for."""
 
+from collections import Counter
 from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated
@@ -9,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from common.data.schema import Task
 from common.errors import InvalidFieldError
 from common.names import ModelName, UploadName
+from common.wording import quoted
 
 FIELD = "model_import.spec"
 UPLOAD = f"{FIELD}.upload"
@@ -69,8 +71,9 @@ def check_model_spec(spec: ModelImportSpec) -> None:
         raise InvalidFieldError(
             _FORMAT, "the trainer registers its packages itself; give an ONNX or a skops file"
         )
-    if len(set(spec.classes)) != len(spec.classes):
-        raise InvalidFieldError(CLASSES, "must name each class once")
+    twice = next((name for name, count in Counter(spec.classes).items() if count > 1), None)
+    if twice is not None:
+        raise InvalidFieldError(CLASSES, f"must name each class once; {quoted(twice)} comes twice")
     if spec.classes and spec.task not in (None, Task.CLASSIFICATION):
         raise InvalidFieldError(CLASSES, f"does not go with the task {spec.task}; leave it out")
 

@@ -14,6 +14,7 @@ from common.models.store import TEST_VECTORS
 from common.names import LATEST, ModelName, ModelVersionName, validate_id
 from common.records import Page, RecordStore
 from common.runs.kind import check_labels
+from common.wording import quoted
 from services.catalog.domain.artifacts import require_stored
 from services.catalog.domain.existence import require_resource
 from services.catalog.domain.versions import Line, VersionName, Versions
@@ -192,10 +193,14 @@ def check_model_version(
         NotFoundError: Names the artifact or input that does not exist.
     """
     if version.task == dataset_pb2.TASK_UNSPECIFIED:
-        raise InvalidFieldError(f"{_VERSION}.task", "is required")
+        raise InvalidFieldError(
+            f"{_VERSION}.task", "is required; a model that is registered says what it is for"
+        )
     check_labels(version.labels, f"{_VERSION}.labels")
     if version.parameter_count < 0:
-        raise InvalidFieldError(f"{_VERSION}.parameter_count", "must be at least 0")
+        raise InvalidFieldError(
+            f"{_VERSION}.parameter_count", f"must be at least 0, not {version.parameter_count}"
+        )
     for index, name in enumerate(version.lineage.inputs):
         field = f"{_VERSION}.lineage.inputs[{index}]"
         number = resolve(name, field)
@@ -218,7 +223,7 @@ def _check_artifacts(store: ObjectStore, version: model_pb2.ModelVersion) -> Non
     for role, ref in version.artifacts.items():
         if _ROLE.fullmatch(role) is None:
             raise InvalidFieldError(
-                field, f"`{role}` must be lower-case letters, digits and underscores"
+                field, f"{quoted(role)} must be lower-case letters, digits and underscores"
             )
         require_stored(store, ref, f"{field}.{role}")
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from common.artifacts import ObjectInfo, ObjectMissingError, ObjectStore
 from common.artifacts.protocol import check_key
 from common.errors import AimassError, FieldViolation, InvalidFieldError, NotFoundError
+from common.wording import quoted
 from services.catalog.domain import fields
 from services.catalog.domain.formats import DataFormat
 from services.catalog.domain.spec import ImportSpec, resolve_format
@@ -60,13 +61,17 @@ class ImportObjects:
         """
         bucket, _, key = uri.removeprefix(_SCHEME).partition("/")
         if not uri.startswith(_SCHEME) or not bucket:
-            raise _bad_uri("must be `s3://bucket/key`, or a prefix that ends with `/`")
+            raise _bad_uri(
+                f"must be `s3://bucket/key`, or a prefix that ends with `/`, not {quoted(uri)}"
+            )
         if bucket == self._store.bucket and not key.startswith(OPEN_PREFIXES):
             allowed = " or ".join(f"`{prefix}`" for prefix in OPEN_PREFIXES)
-            raise _bad_uri(f"must lie under {allowed} of the suite's own bucket")
+            raise _bad_uri(
+                f"must lie under {allowed} of the suite's own bucket, unlike {quoted(key)}"
+            )
         if bucket != self._store.bucket and bucket not in self._buckets:
             raise _bad_uri(
-                f"bucket `{bucket}` is not open to imports; ask the operator to list it in "
+                f"bucket {quoted(bucket)} is not open to imports; ask the operator to list it in "
                 "AIMASS_IMPORT_BUCKETS"
             )
         own = bucket == self._store.bucket

@@ -6,6 +6,7 @@ from typing import Self
 
 from aimass.catalog.v1 import dataset_pb2
 from common.errors import InvalidFieldError
+from common.wording import quoted
 from services.catalog.domain.fields import listed
 
 MAX_ROWS = 1000
@@ -52,9 +53,14 @@ def choose_rows(
         InvalidFieldError: Names the field that is wrong.
     """
     if request.offset < 0:
-        raise InvalidFieldError("offset", "must be at least 0, the first row")
+        raise InvalidFieldError(
+            "offset", f"must be at least 0, the first row; it is {request.offset}"
+        )
     if not 0 <= request.row_count <= MAX_ROWS:
-        raise InvalidFieldError("row_count", f"must be 1 to {MAX_ROWS}, or 0 for {_DEFAULT_ROWS}")
+        raise InvalidFieldError(
+            "row_count",
+            f"must be 1 to {MAX_ROWS}, or 0 for {_DEFAULT_ROWS}; it is {request.row_count}",
+        )
     count = request.row_count or _DEFAULT_ROWS
     chosen = dataset_pb2.DatasetVersion(name=version.name)
     chosen.schema.task = version.schema.task
@@ -73,7 +79,9 @@ def _columns(schema: dataset_pb2.Schema, names: list[str]) -> list[dataset_pb2.C
     if not names:
         return list(schema.columns[:_MAX_COLUMNS])
     if len(names) > _MAX_COLUMNS:
-        raise InvalidFieldError("columns", f"must be at most {_MAX_COLUMNS} names")
+        raise InvalidFieldError(
+            "columns", f"must be at most {_MAX_COLUMNS} names, not {len(names)}"
+        )
     known = {column.name: column for column in schema.columns}
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -82,6 +90,7 @@ def _columns(schema: dataset_pb2.Schema, names: list[str]) -> list[dataset_pb2.C
             f"there is no column {listed(unknown)}; the columns are {listed(list(known))}",
             reason="UNKNOWN_COLUMN",
         )
-    if len(set(names)) < len(names):
-        raise InvalidFieldError("columns", "must name each column once")
+    twice = next((name for name in known if names.count(name) > 1), None)
+    if twice is not None:
+        raise InvalidFieldError("columns", f"names {quoted(twice)} twice; name each column once")
     return [known[name] for name in names]

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from common.data.schema import ColumnType, Task
 from common.errors import InvalidFieldError
 from common.names import DatasetName, UploadName
+from common.wording import quoted
 from services.catalog.domain import fields
 from services.catalog.domain.formats import LOOKS, DataFormat
 
@@ -95,11 +96,13 @@ class CsvOptions(_Model):
         for name in ("delimiter", "quote"):
             value = getattr(self, name)
             if value and (not value.isascii() or value.isalnum() or value in ".\r\n\0"):
-                raise ValueError(f"{name} must be one ASCII character, no letter, digit or dot")
+                text = f"{name} must be one ASCII character, no letter, digit or dot"
+                raise ValueError(f"{text}; it is {quoted(value)}")
         if self.delimiter and self.delimiter == (self.quote or '"'):
             raise ValueError("delimiter and quote must differ")
         if self.decimal_separator and self.decimal_separator not in _DECIMALS:
-            raise ValueError("decimal_separator must be `.` or `,`")
+            given = quoted(self.decimal_separator)
+            raise ValueError(f"decimal_separator must be `.` or `,`, not {given}")
         return self
 
 

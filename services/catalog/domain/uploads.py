@@ -20,6 +20,7 @@ from common.errors import (
 from common.maintenance.sweeping import Garbage
 from common.names import UploadName
 from common.records import RecordStore
+from common.wording import quoted
 
 PART_BYTES = 8 * 1024 * 1024
 MAX_CHUNK_BYTES = 1024 * 1024
@@ -234,7 +235,9 @@ class UploadWriter:
                 announced.
         """
         if not 0 < len(chunk) <= MAX_CHUNK_BYTES:
-            raise InvalidFieldError("chunk", f"must be 1 to {MAX_CHUNK_BYTES} bytes")
+            raise InvalidFieldError(
+                "chunk", f"must be 1 to {MAX_CHUNK_BYTES} bytes, not {len(chunk)}"
+            )
         if self._position + len(self._buffer) + len(chunk) > self._upload.total_bytes:
             raise InvalidFieldError(
                 "header.total_bytes",
@@ -345,11 +348,18 @@ def _check_header(header: transfer_pb2.UploadHeader) -> None:
     if not 1 <= header.total_bytes <= _MAX_TOTAL_BYTES:
         raise InvalidFieldError(
             "header.total_bytes",
-            f"must be 1 to {_MAX_TOTAL_BYTES}; an empty file cannot be imported",
+            f"must be 1 to {_MAX_TOTAL_BYTES}, not {header.total_bytes}; an empty file cannot be "
+            "imported",
         )
     if _SHA256.fullmatch(header.sha256) is None:
-        raise InvalidFieldError("header.sha256", "must be 64 lower-case hexadecimal digits")
+        raise InvalidFieldError(
+            "header.sha256",
+            f"must be 64 lower-case hexadecimal digits, not {quoted(header.sha256)}",
+        )
     if header.offset < 0:
-        raise InvalidFieldError("header.offset", "must be at least 0")
+        raise InvalidFieldError("header.offset", f"must be at least 0, not {header.offset}")
     if len(header.filename) > _MAX_FILENAME:
-        raise InvalidFieldError("header.filename", f"must be at most {_MAX_FILENAME} characters")
+        raise InvalidFieldError(
+            "header.filename",
+            f"must have at most {_MAX_FILENAME} characters, not {len(header.filename)}",
+        )

@@ -183,10 +183,7 @@ def read_specification(spec: trainer_pb2.TrainingSpec) -> TrainingSpecification:
     violations += _origin_violations(specification)
     violations += code_violations(specification.code, FIELD)
     if violations:
-        first = violations[0]
-        raise InvalidInputError(
-            f"{first.field}: {first.description}", reason="INVALID_FIELD", violations=violations
-        )
+        raise InvalidInputError.of(violations)
     return specification
 
 

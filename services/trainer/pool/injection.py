@@ -103,11 +103,18 @@ def fault_of(request: trainer_pb2.InjectFaultRequest) -> agents_pb2.Fault:
     TrainingRunName.from_name(request.name, "name")
     kind = request.kind
     if kind not in trainer_pb2.FaultKind.values() or not kind:
-        raise InvalidFieldError("kind", "Is required: what is to be done, for example KILL_WORKER.")
+        raise InvalidFieldError(
+            "kind",
+            f"Is required: what is to be done, for example FAULT_KIND_KILL_WORKER; it is {kind}.",
+        )
     if request.HasField("rank") and (kind not in _OF_WORKERS or request.rank < 0):
-        raise InvalidFieldError("rank", "Must be at least 0, and is for faults of workers only.")
+        raise InvalidFieldError(
+            "rank", f"Must be at least 0, and is for faults of workers only; it is {request.rank}."
+        )
     if request.agent and kind not in _OF_AGENTS:
-        raise InvalidFieldError("agent", "Is for KILL_AGENT and CUT_LINK only.")
+        raise InvalidFieldError(
+            "agent", "Is for FAULT_KIND_KILL_AGENT and FAULT_KIND_CUT_LINK only; leave it out."
+        )
     fault = agents_pb2.Fault(kind=kind, rank=request.rank, agent=request.agent)
     fault.duration.FromSeconds(_DEFAULT_SECONDS)
     if request.HasField("duration"):
@@ -116,6 +123,8 @@ def fault_of(request: trainer_pb2.InjectFaultRequest) -> agents_pb2.Fault:
     is_used = kind in _LASTING or not request.HasField("duration")
     if not is_used or not _SHORTEST_MS <= milliseconds <= _LONGEST_MS:
         raise InvalidFieldError(
-            "duration", "Must be 0.1 s to 10 minutes, and is for SLOW_WORKER and CUT_LINK only."
+            "duration",
+            "Must be 0.1 s to 600 s, and is for FAULT_KIND_SLOW_WORKER and FAULT_KIND_CUT_LINK "
+            f"only; it is {milliseconds / 1000:g} s.",
         )
     return fault

@@ -16,6 +16,7 @@ from common.names import ModelVersionName
 from common.protobuf import enum_short_name
 from common.records import RecordStore
 from common.scoring.kinds import ProblemKind
+from common.wording import quoted
 from services.tuner.domain.resolution.data import TuningData, refused
 from services.tuner.domain.specification import FIELD, TuningSpecification
 from services.tuner.kind import TUNING_RUNS
@@ -135,7 +136,8 @@ def version_name(text: str) -> ModelVersionName:
         return ModelVersionName.from_name(f"{model}/versions/{alias}" if at else text, _PATH)
     except InvalidFieldError:
         raise _refused(
-            "Must have the form `models/{model}/versions/{number}` or `models/{model}@{alias}`.",
+            "Must have the form `models/{model}/versions/{number}` or `models/{model}@{alias}`, "
+            f"not {quoted(text)}.",
             "INVALID_NAME",
         ) from None
 

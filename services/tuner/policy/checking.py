@@ -105,9 +105,13 @@ def checked_triggers(given: policy_pb2.PolicyTriggers) -> policy_pb2.PolicyTrigg
     """
     field = f"{FIELD}.triggers"
     if given.HasField("drift") and not (math.isfinite(given.drift) and given.drift > 0):
-        raise InvalidFieldError(f"{field}.drift", "must be a number above 0; 0.25 is much.")
+        raise InvalidFieldError(
+            f"{field}.drift", f"must be a number above 0, not {given.drift}; 0.25 is much."
+        )
     if given.HasField("feedback_rows") and given.feedback_rows < 1:
-        raise InvalidFieldError(f"{field}.feedback_rows", "must be at least 1.")
+        raise InvalidFieldError(
+            f"{field}.feedback_rows", f"must be at least 1, not {given.feedback_rows}."
+        )
     triggers = policy_pb2.PolicyTriggers()
     triggers.CopyFrom(given)
     if not given.HasField("new_version"):

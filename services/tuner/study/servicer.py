@@ -41,7 +41,9 @@ class StudyServicer(study_pb2_grpc.StudyServiceServicer):
     ) -> study_pb2.Study:
         """Checks the specification and stores the study with its first trials."""
         if not request.study.HasField("spec"):
-            raise InvalidFieldError("study.spec", "Is required.")
+            raise InvalidFieldError(
+                "study.spec", "Is required; give `parameters` and `objectives`."
+            )
         method = f"{_SERVICE}/CreateStudy"
         identity = RequestId.of(caller().subject, method, request.request_id, request)
         study = await asyncio.to_thread(_drafted, request)
@@ -97,7 +99,9 @@ class StudyServicer(study_pb2_grpc.StudyServiceServicer):
         """Gives trials out."""
         name = StudyName.from_name(request.parent, "parent")
         if not 0 <= request.count <= _MOST_ASKED:
-            raise InvalidFieldError("count", f"must be 1 to {_MOST_ASKED}, or 0 for one")
+            raise InvalidFieldError(
+                "count", f"must be 1 to {_MOST_ASKED}, or 0 for one; it is {request.count}"
+            )
         method = f"{_SERVICE}/AskTrials"
         identity = RequestId.of(caller().subject, method, request.request_id, request)
         for _ in range(_MOST_TRIES):
@@ -195,6 +199,8 @@ def _without_trials(study: study_pb2.Study) -> study_pb2.Study:
 
 def _check_report(request: study_pb2.ReportTrialRequest) -> None:
     if request.step < 0:
-        raise InvalidFieldError("step", "must be 0 or more; count from 0")
+        raise InvalidFieldError("step", f"must be 0 or more, not {request.step}; count from 0")
     if math.isinf(request.value):
-        raise InvalidFieldError("value", "must be finite; give NaN where the trial has diverged")
+        raise InvalidFieldError(
+            "value", f"must be finite, not {request.value}; give NaN where the trial has diverged"
+        )

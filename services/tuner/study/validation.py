@@ -12,10 +12,6 @@ from services.tuner.domain.study.samplers import sampler_flaws
 from services.tuner.study.convert import Problem, problem_of
 from services.tuner.study.specification import FIELD, ParameterSpecification, StudySpecification
 
-# Errors must fit into the head of an answer.
-_MOST_SHOWN = 10
-_LONGEST = 300
-
 
 def resolved_spec(spec: study_pb2.StudySpec) -> study_pb2.StudySpec:
     """Returns a specification with its defaults filled in.
@@ -23,7 +19,7 @@ def resolved_spec(spec: study_pb2.StudySpec) -> study_pb2.StudySpec:
     Raises:
         InvalidInputError: Names the path of every field that is wrong, and the cure.
     """
-    specification = _specification(spec)
+    specification = resolve(spec, StudySpecification, FIELD)
     found = from_plain(specification.model_dump(mode="json"), study_pb2.StudySpec)
     for parameter, given in zip(found.parameters, specification.parameters, strict=True):
         _fill_default(parameter, given)
@@ -32,29 +28,9 @@ def resolved_spec(spec: study_pb2.StudySpec) -> study_pb2.StudySpec:
 
 
 def raise_if(violations: Sequence[FieldViolation]) -> None:
-    """Raises `InvalidInputError` where there are violations, with the first ones."""
+    """Raises `InvalidInputError` where there are violations."""
     if violations:
-        shown = [
-            FieldViolation(each.field[:_LONGEST], _cut(each.description))
-            for each in violations[:_MOST_SHOWN]
-        ]
-        raise InvalidInputError(
-            f"{shown[0].field}: {shown[0].description}", reason="INVALID_FIELD", violations=shown
-        )
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
-
-
-def _specification(spec: study_pb2.StudySpec) -> StudySpecification:
-    violations: Sequence[FieldViolation] = ()
-    try:
-        return resolve(spec, StudySpecification, FIELD)
-    except InvalidInputError as error:
-        violations = error.violations
-    raise_if(violations)
-    raise AssertionError("a specification that is refused has violations")
+        raise InvalidInputError.of(violations)
 
 
 def _fill_default(parameter: study_pb2.StudyParameter, given: ParameterSpecification) -> None:

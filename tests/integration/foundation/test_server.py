@@ -21,7 +21,13 @@ from aimass.trainer.v1 import trainer_pb2, trainer_pb2_grpc
 from aimass.type.v1 import event_pb2
 from common.calls import client
 from common.config import ServerSettings
-from common.errors import FailedPreconditionError, InvalidFieldError, NotFoundError
+from common.errors import (
+    FailedPreconditionError,
+    FieldViolation,
+    InvalidFieldError,
+    InvalidInputError,
+    NotFoundError,
+)
 from common.identity import Role, caller
 from common.serving.interceptors import TokenTable
 from common.serving.server import Service, start_server
@@ -43,6 +49,10 @@ class Servicer(trainer_pb2_grpc.TrainingServiceServicer):
             raise NotFoundError("missing does not exist.")
         if request.name == "broken":
             raise ZeroDivisionError("secret detail")
+        if request.name == "wrong":
+            raise InvalidInputError.of(
+                [FieldViolation(f"spec.{place}" * 9, "\U0010ffff" * 500) for place in range(99)]
+            )
         run = trainer_pb2.TrainingRun(name=caller().subject)
         run.status.traceparent = tracecontext.current_traceparent()
         return run
@@ -126,6 +136,18 @@ async def test_unknown_error_does_not_leak(address: str) -> None:
         await get(address, "broken")
     assert caught.value.code() is grpc.StatusCode.INTERNAL
     assert "secret" not in str(caught.value.details()) + str(caught.value.trailing_metadata())
+
+
+async def test_many_wrong_fields_arrive(address: str) -> None:
+    """GRPC takes 8 KiB of error: what has more than that would arrive as another error."""
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await get(address, "wrong")
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    bad = details(caught.value, error_details_pb2.BadRequest)
+    assert isinstance(bad, error_details_pb2.BadRequest)
+    assert bad.field_violations[0].field.startswith("spec.0")
+    left = 99 - (len(bad.field_violations) - 1)
+    assert bad.field_violations[-1].description.startswith(f"{left} more fields are wrong")
 
 
 async def test_error_while_a_stream_is_iterated(address: str) -> None:

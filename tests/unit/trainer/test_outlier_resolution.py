@@ -86,7 +86,7 @@ FEW = replace(DATA, counts=SplitCounts(train=49))
         ({}, {}, FAILED, DATA, "scan", "take one that SUCCEEDED"),
         ({}, {}, OTHER, DATA, "scan", "take a scan of that version"),
         ({"use": "drop", "prove": {}}, {}, SCAN, DATA, "use", "leave one of the two out"),
-        ({"prove": {"folds": 2}}, {}, SCAN, DATA, "prove.folds", "greater than or equal to 3"),
+        ({"prove": {"folds": 2}}, {}, SCAN, DATA, "prove.folds", "must be at least 3"),
         ({"prove": {}}, {}, SCAN, FEW, "prove.folds", "at least 50 training rows"),
         (
             {"prove": {"epochs": 11}},

@@ -274,7 +274,7 @@ def costs(**rows: dict[str, float]) -> dict[str, Any]:
         (costs(a={"b": 1}, b={}, d={}), "costs.rows[2].truth", "no class `d`"),
         (costs(a={"d": 1}, b={}, c={}), "costs.rows[0].costs", "no class `d`"),
         (costs(a={}, b={}, c={"a": 1, "b": 1, "c": 1}), "costs", "cost the same"),
-        (costs(a={"b": float("nan")}, b={}, c={}), "costs.rows[0].costs.b", "finite"),
+        (costs(a={"b": float("nan")}, b={}, c={}), 'costs.rows[0].costs["b"]', "finite"),
         ({"rows": [*costs(a={})["rows"] * 2]}, "costs.rows[1].truth", "two rows"),
         ({}, "costs.rows", "no row for `a`, `b`, `c`"),
     ],

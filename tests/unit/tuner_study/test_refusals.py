@@ -42,7 +42,7 @@ def integer(**more: Any) -> dict[str, Any]:
         ({"parameters": [DEPTH, DEPTH]}, "parameters[1]", "rename one of them"),
         (integer(high=0), "parameters[0].integer", "low that is at most high"),
         (integer(log=True, low=0), "parameters[0].integer", "low must be above 0"),
-        (integer(step=0), "parameters[0].integer.step", "greater than or equal to 1"),
+        (integer(step=0), "parameters[0].integer.step", "must be at least 1"),
         (integer(defaultValue=51), "parameters[0]", "a whole number from 1 to 50"),
         (integer(high=2**60), "parameters[0].integer", "2^53"),
         (
@@ -86,10 +86,10 @@ def integer(**more: Any) -> dict[str, Any]:
             "sampler",
             "take forest or tpe",
         ),
-        ({"sampler": 99}, "sampler", "must be 'forest', 'tpe', 'cma_es' or 'random'"),
-        ({"leaseDuration": "0.5s"}, "lease_duration", "greater than or equal to 1"),
-        ({"maxTrials": 0}, "max_trials", "greater than or equal to 1"),
-        ({"seed": -1}, "seed", "greater than or equal to 0"),
+        ({"sampler": 99}, "sampler", "or STUDY_SAMPLER_RANDOM, not 99"),
+        ({"leaseDuration": "0.5s"}, "lease_duration", "must be at least 1"),
+        ({"maxTrials": 0}, "max_trials", "must be at least 1"),
+        ({"seed": -1}, "seed", "must be at least 0"),
     ],
 )
 def test_a_specification_that_is_wrong(more: dict[str, Any], field: str, words: str) -> None:

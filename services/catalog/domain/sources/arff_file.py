@@ -139,7 +139,7 @@ class ArffSource:
                 return attributes, number
             elif keyword != "@relation":
                 raise _bad_line(number, "is no declaration; before @data come @attribute lines")
-        raise bad_file("the file has no @data line", "EMPTY_FILE")
+        raise bad_file("the file has no @data line; write one before the rows", "EMPTY_FILE")
 
     def _rows(self) -> Iterator[list[Value]]:
         for number, line in self._lines():
@@ -160,7 +160,7 @@ class ArffSource:
 
     def _sparse(self, line: str, number: int) -> list[Value]:
         if not line.endswith("}"):
-            raise _bad_line(number, "has a brace that does not end")
+            raise _bad_line(number, "has a brace that does not end; close it by }")
         row = [each.zero for each in self._attributes]
         body = line[1:-1].strip()
         place, more = 0, bool(body)
@@ -189,7 +189,7 @@ def _declared(line: str, number: int) -> _Attribute:
     if word.lower() == "date":
         pattern = _unquoted(rest.strip())[0] or _DEFAULT_DATE
         return _Attribute(name, RawKind.TIMESTAMP, date_format=_strptime(pattern, number))
-    raise _bad_line(number, f"has the type `{kind[:40]}`, which cannot be imported")
+    raise _bad_line(number, f"has the type `{kind[:40]}`; use numeric, string, date or {{a, b}}")
 
 
 def _strptime(pattern: str, number: int) -> str:
@@ -201,7 +201,10 @@ def _strptime(pattern: str, number: int) -> str:
             parts.append(token.group(1).replace("%", "%%"))
         elif text[0].isalpha():
             if text not in _DATE_PARTS:
-                raise _bad_line(number, f"has the date pattern `{pattern[:40]}`, not known here")
+                known = ", ".join(_DATE_PARTS)
+                raise _bad_line(
+                    number, f"has the date pattern `{pattern[:40]}`; use letters of {known}"
+                )
             parts.append(_DATE_PARTS[text])
         else:
             parts.append(text.replace("%", "%%"))

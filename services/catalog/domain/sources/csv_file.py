@@ -251,7 +251,8 @@ class CsvSource:
                     f"line {line} ends unlike the lines before it; use one kind of line ending",
                     "RAGGED_FILE",
                 )
-            return bad_file(f"the CSV file cannot be read: {text.splitlines()[0]}")
+            told = text.splitlines()[0][:300]
+            return bad_file(f"the CSV file cannot be read ({told}); save it as CSV again")
         line = _line_of_record(self._path, self._dialect, int(found.group(1)))
         widths = _WIDTH.search(text)
         if widths:

@@ -184,7 +184,9 @@ def _first_rows(path: Path, delimiter: str, quote: str) -> list[Row]:
                 return rows  # a fault further down is told with its line when the rows are read
             return [rows[0], *(row for row in rows[1:] if row)]
     except csv.Error as error:
-        raise bad_file(f"line 1 is not valid CSV: {error}", "UNREADABLE_FILE") from None
+        raise bad_file(
+            f"line 1 is not valid CSV ({error}); save the file as CSV again", "UNREADABLE_FILE"
+        ) from None
 
 
 def _bounded(lines: Iterator[str], limit: int = MAX_LINE_BYTES) -> Iterator[str]:

@@ -78,7 +78,8 @@ class JsonLinesSource:
                     raise
                 self._check_objects()
                 first = str(error).splitlines()[0][:300]
-                raise bad_file(f"the file cannot be read: {first}", "UNREADABLE_FILE") from error
+                text = f"the file cannot be read ({first}); write one JSON object a line"
+                raise bad_file(text, "UNREADABLE_FILE") from error
 
     def _check_objects(self) -> None:
         """Looks for a line that is no JSON object, and for one that is.

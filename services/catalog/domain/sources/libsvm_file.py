@@ -100,5 +100,6 @@ def _row(words: Sequence[bytes], number: int) -> Row:
         ) from None
     indices = [index for index, _ in features]
     if sorted(set(indices)) != indices or (indices and indices[0] < 0):
-        raise bad_file(f"line {number} has indices that do not ascend", "UNREADABLE_FILE")
+        text = f"line {number} has indices that do not ascend; sort them, each once"
+        raise bad_file(text, "UNREADABLE_FILE")
     return target, features

@@ -79,7 +79,7 @@ class NpzSource:
         self._parts: dict[str, _Part] = {}
         self._rows = -1
         if not archive.files:
-            raise bad_file("the archive holds no arrays", "EMPTY_FILE")
+            raise bad_file("the archive holds no arrays; write it with np.savez", "EMPTY_FILE")
         for number, info in enumerate(archive.files):
             name = _array_name(info)
             array = _unpack(archive, info, name, scratch / f"array-{number}.npy")

@@ -50,7 +50,9 @@ def open_zip(path: Path, limits: ArchiveLimits) -> Iterator[Archive]:
         try:
             file = zipfile.ZipFile(raw)
         except (zipfile.BadZipFile, ValueError, NotImplementedError, struct.error) as error:
-            raise bad_file(f"the file is not a zip archive: {error}", "BAD_ARCHIVE") from error
+            raise bad_file(
+                f"the file is not a zip archive ({error}); make it again", "BAD_ARCHIVE"
+            ) from error
         with file:
             entries = file.infolist()
             files = _check_entries(entries, path.stat().st_size, limits)

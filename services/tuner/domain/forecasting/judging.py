@@ -11,6 +11,7 @@ from common.scoring.forms import VALUES, MeanMetric
 from common.scoring.metric import Needs
 from common.scoring.rows import RowValues
 from common.scoring.values import MAE, MAPE, RMSE
+from common.wording import quoted
 from services.tuner.domain.forecasting.names import FORECAST_METRICS
 from services.tuner.domain.forecasting.panel import SERIES, STEP, ForecastProblem, Panel
 from services.tuner.domain.problem import Outputs, Truth
@@ -53,7 +54,7 @@ def judging_of(panel: Panel, name: str) -> Judging:
     if name not in fixed:
         known = ", ".join(FORECAST_METRICS)
         raise InvalidFieldError(
-            "metric", f"there is no metric {name!r} of forecasts; take one of {known}."
+            "metric", f"there is no metric {quoted(name)} of forecasts; take one of {known}."
         )
     return Judging(fixed[name], None)
 

@@ -113,9 +113,11 @@ def _check_names(
     for field, names in fields:
         for name in names:
             if name not in frame.columns:
-                raise _bad(field, f"there is no column `{name}`")
+                raise _bad(field, f"there is no column `{name}`; choose another")
             if name in seen:
-                raise _bad(field, f"the column `{name}` is already taken as {seen[name]}")
+                raise _bad(
+                    field, f"the column `{name}` is already taken as {seen[name]}; choose another"
+                )
             seen[name] = f"`{field}`"
     if not len(frame):
         raise _bad(TARGET, "there are no rows")
@@ -151,7 +153,9 @@ def _check_times(column: "pd.Series[object]", name: str) -> bool:
     """Returns whether times are whole numbers."""
     is_moment = column.dtype.kind == "M" or isinstance(column.dtype, pd.DatetimeTZDtype)
     if not is_moment and column.dtype.kind not in "iuf":
-        raise _bad(TIME, f"the column `{name}` holds neither times nor whole numbers")
+        raise _bad(
+            TIME, f"the column `{name}` holds neither times nor whole numbers; choose another"
+        )
     missing = column.isna().to_numpy()
     if missing.any():
         raise _bad(TIME, f"the column `{name}` has no value in row {int(missing.argmax()) + 1}")
@@ -159,7 +163,7 @@ def _check_times(column: "pd.Series[object]", name: str) -> bool:
         return False
     values = column.to_numpy(np.float64)
     if not (values == np.rint(values)).all():
-        raise _bad(TIME, f"the column `{name}` holds other numbers than whole ones")
+        raise _bad(TIME, f"the column `{name}` holds other numbers than whole ones; choose another")
     return True
 
 

@@ -44,7 +44,9 @@ def check_roles(
         field = f"left_out[{place}]"
         data.column(name, field)
         if name in taken:
-            raise refused(field, f"`{name}` is {taken[name]}, which is no feature anyway.")
+            raise refused(
+                field, f"`{name}` is {taken[name]}, which is no feature anyway; name others."
+            )
 
 
 def _check_weights(data: TuningData, name: str, taken: dict[str, str]) -> None:
@@ -53,7 +55,9 @@ def _check_weights(data: TuningData, name: str, taken: dict[str, str]) -> None:
     if name in taken:
         raise refused(field, f"`{name}` is {taken[name]}; choose another column.")
     if column.type is not ColumnType.NUMERIC or column.numeric is None:
-        raise refused(field, f"`{name}` is {column.type}, and weights are numbers.")
+        raise refused(
+            field, f"`{name}` is {column.type}, and weights are numbers; choose another column."
+        )
     if column.missing_count:
         raise refused(
             field, f"`{name}` has no value in {column.missing_count:,} rows; fill them in."
@@ -62,7 +66,8 @@ def _check_weights(data: TuningData, name: str, taken: dict[str, str]) -> None:
     if least < 0 or most == 0:
         raise refused(
             field,
-            f"Weights are at least 0 and not all 0, but `{name}` runs from {least:g} to {most:g}.",
+            f"Weights are at least 0 and not all 0, but `{name}` runs from {least:g} to {most:g}; "
+            "choose another column.",
         )
 
 
@@ -72,7 +77,10 @@ def _check_groups(data: TuningData, name: str, taken: dict[str, str]) -> None:
     if name in taken:
         raise refused(field, f"`{name}` is {taken[name]}; choose another column.")
     if column.type in _VECTORS:
-        raise refused(field, f"`{name}` is a column of type {column.type}, which groups nothing.")
+        raise refused(
+            field,
+            f"`{name}` is a column of type {column.type}, which groups nothing; choose another.",
+        )
     if value_count(column) < 2:
         raise refused(
             field, f"`{name}` has one value, and folds need two groups; leave it out or regroup."
@@ -116,7 +124,7 @@ def features_of(
     columns = [column for column in data.schema.columns if column.name not in taken]
     field = "left_out" if specification.left_out else "dataset_version"
     if not columns:
-        raise refused(field, "No column is left to learn from.", "NO_FEATURES")
+        raise refused(field, "No column is left to learn from; leave fewer out.", "NO_FEATURES")
     _check_pictures(columns)
     _check_telling(columns, data.counts.total, field)
     return columns

@@ -127,7 +127,10 @@ def _time_column(asked: ForecastSpecification, data: TuningData) -> str:
         )
     told = column.numeric
     if told is not None and not all(each.is_integer() for each in (told.min, told.max)):
-        raise refused(field, f"`{name}` holds fractions, and steps are counted in whole numbers.")
+        raise refused(
+            field,
+            f"`{name}` holds fractions, and steps are whole numbers; choose another column.",
+        )
     return name
 
 
@@ -159,7 +162,9 @@ def _series_columns(
             what = taken.get(name, "named twice")
             raise refused(field, f"`{name}` is {what}; name another column.")
         if column.type not in _SERIES_TYPES:
-            raise refused(field, f"`{name}` is {column.type}, which names no series.")
+            raise refused(
+                field, f"`{name}` is {column.type}, which names no series; choose another column."
+            )
         if column.missing_count:
             raise refused(
                 field, f"`{name}` has no value in {column.missing_count:,} rows; fill them in."

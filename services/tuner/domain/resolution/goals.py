@@ -78,7 +78,10 @@ def check_costs(costs: Costs | None, kind: ProblemKind, target: Column) -> None:
     if costs is None:
         return
     if not kind.has_classes:
-        raise refused("costs", f"Decisions have costs in problems of classes, not {_words(kind)}.")
+        raise refused(
+            "costs",
+            f"Decisions have costs in problems of classes, not {_words(kind)}; leave them out.",
+        )
     truths = tuple(each.truth for each in costs.rows)
     classes = target.labels or truths
     _check_truths(truths, classes)

@@ -1,0 +1,32 @@
+"""A caller's own values in messages to them."""
+
+_MOST_CHARACTERS = 60
+_MOST_EXACT = 2**53
+
+
+def quoted(value: object) -> str:
+    """Returns a value for a message: on one line, shortened, between backquotes."""
+    return f"`{shortened(value)}`"
+
+
+def shortened(value: object) -> str:
+    """Returns the beginning of a value's text, on one line."""
+    text = str(value)
+    shown = text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
+    return "".join(map(_visible, shown))
+
+
+def number(value: float) -> str:
+    """Returns a number without needless digits: `3` for 3.0."""
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) < _MOST_EXACT
+    return str(int(value) if is_whole else value)
+
+
+def one_of(words: list[str]) -> str:
+    """Returns `a, b or c`."""
+    return " or ".join(filter(None, (", ".join(words[:-1]), words[-1])))
+
+
+def _visible(character: str) -> str:
+    """Escapes what would break the line or steer the terminal."""
+    return character if character.isprintable() else ascii(character)[1:-1]
