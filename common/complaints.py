@@ -91,12 +91,12 @@ def _sentence(item: ErrorDetails, leaf: FieldDescriptor | None) -> str:
 
 def _choice(expected: str, value: object, leaf: FieldDescriptor | None) -> str:
     """Names the values of an enum as the contract does."""
-    words = re.findall(r"'([^']*)'", expected)
     enum = leaf.enum_type if leaf is not None else None
     if enum is None:
-        return f"must be {one_of(words)}, not {quoted(value)}."
+        plain = expected.replace("'", "")
+        return f"must be {plain}, not {quoted(value)}."
     prefix = enum_prefix(enum)
-    names = [f"{prefix}{word.upper()}" for word in words]
+    names = [f"{prefix}{word.upper()}" for word in re.findall(r"'([^']*)'", expected)]
     given = f"{prefix}{str(value).upper()}"
     return f"must be {one_of(names)}, not {given if given in enum.values_by_name else value}."
 

@@ -1,12 +1,13 @@
 """Makes the page of a report."""
 
 import base64
+import re
 from collections.abc import Sequence
 from itertools import groupby
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 from plotly.graph_objects import Figure
 from plotly.io.json import to_json_plotly
 
@@ -21,6 +22,7 @@ _HERE = Path(__file__).parent
 _STYLES = ("page.css", "parts.css", "narrow.css")
 _PLOT_HEIGHT = 400
 _TALL = 900
+_NAME = re.compile(r"`([^`\n]+)`")
 
 
 def render(report: Report) -> str:
@@ -70,6 +72,7 @@ def _environment() -> Environment:
     environment.tests["bars"] = lambda cell: isinstance(cell, Bars)
     environment.tests["tall"] = lambda height: height > _TALL
     environment.filters["kind"] = _kind
+    environment.filters["prose"] = _prose
     environment.filters["blocks"] = _blocks
     environment.filters["height"] = lambda figure: figure.layout.height or _PLOT_HEIGHT
     environment.filters["figure_json"] = _figure_json
@@ -77,6 +80,11 @@ def _environment() -> Environment:
     environment.filters["fact"] = lambda fact: fact if isinstance(fact, str) else number(fact)
     environment.filters["digits"] = _digits
     return environment
+
+
+def _prose(text: str) -> Markup:
+    """Returns text in which names between backquotes stand out."""
+    return Markup(_NAME.sub(r"<code>\1</code>", str(escape(text))))
 
 
 def _kind(part: Part) -> str:

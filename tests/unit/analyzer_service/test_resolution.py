@@ -223,7 +223,7 @@ def _text_for_the_target_of_a_regression(question: Question) -> None:
         (_row_too_far, "analysis.spec.what_if_row", "0 to 119"),
         (_metric_of_regression, "analysis.spec.metric", "use ACCURACY"),
         (_part_twice, "analysis.spec.parts", "WEIGHTS twice"),
-        (_unknown_part, "analysis.spec.parts[0].part", "structure"),
+        (_unknown_part, "analysis.spec.parts[0].part", "STRUCTURE, "),
         (_short_budget, "analysis.spec.budget", "must be at least 5"),
         (_too_few_columns, "analysis.spec.dataset_version", "takes 5"),
         (_health_in_a_comparison, "options.parts[0].part", "one model alone"),

@@ -30,6 +30,11 @@ def first(error: InvalidInputError) -> FieldViolation:
     [
         ({"epochs": 0}, "epochs", "must be at least 1, not 0."),
         ({"epochs": 2_000_000_000}, "epochs", "must be at most 100000, not 2000000000."),
+        (
+            {"network": {"resnet": {"depth": 50}}},
+            "network.resnet.depth",
+            "must be 18 or 34, not `50`.",
+        ),
         ({"optimizer": {"kind": 99}}, "optimizer.kind", "OPTIMIZER_KIND_SGD, not 99."),
         (
             {"optimizer": {"learning_rate": "NaN"}},
