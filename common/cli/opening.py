@@ -13,11 +13,10 @@ from aimass.catalog.v1 import transfer_pb2
 from aimass.outlier.v1 import outlier_pb2
 from aimass.pruner.v1 import pruner_pb2
 from aimass.tuner.v1 import tuner_pb2
-from common.cli.analyses import full_name
 from common.cli.context import CliContext, context_of
 from common.cli.errors import CliError
 from common.cli.run_files import file_of
-from common.cli.run_kinds import Run, calls_for
+from common.cli.run_kinds import Run, calls_for, full_name
 
 _SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
 
@@ -33,7 +32,7 @@ def open_(
         str,
         typer.Argument(
             help="`analyses/<id>`, `outlierScans/<id>`, `pruningRuns/<id>`, `tuningRuns/<id>`, an "
-            "analysis's id, or the path of a page that was downloaded."
+            "id alone, or the path of a page that was downloaded."
         ),
     ],
     url_only: Annotated[bool, typer.Option("--url-only", help="Only print the address.")] = False,
@@ -43,7 +42,8 @@ def open_(
     The address of what is not a file works for an hour, for whoever has it.
     """
     cli = context_of(context)
-    address = _address_of_file(Path(name)) or _address_of_run(cli, full_name(name))
+    full = full_name(name, default="analyses")
+    address = _address_of_file(Path(name)) or _address_of_run(cli, full)
     cli.console.print(address, soft_wrap=True, markup=False)
     if not url_only:
         webbrowser.open(address)

@@ -96,8 +96,18 @@ _KINDS: Mapping[str, tuple[str, ModuleType, str]] = {
     "pruningRuns": ("PruningRun", pruner_pb2, "pruning"),
 }
 _DEFAULT = "trainingRuns"
+# Ids that services give: what they begin with, and ten characters.
+_GIVEN_ID = re.compile(r"(.+)-[a-z2-7]{10}")
+_BY_PREFIX = {
+    "import": "datasetImports",
+    "model-import": "modelImports",
+    "scan": "outlierScans",
+    "analysis": "analyses",
+    "tune": "tuningRuns",
+    "prune": "pruningRuns",
+}
 # What a command says of the names that it takes.
-NAMES = ", ".join(f"`{each}/<id>`" for each in _KINDS) + ", or a training run's id."
+NAMES = ", ".join(f"`{each}/<id>`" for each in _KINDS) + ", or an id alone."
 
 
 def all_calls(clients: Clients) -> list[RunCalls]:
@@ -127,9 +137,17 @@ def _calls(clients: Clients, collection: str) -> RunCalls:
     return RunCalls(kind, messages, getattr(clients, stub))
 
 
-def full_name(text: str) -> str:
-    """Returns a run's resource name; an id alone is taken as that of a training run."""
-    return text if "/" in text else f"{_DEFAULT}/{text}"
+def full_name(text: str, default: str = _DEFAULT) -> str:
+    """Returns a run's resource name.
+
+    Args:
+        text: The name, or an id, which is of the kind whose ids begin like it.
+        default: Collection of ids that begin otherwise.
+    """
+    if "/" in text:
+        return text
+    given = _GIVEN_ID.fullmatch(text)
+    return f"{_BY_PREFIX.get(given[1], default) if given else default}/{text}"
 
 
 def result_of(run: Run) -> str:

@@ -23,4 +23,4 @@ def number(value: float) -> str:
         return f"{value:,}"
     if _LARGE <= abs(value) < _HUGE:
         return f"{value:,.0f}"
-    return f"{value:.4g}"
+    return f"{value:.4g}" if float(f"{value:.4g}") else "0"

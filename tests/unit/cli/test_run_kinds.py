@@ -77,6 +77,8 @@ def test_names(clients: Clients) -> None:
     """An id alone is a training run; what is no run is refused with what would be one."""
     assert full_name("a") == "trainingRuns/a"
     assert full_name("modelImports/a") == "modelImports/a"
+    assert full_name("tune-k7rnfucs27") == "tuningRuns/tune-k7rnfucs27"
+    assert full_name("a", default="analyses") == "analyses/a"
     with pytest.raises(CliError, match="modelImports/<id>"):
         calls_for(clients, "models/a")
 
