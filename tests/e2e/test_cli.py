@@ -314,7 +314,7 @@ def test_a_sweep_says_what_would_go(
     assert "would go." in shown
     assert suite.transfers.GetUpload(transfer_pb2.GetUploadRequest(name=name)).filename
     assert run(["sweep", "--dry-run", "--older-than-hours", "0"]) == 1
-    assert "must be at least 1 minute" in capsys.readouterr().err
+    assert "must be at least 60 s" in capsys.readouterr().err
 
 
 def test_no_secret_stands_in_a_command_line(suite: RunningSuite) -> None:

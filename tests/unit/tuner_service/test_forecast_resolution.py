@@ -127,9 +127,9 @@ def test_without_a_horizon_series_can_still_be_told_from_their_rows() -> None:
         ({"known_columns": ["day"]}, "forecast.known_columns[0]", "the time"),
         ({"known_columns": ["shop"]}, "forecast.known_columns[0]", "a series"),
         ({"known_columns": ["cost"]}, "forecast.known_columns[0]", "no column"),
-        ({"horizon": -1}, "forecast.horizon", "greater"),
-        ({"horizon": 10_001}, "forecast.horizon", "less"),
-        ({"season_lengths": [7, 1]}, "forecast.season_lengths[1]", "greater"),
+        ({"horizon": -1}, "forecast.horizon", "at least 1"),
+        ({"horizon": 10_001}, "forecast.horizon", "at most 10000"),
+        ({"season_lengths": [7, 1]}, "forecast.season_lengths[1]", "at least 2"),
         ({"season_lengths": [2, 3, 4, 5]}, "forecast.season_lengths", "at most 3"),
     ],
 )
