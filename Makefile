@@ -9,7 +9,7 @@ PYTEST = $(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscop
 CODE := common services tests deploy examples protos/generate.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-slow check format format-check lint types layers rooms rooms-check protos proto-drift bench portfolio chaos fuzz manifests lock clean
+.PHONY: help setup demo test test-slow check format format-check lint types layers rooms rooms-check protos proto-drift trace-picture bench portfolio chaos fuzz manifests lock clean
 
 help: ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -70,6 +70,9 @@ proto-drift: protos ## Check that stubs are up to date, and lint the contracts
 
 bench: .venv/aimass-ready ## Run a benchmark: make bench NAME=trainer [DATA=folder]
 	@AIMASS_BENCH_DATA=$(DATA) $(BIN)/python -m tests.benchmarks.$(NAME)
+
+trace-picture: .venv/aimass-ready ## Draw a trace through all services anew, from what a suite exports
+	@$(BIN)/python -m deploy.tracing deploy/tracing/trace.svg
 
 portfolio: .venv/aimass-ready ## Make the tuner's portfolio anew: make portfolio DATA=folder [ARGS=--help]
 	@nice -n 19 $(BIN)/python -m deploy.portfolio $(or $(DATA),../shared/data/tuner) $(ARGS)

@@ -3,14 +3,9 @@
 import hashlib
 import sys
 import threading
-import time
 import traceback
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeVar
-
-import grpc
 
 from aimass.analyzer.v1 import analyzer_pb2
 from aimass.catalog.v1 import dataset_pb2, model_pb2, transfer_pb2
@@ -20,12 +15,11 @@ from aimass.trainer.v1 import trainer_pb2
 from aimass.tuner.v1 import tuner_pb2
 from aimass.type.v1 import artifact_pb2, network_pb2, run_pb2
 from common.calls import client
+from common.testing.story import insisted
 from common.testing.suite import RunningSuite
 
-T = TypeVar("T")
 _ROWS = 400
 _PATIENCE_SECONDS = 180.0
-_PAUSE_SECONDS = 0.2
 
 
 @dataclass
@@ -117,14 +111,14 @@ class Load:
             dataset_import=dataset_pb2.DatasetImport(spec=spec), request_id=str(uuid.uuid4())
         )
         stub = self._suite.datasets
-        name = self._insist(lambda: stub.CreateDatasetImport(request)).name
+        name = insisted(lambda: stub.CreateDatasetImport(request)).name
         self.ledger.imports.append(name)
         watch = dataset_pb2.WatchDatasetImportRequest(name=name)
-        self._insist(lambda: list(client.watch(stub.WatchDatasetImport, watch, _PATIENCE_SECONDS)))
+        insisted(lambda: list(client.watch(stub.WatchDatasetImport, watch, _PATIENCE_SECONDS)))
         get = dataset_pb2.GetDatasetImportRequest(name=name)
-        done = self._insist(lambda: stub.GetDatasetImport(get))
+        done = insisted(lambda: stub.GetDatasetImport(get))
         _require_success(name, done.status)
-        version = self._insist(
+        version = insisted(
             lambda: stub.GetDatasetVersion(
                 dataset_pb2.GetDatasetVersionRequest(name=done.dataset_version)
             )
@@ -145,11 +139,11 @@ class Load:
             outlier_scan=outlier_pb2.OutlierScan(spec=spec), request_id=str(uuid.uuid4())
         )
         stub = self._suite.outliers
-        name = self._insist(lambda: stub.CreateOutlierScan(request)).name
+        name = insisted(lambda: stub.CreateOutlierScan(request)).name
         self.ledger.scans.append(name)
         watch = outlier_pb2.WatchOutlierScanRequest(name=name)
-        self._insist(lambda: list(client.watch(stub.WatchOutlierScan, watch, _PATIENCE_SECONDS)))
-        scan = self._insist(lambda: self._suite.get_scan(name))
+        insisted(lambda: list(client.watch(stub.WatchOutlierScan, watch, _PATIENCE_SECONDS)))
+        scan = insisted(lambda: self._suite.get_scan(name))
         _require_success(name, scan.status)
         self.ledger.models.append(scan.model_version)
         self.ledger.findings[name] = [scan.scores, scan.page]
@@ -167,11 +161,11 @@ class Load:
             training_run=trainer_pb2.TrainingRun(spec=spec), request_id=str(uuid.uuid4())
         )
         stub = self._suite.training
-        name = self._insist(lambda: stub.CreateTrainingRun(request)).name
+        name = insisted(lambda: stub.CreateTrainingRun(request)).name
         self.ledger.runs.append(name)
         watch = trainer_pb2.WatchTrainingRunRequest(name=name)
-        self._insist(lambda: list(client.watch(stub.WatchTrainingRun, watch, _PATIENCE_SECONDS)))
-        run = self._insist(lambda: self._suite.get_run(name))
+        insisted(lambda: list(client.watch(stub.WatchTrainingRun, watch, _PATIENCE_SECONDS)))
+        run = insisted(lambda: self._suite.get_run(name))
         _require_success(name, run.status)
         self.ledger.models.append(run.model_version)
         return str(run.model_version)
@@ -186,11 +180,11 @@ class Load:
             analysis=analyzer_pb2.Analysis(spec=spec), request_id=str(uuid.uuid4())
         )
         stub = self._suite.analyses
-        name = self._insist(lambda: stub.CreateAnalysis(request)).name
+        name = insisted(lambda: stub.CreateAnalysis(request)).name
         self.ledger.analyses.append(name)
         watch = analyzer_pb2.WatchAnalysisRequest(name=name)
-        self._insist(lambda: list(client.watch(stub.WatchAnalysis, watch, _PATIENCE_SECONDS)))
-        analysis = self._insist(lambda: self._suite.get_analysis(name))
+        insisted(lambda: list(client.watch(stub.WatchAnalysis, watch, _PATIENCE_SECONDS)))
+        analysis = insisted(lambda: self._suite.get_analysis(name))
         _require_success(name, analysis.status)
         self.ledger.findings[name] = [analysis.report, analysis.results]
 
@@ -202,11 +196,11 @@ class Load:
             tuning_run=tuner_pb2.TuningRun(spec=spec), request_id=str(uuid.uuid4())
         )
         stub = self._suite.tuning
-        name = self._insist(lambda: stub.CreateTuningRun(request)).name
+        name = insisted(lambda: stub.CreateTuningRun(request)).name
         self.ledger.tunings.append(name)
         watch = tuner_pb2.WatchTuningRunRequest(name=name)
-        self._insist(lambda: list(client.watch(stub.WatchTuningRun, watch, _PATIENCE_SECONDS)))
-        tuned = self._insist(lambda: self._suite.get_tuning(name))
+        insisted(lambda: list(client.watch(stub.WatchTuningRun, watch, _PATIENCE_SECONDS)))
+        tuned = insisted(lambda: self._suite.get_tuning(name))
         _require_success(name, tuned.status)
         self.ledger.models.append(tuned.model_version)
         self.ledger.findings[name] = [tuned.report, tuned.leaderboard]
@@ -219,11 +213,11 @@ class Load:
             pruning_run=pruner_pb2.PruningRun(spec=spec), request_id=str(uuid.uuid4())
         )
         stub = self._suite.pruning
-        name = self._insist(lambda: stub.CreatePruningRun(request)).name
+        name = insisted(lambda: stub.CreatePruningRun(request)).name
         self.ledger.prunings.append(name)
         watch = pruner_pb2.WatchPruningRunRequest(name=name)
-        self._insist(lambda: list(client.watch(stub.WatchPruningRun, watch, _PATIENCE_SECONDS)))
-        pruned = self._insist(lambda: self._suite.get_pruning(name))
+        insisted(lambda: list(client.watch(stub.WatchPruningRun, watch, _PATIENCE_SECONDS)))
+        pruned = insisted(lambda: self._suite.get_pruning(name))
         _require_success(name, pruned.status)
         if pruned.model_version:
             self.ledger.models.append(pruned.model_version)
@@ -242,18 +236,7 @@ class Load:
             transfer_pb2.WriteUploadRequest(header=header),
             transfer_pb2.WriteUploadRequest(chunk=data),
         ]
-        return str(self._insist(lambda: self._suite.transfers.WriteUpload(iter(messages))).name)
-
-    def _insist(self, call: Callable[[], T]) -> T:
-        """Repeats a call while the suite is away; every call here may be repeated."""
-        deadline = time.monotonic() + _PATIENCE_SECONDS
-        while True:
-            try:
-                return call()
-            except grpc.RpcError as error:
-                if not _is_outage(error) or time.monotonic() > deadline:
-                    raise
-                time.sleep(_PAUSE_SECONDS)
+        return str(insisted(lambda: self._suite.transfers.WriteUpload(iter(messages))).name)
 
 
 def check(suite: RunningSuite, ledger: Ledger) -> list[str]:
@@ -302,8 +285,3 @@ def _is_whole(suite: RunningSuite, artifact: artifact_pb2.ArtifactRef) -> bool:
 def _require_success(name: str, status: run_pb2.RunStatus) -> None:
     if status.state != run_pb2.RUN_STATE_SUCCEEDED:
         raise AssertionError(f"{name} did not succeed: {status}")
-
-
-def _is_outage(error: grpc.RpcError) -> bool:
-    outages = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED)
-    return isinstance(error, grpc.Call) and error.code() in outages
