@@ -26,7 +26,8 @@ import (
 	tunerv1 "aimass.example/story/stubs/aimass/tuner/v1"
 )
 
-const deadline = 30 * time.Second
+// A service takes at most a minute to check a request before it answers.
+const deadline = 90 * time.Second
 
 // A service that restarts is back in about a second; what is sent twice has a request id. An upload
 // is not begun anew: it goes on from where it broke off.
