@@ -98,9 +98,9 @@ def _told(cli: CliContext, reports: Path) -> Path:
 
 
 def _downloaded(cli: CliContext, chapter: Chapter, reports: Path) -> dict[str, str]:
-    """Keeps the page of a run. Returns its file's name, by label of the step."""
+    """Keeps the page of a run, where it made one. Returns its file's name, by label of the step."""
     field = page_of(chapter.run)
-    if not field:
+    if not field or not getattr(chapter.run, field).uri:
         return {}
     path = reports / f"{chapter.step.label}.html"
     download_with_bar(cli, file_of(chapter.run, field), path)
