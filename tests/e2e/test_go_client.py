@@ -104,7 +104,7 @@ def test_the_story_is_told_over_a_killed_service(
     assert list(found.signature.classes) == ["benign", "malignant"]
     trained = version_of(suite, "models/go-story-mlp/versions/1")
     assert trained.network.mlp.hidden_widths == [32, 16]
-    assert trained.metrics["validation/accuracy"] > 0.8
+    assert trained.metrics["validation/accuracy"] > 0.7
     assert any(line.startswith("Odd: row") for line in lines)
     assert lines[-1].startswith("Analysed analyses/")
 

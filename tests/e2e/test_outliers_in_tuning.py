@@ -16,7 +16,7 @@ from tests.e2e.test_outliers_in_training import scanned
 
 pytestmark = pytest.mark.slow
 
-BUDGET = 30
+BUDGET = 45
 KEEP = trainer_pb2.OUTLIER_USE_KEEP
 
 
