@@ -11,6 +11,7 @@ from typing import BinaryIO, Self
 from google.rpc import status_pb2
 
 from common.errors import AimassError, UnavailableError, from_status, to_status
+from common.tasks import outcome
 
 _LENGTH = struct.Struct("<I")
 _DONE, _FAILED = b"\0", b"\1"
@@ -64,7 +65,7 @@ class HelperProcess:
             UnavailableError: It died or took too long; the next question starts it anew.
         """
         # A caller that goes away must not leave half an answer in the pipe.
-        return await asyncio.shield(asyncio.ensure_future(self._ask(question)))
+        return await outcome(asyncio.create_task(self._ask(question)))
 
     async def _ask(self, question: bytes) -> bytes:
         async with self._lock:

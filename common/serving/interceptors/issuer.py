@@ -14,6 +14,7 @@ import jwt
 from common.config import JwtSettings
 from common.errors import PermissionDeniedError, UnauthenticatedError, UnavailableError
 from common.identity import Caller, Role
+from common.tasks import outcome
 
 _log = logging.getLogger(__name__)
 
@@ -159,7 +160,7 @@ class KeySet:
             self._tried_at = self._clock()
             self._refreshing = asyncio.create_task(self._load())
         # The call may be cancelled; others wait for the same keys.
-        await asyncio.shield(self._refreshing)
+        await outcome(self._refreshing)
 
     async def _load(self) -> None:
         try:

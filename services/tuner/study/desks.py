@@ -12,6 +12,7 @@ from common.errors import AimassError, NotFoundError
 from common.names import StudyName
 from common.records import RecordStore
 from common.records.objects import not_found, record_key
+from common.tasks import outcome
 from services.tuner.study.desk import Desk
 from services.tuner.study.suggesting import Process
 from services.tuner.study.trials import Trials
@@ -125,7 +126,7 @@ class Desks:
         if task is None:
             task = self._opening[name.name] = asyncio.create_task(self._read(name))
             task.add_done_callback(lambda _: self._opening.pop(name.name, None))
-        return await asyncio.shield(task)
+        return await outcome(task)
 
     async def _read(self, name: StudyName) -> _Opened:
         former = self._opened.get(name.name)

@@ -1,6 +1,7 @@
 """The helper process: one question after the other, whatever happens to it."""
 
 import asyncio
+import gc
 import sys
 import textwrap
 from collections.abc import AsyncIterator
@@ -79,6 +80,23 @@ async def test_caller_that_goes_away() -> None:
         await asyncio.sleep(0)
         left.cancel()
         assert await process.ask(b"mine") == b"minemine"
+
+
+@pytest.mark.parametrize("question", [b"missing", b"die"])
+async def test_an_error_for_a_caller_that_left(question: bytes) -> None:
+    """Nobody waits for it, so that nobody is told of an error that was forgotten."""
+    told: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: told.append(context))
+    async with running() as process:
+        await process.ask(b"warm")
+        left = asyncio.create_task(process.ask(question))
+        await asyncio.sleep(0)
+        left.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await left
+        assert await process.ask(b"mine") == b"minemine"
+    gc.collect()
+    assert not told
 
 
 async def test_idle_process_ends() -> None:
