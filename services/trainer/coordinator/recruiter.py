@@ -10,10 +10,12 @@ import grpc
 from aimass.trainer.v1 import agents_pb2, agents_pb2_grpc
 from common.calls import client
 from common.errors import FencedError
+from common.runs import waiting
 from services.trainer.coordinator.conductor import Conductor
 
 _log = logging.getLogger(__name__)
 _REDIAL_SECONDS = 0.2
+_TOLD_FAILURES = 3  # the first is how a restart is noticed: it is over in a second
 
 
 class Recruiter:
@@ -35,6 +37,7 @@ class Recruiter:
         self._request = request
         self._conductor = conductor
         self._is_over = asyncio.Event()
+        self._failures = 0
 
     def leave(self) -> None:
         """Gives the run's place up; `run` returns when the pool knows."""
@@ -58,6 +61,7 @@ class Recruiter:
         leaving = asyncio.create_task(self._end(answers))
         try:
             async for response in stub.Recruit(self._requests(answers)):
+                self._note_answer()
                 if response.HasField("fault"):
                     answers.put_nowait(self._conductor.inject(response.fault))
                 else:
@@ -69,10 +73,24 @@ class Recruiter:
                 raise FencedError(error.details() or "A newer attempt recruits.") from None
             # The run goes on with the agents it has.
             _log.info("no pool: %s %s", error.code().name, error.details())
+            self._note_failure()
         finally:
             leaving.cancel()
         self._conductor.queue_place = None
         self._conductor.members.want_back(())
+
+    def _note_failure(self) -> None:
+        self._failures += 1
+        if self._failures == _TOLD_FAILURES:
+            waiting.told(
+                "The trainer does not answer: until it does, no worker is added to this run, which "
+                "waits where it has too few."
+            )
+
+    def _note_answer(self) -> None:
+        if self._failures >= _TOLD_FAILURES:
+            waiting.told("The trainer answers again: it can add workers to this run.")
+        self._failures = 0
 
     async def _end(self, answers: "asyncio.Queue[agents_pb2.FaultAnswer | None]") -> None:
         await self._is_over.wait()
