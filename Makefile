@@ -72,7 +72,7 @@ bench: .venv/aimass-ready ## Run a benchmark: make bench NAME=trainer [DATA=fold
 	@AIMASS_BENCH_DATA=$(DATA) $(BIN)/python -m tests.benchmarks.$(NAME)
 
 trace-picture: .venv/aimass-ready ## Draw a trace through all services anew, from what a suite exports
-	@$(BIN)/python -m deploy.tracing deploy/tracing/trace.svg
+	@$(BIN)/python -m deploy.tracing docs/trace.svg
 
 portfolio: .venv/aimass-ready ## Make the tuner's portfolio anew: make portfolio DATA=folder [ARGS=--help]
 	@nice -n 19 $(BIN)/python -m deploy.portfolio $(or $(DATA),../shared/data/tuner) $(ARGS)

@@ -16,7 +16,11 @@ from common.testing.suite import running_suite
 from deploy.tracing.picture import COLOURS, draw
 
 _SPANS = Path("build/spans.jsonl")
-_TITLE = "From a table to a smaller, explained model: one trace"
+_TITLE = "From a table to a smaller, explained model"
+_JOBS = ("import", "scan", "tune", "train", "prune", "analysis")
+_PROCESSES = {f"aimass-{name}" for name in (*COLOURS, *(f"{job}-job" for job in _JOBS))}
+# As at its users': the first run of a service does not wait for its imports.
+_WARM = {f"AIMASS_{name}_WARM": "true" for name in ("OUTLIER", "ANALYZER", "TUNER", "PRUNER")}
 
 
 def record(path: Path) -> None:
@@ -26,14 +30,14 @@ def record(path: Path) -> None:
     with (
         tempfile.TemporaryDirectory(prefix="aimass-trace-") as folder,
         running_collector() as (collector, environment),
-        running_suite(Path(folder), SuiteOptions(agents=1), environment) as suite,
+        running_suite(Path(folder), SuiteOptions(agents=1), {**environment, **_WARM}) as suite,
     ):
         tracecontext.set_traceparent(traceparent)
         try:
             _live(Story(suite))
         finally:
             tracecontext.set_traceparent("")
-            collector.wait_for(trace, {f"aimass-{name}" for name in COLOURS})
+            collector.wait_for(trace, _PROCESSES)
             collector.write(path, trace)  # also of a story that ends too soon
 
 

@@ -30,18 +30,22 @@ _PROCESSES = {
 }
 """Services of processes that do not have their names, by the first part of the process's name."""
 
-_WIDTH, _LABELS, _LEGEND, _ROW, _TOP, _MARGIN = 1180, 330, 90, 17, 58, 12
+READS = "reads"
+"""Label of calls that change nothing."""
+
+_READING = ("Get", "List")
+_WIDTH, _LABELS, _LEGEND, _ROW, _TOP, _MARGIN = 900, 250, 78, 17, 58, 12
 _TICKS = 6
 _LEAST_BAR = 2.0
 _STYLE = (
-    "text{font:11px ui-sans-serif,system-ui,sans-serif;fill:#24292f}"
-    ".t{fill:#57606a}.h{font-size:15px;font-weight:600}.n{fill:#57606a}"
+    "text{font:12px ui-sans-serif,system-ui,sans-serif;fill:#24292f}"
+    ".t{fill:#57606a}.h{font-size:14px;font-weight:600}.n{fill:#57606a}"
 )
 
 
 @dataclass(frozen=True)
 class Row:
-    """Work of one kind under the same parent: calls that are made again share a row.
+    """Work of one kind under the same parent: what is done again shares a row, and so do reads.
 
     Attributes:
         depth: How many rows it is inside of.
@@ -65,21 +69,24 @@ def service_of(span: Span) -> str:
 
 def label_of(span: Span) -> str:
     """Returns what a span did: the method of a call, or the process and its work."""
-    if "/" in span.name:
-        return span.name.rpartition("/")[2]
-    return f"{span.service.removeprefix('aimass-')}: {span.name}"
+    if "/" not in span.name:
+        return f"{span.service.removeprefix('aimass-')}: {span.name.rpartition('.')[2]}"
+    method = span.name.rpartition("/")[2]
+    return READS if method.startswith(_READING) else method
 
 
 def rows_of(spans: Sequence[Span]) -> list[Row]:
     """Returns the rows of a trace from the top, each below the one that it is part of.
 
-    Streams that only follow a run are left out: they last as long as it, and do nothing.
+    What only follows a run is left out: streams, and what the client itself reads.
     """
-    shown = [span for span in spans if not label_of(span).startswith("Watch")]
-    known = {span.id for span in shown}
+    known = {span.id for span in spans}
     children: dict[str, list[Span]] = defaultdict(list)
-    for span in sorted(shown, key=lambda each: each.begin):
-        children[span.parent if span.parent in known else ""].append(span)
+    for span in sorted(spans, key=lambda each: each.begin):
+        parent = span.parent if span.parent in known else ""
+        if label_of(span).startswith("Watch") or (label_of(span) == READS and not parent):
+            continue
+        children[parent].append(span)
     return list(_below([""], children, 0))
 
 
@@ -90,11 +97,8 @@ def _below(
     for span in (each for parent in parents for each in children.get(parent, ())):
         alike[service_of(span), label_of(span)].append(span)
     for (service, label), spans in alike.items():
-        # Runs have rows of their own: what happens in each is what one wants to see.
-        groups = [[each] for each in spans] if "/" not in spans[0].name else [spans]
-        for group in groups:
-            yield Row(depth, service, label, group)
-            yield from _below([each.id for each in group], children, depth + 1)
+        yield Row(depth, service, label, spans)
+        yield from _below([each.id for each in spans], children, depth + 1)
 
 
 def draw(spans: Sequence[Span], title: str) -> str:
