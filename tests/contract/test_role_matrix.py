@@ -78,7 +78,8 @@ class Matrix:
         given = {"authorization": f"Bearer {token}" if token else "", ON_BEHALF_OF: behalf}
         metadata = tuple((key, value) for key, value in given.items() if value)
         call = getattr(self.channel, kind)(name)
-        request = iter([b""]) if kind.startswith("stream") else b""
+        # A message that is written after the refusal makes grpc.aio say INTERNAL of its own.
+        request = iter(()) if kind.startswith("stream") else b""
         try:
             answer = call(request, metadata=metadata, timeout=20)
             if kind.endswith("stream"):

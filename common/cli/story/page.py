@@ -66,7 +66,7 @@ def _facts_of(chapter: Chapter) -> Iterator[tuple[str, str | int | float]]:
         yield f"Best model, {run.summary.metric}", run.summary.test_score.value
     elif isinstance(run, trainer_pb2.TrainingRun):
         total = run.recoveries.total
-        yield "A worker killed, steps lost", total.steps_lost
+        yield "Steps done again for a killed worker", total.steps_lost
     elif isinstance(run, pruner_pb2.PruningRun) and run.model_version:
         yield "Smaller by", f"{run.summary.point.size_gain:.1f} times"
         yield "Faster by", f"{run.summary.point.latency_gain:.1f} times"

@@ -1,6 +1,6 @@
 """A service that asks another: who asked stays visible and is allowed no more; who is away."""
 
-import io
+import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -81,34 +81,48 @@ def behalf(who: Caller) -> Metadata:
     return ((ON_BEHALF_OF, who.header),)
 
 
+class AuditLog(logging.Handler):
+    """What the server logs of its calls, which may be after the caller has its answer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(JsonFormatter("trainer"))
+        self._lines: list[Mapping[str, object]] = []
+        self._written = asyncio.Event()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Takes a line."""
+        self._lines.append(json.loads(self.format(record)))
+        self._written.set()
+
+    async def of(self, method: str, count: int) -> list[Mapping[str, object]]:
+        """Waits for so many lines of a method. Returns them."""
+        while len(found := [each for each in self._lines if each.get("method") == method]) < count:
+            self._written.clear()
+            await asyncio.wait_for(self._written.wait(), 20)
+        return found
+
+
 @pytest.fixture
-def log() -> Iterator[io.StringIO]:
-    """The log of the server, as it is written."""
-    written = io.StringIO()
-    handler = logging.StreamHandler(written)
-    handler.setFormatter(JsonFormatter("trainer"))
+def log() -> Iterator[AuditLog]:
+    """The log of the server."""
+    written = AuditLog()
     logger = logging.getLogger("common.serving.interceptors.logs")
     former = logger.level
     logger.setLevel(logging.INFO)
-    logger.addHandler(handler)
+    logger.addHandler(written)
     yield written
-    logger.removeHandler(handler)
+    logger.removeHandler(written)
     logger.setLevel(former)
 
 
-def lines(log: io.StringIO, method: str) -> list[Mapping[str, object]]:
-    """Returns what the log holds of calls to a method."""
-    logged = [json.loads(line) for line in log.getvalue().splitlines()]
-    return [each for each in logged if each.get("method") == method]
-
-
-async def test_the_called_service_logs_who_asked(address: str, log: io.StringIO) -> None:
+async def test_the_called_service_logs_who_asked(address: str, log: AuditLog) -> None:
     """The log names the person and the service that stands between, also over two services."""
     async with channel_to(address, Role.EDITOR) as channel:
         stub = trainer_pb2_grpc.TrainingServiceStub(channel)
         answer = await stub.GetTrainingRun(trainer_pb2.GetTrainingRunRequest(name=address))
     assert answer.name == "editor:editor"
-    behind, first = lines(log, GET)
+    behind, first = await log.of(GET, 2)
     assert first["subject"] == "editor" and "on_behalf_of" not in first
     assert (behind["subject"], behind["on_behalf_of"]) == ("service", "editor")
     assert behind["trace_id"] == first["trace_id"]
@@ -116,7 +130,7 @@ async def test_the_called_service_logs_who_asked(address: str, log: io.StringIO)
 
 @pytest.mark.parametrize("role", [Role.VIEWER, Role.EDITOR, Role.ADMIN, Role.AGENT])
 async def test_nobody_but_a_service_asks_for_others(
-    address: str, role: Role, log: io.StringIO
+    address: str, role: Role, log: AuditLog
 ) -> None:
     """A person who could would write what others are blamed for."""
     async with channel_to(address, role) as channel:
@@ -125,7 +139,7 @@ async def test_nobody_but_a_service_asks_for_others(
             await stub.GetTrainingRun(trainer_pb2.GetTrainingRunRequest(), metadata=behalf(ALICE))
     assert caught.value.code() is DENIED
     assert "only a service may ask for others" in (caught.value.details() or "")
-    assert [each["subject"] for each in lines(log, GET)] == [role.value]
+    assert [each["subject"] for each in await log.of(GET, 1)] == [role.value]
 
 
 async def test_who_may_not_may_not_by_way_of_a_service(address: str) -> None:
