@@ -16,6 +16,8 @@ from common.tasks import outcome
 _LENGTH = struct.Struct("<I")
 _DONE, _FAILED = b"\0", b"\1"
 _KILL_WAIT_SECONDS = 5.0
+# Imports take long on a busy host: a process that was ended for that would never come to answer.
+_START_SECONDS = 120.0
 
 
 class HelperProcess:
@@ -31,7 +33,7 @@ class HelperProcess:
 
         Args:
             command: Program and arguments; it calls `serve`.
-            timeout: A question that takes so many seconds ends the process.
+            timeout: A question that takes so many seconds ends the process; the first has more.
             idle_seconds: The process ends when it was not asked for so long.
         """
         self._command = tuple(command)
@@ -69,8 +71,9 @@ class HelperProcess:
 
     async def _ask(self, question: bytes) -> bytes:
         async with self._lock:
+            seconds = self._timeout + (0 if self._is_running else _START_SECONDS)
             try:
-                answer = await asyncio.wait_for(self._exchange(question), self._timeout)
+                answer = await asyncio.wait_for(self._exchange(question), seconds)
             except (TimeoutError, OSError, EOFError) as error:
                 await self._end()
                 raise UnavailableError(
@@ -94,6 +97,10 @@ class HelperProcess:
         await process.stdin.drain()
         (size,) = _LENGTH.unpack(await process.stdout.readexactly(_LENGTH.size))
         return await process.stdout.readexactly(size)
+
+    @property
+    def _is_running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
 
     async def _running(self) -> asyncio.subprocess.Process:
         if self._process is None or self._process.returncode is not None:

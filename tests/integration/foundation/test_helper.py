@@ -72,6 +72,13 @@ async def test_death_and_hanging() -> None:
             assert await process.ask(b"x") == b"xx"
 
 
+async def test_a_slow_start_is_no_hanging() -> None:
+    """Imports on a busy host may take longer than a question may: it is answered after them."""
+    slow = f"import time; time.sleep(1)\n{ANSWERS}"
+    async with HelperProcess((sys.executable, "-c", slow), timeout=0.5) as process:
+        assert await process.ask(b"x") == b"xx"
+
+
 async def test_caller_that_goes_away() -> None:
     """The answer for a caller that left is not given to the next one."""
     async with running() as process:
