@@ -34,7 +34,7 @@ READS = "reads"
 """Label of calls that change nothing."""
 
 _READING = ("Get", "List")
-_WIDTH, _LABELS, _LEGEND, _ROW, _TOP, _MARGIN = 900, 250, 78, 17, 58, 12
+_WIDTH, _LABELS, _LEGEND, _ROW, _TOP, _MARGIN = 900, 250, 78, 15, 58, 12
 _TICKS = 6
 _LEAST_BAR = 2.0
 _STYLE = (
