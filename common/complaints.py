@@ -17,6 +17,8 @@ _BOUNDS = {
     "less_than": ("below", "lt"),
     "less_than_equal": ("at most", "le"),
 }
+# What pydantic puts behind a key where the key is wrong, not what stands under it.
+_KEY_ITSELF = "[key]"
 
 
 def violations_of(error: ValidationError, kind: Descriptor, field: str) -> list[FieldViolation]:
@@ -55,6 +57,8 @@ def _follow(
     leaf: FieldDescriptor | None = None
     is_key = False
     for part in location:
+        if part == _KEY_ITSELF:
+            continue
         if is_key:
             path, is_key = f'{path}["{shortened(part)}"]', False
         elif isinstance(part, int):
@@ -83,7 +87,8 @@ def _sentence(item: ErrorDetails, leaf: FieldDescriptor | None) -> str:
     if kind == "string_too_short":
         return "must not be empty."
     if kind == "string_too_long":
-        return f"must have at most {context['max_length']} characters, not {len(value)}."
+        most = context["max_length"]
+        return f"must have at most {most} character{'s' * (most != 1)}, not {len(value)}."
     if kind in ("literal_error", "enum"):
         return _choice(context["expected"], value, leaf)
     return _with_value(item["msg"].removeprefix("Value error, "), value)
@@ -104,7 +109,9 @@ def _choice(expected: str, value: object, leaf: FieldDescriptor | None) -> str:
 def _with_value(text: str, value: object) -> str:
     """Adds a single value to a sentence that does not tell it."""
     text = text.removesuffix(".")
-    if isinstance(value, str | int | float) and str(value) not in text:
+    if value == "":
+        text = f"{text}; it is empty"
+    elif isinstance(value, str | int | float) and str(value) not in text:
         text = f"{text}; it is {quoted(value)}"
     return f"{text}."
 

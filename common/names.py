@@ -79,7 +79,7 @@ class _CollectionName:
         """
         collection, _, id_ = text.partition("/")
         if collection != cls.collection or _ID.fullmatch(id_) is None:
-            raise _wrong_name(field, f"{cls.collection}/{{id}}", text)
+            raise wrong_name(field, f"{cls.collection}/{{id}}", text)
         return cls(id_)
 
     @property
@@ -167,7 +167,7 @@ class TrialName:
         parts = text.split("/")
         is_name = len(parts) == 4 and parts[0] == StudyName.collection and parts[2] == "trials"
         if not is_name or _ID.fullmatch(parts[1]) is None or not _NUMBER.fullmatch(parts[3]):
-            raise _wrong_name(field, f"{StudyName.collection}/{{id}}/trials/{{number}}", text)
+            raise wrong_name(field, f"{StudyName.collection}/{{id}}/trials/{{number}}", text)
         return cls(parts[1], int(parts[3]))
 
     @property
@@ -227,13 +227,13 @@ class _VersionName:
         """
         parts = text.split("/")
         if len(parts) != 4 or parts[0] != cls.collection or parts[2] != "versions":
-            raise _wrong_name(field, f"{cls.collection}/{{id}}/versions/{{number}}", text)
+            raise wrong_name(field, f"{cls.collection}/{{id}}/versions/{{number}}", text)
         if _ID.fullmatch(parts[1]) is None:
-            raise _wrong_name(field, f"{cls.collection}/{{id}}/versions/{{number}}", text)
+            raise wrong_name(field, f"{cls.collection}/{{id}}/versions/{{number}}", text)
         if _is_version(parts[3]):
             return cls(parts[1], None if parts[3] == LATEST else int(parts[3]))
         if not cls.has_aliases or _ID.fullmatch(parts[3]) is None:
-            raise _wrong_name(field, f"{cls.collection}/{{id}}/versions/{{number}}", text)
+            raise wrong_name(field, f"{cls.collection}/{{id}}/versions/{{number}}", text)
         return cls(parts[1], alias=parts[3])
 
     @property
@@ -283,11 +283,11 @@ def validate_name(text: str, field: str = "name") -> str:
     """
     parts = text.split("/")
     if len(parts) % 2 or len(parts) > 8:
-        raise _wrong_name(field, "{collection}/{id}", text)
+        raise wrong_name(field, "{collection}/{id}", text)
     if not all(map(_COLLECTION.fullmatch, parts[::2])):
-        raise _wrong_name(field, "{collection}/{id}", text)
+        raise wrong_name(field, "{collection}/{id}", text)
     if not all(_ID.fullmatch(part) or _NUMBER.fullmatch(part) for part in parts[1::2]):
-        raise _wrong_name(field, "{collection}/{id}", text)
+        raise wrong_name(field, "{collection}/{id}", text)
     return text
 
 
@@ -301,7 +301,7 @@ def validate_collection(text: str, field: str = "parent") -> str:
     if parent:
         validate_name(parent, field)
     if _COLLECTION.fullmatch(collection) is None:
-        raise _wrong_name(field, "{collection}", text)
+        raise wrong_name(field, "{collection}", text)
     return text
 
 
@@ -311,11 +311,19 @@ def _is_version(text: str) -> bool:
     return _NUMBER.fullmatch(text) is not None and int(text) <= MAX_VERSION
 
 
-def _wrong_name(field: str, pattern: str, text: str) -> InvalidFieldError:
+def wrong_name(field: str, pattern: str, text: str) -> InvalidFieldError:
+    """Returns the error for a text that is no resource name of a form.
+
+    Args:
+        field: Path of the field it came from.
+        pattern: The form, for example `models/{id}/versions/{number}`.
+        text: What was given.
+    """
     given = f", not {quoted(text)}" if text else "; it is empty"
+    numbers = "; numbers begin at 1" if "{number}" in pattern else ""
     return InvalidFieldError(
         field,
         f"must have the form `{pattern}`{given}. Ids are lower-case letters, digits and hyphens, "
-        "and begin with a letter.",
+        f"and begin with a letter{numbers}.",
         reason="INVALID_NAME",
     )

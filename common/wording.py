@@ -12,8 +12,10 @@ def quoted(value: object) -> str:
 def shortened(value: object) -> str:
     """Returns the beginning of a value's text, on one line."""
     text = str(value)
-    shown = text if len(text) <= _MOST_CHARACTERS else f"{text[:_MOST_CHARACTERS]}..."
-    return "".join(map(_visible, shown))
+    shown = "".join(map(_visible, text[: _MOST_CHARACTERS + 1]))
+    if max(len(text), len(shown)) <= _MOST_CHARACTERS:
+        return shown
+    return f"{shown[:_MOST_CHARACTERS]}..."
 
 
 def number(value: float) -> str:

@@ -126,7 +126,10 @@ def artifact_key(store: ObjectStore, ref: ArtifactRef, field: str = "artifact.ur
     prefix = artifact_uri(store, "")
     if not ref.uri.startswith(prefix):
         raise InvalidFieldError(
-            field, f"must begin with `{prefix}`, unlike {quoted(ref.uri)}", reason="INVALID_URI"
+            field,
+            f"must begin with `{prefix}`, "
+            + (f"unlike {quoted(ref.uri)}" if ref.uri else "and is empty"),
+            reason="INVALID_URI",
         )
     try:
         return check_key(ref.uri.removeprefix(prefix))

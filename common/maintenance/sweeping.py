@@ -138,7 +138,9 @@ class Sweeps:
             lease.acquire()
         except LeaseHeldError as error:
             raise FailedPreconditionError(
-                f"A sweep is under way: {error}", reason="SWEEP_UNDER_WAY"
+                "A sweep is under way; try again when it has ended.",
+                reason="SWEEP_UNDER_WAY",
+                private=str(error),
             ) from None
         keeper = LeaseKeeper(lease, lambda: None)  # each removal checks the lease
         keeper.start()

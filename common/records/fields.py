@@ -12,6 +12,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from common.errors import InvalidFieldError
+from common.wording import quoted
 
 Value = str | int | float | bool
 
@@ -105,7 +106,7 @@ class Field:
                 return _nanoseconds(text, time[0])
         except (ValueError, KeyError):
             like = f"; write it as `{time[1]}`" if time is not None else ""
-            raise wrong(parameter, f"`{text}` is no value of `{self.path}`{like}") from None
+            raise wrong(parameter, f"{quoted(text)} is no value of `{self.path}`{like}") from None
         if self.descriptor.enum_type is not None:
             return self._enum_number(text, self.descriptor.enum_type, parameter)
         raise wrong(parameter, f"`{self.path}` cannot be compared with a value; name a field in it")
@@ -116,7 +117,7 @@ class Field:
             if name in enum.values_by_name:
                 return int(enum.values_by_name[name].number)
         names = ", ".join(name.removeprefix(prefix) for name in enum.values_by_name)
-        raise wrong(parameter, f"`{text}` is no value of `{self.path}`; there are {names}")
+        raise wrong(parameter, f"{quoted(text)} is no value of `{self.path}`; there are {names}")
 
 
 def find_field(path: str, descriptor: Descriptor, parameter: str) -> Field:
@@ -140,7 +141,7 @@ def find_field(path: str, descriptor: Descriptor, parameter: str) -> Field:
         step, _, rest = rest.partition(".")
         field = descriptor.fields_by_name.get(step)
         if field is None:
-            raise wrong(parameter, f"`{path}` is no field of {_with_fields(descriptor)}")
+            raise wrong(parameter, f"{quoted(path)} is no field of {_with_fields(descriptor)}")
         walked.append(step)
         attribute = ".".join(walked)
         if not rest:

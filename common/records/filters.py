@@ -11,6 +11,7 @@ from google.protobuf.message import Message
 
 from common.errors import InvalidFieldError
 from common.records.fields import Field, Value, entry_field, find_field, unescape, wrong
+from common.wording import quoted
 
 Filter = Callable[[Message], bool]
 
@@ -81,7 +82,7 @@ def _split(text: str) -> list[re.Match[str]]:
 def _no_terms(rest: str) -> InvalidFieldError:
     return wrong(
         _PARAMETER,
-        f"`{rest.strip()[:40]}` is not understood: it must be terms such as `state=RUNNING`, "
+        f"{quoted(rest.strip())} is not understood: it must be terms such as `state=RUNNING`, "
         "`labels:team` or `metrics.loss<0.5`, joined by ` AND `; there is no OR and no NOT, and a "
         "value with spaces stands in double quotes",
     )

@@ -9,6 +9,7 @@ from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
 
 from common.records.fields import Field, find_field, wrong
+from common.wording import quoted
 
 # Value of each field that is ordered by; None where it is absent.
 Key = tuple[str | int | float | None, ...]
@@ -82,7 +83,7 @@ def compile_order(text: str, descriptor: Descriptor) -> Order | None:
     if not text.strip():
         return None
     if len(text) > _MAX_LENGTH:
-        raise wrong(_PARAMETER, f"must be at most {_MAX_LENGTH} characters")
+        raise wrong(_PARAMETER, f"must have at most {_MAX_LENGTH} characters, not {len(text)}")
     fields: list[Field] = []
     descending: list[bool] = []
     position = 0
@@ -90,22 +91,24 @@ def compile_order(text: str, descriptor: Descriptor) -> Order | None:
         found = _FIELD.match(text, position)
         if found is None or text[found.end() : found.end() + 1] not in ("", ","):
             raise wrong(
-                _PARAMETER, "must be fields such as `create_time desc, name`, joined by commas"
+                _PARAMETER,
+                f"{quoted(text)} is not understood: it must be fields such as `create_time desc, "
+                "name`, joined by commas",
             )
         fields.append(_ordered_field(found["path"], descriptor))
         descending.append(found["way"] == "desc")
         position = found.end() + 1
     if len(fields) > _MAX_FIELDS:
-        raise wrong(_PARAMETER, f"must be at most {_MAX_FIELDS} fields")
+        raise wrong(_PARAMETER, f"must be at most {_MAX_FIELDS} fields, each after a comma")
     return Order(tuple(fields), tuple(descending))
 
 
 def _ordered_field(path: str, descriptor: Descriptor) -> Field:
     field = find_field(path, descriptor, _PARAMETER)
     if field.is_map:
-        raise wrong(_PARAMETER, f"`{path}` is a map; name a key, as in `{path}.team`")
+        raise wrong(_PARAMETER, f"{quoted(path)} is a map; name a key, as in `{path}.team`")
     if field.is_repeated or not (field.is_ordered or field.descriptor.enum_type is not None):
-        raise wrong(_PARAMETER, f"`{path}` has no order; choose a number, a text or a time")
+        raise wrong(_PARAMETER, f"{quoted(path)} has no order; choose a number, a text or a time")
     return field
 
 

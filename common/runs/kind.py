@@ -8,7 +8,7 @@ from google.protobuf.message import Message
 
 from aimass.type.v1 import event_pb2, run_pb2
 from common.errors import InvalidFieldError
-from common.names import validate_id
+from common.names import validate_id, wrong_name
 from common.wording import quoted
 
 M = TypeVar("M", bound=Message)
@@ -55,11 +55,7 @@ class RunKind(Generic[M]):
         """Raises `InvalidFieldError` where `name` is not one of this kind."""
         collection, slash, run_id = name.partition("/")
         if collection != self.collection or not slash:
-            raise InvalidFieldError(
-                field,
-                f"{quoted(name)} does not have the form `{self.collection}/{{id}}`.",
-                reason="INVALID_NAME",
-            )
+            raise wrong_name(field, f"{self.collection}/{{id}}", name)
         validate_id(run_id, field)
 
 

@@ -36,6 +36,8 @@ from common.services import ADDRESS_VARIABLES
 
 CHUNK_BYTES = 256 * 1024
 _AGENTS_SECONDS = 100.0
+# A request that starts something is checked first, by helpers that start late on a busy host.
+_CREATE_SECONDS = 120.0
 
 # Most tests start no run of these services: imports ahead of that would only take their time.
 _QUICK_START = {
@@ -161,7 +163,7 @@ class RunningSuite:
         request = trainer_pb2.CreateTrainingRunRequest(
             training_run=trainer_pb2.TrainingRun(spec=spec), request_id=str(uuid.uuid4())
         )
-        return str(self.training.CreateTrainingRun(request).name)
+        return str(self.training.CreateTrainingRun(request, timeout=_CREATE_SECONDS).name)
 
     def get_run(self, name: str) -> trainer_pb2.TrainingRun:
         """Returns a training run."""
@@ -187,7 +189,7 @@ class RunningSuite:
         request = outlier_pb2.CreateOutlierScanRequest(
             outlier_scan=outlier_pb2.OutlierScan(spec=spec), request_id=str(uuid.uuid4())
         )
-        return str(self.outliers.CreateOutlierScan(request).name)
+        return str(self.outliers.CreateOutlierScan(request, timeout=_CREATE_SECONDS).name)
 
     def get_scan(self, name: str) -> outlier_pb2.OutlierScan:
         """Returns an outlier scan."""
@@ -209,7 +211,7 @@ class RunningSuite:
         request = analyzer_pb2.CreateAnalysisRequest(
             analysis=analyzer_pb2.Analysis(spec=spec), request_id=str(uuid.uuid4())
         )
-        return str(self.analyses.CreateAnalysis(request).name)
+        return str(self.analyses.CreateAnalysis(request, timeout=_CREATE_SECONDS).name)
 
     def get_analysis(self, name: str) -> analyzer_pb2.Analysis:
         """Returns an analysis."""
@@ -231,7 +233,7 @@ class RunningSuite:
         request = tuner_pb2.CreateTuningRunRequest(
             tuning_run=tuner_pb2.TuningRun(spec=spec), request_id=str(uuid.uuid4())
         )
-        return str(self.tuning.CreateTuningRun(request).name)
+        return str(self.tuning.CreateTuningRun(request, timeout=_CREATE_SECONDS).name)
 
     def get_tuning(self, name: str) -> tuner_pb2.TuningRun:
         """Returns a search for a model."""
@@ -257,7 +259,7 @@ class RunningSuite:
         request = pruner_pb2.CreatePruningRunRequest(
             pruning_run=pruner_pb2.PruningRun(spec=spec), request_id=str(uuid.uuid4())
         )
-        return str(self.pruning.CreatePruningRun(request).name)
+        return str(self.pruning.CreatePruningRun(request, timeout=_CREATE_SECONDS).name)
 
     def get_pruning(self, name: str) -> pruner_pb2.PruningRun:
         """Returns a pruning."""

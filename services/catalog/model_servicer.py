@@ -14,6 +14,7 @@ from common.identity import caller
 from common.names import DatasetVersionName, ModelName, ModelVersionName
 from common.records import RecordStore, RequestId
 from common.runs.service import RunService
+from common.wording import quoted
 from services.catalog.convert import model_spec_from_proto, model_spec_to_proto
 from services.catalog.domain.existence import require_resource
 from services.catalog.domain.model_spec import (
@@ -128,7 +129,7 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
         other = next((path for path in request.update_mask.paths if path != "labels"), "")
         if other:
             raise InvalidFieldError(
-                "update_mask", f"`{other}` cannot change; of a version only `labels` can"
+                "update_mask", f"{quoted(other)} cannot change; of a version only `labels` can"
             )
         labels = dict(request.model_version.labels)
         return await asyncio.to_thread(self._models.set_labels, name, labels)

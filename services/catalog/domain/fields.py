@@ -1,6 +1,7 @@
 """Paths of the fields that an import's errors name."""
 
 from common.errors import InvalidFieldError
+from common.wording import quoted
 
 IMPORT = "dataset_import.spec"
 APPEND = f"{IMPORT}.append"
@@ -17,7 +18,7 @@ TIME_SERIES = f"{IMPORT}.time_series"
 UPLOAD = f"{IMPORT}.upload"
 URI = f"{IMPORT}.uri"
 
-_NAMES_SHOWN = 20
+_NAMES_SHOWN = 10
 
 
 def bad_file(description: str, reason: str = "BAD_FILE") -> InvalidFieldError:
@@ -27,6 +28,6 @@ def bad_file(description: str, reason: str = "BAD_FILE") -> InvalidFieldError:
 
 def listed(names: list[str]) -> str:
     """Returns names for a sentence, shortened where there are many."""
-    shown = ", ".join(f"`{name}`" for name in names[:_NAMES_SHOWN])
+    shown = ", ".join(quoted(name) for name in names[:_NAMES_SHOWN])
     more = len(names) - _NAMES_SHOWN
     return f"{shown} and {more} more" if more > 0 else shown

@@ -7,6 +7,7 @@ import pyarrow as pa
 
 from common.data.schema import MAX_CATEGORIES, ColumnType, Schema, Task
 from common.errors import InvalidFieldError
+from common.wording import quoted
 from services.catalog.domain import fields
 from services.catalog.domain.columns import (
     VECTORS,
@@ -76,7 +77,7 @@ def resolve_target(spec: ImportSpec, columns: Sequence[RawColumn], default: str)
         if name not in names:
             raise InvalidFieldError(
                 field,
-                f"there is no column `{name}`; the columns are {fields.listed(names)}",
+                f"there is no column {quoted(name)}; the columns are {fields.listed(names)}",
                 reason="UNKNOWN_COLUMN",
             )
     if spec.targets:

@@ -4,7 +4,7 @@ from enum import StrEnum
 from pathlib import PurePosixPath
 from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from common.data.schema import ColumnType, Task
 from common.errors import InvalidFieldError
@@ -52,15 +52,22 @@ class SplitSpec(_Model):
     validation_fraction: Fraction = 0.2
     test_fraction: Fraction = 0.0
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
-    column: str = ""
+    column: Annotated[str, Field(validate_default=True)] = ""
 
-    @model_validator(mode="after")
-    def _check_column(self) -> Self:
-        if self.method is SplitMethod.GROUPED and not self.column:
+    @field_validator("column")
+    @classmethod
+    def _check_column(cls, column: str, others: ValidationInfo) -> str:
+        if "method" not in others.data:  # it is wrong itself
+            return column
+        method = others.data["method"]
+        if method is SplitMethod.GROUPED and not column:
             raise ValueError("a grouped split needs the column that says which group a row is of")
-        if self.column and self.method not in (SplitMethod.GROUPED, SplitMethod.TEMPORAL):
-            raise ValueError("column is for the methods grouped and temporal; leave it out")
-        return self
+        if column and method not in (SplitMethod.GROUPED, SplitMethod.TEMPORAL):
+            raise ValueError(
+                "is for SPLIT_METHOD_GROUPED and SPLIT_METHOD_TEMPORAL only; leave it out, or "
+                "choose one of them as `method`"
+            )
+        return column
 
     @model_validator(mode="after")
     def _check_sum(self) -> Self:
@@ -91,18 +98,25 @@ class CsvOptions(_Model):
     decimal_separator: str = ""
     missing_values: Annotated[list[str], Field(max_length=100)] = []
 
+    @field_validator("delimiter", "quote")
+    @classmethod
+    def _check_character(cls, value: str) -> str:
+        if value and (not value.isascii() or value.isalnum() or value in ".\r\n\0"):
+            text = "must be one ASCII character, no letter, digit or dot"
+            raise ValueError(f"{text}; it is {quoted(value)}")
+        return value
+
+    @field_validator("decimal_separator")
+    @classmethod
+    def _check_decimals(cls, value: str) -> str:
+        if value and value not in _DECIMALS:
+            raise ValueError(f"must be `.` or `,`, not {quoted(value)}")
+        return value
+
     @model_validator(mode="after")
-    def _check_characters(self) -> Self:
-        for name in ("delimiter", "quote"):
-            value = getattr(self, name)
-            if value and (not value.isascii() or value.isalnum() or value in ".\r\n\0"):
-                text = f"{name} must be one ASCII character, no letter, digit or dot"
-                raise ValueError(f"{text}; it is {quoted(value)}")
+    def _check_difference(self) -> Self:
         if self.delimiter and self.delimiter == (self.quote or '"'):
             raise ValueError("delimiter and quote must differ")
-        if self.decimal_separator and self.decimal_separator not in _DECIMALS:
-            given = quoted(self.decimal_separator)
-            raise ValueError(f"decimal_separator must be `.` or `,`, not {given}")
         return self
 
 
@@ -208,7 +222,7 @@ def _check_targets(spec: ImportSpec) -> None:
     multi = spec.task is Task.MULTI_LABEL
     if multi != bool(spec.targets) and (multi or spec.task is not None):
         raise InvalidFieldError(
-            fields.TARGETS, "belong to the task multi_label: give both, or the targets alone"
+            fields.TARGETS, "belong to the task TASK_MULTI_LABEL: give both, or the targets alone"
         )
 
 

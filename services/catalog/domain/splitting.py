@@ -18,6 +18,7 @@ from common.data.split import (
     split_blocks,
 )
 from common.errors import InvalidFieldError
+from common.wording import quoted
 from services.catalog.domain import fields
 from services.catalog.domain.columns import ColumnPlan
 from services.catalog.domain.groups import RowsBefore, group_keys
@@ -150,7 +151,7 @@ def _column(name: str, schema: Schema) -> Column:
         names = fields.listed([column.name for column in schema.columns])
         raise InvalidFieldError(
             f"{fields.SPLIT}.column",
-            f"there is no column `{name}`; the columns are {names}",
+            f"there is no column {quoted(name)}; the columns are {names}",
             reason="UNKNOWN_COLUMN",
         )
     return found

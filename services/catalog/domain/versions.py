@@ -19,6 +19,7 @@ from common.errors import (
 )
 from common.records import Page, RecordStore, RequestId
 from common.records.requests import find_reservation
+from common.wording import quoted
 
 # Longer than a deletion takes that broke off half-way and is completed by another.
 _WITHDRAWAL_SECONDS = 90.0
@@ -201,7 +202,10 @@ class Versions(Generic[P, V]):
             FailedPreconditionError: Something refers to it; names that.
         """
         if name.number is None:
-            raise InvalidFieldError("name", "must name a version by its number to delete it")
+            raise InvalidFieldError(
+                "name",
+                f"must name a version by its number to delete it, not as {quoted(name.name)}",
+            )
         prefixes: Sequence[str] = ()
         # A deletion that broke off keeps its prefixes in the tombstone; the repeat completes it.
         with contextlib.suppress(NotFoundError):

@@ -239,7 +239,10 @@ def _monitor_violations(specification: TrainingSpecification) -> list[FieldViola
     if specification.monitor != "none":
         if specification.growing_decay is None:
             return []
-        text = "With `growing_decay` the weights of the last epoch count; set `monitor` to NONE."
+        text = (
+            "With `growing_decay` the weights of the last epoch count; set `monitor` to "
+            "MONITORED_METRIC_NONE."
+        )
         return [FieldViolation(f"{FIELD}.monitor", text)]
     looking = {
         "early_stopping": specification.early_stopping,

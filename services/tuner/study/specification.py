@@ -29,10 +29,10 @@ Number = Annotated[float, Field(allow_inf_nan=False)]
 def _checked(value: dict[str, Any]) -> dict[str, Any]:
     if len(value) != 1:
         raise ValueError("give one of `number`, `integer`, `text` and `flag`")
-    if not math.isfinite(value.get("number", 0.0)):
-        raise ValueError("must be a finite number")
-    if len(value.get("text", "")) > _LONGEST_TEXT:
-        raise ValueError(f"must have at most {_LONGEST_TEXT} characters")
+    if not math.isfinite(number := value.get("number", 0.0)):
+        raise ValueError(f"must be a finite number, not {number}")
+    if (length := len(value.get("text", ""))) > _LONGEST_TEXT:
+        raise ValueError(f"must have at most {_LONGEST_TEXT} characters, not {length}")
     return value
 
 
@@ -92,7 +92,9 @@ class IntegerSpecification(_Specification):
     def _is_range(self) -> Self:
         _check_range(self.low, self.high, self.log)
         if max(abs(self.low), abs(self.high)) > 2**53:
-            raise ValueError("low and high must be -2^53 to 2^53")
+            raise ValueError(
+                f"low is {self.low} and high is {self.high}: give some of -2^53 to 2^53"
+            )
         return self
 
     @property

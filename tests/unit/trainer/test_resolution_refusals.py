@@ -62,7 +62,11 @@ from tests.unit.trainer.test_resolution import COSTS, DATA, FILE, TABLE, VALUES,
             "leave one of the two out",
         ),
         ({**TABLE, "monitor": "none", "early_stopping": {}}, "early_stopping", "monitor LOSS"),
-        ({**TABLE, "growing_decay": {"strengths": FILE}}, "monitor", "set `monitor` to NONE"),
+        (
+            {**TABLE, "growing_decay": {"strengths": FILE}},
+            "monitor",
+            "to MONITORED_METRIC_NONE",
+        ),
         (
             {**TABLE, "monitor": "none", "growing_decay": {}},
             "growing_decay.strengths.uri",

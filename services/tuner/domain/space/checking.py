@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
+from common.wording import quoted
 from services.tuner.domain.space.configuration import Configuration, Setting
 from services.tuner.domain.space.constraint import Constraint, Linear
 from services.tuner.domain.space.expression import Expression
@@ -150,21 +151,21 @@ def _constraint_flaws(constraint: Constraint, known: Mapping[str, Parameter]) ->
     if isinstance(constraint, Expression):
         yield from expression_flaws(constraint, known)
         return
+    shown = quoted(constraint)
     if not constraint.names:
         yield "A constraint names no parameters: give some, or leave it out."
     for name in constraint.names:
         if name not in known:
-            yield f"The constraint {constraint} names {name}: give a parameter of the space."
+            yield f"The constraint {shown} names {name}: give a parameter of the space."
         elif isinstance(constraint, Linear) and isinstance(known[name], Choice):
-            yield f"The constraint {constraint} adds up {name}: give a number, not a choice."
+            yield f"The constraint {shown} adds up {name}: give a number, not a choice."
     if isinstance(constraint, Linear):
         numbers = (*(weight for _, weight in constraint.weights), constraint.at_most)
         if not all(math.isfinite(each) for each in numbers):
-            yield f"The constraint {constraint} is not finite: give finite numbers."
+            yield f"The constraint {shown} is not finite: give finite numbers."
         return
     for name, value in constraint.settings:
         if name in known and not is_value(known[name], value):
             yield (
-                f"The constraint {constraint} sets {name} to {value!r}: "
-                f"give {_allowed(known[name])}."
+                f"The constraint {shown} sets {name} to {value!r}: give {_allowed(known[name])}."
             )

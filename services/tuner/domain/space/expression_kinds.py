@@ -4,6 +4,7 @@ import ast
 from collections.abc import Mapping
 from enum import StrEnum
 
+from common.wording import quoted
 from services.tuner.domain.space.expression import (
     ARITHMETIC,
     COMPARISONS,
@@ -46,7 +47,7 @@ def expression_flaws(constraint: Expression, known: Mapping[str, Parameter]) -> 
     try:
         names = constraint.names
         found = [
-            f"The constraint {constraint} names {name}: give a parameter of the space."
+            f"The constraint {quoted(constraint)} names {name}: give a parameter of the space."
             for name in names
             if name not in known
         ]
@@ -55,11 +56,13 @@ def expression_flaws(constraint: Expression, known: Mapping[str, Parameter]) -> 
         kind = _Kinds({name: kind_of(known[name]) for name in names}).of(constraint.root)
     except (BadExpressionError, RecursionError) as error:
         said = str(error) if isinstance(error, BadExpressionError) else "make it shorter"
-        return [f"The constraint {constraint}: {said}."]
+        return [f"The constraint {quoted(constraint)}: {said}."]
     if not names:
-        return [f"The constraint {constraint} names no parameters: give some, or leave it out."]
+        return [
+            f"The constraint {quoted(constraint)} names no parameters: give some, or leave it out."
+        ]
     if kind is not Kind.TRUTH:
-        return [f"The constraint {constraint} is {kind}: compare it with something."]
+        return [f"The constraint {quoted(constraint)} is {kind}: compare it with something."]
     return []
 
 
@@ -92,19 +95,21 @@ class _Kinds:
                 return self._compared(node)
             case ast.Call(keywords=[]):
                 return self._called(node)
-        raise BadExpressionError(f"{ast.unparse(node)} is not known: use {KNOWN}")
+        raise BadExpressionError(f"{quoted(ast.unparse(node))} is not known: use {KNOWN}")
 
     def _all(self, kind: Kind, *nodes: ast.expr) -> Kind:
         for each in nodes:
             found = self.of(each)
             if found is not kind:
-                raise BadExpressionError(f"{ast.unparse(each)} is {found}, and must be {kind}")
+                raise BadExpressionError(
+                    f"{quoted(ast.unparse(each))} is {found}, and must be {kind}"
+                )
         return kind
 
     def _called(self, node: ast.Call) -> Kind:
         name = name_of(node.func)
         if name not in FUNCTIONS or name == "pow":
-            raise BadExpressionError(f"{ast.unparse(node.func)} is not known: use {KNOWN}")
+            raise BadExpressionError(f"{quoted(ast.unparse(node.func))} is not known: use {KNOWN}")
         if name in _OF_SEVERAL and len(node.args) < 2:
             raise BadExpressionError(f"{name} is of two numbers or more: give it as many")
         if name not in _OF_SEVERAL and len(node.args) != 1:
