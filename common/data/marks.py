@@ -24,6 +24,11 @@ class RowMarks:
     marked: Bools
     probability: Floats
 
+    @property
+    def tells(self) -> bool:
+        """Whether any row is marked, or may be an outlier."""
+        return bool(self.marked.any() or self.probability.any())
+
     def take(self, rows: npt.NDArray[np.int64] | slice) -> "RowMarks":
         """Returns the marks of some rows."""
         return RowMarks(self.marked[rows], self.probability[rows])

@@ -30,6 +30,8 @@ def outcome_of(scan: str, tuned: Tuned, problem: Problem) -> tuner_pb2.OutlierOu
         share=_share(tuned),
         verdict=proof_words(library, metric),
     )
+    if problem.marks is None or not problem.marks.tells:
+        outcome.verdict = "The scan marks no row that was learned from: there was nothing to try."
     if library.adopted != BASELINE:
         outcome.verdict += f" {100 * outcome.share:.0f} % of the model has learned so."
     if library.proof is not None:

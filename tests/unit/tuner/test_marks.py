@@ -197,6 +197,19 @@ def test_little_time_compares_one_candidate_and_no_marks_none() -> None:
     assert Counterparts(replace(problem(), marks=None)).suggested(known, 0.4, 9.0) == []
 
 
+@pytest.mark.parametrize(
+    ("marked", "probability", "count"), [(True, 0.0, 2), (False, 0.1, 2), (False, 0.0, 0)]
+)
+def test_marks_without_probabilities_are_tried_too(
+    marked: bool, probability: float, count: int
+) -> None:
+    """A scan of clean data marks the share it was asked for, and finds nothing probable."""
+    known, marks = library(), RowMarks(np.full(ROWS, marked), np.full(ROWS, probability, "f4"))
+    add(known, Candidate(0, "linear", {}), [0.3] * FOLDS)
+    made = Counterparts(replace(problem(), marks=marks)).suggested(known, 0.4, 9.0)
+    assert len(made) == count
+
+
 def test_the_search_gives_what_is_to_be_compared_before_all_else() -> None:
     """Protects the way from the suggestion to a trial."""
     some = problem()

@@ -24,7 +24,7 @@ class Counterparts:
         Args:
             problem: What is to be learned.
         """
-        has_marks = problem.marks is not None and bool(problem.marks.probability.any())
+        has_marks = problem.marks is not None and problem.marks.tells
         self._rounds = list(_ROUNDS) if has_marks else []
 
     def suggested(self, library: Library, share: float, seconds: float) -> list[Candidate]:
