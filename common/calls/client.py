@@ -6,12 +6,15 @@ import time
 import uuid
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Protocol, TypeVar
 
 import grpc
+from google.protobuf.descriptor import MethodDescriptor
 from google.protobuf.message import Message
 
-from aimass.type.v1 import event_pb2
+from aimass.type.v1 import event_pb2, method_pb2
+from common import contracts
 from common.identity import ON_BEHALF_OF, asking
 from common.peers import PeerError
 from common.telemetry import tracecontext
@@ -32,21 +35,6 @@ _OPTIONS = [
     ("grpc.max_reconnect_backoff_ms", 1_000),
 ]
 
-# All else is safe to repeat: a Create without a request id is given one below. Streams are taken
-# up again by `watch`, or by whoever feeds them, who know where they broke off; gRPC's own retries
-# would buffer what is sent and begin anew. A fault must not be injected twice.
-NOT_RETRIED = {
-    "aimass.analyzer.v1.AnalyzerService": ["WatchAnalysis"],
-    "aimass.catalog.v1.DatasetService": ["WatchDatasetImport"],
-    "aimass.catalog.v1.ModelService": ["WatchModelImport"],
-    "aimass.catalog.v1.TransferService": ["ReadArtifact", "WriteUpload"],
-    "aimass.outlier.v1.OutlierService": ["ScoreStream", "WatchOutlierScan"],
-    "aimass.pruner.v1.PrunerService": ["WatchPruningRun"],
-    "aimass.trainer.v1.AgentPoolService": ["Join", "Recruit"],
-    "aimass.trainer.v1.TrainingService": ["InjectFault", "WatchTrainingRun"],
-    "aimass.trainer.v1.WorkerControlService": ["Attach"],
-    "aimass.tuner.v1.TunerService": ["WatchTuningRun"],
-}
 _RETRY_POLICY = {
     "maxAttempts": 5,
     "initialBackoff": "0.1s",
@@ -56,12 +44,24 @@ _RETRY_POLICY = {
 }
 
 
+def is_retried(method: MethodDescriptor) -> bool:
+    """Returns whether a method is called again by itself.
+
+    A Create without a request id is given one below. Streams are taken up again by `watch`, or by
+    whoever feeds them, who know where they broke off; gRPC's own retries would buffer what is sent
+    and begin anew.
+    """
+    is_stream = method.client_streaming or method.server_streaming
+    return not is_stream and not method.GetOptions().Extensions[method_pb2.never_retried]
+
+
+@cache
 def service_config() -> str:
     """Returns the service config: retries of UNAVAILABLE, five attempts in about three seconds."""
     once = [
-        {"service": service, "method": method}
-        for service, methods in NOT_RETRIED.items()
-        for method in methods
+        {"service": method.containing_service.full_name, "method": method.name}
+        for method in contracts.methods()
+        if not is_retried(method)
     ]
     retried = {"name": [{}], "retryPolicy": _RETRY_POLICY}
     return json.dumps({"methodConfig": [retried, {"name": once}]})

@@ -1,9 +1,7 @@
-"""Every RPC with every role, over the wire: who gets in is what the table says."""
+"""Every RPC with every role, over the wire: who gets in is what the contract says."""
 
-import importlib
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeAlias
 
 import grpc
@@ -13,20 +11,16 @@ from google.protobuf.descriptor_pool import Default
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from aimass.catalog.v1 import transfer_pb2
 from common.config import ServerSettings
 from common.identity import ON_BEHALF_OF, Caller, Role
-from common.serving.interceptors.roles import REQUIRED, allows
+from common.serving.interceptors.roles import allows
 from common.serving.server import Service, start_server
 from common.testing.server import TOKENS, token_table
-
-# The contracts must be loaded to be found by name.
-importlib.import_module("grpc_channelz.v1.channelz_pb2")
-for stub in Path(transfer_pb2.__file__).parents[2].glob("*/v*/*_pb2.py"):
-    importlib.import_module(".".join(("aimass", *stub.with_suffix("").parts[-3:])))
+from tests.support.roles import required_roles
 
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
 DENIED = (grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED)
+REQUIRED = required_roles()
 INVENTED = "/aimass.trainer.v1.TrainingService/InventedMethod"
 
 
@@ -110,8 +104,8 @@ def callers() -> Iterator[tuple[Role | None, str]]:
     yield None, "unknown"
 
 
-async def test_every_rpc_lets_in_whom_the_table_says(matrix: Matrix) -> None:
-    """The table is what the server does: no method of any kind slips past the check."""
+async def test_every_rpc_lets_in_whom_its_contract_says(matrix: Matrix) -> None:
+    """The contract is what the server does: no method of any kind slips past the check."""
     for name, needed in REQUIRED.items():
         kind = kind_of(method_of(name))
         for role, token in callers():
@@ -135,8 +129,8 @@ async def test_a_service_opens_no_rpc_to_whom_it_asks_for(matrix: Matrix, role: 
         assert code is (grpc.StatusCode.OK if is_open else grpc.StatusCode.PERMISSION_DENIED), name
 
 
-async def test_what_is_not_in_the_table_is_closed_to_all(matrix: Matrix) -> None:
-    """An RPC that somebody forgot to list opens for nobody, not even admins."""
+async def test_what_is_in_no_contract_is_closed_to_all(matrix: Matrix) -> None:
+    """An RPC that no contract names opens for nobody, not even admins."""
     kind = kind_of(method_of("/aimass.trainer.v1.TrainingService/CreateTrainingRun"))
     for _, token in callers():
         assert await matrix.code(INVENTED, kind, token) in DENIED

@@ -1,29 +1,35 @@
-"""The table of roles is complete, and holds."""
+"""The roles and retries that the contracts name are complete, and hold."""
 
-from collections.abc import Iterator
+import json
 
 import grpc
 import pytest
-from grpc_channelz.v1 import channelz_pb2
-from grpc_reflection.v1alpha import reflection_pb2
+from google.protobuf.descriptor_pb2 import FileDescriptorProto
+from google.protobuf.descriptor_pool import Default
 
 from common.calls import client
+from common.contracts import methods, path_of
 from common.identity import Role
-from common.serving.interceptors.roles import REQUIRED, allows
-from tests.support.contracts import methods, path_of
+from common.serving.interceptors.roles import allows, required_role
+from tests.support.roles import required_roles, served
+
+REQUIRED = required_roles()
 
 
-def served() -> Iterator[str]:
-    """Yields every method that the suite serves behind a token."""
-    yield from map(path_of, methods())
-    for foreign in (channelz_pb2.DESCRIPTOR, reflection_pb2.DESCRIPTOR):
-        for service in foreign.services_by_name.values():
-            yield from map(path_of, service.methods)
-
-
-def test_every_method_has_a_role_and_every_entry_a_method() -> None:
+def test_every_method_has_a_role() -> None:
     """A new RPC without a role is denied to all: this says so before a user finds out."""
     assert set(REQUIRED) == set(served())
+
+
+def test_a_method_without_a_role_is_closed_to_all() -> None:
+    """Whoever forgets the role of a method, or asks for one of no contract, opens nothing."""
+    file = FileDescriptorProto(name="forgotten.proto", package="forgotten")
+    file.message_type.add(name="Nothing")
+    method = file.service.add(name="Service").method.add(name="Open")
+    method.input_type = method.output_type = ".forgotten.Nothing"
+    Default().Add(file)
+    assert required_role("/forgotten.Service/Open") is None
+    assert required_role("/forgotten.Service/Invented") is None
 
 
 @pytest.mark.parametrize("role", Role)
@@ -54,9 +60,11 @@ def test_no_reading_role_changes_anything() -> None:
 
 def test_streams_are_not_retried() -> None:
     """A stream is taken up where it broke off; a retry of its call begins anew, or never ends."""
-    once = {f"/{service}/{name}" for service, names in client.NOT_RETRIED.items() for name in names}
+    once = {path_of(method) for method in methods() if not client.is_retried(method)}
     streaming = (each for each in methods() if each.client_streaming or each.server_streaming)
     streams = set(map(path_of, streaming))
     # A fault that was injected and not answered is not to be injected twice.
     assert once == {*streams, "/aimass.trainer.v1.TrainingService/InjectFault"}
-    assert grpc.StatusCode.UNAVAILABLE.name in client.service_config()
+    (retried, single) = json.loads(client.service_config())["methodConfig"]
+    assert grpc.StatusCode.UNAVAILABLE.name in retried["retryPolicy"]["retryableStatusCodes"]
+    assert {f"/{each['service']}/{each['method']}" for each in single["name"]} == once

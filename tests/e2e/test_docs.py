@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from common.identity import Role
-from common.serving.interceptors.roles import REQUIRED
 from common.testing.suite import RunningSuite
+from tests.support.roles import required_roles
 
 ROOT = Path(__file__).parents[2]
 # A page has searches and trainings in it, each with a budget of its own.
@@ -75,7 +75,7 @@ def test_every_user_rpc_has_an_example() -> None:
     """A method without an example is one that nobody has tried by hand."""
     users = {
         method.removeprefix("/")
-        for method, role in REQUIRED.items()
+        for method, role in required_roles().items()
         if role is not Role.AGENT and method.startswith("/aimass.")
     }
     shown = set().union(*(rpcs(page) for page in PAGES))

@@ -11,16 +11,16 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from common.identity import Role
 from common.services import SERVICE_PORTS
-from common.serving.interceptors.roles import REQUIRED
 from common.testing.minio import MinioServer
 from common.testing.processes import service_process
+from tests.support.roles import required_roles
 
 HEAVY = ("numpy", "pyarrow", "duckdb", "PIL", "pandas", "torch", "sklearn", "lightgbm")
 
 
 def served_by(service: str) -> list[str]:
     """Returns the gRPC services that people call in a process."""
-    people = (each for each, role in REQUIRED.items() if role is not Role.AGENT)
+    people = (each for each, role in required_roles().items() if role is not Role.AGENT)
     names = {method.split("/")[1] for method in people}
     return sorted(name for name in names if name.startswith(f"aimass.{service}.v1."))
 

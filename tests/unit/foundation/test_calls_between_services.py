@@ -8,7 +8,7 @@ import pytest
 from google.protobuf.descriptor import MethodDescriptor
 
 from common.calls import client
-from tests.support.contracts import methods
+from common.contracts import methods
 
 ROOT = Path(client.__file__).parents[2]
 OPENERS = {
@@ -33,7 +33,7 @@ def test_channels_are_opened_in_one_place() -> None:
 def retried() -> Iterator[MethodDescriptor]:
     """Yields the methods that a channel calls again by itself."""
     for method in methods():
-        if method.name not in client.NOT_RETRIED.get(method.containing_service.full_name, []):
+        if client.is_retried(method):
             yield method
 
 

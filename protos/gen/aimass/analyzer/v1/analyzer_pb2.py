@@ -34,12 +34,13 @@ from aimass.analyzer.v1 import structure_pb2 as aimass_dot_analyzer_dot_v1_dot_s
 from aimass.analyzer.v1 import weights_pb2 as aimass_dot_analyzer_dot_v1_dot_weights__pb2
 from aimass.type.v1 import artifact_pb2 as aimass_dot_type_dot_v1_dot_artifact__pb2
 from aimass.type.v1 import event_pb2 as aimass_dot_type_dot_v1_dot_event__pb2
+from aimass.type.v1 import method_pb2 as aimass_dot_type_dot_v1_dot_method__pb2
 from aimass.type.v1 import run_pb2 as aimass_dot_type_dot_v1_dot_run__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!aimass/analyzer/v1/analyzer.proto\x12\x12\x61imass.analyzer.v1\x1a$aimass/analyzer/v1/activations.proto\x1a\"aimass/analyzer/v1/behaviour.proto\x1a#aimass/analyzer/v1/comparison.proto\x1a\x1f\x61imass/analyzer/v1/curves.proto\x1a\x1f\x61imass/analyzer/v1/health.proto\x1a#aimass/analyzer/v1/importance.proto\x1a\"aimass/analyzer/v1/relations.proto\x1a#aimass/analyzer/v1/robustness.proto\x1a\"aimass/analyzer/v1/structure.proto\x1a aimass/analyzer/v1/weights.proto\x1a\x1d\x61imass/type/v1/artifact.proto\x1a\x1a\x61imass/type/v1/event.proto\x1a\x18\x61imass/type/v1/run.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\"\xa5\x03\n\x08\x41nalysis\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x04spec\x18\x02 \x01(\x0b\x32 .aimass.analyzer.v1.AnalysisSpec\x12)\n\x06status\x18\x03 \x01(\x0b\x32\x19.aimass.type.v1.RunStatus\x12\x34\n\x07summary\x18\x04 \x01(\x0b\x32#.aimass.analyzer.v1.AnalysisSummary\x12+\n\x06report\x18\x05 \x01(\x0b\x32\x1b.aimass.type.v1.ArtifactRef\x12,\n\x07results\x18\x06 \x01(\x0b\x32\x1b.aimass.type.v1.ArtifactRef\x12\x38\n\x06labels\x18\x07 \x03(\x0b\x32(.aimass.analyzer.v1.Analysis.LabelsEntry\x12\x36\n\x08\x65stimate\x18\x08 \x01(\x0b\x32$.aimass.analyzer.v1.AnalysisEstimate\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"U\n\x10\x41nalysisEstimate\x12+\n\x08\x64uration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0cmemory_bytes\x18\x02 \x01(\x03\"\xec\x03\n\x0c\x41nalysisSpec\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\x13\n\x0b\x63hallengers\x18\x02 \x03(\t\x12\x17\n\x0f\x64\x61taset_version\x18\x03 \x01(\t\x12.\n\x05parts\x18\x04 \x03(\x0b\x32\x1f.aimass.analyzer.v1.PartRequest\x12)\n\x06\x62udget\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\x04rows\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12\x39\n\x0e\x65valuated_rows\x18\x07 \x01(\x0e\x32!.aimass.analyzer.v1.EvaluatedRows\x12\x11\n\x04seed\x18\x08 \x01(\x03H\x01\x88\x01\x01\x12\x32\n\x06metric\x18\t \x01(\x0e\x32\".aimass.analyzer.v1.AnalysisMetric\x12\x0e\n\x06layers\x18\n \x03(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x0b \x03(\t\x12\x18\n\x0bwhat_if_row\x18\x0c \x01(\x03H\x02\x88\x01\x01\x12\x14\n\x0coutlier_scan\x18\r \x01(\t\x12\x33\n\x0eoutlier_scores\x18\x0e \x01(\x0b\x32\x1b.aimass.type.v1.ArtifactRefB\x07\n\x05_rowsB\x07\n\x05_seedB\x0e\n\x0c_what_if_row\"h\n\x0bPartRequest\x12.\n\x04part\x18\x01 \x01(\x0e\x32 .aimass.analyzer.v1.AnalysisPart\x12)\n\x06\x62udget\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x87\x02\n\x0f\x41nalysisSummary\x12\x0f\n\x07verdict\x18\x01 \x01(\t\x12\x11\n\trow_count\x18\x02 \x01(\x03\x12\x41\n\x07metrics\x18\x03 \x03(\x0b\x32\x30.aimass.analyzer.v1.AnalysisSummary.MetricsEntry\x12-\n\x08\x66indings\x18\x04 \x03(\x0b\x32\x1b.aimass.analyzer.v1.Finding\x12.\n\x05parts\x18\x05 \x03(\x0b\x32\x1f.aimass.analyzer.v1.PartOutcome\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xa7\x01\n\x0bPartOutcome\x12.\n\x04part\x18\x01 \x01(\x0e\x32 .aimass.analyzer.v1.AnalysisPart\x12,\n\x05state\x18\x02 \x01(\x0e\x32\x1d.aimass.analyzer.v1.PartState\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05notes\x18\x04 \x03(\t\"\xbb\x04\n\x0f\x41nalysisResults\x12\x36\n\tstructure\x18\x01 \x01(\x0b\x32#.aimass.analyzer.v1.StructureResult\x12\x32\n\x07weights\x18\x02 \x01(\x0b\x32!.aimass.analyzer.v1.WeightsResult\x12:\n\x0b\x61\x63tivations\x18\x03 \x01(\x0b\x32%.aimass.analyzer.v1.ActivationsResult\x12\x38\n\nimportance\x18\x04 \x01(\x0b\x32$.aimass.analyzer.v1.ImportanceResult\x12\x36\n\trelations\x18\x05 \x01(\x0b\x32#.aimass.analyzer.v1.RelationsResult\x12\x30\n\x06\x63urves\x18\x06 \x01(\x0b\x32 .aimass.analyzer.v1.CurvesResult\x12\x36\n\tbehaviour\x18\x07 \x01(\x0b\x32#.aimass.analyzer.v1.BehaviourResult\x12\x38\n\nrobustness\x18\x08 \x01(\x0b\x32$.aimass.analyzer.v1.RobustnessResult\x12\x30\n\x06health\x18\t \x01(\x0b\x32 .aimass.analyzer.v1.HealthResult\x12\x38\n\ncomparison\x18\n \x01(\x0b\x32$.aimass.analyzer.v1.ComparisonResult\"\x87\x01\n\x15\x43reateAnalysisRequest\x12.\n\x08\x61nalysis\x18\x01 \x01(\x0b\x32\x1c.aimass.analyzer.v1.Analysis\x12\x13\n\x0b\x61nalysis_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"\x96\x02\n\x14\x43ompareModelsRequest\x12\x16\n\x0emodel_versions\x18\x01 \x03(\t\x12\x31\n\x07options\x18\x02 \x01(\x0b\x32 .aimass.analyzer.v1.AnalysisSpec\x12\x13\n\x0b\x61nalysis_id\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\x12\x44\n\x06labels\x18\x06 \x03(\x0b\x32\x34.aimass.analyzer.v1.CompareModelsRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\"\n\x12GetAnalysisRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"^\n\x13ListAnalysesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x10\n\x08order_by\x18\x04 \x01(\t\"_\n\x14ListAnalysesResponse\x12.\n\x08\x61nalyses\x18\x01 \x03(\x0b\x32\x1c.aimass.analyzer.v1.Analysis\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x14WatchAnalysisRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"%\n\x15\x43\x61ncelAnalysisRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"%\n\x15\x44\x65leteAnalysisRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"Z\n\x19GetAnalysisResultsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x05parts\x18\x02 \x03(\x0e\x32 .aimass.analyzer.v1.AnalysisPart*\xae\x02\n\x0c\x41nalysisPart\x12\x1d\n\x19\x41NALYSIS_PART_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41NALYSIS_PART_STRUCTURE\x10\x01\x12\x19\n\x15\x41NALYSIS_PART_WEIGHTS\x10\x02\x12\x1d\n\x19\x41NALYSIS_PART_ACTIVATIONS\x10\x03\x12\x1c\n\x18\x41NALYSIS_PART_IMPORTANCE\x10\x04\x12\x1b\n\x17\x41NALYSIS_PART_RELATIONS\x10\x05\x12\x18\n\x14\x41NALYSIS_PART_CURVES\x10\x06\x12\x1b\n\x17\x41NALYSIS_PART_BEHAVIOUR\x10\x07\x12\x1c\n\x18\x41NALYSIS_PART_ROBUSTNESS\x10\x08\x12\x18\n\x14\x41NALYSIS_PART_HEALTH\x10\t*\x99\x01\n\rEvaluatedRows\x12\x1e\n\x1a\x45VALUATED_ROWS_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45VALUATED_ROWS_TEST\x10\x01\x12\x1d\n\x19\x45VALUATED_ROWS_VALIDATION\x10\x02\x12\x18\n\x14\x45VALUATED_ROWS_TRAIN\x10\x03\x12\x16\n\x12\x45VALUATED_ROWS_ALL\x10\x04*\xd5\x01\n\x0e\x41nalysisMetric\x12\x1f\n\x1b\x41NALYSIS_METRIC_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41NALYSIS_METRIC_ACCURACY\x10\x01\x12%\n!ANALYSIS_METRIC_BALANCED_ACCURACY\x10\x02\x12\x1c\n\x18\x41NALYSIS_METRIC_LOG_LOSS\x10\x03\x12\x16\n\x12\x41NALYSIS_METRIC_R2\x10\x04\x12\'\n#ANALYSIS_METRIC_MEAN_ABSOLUTE_ERROR\x10\x05*r\n\tPartState\x12\x1a\n\x16PART_STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fPART_STATE_DONE\x10\x01\x12\x1d\n\x19PART_STATE_NOT_APPLICABLE\x10\x02\x12\x15\n\x11PART_STATE_FAILED\x10\x03\x32\xeb\x05\n\x0f\x41nalyzerService\x12Y\n\x0e\x43reateAnalysis\x12).aimass.analyzer.v1.CreateAnalysisRequest\x1a\x1c.aimass.analyzer.v1.Analysis\x12W\n\rCompareModels\x12(.aimass.analyzer.v1.CompareModelsRequest\x1a\x1c.aimass.analyzer.v1.Analysis\x12S\n\x0bGetAnalysis\x12&.aimass.analyzer.v1.GetAnalysisRequest\x1a\x1c.aimass.analyzer.v1.Analysis\x12\x61\n\x0cListAnalyses\x12\'.aimass.analyzer.v1.ListAnalysesRequest\x1a(.aimass.analyzer.v1.ListAnalysesResponse\x12R\n\rWatchAnalysis\x12(.aimass.analyzer.v1.WatchAnalysisRequest\x1a\x15.aimass.type.v1.Event0\x01\x12Y\n\x0e\x43\x61ncelAnalysis\x12).aimass.analyzer.v1.CancelAnalysisRequest\x1a\x1c.aimass.analyzer.v1.Analysis\x12S\n\x0e\x44\x65leteAnalysis\x12).aimass.analyzer.v1.DeleteAnalysisRequest\x1a\x16.google.protobuf.Empty\x12h\n\x12GetAnalysisResults\x12-.aimass.analyzer.v1.GetAnalysisResultsRequest\x1a#.aimass.analyzer.v1.AnalysisResultsb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!aimass/analyzer/v1/analyzer.proto\x12\x12\x61imass.analyzer.v1\x1a$aimass/analyzer/v1/activations.proto\x1a\"aimass/analyzer/v1/behaviour.proto\x1a#aimass/analyzer/v1/comparison.proto\x1a\x1f\x61imass/analyzer/v1/curves.proto\x1a\x1f\x61imass/analyzer/v1/health.proto\x1a#aimass/analyzer/v1/importance.proto\x1a\"aimass/analyzer/v1/relations.proto\x1a#aimass/analyzer/v1/robustness.proto\x1a\"aimass/analyzer/v1/structure.proto\x1a aimass/analyzer/v1/weights.proto\x1a\x1d\x61imass/type/v1/artifact.proto\x1a\x1a\x61imass/type/v1/event.proto\x1a\x1b\x61imass/type/v1/method.proto\x1a\x18\x61imass/type/v1/run.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1bgoogle/protobuf/empty.proto\"\xa5\x03\n\x08\x41nalysis\x12\x0c\n\x04name\x18\x01 \x01(\t\x12.\n\x04spec\x18\x02 \x01(\x0b\x32 .aimass.analyzer.v1.AnalysisSpec\x12)\n\x06status\x18\x03 \x01(\x0b\x32\x19.aimass.type.v1.RunStatus\x12\x34\n\x07summary\x18\x04 \x01(\x0b\x32#.aimass.analyzer.v1.AnalysisSummary\x12+\n\x06report\x18\x05 \x01(\x0b\x32\x1b.aimass.type.v1.ArtifactRef\x12,\n\x07results\x18\x06 \x01(\x0b\x32\x1b.aimass.type.v1.ArtifactRef\x12\x38\n\x06labels\x18\x07 \x03(\x0b\x32(.aimass.analyzer.v1.Analysis.LabelsEntry\x12\x36\n\x08\x65stimate\x18\x08 \x01(\x0b\x32$.aimass.analyzer.v1.AnalysisEstimate\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"U\n\x10\x41nalysisEstimate\x12+\n\x08\x64uration\x18\x01 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x14\n\x0cmemory_bytes\x18\x02 \x01(\x03\"\xec\x03\n\x0c\x41nalysisSpec\x12\x15\n\rmodel_version\x18\x01 \x01(\t\x12\x13\n\x0b\x63hallengers\x18\x02 \x03(\t\x12\x17\n\x0f\x64\x61taset_version\x18\x03 \x01(\t\x12.\n\x05parts\x18\x04 \x03(\x0b\x32\x1f.aimass.analyzer.v1.PartRequest\x12)\n\x06\x62udget\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\x04rows\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12\x39\n\x0e\x65valuated_rows\x18\x07 \x01(\x0e\x32!.aimass.analyzer.v1.EvaluatedRows\x12\x11\n\x04seed\x18\x08 \x01(\x03H\x01\x88\x01\x01\x12\x32\n\x06metric\x18\t \x01(\x0e\x32\".aimass.analyzer.v1.AnalysisMetric\x12\x0e\n\x06layers\x18\n \x03(\t\x12\x10\n\x08\x66\x65\x61tures\x18\x0b \x03(\t\x12\x18\n\x0bwhat_if_row\x18\x0c \x01(\x03H\x02\x88\x01\x01\x12\x14\n\x0coutlier_scan\x18\r \x01(\t\x12\x33\n\x0eoutlier_scores\x18\x0e \x01(\x0b\x32\x1b.aimass.type.v1.ArtifactRefB\x07\n\x05_rowsB\x07\n\x05_seedB\x0e\n\x0c_what_if_row\"h\n\x0bPartRequest\x12.\n\x04part\x18\x01 \x01(\x0e\x32 .aimass.analyzer.v1.AnalysisPart\x12)\n\x06\x62udget\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x87\x02\n\x0f\x41nalysisSummary\x12\x0f\n\x07verdict\x18\x01 \x01(\t\x12\x11\n\trow_count\x18\x02 \x01(\x03\x12\x41\n\x07metrics\x18\x03 \x03(\x0b\x32\x30.aimass.analyzer.v1.AnalysisSummary.MetricsEntry\x12-\n\x08\x66indings\x18\x04 \x03(\x0b\x32\x1b.aimass.analyzer.v1.Finding\x12.\n\x05parts\x18\x05 \x03(\x0b\x32\x1f.aimass.analyzer.v1.PartOutcome\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xa7\x01\n\x0bPartOutcome\x12.\n\x04part\x18\x01 \x01(\x0e\x32 .aimass.analyzer.v1.AnalysisPart\x12,\n\x05state\x18\x02 \x01(\x0e\x32\x1d.aimass.analyzer.v1.PartState\x12+\n\x08\x64uration\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\r\n\x05notes\x18\x04 \x03(\t\"\xbb\x04\n\x0f\x41nalysisResults\x12\x36\n\tstructure\x18\x01 \x01(\x0b\x32#.aimass.analyzer.v1.StructureResult\x12\x32\n\x07weights\x18\x02 \x01(\x0b\x32!.aimass.analyzer.v1.WeightsResult\x12:\n\x0b\x61\x63tivations\x18\x03 \x01(\x0b\x32%.aimass.analyzer.v1.ActivationsResult\x12\x38\n\nimportance\x18\x04 \x01(\x0b\x32$.aimass.analyzer.v1.ImportanceResult\x12\x36\n\trelations\x18\x05 \x01(\x0b\x32#.aimass.analyzer.v1.RelationsResult\x12\x30\n\x06\x63urves\x18\x06 \x01(\x0b\x32 .aimass.analyzer.v1.CurvesResult\x12\x36\n\tbehaviour\x18\x07 \x01(\x0b\x32#.aimass.analyzer.v1.BehaviourResult\x12\x38\n\nrobustness\x18\x08 \x01(\x0b\x32$.aimass.analyzer.v1.RobustnessResult\x12\x30\n\x06health\x18\t \x01(\x0b\x32 .aimass.analyzer.v1.HealthResult\x12\x38\n\ncomparison\x18\n \x01(\x0b\x32$.aimass.analyzer.v1.ComparisonResult\"\x87\x01\n\x15\x43reateAnalysisRequest\x12.\n\x08\x61nalysis\x18\x01 \x01(\x0b\x32\x1c.aimass.analyzer.v1.Analysis\x12\x13\n\x0b\x61nalysis_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"\x96\x02\n\x14\x43ompareModelsRequest\x12\x16\n\x0emodel_versions\x18\x01 \x03(\t\x12\x31\n\x07options\x18\x02 \x01(\x0b\x32 .aimass.analyzer.v1.AnalysisSpec\x12\x13\n\x0b\x61nalysis_id\x18\x03 \x01(\t\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x15\n\rvalidate_only\x18\x05 \x01(\x08\x12\x44\n\x06labels\x18\x06 \x03(\x0b\x32\x34.aimass.analyzer.v1.CompareModelsRequest.LabelsEntry\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\"\n\x12GetAnalysisRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"^\n\x13ListAnalysesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x10\n\x08order_by\x18\x04 \x01(\t\"_\n\x14ListAnalysesResponse\x12.\n\x08\x61nalyses\x18\x01 \x03(\x0b\x32\x1c.aimass.analyzer.v1.Analysis\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"<\n\x14WatchAnalysisRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x16\n\x0e\x61\x66ter_sequence\x18\x02 \x01(\x03\"%\n\x15\x43\x61ncelAnalysisRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"%\n\x15\x44\x65leteAnalysisRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"Z\n\x19GetAnalysisResultsRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12/\n\x05parts\x18\x02 \x03(\x0e\x32 .aimass.analyzer.v1.AnalysisPart*\xae\x02\n\x0c\x41nalysisPart\x12\x1d\n\x19\x41NALYSIS_PART_UNSPECIFIED\x10\x00\x12\x1b\n\x17\x41NALYSIS_PART_STRUCTURE\x10\x01\x12\x19\n\x15\x41NALYSIS_PART_WEIGHTS\x10\x02\x12\x1d\n\x19\x41NALYSIS_PART_ACTIVATIONS\x10\x03\x12\x1c\n\x18\x41NALYSIS_PART_IMPORTANCE\x10\x04\x12\x1b\n\x17\x41NALYSIS_PART_RELATIONS\x10\x05\x12\x18\n\x14\x41NALYSIS_PART_CURVES\x10\x06\x12\x1b\n\x17\x41NALYSIS_PART_BEHAVIOUR\x10\x07\x12\x1c\n\x18\x41NALYSIS_PART_ROBUSTNESS\x10\x08\x12\x18\n\x14\x41NALYSIS_PART_HEALTH\x10\t*\x99\x01\n\rEvaluatedRows\x12\x1e\n\x1a\x45VALUATED_ROWS_UNSPECIFIED\x10\x00\x12\x17\n\x13\x45VALUATED_ROWS_TEST\x10\x01\x12\x1d\n\x19\x45VALUATED_ROWS_VALIDATION\x10\x02\x12\x18\n\x14\x45VALUATED_ROWS_TRAIN\x10\x03\x12\x16\n\x12\x45VALUATED_ROWS_ALL\x10\x04*\xd5\x01\n\x0e\x41nalysisMetric\x12\x1f\n\x1b\x41NALYSIS_METRIC_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x41NALYSIS_METRIC_ACCURACY\x10\x01\x12%\n!ANALYSIS_METRIC_BALANCED_ACCURACY\x10\x02\x12\x1c\n\x18\x41NALYSIS_METRIC_LOG_LOSS\x10\x03\x12\x16\n\x12\x41NALYSIS_METRIC_R2\x10\x04\x12\'\n#ANALYSIS_METRIC_MEAN_ABSOLUTE_ERROR\x10\x05*r\n\tPartState\x12\x1a\n\x16PART_STATE_UNSPECIFIED\x10\x00\x12\x13\n\x0fPART_STATE_DONE\x10\x01\x12\x1d\n\x19PART_STATE_NOT_APPLICABLE\x10\x02\x12\x15\n\x11PART_STATE_FAILED\x10\x03\x32\x9b\x06\n\x0f\x41nalyzerService\x12_\n\x0e\x43reateAnalysis\x12).aimass.analyzer.v1.CreateAnalysisRequest\x1a\x1c.aimass.analyzer.v1.Analysis\"\x04\xe0\xe0\x18\x02\x12]\n\rCompareModels\x12(.aimass.analyzer.v1.CompareModelsRequest\x1a\x1c.aimass.analyzer.v1.Analysis\"\x04\xe0\xe0\x18\x02\x12Y\n\x0bGetAnalysis\x12&.aimass.analyzer.v1.GetAnalysisRequest\x1a\x1c.aimass.analyzer.v1.Analysis\"\x04\xe0\xe0\x18\x01\x12g\n\x0cListAnalyses\x12\'.aimass.analyzer.v1.ListAnalysesRequest\x1a(.aimass.analyzer.v1.ListAnalysesResponse\"\x04\xe0\xe0\x18\x01\x12X\n\rWatchAnalysis\x12(.aimass.analyzer.v1.WatchAnalysisRequest\x1a\x15.aimass.type.v1.Event\"\x04\xe0\xe0\x18\x01\x30\x01\x12_\n\x0e\x43\x61ncelAnalysis\x12).aimass.analyzer.v1.CancelAnalysisRequest\x1a\x1c.aimass.analyzer.v1.Analysis\"\x04\xe0\xe0\x18\x02\x12Y\n\x0e\x44\x65leteAnalysis\x12).aimass.analyzer.v1.DeleteAnalysisRequest\x1a\x16.google.protobuf.Empty\"\x04\xe0\xe0\x18\x02\x12n\n\x12GetAnalysisResults\x12-.aimass.analyzer.v1.GetAnalysisResultsRequest\x1a#.aimass.analyzer.v1.AnalysisResults\"\x04\xe0\xe0\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -52,52 +53,68 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ANALYSISSUMMARY_METRICSENTRY']._serialized_options = b'8\001'
   _globals['_COMPAREMODELSREQUEST_LABELSENTRY']._loaded_options = None
   _globals['_COMPAREMODELSREQUEST_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_ANALYSISPART']._serialized_start=3563
-  _globals['_ANALYSISPART']._serialized_end=3865
-  _globals['_EVALUATEDROWS']._serialized_start=3868
-  _globals['_EVALUATEDROWS']._serialized_end=4021
-  _globals['_ANALYSISMETRIC']._serialized_start=4024
-  _globals['_ANALYSISMETRIC']._serialized_end=4237
-  _globals['_PARTSTATE']._serialized_start=4239
-  _globals['_PARTSTATE']._serialized_end=4353
-  _globals['_ANALYSIS']._serialized_start=561
-  _globals['_ANALYSIS']._serialized_end=982
-  _globals['_ANALYSIS_LABELSENTRY']._serialized_start=937
-  _globals['_ANALYSIS_LABELSENTRY']._serialized_end=982
-  _globals['_ANALYSISESTIMATE']._serialized_start=984
-  _globals['_ANALYSISESTIMATE']._serialized_end=1069
-  _globals['_ANALYSISSPEC']._serialized_start=1072
-  _globals['_ANALYSISSPEC']._serialized_end=1564
-  _globals['_PARTREQUEST']._serialized_start=1566
-  _globals['_PARTREQUEST']._serialized_end=1670
-  _globals['_ANALYSISSUMMARY']._serialized_start=1673
-  _globals['_ANALYSISSUMMARY']._serialized_end=1936
-  _globals['_ANALYSISSUMMARY_METRICSENTRY']._serialized_start=1890
-  _globals['_ANALYSISSUMMARY_METRICSENTRY']._serialized_end=1936
-  _globals['_PARTOUTCOME']._serialized_start=1939
-  _globals['_PARTOUTCOME']._serialized_end=2106
-  _globals['_ANALYSISRESULTS']._serialized_start=2109
-  _globals['_ANALYSISRESULTS']._serialized_end=2680
-  _globals['_CREATEANALYSISREQUEST']._serialized_start=2683
-  _globals['_CREATEANALYSISREQUEST']._serialized_end=2818
-  _globals['_COMPAREMODELSREQUEST']._serialized_start=2821
-  _globals['_COMPAREMODELSREQUEST']._serialized_end=3099
-  _globals['_COMPAREMODELSREQUEST_LABELSENTRY']._serialized_start=937
-  _globals['_COMPAREMODELSREQUEST_LABELSENTRY']._serialized_end=982
-  _globals['_GETANALYSISREQUEST']._serialized_start=3101
-  _globals['_GETANALYSISREQUEST']._serialized_end=3135
-  _globals['_LISTANALYSESREQUEST']._serialized_start=3137
-  _globals['_LISTANALYSESREQUEST']._serialized_end=3231
-  _globals['_LISTANALYSESRESPONSE']._serialized_start=3233
-  _globals['_LISTANALYSESRESPONSE']._serialized_end=3328
-  _globals['_WATCHANALYSISREQUEST']._serialized_start=3330
-  _globals['_WATCHANALYSISREQUEST']._serialized_end=3390
-  _globals['_CANCELANALYSISREQUEST']._serialized_start=3392
-  _globals['_CANCELANALYSISREQUEST']._serialized_end=3429
-  _globals['_DELETEANALYSISREQUEST']._serialized_start=3431
-  _globals['_DELETEANALYSISREQUEST']._serialized_end=3468
-  _globals['_GETANALYSISRESULTSREQUEST']._serialized_start=3470
-  _globals['_GETANALYSISRESULTSREQUEST']._serialized_end=3560
-  _globals['_ANALYZERSERVICE']._serialized_start=4356
-  _globals['_ANALYZERSERVICE']._serialized_end=5103
+  _globals['_ANALYZERSERVICE'].methods_by_name['CreateAnalysis']._loaded_options = None
+  _globals['_ANALYZERSERVICE'].methods_by_name['CreateAnalysis']._serialized_options = b'\340\340\030\002'
+  _globals['_ANALYZERSERVICE'].methods_by_name['CompareModels']._loaded_options = None
+  _globals['_ANALYZERSERVICE'].methods_by_name['CompareModels']._serialized_options = b'\340\340\030\002'
+  _globals['_ANALYZERSERVICE'].methods_by_name['GetAnalysis']._loaded_options = None
+  _globals['_ANALYZERSERVICE'].methods_by_name['GetAnalysis']._serialized_options = b'\340\340\030\001'
+  _globals['_ANALYZERSERVICE'].methods_by_name['ListAnalyses']._loaded_options = None
+  _globals['_ANALYZERSERVICE'].methods_by_name['ListAnalyses']._serialized_options = b'\340\340\030\001'
+  _globals['_ANALYZERSERVICE'].methods_by_name['WatchAnalysis']._loaded_options = None
+  _globals['_ANALYZERSERVICE'].methods_by_name['WatchAnalysis']._serialized_options = b'\340\340\030\001'
+  _globals['_ANALYZERSERVICE'].methods_by_name['CancelAnalysis']._loaded_options = None
+  _globals['_ANALYZERSERVICE'].methods_by_name['CancelAnalysis']._serialized_options = b'\340\340\030\002'
+  _globals['_ANALYZERSERVICE'].methods_by_name['DeleteAnalysis']._loaded_options = None
+  _globals['_ANALYZERSERVICE'].methods_by_name['DeleteAnalysis']._serialized_options = b'\340\340\030\002'
+  _globals['_ANALYZERSERVICE'].methods_by_name['GetAnalysisResults']._loaded_options = None
+  _globals['_ANALYZERSERVICE'].methods_by_name['GetAnalysisResults']._serialized_options = b'\340\340\030\001'
+  _globals['_ANALYSISPART']._serialized_start=3592
+  _globals['_ANALYSISPART']._serialized_end=3894
+  _globals['_EVALUATEDROWS']._serialized_start=3897
+  _globals['_EVALUATEDROWS']._serialized_end=4050
+  _globals['_ANALYSISMETRIC']._serialized_start=4053
+  _globals['_ANALYSISMETRIC']._serialized_end=4266
+  _globals['_PARTSTATE']._serialized_start=4268
+  _globals['_PARTSTATE']._serialized_end=4382
+  _globals['_ANALYSIS']._serialized_start=590
+  _globals['_ANALYSIS']._serialized_end=1011
+  _globals['_ANALYSIS_LABELSENTRY']._serialized_start=966
+  _globals['_ANALYSIS_LABELSENTRY']._serialized_end=1011
+  _globals['_ANALYSISESTIMATE']._serialized_start=1013
+  _globals['_ANALYSISESTIMATE']._serialized_end=1098
+  _globals['_ANALYSISSPEC']._serialized_start=1101
+  _globals['_ANALYSISSPEC']._serialized_end=1593
+  _globals['_PARTREQUEST']._serialized_start=1595
+  _globals['_PARTREQUEST']._serialized_end=1699
+  _globals['_ANALYSISSUMMARY']._serialized_start=1702
+  _globals['_ANALYSISSUMMARY']._serialized_end=1965
+  _globals['_ANALYSISSUMMARY_METRICSENTRY']._serialized_start=1919
+  _globals['_ANALYSISSUMMARY_METRICSENTRY']._serialized_end=1965
+  _globals['_PARTOUTCOME']._serialized_start=1968
+  _globals['_PARTOUTCOME']._serialized_end=2135
+  _globals['_ANALYSISRESULTS']._serialized_start=2138
+  _globals['_ANALYSISRESULTS']._serialized_end=2709
+  _globals['_CREATEANALYSISREQUEST']._serialized_start=2712
+  _globals['_CREATEANALYSISREQUEST']._serialized_end=2847
+  _globals['_COMPAREMODELSREQUEST']._serialized_start=2850
+  _globals['_COMPAREMODELSREQUEST']._serialized_end=3128
+  _globals['_COMPAREMODELSREQUEST_LABELSENTRY']._serialized_start=966
+  _globals['_COMPAREMODELSREQUEST_LABELSENTRY']._serialized_end=1011
+  _globals['_GETANALYSISREQUEST']._serialized_start=3130
+  _globals['_GETANALYSISREQUEST']._serialized_end=3164
+  _globals['_LISTANALYSESREQUEST']._serialized_start=3166
+  _globals['_LISTANALYSESREQUEST']._serialized_end=3260
+  _globals['_LISTANALYSESRESPONSE']._serialized_start=3262
+  _globals['_LISTANALYSESRESPONSE']._serialized_end=3357
+  _globals['_WATCHANALYSISREQUEST']._serialized_start=3359
+  _globals['_WATCHANALYSISREQUEST']._serialized_end=3419
+  _globals['_CANCELANALYSISREQUEST']._serialized_start=3421
+  _globals['_CANCELANALYSISREQUEST']._serialized_end=3458
+  _globals['_DELETEANALYSISREQUEST']._serialized_start=3460
+  _globals['_DELETEANALYSISREQUEST']._serialized_end=3497
+  _globals['_GETANALYSISRESULTSREQUEST']._serialized_start=3499
+  _globals['_GETANALYSISRESULTSREQUEST']._serialized_end=3589
+  _globals['_ANALYZERSERVICE']._serialized_start=4385
+  _globals['_ANALYZERSERVICE']._serialized_end=5180
 # @@protoc_insertion_point(module_scope)

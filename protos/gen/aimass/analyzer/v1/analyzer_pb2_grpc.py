@@ -86,7 +86,7 @@ class AnalyzerServiceServicer:
     def CreateAnalysis(self, request, context):
         """Starts an analysis of one model version. Returns at once; follow it with WatchAnalysis. Idempotent
         with a `request_id`. With `validate_only` nothing is stored and the resolved specification comes
-        back with an estimate of time and memory. Needs the editor role.
+        back with an estimate of time and memory.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -94,29 +94,28 @@ class AnalyzerServiceServicer:
 
     def CompareModels(self, request, context):
         """Starts a comparison of two or more model versions on the same rows: an analysis with
-        `spec.challengers`. Idempotent with a `request_id`. Needs the editor role.
+        `spec.challengers`. Idempotent with a `request_id`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetAnalysis(self, request, context):
-        """Returns an analysis. Needs the viewer role.
+        """Returns an analysis.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListAnalyses(self, request, context):
-        """Lists analyses, newest first. Needs the viewer role.
+        """Lists analyses, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchAnalysis(self, request, context):
-        """Streams the events of an analysis from a sequence number on, ends after the terminal state. Needs
-        the viewer role.
+        """Streams the events of an analysis from a sequence number on, ends after the terminal state.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,21 +123,21 @@ class AnalyzerServiceServicer:
 
     def CancelAnalysis(self, request, context):
         """Asks an analysis to stop; its process is gone once it is CANCELLED. Cancelling one that ended
-        changes nothing. Needs the editor role.
+        changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteAnalysis(self, request, context):
-        """Deletes an analysis that ended, with its events, results and report. Needs the editor role.
+        """Deletes an analysis that ended, with its events, results and report.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetAnalysisResults(self, request, context):
-        """Returns what the parts of an analysis found, as numbers. Needs the viewer role.
+        """Returns what the parts of an analysis found, as numbers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,28 +38,26 @@ class AnalyzerServiceStub:
     CreateAnalysis: _grpc.UnaryUnaryMultiCallable[_analyzer_pb2.CreateAnalysisRequest, _analyzer_pb2.Analysis]
     """Starts an analysis of one model version. Returns at once; follow it with WatchAnalysis. Idempotent
     with a `request_id`. With `validate_only` nothing is stored and the resolved specification comes
-    back with an estimate of time and memory. Needs the editor role.
+    back with an estimate of time and memory.
     """
     CompareModels: _grpc.UnaryUnaryMultiCallable[_analyzer_pb2.CompareModelsRequest, _analyzer_pb2.Analysis]
     """Starts a comparison of two or more model versions on the same rows: an analysis with
-    `spec.challengers`. Idempotent with a `request_id`. Needs the editor role.
+    `spec.challengers`. Idempotent with a `request_id`.
     """
     GetAnalysis: _grpc.UnaryUnaryMultiCallable[_analyzer_pb2.GetAnalysisRequest, _analyzer_pb2.Analysis]
-    """Returns an analysis. Needs the viewer role."""
+    """Returns an analysis."""
     ListAnalyses: _grpc.UnaryUnaryMultiCallable[_analyzer_pb2.ListAnalysesRequest, _analyzer_pb2.ListAnalysesResponse]
-    """Lists analyses, newest first. Needs the viewer role."""
+    """Lists analyses, newest first."""
     WatchAnalysis: _grpc.UnaryStreamMultiCallable[_analyzer_pb2.WatchAnalysisRequest, _event_pb2.Event]
-    """Streams the events of an analysis from a sequence number on, ends after the terminal state. Needs
-    the viewer role.
-    """
+    """Streams the events of an analysis from a sequence number on, ends after the terminal state."""
     CancelAnalysis: _grpc.UnaryUnaryMultiCallable[_analyzer_pb2.CancelAnalysisRequest, _analyzer_pb2.Analysis]
     """Asks an analysis to stop; its process is gone once it is CANCELLED. Cancelling one that ended
-    changes nothing. Needs the editor role.
+    changes nothing.
     """
     DeleteAnalysis: _grpc.UnaryUnaryMultiCallable[_analyzer_pb2.DeleteAnalysisRequest, _empty_pb2.Empty]
-    """Deletes an analysis that ended, with its events, results and report. Needs the editor role."""
+    """Deletes an analysis that ended, with its events, results and report."""
     GetAnalysisResults: _grpc.UnaryUnaryMultiCallable[_analyzer_pb2.GetAnalysisResultsRequest, _analyzer_pb2.AnalysisResults]
-    """Returns what the parts of an analysis found, as numbers. Needs the viewer role."""
+    """Returns what the parts of an analysis found, as numbers."""
 
 @_typing.type_check_only
 class AnalyzerServiceAsyncStub(AnalyzerServiceStub):
@@ -69,28 +67,26 @@ class AnalyzerServiceAsyncStub(AnalyzerServiceStub):
     CreateAnalysis: _aio.UnaryUnaryMultiCallable[_analyzer_pb2.CreateAnalysisRequest, _analyzer_pb2.Analysis]  # type: ignore[assignment]
     """Starts an analysis of one model version. Returns at once; follow it with WatchAnalysis. Idempotent
     with a `request_id`. With `validate_only` nothing is stored and the resolved specification comes
-    back with an estimate of time and memory. Needs the editor role.
+    back with an estimate of time and memory.
     """
     CompareModels: _aio.UnaryUnaryMultiCallable[_analyzer_pb2.CompareModelsRequest, _analyzer_pb2.Analysis]  # type: ignore[assignment]
     """Starts a comparison of two or more model versions on the same rows: an analysis with
-    `spec.challengers`. Idempotent with a `request_id`. Needs the editor role.
+    `spec.challengers`. Idempotent with a `request_id`.
     """
     GetAnalysis: _aio.UnaryUnaryMultiCallable[_analyzer_pb2.GetAnalysisRequest, _analyzer_pb2.Analysis]  # type: ignore[assignment]
-    """Returns an analysis. Needs the viewer role."""
+    """Returns an analysis."""
     ListAnalyses: _aio.UnaryUnaryMultiCallable[_analyzer_pb2.ListAnalysesRequest, _analyzer_pb2.ListAnalysesResponse]  # type: ignore[assignment]
-    """Lists analyses, newest first. Needs the viewer role."""
+    """Lists analyses, newest first."""
     WatchAnalysis: _aio.UnaryStreamMultiCallable[_analyzer_pb2.WatchAnalysisRequest, _event_pb2.Event]  # type: ignore[assignment]
-    """Streams the events of an analysis from a sequence number on, ends after the terminal state. Needs
-    the viewer role.
-    """
+    """Streams the events of an analysis from a sequence number on, ends after the terminal state."""
     CancelAnalysis: _aio.UnaryUnaryMultiCallable[_analyzer_pb2.CancelAnalysisRequest, _analyzer_pb2.Analysis]  # type: ignore[assignment]
     """Asks an analysis to stop; its process is gone once it is CANCELLED. Cancelling one that ended
-    changes nothing. Needs the editor role.
+    changes nothing.
     """
     DeleteAnalysis: _aio.UnaryUnaryMultiCallable[_analyzer_pb2.DeleteAnalysisRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Deletes an analysis that ended, with its events, results and report. Needs the editor role."""
+    """Deletes an analysis that ended, with its events, results and report."""
     GetAnalysisResults: _aio.UnaryUnaryMultiCallable[_analyzer_pb2.GetAnalysisResultsRequest, _analyzer_pb2.AnalysisResults]  # type: ignore[assignment]
-    """Returns what the parts of an analysis found, as numbers. Needs the viewer role."""
+    """Returns what the parts of an analysis found, as numbers."""
 
 class AnalyzerServiceServicer(metaclass=_abc_1.ABCMeta):
     """Shows how a model works inside, how it behaves on data, and how versions differ."""
@@ -103,7 +99,7 @@ class AnalyzerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_analyzer_pb2.Analysis, _abc.Awaitable[_analyzer_pb2.Analysis]]:
         """Starts an analysis of one model version. Returns at once; follow it with WatchAnalysis. Idempotent
         with a `request_id`. With `validate_only` nothing is stored and the resolved specification comes
-        back with an estimate of time and memory. Needs the editor role.
+        back with an estimate of time and memory.
         """
 
     @_abc_1.abstractmethod
@@ -113,7 +109,7 @@ class AnalyzerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_analyzer_pb2.Analysis, _abc.Awaitable[_analyzer_pb2.Analysis]]:
         """Starts a comparison of two or more model versions on the same rows: an analysis with
-        `spec.challengers`. Idempotent with a `request_id`. Needs the editor role.
+        `spec.challengers`. Idempotent with a `request_id`.
         """
 
     @_abc_1.abstractmethod
@@ -122,7 +118,7 @@ class AnalyzerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _analyzer_pb2.GetAnalysisRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_analyzer_pb2.Analysis, _abc.Awaitable[_analyzer_pb2.Analysis]]:
-        """Returns an analysis. Needs the viewer role."""
+        """Returns an analysis."""
 
     @_abc_1.abstractmethod
     def ListAnalyses(
@@ -130,7 +126,7 @@ class AnalyzerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _analyzer_pb2.ListAnalysesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_analyzer_pb2.ListAnalysesResponse, _abc.Awaitable[_analyzer_pb2.ListAnalysesResponse]]:
-        """Lists analyses, newest first. Needs the viewer role."""
+        """Lists analyses, newest first."""
 
     @_abc_1.abstractmethod
     def WatchAnalysis(
@@ -138,9 +134,7 @@ class AnalyzerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _analyzer_pb2.WatchAnalysisRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_event_pb2.Event], _abc.AsyncIterator[_event_pb2.Event]]:
-        """Streams the events of an analysis from a sequence number on, ends after the terminal state. Needs
-        the viewer role.
-        """
+        """Streams the events of an analysis from a sequence number on, ends after the terminal state."""
 
     @_abc_1.abstractmethod
     def CancelAnalysis(
@@ -149,7 +143,7 @@ class AnalyzerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_analyzer_pb2.Analysis, _abc.Awaitable[_analyzer_pb2.Analysis]]:
         """Asks an analysis to stop; its process is gone once it is CANCELLED. Cancelling one that ended
-        changes nothing. Needs the editor role.
+        changes nothing.
         """
 
     @_abc_1.abstractmethod
@@ -158,7 +152,7 @@ class AnalyzerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _analyzer_pb2.DeleteAnalysisRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Deletes an analysis that ended, with its events, results and report. Needs the editor role."""
+        """Deletes an analysis that ended, with its events, results and report."""
 
     @_abc_1.abstractmethod
     def GetAnalysisResults(
@@ -166,6 +160,6 @@ class AnalyzerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _analyzer_pb2.GetAnalysisResultsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_analyzer_pb2.AnalysisResults, _abc.Awaitable[_analyzer_pb2.AnalysisResults]]:
-        """Returns what the parts of an analysis found, as numbers. Needs the viewer role."""
+        """Returns what the parts of an analysis found, as numbers."""
 
 def add_AnalyzerServiceServicer_to_server(servicer: AnalyzerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

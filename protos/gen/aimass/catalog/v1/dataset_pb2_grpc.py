@@ -110,22 +110,21 @@ class DatasetServiceServicer:
 
     def CreateDatasetImport(self, request, context):
         """Starts an import, which makes a new version of a data set (and the data set, where it is new).
-        Returns at once; follow it with WatchDatasetImport. Idempotent with a `request_id`. Needs the
-        editor role.
+        Returns at once; follow it with WatchDatasetImport. Idempotent with a `request_id`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetDatasetImport(self, request, context):
-        """Returns an import. Needs the viewer role.
+        """Returns an import.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListDatasetImports(self, request, context):
-        """Lists imports, newest first. Needs the viewer role.
+        """Lists imports, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -133,7 +132,6 @@ class DatasetServiceServicer:
 
     def WatchDatasetImport(self, request, context):
         """Streams the events of an import from a sequence number on, ends after the terminal state.
-        Needs the viewer role.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,7 +139,7 @@ class DatasetServiceServicer:
 
     def CancelDatasetImport(self, request, context):
         """Asks a running import to stop; its processes are gone once it is CANCELLED. Cancelling a run
-        that ended changes nothing. Needs the editor role.
+        that ended changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -149,50 +147,49 @@ class DatasetServiceServicer:
 
     def DeleteDatasetImport(self, request, context):
         """Deletes an import that ended, with its events. FAILED_PRECONDITION while a data set version
-        refers to it. Needs the editor role.
+        refers to it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetDataset(self, request, context):
-        """Returns a data set. Needs the viewer role.
+        """Returns a data set.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListDatasets(self, request, context):
-        """Lists data sets, newest first. Needs the viewer role.
+        """Lists data sets, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetDatasetVersion(self, request, context):
-        """Returns a version with its schema and shards. Needs the viewer role.
+        """Returns a version with its schema and shards.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListDatasetVersions(self, request, context):
-        """Lists the versions of a data set, newest first. Needs the viewer role.
+        """Lists the versions of a data set, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteDatasetVersion(self, request, context):
-        """Deletes a version. FAILED_PRECONDITION, naming them, while runs or models refer to it. Needs
-        the editor role.
+        """Deletes a version. FAILED_PRECONDITION, naming them, while runs or models refer to it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def PreviewDataset(self, request, context):
-        """Returns some rows of a version. Needs the viewer role.
+        """Returns some rows of a version.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -200,7 +197,7 @@ class DatasetServiceServicer:
 
     def DiffDatasetVersions(self, request, context):
         """Says what differs between two versions, of the same or of different data sets: columns, counts,
-        and how far the distribution of each column moved. Needs the viewer role.
+        and how far the distribution of each column moved.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

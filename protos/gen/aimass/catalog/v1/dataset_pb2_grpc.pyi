@@ -37,42 +37,37 @@ class DatasetServiceStub:
     def __new__(cls, channel: _aio.Channel) -> DatasetServiceAsyncStub: ...
     CreateDatasetImport: _grpc.UnaryUnaryMultiCallable[_dataset_pb2.CreateDatasetImportRequest, _dataset_pb2.DatasetImport]
     """Starts an import, which makes a new version of a data set (and the data set, where it is new).
-    Returns at once; follow it with WatchDatasetImport. Idempotent with a `request_id`. Needs the
-    editor role.
+    Returns at once; follow it with WatchDatasetImport. Idempotent with a `request_id`.
     """
     GetDatasetImport: _grpc.UnaryUnaryMultiCallable[_dataset_pb2.GetDatasetImportRequest, _dataset_pb2.DatasetImport]
-    """Returns an import. Needs the viewer role."""
+    """Returns an import."""
     ListDatasetImports: _grpc.UnaryUnaryMultiCallable[_dataset_pb2.ListDatasetImportsRequest, _dataset_pb2.ListDatasetImportsResponse]
-    """Lists imports, newest first. Needs the viewer role."""
+    """Lists imports, newest first."""
     WatchDatasetImport: _grpc.UnaryStreamMultiCallable[_dataset_pb2.WatchDatasetImportRequest, _event_pb2.Event]
-    """Streams the events of an import from a sequence number on, ends after the terminal state.
-    Needs the viewer role.
-    """
+    """Streams the events of an import from a sequence number on, ends after the terminal state."""
     CancelDatasetImport: _grpc.UnaryUnaryMultiCallable[_dataset_pb2.CancelDatasetImportRequest, _dataset_pb2.DatasetImport]
     """Asks a running import to stop; its processes are gone once it is CANCELLED. Cancelling a run
-    that ended changes nothing. Needs the editor role.
+    that ended changes nothing.
     """
     DeleteDatasetImport: _grpc.UnaryUnaryMultiCallable[_dataset_pb2.DeleteDatasetImportRequest, _empty_pb2.Empty]
     """Deletes an import that ended, with its events. FAILED_PRECONDITION while a data set version
-    refers to it. Needs the editor role.
+    refers to it.
     """
     GetDataset: _grpc.UnaryUnaryMultiCallable[_dataset_pb2.GetDatasetRequest, _dataset_pb2.Dataset]
-    """Returns a data set. Needs the viewer role."""
+    """Returns a data set."""
     ListDatasets: _grpc.UnaryUnaryMultiCallable[_dataset_pb2.ListDatasetsRequest, _dataset_pb2.ListDatasetsResponse]
-    """Lists data sets, newest first. Needs the viewer role."""
+    """Lists data sets, newest first."""
     GetDatasetVersion: _grpc.UnaryUnaryMultiCallable[_dataset_pb2.GetDatasetVersionRequest, _dataset_pb2.DatasetVersion]
-    """Returns a version with its schema and shards. Needs the viewer role."""
+    """Returns a version with its schema and shards."""
     ListDatasetVersions: _grpc.UnaryUnaryMultiCallable[_dataset_pb2.ListDatasetVersionsRequest, _dataset_pb2.ListDatasetVersionsResponse]
-    """Lists the versions of a data set, newest first. Needs the viewer role."""
+    """Lists the versions of a data set, newest first."""
     DeleteDatasetVersion: _grpc.UnaryUnaryMultiCallable[_dataset_pb2.DeleteDatasetVersionRequest, _empty_pb2.Empty]
-    """Deletes a version. FAILED_PRECONDITION, naming them, while runs or models refer to it. Needs
-    the editor role.
-    """
+    """Deletes a version. FAILED_PRECONDITION, naming them, while runs or models refer to it."""
     PreviewDataset: _grpc.UnaryUnaryMultiCallable[_dataset_pb2.PreviewDatasetRequest, _dataset_pb2.PreviewDatasetResponse]
-    """Returns some rows of a version. Needs the viewer role."""
+    """Returns some rows of a version."""
     DiffDatasetVersions: _grpc.UnaryUnaryMultiCallable[_dataset_pb2.DiffDatasetVersionsRequest, _dataset_pb2.DiffDatasetVersionsResponse]
     """Says what differs between two versions, of the same or of different data sets: columns, counts,
-    and how far the distribution of each column moved. Needs the viewer role.
+    and how far the distribution of each column moved.
     """
 
 @_typing.type_check_only
@@ -82,42 +77,37 @@ class DatasetServiceAsyncStub(DatasetServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateDatasetImport: _aio.UnaryUnaryMultiCallable[_dataset_pb2.CreateDatasetImportRequest, _dataset_pb2.DatasetImport]  # type: ignore[assignment]
     """Starts an import, which makes a new version of a data set (and the data set, where it is new).
-    Returns at once; follow it with WatchDatasetImport. Idempotent with a `request_id`. Needs the
-    editor role.
+    Returns at once; follow it with WatchDatasetImport. Idempotent with a `request_id`.
     """
     GetDatasetImport: _aio.UnaryUnaryMultiCallable[_dataset_pb2.GetDatasetImportRequest, _dataset_pb2.DatasetImport]  # type: ignore[assignment]
-    """Returns an import. Needs the viewer role."""
+    """Returns an import."""
     ListDatasetImports: _aio.UnaryUnaryMultiCallable[_dataset_pb2.ListDatasetImportsRequest, _dataset_pb2.ListDatasetImportsResponse]  # type: ignore[assignment]
-    """Lists imports, newest first. Needs the viewer role."""
+    """Lists imports, newest first."""
     WatchDatasetImport: _aio.UnaryStreamMultiCallable[_dataset_pb2.WatchDatasetImportRequest, _event_pb2.Event]  # type: ignore[assignment]
-    """Streams the events of an import from a sequence number on, ends after the terminal state.
-    Needs the viewer role.
-    """
+    """Streams the events of an import from a sequence number on, ends after the terminal state."""
     CancelDatasetImport: _aio.UnaryUnaryMultiCallable[_dataset_pb2.CancelDatasetImportRequest, _dataset_pb2.DatasetImport]  # type: ignore[assignment]
     """Asks a running import to stop; its processes are gone once it is CANCELLED. Cancelling a run
-    that ended changes nothing. Needs the editor role.
+    that ended changes nothing.
     """
     DeleteDatasetImport: _aio.UnaryUnaryMultiCallable[_dataset_pb2.DeleteDatasetImportRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes an import that ended, with its events. FAILED_PRECONDITION while a data set version
-    refers to it. Needs the editor role.
+    refers to it.
     """
     GetDataset: _aio.UnaryUnaryMultiCallable[_dataset_pb2.GetDatasetRequest, _dataset_pb2.Dataset]  # type: ignore[assignment]
-    """Returns a data set. Needs the viewer role."""
+    """Returns a data set."""
     ListDatasets: _aio.UnaryUnaryMultiCallable[_dataset_pb2.ListDatasetsRequest, _dataset_pb2.ListDatasetsResponse]  # type: ignore[assignment]
-    """Lists data sets, newest first. Needs the viewer role."""
+    """Lists data sets, newest first."""
     GetDatasetVersion: _aio.UnaryUnaryMultiCallable[_dataset_pb2.GetDatasetVersionRequest, _dataset_pb2.DatasetVersion]  # type: ignore[assignment]
-    """Returns a version with its schema and shards. Needs the viewer role."""
+    """Returns a version with its schema and shards."""
     ListDatasetVersions: _aio.UnaryUnaryMultiCallable[_dataset_pb2.ListDatasetVersionsRequest, _dataset_pb2.ListDatasetVersionsResponse]  # type: ignore[assignment]
-    """Lists the versions of a data set, newest first. Needs the viewer role."""
+    """Lists the versions of a data set, newest first."""
     DeleteDatasetVersion: _aio.UnaryUnaryMultiCallable[_dataset_pb2.DeleteDatasetVersionRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Deletes a version. FAILED_PRECONDITION, naming them, while runs or models refer to it. Needs
-    the editor role.
-    """
+    """Deletes a version. FAILED_PRECONDITION, naming them, while runs or models refer to it."""
     PreviewDataset: _aio.UnaryUnaryMultiCallable[_dataset_pb2.PreviewDatasetRequest, _dataset_pb2.PreviewDatasetResponse]  # type: ignore[assignment]
-    """Returns some rows of a version. Needs the viewer role."""
+    """Returns some rows of a version."""
     DiffDatasetVersions: _aio.UnaryUnaryMultiCallable[_dataset_pb2.DiffDatasetVersionsRequest, _dataset_pb2.DiffDatasetVersionsResponse]  # type: ignore[assignment]
     """Says what differs between two versions, of the same or of different data sets: columns, counts,
-    and how far the distribution of each column moved. Needs the viewer role.
+    and how far the distribution of each column moved.
     """
 
 class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -130,8 +120,7 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_dataset_pb2.DatasetImport, _abc.Awaitable[_dataset_pb2.DatasetImport]]:
         """Starts an import, which makes a new version of a data set (and the data set, where it is new).
-        Returns at once; follow it with WatchDatasetImport. Idempotent with a `request_id`. Needs the
-        editor role.
+        Returns at once; follow it with WatchDatasetImport. Idempotent with a `request_id`.
         """
 
     @_abc_1.abstractmethod
@@ -140,7 +129,7 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dataset_pb2.GetDatasetImportRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dataset_pb2.DatasetImport, _abc.Awaitable[_dataset_pb2.DatasetImport]]:
-        """Returns an import. Needs the viewer role."""
+        """Returns an import."""
 
     @_abc_1.abstractmethod
     def ListDatasetImports(
@@ -148,7 +137,7 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dataset_pb2.ListDatasetImportsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dataset_pb2.ListDatasetImportsResponse, _abc.Awaitable[_dataset_pb2.ListDatasetImportsResponse]]:
-        """Lists imports, newest first. Needs the viewer role."""
+        """Lists imports, newest first."""
 
     @_abc_1.abstractmethod
     def WatchDatasetImport(
@@ -156,9 +145,7 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dataset_pb2.WatchDatasetImportRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_event_pb2.Event], _abc.AsyncIterator[_event_pb2.Event]]:
-        """Streams the events of an import from a sequence number on, ends after the terminal state.
-        Needs the viewer role.
-        """
+        """Streams the events of an import from a sequence number on, ends after the terminal state."""
 
     @_abc_1.abstractmethod
     def CancelDatasetImport(
@@ -167,7 +154,7 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_dataset_pb2.DatasetImport, _abc.Awaitable[_dataset_pb2.DatasetImport]]:
         """Asks a running import to stop; its processes are gone once it is CANCELLED. Cancelling a run
-        that ended changes nothing. Needs the editor role.
+        that ended changes nothing.
         """
 
     @_abc_1.abstractmethod
@@ -177,7 +164,7 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Deletes an import that ended, with its events. FAILED_PRECONDITION while a data set version
-        refers to it. Needs the editor role.
+        refers to it.
         """
 
     @_abc_1.abstractmethod
@@ -186,7 +173,7 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dataset_pb2.GetDatasetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dataset_pb2.Dataset, _abc.Awaitable[_dataset_pb2.Dataset]]:
-        """Returns a data set. Needs the viewer role."""
+        """Returns a data set."""
 
     @_abc_1.abstractmethod
     def ListDatasets(
@@ -194,7 +181,7 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dataset_pb2.ListDatasetsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dataset_pb2.ListDatasetsResponse, _abc.Awaitable[_dataset_pb2.ListDatasetsResponse]]:
-        """Lists data sets, newest first. Needs the viewer role."""
+        """Lists data sets, newest first."""
 
     @_abc_1.abstractmethod
     def GetDatasetVersion(
@@ -202,7 +189,7 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dataset_pb2.GetDatasetVersionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dataset_pb2.DatasetVersion, _abc.Awaitable[_dataset_pb2.DatasetVersion]]:
-        """Returns a version with its schema and shards. Needs the viewer role."""
+        """Returns a version with its schema and shards."""
 
     @_abc_1.abstractmethod
     def ListDatasetVersions(
@@ -210,7 +197,7 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dataset_pb2.ListDatasetVersionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dataset_pb2.ListDatasetVersionsResponse, _abc.Awaitable[_dataset_pb2.ListDatasetVersionsResponse]]:
-        """Lists the versions of a data set, newest first. Needs the viewer role."""
+        """Lists the versions of a data set, newest first."""
 
     @_abc_1.abstractmethod
     def DeleteDatasetVersion(
@@ -218,9 +205,7 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dataset_pb2.DeleteDatasetVersionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Deletes a version. FAILED_PRECONDITION, naming them, while runs or models refer to it. Needs
-        the editor role.
-        """
+        """Deletes a version. FAILED_PRECONDITION, naming them, while runs or models refer to it."""
 
     @_abc_1.abstractmethod
     def PreviewDataset(
@@ -228,7 +213,7 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _dataset_pb2.PreviewDatasetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_dataset_pb2.PreviewDatasetResponse, _abc.Awaitable[_dataset_pb2.PreviewDatasetResponse]]:
-        """Returns some rows of a version. Needs the viewer role."""
+        """Returns some rows of a version."""
 
     @_abc_1.abstractmethod
     def DiffDatasetVersions(
@@ -237,7 +222,7 @@ class DatasetServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_dataset_pb2.DiffDatasetVersionsResponse, _abc.Awaitable[_dataset_pb2.DiffDatasetVersionsResponse]]:
         """Says what differs between two versions, of the same or of different data sets: columns, counts,
-        and how far the distribution of each column moved. Needs the viewer role.
+        and how far the distribution of each column moved.
         """
 
 def add_DatasetServiceServicer_to_server(servicer: DatasetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,25 +22,28 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from aimass.type.v1 import method_pb2 as aimass_dot_type_dot_v1_dot_method__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61imass/catalog/v1/lineage.proto\x12\x11\x61imass.catalog.v1\"a\n\x0cTraceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x34\n\tdirection\x18\x02 \x01(\x0e\x32!.aimass.catalog.v1.TraceDirection\x12\r\n\x05\x64\x65pth\x18\x03 \x01(\x05\"\x8e\x01\n\rTraceResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x05nodes\x18\x02 \x03(\x0b\x32\x1e.aimass.catalog.v1.LineageNode\x12-\n\x05\x65\x64ges\x18\x03 \x03(\x0b\x32\x1e.aimass.catalog.v1.LineageEdge\x12\x11\n\ttruncated\x18\x04 \x01(\x08\"Z\n\x0bLineageNode\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0f\n\x07summary\x18\x04 \x01(\t\x12\x0f\n\x07\x64\x65leted\x18\x05 \x01(\x08\",\n\x0bLineageEdge\x12\r\n\x05input\x18\x01 \x01(\t\x12\x0e\n\x06output\x18\x02 \x01(\t*o\n\x0eTraceDirection\x12\x1f\n\x1bTRACE_DIRECTION_UNSPECIFIED\x10\x00\x12\x1c\n\x18TRACE_DIRECTION_UPSTREAM\x10\x01\x12\x1e\n\x1aTRACE_DIRECTION_DOWNSTREAM\x10\x02\x32\\\n\x0eLineageService\x12J\n\x05Trace\x12\x1f.aimass.catalog.v1.TraceRequest\x1a .aimass.catalog.v1.TraceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1f\x61imass/catalog/v1/lineage.proto\x12\x11\x61imass.catalog.v1\x1a\x1b\x61imass/type/v1/method.proto\"a\n\x0cTraceRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x34\n\tdirection\x18\x02 \x01(\x0e\x32!.aimass.catalog.v1.TraceDirection\x12\r\n\x05\x64\x65pth\x18\x03 \x01(\x05\"\x8e\x01\n\rTraceResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12-\n\x05nodes\x18\x02 \x03(\x0b\x32\x1e.aimass.catalog.v1.LineageNode\x12-\n\x05\x65\x64ges\x18\x03 \x03(\x0b\x32\x1e.aimass.catalog.v1.LineageEdge\x12\x11\n\ttruncated\x18\x04 \x01(\x08\"Z\n\x0bLineageNode\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\r\n\x05state\x18\x03 \x01(\t\x12\x0f\n\x07summary\x18\x04 \x01(\t\x12\x0f\n\x07\x64\x65leted\x18\x05 \x01(\x08\",\n\x0bLineageEdge\x12\r\n\x05input\x18\x01 \x01(\t\x12\x0e\n\x06output\x18\x02 \x01(\t*o\n\x0eTraceDirection\x12\x1f\n\x1bTRACE_DIRECTION_UNSPECIFIED\x10\x00\x12\x1c\n\x18TRACE_DIRECTION_UPSTREAM\x10\x01\x12\x1e\n\x1aTRACE_DIRECTION_DOWNSTREAM\x10\x02\x32\x62\n\x0eLineageService\x12P\n\x05Trace\x12\x1f.aimass.catalog.v1.TraceRequest\x1a .aimass.catalog.v1.TraceResponse\"\x04\xe0\xe0\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'aimass.catalog.v1.lineage_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_TRACEDIRECTION']._serialized_start=436
-  _globals['_TRACEDIRECTION']._serialized_end=547
-  _globals['_TRACEREQUEST']._serialized_start=54
-  _globals['_TRACEREQUEST']._serialized_end=151
-  _globals['_TRACERESPONSE']._serialized_start=154
-  _globals['_TRACERESPONSE']._serialized_end=296
-  _globals['_LINEAGENODE']._serialized_start=298
-  _globals['_LINEAGENODE']._serialized_end=388
-  _globals['_LINEAGEEDGE']._serialized_start=390
-  _globals['_LINEAGEEDGE']._serialized_end=434
-  _globals['_LINEAGESERVICE']._serialized_start=549
-  _globals['_LINEAGESERVICE']._serialized_end=641
+  _globals['_LINEAGESERVICE'].methods_by_name['Trace']._loaded_options = None
+  _globals['_LINEAGESERVICE'].methods_by_name['Trace']._serialized_options = b'\340\340\030\001'
+  _globals['_TRACEDIRECTION']._serialized_start=465
+  _globals['_TRACEDIRECTION']._serialized_end=576
+  _globals['_TRACEREQUEST']._serialized_start=83
+  _globals['_TRACEREQUEST']._serialized_end=180
+  _globals['_TRACERESPONSE']._serialized_start=183
+  _globals['_TRACERESPONSE']._serialized_end=325
+  _globals['_LINEAGENODE']._serialized_start=327
+  _globals['_LINEAGENODE']._serialized_end=417
+  _globals['_LINEAGEEDGE']._serialized_start=419
+  _globals['_LINEAGEEDGE']._serialized_end=463
+  _globals['_LINEAGESERVICE']._serialized_start=578
+  _globals['_LINEAGESERVICE']._serialized_end=676
 # @@protoc_insertion_point(module_scope)

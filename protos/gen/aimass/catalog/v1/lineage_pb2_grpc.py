@@ -48,7 +48,7 @@ class LineageServiceServicer:
 
     def Trace(self, request, context):
         """Walks from a resource to what it came from and to what came of it: uploads, imports, data set
-        versions, runs, model versions. Needs the viewer role.
+        versions, runs, model versions.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,7 +35,7 @@ class LineageServiceStub:
     def __new__(cls, channel: _aio.Channel) -> LineageServiceAsyncStub: ...
     Trace: _grpc.UnaryUnaryMultiCallable[_lineage_pb2.TraceRequest, _lineage_pb2.TraceResponse]
     """Walks from a resource to what it came from and to what came of it: uploads, imports, data set
-    versions, runs, model versions. Needs the viewer role.
+    versions, runs, model versions.
     """
 
 @_typing.type_check_only
@@ -45,7 +45,7 @@ class LineageServiceAsyncStub(LineageServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Trace: _aio.UnaryUnaryMultiCallable[_lineage_pb2.TraceRequest, _lineage_pb2.TraceResponse]  # type: ignore[assignment]
     """Walks from a resource to what it came from and to what came of it: uploads, imports, data set
-    versions, runs, model versions. Needs the viewer role.
+    versions, runs, model versions.
     """
 
 class LineageServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -58,7 +58,7 @@ class LineageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_lineage_pb2.TraceResponse, _abc.Awaitable[_lineage_pb2.TraceResponse]]:
         """Walks from a resource to what it came from and to what came of it: uploads, imports, data set
-        versions, runs, model versions. Needs the viewer role.
+        versions, runs, model versions.
         """
 
 def add_LineageServiceServicer_to_server(servicer: LineageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -120,36 +120,35 @@ class ModelServiceServicer:
 
     def CreateModelVersion(self, request, context):
         """Registers a version of a model whose artifacts are in the store already; makes the model where
-        it is new. The version number is given by the server. Idempotent with a `request_id`. Needs the
-        editor role.
+        it is new. The version number is given by the server. Idempotent with a `request_id`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetModel(self, request, context):
-        """Returns a model. Needs the viewer role.
+        """Returns a model.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListModels(self, request, context):
-        """Lists models, newest first. Needs the viewer role.
+        """Lists models, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetModelVersion(self, request, context):
-        """Returns a version. Needs the viewer role.
+        """Returns a version.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListModelVersions(self, request, context):
-        """Lists the versions of a model, newest first. Needs the viewer role.
+        """Lists the versions of a model, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -157,14 +156,14 @@ class ModelServiceServicer:
 
     def DeleteModelVersion(self, request, context):
         """Deletes a version. FAILED_PRECONDITION, naming them, while other models, runs or an alias refer
-        to it. Needs the editor role.
+        to it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def UpdateModelVersion(self, request, context):
-        """Changes the labels of a version; everything else is immutable. Needs the editor role.
+        """Changes the labels of a version; everything else is immutable.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -172,15 +171,14 @@ class ModelServiceServicer:
 
     def SetModelAlias(self, request, context):
         """Points an alias, for example `champion`, at a version; moves it where it pointed at another. The
-        alias can stand for the number in names: `models/{model}/versions/champion`. Needs the editor
-        role.
+        alias can stand for the number in names: `models/{model}/versions/champion`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteModelAlias(self, request, context):
-        """Removes an alias. NOT_FOUND where there is none. Needs the editor role.
+        """Removes an alias. NOT_FOUND where there is none.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -188,21 +186,21 @@ class ModelServiceServicer:
 
     def CreateModelImport(self, request, context):
         """Starts an import of a model that was made elsewhere, which registers a new version. Returns at
-        once; follow it with WatchModelImport. Idempotent with a `request_id`. Needs the editor role.
+        once; follow it with WatchModelImport. Idempotent with a `request_id`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetModelImport(self, request, context):
-        """Returns an import. Needs the viewer role.
+        """Returns an import.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListModelImports(self, request, context):
-        """Lists imports, newest first. Needs the viewer role.
+        """Lists imports, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -210,15 +208,13 @@ class ModelServiceServicer:
 
     def WatchModelImport(self, request, context):
         """Streams the events of an import from a sequence number on, ends after the terminal state.
-        Needs the viewer role.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def CancelModelImport(self, request, context):
-        """Asks a running import to stop. Cancelling a run that ended changes nothing. Needs the editor
-        role.
+        """Asks a running import to stop. Cancelling a run that ended changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -226,7 +222,7 @@ class ModelServiceServicer:
 
     def DeleteModelImport(self, request, context):
         """Deletes an import that ended, with its events. FAILED_PRECONDITION while a model version refers
-        to it. Needs the editor role.
+        to it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

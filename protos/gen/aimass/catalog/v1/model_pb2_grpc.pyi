@@ -37,49 +37,43 @@ class ModelServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ModelServiceAsyncStub: ...
     CreateModelVersion: _grpc.UnaryUnaryMultiCallable[_model_pb2.CreateModelVersionRequest, _model_pb2.ModelVersion]
     """Registers a version of a model whose artifacts are in the store already; makes the model where
-    it is new. The version number is given by the server. Idempotent with a `request_id`. Needs the
-    editor role.
+    it is new. The version number is given by the server. Idempotent with a `request_id`.
     """
     GetModel: _grpc.UnaryUnaryMultiCallable[_model_pb2.GetModelRequest, _model_pb2.Model]
-    """Returns a model. Needs the viewer role."""
+    """Returns a model."""
     ListModels: _grpc.UnaryUnaryMultiCallable[_model_pb2.ListModelsRequest, _model_pb2.ListModelsResponse]
-    """Lists models, newest first. Needs the viewer role."""
+    """Lists models, newest first."""
     GetModelVersion: _grpc.UnaryUnaryMultiCallable[_model_pb2.GetModelVersionRequest, _model_pb2.ModelVersion]
-    """Returns a version. Needs the viewer role."""
+    """Returns a version."""
     ListModelVersions: _grpc.UnaryUnaryMultiCallable[_model_pb2.ListModelVersionsRequest, _model_pb2.ListModelVersionsResponse]
-    """Lists the versions of a model, newest first. Needs the viewer role."""
+    """Lists the versions of a model, newest first."""
     DeleteModelVersion: _grpc.UnaryUnaryMultiCallable[_model_pb2.DeleteModelVersionRequest, _empty_pb2.Empty]
     """Deletes a version. FAILED_PRECONDITION, naming them, while other models, runs or an alias refer
-    to it. Needs the editor role.
+    to it.
     """
     UpdateModelVersion: _grpc.UnaryUnaryMultiCallable[_model_pb2.UpdateModelVersionRequest, _model_pb2.ModelVersion]
-    """Changes the labels of a version; everything else is immutable. Needs the editor role."""
+    """Changes the labels of a version; everything else is immutable."""
     SetModelAlias: _grpc.UnaryUnaryMultiCallable[_model_pb2.SetModelAliasRequest, _model_pb2.Model]
     """Points an alias, for example `champion`, at a version; moves it where it pointed at another. The
-    alias can stand for the number in names: `models/{model}/versions/champion`. Needs the editor
-    role.
+    alias can stand for the number in names: `models/{model}/versions/champion`.
     """
     DeleteModelAlias: _grpc.UnaryUnaryMultiCallable[_model_pb2.DeleteModelAliasRequest, _model_pb2.Model]
-    """Removes an alias. NOT_FOUND where there is none. Needs the editor role."""
+    """Removes an alias. NOT_FOUND where there is none."""
     CreateModelImport: _grpc.UnaryUnaryMultiCallable[_model_pb2.CreateModelImportRequest, _model_pb2.ModelImport]
     """Starts an import of a model that was made elsewhere, which registers a new version. Returns at
-    once; follow it with WatchModelImport. Idempotent with a `request_id`. Needs the editor role.
+    once; follow it with WatchModelImport. Idempotent with a `request_id`.
     """
     GetModelImport: _grpc.UnaryUnaryMultiCallable[_model_pb2.GetModelImportRequest, _model_pb2.ModelImport]
-    """Returns an import. Needs the viewer role."""
+    """Returns an import."""
     ListModelImports: _grpc.UnaryUnaryMultiCallable[_model_pb2.ListModelImportsRequest, _model_pb2.ListModelImportsResponse]
-    """Lists imports, newest first. Needs the viewer role."""
+    """Lists imports, newest first."""
     WatchModelImport: _grpc.UnaryStreamMultiCallable[_model_pb2.WatchModelImportRequest, _event_pb2.Event]
-    """Streams the events of an import from a sequence number on, ends after the terminal state.
-    Needs the viewer role.
-    """
+    """Streams the events of an import from a sequence number on, ends after the terminal state."""
     CancelModelImport: _grpc.UnaryUnaryMultiCallable[_model_pb2.CancelModelImportRequest, _model_pb2.ModelImport]
-    """Asks a running import to stop. Cancelling a run that ended changes nothing. Needs the editor
-    role.
-    """
+    """Asks a running import to stop. Cancelling a run that ended changes nothing."""
     DeleteModelImport: _grpc.UnaryUnaryMultiCallable[_model_pb2.DeleteModelImportRequest, _empty_pb2.Empty]
     """Deletes an import that ended, with its events. FAILED_PRECONDITION while a model version refers
-    to it. Needs the editor role.
+    to it.
     """
 
 @_typing.type_check_only
@@ -89,49 +83,43 @@ class ModelServiceAsyncStub(ModelServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateModelVersion: _aio.UnaryUnaryMultiCallable[_model_pb2.CreateModelVersionRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
     """Registers a version of a model whose artifacts are in the store already; makes the model where
-    it is new. The version number is given by the server. Idempotent with a `request_id`. Needs the
-    editor role.
+    it is new. The version number is given by the server. Idempotent with a `request_id`.
     """
     GetModel: _aio.UnaryUnaryMultiCallable[_model_pb2.GetModelRequest, _model_pb2.Model]  # type: ignore[assignment]
-    """Returns a model. Needs the viewer role."""
+    """Returns a model."""
     ListModels: _aio.UnaryUnaryMultiCallable[_model_pb2.ListModelsRequest, _model_pb2.ListModelsResponse]  # type: ignore[assignment]
-    """Lists models, newest first. Needs the viewer role."""
+    """Lists models, newest first."""
     GetModelVersion: _aio.UnaryUnaryMultiCallable[_model_pb2.GetModelVersionRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
-    """Returns a version. Needs the viewer role."""
+    """Returns a version."""
     ListModelVersions: _aio.UnaryUnaryMultiCallable[_model_pb2.ListModelVersionsRequest, _model_pb2.ListModelVersionsResponse]  # type: ignore[assignment]
-    """Lists the versions of a model, newest first. Needs the viewer role."""
+    """Lists the versions of a model, newest first."""
     DeleteModelVersion: _aio.UnaryUnaryMultiCallable[_model_pb2.DeleteModelVersionRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes a version. FAILED_PRECONDITION, naming them, while other models, runs or an alias refer
-    to it. Needs the editor role.
+    to it.
     """
     UpdateModelVersion: _aio.UnaryUnaryMultiCallable[_model_pb2.UpdateModelVersionRequest, _model_pb2.ModelVersion]  # type: ignore[assignment]
-    """Changes the labels of a version; everything else is immutable. Needs the editor role."""
+    """Changes the labels of a version; everything else is immutable."""
     SetModelAlias: _aio.UnaryUnaryMultiCallable[_model_pb2.SetModelAliasRequest, _model_pb2.Model]  # type: ignore[assignment]
     """Points an alias, for example `champion`, at a version; moves it where it pointed at another. The
-    alias can stand for the number in names: `models/{model}/versions/champion`. Needs the editor
-    role.
+    alias can stand for the number in names: `models/{model}/versions/champion`.
     """
     DeleteModelAlias: _aio.UnaryUnaryMultiCallable[_model_pb2.DeleteModelAliasRequest, _model_pb2.Model]  # type: ignore[assignment]
-    """Removes an alias. NOT_FOUND where there is none. Needs the editor role."""
+    """Removes an alias. NOT_FOUND where there is none."""
     CreateModelImport: _aio.UnaryUnaryMultiCallable[_model_pb2.CreateModelImportRequest, _model_pb2.ModelImport]  # type: ignore[assignment]
     """Starts an import of a model that was made elsewhere, which registers a new version. Returns at
-    once; follow it with WatchModelImport. Idempotent with a `request_id`. Needs the editor role.
+    once; follow it with WatchModelImport. Idempotent with a `request_id`.
     """
     GetModelImport: _aio.UnaryUnaryMultiCallable[_model_pb2.GetModelImportRequest, _model_pb2.ModelImport]  # type: ignore[assignment]
-    """Returns an import. Needs the viewer role."""
+    """Returns an import."""
     ListModelImports: _aio.UnaryUnaryMultiCallable[_model_pb2.ListModelImportsRequest, _model_pb2.ListModelImportsResponse]  # type: ignore[assignment]
-    """Lists imports, newest first. Needs the viewer role."""
+    """Lists imports, newest first."""
     WatchModelImport: _aio.UnaryStreamMultiCallable[_model_pb2.WatchModelImportRequest, _event_pb2.Event]  # type: ignore[assignment]
-    """Streams the events of an import from a sequence number on, ends after the terminal state.
-    Needs the viewer role.
-    """
+    """Streams the events of an import from a sequence number on, ends after the terminal state."""
     CancelModelImport: _aio.UnaryUnaryMultiCallable[_model_pb2.CancelModelImportRequest, _model_pb2.ModelImport]  # type: ignore[assignment]
-    """Asks a running import to stop. Cancelling a run that ended changes nothing. Needs the editor
-    role.
-    """
+    """Asks a running import to stop. Cancelling a run that ended changes nothing."""
     DeleteModelImport: _aio.UnaryUnaryMultiCallable[_model_pb2.DeleteModelImportRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes an import that ended, with its events. FAILED_PRECONDITION while a model version refers
-    to it. Needs the editor role.
+    to it.
     """
 
 class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -144,8 +132,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.ModelVersion, _abc.Awaitable[_model_pb2.ModelVersion]]:
         """Registers a version of a model whose artifacts are in the store already; makes the model where
-        it is new. The version number is given by the server. Idempotent with a `request_id`. Needs the
-        editor role.
+        it is new. The version number is given by the server. Idempotent with a `request_id`.
         """
 
     @_abc_1.abstractmethod
@@ -154,7 +141,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_pb2.GetModelRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.Model, _abc.Awaitable[_model_pb2.Model]]:
-        """Returns a model. Needs the viewer role."""
+        """Returns a model."""
 
     @_abc_1.abstractmethod
     def ListModels(
@@ -162,7 +149,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_pb2.ListModelsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.ListModelsResponse, _abc.Awaitable[_model_pb2.ListModelsResponse]]:
-        """Lists models, newest first. Needs the viewer role."""
+        """Lists models, newest first."""
 
     @_abc_1.abstractmethod
     def GetModelVersion(
@@ -170,7 +157,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_pb2.GetModelVersionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.ModelVersion, _abc.Awaitable[_model_pb2.ModelVersion]]:
-        """Returns a version. Needs the viewer role."""
+        """Returns a version."""
 
     @_abc_1.abstractmethod
     def ListModelVersions(
@@ -178,7 +165,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_pb2.ListModelVersionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.ListModelVersionsResponse, _abc.Awaitable[_model_pb2.ListModelVersionsResponse]]:
-        """Lists the versions of a model, newest first. Needs the viewer role."""
+        """Lists the versions of a model, newest first."""
 
     @_abc_1.abstractmethod
     def DeleteModelVersion(
@@ -187,7 +174,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Deletes a version. FAILED_PRECONDITION, naming them, while other models, runs or an alias refer
-        to it. Needs the editor role.
+        to it.
         """
 
     @_abc_1.abstractmethod
@@ -196,7 +183,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_pb2.UpdateModelVersionRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.ModelVersion, _abc.Awaitable[_model_pb2.ModelVersion]]:
-        """Changes the labels of a version; everything else is immutable. Needs the editor role."""
+        """Changes the labels of a version; everything else is immutable."""
 
     @_abc_1.abstractmethod
     def SetModelAlias(
@@ -205,8 +192,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.Model, _abc.Awaitable[_model_pb2.Model]]:
         """Points an alias, for example `champion`, at a version; moves it where it pointed at another. The
-        alias can stand for the number in names: `models/{model}/versions/champion`. Needs the editor
-        role.
+        alias can stand for the number in names: `models/{model}/versions/champion`.
         """
 
     @_abc_1.abstractmethod
@@ -215,7 +201,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_pb2.DeleteModelAliasRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.Model, _abc.Awaitable[_model_pb2.Model]]:
-        """Removes an alias. NOT_FOUND where there is none. Needs the editor role."""
+        """Removes an alias. NOT_FOUND where there is none."""
 
     @_abc_1.abstractmethod
     def CreateModelImport(
@@ -224,7 +210,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.ModelImport, _abc.Awaitable[_model_pb2.ModelImport]]:
         """Starts an import of a model that was made elsewhere, which registers a new version. Returns at
-        once; follow it with WatchModelImport. Idempotent with a `request_id`. Needs the editor role.
+        once; follow it with WatchModelImport. Idempotent with a `request_id`.
         """
 
     @_abc_1.abstractmethod
@@ -233,7 +219,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_pb2.GetModelImportRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.ModelImport, _abc.Awaitable[_model_pb2.ModelImport]]:
-        """Returns an import. Needs the viewer role."""
+        """Returns an import."""
 
     @_abc_1.abstractmethod
     def ListModelImports(
@@ -241,7 +227,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_pb2.ListModelImportsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.ListModelImportsResponse, _abc.Awaitable[_model_pb2.ListModelImportsResponse]]:
-        """Lists imports, newest first. Needs the viewer role."""
+        """Lists imports, newest first."""
 
     @_abc_1.abstractmethod
     def WatchModelImport(
@@ -249,9 +235,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_pb2.WatchModelImportRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_event_pb2.Event], _abc.AsyncIterator[_event_pb2.Event]]:
-        """Streams the events of an import from a sequence number on, ends after the terminal state.
-        Needs the viewer role.
-        """
+        """Streams the events of an import from a sequence number on, ends after the terminal state."""
 
     @_abc_1.abstractmethod
     def CancelModelImport(
@@ -259,9 +243,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _model_pb2.CancelModelImportRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_model_pb2.ModelImport, _abc.Awaitable[_model_pb2.ModelImport]]:
-        """Asks a running import to stop. Cancelling a run that ended changes nothing. Needs the editor
-        role.
-        """
+        """Asks a running import to stop. Cancelling a run that ended changes nothing."""
 
     @_abc_1.abstractmethod
     def DeleteModelImport(
@@ -270,7 +252,7 @@ class ModelServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Deletes an import that ended, with its events. FAILED_PRECONDITION while a model version refers
-        to it. Needs the editor role.
+        to it.
         """
 
 def add_ModelServiceServicer_to_server(servicer: ModelServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -23,33 +23,42 @@ _sym_db = _symbol_database.Default()
 
 
 from aimass.type.v1 import artifact_pb2 as aimass_dot_type_dot_v1_dot_artifact__pb2
+from aimass.type.v1 import method_pb2 as aimass_dot_type_dot_v1_dot_method__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n aimass/catalog/v1/transfer.proto\x12\x11\x61imass.catalog.v1\x1a\x1d\x61imass/type/v1/artifact.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa9\x01\n\x06Upload\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0btotal_bytes\x18\x02 \x01(\x03\x12\x17\n\x0f\x63ommitted_bytes\x18\x03 \x01(\x03\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08\x12\x0e\n\x06sha256\x18\x05 \x01(\t\x12\x10\n\x08\x66ilename\x18\x06 \x01(\t\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"c\n\x12WriteUploadRequest\x12\x31\n\x06header\x18\x01 \x01(\x0b\x32\x1f.aimass.catalog.v1.UploadHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"c\n\x0cUploadHeader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0btotal_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0e\n\x06offset\x18\x04 \x01(\x03\x12\x10\n\x08\x66ilename\x18\x05 \x01(\t\" \n\x10GetUploadRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"T\n\x13ReadArtifactRequest\x12-\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x1b.aimass.type.v1.ArtifactRef\x12\x0e\n\x06offset\x18\x02 \x01(\x03\"c\n\x14ReadArtifactResponse\x12/\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x1b.aimass.type.v1.ArtifactRefH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"v\n\x18\x43reateArtifactUrlRequest\x12-\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x1b.aimass.type.v1.ArtifactRef\x12+\n\x08lifetime\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"Y\n\x19\x43reateArtifactUrlResponse\x12\x0b\n\x03url\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\x84\x03\n\x0fTransferService\x12Q\n\x0bWriteUpload\x12%.aimass.catalog.v1.WriteUploadRequest\x1a\x19.aimass.catalog.v1.Upload(\x01\x12K\n\tGetUpload\x12#.aimass.catalog.v1.GetUploadRequest\x1a\x19.aimass.catalog.v1.Upload\x12\x61\n\x0cReadArtifact\x12&.aimass.catalog.v1.ReadArtifactRequest\x1a\'.aimass.catalog.v1.ReadArtifactResponse0\x01\x12n\n\x11\x43reateArtifactUrl\x12+.aimass.catalog.v1.CreateArtifactUrlRequest\x1a,.aimass.catalog.v1.CreateArtifactUrlResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n aimass/catalog/v1/transfer.proto\x12\x11\x61imass.catalog.v1\x1a\x1d\x61imass/type/v1/artifact.proto\x1a\x1b\x61imass/type/v1/method.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa9\x01\n\x06Upload\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0btotal_bytes\x18\x02 \x01(\x03\x12\x17\n\x0f\x63ommitted_bytes\x18\x03 \x01(\x03\x12\x10\n\x08\x63omplete\x18\x04 \x01(\x08\x12\x0e\n\x06sha256\x18\x05 \x01(\t\x12\x10\n\x08\x66ilename\x18\x06 \x01(\t\x12/\n\x0bupdate_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"c\n\x12WriteUploadRequest\x12\x31\n\x06header\x18\x01 \x01(\x0b\x32\x1f.aimass.catalog.v1.UploadHeaderH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"c\n\x0cUploadHeader\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0btotal_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\t\x12\x0e\n\x06offset\x18\x04 \x01(\x03\x12\x10\n\x08\x66ilename\x18\x05 \x01(\t\" \n\x10GetUploadRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"T\n\x13ReadArtifactRequest\x12-\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x1b.aimass.type.v1.ArtifactRef\x12\x0e\n\x06offset\x18\x02 \x01(\x03\"c\n\x14ReadArtifactResponse\x12/\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x1b.aimass.type.v1.ArtifactRefH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\t\n\x07\x63ontent\"v\n\x18\x43reateArtifactUrlRequest\x12-\n\x08\x61rtifact\x18\x01 \x01(\x0b\x32\x1b.aimass.type.v1.ArtifactRef\x12+\n\x08lifetime\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"Y\n\x19\x43reateArtifactUrlResponse\x12\x0b\n\x03url\x18\x01 \x01(\t\x12/\n\x0b\x65xpire_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\x9c\x03\n\x0fTransferService\x12W\n\x0bWriteUpload\x12%.aimass.catalog.v1.WriteUploadRequest\x1a\x19.aimass.catalog.v1.Upload\"\x04\xe0\xe0\x18\x02(\x01\x12Q\n\tGetUpload\x12#.aimass.catalog.v1.GetUploadRequest\x1a\x19.aimass.catalog.v1.Upload\"\x04\xe0\xe0\x18\x01\x12g\n\x0cReadArtifact\x12&.aimass.catalog.v1.ReadArtifactRequest\x1a\'.aimass.catalog.v1.ReadArtifactResponse\"\x04\xe0\xe0\x18\x01\x30\x01\x12t\n\x11\x43reateArtifactUrl\x12+.aimass.catalog.v1.CreateArtifactUrlRequest\x1a,.aimass.catalog.v1.CreateArtifactUrlResponse\"\x04\xe0\xe0\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'aimass.catalog.v1.transfer_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_UPLOAD']._serialized_start=152
-  _globals['_UPLOAD']._serialized_end=321
-  _globals['_WRITEUPLOADREQUEST']._serialized_start=323
-  _globals['_WRITEUPLOADREQUEST']._serialized_end=422
-  _globals['_UPLOADHEADER']._serialized_start=424
-  _globals['_UPLOADHEADER']._serialized_end=523
-  _globals['_GETUPLOADREQUEST']._serialized_start=525
-  _globals['_GETUPLOADREQUEST']._serialized_end=557
-  _globals['_READARTIFACTREQUEST']._serialized_start=559
-  _globals['_READARTIFACTREQUEST']._serialized_end=643
-  _globals['_READARTIFACTRESPONSE']._serialized_start=645
-  _globals['_READARTIFACTRESPONSE']._serialized_end=744
-  _globals['_CREATEARTIFACTURLREQUEST']._serialized_start=746
-  _globals['_CREATEARTIFACTURLREQUEST']._serialized_end=864
-  _globals['_CREATEARTIFACTURLRESPONSE']._serialized_start=866
-  _globals['_CREATEARTIFACTURLRESPONSE']._serialized_end=955
-  _globals['_TRANSFERSERVICE']._serialized_start=958
-  _globals['_TRANSFERSERVICE']._serialized_end=1346
+  _globals['_TRANSFERSERVICE'].methods_by_name['WriteUpload']._loaded_options = None
+  _globals['_TRANSFERSERVICE'].methods_by_name['WriteUpload']._serialized_options = b'\340\340\030\002'
+  _globals['_TRANSFERSERVICE'].methods_by_name['GetUpload']._loaded_options = None
+  _globals['_TRANSFERSERVICE'].methods_by_name['GetUpload']._serialized_options = b'\340\340\030\001'
+  _globals['_TRANSFERSERVICE'].methods_by_name['ReadArtifact']._loaded_options = None
+  _globals['_TRANSFERSERVICE'].methods_by_name['ReadArtifact']._serialized_options = b'\340\340\030\001'
+  _globals['_TRANSFERSERVICE'].methods_by_name['CreateArtifactUrl']._loaded_options = None
+  _globals['_TRANSFERSERVICE'].methods_by_name['CreateArtifactUrl']._serialized_options = b'\340\340\030\001'
+  _globals['_UPLOAD']._serialized_start=181
+  _globals['_UPLOAD']._serialized_end=350
+  _globals['_WRITEUPLOADREQUEST']._serialized_start=352
+  _globals['_WRITEUPLOADREQUEST']._serialized_end=451
+  _globals['_UPLOADHEADER']._serialized_start=453
+  _globals['_UPLOADHEADER']._serialized_end=552
+  _globals['_GETUPLOADREQUEST']._serialized_start=554
+  _globals['_GETUPLOADREQUEST']._serialized_end=586
+  _globals['_READARTIFACTREQUEST']._serialized_start=588
+  _globals['_READARTIFACTREQUEST']._serialized_end=672
+  _globals['_READARTIFACTRESPONSE']._serialized_start=674
+  _globals['_READARTIFACTRESPONSE']._serialized_end=773
+  _globals['_CREATEARTIFACTURLREQUEST']._serialized_start=775
+  _globals['_CREATEARTIFACTURLREQUEST']._serialized_end=893
+  _globals['_CREATEARTIFACTURLRESPONSE']._serialized_start=895
+  _globals['_CREATEARTIFACTURLRESPONSE']._serialized_end=984
+  _globals['_TRANSFERSERVICE']._serialized_start=987
+  _globals['_TRANSFERSERVICE']._serialized_end=1399
 # @@protoc_insertion_point(module_scope)

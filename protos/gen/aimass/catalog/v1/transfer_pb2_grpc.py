@@ -66,14 +66,14 @@ class TransferServiceServicer:
         chunks in order. After a broken connection, ask GetUpload for `committed_bytes` and send again
         from there. The upload is complete once total size and digest are checked; a mismatch gives
         INVALID_ARGUMENT (reason DIGEST_MISMATCH or TRUNCATED_UPLOAD). Repeating a complete upload with
-        the same digest returns it. Needs the editor role.
+        the same digest returns it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetUpload(self, request, context):
-        """Returns how much of an upload is stored. Needs the viewer role.
+        """Returns how much of an upload is stored.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -81,7 +81,7 @@ class TransferServiceServicer:
 
     def ReadArtifact(self, request, context):
         """Streams the bytes of an artifact, whole or from an offset. The first message carries the
-        reference, the following ones the data. Needs the viewer role.
+        reference, the following ones the data.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -89,7 +89,7 @@ class TransferServiceServicer:
 
     def CreateArtifactUrl(self, request, context):
         """Returns an address from which an artifact can be downloaded over HTTP without a token, for a
-        limited time. Needs the viewer role.
+        limited time.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,17 +38,17 @@ class TransferServiceStub:
     chunks in order. After a broken connection, ask GetUpload for `committed_bytes` and send again
     from there. The upload is complete once total size and digest are checked; a mismatch gives
     INVALID_ARGUMENT (reason DIGEST_MISMATCH or TRUNCATED_UPLOAD). Repeating a complete upload with
-    the same digest returns it. Needs the editor role.
+    the same digest returns it.
     """
     GetUpload: _grpc.UnaryUnaryMultiCallable[_transfer_pb2.GetUploadRequest, _transfer_pb2.Upload]
-    """Returns how much of an upload is stored. Needs the viewer role."""
+    """Returns how much of an upload is stored."""
     ReadArtifact: _grpc.UnaryStreamMultiCallable[_transfer_pb2.ReadArtifactRequest, _transfer_pb2.ReadArtifactResponse]
     """Streams the bytes of an artifact, whole or from an offset. The first message carries the
-    reference, the following ones the data. Needs the viewer role.
+    reference, the following ones the data.
     """
     CreateArtifactUrl: _grpc.UnaryUnaryMultiCallable[_transfer_pb2.CreateArtifactUrlRequest, _transfer_pb2.CreateArtifactUrlResponse]
     """Returns an address from which an artifact can be downloaded over HTTP without a token, for a
-    limited time. Needs the viewer role.
+    limited time.
     """
 
 @_typing.type_check_only
@@ -61,17 +61,17 @@ class TransferServiceAsyncStub(TransferServiceStub):
     chunks in order. After a broken connection, ask GetUpload for `committed_bytes` and send again
     from there. The upload is complete once total size and digest are checked; a mismatch gives
     INVALID_ARGUMENT (reason DIGEST_MISMATCH or TRUNCATED_UPLOAD). Repeating a complete upload with
-    the same digest returns it. Needs the editor role.
+    the same digest returns it.
     """
     GetUpload: _aio.UnaryUnaryMultiCallable[_transfer_pb2.GetUploadRequest, _transfer_pb2.Upload]  # type: ignore[assignment]
-    """Returns how much of an upload is stored. Needs the viewer role."""
+    """Returns how much of an upload is stored."""
     ReadArtifact: _aio.UnaryStreamMultiCallable[_transfer_pb2.ReadArtifactRequest, _transfer_pb2.ReadArtifactResponse]  # type: ignore[assignment]
     """Streams the bytes of an artifact, whole or from an offset. The first message carries the
-    reference, the following ones the data. Needs the viewer role.
+    reference, the following ones the data.
     """
     CreateArtifactUrl: _aio.UnaryUnaryMultiCallable[_transfer_pb2.CreateArtifactUrlRequest, _transfer_pb2.CreateArtifactUrlResponse]  # type: ignore[assignment]
     """Returns an address from which an artifact can be downloaded over HTTP without a token, for a
-    limited time. Needs the viewer role.
+    limited time.
     """
 
 class TransferServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -87,7 +87,7 @@ class TransferServiceServicer(metaclass=_abc_1.ABCMeta):
         chunks in order. After a broken connection, ask GetUpload for `committed_bytes` and send again
         from there. The upload is complete once total size and digest are checked; a mismatch gives
         INVALID_ARGUMENT (reason DIGEST_MISMATCH or TRUNCATED_UPLOAD). Repeating a complete upload with
-        the same digest returns it. Needs the editor role.
+        the same digest returns it.
         """
 
     @_abc_1.abstractmethod
@@ -96,7 +96,7 @@ class TransferServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _transfer_pb2.GetUploadRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_transfer_pb2.Upload, _abc.Awaitable[_transfer_pb2.Upload]]:
-        """Returns how much of an upload is stored. Needs the viewer role."""
+        """Returns how much of an upload is stored."""
 
     @_abc_1.abstractmethod
     def ReadArtifact(
@@ -105,7 +105,7 @@ class TransferServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_transfer_pb2.ReadArtifactResponse], _abc.AsyncIterator[_transfer_pb2.ReadArtifactResponse]]:
         """Streams the bytes of an artifact, whole or from an offset. The first message carries the
-        reference, the following ones the data. Needs the viewer role.
+        reference, the following ones the data.
         """
 
     @_abc_1.abstractmethod
@@ -115,7 +115,7 @@ class TransferServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_transfer_pb2.CreateArtifactUrlResponse, _abc.Awaitable[_transfer_pb2.CreateArtifactUrlResponse]]:
         """Returns an address from which an artifact can be downloaded over HTTP without a token, for a
-        limited time. Needs the viewer role.
+        limited time.
         """
 
 def add_TransferServiceServicer_to_server(servicer: TransferServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,22 +22,25 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from aimass.type.v1 import method_pb2 as aimass_dot_type_dot_v1_dot_method__pb2
 from google.protobuf import duration_pb2 as google_dot_protobuf_dot_duration__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'aimass/maintenance/v1/maintenance.proto\x12\x15\x61imass.maintenance.v1\x1a\x1egoogle/protobuf/duration.proto\"N\n\x0cSweepRequest\x12\x0f\n\x07\x64ry_run\x18\x01 \x01(\x08\x12-\n\nolder_than\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"h\n\rSweepResponse\x12/\n\x05items\x18\x01 \x03(\x0b\x32 .aimass.maintenance.v1.SweptItem\x12\x12\n\nitem_count\x18\x02 \x01(\x03\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\"\x89\x01\n\tSweptItem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x14\n\x0cobject_count\x18\x04 \x01(\x03\x12\x12\n\nsize_bytes\x18\x05 \x01(\x03\x12&\n\x03\x61ge\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration2h\n\x12MaintenanceService\x12R\n\x05Sweep\x12#.aimass.maintenance.v1.SweepRequest\x1a$.aimass.maintenance.v1.SweepResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'aimass/maintenance/v1/maintenance.proto\x12\x15\x61imass.maintenance.v1\x1a\x1b\x61imass/type/v1/method.proto\x1a\x1egoogle/protobuf/duration.proto\"N\n\x0cSweepRequest\x12\x0f\n\x07\x64ry_run\x18\x01 \x01(\x08\x12-\n\nolder_than\x18\x02 \x01(\x0b\x32\x19.google.protobuf.Duration\"h\n\rSweepResponse\x12/\n\x05items\x18\x01 \x03(\x0b\x32 .aimass.maintenance.v1.SweptItem\x12\x12\n\nitem_count\x18\x02 \x01(\x03\x12\x12\n\nsize_bytes\x18\x03 \x01(\x03\"\x89\x01\n\tSweptItem\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04kind\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x14\n\x0cobject_count\x18\x04 \x01(\x03\x12\x12\n\nsize_bytes\x18\x05 \x01(\x03\x12&\n\x03\x61ge\x18\x06 \x01(\x0b\x32\x19.google.protobuf.Duration2n\n\x12MaintenanceService\x12X\n\x05Sweep\x12#.aimass.maintenance.v1.SweepRequest\x1a$.aimass.maintenance.v1.SweepResponse\"\x04\xe0\xe0\x18\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'aimass.maintenance.v1.maintenance_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SWEEPREQUEST']._serialized_start=98
-  _globals['_SWEEPREQUEST']._serialized_end=176
-  _globals['_SWEEPRESPONSE']._serialized_start=178
-  _globals['_SWEEPRESPONSE']._serialized_end=282
-  _globals['_SWEPTITEM']._serialized_start=285
-  _globals['_SWEPTITEM']._serialized_end=422
-  _globals['_MAINTENANCESERVICE']._serialized_start=424
-  _globals['_MAINTENANCESERVICE']._serialized_end=528
+  _globals['_MAINTENANCESERVICE'].methods_by_name['Sweep']._loaded_options = None
+  _globals['_MAINTENANCESERVICE'].methods_by_name['Sweep']._serialized_options = b'\340\340\030\003'
+  _globals['_SWEEPREQUEST']._serialized_start=127
+  _globals['_SWEEPREQUEST']._serialized_end=205
+  _globals['_SWEEPRESPONSE']._serialized_start=207
+  _globals['_SWEEPRESPONSE']._serialized_end=311
+  _globals['_SWEPTITEM']._serialized_start=314
+  _globals['_SWEPTITEM']._serialized_end=451
+  _globals['_MAINTENANCESERVICE']._serialized_start=453
+  _globals['_MAINTENANCESERVICE']._serialized_end=563
 # @@protoc_insertion_point(module_scope)

@@ -50,8 +50,7 @@ class MaintenanceServiceServicer:
 
     def Sweep(self, request, context):
         """Removes what nothing needs any more, or says what would go. Services do the same by themselves
-        every hour. Repeating it is harmless. FAILED_PRECONDITION while a sweep is under way. Needs the
-        admin role.
+        every hour. Repeating it is harmless. FAILED_PRECONDITION while a sweep is under way.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -37,8 +37,7 @@ class MaintenanceServiceStub:
     def __new__(cls, channel: _aio.Channel) -> MaintenanceServiceAsyncStub: ...
     Sweep: _grpc.UnaryUnaryMultiCallable[_maintenance_pb2.SweepRequest, _maintenance_pb2.SweepResponse]
     """Removes what nothing needs any more, or says what would go. Services do the same by themselves
-    every hour. Repeating it is harmless. FAILED_PRECONDITION while a sweep is under way. Needs the
-    admin role.
+    every hour. Repeating it is harmless. FAILED_PRECONDITION while a sweep is under way.
     """
 
 @_typing.type_check_only
@@ -50,8 +49,7 @@ class MaintenanceServiceAsyncStub(MaintenanceServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Sweep: _aio.UnaryUnaryMultiCallable[_maintenance_pb2.SweepRequest, _maintenance_pb2.SweepResponse]  # type: ignore[assignment]
     """Removes what nothing needs any more, or says what would go. Services do the same by themselves
-    every hour. Repeating it is harmless. FAILED_PRECONDITION while a sweep is under way. Needs the
-    admin role.
+    every hour. Repeating it is harmless. FAILED_PRECONDITION while a sweep is under way.
     """
 
 class MaintenanceServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -66,8 +64,7 @@ class MaintenanceServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_maintenance_pb2.SweepResponse, _abc.Awaitable[_maintenance_pb2.SweepResponse]]:
         """Removes what nothing needs any more, or says what would go. Services do the same by themselves
-        every hour. Repeating it is harmless. FAILED_PRECONDITION while a sweep is under way. Needs the
-        admin role.
+        every hour. Repeating it is harmless. FAILED_PRECONDITION while a sweep is under way.
         """
 
 def add_MaintenanceServiceServicer_to_server(servicer: MaintenanceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

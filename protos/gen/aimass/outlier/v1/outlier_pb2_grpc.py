@@ -126,29 +126,28 @@ class OutlierServiceServicer:
     def CreateOutlierScan(self, request, context):
         """Starts a scan of a data set version. Returns at once; follow it with WatchOutlierScan. Idempotent
         with a `request_id`. With `validate_only` nothing is stored and the resolved specification comes
-        back with an estimate of time and memory. Needs the editor role.
+        back with an estimate of time and memory.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetOutlierScan(self, request, context):
-        """Returns a scan. Needs the viewer role.
+        """Returns a scan.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListOutlierScans(self, request, context):
-        """Lists scans, newest first. Needs the viewer role.
+        """Lists scans, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchOutlierScan(self, request, context):
-        """Streams the events of a scan from a sequence number on, ends after the terminal state. Needs the
-        viewer role.
+        """Streams the events of a scan from a sequence number on, ends after the terminal state.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -156,7 +155,7 @@ class OutlierServiceServicer:
 
     def CancelOutlierScan(self, request, context):
         """Asks a scan to stop; its processes are gone once it is CANCELLED. Cancelling a scan that ended
-        changes nothing. Needs the editor role.
+        changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -164,14 +163,14 @@ class OutlierServiceServicer:
 
     def DeleteOutlierScan(self, request, context):
         """Deletes a scan that ended, with its events, scores and page. FAILED_PRECONDITION while a model
-        version, a training run or an analysis refers to it. Needs the editor role.
+        version, a training run or an analysis refers to it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListAnomalies(self, request, context):
-        """Lists the marked rows of a scan, the oddest first, with why they are odd. Needs the viewer role.
+        """Lists the marked rows of a scan, the oddest first, with why they are odd.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -179,14 +178,13 @@ class OutlierServiceServicer:
 
     def ListDetectors(self, request, context):
         """Lists the detectors that a scan can name: for what data each fits, what it costs, its source.
-        Needs the viewer role.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Score(self, request, context):
-        """Scores a batch of rows with the detector of a scan. Needs the viewer role.
+        """Scores a batch of rows with the detector of a scan.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -195,7 +193,7 @@ class OutlierServiceServicer:
     def ScoreStream(self, request_iterator, context):
         """Scores rows as they come: each message of rows is answered by one of scores, in order. The first
         message says with which detector: that of a scan, or one that learns from the stream itself. A
-        message that is wrong ends the stream with INVALID_ARGUMENT. Needs the editor role.
+        message that is wrong ends the stream with INVALID_ARGUMENT.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -203,14 +201,14 @@ class OutlierServiceServicer:
 
     def ReportFeedback(self, request, context):
         """Takes true labels of rows. The next scan of the same data set learns from them, and so does the
-        online detector of the stream. Idempotent with a `request_id`. Needs the editor role.
+        online detector of the stream. Idempotent with a `request_id`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListOutlierFeedback(self, request, context):
-        """Lists feedback, newest first. Needs the viewer role.
+        """Lists feedback, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -218,28 +216,28 @@ class OutlierServiceServicer:
 
     def DeleteOutlierFeedback(self, request, context):
         """Deletes feedback that was wrong: scans that are created later do not learn from it. What an
-        online detector has learned stays. Needs the editor role.
+        online detector has learned stays.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetOutlierStream(self, request, context):
-        """Returns an online detector's stream. Needs the viewer role.
+        """Returns an online detector's stream.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListOutlierStreams(self, request, context):
-        """Lists the streams of online detectors, newest first. Needs the viewer role.
+        """Lists the streams of online detectors, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteOutlierStream(self, request, context):
-        """Deletes a stream with what its detector learned and the feedback on it. Needs the editor role.
+        """Deletes a stream with what its detector learned and the feedback on it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

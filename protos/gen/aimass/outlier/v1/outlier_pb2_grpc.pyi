@@ -38,53 +38,49 @@ class OutlierServiceStub:
     CreateOutlierScan: _grpc.UnaryUnaryMultiCallable[_outlier_pb2.CreateOutlierScanRequest, _outlier_pb2.OutlierScan]
     """Starts a scan of a data set version. Returns at once; follow it with WatchOutlierScan. Idempotent
     with a `request_id`. With `validate_only` nothing is stored and the resolved specification comes
-    back with an estimate of time and memory. Needs the editor role.
+    back with an estimate of time and memory.
     """
     GetOutlierScan: _grpc.UnaryUnaryMultiCallable[_outlier_pb2.GetOutlierScanRequest, _outlier_pb2.OutlierScan]
-    """Returns a scan. Needs the viewer role."""
+    """Returns a scan."""
     ListOutlierScans: _grpc.UnaryUnaryMultiCallable[_outlier_pb2.ListOutlierScansRequest, _outlier_pb2.ListOutlierScansResponse]
-    """Lists scans, newest first. Needs the viewer role."""
+    """Lists scans, newest first."""
     WatchOutlierScan: _grpc.UnaryStreamMultiCallable[_outlier_pb2.WatchOutlierScanRequest, _event_pb2.Event]
-    """Streams the events of a scan from a sequence number on, ends after the terminal state. Needs the
-    viewer role.
-    """
+    """Streams the events of a scan from a sequence number on, ends after the terminal state."""
     CancelOutlierScan: _grpc.UnaryUnaryMultiCallable[_outlier_pb2.CancelOutlierScanRequest, _outlier_pb2.OutlierScan]
     """Asks a scan to stop; its processes are gone once it is CANCELLED. Cancelling a scan that ended
-    changes nothing. Needs the editor role.
+    changes nothing.
     """
     DeleteOutlierScan: _grpc.UnaryUnaryMultiCallable[_outlier_pb2.DeleteOutlierScanRequest, _empty_pb2.Empty]
     """Deletes a scan that ended, with its events, scores and page. FAILED_PRECONDITION while a model
-    version, a training run or an analysis refers to it. Needs the editor role.
+    version, a training run or an analysis refers to it.
     """
     ListAnomalies: _grpc.UnaryUnaryMultiCallable[_outlier_pb2.ListAnomaliesRequest, _outlier_pb2.ListAnomaliesResponse]
-    """Lists the marked rows of a scan, the oddest first, with why they are odd. Needs the viewer role."""
+    """Lists the marked rows of a scan, the oddest first, with why they are odd."""
     ListDetectors: _grpc.UnaryUnaryMultiCallable[_outlier_pb2.ListDetectorsRequest, _outlier_pb2.ListDetectorsResponse]
-    """Lists the detectors that a scan can name: for what data each fits, what it costs, its source.
-    Needs the viewer role.
-    """
+    """Lists the detectors that a scan can name: for what data each fits, what it costs, its source."""
     Score: _grpc.UnaryUnaryMultiCallable[_outlier_pb2.ScoreRequest, _outlier_pb2.ScoreResponse]
-    """Scores a batch of rows with the detector of a scan. Needs the viewer role."""
+    """Scores a batch of rows with the detector of a scan."""
     ScoreStream: _grpc.StreamStreamMultiCallable[_outlier_pb2.ScoreStreamRequest, _outlier_pb2.ScoreStreamResponse]
     """Scores rows as they come: each message of rows is answered by one of scores, in order. The first
     message says with which detector: that of a scan, or one that learns from the stream itself. A
-    message that is wrong ends the stream with INVALID_ARGUMENT. Needs the editor role.
+    message that is wrong ends the stream with INVALID_ARGUMENT.
     """
     ReportFeedback: _grpc.UnaryUnaryMultiCallable[_outlier_pb2.ReportFeedbackRequest, _outlier_pb2.OutlierFeedback]
     """Takes true labels of rows. The next scan of the same data set learns from them, and so does the
-    online detector of the stream. Idempotent with a `request_id`. Needs the editor role.
+    online detector of the stream. Idempotent with a `request_id`.
     """
     ListOutlierFeedback: _grpc.UnaryUnaryMultiCallable[_outlier_pb2.ListOutlierFeedbackRequest, _outlier_pb2.ListOutlierFeedbackResponse]
-    """Lists feedback, newest first. Needs the viewer role."""
+    """Lists feedback, newest first."""
     DeleteOutlierFeedback: _grpc.UnaryUnaryMultiCallable[_outlier_pb2.DeleteOutlierFeedbackRequest, _empty_pb2.Empty]
     """Deletes feedback that was wrong: scans that are created later do not learn from it. What an
-    online detector has learned stays. Needs the editor role.
+    online detector has learned stays.
     """
     GetOutlierStream: _grpc.UnaryUnaryMultiCallable[_outlier_pb2.GetOutlierStreamRequest, _outlier_pb2.OutlierStream]
-    """Returns an online detector's stream. Needs the viewer role."""
+    """Returns an online detector's stream."""
     ListOutlierStreams: _grpc.UnaryUnaryMultiCallable[_outlier_pb2.ListOutlierStreamsRequest, _outlier_pb2.ListOutlierStreamsResponse]
-    """Lists the streams of online detectors, newest first. Needs the viewer role."""
+    """Lists the streams of online detectors, newest first."""
     DeleteOutlierStream: _grpc.UnaryUnaryMultiCallable[_outlier_pb2.DeleteOutlierStreamRequest, _empty_pb2.Empty]
-    """Deletes a stream with what its detector learned and the feedback on it. Needs the editor role."""
+    """Deletes a stream with what its detector learned and the feedback on it."""
 
 @_typing.type_check_only
 class OutlierServiceAsyncStub(OutlierServiceStub):
@@ -94,53 +90,49 @@ class OutlierServiceAsyncStub(OutlierServiceStub):
     CreateOutlierScan: _aio.UnaryUnaryMultiCallable[_outlier_pb2.CreateOutlierScanRequest, _outlier_pb2.OutlierScan]  # type: ignore[assignment]
     """Starts a scan of a data set version. Returns at once; follow it with WatchOutlierScan. Idempotent
     with a `request_id`. With `validate_only` nothing is stored and the resolved specification comes
-    back with an estimate of time and memory. Needs the editor role.
+    back with an estimate of time and memory.
     """
     GetOutlierScan: _aio.UnaryUnaryMultiCallable[_outlier_pb2.GetOutlierScanRequest, _outlier_pb2.OutlierScan]  # type: ignore[assignment]
-    """Returns a scan. Needs the viewer role."""
+    """Returns a scan."""
     ListOutlierScans: _aio.UnaryUnaryMultiCallable[_outlier_pb2.ListOutlierScansRequest, _outlier_pb2.ListOutlierScansResponse]  # type: ignore[assignment]
-    """Lists scans, newest first. Needs the viewer role."""
+    """Lists scans, newest first."""
     WatchOutlierScan: _aio.UnaryStreamMultiCallable[_outlier_pb2.WatchOutlierScanRequest, _event_pb2.Event]  # type: ignore[assignment]
-    """Streams the events of a scan from a sequence number on, ends after the terminal state. Needs the
-    viewer role.
-    """
+    """Streams the events of a scan from a sequence number on, ends after the terminal state."""
     CancelOutlierScan: _aio.UnaryUnaryMultiCallable[_outlier_pb2.CancelOutlierScanRequest, _outlier_pb2.OutlierScan]  # type: ignore[assignment]
     """Asks a scan to stop; its processes are gone once it is CANCELLED. Cancelling a scan that ended
-    changes nothing. Needs the editor role.
+    changes nothing.
     """
     DeleteOutlierScan: _aio.UnaryUnaryMultiCallable[_outlier_pb2.DeleteOutlierScanRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes a scan that ended, with its events, scores and page. FAILED_PRECONDITION while a model
-    version, a training run or an analysis refers to it. Needs the editor role.
+    version, a training run or an analysis refers to it.
     """
     ListAnomalies: _aio.UnaryUnaryMultiCallable[_outlier_pb2.ListAnomaliesRequest, _outlier_pb2.ListAnomaliesResponse]  # type: ignore[assignment]
-    """Lists the marked rows of a scan, the oddest first, with why they are odd. Needs the viewer role."""
+    """Lists the marked rows of a scan, the oddest first, with why they are odd."""
     ListDetectors: _aio.UnaryUnaryMultiCallable[_outlier_pb2.ListDetectorsRequest, _outlier_pb2.ListDetectorsResponse]  # type: ignore[assignment]
-    """Lists the detectors that a scan can name: for what data each fits, what it costs, its source.
-    Needs the viewer role.
-    """
+    """Lists the detectors that a scan can name: for what data each fits, what it costs, its source."""
     Score: _aio.UnaryUnaryMultiCallable[_outlier_pb2.ScoreRequest, _outlier_pb2.ScoreResponse]  # type: ignore[assignment]
-    """Scores a batch of rows with the detector of a scan. Needs the viewer role."""
+    """Scores a batch of rows with the detector of a scan."""
     ScoreStream: _aio.StreamStreamMultiCallable[_outlier_pb2.ScoreStreamRequest, _outlier_pb2.ScoreStreamResponse]  # type: ignore[assignment]
     """Scores rows as they come: each message of rows is answered by one of scores, in order. The first
     message says with which detector: that of a scan, or one that learns from the stream itself. A
-    message that is wrong ends the stream with INVALID_ARGUMENT. Needs the editor role.
+    message that is wrong ends the stream with INVALID_ARGUMENT.
     """
     ReportFeedback: _aio.UnaryUnaryMultiCallable[_outlier_pb2.ReportFeedbackRequest, _outlier_pb2.OutlierFeedback]  # type: ignore[assignment]
     """Takes true labels of rows. The next scan of the same data set learns from them, and so does the
-    online detector of the stream. Idempotent with a `request_id`. Needs the editor role.
+    online detector of the stream. Idempotent with a `request_id`.
     """
     ListOutlierFeedback: _aio.UnaryUnaryMultiCallable[_outlier_pb2.ListOutlierFeedbackRequest, _outlier_pb2.ListOutlierFeedbackResponse]  # type: ignore[assignment]
-    """Lists feedback, newest first. Needs the viewer role."""
+    """Lists feedback, newest first."""
     DeleteOutlierFeedback: _aio.UnaryUnaryMultiCallable[_outlier_pb2.DeleteOutlierFeedbackRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes feedback that was wrong: scans that are created later do not learn from it. What an
-    online detector has learned stays. Needs the editor role.
+    online detector has learned stays.
     """
     GetOutlierStream: _aio.UnaryUnaryMultiCallable[_outlier_pb2.GetOutlierStreamRequest, _outlier_pb2.OutlierStream]  # type: ignore[assignment]
-    """Returns an online detector's stream. Needs the viewer role."""
+    """Returns an online detector's stream."""
     ListOutlierStreams: _aio.UnaryUnaryMultiCallable[_outlier_pb2.ListOutlierStreamsRequest, _outlier_pb2.ListOutlierStreamsResponse]  # type: ignore[assignment]
-    """Lists the streams of online detectors, newest first. Needs the viewer role."""
+    """Lists the streams of online detectors, newest first."""
     DeleteOutlierStream: _aio.UnaryUnaryMultiCallable[_outlier_pb2.DeleteOutlierStreamRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Deletes a stream with what its detector learned and the feedback on it. Needs the editor role."""
+    """Deletes a stream with what its detector learned and the feedback on it."""
 
 class OutlierServiceServicer(metaclass=_abc_1.ABCMeta):
     """Finds, marks and explains anomalies: in data sets, in batches of rows and in streams."""
@@ -153,7 +145,7 @@ class OutlierServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_outlier_pb2.OutlierScan, _abc.Awaitable[_outlier_pb2.OutlierScan]]:
         """Starts a scan of a data set version. Returns at once; follow it with WatchOutlierScan. Idempotent
         with a `request_id`. With `validate_only` nothing is stored and the resolved specification comes
-        back with an estimate of time and memory. Needs the editor role.
+        back with an estimate of time and memory.
         """
 
     @_abc_1.abstractmethod
@@ -162,7 +154,7 @@ class OutlierServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _outlier_pb2.GetOutlierScanRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_outlier_pb2.OutlierScan, _abc.Awaitable[_outlier_pb2.OutlierScan]]:
-        """Returns a scan. Needs the viewer role."""
+        """Returns a scan."""
 
     @_abc_1.abstractmethod
     def ListOutlierScans(
@@ -170,7 +162,7 @@ class OutlierServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _outlier_pb2.ListOutlierScansRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_outlier_pb2.ListOutlierScansResponse, _abc.Awaitable[_outlier_pb2.ListOutlierScansResponse]]:
-        """Lists scans, newest first. Needs the viewer role."""
+        """Lists scans, newest first."""
 
     @_abc_1.abstractmethod
     def WatchOutlierScan(
@@ -178,9 +170,7 @@ class OutlierServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _outlier_pb2.WatchOutlierScanRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_event_pb2.Event], _abc.AsyncIterator[_event_pb2.Event]]:
-        """Streams the events of a scan from a sequence number on, ends after the terminal state. Needs the
-        viewer role.
-        """
+        """Streams the events of a scan from a sequence number on, ends after the terminal state."""
 
     @_abc_1.abstractmethod
     def CancelOutlierScan(
@@ -189,7 +179,7 @@ class OutlierServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_outlier_pb2.OutlierScan, _abc.Awaitable[_outlier_pb2.OutlierScan]]:
         """Asks a scan to stop; its processes are gone once it is CANCELLED. Cancelling a scan that ended
-        changes nothing. Needs the editor role.
+        changes nothing.
         """
 
     @_abc_1.abstractmethod
@@ -199,7 +189,7 @@ class OutlierServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Deletes a scan that ended, with its events, scores and page. FAILED_PRECONDITION while a model
-        version, a training run or an analysis refers to it. Needs the editor role.
+        version, a training run or an analysis refers to it.
         """
 
     @_abc_1.abstractmethod
@@ -208,7 +198,7 @@ class OutlierServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _outlier_pb2.ListAnomaliesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_outlier_pb2.ListAnomaliesResponse, _abc.Awaitable[_outlier_pb2.ListAnomaliesResponse]]:
-        """Lists the marked rows of a scan, the oddest first, with why they are odd. Needs the viewer role."""
+        """Lists the marked rows of a scan, the oddest first, with why they are odd."""
 
     @_abc_1.abstractmethod
     def ListDetectors(
@@ -216,9 +206,7 @@ class OutlierServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _outlier_pb2.ListDetectorsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_outlier_pb2.ListDetectorsResponse, _abc.Awaitable[_outlier_pb2.ListDetectorsResponse]]:
-        """Lists the detectors that a scan can name: for what data each fits, what it costs, its source.
-        Needs the viewer role.
-        """
+        """Lists the detectors that a scan can name: for what data each fits, what it costs, its source."""
 
     @_abc_1.abstractmethod
     def Score(
@@ -226,7 +214,7 @@ class OutlierServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _outlier_pb2.ScoreRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_outlier_pb2.ScoreResponse, _abc.Awaitable[_outlier_pb2.ScoreResponse]]:
-        """Scores a batch of rows with the detector of a scan. Needs the viewer role."""
+        """Scores a batch of rows with the detector of a scan."""
 
     @_abc_1.abstractmethod
     def ScoreStream(
@@ -236,7 +224,7 @@ class OutlierServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_outlier_pb2.ScoreStreamResponse], _abc.AsyncIterator[_outlier_pb2.ScoreStreamResponse]]:
         """Scores rows as they come: each message of rows is answered by one of scores, in order. The first
         message says with which detector: that of a scan, or one that learns from the stream itself. A
-        message that is wrong ends the stream with INVALID_ARGUMENT. Needs the editor role.
+        message that is wrong ends the stream with INVALID_ARGUMENT.
         """
 
     @_abc_1.abstractmethod
@@ -246,7 +234,7 @@ class OutlierServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_outlier_pb2.OutlierFeedback, _abc.Awaitable[_outlier_pb2.OutlierFeedback]]:
         """Takes true labels of rows. The next scan of the same data set learns from them, and so does the
-        online detector of the stream. Idempotent with a `request_id`. Needs the editor role.
+        online detector of the stream. Idempotent with a `request_id`.
         """
 
     @_abc_1.abstractmethod
@@ -255,7 +243,7 @@ class OutlierServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _outlier_pb2.ListOutlierFeedbackRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_outlier_pb2.ListOutlierFeedbackResponse, _abc.Awaitable[_outlier_pb2.ListOutlierFeedbackResponse]]:
-        """Lists feedback, newest first. Needs the viewer role."""
+        """Lists feedback, newest first."""
 
     @_abc_1.abstractmethod
     def DeleteOutlierFeedback(
@@ -264,7 +252,7 @@ class OutlierServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Deletes feedback that was wrong: scans that are created later do not learn from it. What an
-        online detector has learned stays. Needs the editor role.
+        online detector has learned stays.
         """
 
     @_abc_1.abstractmethod
@@ -273,7 +261,7 @@ class OutlierServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _outlier_pb2.GetOutlierStreamRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_outlier_pb2.OutlierStream, _abc.Awaitable[_outlier_pb2.OutlierStream]]:
-        """Returns an online detector's stream. Needs the viewer role."""
+        """Returns an online detector's stream."""
 
     @_abc_1.abstractmethod
     def ListOutlierStreams(
@@ -281,7 +269,7 @@ class OutlierServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _outlier_pb2.ListOutlierStreamsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_outlier_pb2.ListOutlierStreamsResponse, _abc.Awaitable[_outlier_pb2.ListOutlierStreamsResponse]]:
-        """Lists the streams of online detectors, newest first. Needs the viewer role."""
+        """Lists the streams of online detectors, newest first."""
 
     @_abc_1.abstractmethod
     def DeleteOutlierStream(
@@ -289,6 +277,6 @@ class OutlierServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _outlier_pb2.DeleteOutlierStreamRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Deletes a stream with what its detector learned and the feedback on it. Needs the editor role."""
+        """Deletes a stream with what its detector learned and the feedback on it."""
 
 def add_OutlierServiceServicer_to_server(servicer: OutlierServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

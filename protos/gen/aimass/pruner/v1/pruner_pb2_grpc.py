@@ -91,29 +91,28 @@ class PrunerServiceServicer:
     def CreatePruningRun(self, request, context):
         """Starts a pruning. Returns at once; follow it with WatchPruningRun. Idempotent with a `request_id`.
         With `validate_only` nothing is stored and the resolved specification comes back with an estimate:
-        what would be tried and what it takes. Needs the editor role.
+        what would be tried and what it takes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetPruningRun(self, request, context):
-        """Returns a pruning. Needs the viewer role.
+        """Returns a pruning.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListPruningRuns(self, request, context):
-        """Lists prunings, newest first. Needs the viewer role.
+        """Lists prunings, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchPruningRun(self, request, context):
-        """Streams the events of a pruning from a sequence number on, ends after the terminal state. Needs the
-        viewer role.
+        """Streams the events of a pruning from a sequence number on, ends after the terminal state.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -121,7 +120,7 @@ class PrunerServiceServicer:
 
     def CancelPruningRun(self, request, context):
         """Asks a pruning to stop. It is CANCELLED then; what it has measured by then is kept with its page, and
-        ApplyPoint can make a version of it. Cancelling one that ended changes nothing. Needs the editor role.
+        ApplyPoint can make a version of it. Cancelling one that ended changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -129,7 +128,7 @@ class PrunerServiceServicer:
 
     def DeletePruningRun(self, request, context):
         """Deletes a pruning that ended, with its events, points and report. FAILED_PRECONDITION while a model
-        version or an analysis refers to it. Needs the editor role.
+        version or an analysis refers to it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -137,7 +136,7 @@ class PrunerServiceServicer:
 
     def ListPoints(self, request, context):
         """Lists what a pruning has measured that succeeded, or was cancelled after some of it: the front first,
-        by how much is gained, then the points that others are better than. Needs the viewer role.
+        by how much is gained, then the points that others are better than.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -145,14 +144,14 @@ class PrunerServiceServicer:
 
     def ApplyPoint(self, request, context):
         """Makes any point of a pruning that ListPoints lists a model version, without a new search. Idempotent:
-        the same point gives the same version. Needs the editor role.
+        the same point gives the same version.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListMethods(self, request, context):
-        """Lists the methods that a pruning may use, and what they fit. Needs the viewer role.
+        """Lists the methods that a pruning may use, and what they fit.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,34 +38,32 @@ class PrunerServiceStub:
     CreatePruningRun: _grpc.UnaryUnaryMultiCallable[_pruner_pb2.CreatePruningRunRequest, _pruner_pb2.PruningRun]
     """Starts a pruning. Returns at once; follow it with WatchPruningRun. Idempotent with a `request_id`.
     With `validate_only` nothing is stored and the resolved specification comes back with an estimate:
-    what would be tried and what it takes. Needs the editor role.
+    what would be tried and what it takes.
     """
     GetPruningRun: _grpc.UnaryUnaryMultiCallable[_pruner_pb2.GetPruningRunRequest, _pruner_pb2.PruningRun]
-    """Returns a pruning. Needs the viewer role."""
+    """Returns a pruning."""
     ListPruningRuns: _grpc.UnaryUnaryMultiCallable[_pruner_pb2.ListPruningRunsRequest, _pruner_pb2.ListPruningRunsResponse]
-    """Lists prunings, newest first. Needs the viewer role."""
+    """Lists prunings, newest first."""
     WatchPruningRun: _grpc.UnaryStreamMultiCallable[_pruner_pb2.WatchPruningRunRequest, _event_pb2.Event]
-    """Streams the events of a pruning from a sequence number on, ends after the terminal state. Needs the
-    viewer role.
-    """
+    """Streams the events of a pruning from a sequence number on, ends after the terminal state."""
     CancelPruningRun: _grpc.UnaryUnaryMultiCallable[_pruner_pb2.CancelPruningRunRequest, _pruner_pb2.PruningRun]
     """Asks a pruning to stop. It is CANCELLED then; what it has measured by then is kept with its page, and
-    ApplyPoint can make a version of it. Cancelling one that ended changes nothing. Needs the editor role.
+    ApplyPoint can make a version of it. Cancelling one that ended changes nothing.
     """
     DeletePruningRun: _grpc.UnaryUnaryMultiCallable[_pruner_pb2.DeletePruningRunRequest, _empty_pb2.Empty]
     """Deletes a pruning that ended, with its events, points and report. FAILED_PRECONDITION while a model
-    version or an analysis refers to it. Needs the editor role.
+    version or an analysis refers to it.
     """
     ListPoints: _grpc.UnaryUnaryMultiCallable[_pruner_pb2.ListPointsRequest, _pruner_pb2.ListPointsResponse]
     """Lists what a pruning has measured that succeeded, or was cancelled after some of it: the front first,
-    by how much is gained, then the points that others are better than. Needs the viewer role.
+    by how much is gained, then the points that others are better than.
     """
     ApplyPoint: _grpc.UnaryUnaryMultiCallable[_pruner_pb2.ApplyPointRequest, _pruner_pb2.ApplyPointResponse]
     """Makes any point of a pruning that ListPoints lists a model version, without a new search. Idempotent:
-    the same point gives the same version. Needs the editor role.
+    the same point gives the same version.
     """
     ListMethods: _grpc.UnaryUnaryMultiCallable[_pruner_pb2.ListMethodsRequest, _pruner_pb2.ListMethodsResponse]
-    """Lists the methods that a pruning may use, and what they fit. Needs the viewer role."""
+    """Lists the methods that a pruning may use, and what they fit."""
 
 @_typing.type_check_only
 class PrunerServiceAsyncStub(PrunerServiceStub):
@@ -75,34 +73,32 @@ class PrunerServiceAsyncStub(PrunerServiceStub):
     CreatePruningRun: _aio.UnaryUnaryMultiCallable[_pruner_pb2.CreatePruningRunRequest, _pruner_pb2.PruningRun]  # type: ignore[assignment]
     """Starts a pruning. Returns at once; follow it with WatchPruningRun. Idempotent with a `request_id`.
     With `validate_only` nothing is stored and the resolved specification comes back with an estimate:
-    what would be tried and what it takes. Needs the editor role.
+    what would be tried and what it takes.
     """
     GetPruningRun: _aio.UnaryUnaryMultiCallable[_pruner_pb2.GetPruningRunRequest, _pruner_pb2.PruningRun]  # type: ignore[assignment]
-    """Returns a pruning. Needs the viewer role."""
+    """Returns a pruning."""
     ListPruningRuns: _aio.UnaryUnaryMultiCallable[_pruner_pb2.ListPruningRunsRequest, _pruner_pb2.ListPruningRunsResponse]  # type: ignore[assignment]
-    """Lists prunings, newest first. Needs the viewer role."""
+    """Lists prunings, newest first."""
     WatchPruningRun: _aio.UnaryStreamMultiCallable[_pruner_pb2.WatchPruningRunRequest, _event_pb2.Event]  # type: ignore[assignment]
-    """Streams the events of a pruning from a sequence number on, ends after the terminal state. Needs the
-    viewer role.
-    """
+    """Streams the events of a pruning from a sequence number on, ends after the terminal state."""
     CancelPruningRun: _aio.UnaryUnaryMultiCallable[_pruner_pb2.CancelPruningRunRequest, _pruner_pb2.PruningRun]  # type: ignore[assignment]
     """Asks a pruning to stop. It is CANCELLED then; what it has measured by then is kept with its page, and
-    ApplyPoint can make a version of it. Cancelling one that ended changes nothing. Needs the editor role.
+    ApplyPoint can make a version of it. Cancelling one that ended changes nothing.
     """
     DeletePruningRun: _aio.UnaryUnaryMultiCallable[_pruner_pb2.DeletePruningRunRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes a pruning that ended, with its events, points and report. FAILED_PRECONDITION while a model
-    version or an analysis refers to it. Needs the editor role.
+    version or an analysis refers to it.
     """
     ListPoints: _aio.UnaryUnaryMultiCallable[_pruner_pb2.ListPointsRequest, _pruner_pb2.ListPointsResponse]  # type: ignore[assignment]
     """Lists what a pruning has measured that succeeded, or was cancelled after some of it: the front first,
-    by how much is gained, then the points that others are better than. Needs the viewer role.
+    by how much is gained, then the points that others are better than.
     """
     ApplyPoint: _aio.UnaryUnaryMultiCallable[_pruner_pb2.ApplyPointRequest, _pruner_pb2.ApplyPointResponse]  # type: ignore[assignment]
     """Makes any point of a pruning that ListPoints lists a model version, without a new search. Idempotent:
-    the same point gives the same version. Needs the editor role.
+    the same point gives the same version.
     """
     ListMethods: _aio.UnaryUnaryMultiCallable[_pruner_pb2.ListMethodsRequest, _pruner_pb2.ListMethodsResponse]  # type: ignore[assignment]
-    """Lists the methods that a pruning may use, and what they fit. Needs the viewer role."""
+    """Lists the methods that a pruning may use, and what they fit."""
 
 class PrunerServiceServicer(metaclass=_abc_1.ABCMeta):
     """Makes models smaller and faster at equal quality, and recommends how far to go."""
@@ -115,7 +111,7 @@ class PrunerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_pruner_pb2.PruningRun, _abc.Awaitable[_pruner_pb2.PruningRun]]:
         """Starts a pruning. Returns at once; follow it with WatchPruningRun. Idempotent with a `request_id`.
         With `validate_only` nothing is stored and the resolved specification comes back with an estimate:
-        what would be tried and what it takes. Needs the editor role.
+        what would be tried and what it takes.
         """
 
     @_abc_1.abstractmethod
@@ -124,7 +120,7 @@ class PrunerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pruner_pb2.GetPruningRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_pruner_pb2.PruningRun, _abc.Awaitable[_pruner_pb2.PruningRun]]:
-        """Returns a pruning. Needs the viewer role."""
+        """Returns a pruning."""
 
     @_abc_1.abstractmethod
     def ListPruningRuns(
@@ -132,7 +128,7 @@ class PrunerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pruner_pb2.ListPruningRunsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_pruner_pb2.ListPruningRunsResponse, _abc.Awaitable[_pruner_pb2.ListPruningRunsResponse]]:
-        """Lists prunings, newest first. Needs the viewer role."""
+        """Lists prunings, newest first."""
 
     @_abc_1.abstractmethod
     def WatchPruningRun(
@@ -140,9 +136,7 @@ class PrunerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pruner_pb2.WatchPruningRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_event_pb2.Event], _abc.AsyncIterator[_event_pb2.Event]]:
-        """Streams the events of a pruning from a sequence number on, ends after the terminal state. Needs the
-        viewer role.
-        """
+        """Streams the events of a pruning from a sequence number on, ends after the terminal state."""
 
     @_abc_1.abstractmethod
     def CancelPruningRun(
@@ -151,7 +145,7 @@ class PrunerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_pruner_pb2.PruningRun, _abc.Awaitable[_pruner_pb2.PruningRun]]:
         """Asks a pruning to stop. It is CANCELLED then; what it has measured by then is kept with its page, and
-        ApplyPoint can make a version of it. Cancelling one that ended changes nothing. Needs the editor role.
+        ApplyPoint can make a version of it. Cancelling one that ended changes nothing.
         """
 
     @_abc_1.abstractmethod
@@ -161,7 +155,7 @@ class PrunerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Deletes a pruning that ended, with its events, points and report. FAILED_PRECONDITION while a model
-        version or an analysis refers to it. Needs the editor role.
+        version or an analysis refers to it.
         """
 
     @_abc_1.abstractmethod
@@ -171,7 +165,7 @@ class PrunerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_pruner_pb2.ListPointsResponse, _abc.Awaitable[_pruner_pb2.ListPointsResponse]]:
         """Lists what a pruning has measured that succeeded, or was cancelled after some of it: the front first,
-        by how much is gained, then the points that others are better than. Needs the viewer role.
+        by how much is gained, then the points that others are better than.
         """
 
     @_abc_1.abstractmethod
@@ -181,7 +175,7 @@ class PrunerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_pruner_pb2.ApplyPointResponse, _abc.Awaitable[_pruner_pb2.ApplyPointResponse]]:
         """Makes any point of a pruning that ListPoints lists a model version, without a new search. Idempotent:
-        the same point gives the same version. Needs the editor role.
+        the same point gives the same version.
         """
 
     @_abc_1.abstractmethod
@@ -190,6 +184,6 @@ class PrunerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _pruner_pb2.ListMethodsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_pruner_pb2.ListMethodsResponse, _abc.Awaitable[_pruner_pb2.ListMethodsResponse]]:
-        """Lists the methods that a pruning may use, and what they fit. Needs the viewer role."""
+        """Lists the methods that a pruning may use, and what they fit."""
 
 def add_PrunerServiceServicer_to_server(servicer: PrunerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

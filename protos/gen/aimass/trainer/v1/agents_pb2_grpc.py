@@ -53,7 +53,7 @@ class AgentPoolServiceServicer:
 
     def Join(self, request_iterator, context):
         """An agent joins with its slots and stays as long as the stream is open. Other replicas answer
-        UNAVAILABLE and name the holder. Needs the agent role.
+        UNAVAILABLE and name the holder.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -61,7 +61,7 @@ class AgentPoolServiceServicer:
 
     def Recruit(self, request_iterator, context):
         """A run's coordinator asks for slots and holds them as long as the stream is open; a response
-        comes whenever its set of agents changes. Needs the agent role.
+        comes whenever its set of agents changes.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

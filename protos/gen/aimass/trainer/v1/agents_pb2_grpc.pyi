@@ -37,11 +37,11 @@ class AgentPoolServiceStub:
     def __new__(cls, channel: _aio.Channel) -> AgentPoolServiceAsyncStub: ...
     Join: _grpc.StreamStreamMultiCallable[_agents_pb2.JoinRequest, _agents_pb2.Assignment]
     """An agent joins with its slots and stays as long as the stream is open. Other replicas answer
-    UNAVAILABLE and name the holder. Needs the agent role.
+    UNAVAILABLE and name the holder.
     """
     Recruit: _grpc.StreamStreamMultiCallable[_agents_pb2.RecruitRequest, _agents_pb2.RecruitResponse]
     """A run's coordinator asks for slots and holds them as long as the stream is open; a response
-    comes whenever its set of agents changes. Needs the agent role.
+    comes whenever its set of agents changes.
     """
 
 @_typing.type_check_only
@@ -51,11 +51,11 @@ class AgentPoolServiceAsyncStub(AgentPoolServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Join: _aio.StreamStreamMultiCallable[_agents_pb2.JoinRequest, _agents_pb2.Assignment]  # type: ignore[assignment]
     """An agent joins with its slots and stays as long as the stream is open. Other replicas answer
-    UNAVAILABLE and name the holder. Needs the agent role.
+    UNAVAILABLE and name the holder.
     """
     Recruit: _aio.StreamStreamMultiCallable[_agents_pb2.RecruitRequest, _agents_pb2.RecruitResponse]  # type: ignore[assignment]
     """A run's coordinator asks for slots and holds them as long as the stream is open; a response
-    comes whenever its set of agents changes. Needs the agent role.
+    comes whenever its set of agents changes.
     """
 
 class AgentPoolServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -68,7 +68,7 @@ class AgentPoolServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_agents_pb2.Assignment], _abc.AsyncIterator[_agents_pb2.Assignment]]:
         """An agent joins with its slots and stays as long as the stream is open. Other replicas answer
-        UNAVAILABLE and name the holder. Needs the agent role.
+        UNAVAILABLE and name the holder.
         """
 
     @_abc_1.abstractmethod
@@ -78,7 +78,7 @@ class AgentPoolServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_agents_pb2.RecruitResponse], _abc.AsyncIterator[_agents_pb2.RecruitResponse]]:
         """A run's coordinator asks for slots and holds them as long as the stream is open; a response
-        comes whenever its set of agents changes. Needs the agent role.
+        comes whenever its set of agents changes.
         """
 
 def add_AgentPoolServiceServicer_to_server(servicer: AgentPoolServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

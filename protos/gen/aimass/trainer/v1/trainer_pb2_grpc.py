@@ -86,29 +86,28 @@ class TrainingServiceServicer:
     def CreateTrainingRun(self, request, context):
         """Starts a training run. Returns at once; follow it with WatchTrainingRun. Idempotent with a
         `request_id`. With `validate_only` nothing is stored and the resolved specification comes back
-        with an estimate of time, memory and slots. Needs the editor role.
+        with an estimate of time, memory and slots.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetTrainingRun(self, request, context):
-        """Returns a run. Needs the viewer role.
+        """Returns a run.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTrainingRuns(self, request, context):
-        """Lists runs, newest first. Needs the viewer role.
+        """Lists runs, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchTrainingRun(self, request, context):
-        """Streams the events of a run from a sequence number on, ends after the terminal state. Needs the
-        viewer role.
+        """Streams the events of a run from a sequence number on, ends after the terminal state.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -116,7 +115,7 @@ class TrainingServiceServicer:
 
     def CancelTrainingRun(self, request, context):
         """Asks a run to stop; its processes are gone once it is CANCELLED. Cancelling a run that ended
-        changes nothing. Needs the editor role.
+        changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,14 +123,14 @@ class TrainingServiceServicer:
 
     def DeleteTrainingRun(self, request, context):
         """Deletes a run that ended, with its events and checkpoints. FAILED_PRECONDITION while a model
-        version refers to it. Needs the editor role.
+        version refers to it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListAgents(self, request, context):
-        """Lists the worker agents that are connected now, with what they are doing. Needs the viewer role.
+        """Lists the worker agents that are connected now, with what they are doing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,7 +140,7 @@ class TrainingServiceServicer:
         """Does harm to a live run, so that you can prove on your own cluster that it survives. Answers when it
         was done, or for faults of an agent when the agent was told; the run's log says who had what done.
         FAILED_PRECONDITION unless the trainer's setting AIMASS_TRAINER_FAULT_INJECTION is true, and while
-        the run has no such worker or agent. Not idempotent, never retried. Needs the admin role.
+        the run has no such worker or agent. Not idempotent.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

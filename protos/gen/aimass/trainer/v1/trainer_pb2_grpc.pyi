@@ -38,31 +38,29 @@ class TrainingServiceStub:
     CreateTrainingRun: _grpc.UnaryUnaryMultiCallable[_trainer_pb2.CreateTrainingRunRequest, _trainer_pb2.TrainingRun]
     """Starts a training run. Returns at once; follow it with WatchTrainingRun. Idempotent with a
     `request_id`. With `validate_only` nothing is stored and the resolved specification comes back
-    with an estimate of time, memory and slots. Needs the editor role.
+    with an estimate of time, memory and slots.
     """
     GetTrainingRun: _grpc.UnaryUnaryMultiCallable[_trainer_pb2.GetTrainingRunRequest, _trainer_pb2.TrainingRun]
-    """Returns a run. Needs the viewer role."""
+    """Returns a run."""
     ListTrainingRuns: _grpc.UnaryUnaryMultiCallable[_trainer_pb2.ListTrainingRunsRequest, _trainer_pb2.ListTrainingRunsResponse]
-    """Lists runs, newest first. Needs the viewer role."""
+    """Lists runs, newest first."""
     WatchTrainingRun: _grpc.UnaryStreamMultiCallable[_trainer_pb2.WatchTrainingRunRequest, _event_pb2.Event]
-    """Streams the events of a run from a sequence number on, ends after the terminal state. Needs the
-    viewer role.
-    """
+    """Streams the events of a run from a sequence number on, ends after the terminal state."""
     CancelTrainingRun: _grpc.UnaryUnaryMultiCallable[_trainer_pb2.CancelTrainingRunRequest, _trainer_pb2.TrainingRun]
     """Asks a run to stop; its processes are gone once it is CANCELLED. Cancelling a run that ended
-    changes nothing. Needs the editor role.
+    changes nothing.
     """
     DeleteTrainingRun: _grpc.UnaryUnaryMultiCallable[_trainer_pb2.DeleteTrainingRunRequest, _empty_pb2.Empty]
     """Deletes a run that ended, with its events and checkpoints. FAILED_PRECONDITION while a model
-    version refers to it. Needs the editor role.
+    version refers to it.
     """
     ListAgents: _grpc.UnaryUnaryMultiCallable[_trainer_pb2.ListAgentsRequest, _trainer_pb2.ListAgentsResponse]
-    """Lists the worker agents that are connected now, with what they are doing. Needs the viewer role."""
+    """Lists the worker agents that are connected now, with what they are doing."""
     InjectFault: _grpc.UnaryUnaryMultiCallable[_trainer_pb2.InjectFaultRequest, _trainer_pb2.InjectFaultResponse]
     """Does harm to a live run, so that you can prove on your own cluster that it survives. Answers when it
     was done, or for faults of an agent when the agent was told; the run's log says who had what done.
     FAILED_PRECONDITION unless the trainer's setting AIMASS_TRAINER_FAULT_INJECTION is true, and while
-    the run has no such worker or agent. Not idempotent, never retried. Needs the admin role.
+    the run has no such worker or agent. Not idempotent.
     """
 
 @_typing.type_check_only
@@ -73,31 +71,29 @@ class TrainingServiceAsyncStub(TrainingServiceStub):
     CreateTrainingRun: _aio.UnaryUnaryMultiCallable[_trainer_pb2.CreateTrainingRunRequest, _trainer_pb2.TrainingRun]  # type: ignore[assignment]
     """Starts a training run. Returns at once; follow it with WatchTrainingRun. Idempotent with a
     `request_id`. With `validate_only` nothing is stored and the resolved specification comes back
-    with an estimate of time, memory and slots. Needs the editor role.
+    with an estimate of time, memory and slots.
     """
     GetTrainingRun: _aio.UnaryUnaryMultiCallable[_trainer_pb2.GetTrainingRunRequest, _trainer_pb2.TrainingRun]  # type: ignore[assignment]
-    """Returns a run. Needs the viewer role."""
+    """Returns a run."""
     ListTrainingRuns: _aio.UnaryUnaryMultiCallable[_trainer_pb2.ListTrainingRunsRequest, _trainer_pb2.ListTrainingRunsResponse]  # type: ignore[assignment]
-    """Lists runs, newest first. Needs the viewer role."""
+    """Lists runs, newest first."""
     WatchTrainingRun: _aio.UnaryStreamMultiCallable[_trainer_pb2.WatchTrainingRunRequest, _event_pb2.Event]  # type: ignore[assignment]
-    """Streams the events of a run from a sequence number on, ends after the terminal state. Needs the
-    viewer role.
-    """
+    """Streams the events of a run from a sequence number on, ends after the terminal state."""
     CancelTrainingRun: _aio.UnaryUnaryMultiCallable[_trainer_pb2.CancelTrainingRunRequest, _trainer_pb2.TrainingRun]  # type: ignore[assignment]
     """Asks a run to stop; its processes are gone once it is CANCELLED. Cancelling a run that ended
-    changes nothing. Needs the editor role.
+    changes nothing.
     """
     DeleteTrainingRun: _aio.UnaryUnaryMultiCallable[_trainer_pb2.DeleteTrainingRunRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes a run that ended, with its events and checkpoints. FAILED_PRECONDITION while a model
-    version refers to it. Needs the editor role.
+    version refers to it.
     """
     ListAgents: _aio.UnaryUnaryMultiCallable[_trainer_pb2.ListAgentsRequest, _trainer_pb2.ListAgentsResponse]  # type: ignore[assignment]
-    """Lists the worker agents that are connected now, with what they are doing. Needs the viewer role."""
+    """Lists the worker agents that are connected now, with what they are doing."""
     InjectFault: _aio.UnaryUnaryMultiCallable[_trainer_pb2.InjectFaultRequest, _trainer_pb2.InjectFaultResponse]  # type: ignore[assignment]
     """Does harm to a live run, so that you can prove on your own cluster that it survives. Answers when it
     was done, or for faults of an agent when the agent was told; the run's log says who had what done.
     FAILED_PRECONDITION unless the trainer's setting AIMASS_TRAINER_FAULT_INJECTION is true, and while
-    the run has no such worker or agent. Not idempotent, never retried. Needs the admin role.
+    the run has no such worker or agent. Not idempotent.
     """
 
 class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -111,7 +107,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_trainer_pb2.TrainingRun, _abc.Awaitable[_trainer_pb2.TrainingRun]]:
         """Starts a training run. Returns at once; follow it with WatchTrainingRun. Idempotent with a
         `request_id`. With `validate_only` nothing is stored and the resolved specification comes back
-        with an estimate of time, memory and slots. Needs the editor role.
+        with an estimate of time, memory and slots.
         """
 
     @_abc_1.abstractmethod
@@ -120,7 +116,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _trainer_pb2.GetTrainingRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_trainer_pb2.TrainingRun, _abc.Awaitable[_trainer_pb2.TrainingRun]]:
-        """Returns a run. Needs the viewer role."""
+        """Returns a run."""
 
     @_abc_1.abstractmethod
     def ListTrainingRuns(
@@ -128,7 +124,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _trainer_pb2.ListTrainingRunsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_trainer_pb2.ListTrainingRunsResponse, _abc.Awaitable[_trainer_pb2.ListTrainingRunsResponse]]:
-        """Lists runs, newest first. Needs the viewer role."""
+        """Lists runs, newest first."""
 
     @_abc_1.abstractmethod
     def WatchTrainingRun(
@@ -136,9 +132,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _trainer_pb2.WatchTrainingRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_event_pb2.Event], _abc.AsyncIterator[_event_pb2.Event]]:
-        """Streams the events of a run from a sequence number on, ends after the terminal state. Needs the
-        viewer role.
-        """
+        """Streams the events of a run from a sequence number on, ends after the terminal state."""
 
     @_abc_1.abstractmethod
     def CancelTrainingRun(
@@ -147,7 +141,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_trainer_pb2.TrainingRun, _abc.Awaitable[_trainer_pb2.TrainingRun]]:
         """Asks a run to stop; its processes are gone once it is CANCELLED. Cancelling a run that ended
-        changes nothing. Needs the editor role.
+        changes nothing.
         """
 
     @_abc_1.abstractmethod
@@ -157,7 +151,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Deletes a run that ended, with its events and checkpoints. FAILED_PRECONDITION while a model
-        version refers to it. Needs the editor role.
+        version refers to it.
         """
 
     @_abc_1.abstractmethod
@@ -166,7 +160,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _trainer_pb2.ListAgentsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_trainer_pb2.ListAgentsResponse, _abc.Awaitable[_trainer_pb2.ListAgentsResponse]]:
-        """Lists the worker agents that are connected now, with what they are doing. Needs the viewer role."""
+        """Lists the worker agents that are connected now, with what they are doing."""
 
     @_abc_1.abstractmethod
     def InjectFault(
@@ -177,7 +171,7 @@ class TrainingServiceServicer(metaclass=_abc_1.ABCMeta):
         """Does harm to a live run, so that you can prove on your own cluster that it survives. Answers when it
         was done, or for faults of an agent when the agent was told; the run's log says who had what done.
         FAILED_PRECONDITION unless the trainer's setting AIMASS_TRAINER_FAULT_INJECTION is true, and while
-        the run has no such worker or agent. Not idempotent, never retried. Needs the admin role.
+        the run has no such worker or agent. Not idempotent.
         """
 
 def add_TrainingServiceServicer_to_server(servicer: TrainingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

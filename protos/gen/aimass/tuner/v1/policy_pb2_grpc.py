@@ -81,22 +81,21 @@ class PolicyServiceServicer:
 
     def CreateTuningPolicy(self, request, context):
         """Creates a policy. It looks at the newest version at once. Idempotent with a `request_id`. With
-        `validate_only` nothing is stored, and the policy comes back with defaults filled in. Needs the
-        editor role.
+        `validate_only` nothing is stored, and the policy comes back with defaults filled in.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetTuningPolicy(self, request, context):
-        """Returns a policy. Needs the viewer role.
+        """Returns a policy.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTuningPolicies(self, request, context):
-        """Lists policies, newest first. Needs the viewer role.
+        """Lists policies, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -105,7 +104,7 @@ class PolicyServiceServicer:
     def UpdateTuningPolicy(self, request, context):
         """Changes a policy: what starts a search, what is searched for, whether it is paused, labels. A
         search under way goes on as it began. ABORTED where `etag` is given and somebody else changed the
-        policy meanwhile. Needs the editor role.
+        policy meanwhile.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -113,7 +112,7 @@ class PolicyServiceServicer:
 
     def DeleteTuningPolicy(self, request, context):
         """Deletes a policy with its decisions. Its searches and models stay; a search under way goes on,
-        and nothing is decided by it. Needs the editor role.
+        and nothing is decided by it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -122,14 +121,14 @@ class PolicyServiceServicer:
     def RunTuningPolicy(self, request, context):
         """Searches now, whether or not anything has changed; also where the policy is paused. Where a search
         is under way, its decision comes back, so that the call may be repeated. With `dry_run` nothing is
-        stored, and what the policy would do by itself comes back, with the reason. Needs the editor role.
+        stored, and what the policy would do by itself comes back, with the reason.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTuningDecisions(self, request, context):
-        """Lists what a policy has decided, newest first, with all numbers. Needs the viewer role.
+        """Lists what a policy has decided, newest first, with all numbers.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,29 +38,28 @@ class PolicyServiceStub:
     def __new__(cls, channel: _aio.Channel) -> PolicyServiceAsyncStub: ...
     CreateTuningPolicy: _grpc.UnaryUnaryMultiCallable[_policy_pb2.CreateTuningPolicyRequest, _policy_pb2.TuningPolicy]
     """Creates a policy. It looks at the newest version at once. Idempotent with a `request_id`. With
-    `validate_only` nothing is stored, and the policy comes back with defaults filled in. Needs the
-    editor role.
+    `validate_only` nothing is stored, and the policy comes back with defaults filled in.
     """
     GetTuningPolicy: _grpc.UnaryUnaryMultiCallable[_policy_pb2.GetTuningPolicyRequest, _policy_pb2.TuningPolicy]
-    """Returns a policy. Needs the viewer role."""
+    """Returns a policy."""
     ListTuningPolicies: _grpc.UnaryUnaryMultiCallable[_policy_pb2.ListTuningPoliciesRequest, _policy_pb2.ListTuningPoliciesResponse]
-    """Lists policies, newest first. Needs the viewer role."""
+    """Lists policies, newest first."""
     UpdateTuningPolicy: _grpc.UnaryUnaryMultiCallable[_policy_pb2.UpdateTuningPolicyRequest, _policy_pb2.TuningPolicy]
     """Changes a policy: what starts a search, what is searched for, whether it is paused, labels. A
     search under way goes on as it began. ABORTED where `etag` is given and somebody else changed the
-    policy meanwhile. Needs the editor role.
+    policy meanwhile.
     """
     DeleteTuningPolicy: _grpc.UnaryUnaryMultiCallable[_policy_pb2.DeleteTuningPolicyRequest, _empty_pb2.Empty]
     """Deletes a policy with its decisions. Its searches and models stay; a search under way goes on,
-    and nothing is decided by it. Needs the editor role.
+    and nothing is decided by it.
     """
     RunTuningPolicy: _grpc.UnaryUnaryMultiCallable[_policy_pb2.RunTuningPolicyRequest, _policy_pb2.TuningDecision]
     """Searches now, whether or not anything has changed; also where the policy is paused. Where a search
     is under way, its decision comes back, so that the call may be repeated. With `dry_run` nothing is
-    stored, and what the policy would do by itself comes back, with the reason. Needs the editor role.
+    stored, and what the policy would do by itself comes back, with the reason.
     """
     ListTuningDecisions: _grpc.UnaryUnaryMultiCallable[_policy_pb2.ListTuningDecisionsRequest, _policy_pb2.ListTuningDecisionsResponse]
-    """Lists what a policy has decided, newest first, with all numbers. Needs the viewer role."""
+    """Lists what a policy has decided, newest first, with all numbers."""
 
 @_typing.type_check_only
 class PolicyServiceAsyncStub(PolicyServiceStub):
@@ -71,29 +70,28 @@ class PolicyServiceAsyncStub(PolicyServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateTuningPolicy: _aio.UnaryUnaryMultiCallable[_policy_pb2.CreateTuningPolicyRequest, _policy_pb2.TuningPolicy]  # type: ignore[assignment]
     """Creates a policy. It looks at the newest version at once. Idempotent with a `request_id`. With
-    `validate_only` nothing is stored, and the policy comes back with defaults filled in. Needs the
-    editor role.
+    `validate_only` nothing is stored, and the policy comes back with defaults filled in.
     """
     GetTuningPolicy: _aio.UnaryUnaryMultiCallable[_policy_pb2.GetTuningPolicyRequest, _policy_pb2.TuningPolicy]  # type: ignore[assignment]
-    """Returns a policy. Needs the viewer role."""
+    """Returns a policy."""
     ListTuningPolicies: _aio.UnaryUnaryMultiCallable[_policy_pb2.ListTuningPoliciesRequest, _policy_pb2.ListTuningPoliciesResponse]  # type: ignore[assignment]
-    """Lists policies, newest first. Needs the viewer role."""
+    """Lists policies, newest first."""
     UpdateTuningPolicy: _aio.UnaryUnaryMultiCallable[_policy_pb2.UpdateTuningPolicyRequest, _policy_pb2.TuningPolicy]  # type: ignore[assignment]
     """Changes a policy: what starts a search, what is searched for, whether it is paused, labels. A
     search under way goes on as it began. ABORTED where `etag` is given and somebody else changed the
-    policy meanwhile. Needs the editor role.
+    policy meanwhile.
     """
     DeleteTuningPolicy: _aio.UnaryUnaryMultiCallable[_policy_pb2.DeleteTuningPolicyRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes a policy with its decisions. Its searches and models stay; a search under way goes on,
-    and nothing is decided by it. Needs the editor role.
+    and nothing is decided by it.
     """
     RunTuningPolicy: _aio.UnaryUnaryMultiCallable[_policy_pb2.RunTuningPolicyRequest, _policy_pb2.TuningDecision]  # type: ignore[assignment]
     """Searches now, whether or not anything has changed; also where the policy is paused. Where a search
     is under way, its decision comes back, so that the call may be repeated. With `dry_run` nothing is
-    stored, and what the policy would do by itself comes back, with the reason. Needs the editor role.
+    stored, and what the policy would do by itself comes back, with the reason.
     """
     ListTuningDecisions: _aio.UnaryUnaryMultiCallable[_policy_pb2.ListTuningDecisionsRequest, _policy_pb2.ListTuningDecisionsResponse]  # type: ignore[assignment]
-    """Lists what a policy has decided, newest first, with all numbers. Needs the viewer role."""
+    """Lists what a policy has decided, newest first, with all numbers."""
 
 class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps models good: a policy watches a data set, searches anew when it changes, and moves the alias
@@ -107,8 +105,7 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_policy_pb2.TuningPolicy, _abc.Awaitable[_policy_pb2.TuningPolicy]]:
         """Creates a policy. It looks at the newest version at once. Idempotent with a `request_id`. With
-        `validate_only` nothing is stored, and the policy comes back with defaults filled in. Needs the
-        editor role.
+        `validate_only` nothing is stored, and the policy comes back with defaults filled in.
         """
 
     @_abc_1.abstractmethod
@@ -117,7 +114,7 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_pb2.GetTuningPolicyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_pb2.TuningPolicy, _abc.Awaitable[_policy_pb2.TuningPolicy]]:
-        """Returns a policy. Needs the viewer role."""
+        """Returns a policy."""
 
     @_abc_1.abstractmethod
     def ListTuningPolicies(
@@ -125,7 +122,7 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_pb2.ListTuningPoliciesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_pb2.ListTuningPoliciesResponse, _abc.Awaitable[_policy_pb2.ListTuningPoliciesResponse]]:
-        """Lists policies, newest first. Needs the viewer role."""
+        """Lists policies, newest first."""
 
     @_abc_1.abstractmethod
     def UpdateTuningPolicy(
@@ -135,7 +132,7 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_policy_pb2.TuningPolicy, _abc.Awaitable[_policy_pb2.TuningPolicy]]:
         """Changes a policy: what starts a search, what is searched for, whether it is paused, labels. A
         search under way goes on as it began. ABORTED where `etag` is given and somebody else changed the
-        policy meanwhile. Needs the editor role.
+        policy meanwhile.
         """
 
     @_abc_1.abstractmethod
@@ -145,7 +142,7 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Deletes a policy with its decisions. Its searches and models stay; a search under way goes on,
-        and nothing is decided by it. Needs the editor role.
+        and nothing is decided by it.
         """
 
     @_abc_1.abstractmethod
@@ -156,7 +153,7 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_policy_pb2.TuningDecision, _abc.Awaitable[_policy_pb2.TuningDecision]]:
         """Searches now, whether or not anything has changed; also where the policy is paused. Where a search
         is under way, its decision comes back, so that the call may be repeated. With `dry_run` nothing is
-        stored, and what the policy would do by itself comes back, with the reason. Needs the editor role.
+        stored, and what the policy would do by itself comes back, with the reason.
         """
 
     @_abc_1.abstractmethod
@@ -165,6 +162,6 @@ class PolicyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _policy_pb2.ListTuningDecisionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_policy_pb2.ListTuningDecisionsResponse, _abc.Awaitable[_policy_pb2.ListTuningDecisionsResponse]]:
-        """Lists what a policy has decided, newest first, with all numbers. Needs the viewer role."""
+        """Lists what a policy has decided, newest first, with all numbers."""
 
 def add_PolicyServiceServicer_to_server(servicer: PolicyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -96,28 +96,28 @@ class StudyServiceServicer:
 
     def CreateStudy(self, request, context):
         """Creates a study. Idempotent with a `request_id`. With `validate_only` nothing is stored and the
-        study comes back with its defaults filled in. Needs the editor role.
+        study comes back with its defaults filled in.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetStudy(self, request, context):
-        """Returns a study with the number of its trials by state. Needs the viewer role.
+        """Returns a study with the number of its trials by state.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListStudies(self, request, context):
-        """Lists studies, newest first. Needs the viewer role.
+        """Lists studies, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def DeleteStudy(self, request, context):
-        """Deletes a study with its trials, also while some are under way. Needs the editor role.
+        """Deletes a study with its trials, also while some are under way.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -126,7 +126,7 @@ class StudyServiceServicer:
     def AskTrials(self, request, context):
         """Gives out trials, each to one caller only. A trial is the caller's until its lease ends; then it
         is given out again. Trials that others work on are taken into account. Idempotent with a
-        `request_id`. Needs the editor role.
+        `request_id`.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -135,7 +135,7 @@ class StudyServiceServicer:
     def ReportTrial(self, request, context):
         """Tells an intermediate value of a trial, and learns whether to give it up. Renews the lease; without
         a value it does nothing else. Repeating it is harmless. FAILED_PRECONDITION once the trial has
-        ended, ABORTED once it was given to somebody else. Needs the editor role.
+        ended, ABORTED once it was given to somebody else.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -143,21 +143,21 @@ class StudyServiceServicer:
 
     def TellTrial(self, request, context):
         """Tells what came of a trial. The same content again changes nothing and returns the trial; other
-        content is refused with ALREADY_EXISTS. Needs the editor role.
+        content is refused with ALREADY_EXISTS.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetTrial(self, request, context):
-        """Returns a trial. Needs the viewer role.
+        """Returns a trial.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTrials(self, request, context):
-        """Lists the trials of a study, newest first. Needs the viewer role.
+        """Lists the trials of a study, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -166,7 +166,7 @@ class StudyServiceServicer:
     def ListBestTrials(self, request, context):
         """Lists the best trials of a study: of one objective all with the best value, of several those
         that no other one is better than (the Pareto front), the best by the first objective first. Trials
-        that break a bound are left out. Needs the viewer role.
+        that break a bound are left out.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

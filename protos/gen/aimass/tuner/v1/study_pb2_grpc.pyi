@@ -38,36 +38,36 @@ class StudyServiceStub:
     def __new__(cls, channel: _aio.Channel) -> StudyServiceAsyncStub: ...
     CreateStudy: _grpc.UnaryUnaryMultiCallable[_study_pb2.CreateStudyRequest, _study_pb2.Study]
     """Creates a study. Idempotent with a `request_id`. With `validate_only` nothing is stored and the
-    study comes back with its defaults filled in. Needs the editor role.
+    study comes back with its defaults filled in.
     """
     GetStudy: _grpc.UnaryUnaryMultiCallable[_study_pb2.GetStudyRequest, _study_pb2.Study]
-    """Returns a study with the number of its trials by state. Needs the viewer role."""
+    """Returns a study with the number of its trials by state."""
     ListStudies: _grpc.UnaryUnaryMultiCallable[_study_pb2.ListStudiesRequest, _study_pb2.ListStudiesResponse]
-    """Lists studies, newest first. Needs the viewer role."""
+    """Lists studies, newest first."""
     DeleteStudy: _grpc.UnaryUnaryMultiCallable[_study_pb2.DeleteStudyRequest, _empty_pb2.Empty]
-    """Deletes a study with its trials, also while some are under way. Needs the editor role."""
+    """Deletes a study with its trials, also while some are under way."""
     AskTrials: _grpc.UnaryUnaryMultiCallable[_study_pb2.AskTrialsRequest, _study_pb2.AskTrialsResponse]
     """Gives out trials, each to one caller only. A trial is the caller's until its lease ends; then it
     is given out again. Trials that others work on are taken into account. Idempotent with a
-    `request_id`. Needs the editor role.
+    `request_id`.
     """
     ReportTrial: _grpc.UnaryUnaryMultiCallable[_study_pb2.ReportTrialRequest, _study_pb2.ReportTrialResponse]
     """Tells an intermediate value of a trial, and learns whether to give it up. Renews the lease; without
     a value it does nothing else. Repeating it is harmless. FAILED_PRECONDITION once the trial has
-    ended, ABORTED once it was given to somebody else. Needs the editor role.
+    ended, ABORTED once it was given to somebody else.
     """
     TellTrial: _grpc.UnaryUnaryMultiCallable[_study_pb2.TellTrialRequest, _study_pb2.Trial]
     """Tells what came of a trial. The same content again changes nothing and returns the trial; other
-    content is refused with ALREADY_EXISTS. Needs the editor role.
+    content is refused with ALREADY_EXISTS.
     """
     GetTrial: _grpc.UnaryUnaryMultiCallable[_study_pb2.GetTrialRequest, _study_pb2.Trial]
-    """Returns a trial. Needs the viewer role."""
+    """Returns a trial."""
     ListTrials: _grpc.UnaryUnaryMultiCallable[_study_pb2.ListTrialsRequest, _study_pb2.ListTrialsResponse]
-    """Lists the trials of a study, newest first. Needs the viewer role."""
+    """Lists the trials of a study, newest first."""
     ListBestTrials: _grpc.UnaryUnaryMultiCallable[_study_pb2.ListBestTrialsRequest, _study_pb2.ListBestTrialsResponse]
     """Lists the best trials of a study: of one objective all with the best value, of several those
     that no other one is better than (the Pareto front), the best by the first objective first. Trials
-    that break a bound are left out. Needs the viewer role.
+    that break a bound are left out.
     """
 
 @_typing.type_check_only
@@ -79,36 +79,36 @@ class StudyServiceAsyncStub(StudyServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateStudy: _aio.UnaryUnaryMultiCallable[_study_pb2.CreateStudyRequest, _study_pb2.Study]  # type: ignore[assignment]
     """Creates a study. Idempotent with a `request_id`. With `validate_only` nothing is stored and the
-    study comes back with its defaults filled in. Needs the editor role.
+    study comes back with its defaults filled in.
     """
     GetStudy: _aio.UnaryUnaryMultiCallable[_study_pb2.GetStudyRequest, _study_pb2.Study]  # type: ignore[assignment]
-    """Returns a study with the number of its trials by state. Needs the viewer role."""
+    """Returns a study with the number of its trials by state."""
     ListStudies: _aio.UnaryUnaryMultiCallable[_study_pb2.ListStudiesRequest, _study_pb2.ListStudiesResponse]  # type: ignore[assignment]
-    """Lists studies, newest first. Needs the viewer role."""
+    """Lists studies, newest first."""
     DeleteStudy: _aio.UnaryUnaryMultiCallable[_study_pb2.DeleteStudyRequest, _empty_pb2.Empty]  # type: ignore[assignment]
-    """Deletes a study with its trials, also while some are under way. Needs the editor role."""
+    """Deletes a study with its trials, also while some are under way."""
     AskTrials: _aio.UnaryUnaryMultiCallable[_study_pb2.AskTrialsRequest, _study_pb2.AskTrialsResponse]  # type: ignore[assignment]
     """Gives out trials, each to one caller only. A trial is the caller's until its lease ends; then it
     is given out again. Trials that others work on are taken into account. Idempotent with a
-    `request_id`. Needs the editor role.
+    `request_id`.
     """
     ReportTrial: _aio.UnaryUnaryMultiCallable[_study_pb2.ReportTrialRequest, _study_pb2.ReportTrialResponse]  # type: ignore[assignment]
     """Tells an intermediate value of a trial, and learns whether to give it up. Renews the lease; without
     a value it does nothing else. Repeating it is harmless. FAILED_PRECONDITION once the trial has
-    ended, ABORTED once it was given to somebody else. Needs the editor role.
+    ended, ABORTED once it was given to somebody else.
     """
     TellTrial: _aio.UnaryUnaryMultiCallable[_study_pb2.TellTrialRequest, _study_pb2.Trial]  # type: ignore[assignment]
     """Tells what came of a trial. The same content again changes nothing and returns the trial; other
-    content is refused with ALREADY_EXISTS. Needs the editor role.
+    content is refused with ALREADY_EXISTS.
     """
     GetTrial: _aio.UnaryUnaryMultiCallable[_study_pb2.GetTrialRequest, _study_pb2.Trial]  # type: ignore[assignment]
-    """Returns a trial. Needs the viewer role."""
+    """Returns a trial."""
     ListTrials: _aio.UnaryUnaryMultiCallable[_study_pb2.ListTrialsRequest, _study_pb2.ListTrialsResponse]  # type: ignore[assignment]
-    """Lists the trials of a study, newest first. Needs the viewer role."""
+    """Lists the trials of a study, newest first."""
     ListBestTrials: _aio.UnaryUnaryMultiCallable[_study_pb2.ListBestTrialsRequest, _study_pb2.ListBestTrialsResponse]  # type: ignore[assignment]
     """Lists the best trials of a study: of one objective all with the best value, of several those
     that no other one is better than (the Pareto front), the best by the first objective first. Trials
-    that break a bound are left out. Needs the viewer role.
+    that break a bound are left out.
     """
 
 class StudyServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -123,7 +123,7 @@ class StudyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_study_pb2.Study, _abc.Awaitable[_study_pb2.Study]]:
         """Creates a study. Idempotent with a `request_id`. With `validate_only` nothing is stored and the
-        study comes back with its defaults filled in. Needs the editor role.
+        study comes back with its defaults filled in.
         """
 
     @_abc_1.abstractmethod
@@ -132,7 +132,7 @@ class StudyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _study_pb2.GetStudyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_study_pb2.Study, _abc.Awaitable[_study_pb2.Study]]:
-        """Returns a study with the number of its trials by state. Needs the viewer role."""
+        """Returns a study with the number of its trials by state."""
 
     @_abc_1.abstractmethod
     def ListStudies(
@@ -140,7 +140,7 @@ class StudyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _study_pb2.ListStudiesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_study_pb2.ListStudiesResponse, _abc.Awaitable[_study_pb2.ListStudiesResponse]]:
-        """Lists studies, newest first. Needs the viewer role."""
+        """Lists studies, newest first."""
 
     @_abc_1.abstractmethod
     def DeleteStudy(
@@ -148,7 +148,7 @@ class StudyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _study_pb2.DeleteStudyRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
-        """Deletes a study with its trials, also while some are under way. Needs the editor role."""
+        """Deletes a study with its trials, also while some are under way."""
 
     @_abc_1.abstractmethod
     def AskTrials(
@@ -158,7 +158,7 @@ class StudyServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_study_pb2.AskTrialsResponse, _abc.Awaitable[_study_pb2.AskTrialsResponse]]:
         """Gives out trials, each to one caller only. A trial is the caller's until its lease ends; then it
         is given out again. Trials that others work on are taken into account. Idempotent with a
-        `request_id`. Needs the editor role.
+        `request_id`.
         """
 
     @_abc_1.abstractmethod
@@ -169,7 +169,7 @@ class StudyServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_study_pb2.ReportTrialResponse, _abc.Awaitable[_study_pb2.ReportTrialResponse]]:
         """Tells an intermediate value of a trial, and learns whether to give it up. Renews the lease; without
         a value it does nothing else. Repeating it is harmless. FAILED_PRECONDITION once the trial has
-        ended, ABORTED once it was given to somebody else. Needs the editor role.
+        ended, ABORTED once it was given to somebody else.
         """
 
     @_abc_1.abstractmethod
@@ -179,7 +179,7 @@ class StudyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_study_pb2.Trial, _abc.Awaitable[_study_pb2.Trial]]:
         """Tells what came of a trial. The same content again changes nothing and returns the trial; other
-        content is refused with ALREADY_EXISTS. Needs the editor role.
+        content is refused with ALREADY_EXISTS.
         """
 
     @_abc_1.abstractmethod
@@ -188,7 +188,7 @@ class StudyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _study_pb2.GetTrialRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_study_pb2.Trial, _abc.Awaitable[_study_pb2.Trial]]:
-        """Returns a trial. Needs the viewer role."""
+        """Returns a trial."""
 
     @_abc_1.abstractmethod
     def ListTrials(
@@ -196,7 +196,7 @@ class StudyServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _study_pb2.ListTrialsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_study_pb2.ListTrialsResponse, _abc.Awaitable[_study_pb2.ListTrialsResponse]]:
-        """Lists the trials of a study, newest first. Needs the viewer role."""
+        """Lists the trials of a study, newest first."""
 
     @_abc_1.abstractmethod
     def ListBestTrials(
@@ -206,7 +206,7 @@ class StudyServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_study_pb2.ListBestTrialsResponse, _abc.Awaitable[_study_pb2.ListBestTrialsResponse]]:
         """Lists the best trials of a study: of one objective all with the best value, of several those
         that no other one is better than (the Pareto front), the best by the first objective first. Trials
-        that break a bound are left out. Needs the viewer role.
+        that break a bound are left out.
         """
 
 def add_StudyServiceServicer_to_server(servicer: StudyServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -91,29 +91,27 @@ class TunerServiceServicer:
     def CreateTuningRun(self, request, context):
         """Starts a search. Returns at once; follow it with WatchTuningRun. Idempotent with a `request_id`.
         With `validate_only` nothing is stored and the resolved specification comes back with an estimate.
-        Needs the editor role.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetTuningRun(self, request, context):
-        """Returns a search. Needs the viewer role.
+        """Returns a search.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListTuningRuns(self, request, context):
-        """Lists searches, newest first. Needs the viewer role.
+        """Lists searches, newest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def WatchTuningRun(self, request, context):
-        """Streams the events of a search from a sequence number on, ends after the terminal state. Needs the
-        viewer role.
+        """Streams the events of a search from a sequence number on, ends after the terminal state.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -121,8 +119,7 @@ class TunerServiceServicer:
 
     def CancelTuningRun(self, request, context):
         """Asks a search to stop. It is CANCELLED then, and keeps the best so far as its model, with summary
-        and leaderboard, where there is any. Cancelling one that ended changes nothing. Needs the editor
-        role.
+        and leaderboard, where there is any. Cancelling one that ended changes nothing.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -130,22 +127,21 @@ class TunerServiceServicer:
 
     def DeleteTuningRun(self, request, context):
         """Deletes a search that ended, with its events, leaderboard and report. FAILED_PRECONDITION while a
-        model version, an analysis or a search that goes on from it refers to it. Needs the editor role.
+        model version, an analysis or a search that goes on from it refers to it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListCandidates(self, request, context):
-        """Lists the candidates of a search that ended with a model, the best first: its leaderboard. Needs
-        the viewer role.
+        """Lists the candidates of a search that ended with a model, the best first: its leaderboard.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListFamilies(self, request, context):
-        """Lists the families of models that a search may try. Needs the viewer role.
+        """Lists the families of models that a search may try.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -153,7 +149,7 @@ class TunerServiceServicer:
 
     def ListPortfolio(self, request, context):
         """Lists what is known of other data, which searches begin with: what the suite's own searches have
-        found, the newest first, then what ships with it. Needs the viewer role.
+        found, the newest first, then what ships with it.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

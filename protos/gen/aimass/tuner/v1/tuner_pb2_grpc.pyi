@@ -38,34 +38,28 @@ class TunerServiceStub:
     CreateTuningRun: _grpc.UnaryUnaryMultiCallable[_tuner_pb2.CreateTuningRunRequest, _tuner_pb2.TuningRun]
     """Starts a search. Returns at once; follow it with WatchTuningRun. Idempotent with a `request_id`.
     With `validate_only` nothing is stored and the resolved specification comes back with an estimate.
-    Needs the editor role.
     """
     GetTuningRun: _grpc.UnaryUnaryMultiCallable[_tuner_pb2.GetTuningRunRequest, _tuner_pb2.TuningRun]
-    """Returns a search. Needs the viewer role."""
+    """Returns a search."""
     ListTuningRuns: _grpc.UnaryUnaryMultiCallable[_tuner_pb2.ListTuningRunsRequest, _tuner_pb2.ListTuningRunsResponse]
-    """Lists searches, newest first. Needs the viewer role."""
+    """Lists searches, newest first."""
     WatchTuningRun: _grpc.UnaryStreamMultiCallable[_tuner_pb2.WatchTuningRunRequest, _event_pb2.Event]
-    """Streams the events of a search from a sequence number on, ends after the terminal state. Needs the
-    viewer role.
-    """
+    """Streams the events of a search from a sequence number on, ends after the terminal state."""
     CancelTuningRun: _grpc.UnaryUnaryMultiCallable[_tuner_pb2.CancelTuningRunRequest, _tuner_pb2.TuningRun]
     """Asks a search to stop. It is CANCELLED then, and keeps the best so far as its model, with summary
-    and leaderboard, where there is any. Cancelling one that ended changes nothing. Needs the editor
-    role.
+    and leaderboard, where there is any. Cancelling one that ended changes nothing.
     """
     DeleteTuningRun: _grpc.UnaryUnaryMultiCallable[_tuner_pb2.DeleteTuningRunRequest, _empty_pb2.Empty]
     """Deletes a search that ended, with its events, leaderboard and report. FAILED_PRECONDITION while a
-    model version, an analysis or a search that goes on from it refers to it. Needs the editor role.
+    model version, an analysis or a search that goes on from it refers to it.
     """
     ListCandidates: _grpc.UnaryUnaryMultiCallable[_tuner_pb2.ListCandidatesRequest, _tuner_pb2.ListCandidatesResponse]
-    """Lists the candidates of a search that ended with a model, the best first: its leaderboard. Needs
-    the viewer role.
-    """
+    """Lists the candidates of a search that ended with a model, the best first: its leaderboard."""
     ListFamilies: _grpc.UnaryUnaryMultiCallable[_tuner_pb2.ListFamiliesRequest, _tuner_pb2.ListFamiliesResponse]
-    """Lists the families of models that a search may try. Needs the viewer role."""
+    """Lists the families of models that a search may try."""
     ListPortfolio: _grpc.UnaryUnaryMultiCallable[_tuner_pb2.ListPortfolioRequest, _tuner_pb2.ListPortfolioResponse]
     """Lists what is known of other data, which searches begin with: what the suite's own searches have
-    found, the newest first, then what ships with it. Needs the viewer role.
+    found, the newest first, then what ships with it.
     """
 
 @_typing.type_check_only
@@ -76,34 +70,28 @@ class TunerServiceAsyncStub(TunerServiceStub):
     CreateTuningRun: _aio.UnaryUnaryMultiCallable[_tuner_pb2.CreateTuningRunRequest, _tuner_pb2.TuningRun]  # type: ignore[assignment]
     """Starts a search. Returns at once; follow it with WatchTuningRun. Idempotent with a `request_id`.
     With `validate_only` nothing is stored and the resolved specification comes back with an estimate.
-    Needs the editor role.
     """
     GetTuningRun: _aio.UnaryUnaryMultiCallable[_tuner_pb2.GetTuningRunRequest, _tuner_pb2.TuningRun]  # type: ignore[assignment]
-    """Returns a search. Needs the viewer role."""
+    """Returns a search."""
     ListTuningRuns: _aio.UnaryUnaryMultiCallable[_tuner_pb2.ListTuningRunsRequest, _tuner_pb2.ListTuningRunsResponse]  # type: ignore[assignment]
-    """Lists searches, newest first. Needs the viewer role."""
+    """Lists searches, newest first."""
     WatchTuningRun: _aio.UnaryStreamMultiCallable[_tuner_pb2.WatchTuningRunRequest, _event_pb2.Event]  # type: ignore[assignment]
-    """Streams the events of a search from a sequence number on, ends after the terminal state. Needs the
-    viewer role.
-    """
+    """Streams the events of a search from a sequence number on, ends after the terminal state."""
     CancelTuningRun: _aio.UnaryUnaryMultiCallable[_tuner_pb2.CancelTuningRunRequest, _tuner_pb2.TuningRun]  # type: ignore[assignment]
     """Asks a search to stop. It is CANCELLED then, and keeps the best so far as its model, with summary
-    and leaderboard, where there is any. Cancelling one that ended changes nothing. Needs the editor
-    role.
+    and leaderboard, where there is any. Cancelling one that ended changes nothing.
     """
     DeleteTuningRun: _aio.UnaryUnaryMultiCallable[_tuner_pb2.DeleteTuningRunRequest, _empty_pb2.Empty]  # type: ignore[assignment]
     """Deletes a search that ended, with its events, leaderboard and report. FAILED_PRECONDITION while a
-    model version, an analysis or a search that goes on from it refers to it. Needs the editor role.
+    model version, an analysis or a search that goes on from it refers to it.
     """
     ListCandidates: _aio.UnaryUnaryMultiCallable[_tuner_pb2.ListCandidatesRequest, _tuner_pb2.ListCandidatesResponse]  # type: ignore[assignment]
-    """Lists the candidates of a search that ended with a model, the best first: its leaderboard. Needs
-    the viewer role.
-    """
+    """Lists the candidates of a search that ended with a model, the best first: its leaderboard."""
     ListFamilies: _aio.UnaryUnaryMultiCallable[_tuner_pb2.ListFamiliesRequest, _tuner_pb2.ListFamiliesResponse]  # type: ignore[assignment]
-    """Lists the families of models that a search may try. Needs the viewer role."""
+    """Lists the families of models that a search may try."""
     ListPortfolio: _aio.UnaryUnaryMultiCallable[_tuner_pb2.ListPortfolioRequest, _tuner_pb2.ListPortfolioResponse]  # type: ignore[assignment]
     """Lists what is known of other data, which searches begin with: what the suite's own searches have
-    found, the newest first, then what ships with it. Needs the viewer role.
+    found, the newest first, then what ships with it.
     """
 
 class TunerServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -117,7 +105,6 @@ class TunerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_tuner_pb2.TuningRun, _abc.Awaitable[_tuner_pb2.TuningRun]]:
         """Starts a search. Returns at once; follow it with WatchTuningRun. Idempotent with a `request_id`.
         With `validate_only` nothing is stored and the resolved specification comes back with an estimate.
-        Needs the editor role.
         """
 
     @_abc_1.abstractmethod
@@ -126,7 +113,7 @@ class TunerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tuner_pb2.GetTuningRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tuner_pb2.TuningRun, _abc.Awaitable[_tuner_pb2.TuningRun]]:
-        """Returns a search. Needs the viewer role."""
+        """Returns a search."""
 
     @_abc_1.abstractmethod
     def ListTuningRuns(
@@ -134,7 +121,7 @@ class TunerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tuner_pb2.ListTuningRunsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tuner_pb2.ListTuningRunsResponse, _abc.Awaitable[_tuner_pb2.ListTuningRunsResponse]]:
-        """Lists searches, newest first. Needs the viewer role."""
+        """Lists searches, newest first."""
 
     @_abc_1.abstractmethod
     def WatchTuningRun(
@@ -142,9 +129,7 @@ class TunerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tuner_pb2.WatchTuningRunRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_abc.Iterator[_event_pb2.Event], _abc.AsyncIterator[_event_pb2.Event]]:
-        """Streams the events of a search from a sequence number on, ends after the terminal state. Needs the
-        viewer role.
-        """
+        """Streams the events of a search from a sequence number on, ends after the terminal state."""
 
     @_abc_1.abstractmethod
     def CancelTuningRun(
@@ -153,8 +138,7 @@ class TunerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tuner_pb2.TuningRun, _abc.Awaitable[_tuner_pb2.TuningRun]]:
         """Asks a search to stop. It is CANCELLED then, and keeps the best so far as its model, with summary
-        and leaderboard, where there is any. Cancelling one that ended changes nothing. Needs the editor
-        role.
+        and leaderboard, where there is any. Cancelling one that ended changes nothing.
         """
 
     @_abc_1.abstractmethod
@@ -164,7 +148,7 @@ class TunerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_empty_pb2.Empty, _abc.Awaitable[_empty_pb2.Empty]]:
         """Deletes a search that ended, with its events, leaderboard and report. FAILED_PRECONDITION while a
-        model version, an analysis or a search that goes on from it refers to it. Needs the editor role.
+        model version, an analysis or a search that goes on from it refers to it.
         """
 
     @_abc_1.abstractmethod
@@ -173,9 +157,7 @@ class TunerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tuner_pb2.ListCandidatesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tuner_pb2.ListCandidatesResponse, _abc.Awaitable[_tuner_pb2.ListCandidatesResponse]]:
-        """Lists the candidates of a search that ended with a model, the best first: its leaderboard. Needs
-        the viewer role.
-        """
+        """Lists the candidates of a search that ended with a model, the best first: its leaderboard."""
 
     @_abc_1.abstractmethod
     def ListFamilies(
@@ -183,7 +165,7 @@ class TunerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _tuner_pb2.ListFamiliesRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_tuner_pb2.ListFamiliesResponse, _abc.Awaitable[_tuner_pb2.ListFamiliesResponse]]:
-        """Lists the families of models that a search may try. Needs the viewer role."""
+        """Lists the families of models that a search may try."""
 
     @_abc_1.abstractmethod
     def ListPortfolio(
@@ -192,7 +174,7 @@ class TunerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_tuner_pb2.ListPortfolioResponse, _abc.Awaitable[_tuner_pb2.ListPortfolioResponse]]:
         """Lists what is known of other data, which searches begin with: what the suite's own searches have
-        found, the newest first, then what ships with it. Needs the viewer role.
+        found, the newest first, then what ships with it.
         """
 
 def add_TunerServiceServicer_to_server(servicer: TunerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

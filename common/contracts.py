@@ -6,13 +6,15 @@ from pathlib import Path
 
 from google.protobuf.descriptor import MethodDescriptor
 
-STUBS = Path(__file__).parents[2] / "protos" / "gen"
+from aimass.type.v1 import method_pb2
+
+_STUBS = Path(method_pb2.__file__).parents[2]
 
 
 def methods() -> Iterator[MethodDescriptor]:
-    """Yields every method."""
-    for path in sorted(STUBS.rglob("*_pb2.py")):
-        name = ".".join(path.relative_to(STUBS).with_suffix("").parts)
+    """Yields every method, after loading the stub that describes it."""
+    for path in sorted(_STUBS.glob("*/v*/*_pb2.py")):
+        name = ".".join(("aimass", *path.relative_to(_STUBS).with_suffix("").parts))
         for service in importlib.import_module(name).DESCRIPTOR.services_by_name.values():
             yield from service.methods
 
