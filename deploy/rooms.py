@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "ARCHITECTURE.md"
 BEGIN, END = "```mermaid\n", "```\n"
 _BASICS = "basics"
+_IN_NO_ROOM = ("common", "services", "services.__main__")
 
 Arrow = tuple[str, str]
 
@@ -33,7 +34,7 @@ def arrows() -> set[Arrow]:
     found = {
         (room_of(module), room_of(imported))
         for module in graph.modules
-        if module not in ("common", "services")
+        if module not in _IN_NO_ROOM
         for imported in graph.find_modules_directly_imported_by(module)
     }
     return {(start, end) for start, end in found if start != end}

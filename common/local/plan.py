@@ -144,7 +144,7 @@ def _service(
 ) -> Program:
     return Program(
         name=name,
-        command=_python(f"services.{name}"),
+        command=_python("services", name),
         environment={
             **parts.base,
             "AIMASS_HOST": HOST,
@@ -179,5 +179,5 @@ def _joined(name: str, parts: _Parts) -> Callable[[int], Awaitable[bool]]:
     return readiness.joined_at(parts.trainer_address, parts.tokens["local"], name)
 
 
-def _python(module: str) -> tuple[str, ...]:
-    return (sys.executable, "-m", module)
+def _python(*module: str) -> tuple[str, ...]:
+    return (sys.executable, "-m", *module)

@@ -70,7 +70,7 @@ def service_process(
     log = folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "-m", f"services.{service}"],
+            [sys.executable, "-m", "services", service],
             env={**os.environ, **variables},
             stderr=output,
         )

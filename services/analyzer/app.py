@@ -34,7 +34,7 @@ _RESOLVER = (sys.executable, "-m", "services.analyzer.resolver")
 
 
 @asynccontextmanager
-async def analyzer_app() -> AsyncIterator[Sequence[Service]]:
+async def app() -> AsyncIterator[Sequence[Service]]:
     """Opens what the analyzer needs, and closes it afterwards.
 
     Yields:

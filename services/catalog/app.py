@@ -44,7 +44,7 @@ _READER = (sys.executable, "-m", "services.catalog.reader")
 
 
 @asynccontextmanager
-async def catalog_app(job: Sequence[str] = _JOB) -> AsyncIterator[Sequence[Service]]:
+async def app(job: Sequence[str] = _JOB) -> AsyncIterator[Sequence[Service]]:
     """Opens what the catalog needs, and closes it afterwards; running imports live on.
 
     Args:

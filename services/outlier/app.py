@@ -33,7 +33,7 @@ _SCORER = (sys.executable, "-m", "services.outlier.scorer")
 
 
 @asynccontextmanager
-async def outlier_app() -> AsyncIterator[Sequence[Service]]:
+async def app() -> AsyncIterator[Sequence[Service]]:
     """Opens what the outlier service needs, and closes it afterwards.
 
     Yields:

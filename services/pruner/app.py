@@ -33,7 +33,7 @@ _TIMES = ExecutorTimes(cancel_grace=30.0)
 
 
 @asynccontextmanager
-async def pruner_app() -> AsyncIterator[Sequence[Service]]:
+async def app() -> AsyncIterator[Sequence[Service]]:
     """Opens what the pruner needs, and closes it afterwards.
 
     Yields:

@@ -34,7 +34,7 @@ JOB = [sys.executable, "-m", "services.trainer.job"]
 
 
 @asynccontextmanager
-async def trainer_app() -> AsyncIterator[Sequence[Service]]:
+async def app() -> AsyncIterator[Sequence[Service]]:
     """Opens what the trainer needs, and closes it afterwards.
 
     Yields:

@@ -37,7 +37,7 @@ _TIMES = ExecutorTimes(cancel_grace=30.0)
 
 
 @asynccontextmanager
-async def tuner_app() -> AsyncIterator[Sequence[Service]]:
+async def app() -> AsyncIterator[Sequence[Service]]:
     """Opens what the tuner needs, and closes it afterwards.
 
     Yields:

@@ -25,7 +25,7 @@ from common.identity import Role
 from common.records import RecordStore
 from common.testing.minio import MinioServer
 from common.testing.server import TOKENS, running_server
-from services.catalog.app import catalog_app
+from services.catalog.app import app
 from tests.benchmarks.harness import Aim, Measure, publish, repeats
 
 _MODELS = repeats(10_000, 300)
@@ -133,7 +133,7 @@ def _served(server: MinioServer, store: ObjectStore) -> Iterator[grpc.Channel]:
 async def _serve() -> None:
     """Serves a catalog until it is killed; prints its address."""
     async with (
-        catalog_app(_IDLE) as services,
+        app(_IDLE) as services,
         running_server(services) as address,
     ):
         print(address, flush=True)

@@ -88,7 +88,7 @@ async def main(folder: Path) -> None:
     setattr(app, "Validator", TakesAll)  # noqa: B010 - of a module that does not export it
     setattr(app, "TrainingServicer", Timed)  # noqa: B010
     app.JOB = client_command(folder)
-    async with app.trainer_app() as services:
+    async with app.app() as services:
         spare_collector()
         server = await start_server(services, ServerSettings(drain_seconds=0), token_table())
         hold = LongestHold()

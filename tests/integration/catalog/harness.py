@@ -28,7 +28,7 @@ from aimass.type.v1 import event_pb2, run_pb2
 from common.artifacts import ObjectStore
 from common.testing.minio import MinioServer
 from common.testing.server import channel_to, running_server
-from services.catalog.app import catalog_app
+from services.catalog.app import app
 
 CHUNK = 256 * 1024
 D = TypeVar("D", bound=Message)
@@ -126,7 +126,7 @@ async def running_catalog(minio: MinioServer) -> AsyncIterator[Catalog]:
         }
         with patch.dict(os.environ, environment):
             async with (
-                catalog_app() as services,
+                app() as services,
                 running_server(services) as address,
                 channel_to(address) as channel,
             ):

@@ -29,7 +29,7 @@ def served_by(service: str) -> list[str]:
 def test_service_imports_nothing_heavy(service: str) -> None:
     """What needs numpy or pyarrow runs in job processes, not in the service."""
     code = (
-        f"import sys, services.{service}.app, services.{service}.__main__;"
+        f"import sys, services.__main__, services.{service}.app;"
         f"print([name for name in {HEAVY!r} if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -63,3 +63,13 @@ def test_a_wrong_setup_is_refused_in_one_line(minio_server: MinioServer, tmp_pat
         words = running.log.read_text()
     assert "cannot start: AIMASS_TLS_CERT_FILE and AIMASS_TLS_KEY_FILE go together" in words
     assert "Traceback" not in words
+
+
+@pytest.mark.parametrize("arguments", [[], ["nothing"], ["catalog", "trainer"]])
+def test_whoever_names_no_service_reads_which_there_are(arguments: list[str]) -> None:
+    """A misspelt command of a container says what it may be, in one line."""
+    command = [sys.executable, "-m", "services", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert line.startswith("usage: python -m services {catalog,trainer,")
