@@ -2,6 +2,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
 
 from common.artifacts import ObjectStore
@@ -27,6 +28,10 @@ _OWN_SUITES = frozenset(
         "test_tuning",
     }
 )
+
+# How long an example takes says more of the machine than of the code: `timeout` ends what hangs.
+settings.register_profile("aimass", deadline=None)
+settings.load_profile("aimass")
 
 pytest.register_assert_rewrite(
     "common.testing.store_contract",

@@ -59,7 +59,8 @@ def comparison_line(comparison: tuner_pb2.Comparison) -> str:
 
 def _policy_lines(policy: policy_pb2.TuningPolicy) -> Iterator[str]:
     yield f"{policy.name}{'  paused' if policy.paused else ''}"
-    yield f"watches {policy.dataset} for {policy.spec.model}@{policy.alias}"
+    wanted = f", as {policy.creator} wanted" if policy.creator else ""
+    yield f"watches {policy.dataset} for {policy.spec.model}@{policy.alias}{wanted}"
     yield f"searches: {triggers_line(policy)}"
     state = policy.state
     if state.dataset_version:

@@ -5,10 +5,12 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
+import grpc
 import psutil
 import pytest
 
 from aimass.catalog.v1 import model_pb2
+from aimass.outlier.v1 import detector_pb2, outlier_pb2
 from aimass.trainer.v1 import trainer_pb2
 from aimass.tuner.v1 import tuner_pb2, tuner_pb2_grpc
 from aimass.type.v1 import event_pb2, run_pb2
@@ -17,7 +19,7 @@ from common.local.home import SuiteHome
 from common.local.plan import SuiteOptions
 from common.models.package import load_package
 from common.models.skops_model import load_skops
-from common.testing.story import TUNING_SECONDS, Story
+from common.testing.story import TUNING_SECONDS, Story, insisted
 from common.testing.suite import RunningSuite, running_suite
 from tests.e2e.faults import freeze, kill
 from tests.e2e.pruning_data import trainings_of
@@ -194,3 +196,32 @@ def test_a_search_waits_visibly_for_the_trainer(suite: RunningSuite, story: Stor
     run = suite.get_tuning(name)
     assert trainings_for(suite, name) or any("trainer" in each for each in run.summary.warnings)
     assert sentence(suite.watch_tuning(name), "The trainer is back")
+
+
+def test_a_pruning_says_that_the_trainer_is_away(suite: RunningSuite, told: Story) -> None:
+    """It waits a little, then trains in its own process, and names the trainer."""
+    name = told.begin("pruning")
+    with kept_down(suite, "trainer"):
+        assert "the trainer" in sentence(suite.watch_pruning(name), "waits for")
+        told.finish("pruning")
+    notes = suite.get_pruning(name).summary.notes
+    assert any("The trainer cannot be reached" in each for each in notes), notes
+
+
+def test_a_run_waits_visibly_for_the_catalog(suite: RunningSuite, story: Story) -> None:
+    """A scan that was accepted waits for the catalog; what asks for it at once hears its name."""
+    detector = detector_pb2.DetectorSpec(hbos=detector_pb2.Hbos())
+    spec = outlier_pb2.OutlierScanSpec(
+        dataset_version=story.dataset_version, detectors=[detector], model="models/patient"
+    )
+    name = insisted(lambda: suite.create_scan(spec))
+    events = client.watch(
+        suite.outliers.WatchOutlierScan, outlier_pb2.WatchOutlierScanRequest(name=name)
+    )
+    with kept_down(suite, "catalog"):
+        assert "the catalog" in sentence(events, "waits for")
+        with pytest.raises(grpc.RpcError, match="needs the catalog, which cannot be reached"):
+            suite.create_scan(spec)
+    scan = suite.finish_scan(name)
+    assert scan.status.state == run_pb2.RUN_STATE_SUCCEEDED, scan.status.error
+    assert model_of(suite, scan.model_version).name == scan.model_version

@@ -50,6 +50,7 @@ class PolicyServicer(policy_pb2_grpc.PolicyServiceServicer):
             policy.name = TuningPolicyName(given).name if given else ""
             return policy
         policy.name = TuningPolicyName(given or new_id("policy")).name
+        policy.creator = caller().subject
         created = await asyncio.to_thread(self._book.create, policy, identity)
         self._loop.poke()
         return created

@@ -158,7 +158,7 @@ async def test_an_onnx_model_and_one_that_is_refused(running: Catalog) -> None:
         ({"dataset_version": "datasets/none/versions/1"}, "dataset_version"),
         ({"dataset_version": "datasets/none/versions/latest"}, "dataset_version"),
         ({"classes": ["a", "a"]}, "classes"),
-        ({"metrics": {"x": float("nan")}}, "metrics.x"),
+        ({"metrics": {"x": float("nan")}}, 'metrics["x"]'),
     ],
 )
 async def test_bad_requests(running: Catalog, spec: dict[str, object], field: str) -> None:

@@ -286,7 +286,7 @@ def test_cancelling_stops() -> None:
         PART.analyse(iris(), Budget(5, stop))
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(rows=st.integers(1, 80), classes=st.integers(2, 6), seed=st.integers(0, 100))
 def test_any_classification(rows: int, classes: int, seed: int) -> None:
     """Counts add up and every interval holds its metric, whatever the rows."""

@@ -173,7 +173,7 @@ def test_metrics_without_loss_are_judged_as_well() -> None:
     st.booleans(),
     st.one_of(st.none(), st.floats(0, 10)),
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_any_numbers_get_a_verdict(values: np.ndarray, held_out: bool, guess: float | None) -> None:
     with np.errstate(all="ignore"):
         found = verdicts(_history(values, values[::-1] if held_out else None), guess, "epoch")

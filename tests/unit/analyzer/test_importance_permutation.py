@@ -140,7 +140,7 @@ def _model_outputs(estimator: Any, values: Matrix) -> Matrix:
     return np.asarray(estimator.predict(values)).reshape(-1, 1)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 10**6), st.integers(2, 40), st.integers(1, 4), st.integers(1, 3))
 def test_what_is_not_walked_again_would_not_change(
     seed: int, count: int, width: int, distinct: int

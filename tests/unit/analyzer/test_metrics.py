@@ -22,7 +22,7 @@ def outputs_of(seed: int, rows: int, classes: int) -> np.ndarray:
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(2, 5), st.integers(20, 60))
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_classification_agrees_with_scikit_learn(seed: int, classes: int, rows: int) -> None:
     truth = np.random.default_rng(seed).integers(0, classes, rows)
     truth[:classes] = np.arange(classes)

@@ -252,7 +252,7 @@ def test_the_statistic_is_friedmans() -> None:
     assert pair.h == pytest.approx(np.sqrt(expected))
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.one_of(st.floats(width=32), st.integers(0, 5).map(float)), min_size=1),
     st.integers(2, GRID_POINTS),
@@ -265,7 +265,7 @@ def test_points_are_values_of_the_data(values: list[float], most: int) -> None:
     assert bool(len(grid)) == bool(np.isfinite(values).any())
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(-1, 30), min_size=1, max_size=100))
 def test_points_of_labels_are_the_most_frequent_ones(codes: list[int]) -> None:
     own = column("a", [f"label {place}" for place in range(31)])

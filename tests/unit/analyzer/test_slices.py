@@ -214,7 +214,7 @@ def test_columns_are_left_alone() -> None:
         assert np.array_equal(sample.raw.columns[name], each)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(
     values=st.lists(
         st.one_of(st.floats(), st.sampled_from([0.0, 1.0, float("nan"), float("inf")])),
@@ -235,7 +235,7 @@ def test_any_numbers_can_be_searched(values: list[float], seed: int) -> None:
         assert 0 <= each.p_value <= 0.05
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(values=st.lists(st.floats(-1e9, 1e9), min_size=40, max_size=200))
 def test_bins_of_numbers(values: list[float]) -> None:
     """Codes rise with values, and no condition on a trait is met by all rows or said twice."""

@@ -111,7 +111,7 @@ def tensor_named(found: WeightsFindings, name: str) -> WeightTensor:
         elements=st.floats(-1e6, 1e6) | st.sampled_from([np.nan, np.inf, -np.inf, 0.0]),
     )
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_statistics_are_those_of_the_finite_values(values: Matrix) -> None:
     found = measured(linear(values))
     finite = values[np.isfinite(values)]

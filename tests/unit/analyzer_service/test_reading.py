@@ -21,7 +21,7 @@ from tests.unit.analyzer_service.models import flowers, package, stored, thirds
 
 
 @given(st.integers(1, 200), st.integers(1, 250), st.integers(0, 1000))
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 def test_rows_are_those_of_their_numbers(
     tmp_path_factory: pytest.TempPathFactory, rows: int, most: int, seed: int
 ) -> None:

@@ -68,7 +68,7 @@ def small_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @given(st.lists(st.binary(max_size=35), max_size=8))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_whatever_the_chunks_the_object_is_whole(chunks: list[bytes]) -> None:
     """Parts are full but the last, in order, and none is empty or lost."""
     with pytest.MonkeyPatch.context() as patch:

@@ -43,7 +43,7 @@ def statistics_of(values: list[float]) -> dataset_pb2.NumericStatistics:
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(NUMBERS, NUMBERS)
 def test_statistics_of_two_groups(first: list[float], second: list[float]) -> None:
     """Moments and extremes are those of all numbers; no row is lost; percentiles are in order."""
@@ -60,7 +60,7 @@ def test_statistics_of_two_groups(first: list[float], second: list[float]) -> No
     assert (percentiles[0], percentiles[-1]) == (merged.min, merged.max)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ANY_NUMBERS, ANY_NUMBERS)
 @example([1e155, -1e155], [2e155])
 @example([-1.5e308], [1.5e308])
@@ -135,7 +135,7 @@ def test_labels_are_matched(before: list[str], new: list[str], labels: list[str]
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.sampled_from(["0", "00", "1", "01", "1.0", "2", "x"]), min_size=1))
 def test_known_labels_keep_their_rows(new: list[str]) -> None:
     """Rows with a label of those before have it; as many rows are counted as there are."""

@@ -49,7 +49,7 @@ def check_numbers(column: Column, values: list[float]) -> None:
     np.testing.assert_allclose(numeric.percentiles, expected, rtol=1e-12, atol=1e-12 * scale)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.lists(st.one_of(FINITE, st.none(), st.just(float("nan"))), min_size=1, max_size=40))
 def test_any_doubles(values: list[float | None]) -> None:
     """Doubles of any size, missing ones among them: stored exactly, statistics as numpy's."""
@@ -65,7 +65,7 @@ def test_any_doubles(values: list[float | None]) -> None:
         assert (column.numeric, column.distinct_count) == (None, 0)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.lists(st.one_of(WHOLE, st.none()), min_size=1, max_size=30))
 def test_any_whole_numbers(values: list[int | None]) -> None:
     """Whole numbers up to 2^53 are exact; beyond, they are the nearest doubles."""

@@ -138,7 +138,7 @@ CELLS = st.text(
 ).filter(lambda text: text.strip() == text and text.lower() != "nan")
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.tuples(CELLS, st.floats(allow_nan=False, allow_infinity=False)), min_size=1))
 def test_round_trip(rows: list[tuple[str, float]]) -> None:
     """Whatever text and numbers a file holds, they come back, row for row."""
@@ -153,7 +153,7 @@ def test_round_trip(rows: list[tuple[str, float]]) -> None:
     assert got.columns["number"].tolist() == [number for _, number in rows]
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.lists(st.one_of(st.none(), st.integers(-300, 300)), min_size=1, max_size=60))
 def test_missing_numbers_round_trip(values: list[int | None]) -> None:
     """An empty cell is a missing value, in its place."""

@@ -7,7 +7,7 @@ import itertools
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.catalog.domain.sources import encoding
@@ -84,7 +84,6 @@ def test_lines_that_end_in_a_lone_byte(before: int, ending: str) -> None:
     assert got.labels("name")[before:] == ["café", "olé", "Renée", "café"]
 
 
-@settings(deadline=None)
 @given(
     st.lists(st.text("abé,\x80ü", max_size=5), max_size=8),
     st.lists(st.integers(1, 9), min_size=1, max_size=5),
@@ -99,7 +98,6 @@ def test_lines_do_not_depend_on_chunks(lines: list[str], sizes: list[int], end: 
     assert found == [line for line in content.splitlines() if line]
 
 
-@settings(deadline=None)
 @given(st.lists(st.text("aé", min_size=1, max_size=6), min_size=1))
 def test_damaged_utf8_is_told_from_another_encoding(words: list[str]) -> None:
     """Lines of another encoding are all foreign; a single one in UTF-8 speaks of damage."""

@@ -44,7 +44,7 @@ def append_pieces(pieces: list[list[str]], split: SplitSpec) -> dict[str, set[in
     return found
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(
     st.lists(PIECE, min_size=1, max_size=3), st.integers(0, 2**32 - 1), st.sampled_from(["g", ""])
 )

@@ -167,7 +167,7 @@ ARRAYS = hnp.arrays(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(ARRAYS, st.booleans())
 def test_round_trip(array: npt.NDArray[np.generic], fortran: bool) -> None:
     """Whole and real numbers of any type, width, byte and memory order come back as they were."""

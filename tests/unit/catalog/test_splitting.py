@@ -26,7 +26,7 @@ def import_by(values: list[str], method: SplitMethod, **split: object) -> Import
     return import_bytes(f"by,x\n{lines}".encode(), split=spec)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.lists(st.integers(0, 30), min_size=60, max_size=150), st.integers(0, 2**32 - 1))
 def test_groups_stay_whole(groups: list[int], seed: int) -> None:
     """Every row of a group is in one part; every part is there; the same seed splits alike."""

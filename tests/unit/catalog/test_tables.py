@@ -160,7 +160,7 @@ def test_damaged(file_format: DataFormat, content: bytes) -> None:
     assert field_of(caught.value) == "dataset_import.spec.upload"
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_flipped_bytes(data: st.DataObject) -> None:
     """A Parquet or Arrow file with a wrong byte is read or refused, nothing else."""
@@ -296,7 +296,6 @@ def test_bad_arff(line: str, words: str) -> None:
         import_bytes((WEATHER + line).encode(), ARFF)
 
 
-@settings(deadline=None)
 @given(st.lists(st.text(max_size=8), min_size=1, max_size=5), st.text(" \t", max_size=3))
 def test_arff_values_round_trip(texts: list[str], space: str) -> None:
     """Whatever stands in quotes comes back, with whatever space around it."""

@@ -170,9 +170,7 @@ def test_header_without_end(tmp_path: Path) -> None:
     assert "no tar archive" in refused(info.tobuf() * 5000 + bytes(1024), tmp_path)
 
 
-@settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.lists(st.tuples(st.integers(0, 5000), st.integers(0, 255)), max_size=8))
 def test_changed_bytes(changes: list[tuple[int, int]], tmp_path: Path) -> None:
     """Whatever bytes are changed, the archive is read or refused: nothing else happens."""

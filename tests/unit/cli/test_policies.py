@@ -18,6 +18,7 @@ POLICY = text_format.Parse(
     spec { model: "models/iris" }
     triggers { drift: 0.25 feedback_rows: 100 }
     alias: "champion"
+    creator: "ada@example.com"
     state { dataset_version: "datasets/iris/versions/3" decision_count: 2 }
     """,
     policy_pb2.TuningPolicy(),
@@ -66,7 +67,7 @@ def test_options_become_the_policy(cli: CliContext, suite: MagicMock) -> None:
     assert not policy.triggers.HasField("feedback_rows")
     assert not policy.triggers.HasField("new_version")
     shown = shown_by(cli)
-    assert "watches datasets/iris for models/iris@champion" in shown
+    assert "watches datasets/iris for models/iris@champion, as ada@example.com wanted" in shown
     assert "drift above 0.25, feedback on 100 rows" in shown
     assert "looked at datasets/iris/versions/3; 2 decisions" in shown
 

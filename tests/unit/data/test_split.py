@@ -46,7 +46,7 @@ def test_totals(counts: list[int], fractions: tuple[float, float]) -> None:
     assert sum(share.test for share in shares) == int(sum(counts) * fractions[1] + 0.5)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     st.lists(st.integers(0, 4), min_size=1, max_size=300),
     FRACTIONS,
@@ -98,7 +98,6 @@ def test_more_rows_than_announced() -> None:
         assigner.assign(np.zeros(3, np.int32))
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(1, 50), min_size=3, max_size=60), FRACTIONS)
 def test_blocks(sizes: list[int], fractions: tuple[float, float]) -> None:
     """Parts follow each other, none that was asked for is empty, sizes are off by two blocks."""
@@ -118,7 +117,6 @@ def test_too_few_blocks() -> None:
         split_blocks(np.array([5, 5], np.int64), SplitPlan(0.2, 0.2, 0))
 
 
-@settings(deadline=None)
 @given(st.lists(st.integers(-(2**60), 2**60), min_size=1, max_size=200), st.integers(1, 40))
 def test_tally(keys: list[int], step: int) -> None:
     """Keys are counted exactly, however they are cut, and however often counts are merged."""

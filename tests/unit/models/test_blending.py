@@ -7,7 +7,7 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 import skops.io
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.base import is_classifier, is_regressor
 from sklearn.compose import make_column_transformer
@@ -163,7 +163,6 @@ PROBABILITIES = st.lists(
 
 
 @given(PROBABILITIES, st.sampled_from([Mean.PLAIN, Mean.LOGITS]), st.floats(0.1, 5))
-@settings(deadline=None)
 def test_mean_of_equal_models_is_the_model(
     probabilities: npt.NDArray[np.float64], mean: Mean, weight: float
 ) -> None:
@@ -172,7 +171,6 @@ def test_mean_of_equal_models_is_the_model(
 
 
 @given(PROBABILITIES)
-@settings(deadline=None)
 def test_scores_and_probabilities_are_inverse(probabilities: npt.NDArray[np.float64]) -> None:
     for mean in (Mean.ODDS, Mean.LOGITS):
         found = probabilities_of(scores_of(probabilities, mean), mean)
@@ -180,7 +178,6 @@ def test_scores_and_probabilities_are_inverse(probabilities: npt.NDArray[np.floa
 
 
 @given(st.lists(st.integers(-50, 50), min_size=1, max_size=7), st.data())
-@settings(deadline=None)
 def test_median_counts_a_value_as_often_as_it_weighs(
     values: list[int], data: st.DataObject
 ) -> None:
@@ -191,7 +188,6 @@ def test_median_counts_a_value_as_often_as_it_weighs(
 
 
 @given(PROBABILITIES, st.floats(0.05, 20))
-@settings(deadline=None)
 def test_tilts_decide_as_thresholds_do(
     probabilities: npt.NDArray[np.float64], factor: float
 ) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.models.preprocessing import TextColumns
@@ -28,7 +28,6 @@ def objects(*texts: str | None) -> np.ndarray:
     return np.array(texts, dtype=object)
 
 
-@settings(deadline=None)
 @given(st.lists(st.none() | st.text(max_size=40), min_size=1, max_size=5))
 def test_every_text_has_tokens_that_the_network_has_room_for(texts: list[str | None]) -> None:
     """Protects predictions: letters never seen, nothing at all, and far too long texts."""

@@ -145,7 +145,7 @@ def test_rows_are_scored_alone() -> None:
     assert np.array_equal(together[-1:], fitted(codes).score(code_rows(codes[-1:])))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     codes=arrays(
         np.int32, st.tuples(st.integers(2, 12), st.integers(1, 5)), elements=st.integers(0, 5)

@@ -81,7 +81,7 @@ def test_normaliser_where_scores_do_not_spread(scores: list[float]) -> None:
     assert (np.argsort(scores, kind="stable") == np.argsort(normalised, kind="stable")).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(any_scores, any_scores)
 def test_calibrations_are_monotone_and_in_range(
     fitted: npt.NDArray[np.float64], scores: npt.NDArray[np.float64]
@@ -185,7 +185,7 @@ def test_false_discovery_rate_with_nothing_or_all_to_find() -> None:
     assert (scores > false_discovery_threshold(scores, np.full(5, 0.01), 0.1)).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(any_scores, st.floats(0, 1))
 def test_contamination_marks_at_most_the_share(
     scores: npt.NDArray[np.float64], share: float

@@ -119,7 +119,7 @@ def test_awkward_rows_are_scored(forest: Detector, make: Callable[[], npt.ArrayL
     assert np.isfinite(scores).all()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(
     values=arrays(
         float,

@@ -193,7 +193,7 @@ def test_every_detector(name: str, data: str) -> None:
         check_sentence(str(error))
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.integers(1, 12).flatmap(
         lambda rows: st.lists(

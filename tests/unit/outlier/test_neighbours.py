@@ -108,7 +108,7 @@ def test_equal_rows_are_refused_with_a_cure() -> None:
         scores_of(Knn(), rows_of(np.zeros((30, 2))))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 12), st.integers(1, 6), st.booleans())
 def test_nearest_is_exact(seed: int, features: int, count: int, whole: bool) -> None:
     """Distances are those of brute force over the other different rows, by tree or by product."""

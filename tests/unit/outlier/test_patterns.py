@@ -89,7 +89,7 @@ def test_rows_are_scored_alone() -> None:
     assert np.array_equal(together, fitted(codes).score(code_rows(codes)))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     codes=arrays(
         np.int32, st.tuples(st.integers(2, 12), st.integers(1, 5)), elements=st.integers(0, 3)

@@ -43,7 +43,7 @@ def test_as_pyod(detector: Detector, reference: type) -> None:
     np.testing.assert_allclose(scores_of(detector, rows), expected, rtol=1e-9)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.integers(0, 2**32 - 1), st.integers(2, 80), st.integers(1, 5))
 def test_ties_as_pyod(seed: int, count: int, values: int) -> None:
     """Equal numbers share their frequency, as in PyOD, constants among them."""

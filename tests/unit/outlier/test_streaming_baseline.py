@@ -55,7 +55,7 @@ def test_a_change_of_what_never_changed_is_large(usual: float) -> None:
     assert changed > 100
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(1, 200), min_size=1, max_size=5))
 def test_batches_change_nothing(sizes: list[int]) -> None:
     """Protects users from a result that depends on how their stream arrives."""
@@ -68,7 +68,7 @@ def test_batches_change_nothing(sizes: list[int]) -> None:
     np.testing.assert_array_equal(np.concatenate(ones), expected)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 300))
 def test_goes_on_where_it_stopped(at: int) -> None:
     """Protects long streams from restarts, at any row."""

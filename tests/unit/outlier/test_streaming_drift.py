@@ -64,7 +64,7 @@ def test_changes_tell_both_means() -> None:
     assert change.length == pytest.approx(change.row - 499, abs=4)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 2400), st.integers(0, 2400))
 def test_windows_go_on_where_they_stopped(one: int, other: int) -> None:
     """Protects long streams from restarts, and from batches of any size."""

@@ -37,7 +37,7 @@ def drifting(count: int, seed: int) -> Matrix:
     return rows
 
 
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=8)
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=5), st.integers(0, 5))
 def test_batches_change_nothing(sizes: list[int], seed: int) -> None:
     """Protects users from a result that depends on how their stream arrives, drifts included."""
@@ -57,7 +57,7 @@ def test_one_row_at_a_time_is_the_same() -> None:
     assert expected.drifts
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=12)
 @given(st.integers(0, 700), st.booleans(), st.integers(0, 3))
 def test_goes_on_where_it_stopped(at: int, labels: bool, seed: int) -> None:
     """Protects long streams: restored at any row, it goes on as if it had never stopped."""

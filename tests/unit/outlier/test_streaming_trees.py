@@ -59,7 +59,7 @@ def test_counts_of_children_sum_to_their_parent() -> None:
     assert (forest.latest[:, 0] == 20).all()
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(st.lists(st.integers(1, 90), min_size=1, max_size=6), st.integers(0, 3))
 def test_batches_change_nothing(sizes: list[int], seed: int) -> None:
     """Protects users from a result that depends on how their stream arrives."""
@@ -73,7 +73,7 @@ def test_batches_change_nothing(sizes: list[int], seed: int) -> None:
     np.testing.assert_array_equal(np.concatenate(ones), expected)
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.integers(0, 130))
 def test_goes_on_where_it_stopped(at: int) -> None:
     """Protects long streams from restarts, at any row."""

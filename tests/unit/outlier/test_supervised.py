@@ -129,7 +129,7 @@ def test_awkward_rows_are_scored(values: Matrix, labels: list[int]) -> None:
     assert np.isfinite(scores).all()
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(
     known=st.lists(st.floats(-1e9, 1e9), min_size=1, max_size=30),
     low=st.floats(-1e12, 1e12),

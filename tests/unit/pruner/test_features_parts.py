@@ -31,7 +31,7 @@ def coded(**columns: Any) -> Coding:
     return Coding.of(pd.DataFrame(columns))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(columns=st.lists(CELLS, min_size=1, max_size=3))
 def test_any_columns_are_coded_and_swapped_within_themselves(columns: list[list[Any]]) -> None:
     """Scores are finite, bins within their range, and knock-offs made of the column's values."""
@@ -111,7 +111,6 @@ def test_chances_of_related_columns_are_low() -> None:
     assert (alone(coding, np.ones(600), random) == 1.0).all()
 
 
-@settings(deadline=None)
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30), st.floats(0.001, 0.5))
 def test_discoveries_are_those_of_benjamini_and_hochberg(values: list[float], rate: float) -> None:
     """The same as scipy's adjusted p-values say, but where rounding decides."""

@@ -193,7 +193,7 @@ def check_same(model: onnx.ModelProto, seed: int) -> onnx.ModelProto:
 
 
 @given(st.integers(0, 10_000), st.integers(1, 3), st.sampled_from([*OLD_MODES, "MIXED"]))
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_merged_regressors_say_the_same(seed: int, targets: int, mode: str) -> None:
     """Trees of one leaf, all comparisons, missing values, one and more targets."""
     grown = random_trees(seed, 6, 4, 2)
@@ -202,7 +202,7 @@ def test_merged_regressors_say_the_same(seed: int, targets: int, mode: str) -> N
 
 
 @given(st.integers(0, 10_000), st.integers(1, 3), st.integers(1, 2), st.booleans())
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 def test_merged_ensembles_of_version_5_say_the_same(
     seed: int, targets: int, levels: int, members: bool
 ) -> None:

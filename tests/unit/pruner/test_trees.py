@@ -19,7 +19,7 @@ def noisy(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     return features, truth
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 100), share=st.floats(0, 1), rows=st.integers(20, 200))
 def test_a_collapsed_tree_answers_by_what_stands_for_its_leaves(
     seed: int, share: float, rows: int
@@ -51,7 +51,7 @@ def test_prices_are_those_of_minimal_cost_complexity_pruning() -> None:
         assert len(own.kept) == theirs.tree_.node_count
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 100), price=st.floats(0, 3))
 def test_probabilities_of_a_fitted_tree_are_probabilities(seed: int, price: float) -> None:
     """Whatever the targets are, no leaf answers with less than 0 or with another sum than 1."""
@@ -142,7 +142,7 @@ def test_one_that_is_better_than_the_original_is_not_regretted() -> None:
     assert regret_of(shares, blurred(shares, 1), truth).mean > 0
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 100), rows=st.integers(1, 6), is_sure=st.booleans())
 def test_few_rows_leave_much_doubt(seed: int, rows: int, is_sure: bool) -> None:
     """One row or a few, answers of 0 and 1: a number comes, and its error is not small."""

@@ -222,4 +222,4 @@ class LeaseMachine(RuleBasedStateMachine):
 
 
 TestLease = LeaseMachine.TestCase
-TestLease.settings = settings(max_examples=100, stateful_step_count=40, deadline=None)
+TestLease.settings = settings(max_examples=100, stateful_step_count=40)

@@ -38,7 +38,7 @@ from services.tuner.domain.problem import Outputs, ProblemKind, Truth
 Reference = Callable[[Truth, Outputs, RowValues | None], float]
 Sample = tuple[Truth, Outputs, RowValues | None]
 
-MANY = settings(max_examples=10, deadline=None)
+MANY = settings(max_examples=10)
 SEEDS = st.integers(0, 2**32 - 1)
 HAVE_ROW_LOSSES = [name for name, metric in METRICS.items() if isinstance(metric, RowLosses)]
 OF_ALL_ROWS = {"roc_auc", "average_precision", "f1", "f1_macro", "f1_micro", "mcc"}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -37,7 +37,6 @@ def of_the_paper(first: Tensor, second: Tensor) -> Tensor:
     ) * second
 
 
-@settings(deadline=None)
 @given(st.integers(1, 40), st.integers(0, 2**32 - 1))
 def test_four_workers_with_even_slices_do_what_the_paper_says(count: int, seed: int) -> None:
     """Protects the formula: a tree of pairs of mean gradients."""
@@ -48,7 +47,6 @@ def test_four_workers_with_even_slices_do_what_the_paper_says(count: int, seed: 
     torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
 
 
-@settings(deadline=None)
 @given(st.integers(1, 7), st.integers(1, 20), st.integers(0, 2**32 - 1))
 def test_gradients_that_agree_are_averaged_whatever_the_slices(
     size: int, count: int, seed: int

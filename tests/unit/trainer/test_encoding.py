@@ -2,7 +2,7 @@
 
 import safetensors.torch
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -24,7 +24,6 @@ def tensors(draw: st.DrawFn) -> dict[str, Tensor]:
     return found
 
 
-@settings(deadline=None)
 @given(tensors(), st.dictionaries(st.text(max_size=5), st.text(max_size=20), max_size=3))
 def test_files_read_as_the_library_reads_its_own(
     given_tensors: dict[str, Tensor], metadata: dict[str, str]

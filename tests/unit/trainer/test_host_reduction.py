@@ -3,7 +3,7 @@
 import pytest
 import torch
 from horovod.common.exceptions import HorovodInternalError
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -17,7 +17,6 @@ def tensors(size: int, length: int, dtype: torch.dtype) -> list[Tensor]:
     return [torch.randint(-9, 9, (length,), generator=generator).to(dtype) for _ in range(size)]
 
 
-@settings(deadline=None)
 @given(
     size=st.integers(2, 5),
     length=st.integers(0, 100),
@@ -39,7 +38,6 @@ def test_sums_of_any_length(size: int, length: int, dtype: torch.dtype) -> None:
     assert all(torch.equal(tensor, expected) for tensor in own)
 
 
-@settings(deadline=None)
 @given(size=st.integers(2, 5), seed=st.integers(0, 1000))
 def test_rounding_is_the_same_on_every_worker(size: int, seed: int) -> None:
     """Protects weights from drifting apart: a sum of floats depends on its order."""
@@ -57,7 +55,6 @@ def test_rounding_is_the_same_on_every_worker(size: int, seed: int) -> None:
     torch.testing.assert_close(own[0], total, rtol=0, atol=1e-6 * 10**size)
 
 
-@settings(deadline=None)
 @given(size=st.integers(2, 5), length=st.integers(1, 60))
 def test_what_workers_give_each_other(size: int, length: int) -> None:
     """Protects Adasum's parts, and what rank 0 tells all others."""

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from common.data.marks import WEIGHT_FLOOR
@@ -61,7 +61,6 @@ def test_marks_are_stored_and_read() -> None:
         np.testing.assert_array_equal(getattr(found, name), expected)
 
 
-@settings(deadline=None)
 @given(
     rows=st.lists(st.tuples(st.booleans(), st.integers(0, 3)), min_size=1, max_size=200),
     folds=st.integers(3, 20),
@@ -86,7 +85,6 @@ def test_folds_depend_on_their_seed() -> None:
     assert (one != other).any()
 
 
-@settings(deadline=None)
 @given(
     rows=st.lists(st.tuples(st.booleans(), st.integers(-1, 30)), min_size=1, max_size=200),
     folds=st.integers(3, 20),

@@ -311,5 +311,5 @@ class PoolMachine(RuleBasedStateMachine):
         assert not any(roster.wanted_back for roster in plan.rosters.values())
 
 
-PoolMachine.TestCase.settings = settings(max_examples=50, stateful_step_count=12, deadline=None)
+PoolMachine.TestCase.settings = settings(max_examples=50, stateful_step_count=12)
 TestPoolMachine = PoolMachine.TestCase

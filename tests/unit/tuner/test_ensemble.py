@@ -101,7 +101,7 @@ SUMMED = [
     st.integers(0, 10_000),
     st.booleans(),
 )
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_sums_that_are_kept_order_candidates_as_the_metric_does(
     which: tuple[ProblemKind, str], added: list[int], seed: int, is_weighted: bool
 ) -> None:
@@ -185,7 +185,7 @@ def tilt(pool: Pool, ensemble: Ensemble) -> npt.NDArray[np.float64]:
 
 
 @given(st.integers(0, 1_000), st.integers(12, 60))
-@settings(deadline=None, max_examples=8)
+@settings(max_examples=8)
 def test_copies_of_one_good_candidate_among_bad_ones_are_not_made_worse(
     seed: int, rows: int
 ) -> None:
@@ -210,7 +210,7 @@ def test_few_rows_and_one_candidate_are_enough() -> None:
     st.floats(0.5, 20),
     st.integers(1, 8),
 )
-@settings(deadline=None, max_examples=15)
+@settings(max_examples=15)
 def test_limits_hold_and_the_best_that_fits_is_taken(
     costs: list[float], seconds: float, size: float, members: int
 ) -> None:

@@ -62,7 +62,7 @@ def _with(number: Parameter, when: Condition) -> Parameter:
     return type(number)(*known, when=when)  # type: ignore[arg-type]
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(spaces(), st.integers(0, 99))
 def test_what_is_drawn_is_sound_and_comes_back_from_rows(space: Space, seed: int) -> None:
     assert space.flaws() == []
@@ -74,7 +74,7 @@ def test_what_is_drawn_is_sound_and_comes_back_from_rows(space: Space, seed: int
         assert space.key(space.encoding.configuration(row)) == space.key(each)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(spaces(), st.integers(0, 99))
 def test_what_is_suggested_is_sound_and_new(space: Space, seed: int) -> None:
     records = [
@@ -88,7 +88,7 @@ def test_what_is_suggested_is_sound_and_new(space: Space, seed: int) -> None:
         assert len(keys) == min(space.size, 11)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(spaces())
 def test_log_bounds_and_steps_hold_at_the_ends(space: Space) -> None:
     for parameter in space.parameters:

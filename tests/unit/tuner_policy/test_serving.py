@@ -40,6 +40,7 @@ async def test_a_policy_lives_from_its_creation_to_its_deletion(bench: Bench) ->
         checked = await stub.CreateTuningPolicy(wanted)
         assert (checked.alias, checked.spec.model) == ("champion", MODEL)
         assert checked.triggers.new_version and not bench.book.all()
+        wanted.tuning_policy.creator = "somebody else"
         wanted.validate_only = False
         created = await stub.CreateTuningPolicy(wanted)
         get = policy_pb2.GetTuningPolicyRequest(name=NAME)
@@ -54,6 +55,7 @@ async def test_a_policy_lives_from_its_creation_to_its_deletion(bench: Bench) ->
         )
         changed = await stub.UpdateTuningPolicy(update)
         assert changed.paused and changed.triggers == created.triggers
+        assert changed.creator == created.creator == "admin"  # the caller where there are no tokens
         with pytest.raises(grpc.aio.AioRpcError) as stale:
             await stub.UpdateTuningPolicy(update)
         assert stale.value.code() is grpc.StatusCode.ABORTED

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.trainer.domain.augmentation.draws import Draws
@@ -14,7 +14,6 @@ def draws(seed: int = 1, epoch: int = 0, places: np.ndarray = MANY) -> Draws:
     return Draws.of_rows(seed, epoch, places)
 
 
-@settings(deadline=None)
 @given(
     places=st.lists(st.integers(0, 2**40), min_size=1, max_size=50, unique=True).map(np.array),
     seed=st.integers(0, 2**32 - 1),

@@ -110,7 +110,6 @@ def test_colours_change_within_the_range_of_pixels(channels: int) -> None:
     assert len({round(float(image.mean()), 5) for image in found}) > 15
 
 
-@settings(deadline=None)
 @given(area=st.floats(0.01, 0.9), ratio=st.floats(0.2, 1), seed=st.integers(0, 100))
 def test_erasing_hides_one_rectangle_of_the_area_asked_for(
     area: float, ratio: float, seed: int
@@ -144,7 +143,7 @@ def test_rand_augment_keeps_pixels_in_range(channels: int, magnitude: float) -> 
     assert int(changed.sum()) > (0 if magnitude == 0 else 150)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_a_row_becomes_the_same_whoever_is_beside_it(data: st.DataObject) -> None:
     """Protects equal weights over changing worlds: all changes go row by row."""

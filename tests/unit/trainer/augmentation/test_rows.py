@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.trainer.domain.augmentation.draws import Draws
@@ -43,7 +43,6 @@ def test_forgotten_categories_are_unknown_ones() -> None:
     assert float((found == 0).float().mean()) == pytest.approx(0.2, abs=0.02)
 
 
-@settings(deadline=None)
 @given(
     weights=st.lists(st.sampled_from([0.0, 0.5, 2.0]), min_size=1, max_size=40).map(np.array),
     seed=st.integers(0, 50),
@@ -121,7 +120,6 @@ def test_the_loss_of_a_blend_is_that_of_its_classes_by_their_shares(
     torch.testing.assert_close(criterion(output, target), expected)
 
 
-@settings(deadline=None)
 @given(
     targets=st.lists(st.integers(0, 4), min_size=1, max_size=60).map(np.array),
     count=st.integers(1, 12),

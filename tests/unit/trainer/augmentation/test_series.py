@@ -54,7 +54,6 @@ def test_a_scaled_window_keeps_its_shape() -> None:
     assert float(factor[:, 0].std()) == pytest.approx(0.2, abs=0.02)
 
 
-@settings(deadline=None)
 @given(length=st.integers(1, 60), knots=st.integers(1, 8), strength=st.floats(0.01, 1))
 def test_warped_time_never_runs_back(length: int, knots: int, strength: float) -> None:
     """Protects the order of events, both ends of a window, and its other channels."""
@@ -67,7 +66,6 @@ def test_warped_time_never_runs_back(length: int, knots: int, strength: float) -
     torch.testing.assert_close(found[:, :, 1], 2 * found[:, :, 0], atol=1e-3, rtol=1e-4)
 
 
-@settings(deadline=None)
 @given(length=st.integers(1, 60), share=st.floats(0.05, 0.95))
 def test_a_slice_is_a_stretched_part(length: int, share: float) -> None:
     """Protects slices: of the length asked for, anywhere in the window."""
@@ -78,7 +76,6 @@ def test_a_slice_is_a_stretched_part(length: int, share: float) -> None:
     assert length < 10 or share > 0.8 or float(found[:, 0].std()) > 0
 
 
-@settings(deadline=None)
 @given(length=st.integers(1, 60), segments=st.integers(2, 8), seed=st.integers(0, 20))
 def test_permuted_parts_are_whole(length: int, segments: int, seed: int) -> None:
     """Protects permutation: every value once, in at most so many runs."""
@@ -95,7 +92,7 @@ def test_values_between_points_in_time_are_on_a_line() -> None:
     torch.testing.assert_close(found[0, :, 1], torch.tensor([0.0, 1.0, 4.5, 6.0]))
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_a_window_becomes_the_same_whoever_is_beside_it(data: st.DataObject) -> None:
     """Protects equal weights over changing worlds."""

@@ -4,7 +4,7 @@ import string
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from services.trainer.domain.augmentation.draws import Draws
@@ -35,7 +35,6 @@ def draws(rows: int, seed: int = 0) -> Draws:
 
 
 @pytest.mark.parametrize("kind", CHANGES)
-@settings(deadline=None)
 @given(texts=TEXTS, data=st.data())
 def test_a_text_becomes_the_same_whoever_is_beside_it(
     kind: str, texts: list[str | None], data: st.DataObject
@@ -49,7 +48,6 @@ def test_a_text_becomes_the_same_whoever_is_beside_it(
     assert not any(missing), "missing stays missing, and empty stays empty"
 
 
-@settings(deadline=None)
 @given(texts=TEXTS)
 def test_swapped_words_are_the_same_words(texts: list[str | None]) -> None:
     """Protects words and the space between them."""
@@ -58,7 +56,6 @@ def test_swapped_words_are_the_same_words(texts: list[str | None]) -> None:
         assert len(text or "") == len(found or "")
 
 
-@settings(deadline=None)
 @given(texts=TEXTS)
 def test_a_shortened_text_has_some_of_its_words_in_their_order(texts: list[str | None]) -> None:
     """Protects sense, and texts from becoming empty."""

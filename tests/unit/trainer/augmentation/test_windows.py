@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -48,7 +48,6 @@ def test_what_follows_stays_where_only_the_past_is_changed(kind: str) -> None:
         torch.testing.assert_close(window[:, -SEASON:], whole[:, WINDOW - SEASON : WINDOW])
 
 
-@settings(deadline=None)
 @given(kind=st.sampled_from(["time_warp", "window_slice", "scaling"]))
 def test_what_follows_a_line_is_on_that_line(kind: str) -> None:
     """Protects forecasts: past and future are changed alike, without a step between them."""

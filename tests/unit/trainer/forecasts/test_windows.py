@@ -35,7 +35,7 @@ def windows_of(
     )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     lengths=st.lists(st.integers(1, 40), min_size=1, max_size=4),
     validation=st.integers(0, 9),

@@ -143,6 +143,7 @@ class TuningPolicy(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
+    CREATOR_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Resource name: `tuningPolicies/{tuning_policy}`."""
     dataset: _builtins.str
@@ -155,6 +156,10 @@ class TuningPolicy(_message.Message):
     """Whether it rests: then it begins no search by itself. One under way goes on, and is decided."""
     etag: _builtins.str
     """Changes whenever somebody changes the policy. Output only, but for UpdateTuningPolicy."""
+    creator: _builtins.str
+    """Who created it: the subject of the caller's token. Its searches name the policy itself as their
+    creator, since nobody asks for them. Output only.
+    """
     @_builtins.property
     def spec(self) -> _tuner_pb2.TuningSpec:
         """What is searched for, and for how long. `dataset_version`, `continue_from` and `champion` are left
@@ -196,10 +201,11 @@ class TuningPolicy(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         state: Global___PolicyState | None = ...,
+        creator: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "spec", b"spec", "state", b"state", "triggers", b"triggers", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "create_time", b"create_time", "dataset", b"dataset", "etag", b"etag", "labels", b"labels", "name", b"name", "paused", b"paused", "spec", b"spec", "state", b"state", "triggers", b"triggers", "update_time", b"update_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "create_time", b"create_time", "creator", b"creator", "dataset", b"dataset", "etag", b"etag", "labels", b"labels", "name", b"name", "paused", b"paused", "spec", b"spec", "state", b"state", "triggers", b"triggers", "update_time", b"update_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
