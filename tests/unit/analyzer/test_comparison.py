@@ -221,3 +221,12 @@ def test_rows_of_all_types_of_columns_are_told() -> None:
     assert lost.rows[0][-1] == "sex missing, note missing, age missing"
     assert lost.rows[-1][-1] == "sex m, note <b>a & b</b>, age 40.5"
     assert "<b>a" not in rendered(sections)
+
+
+def test_where_no_row_changed_a_sentence_says_so() -> None:
+    """An empty plot would say nothing."""
+    truth = np.arange(300) % 3
+    found = compared(giving([sure(truth, 3), sure(truth, 3, 0.8)], truth))
+    sections = [below for each in shown(found) for below in each.subsections]
+    rows = next(each for each in sections if each.title == "Rows that changed")
+    assert list(rows.parts) == ["No version gained or lost a row, of 300."]

@@ -163,9 +163,11 @@ def _rows(found: BehaviourComparison) -> list[Part]:
     return parts
 
 
-def _counts(found: BehaviourComparison) -> Plot:
+def _counts(found: BehaviourComparison) -> Part:
     labels = [each.version.label for each in found.challengers]
     counts = [each.rows.summary for each in found.challengers]
+    if not any(each.gained or each.lost for each in counts):
+        return f"No version gained or lost a row, of {counts[0].row_count:,}."
     figure = go.Figure(
         [
             _bar("gained", [each.gained for each in counts], labels, _GAINED),
