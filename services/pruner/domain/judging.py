@@ -7,7 +7,6 @@ import numpy as np
 import numpy.typing as npt
 
 from common.models.answering import Question, answer
-from common.models.inputs import ForeignModel
 from common.models.sample_rows import SampleRows
 from common.scoring.arrays import Outputs, Positions, Truth
 from common.scoring.comparison import gain_over
@@ -82,9 +81,9 @@ class Judge:
             MisfitError: The rows do not have what it takes.
             UnknownOutputsError: It gives values that are no numbers, say.
         """
-        model = built.open()
-        chosen = self._outputs(model, built, self.choosing)
-        judged = self._outputs(model, built, self.judging)
+        chosen, judged = self._original_chosen, self._original_judged
+        if built is not self.original:
+            chosen, judged = self._outputs(built, self.choosing), self._outputs(built, self.judging)
         return Judgement(
             score=self.metric.shown(self.metric.loss(self.judging.truth, judged)),
             loss=self._loss(self.judging, judged, self._original_judged),
@@ -99,14 +98,14 @@ class Judge:
 
     @cached_property
     def _original_chosen(self) -> Outputs:
-        return self._outputs(self.original.open(), self.original, self.choosing)
+        return self._outputs(self.original, self.choosing)
 
     @cached_property
     def _original_judged(self) -> Outputs:
-        return self._outputs(self.original.open(), self.original, self.judging)
+        return self._outputs(self.original, self.judging)
 
-    def _outputs(self, model: ForeignModel, built: Built, held_out: HeldOut) -> Outputs:
-        return answer(model, built.classes, held_out.rows, self.question)[0]
+    def _outputs(self, built: Built, held_out: HeldOut) -> Outputs:
+        return answer(built.open(), built.classes, held_out.rows, self.question)[0]
 
     def _loss(self, rows: HeldOut, found: Outputs, original: Outputs) -> Interval:
         two_sided = 2 * self.confidence - 1

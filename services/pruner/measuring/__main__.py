@@ -63,7 +63,7 @@ def _measured(folder: Path, order: MeasuringOrder) -> Costs:
     predict()
     memory = max(_held_bytes() - before, 0)
     is_alone = last == 0
-    original = predict if is_alone else _opened(order, 0, *read_model(folder, 0))
+    original = _nothing if is_alone else _opened(order, 0, *read_model(folder, 0))
     # The own time of one thread is right on a busy machine too; that of several would be a sum.
     clock = time.process_time if order.threads == 1 else time.perf_counter
     own, others = _in_turns(predict, original, order.seconds, clock)
@@ -93,6 +93,10 @@ def _in_turns(
         own.append(_timed(one, clock))
         others.append(_timed(other, clock))
     return own, others
+
+
+def _nothing() -> None:
+    """Stands for the original where it is measured itself."""
 
 
 def _timed(call: Callable[[], object], clock: Callable[[], float]) -> float:

@@ -66,7 +66,8 @@ class Measuring:
         self._process: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
-        """Returns itself."""
+        """Starts the process, which takes a while, and returns itself."""
+        self._running()
         return self
 
     def __exit__(self, *_: object) -> None:
