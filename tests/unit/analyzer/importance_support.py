@@ -1,18 +1,14 @@
 """What tests of importance share."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import pytest
-import torch
 from sklearn.compose import make_column_transformer
 from sklearn.feature_extraction.text import CountVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
-from threadpoolctl import threadpool_limits
 
 from aimass.catalog.v1 import model_pb2
 from common.data.schema import Column, ColumnType, Task
@@ -21,16 +17,6 @@ from common.models.skops_model import SkopsModel
 from services.analyzer.domain.models.foreign import SklearnAnalysed
 from services.analyzer.domain.subject import Subject
 from tests.support.analysis import sample_of, subject_of
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """Keeps computations to one thread: on a busy machine several wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with threadpool_limits(1):
-        yield
-    torch.set_num_threads(before)
 
 
 def reviews(rows: int = 120) -> Subject:

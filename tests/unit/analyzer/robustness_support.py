@@ -1,13 +1,12 @@
 """Models that are plain functions of columns, to be disturbed."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pytest
 import torch
 from sklearn.datasets import load_iris
 from torch import nn
@@ -40,15 +39,6 @@ Function = Callable[[Mapping[str, Any]], Any]
 
 ROWS = 4000
 SECONDS = 60.0
-
-
-@pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """Keeps torch to one thread: on a busy machine two wait for each other, for each small step."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 class FunctionModel:

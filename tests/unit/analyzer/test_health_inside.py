@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import safetensors.torch
-import torch
 from torch import Tensor
 
 from common.data.rows import RawRows
@@ -24,11 +23,6 @@ from tests.support.analysis import trained_mlp
 
 FIRST = "layers.0.weight"
 Damage = Callable[[dict[str, Tensor]], None]
-
-
-@pytest.fixture(autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)
 
 
 def damaged(folder: Path, damage: Damage, **options: object) -> Subject:

@@ -23,10 +23,8 @@ from services.analyzer.domain.importance.texts import text_importance
 from services.analyzer.domain.series import series_of
 from services.analyzer.domain.subject import Subject
 from tests.support.analysis import breast_cancer, diabetes, iris, trained_cnn, trained_mlp
-from tests.unit.analyzer.importance_support import one_thread, reviews  # noqa: F401
+from tests.unit.analyzer.importance_support import reviews
 from tests.unit.analyzer.robustness_support import subject_with, two_classes, without_truth
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 _AMPLE = 600.0
 

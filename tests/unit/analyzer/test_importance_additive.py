@@ -31,14 +31,12 @@ from tests.support.analysis import (
     subject_of,
 )
 from tests.unit.analyzer.activations_support import onnx_analysed
-from tests.unit.analyzer.importance_support import one_thread, reviews  # noqa: F401
+from tests.unit.analyzer.importance_support import reviews
 from tests.unit.analyzer.robustness_support import columns_for, subject_with, two_classes
 
 Matrix = npt.NDArray[np.float64]
 
 _AMPLE = 600.0
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def _fitted(

@@ -25,10 +25,7 @@ from tests.support.analysis import (
     trained_package,
 )
 from tests.unit.analyzer.activations_support import onnx_analysed
-from tests.unit.analyzer.importance_support import one_thread  # noqa: F401
 from tests.unit.analyzer.robustness_support import linear_subject, subject_with, without_truth
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 _AMPLE = 600.0
 

@@ -46,7 +46,6 @@ from tests.support.analysis import (
     trained_mlp,
 )
 from tests.unit.analyzer.activations_support import onnx_analysed
-from tests.unit.analyzer.importance_support import one_thread  # noqa: F401
 from tests.unit.analyzer.robustness_support import (
     columns_for,
     subject_with,
@@ -57,8 +56,6 @@ from tests.unit.analyzer.robustness_support import (
 Matrix = npt.NDArray[np.float64]
 
 _AMPLE = 600.0
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def _by_name(subject: Subject, **options: Any) -> dict[str, Importance]:

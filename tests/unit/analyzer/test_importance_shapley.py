@@ -37,10 +37,8 @@ from tests.support.analysis import (
     subject_of,
     trained_mlp,
 )
-from tests.unit.analyzer.importance_support import one_thread, reviews  # noqa: F401
+from tests.unit.analyzer.importance_support import reviews
 from tests.unit.analyzer.robustness_support import subject_with, two_classes
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 _AMPLE = 600.0
 

@@ -36,7 +36,6 @@ from tests.unit.analyzer.robustness_support import (
     curve,
     found_for,
     normal,
-    one_thread,  # noqa: F401
     scores,
     small_mlp,
     subject_with,
@@ -45,8 +44,6 @@ from tests.unit.analyzer.robustness_support import (
 )
 
 Kind = DisturbanceKind
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -22,15 +22,12 @@ from tests.support.analysis import trained_cnn
 from tests.unit.analyzer.activations_support import onnx_twin
 from tests.unit.analyzer.robustness_support import (
     linear_subject,
-    one_thread,  # noqa: F401
     subject_with,
     without_truth,
 )
 
 WEIGHTS = np.array([[2.0, -1.0, 0.5]])
 SIZE = 0.25
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def numbers(rows: int = 500) -> dict[str, Any]:

@@ -26,12 +26,9 @@ from services.analyzer.domain.robustness.words import attacks_told, headline, to
 from tests.support.analysis import trained_cnn
 from tests.unit.analyzer.robustness_support import (
     found_for,
-    one_thread,  # noqa: F401
     small_mlp,
     subject_with,
 )
-
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def titles(section: Section) -> list[str]:

@@ -1,7 +1,6 @@
 """Boosted trees: what watched rows, time and gaps in classes do to them, and how they are kept."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,6 @@ import pandas as pd
 import pytest
 import skops.io
 from sklearn.ensemble import HistGradientBoostingRegressor
-from threadpoolctl import threadpool_limits
 
 from common.data.schema import Column, ColumnType
 from common.models.estimators.boosted import BoostedClassifier, BoostedRegressor
@@ -30,13 +28,6 @@ OUTPUTS = {
     ProblemKind.MULTI_LABEL: ("p", "q"),
     ProblemKind.REGRESSION: ("target",),
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """As in trials: threads that wait for each other on busy cores take seconds."""
-    with threadpool_limits(1):
-        yield
 
 
 def made(kind: ProblemKind, rows: int = 240) -> Problem:

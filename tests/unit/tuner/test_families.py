@@ -4,7 +4,7 @@ import functools
 import io
 import pickle
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 import skops.io
 from sklearn.ensemble import RandomForestRegressor
-from threadpoolctl import threadpool_limits
 
 from common.data.schema import Column, ColumnType
 from common.scoring.kinds import TABLE_KINDS
@@ -44,12 +43,6 @@ by_both = pytest.mark.parametrize(
         for kind in sorted(family.kinds)
     ],
 )
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    with threadpool_limits(1):
-        yield
 
 
 @functools.cache

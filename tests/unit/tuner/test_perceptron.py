@@ -1,7 +1,6 @@
 """Perceptrons for tables: slopes, what they learn, time, and how they are kept."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,6 @@ import pandas as pd
 import pytest
 import skops.io
 from scipy.sparse import csr_array
-from threadpoolctl import threadpool_limits
 
 from common.data.schema import Column, ColumnType
 from common.models.estimators.perceptron import PiecewiseLinear
@@ -30,13 +28,6 @@ OUTPUTS = {
     ProblemKind.MULTI_LABEL: ("p", "q"),
     ProblemKind.REGRESSION: ("target",),
 }
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """As in trials."""
-    with threadpool_limits(1):
-        yield
 
 
 def made(kind: ProblemKind, rows: int = 300) -> Problem:

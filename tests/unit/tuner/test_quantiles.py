@@ -2,7 +2,6 @@
 
 import functools
 import pickle
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import numpy.typing as npt
 import pandas as pd
 import pytest
 import skops.io
-from threadpoolctl import threadpool_limits
 
 from common.data.schema import Column, ColumnType
 from common.models.estimators.blending import BlendedRegressor, BlendGroup
@@ -49,13 +47,6 @@ QUICK: dict[str, Configuration] = {
 }
 
 Values = npt.NDArray[np.float64]
-
-
-@pytest.fixture(autouse=True)
-def one_thread() -> Iterator[None]:
-    """As in trials."""
-    with threadpool_limits(1):
-        yield
 
 
 @functools.cache
