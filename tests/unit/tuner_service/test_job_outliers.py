@@ -19,7 +19,7 @@ from services.tuner.domain.search.tuning import Tuned, tune
 from tests.unit.tuner_service.test_job import ROWS, FakeCatalog, attempt, bench, create_run
 
 NAME, SCAN = "tuningRuns/marked", "outlierScans/s"
-BUDGET = 30
+BUDGET = 60
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
