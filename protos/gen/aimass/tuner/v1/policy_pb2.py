@@ -23,12 +23,13 @@ _sym_db = _symbol_database.Default()
 
 
 from aimass.tuner.v1 import tuner_pb2 as aimass_dot_tuner_dot_v1_dot_tuner__pb2
+from aimass.type.v1 import method_pb2 as aimass_dot_type_dot_v1_dot_method__pb2
 from google.protobuf import empty_pb2 as google_dot_protobuf_dot_empty__pb2
 from google.protobuf import field_mask_pb2 as google_dot_protobuf_dot_field__mask__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61imass/tuner/v1/policy.proto\x12\x0f\x61imass.tuner.v1\x1a\x1b\x61imass/tuner/v1/tuner.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x03\n\x0cTuningPolicy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12)\n\x04spec\x18\x03 \x01(\x0b\x32\x1b.aimass.tuner.v1.TuningSpec\x12\x31\n\x08triggers\x18\x04 \x01(\x0b\x32\x1f.aimass.tuner.v1.PolicyTriggers\x12\r\n\x05\x61lias\x18\x05 \x01(\t\x12\x0e\n\x06paused\x18\x06 \x01(\x08\x12\x39\n\x06labels\x18\x07 \x03(\x0b\x32).aimass.tuner.v1.TuningPolicy.LabelsEntry\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x05state\x18\x0b \x01(\x0b\x32\x1c.aimass.tuner.v1.PolicyState\x12\x0f\n\x07\x63reator\x18\x0c \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x86\x01\n\x0ePolicyTriggers\x12\x18\n\x0bnew_version\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x12\n\x05\x64rift\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x1a\n\rfeedback_rows\x18\x03 \x01(\x03H\x02\x88\x01\x01\x42\x0e\n\x0c_new_versionB\x08\n\x06_driftB\x10\n\x0e_feedback_rows\"\xbe\x01\n\x0bPolicyState\x12\x17\n\x0f\x64\x61taset_version\x18\x01 \x01(\t\x12\x10\n\x08\x64\x65\x63ision\x18\x02 \x01(\t\x12\x12\n\ntuning_run\x18\x03 \x01(\t\x12\x17\n\x0flearned_version\x18\x04 \x01(\t\x12\x16\n\x0e\x64\x65\x63ision_count\x18\x05 \x01(\x03\x12\x32\n\x0e\x66\x65\x65\x64\x62\x61\x63k_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03uid\x18\x07 \x01(\t\"\xfe\x03\n\x0eTuningDecision\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x31\n\x07outcome\x18\x02 \x01(\x0e\x32 .aimass.tuner.v1.DecisionOutcome\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12/\n\x07trigger\x18\x04 \x01(\x0e\x32\x1e.aimass.tuner.v1.PolicyTrigger\x12\x17\n\x0f\x64\x61taset_version\x18\x05 \x01(\t\x12\x14\n\x0c\x62\x61se_version\x18\x06 \x01(\t\x12,\n\x06\x64rifts\x18\x07 \x03(\x0b\x32\x1c.aimass.tuner.v1.ColumnDrift\x12\x15\n\rfeedback_rows\x18\x08 \x01(\x03\x12\x12\n\ntuning_run\x18\t \x01(\t\x12\x10\n\x08\x63hampion\x18\n \x01(\t\x12\x15\n\rmodel_version\x18\x0b \x01(\t\x12/\n\ncomparison\x18\x0c \x01(\x0b\x32\x1b.aimass.tuner.v1.Comparison\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x04spec\x18\x0f \x01(\x0b\x32\x1b.aimass.tuner.v1.TuningSpec\"A\n\x0b\x43olumnDrift\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x15\n\x08\x64istance\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_distance\"\x96\x01\n\x19\x43reateTuningPolicyRequest\x12\x34\n\rtuning_policy\x18\x01 \x01(\x0b\x32\x1d.aimass.tuner.v1.TuningPolicy\x12\x18\n\x10tuning_policy_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"&\n\x16GetTuningPolicyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"d\n\x19ListTuningPoliciesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x10\n\x08order_by\x18\x04 \x01(\t\"m\n\x1aListTuningPoliciesResponse\x12\x36\n\x0ftuning_policies\x18\x01 \x03(\x0b\x32\x1d.aimass.tuner.v1.TuningPolicy\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x82\x01\n\x19UpdateTuningPolicyRequest\x12\x34\n\rtuning_policy\x18\x01 \x01(\x0b\x32\x1d.aimass.tuner.v1.TuningPolicy\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\")\n\x19\x44\x65leteTuningPolicyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"7\n\x16RunTuningPolicyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\"u\n\x1aListTuningDecisionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\x12\x10\n\x08order_by\x18\x05 \x01(\t\"q\n\x1bListTuningDecisionsResponse\x12\x39\n\x10tuning_decisions\x18\x01 \x03(\x0b\x32\x1f.aimass.tuner.v1.TuningDecision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xc2\x01\n\rPolicyTrigger\x12\x1e\n\x1aPOLICY_TRIGGER_UNSPECIFIED\x10\x00\x12\x1e\n\x1aPOLICY_TRIGGER_NO_CHAMPION\x10\x01\x12\x1e\n\x1aPOLICY_TRIGGER_NEW_VERSION\x10\x02\x12\x18\n\x14POLICY_TRIGGER_DRIFT\x10\x03\x12\x1b\n\x17POLICY_TRIGGER_FEEDBACK\x10\x04\x12\x1a\n\x16POLICY_TRIGGER_REQUEST\x10\x05*\x84\x02\n\x0f\x44\x65\x63isionOutcome\x12 \n\x1c\x44\x45\x43ISION_OUTCOME_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x44\x45\x43ISION_OUTCOME_SEARCHING\x10\x01\x12\x1f\n\x1b\x44\x45\x43ISION_OUTCOME_NOT_NEEDED\x10\x02\x12\x1a\n\x16\x44\x45\x43ISION_OUTCOME_FIRST\x10\x03\x12\x1a\n\x16\x44\x45\x43ISION_OUTCOME_MOVED\x10\x04\x12\x19\n\x15\x44\x45\x43ISION_OUTCOME_KEPT\x10\x05\x12\x1e\n\x1a\x44\x45\x43ISION_OUTCOME_OVERTAKEN\x10\x06\x12\x1b\n\x17\x44\x45\x43ISION_OUTCOME_FAILED\x10\x07\x32\xc4\x05\n\rPolicyService\x12_\n\x12\x43reateTuningPolicy\x12*.aimass.tuner.v1.CreateTuningPolicyRequest\x1a\x1d.aimass.tuner.v1.TuningPolicy\x12Y\n\x0fGetTuningPolicy\x12\'.aimass.tuner.v1.GetTuningPolicyRequest\x1a\x1d.aimass.tuner.v1.TuningPolicy\x12m\n\x12ListTuningPolicies\x12*.aimass.tuner.v1.ListTuningPoliciesRequest\x1a+.aimass.tuner.v1.ListTuningPoliciesResponse\x12_\n\x12UpdateTuningPolicy\x12*.aimass.tuner.v1.UpdateTuningPolicyRequest\x1a\x1d.aimass.tuner.v1.TuningPolicy\x12X\n\x12\x44\x65leteTuningPolicy\x12*.aimass.tuner.v1.DeleteTuningPolicyRequest\x1a\x16.google.protobuf.Empty\x12[\n\x0fRunTuningPolicy\x12\'.aimass.tuner.v1.RunTuningPolicyRequest\x1a\x1f.aimass.tuner.v1.TuningDecision\x12p\n\x13ListTuningDecisions\x12+.aimass.tuner.v1.ListTuningDecisionsRequest\x1a,.aimass.tuner.v1.ListTuningDecisionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x61imass/tuner/v1/policy.proto\x12\x0f\x61imass.tuner.v1\x1a\x1b\x61imass/tuner/v1/tuner.proto\x1a\x1b\x61imass/type/v1/method.proto\x1a\x1bgoogle/protobuf/empty.proto\x1a google/protobuf/field_mask.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xc2\x03\n\x0cTuningPolicy\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12)\n\x04spec\x18\x03 \x01(\x0b\x32\x1b.aimass.tuner.v1.TuningSpec\x12\x31\n\x08triggers\x18\x04 \x01(\x0b\x32\x1f.aimass.tuner.v1.PolicyTriggers\x12\r\n\x05\x61lias\x18\x05 \x01(\t\x12\x0e\n\x06paused\x18\x06 \x01(\x08\x12\x39\n\x06labels\x18\x07 \x03(\x0b\x32).aimass.tuner.v1.TuningPolicy.LabelsEntry\x12\x0c\n\x04\x65tag\x18\x08 \x01(\t\x12/\n\x0b\x63reate_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bupdate_time\x18\n \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x05state\x18\x0b \x01(\x0b\x32\x1c.aimass.tuner.v1.PolicyState\x12\x0f\n\x07\x63reator\x18\x0c \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x86\x01\n\x0ePolicyTriggers\x12\x18\n\x0bnew_version\x18\x01 \x01(\x08H\x00\x88\x01\x01\x12\x12\n\x05\x64rift\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x1a\n\rfeedback_rows\x18\x03 \x01(\x03H\x02\x88\x01\x01\x42\x0e\n\x0c_new_versionB\x08\n\x06_driftB\x10\n\x0e_feedback_rows\"\xbe\x01\n\x0bPolicyState\x12\x17\n\x0f\x64\x61taset_version\x18\x01 \x01(\t\x12\x10\n\x08\x64\x65\x63ision\x18\x02 \x01(\t\x12\x12\n\ntuning_run\x18\x03 \x01(\t\x12\x17\n\x0flearned_version\x18\x04 \x01(\t\x12\x16\n\x0e\x64\x65\x63ision_count\x18\x05 \x01(\x03\x12\x32\n\x0e\x66\x65\x65\x64\x62\x61\x63k_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0b\n\x03uid\x18\x07 \x01(\t\"\xfe\x03\n\x0eTuningDecision\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x31\n\x07outcome\x18\x02 \x01(\x0e\x32 .aimass.tuner.v1.DecisionOutcome\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12/\n\x07trigger\x18\x04 \x01(\x0e\x32\x1e.aimass.tuner.v1.PolicyTrigger\x12\x17\n\x0f\x64\x61taset_version\x18\x05 \x01(\t\x12\x14\n\x0c\x62\x61se_version\x18\x06 \x01(\t\x12,\n\x06\x64rifts\x18\x07 \x03(\x0b\x32\x1c.aimass.tuner.v1.ColumnDrift\x12\x15\n\rfeedback_rows\x18\x08 \x01(\x03\x12\x12\n\ntuning_run\x18\t \x01(\t\x12\x10\n\x08\x63hampion\x18\n \x01(\t\x12\x15\n\rmodel_version\x18\x0b \x01(\t\x12/\n\ncomparison\x18\x0c \x01(\x0b\x32\x1b.aimass.tuner.v1.Comparison\x12/\n\x0b\x63reate_time\x18\r \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x0e \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\x04spec\x18\x0f \x01(\x0b\x32\x1b.aimass.tuner.v1.TuningSpec\"A\n\x0b\x43olumnDrift\x12\x0e\n\x06\x63olumn\x18\x01 \x01(\t\x12\x15\n\x08\x64istance\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\x0b\n\t_distance\"\x96\x01\n\x19\x43reateTuningPolicyRequest\x12\x34\n\rtuning_policy\x18\x01 \x01(\x0b\x32\x1d.aimass.tuner.v1.TuningPolicy\x12\x18\n\x10tuning_policy_id\x18\x02 \x01(\t\x12\x12\n\nrequest_id\x18\x03 \x01(\t\x12\x15\n\rvalidate_only\x18\x04 \x01(\x08\"&\n\x16GetTuningPolicyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"d\n\x19ListTuningPoliciesRequest\x12\x11\n\tpage_size\x18\x01 \x01(\x05\x12\x12\n\npage_token\x18\x02 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x03 \x01(\t\x12\x10\n\x08order_by\x18\x04 \x01(\t\"m\n\x1aListTuningPoliciesResponse\x12\x36\n\x0ftuning_policies\x18\x01 \x03(\x0b\x32\x1d.aimass.tuner.v1.TuningPolicy\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x82\x01\n\x19UpdateTuningPolicyRequest\x12\x34\n\rtuning_policy\x18\x01 \x01(\x0b\x32\x1d.aimass.tuner.v1.TuningPolicy\x12/\n\x0bupdate_mask\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.FieldMask\")\n\x19\x44\x65leteTuningPolicyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\"7\n\x16RunTuningPolicyRequest\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07\x64ry_run\x18\x02 \x01(\x08\"u\n\x1aListTuningDecisionsRequest\x12\x0e\n\x06parent\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\x05\x12\x12\n\npage_token\x18\x03 \x01(\t\x12\x0e\n\x06\x66ilter\x18\x04 \x01(\t\x12\x10\n\x08order_by\x18\x05 \x01(\t\"q\n\x1bListTuningDecisionsResponse\x12\x39\n\x10tuning_decisions\x18\x01 \x03(\x0b\x32\x1f.aimass.tuner.v1.TuningDecision\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t*\xc2\x01\n\rPolicyTrigger\x12\x1e\n\x1aPOLICY_TRIGGER_UNSPECIFIED\x10\x00\x12\x1e\n\x1aPOLICY_TRIGGER_NO_CHAMPION\x10\x01\x12\x1e\n\x1aPOLICY_TRIGGER_NEW_VERSION\x10\x02\x12\x18\n\x14POLICY_TRIGGER_DRIFT\x10\x03\x12\x1b\n\x17POLICY_TRIGGER_FEEDBACK\x10\x04\x12\x1a\n\x16POLICY_TRIGGER_REQUEST\x10\x05*\x84\x02\n\x0f\x44\x65\x63isionOutcome\x12 \n\x1c\x44\x45\x43ISION_OUTCOME_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x44\x45\x43ISION_OUTCOME_SEARCHING\x10\x01\x12\x1f\n\x1b\x44\x45\x43ISION_OUTCOME_NOT_NEEDED\x10\x02\x12\x1a\n\x16\x44\x45\x43ISION_OUTCOME_FIRST\x10\x03\x12\x1a\n\x16\x44\x45\x43ISION_OUTCOME_MOVED\x10\x04\x12\x19\n\x15\x44\x45\x43ISION_OUTCOME_KEPT\x10\x05\x12\x1e\n\x1a\x44\x45\x43ISION_OUTCOME_OVERTAKEN\x10\x06\x12\x1b\n\x17\x44\x45\x43ISION_OUTCOME_FAILED\x10\x07\x32\xee\x05\n\rPolicyService\x12\x65\n\x12\x43reateTuningPolicy\x12*.aimass.tuner.v1.CreateTuningPolicyRequest\x1a\x1d.aimass.tuner.v1.TuningPolicy\"\x04\xe0\xe0\x18\x02\x12_\n\x0fGetTuningPolicy\x12\'.aimass.tuner.v1.GetTuningPolicyRequest\x1a\x1d.aimass.tuner.v1.TuningPolicy\"\x04\xe0\xe0\x18\x01\x12s\n\x12ListTuningPolicies\x12*.aimass.tuner.v1.ListTuningPoliciesRequest\x1a+.aimass.tuner.v1.ListTuningPoliciesResponse\"\x04\xe0\xe0\x18\x01\x12\x65\n\x12UpdateTuningPolicy\x12*.aimass.tuner.v1.UpdateTuningPolicyRequest\x1a\x1d.aimass.tuner.v1.TuningPolicy\"\x04\xe0\xe0\x18\x02\x12^\n\x12\x44\x65leteTuningPolicy\x12*.aimass.tuner.v1.DeleteTuningPolicyRequest\x1a\x16.google.protobuf.Empty\"\x04\xe0\xe0\x18\x02\x12\x61\n\x0fRunTuningPolicy\x12\'.aimass.tuner.v1.RunTuningPolicyRequest\x1a\x1f.aimass.tuner.v1.TuningDecision\"\x04\xe0\xe0\x18\x02\x12v\n\x13ListTuningDecisions\x12+.aimass.tuner.v1.ListTuningDecisionsRequest\x1a,.aimass.tuner.v1.ListTuningDecisionsResponse\"\x04\xe0\xe0\x18\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,40 +38,54 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_TUNINGPOLICY_LABELSENTRY']._loaded_options = None
   _globals['_TUNINGPOLICY_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_POLICYTRIGGER']._serialized_start=2411
-  _globals['_POLICYTRIGGER']._serialized_end=2605
-  _globals['_DECISIONOUTCOME']._serialized_start=2608
-  _globals['_DECISIONOUTCOME']._serialized_end=2868
-  _globals['_TUNINGPOLICY']._serialized_start=175
-  _globals['_TUNINGPOLICY']._serialized_end=625
-  _globals['_TUNINGPOLICY_LABELSENTRY']._serialized_start=580
-  _globals['_TUNINGPOLICY_LABELSENTRY']._serialized_end=625
-  _globals['_POLICYTRIGGERS']._serialized_start=628
-  _globals['_POLICYTRIGGERS']._serialized_end=762
-  _globals['_POLICYSTATE']._serialized_start=765
-  _globals['_POLICYSTATE']._serialized_end=955
-  _globals['_TUNINGDECISION']._serialized_start=958
-  _globals['_TUNINGDECISION']._serialized_end=1468
-  _globals['_COLUMNDRIFT']._serialized_start=1470
-  _globals['_COLUMNDRIFT']._serialized_end=1535
-  _globals['_CREATETUNINGPOLICYREQUEST']._serialized_start=1538
-  _globals['_CREATETUNINGPOLICYREQUEST']._serialized_end=1688
-  _globals['_GETTUNINGPOLICYREQUEST']._serialized_start=1690
-  _globals['_GETTUNINGPOLICYREQUEST']._serialized_end=1728
-  _globals['_LISTTUNINGPOLICIESREQUEST']._serialized_start=1730
-  _globals['_LISTTUNINGPOLICIESREQUEST']._serialized_end=1830
-  _globals['_LISTTUNINGPOLICIESRESPONSE']._serialized_start=1832
-  _globals['_LISTTUNINGPOLICIESRESPONSE']._serialized_end=1941
-  _globals['_UPDATETUNINGPOLICYREQUEST']._serialized_start=1944
-  _globals['_UPDATETUNINGPOLICYREQUEST']._serialized_end=2074
-  _globals['_DELETETUNINGPOLICYREQUEST']._serialized_start=2076
-  _globals['_DELETETUNINGPOLICYREQUEST']._serialized_end=2117
-  _globals['_RUNTUNINGPOLICYREQUEST']._serialized_start=2119
-  _globals['_RUNTUNINGPOLICYREQUEST']._serialized_end=2174
-  _globals['_LISTTUNINGDECISIONSREQUEST']._serialized_start=2176
-  _globals['_LISTTUNINGDECISIONSREQUEST']._serialized_end=2293
-  _globals['_LISTTUNINGDECISIONSRESPONSE']._serialized_start=2295
-  _globals['_LISTTUNINGDECISIONSRESPONSE']._serialized_end=2408
-  _globals['_POLICYSERVICE']._serialized_start=2871
-  _globals['_POLICYSERVICE']._serialized_end=3579
+  _globals['_POLICYSERVICE'].methods_by_name['CreateTuningPolicy']._loaded_options = None
+  _globals['_POLICYSERVICE'].methods_by_name['CreateTuningPolicy']._serialized_options = b'\340\340\030\002'
+  _globals['_POLICYSERVICE'].methods_by_name['GetTuningPolicy']._loaded_options = None
+  _globals['_POLICYSERVICE'].methods_by_name['GetTuningPolicy']._serialized_options = b'\340\340\030\001'
+  _globals['_POLICYSERVICE'].methods_by_name['ListTuningPolicies']._loaded_options = None
+  _globals['_POLICYSERVICE'].methods_by_name['ListTuningPolicies']._serialized_options = b'\340\340\030\001'
+  _globals['_POLICYSERVICE'].methods_by_name['UpdateTuningPolicy']._loaded_options = None
+  _globals['_POLICYSERVICE'].methods_by_name['UpdateTuningPolicy']._serialized_options = b'\340\340\030\002'
+  _globals['_POLICYSERVICE'].methods_by_name['DeleteTuningPolicy']._loaded_options = None
+  _globals['_POLICYSERVICE'].methods_by_name['DeleteTuningPolicy']._serialized_options = b'\340\340\030\002'
+  _globals['_POLICYSERVICE'].methods_by_name['RunTuningPolicy']._loaded_options = None
+  _globals['_POLICYSERVICE'].methods_by_name['RunTuningPolicy']._serialized_options = b'\340\340\030\002'
+  _globals['_POLICYSERVICE'].methods_by_name['ListTuningDecisions']._loaded_options = None
+  _globals['_POLICYSERVICE'].methods_by_name['ListTuningDecisions']._serialized_options = b'\340\340\030\001'
+  _globals['_POLICYTRIGGER']._serialized_start=2440
+  _globals['_POLICYTRIGGER']._serialized_end=2634
+  _globals['_DECISIONOUTCOME']._serialized_start=2637
+  _globals['_DECISIONOUTCOME']._serialized_end=2897
+  _globals['_TUNINGPOLICY']._serialized_start=204
+  _globals['_TUNINGPOLICY']._serialized_end=654
+  _globals['_TUNINGPOLICY_LABELSENTRY']._serialized_start=609
+  _globals['_TUNINGPOLICY_LABELSENTRY']._serialized_end=654
+  _globals['_POLICYTRIGGERS']._serialized_start=657
+  _globals['_POLICYTRIGGERS']._serialized_end=791
+  _globals['_POLICYSTATE']._serialized_start=794
+  _globals['_POLICYSTATE']._serialized_end=984
+  _globals['_TUNINGDECISION']._serialized_start=987
+  _globals['_TUNINGDECISION']._serialized_end=1497
+  _globals['_COLUMNDRIFT']._serialized_start=1499
+  _globals['_COLUMNDRIFT']._serialized_end=1564
+  _globals['_CREATETUNINGPOLICYREQUEST']._serialized_start=1567
+  _globals['_CREATETUNINGPOLICYREQUEST']._serialized_end=1717
+  _globals['_GETTUNINGPOLICYREQUEST']._serialized_start=1719
+  _globals['_GETTUNINGPOLICYREQUEST']._serialized_end=1757
+  _globals['_LISTTUNINGPOLICIESREQUEST']._serialized_start=1759
+  _globals['_LISTTUNINGPOLICIESREQUEST']._serialized_end=1859
+  _globals['_LISTTUNINGPOLICIESRESPONSE']._serialized_start=1861
+  _globals['_LISTTUNINGPOLICIESRESPONSE']._serialized_end=1970
+  _globals['_UPDATETUNINGPOLICYREQUEST']._serialized_start=1973
+  _globals['_UPDATETUNINGPOLICYREQUEST']._serialized_end=2103
+  _globals['_DELETETUNINGPOLICYREQUEST']._serialized_start=2105
+  _globals['_DELETETUNINGPOLICYREQUEST']._serialized_end=2146
+  _globals['_RUNTUNINGPOLICYREQUEST']._serialized_start=2148
+  _globals['_RUNTUNINGPOLICYREQUEST']._serialized_end=2203
+  _globals['_LISTTUNINGDECISIONSREQUEST']._serialized_start=2205
+  _globals['_LISTTUNINGDECISIONSREQUEST']._serialized_end=2322
+  _globals['_LISTTUNINGDECISIONSRESPONSE']._serialized_start=2324
+  _globals['_LISTTUNINGDECISIONSRESPONSE']._serialized_end=2437
+  _globals['_POLICYSERVICE']._serialized_start=2900
+  _globals['_POLICYSERVICE']._serialized_end=3650
 # @@protoc_insertion_point(module_scope)
