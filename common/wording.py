@@ -1,7 +1,14 @@
-"""A caller's own values in messages to them."""
+"""How messages to callers name their fields and their own values."""
+
+import re
 
 _MOST_CHARACTERS = 60
 _MOST_EXACT = 2**53
+
+
+def snake_case(name: str) -> str:
+    """Returns the name of a field of a message: `training_run` for `TrainingRun`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
 
 
 def quoted(value: object) -> str:

@@ -18,6 +18,7 @@ from common.calls.client import watch
 from common.cli.connection import Clients
 from common.cli.errors import CliError
 from common.cli.paging import pages
+from common.wording import snake_case
 
 _SO_FAR_SECONDS = 5.0
 Run: TypeAlias = (
@@ -55,7 +56,7 @@ class RunCalls:
         """Yields runs, newest first."""
         plural = plural_of(self._kind)
         request = getattr(self._messages, f"List{plural}Request")(filter=filter_)
-        yield from pages(getattr(self._stub, f"List{plural}"), request, _snake(plural))
+        yield from pages(getattr(self._stub, f"List{plural}"), request, snake_case(plural))
 
     def watch(self, name: str, after: int) -> Iterator[event_pb2.Event]:
         """Yields the events after a sequence number until the run has ended."""
@@ -200,8 +201,3 @@ def _received(events: Iterable[event_pb2.Event]) -> list[event_pb2.Event]:
 def plural_of(kind: str) -> str:
     """Returns `TrainingRuns` for `TrainingRun`, `Analyses` for `Analysis`."""
     return f"{kind.removesuffix('is')}es" if kind.endswith("is") else f"{kind}s"
-
-
-def _snake(name: str) -> str:
-    """Returns `training_runs` for `TrainingRuns`."""
-    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()

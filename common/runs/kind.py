@@ -9,7 +9,7 @@ from google.protobuf.message import Message
 from aimass.type.v1 import event_pb2, run_pb2
 from common.errors import InvalidFieldError
 from common.names import validate_id, wrong_name
-from common.wording import quoted
+from common.wording import quoted, snake_case
 
 M = TypeVar("M", bound=Message)
 
@@ -46,6 +46,11 @@ class RunKind(Generic[M]):
     collection: str
     message: type[M]
     prefix: str = "run"
+
+    @property
+    def field(self) -> str:
+        """The resource in requests, for example `training_run`."""
+        return snake_case(self.message.DESCRIPTOR.name)
 
     def name_of(self, run_id: str) -> str:
         """Returns the resource name of an id."""

@@ -60,7 +60,6 @@ class RunService(Generic[M]):
         request: RequestId | None = None,
         validate_only: bool = False,
         references: Sequence[str] = (),
-        field: str = "run_id",
     ) -> M:
         """Accepts a run and has it started.
 
@@ -70,7 +69,6 @@ class RunService(Generic[M]):
             request: Identity of the call; a repeat returns the first result.
             validate_only: Only return what would be created.
             references: Names of resources that the run needs; they cannot be deleted before it.
-            field: Name of the request field that `run_id` came from, for errors.
 
         Returns:
             The run as stored.
@@ -81,8 +79,8 @@ class RunService(Generic[M]):
             NotFoundError: A reference does not exist.
         """
         if run_id:
-            validate_id(run_id, field)
-        check_labels(labels_of(run), "labels")
+            validate_id(run_id, f"{self._kind.field}_id")
+        check_labels(labels_of(run), f"{self._kind.field}.labels")
         created = self._kind.message()
         created.CopyFrom(run)
         _accept(created)

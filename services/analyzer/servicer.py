@@ -12,6 +12,7 @@ from common.artifacts import ObjectStore
 from common.errors import InvalidFieldError
 from common.identity import caller
 from common.records import RequestId
+from common.runs.kind import check_labels
 from common.runs.service import RunService
 from services.analyzer.results import read_results
 from services.analyzer.validation import Validator
@@ -52,6 +53,7 @@ class AnalyzerServicer(analyzer_pb2_grpc.AnalyzerServiceServicer):
     ) -> analyzer_pb2.Analysis:
         """Resolves the comparison and accepts it as an analysis."""
         spec = _compared(request)
+        check_labels(request.labels, "labels")
         identity = _identity("CompareModels", request.request_id, request)
         analysis = await self._validator.resolve(spec, is_comparison=True)
         analysis.labels.update(request.labels)
@@ -119,7 +121,6 @@ class AnalyzerServicer(analyzer_pb2_grpc.AnalyzerServiceServicer):
             request=identity,
             validate_only=validate_only,
             references=[name for name in named if name],
-            field="analysis_id",
         )
 
 

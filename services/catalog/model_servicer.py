@@ -168,7 +168,6 @@ class ModelServicer(model_pb2_grpc.ModelServiceServicer):
             request=identity,
             validate_only=request.validate_only,
             references=[name for name in references if name],
-            field="model_import_id",
         )
 
     async def GetModelImport(

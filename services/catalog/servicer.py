@@ -83,7 +83,6 @@ class DatasetServicer(dataset_pb2_grpc.DatasetServiceServicer):
             request=identity,
             validate_only=request.validate_only,
             references=[spec.upload] if spec.upload else [],
-            field="dataset_import_id",
         )
 
     def _check_append(self, spec: ImportSpec, split_given: bool) -> ImportSpec:

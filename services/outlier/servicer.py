@@ -73,7 +73,6 @@ class OutlierServicer(outlier_pb2_grpc.OutlierServiceServicer):
             request=identity,
             validate_only=request.validate_only,
             references=[scan.spec.dataset_version],
-            field="outlier_scan_id",
         )
 
     async def GetOutlierScan(

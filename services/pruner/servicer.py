@@ -56,7 +56,6 @@ class PrunerServicer(pruner_pb2_grpc.PrunerServiceServicer):
             request=identity,
             validate_only=request.validate_only,
             references=[run.spec.model_version, run.spec.dataset_version],
-            field="pruning_run_id",
         )
 
     async def GetPruningRun(

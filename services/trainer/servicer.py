@@ -73,7 +73,6 @@ class TrainingServicer(trainer_pb2_grpc.TrainingServiceServicer):
             request=RequestId.of(caller().subject, _METHOD, request.request_id, request),
             validate_only=request.validate_only,
             references=[name for name in dict.fromkeys(references) if name],
-            field="training_run_id",
         )
 
     async def GetTrainingRun(

@@ -58,7 +58,6 @@ class TunerServicer(tuner_pb2_grpc.TunerServiceServicer):
             request=identity,
             validate_only=request.validate_only,
             references=_references(run.spec),
-            field="tuning_run_id",
         )
 
     async def GetTuningRun(

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 from aimass.tuner.v1 import study_pb2
 from common.errors import FieldViolation
+from common.wording import quoted
 from services.tuner.study.convert import Problem
 
 _LONGEST = 1_000
-_MOST_NAMES = 20
+_MOST_NAMES = 3
 
 
 @dataclass(frozen=True)
@@ -87,12 +88,12 @@ def _value_violations(
             yield FieldViolation(f"{prefix}values", f"{name} is missing: give a number.")
         elif not math.isfinite(values[name]):
             yield FieldViolation(
-                f"{prefix}values[{name}]",
+                f'{prefix}values["{name}"]',
                 f"is {values[name]!r}: give a finite number, or tell a `failure` instead.",
             )
     unknown = sorted(set(values) - set(problem.measured))
     if unknown:
-        names = ", ".join(each[:63] for each in unknown[:_MOST_NAMES])
+        names = ", ".join(map(quoted, unknown[:_MOST_NAMES]))
         known = ", ".join(problem.measured)
         yield FieldViolation(
             f"{prefix}values", f"{names}: not measured in this study, leave out; there is {known}."

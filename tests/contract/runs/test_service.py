@@ -87,6 +87,29 @@ async def test_checking_stores_nothing(runs: Runs) -> None:
     assert caught.value.code() is grpc.StatusCode.NOT_FOUND
 
 
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        (trainer_pb2.CreateTrainingRunRequest(training_run_id="No"), "training_run_id: "),
+        (
+            trainer_pb2.CreateTrainingRunRequest(
+                training_run=trainer_pb2.TrainingRun(labels={"": "x"})
+            ),
+            "training_run.labels: ",
+        ),
+    ],
+)
+async def test_what_is_wrong_is_named_as_in_the_request(
+    runs: Runs, wrong: trainer_pb2.CreateTrainingRunRequest, field: str
+) -> None:
+    """Protects the path of a field, which one code makes for runs of all kinds."""
+    async with run_server(runs) as server, _stub(server) as stub:
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await stub.CreateTrainingRun(wrong)
+    assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
+    assert str(caught.value.details()).startswith(field)
+
+
 async def test_watch_resumes_after_lost_connections(runs: Runs) -> None:
     """Protects the watcher: however often its server goes away, no event is lost or told twice."""
     name = runs.create("watched")

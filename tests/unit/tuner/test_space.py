@@ -82,7 +82,7 @@ def test_flaws_name_the_parameter_and_the_cure(
         ({"kind": "none"}, "share does not count here: leave it out, or set kind to 'tree' or"),
         ({"kind": "none"}, "width is missing: give a whole number from 0 to 100 in steps of 10."),
         ({"rate": 1.0, "rounds": 100}, "rate, rounds break the constraint 100 * rate + 1 * rounds"),
-        ({"other": 1}, "other is no parameter of the space: leave it out."),
+        ({"other": 1}, "`other` is no parameter of the space: leave it out."),
     ],
 )
 def test_problems_name_the_parameter_and_the_cure(changes: dict[str, object], said: str) -> None:

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from common.wording import quoted
+from common.wording import quoted, shortened
 from services.tuner.domain.space.configuration import Configuration, Setting
 from services.tuner.domain.space.constraint import Constraint, Linear
 from services.tuner.domain.space.expression import Expression
@@ -38,7 +38,7 @@ def problems_of(
     """Returns what is wrong with a configuration; empty where nothing is."""
     known = {each.name for each in parameters}
     found = [
-        f"{name} is no parameter of the space: leave it out."
+        f"{quoted(name)} is no parameter of the space: leave it out."
         for name in configuration
         if name not in known
     ]
@@ -65,7 +65,7 @@ def _setting_problems(parameter: Parameter, configuration: Configuration) -> Ite
             f"{_either(when.values)}."
         )
     elif not is_value(parameter, configuration[name]):
-        yield f"{name} is {configuration[name]!r}: give {_allowed(parameter)}."
+        yield f"{name} is {shortened(repr(configuration[name]))}: give {_allowed(parameter)}."
 
 
 def is_value(parameter: Parameter, value: Setting) -> bool:
