@@ -170,6 +170,9 @@ class _Pruning:
         made: list[tuple[Measured, Costs]] = []
         try:
             for variant in self._workshop.variants(base, step.method, _STEP_SHARE * self._left):
+                if made and self._spent > self._specification.budget:
+                    self._note(self._too_short(f"{variant.name} was measured"))
+                    break
                 self._progress(step.method, f"{variant.name} is measured")
                 made += self._tried(variant)
         except RunCancelledError:
@@ -216,11 +219,11 @@ class _Pruning:
         if self._owner.cancelled.is_set():
             self._note(_CANCELLED)
         elif step is not None:
-            budget = self._specification.budget
-            self._note(
-                f"The time was over before {step.method} was tried on {step.base}: give the "
-                f"pruning more than {budget:g} s."
-            )
+            self._note(self._too_short(f"{step.method} was tried on {step.base}"))
+
+    def _too_short(self, undone: str) -> str:
+        budget = self._specification.budget
+        return f"The time was over before {undone}: give the pruning more than {budget:g} s."
 
     def _tell(self, told: str) -> None:
         self._owner.log(told, source="search")
@@ -239,8 +242,9 @@ class _Pruning:
         return max(self._specification.budget - self._spent, 1.0)
 
     def _is_over(self) -> bool:
+        has_tried = len(self._costs) > 1  # on a busy machine the original alone may take the time
         is_late = self._spent > _LATEST_STEP * self._specification.budget
-        return is_late or self._owner.cancelled.is_set()
+        return (has_tried and is_late) or self._owner.cancelled.is_set()
 
     def _progress(self, phase: str, message: str) -> None:
         share = min(self._spent / self._specification.budget, 1.0)

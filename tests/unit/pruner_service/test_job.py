@@ -211,6 +211,20 @@ def test_a_model_whose_weights_are_no_numbers_is_refused(monkeypatch: pytest.Mon
         work(catalog)
 
 
+def test_a_pruning_that_is_late_tries_one_thing_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where loading and judging the original took the time there is one variant, and a sentence."""
+    catalog = asking(monkeypatch, catalog_with(blend()))
+    create_run(catalog.store, spec_of(catalog, max_loss=0.05), NAME)
+    monkeypatch.setattr(job._Pruning, "_spent", 1_000.0)
+    run = work(catalog)
+    assert run.summary.point_count == 1 and run.summary.recommended == "members_4"
+    began = "The time was over before "
+    assert [each.startswith(began) for each in run.summary.notes] == [True, True]
+    assert "members_2 was measured: give the pruning more than 60 s." in run.summary.notes[0]
+
+
 def cancel(catalog: FakeCatalog) -> None:
     """Asks the run to end."""
 
